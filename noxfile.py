@@ -1,0 +1,106 @@
+"""The project's sessions: `nox -l` lists them, `nox -s NAME` runs one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.sessions = ["lint", "typing", "test"]
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+
+ROOT = Path(__file__).parent
+# A component is a folder with a Dockerfile; what else it has decides which sessions it takes part in.
+COMPONENTS = sorted(path.parent.name for path in ROOT.glob("*/Dockerfile"))
+# `testing` is tested like a component: the fakes that the others lean on have to hold themselves.
+TESTED = sorted(path.parents[1].name for path in ROOT.glob("*/tests/requirements.txt"))
+WITH_IMAGE_TESTS = sorted(path.parents[1].name for path in ROOT.glob("*/tests/image"))
+TOOLS = "tools/requirements.txt"
+LINTERS = "tools/lint/requirements.txt"
+
+
+def each(names: list[str]) -> list[nox.param]:  # type: ignore[name-defined]
+    """Parametrize a session by component, so that `nox -s "build(hub)"` names one."""
+    return [nox.param(name, id=name) for name in names]
+
+
+def install(session: nox.Session, lock: str, *packages: str) -> None:
+    """Install a hashed lock, then our own packages (folders) without their dependencies."""
+    session.install("--require-hashes", "-r", lock)
+    if packages:
+        session.install("--no-deps", *(arg for name in packages for arg in ("-e", f"./{name}")))
+
+
+def own_packages(component: str) -> list[str]:
+    """Name the folders of ours that a component's tests import: its own package and the fixtures."""
+    return [name for name in sorted({component, "testing"}) if (ROOT / name / "pyproject.toml").exists()]
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Start a JupyterLab of your own on http://127.0.0.1:8000 (-- --help for options)."""
+    install(session, TOOLS)
+    # The hub takes its labs and its proxy down when it is interrupted: that takes longer than nox's 0.3 s.
+    session.run(
+        "python", "-m", "tools.demo", *session.posargs, interrupt_timeout=20, terminate_timeout=20
+    )
+
+
+@nox.session
+@nox.parametrize("component", each(COMPONENTS))
+def build(session: nox.Session, component: str) -> None:
+    """Build the container image of each component (needs a Docker engine)."""
+    install(session, TOOLS)
+    session.run("python", "-m", "tools.images", component, *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style: ruff, yamllint, hadolint, shellcheck, actionlint, import-linter."""
+    install(session, LINTERS)
+    session.run("python", "-m", "tools.lint", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("component", each(TESTED))
+def typing(session: nox.Session, component: str) -> None:
+    """Check types: mypy, strict, against what each component really runs on."""
+    install(session, f"{component}/tests/requirements.txt", *own_packages(component))
+    folders = [f"{component}/src", f"{component}/tests"]
+    if component == "testing":  # the project's own programs are checked once, here
+        folders += ["noxfile.py", "tools", "tests"]
+    session.run("mypy", *(folder for folder in folders if (ROOT / folder).exists()))
+
+
+@nox.session
+@nox.parametrize("component", each(TESTED))
+def test(session: nox.Session, component: str) -> None:
+    """Test each component on real parts, fast, without a Docker engine."""
+    install(session, f"{component}/tests/requirements.txt", *own_packages(component))
+    session.run("pytest", f"{component}/tests", f"--ignore={component}/tests/image", *session.posargs)
+
+
+@nox.session(name="test-image")
+@nox.parametrize("component", each(WITH_IMAGE_TESTS))
+def test_image(session: nox.Session, component: str) -> None:
+    """Test each component's image in a real container (needs a Docker engine)."""
+    install(session, f"{component}/tests/requirements.txt", *own_packages(component))
+    session.run("pytest", f"{component}/tests/image", *session.posargs)
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Write every lock anew from its requirements.in or package.json (-- --upgrade for newest)."""
+    install(session, TOOLS)
+    session.run("python", "-m", "tools.lock", *session.posargs)
+
+
+@nox.session
+def changelog(session: nox.Session) -> None:
+    """Show what the next release's changelog says (-- --version X --yes writes it)."""
+    install(session, LINTERS)
+    session.run("towncrier", "build", *(session.posargs or ["--draft", "--version", "next"]))

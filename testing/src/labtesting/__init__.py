@@ -1,0 +1,1 @@
+"""Real servers, clients and contracts that the components' tests share."""
