@@ -29,8 +29,11 @@ def each(names: list[str]) -> list[nox.param]:  # type: ignore[name-defined]
 
 
 def install(session: nox.Session, lock: str, *packages: str) -> None:
-    """Install a hashed lock, then our own packages (folders) without their dependencies."""
-    session.install("--require-hashes", "-r", lock)
+    """Install a hashed lock, then our own packages (folders).
+
+    A lock is whole, so nothing is resolved again: what uv.toml leaves out on purpose stays out.
+    """
+    session.install("--require-hashes", "--no-deps", "-r", lock)
     if packages:
         session.install("--no-deps", *(arg for name in packages for arg in ("-e", f"./{name}")))
 
