@@ -1,0 +1,1 @@
+"""Starts a JupyterLab with the LSST stack, alone or for a hub."""

@@ -1,0 +1,36 @@
+"""Start a lab: `lab` alone, or `lab COMMAND...`, a command in a lab's surroundings.
+
+Without a command it is a JupyterHub with a local login; or, where a hub has spawned it (JUPYTERHUB_API_TOKEN is
+set), the single-user server of that hub.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from lsstlab import session
+from lsstlab.settings import SettingsError
+
+
+def main() -> None:
+    """Run what the command line and the environment ask for; a mistake ends it with one line."""
+    # The environment's own programs come first: `jupyterhub-singleuser` is the one beside this one.
+    os.environ["PATH"] = f"{Path(sys.prefix) / 'bin'}:{os.environ.get('PATH', os.defpath)}"
+    command = sys.argv[1:]
+    try:
+        if command:
+            session.run(command)
+        elif os.environ.get("JUPYTERHUB_API_TOKEN"):
+            session.run(["jupyterhub-singleuser"])
+        else:
+            from lsstlab import alone  # traitlets and the hub's modules, which a spawned lab need not load
+
+            alone.run()
+    except (SettingsError, session.SessionError) as error:
+        sys.exit(f"lab: {error}")
+
+
+if __name__ == "__main__":
+    main()

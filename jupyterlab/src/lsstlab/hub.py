@@ -1,0 +1,62 @@
+"""The configuration of a hub that one person runs for themselves: the image alone, and the demo."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from traitlets.config import Config
+
+from lsstlab.settings import Settings
+
+CONFIG_FILE = Path(__file__).parent / "jupyterhub_config.py"
+
+
+def configure(c: Config, settings: Settings) -> None:
+    """Assign proxy, hub, login and labs."""
+    configure_hub(c, settings)
+    configure_login(c, settings)
+    configure_labs(c, settings)
+
+
+def configure_hub(c: Config, settings: Settings) -> None:
+    """Assign where the hub and its proxy listen and keep their files."""
+    c.JupyterHub.bind_url = f"http://{settings.ip}:{settings.port}"
+    c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{settings.hub_port}"
+    c.JupyterHub.db_url = f"sqlite:///{settings.state}/jupyterhub.sqlite"
+    c.JupyterHub.cookie_secret_file = str(settings.state / "cookie_secret")
+    c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings.proxy_api_port}"
+    # A proxy that a killed hub left behind is found by this file and ended at the next start.
+    c.ConfigurableHTTPProxy.pid_file = str(settings.state / "proxy.pid")
+    # Node's own program: no PATH is searched, and no launcher stands between the hub's SIGTERM and it.
+    c.ConfigurableHTTPProxy.command = [
+        str(settings.proxy / "node"),
+        str(settings.proxy / "node_modules/configurable-http-proxy/bin/configurable-http-proxy"),
+    ]
+
+
+def configure_login(c: Config, settings: Settings) -> None:
+    """Assign who may log in, and how."""
+    c.Authenticator.allowed_users = {settings.user}
+    if settings.login == "pam":
+        c.JupyterHub.authenticator_class = "pam"
+        c.PAMAuthenticator.service = "jupyterhub"
+    else:
+        c.JupyterHub.authenticator_class = "shared-password"
+        c.SharedPasswordAuthenticator.user_password = settings.password
+
+
+def configure_labs(c: Config, settings: Settings) -> None:
+    """Assign how a lab is started: a process of the same user as the hub.
+
+    There is one user, so there is nobody to isolate; that is what the stock spawner of this name warns of.
+    """
+    c.JupyterHub.spawner_class = "simple"
+    home = "/home/{username}" if settings.login == "pam" else f"{settings.state}/home/{{username}}"
+    c.SimpleLocalProcessSpawner.home_dir_template = home
+    c.Spawner.cmd = [str(Path(sys.prefix) / "bin" / "lab"), "jupyterhub-singleuser"]
+    c.Spawner.default_url = "/lab"
+    c.Spawner.env_keep = ["PATH", "LANG", "LC_ALL", "TZ", "LAB_SCRATCH"]
+    if os.getuid() == 0:  # the demo on a machine where one works as root
+        c.Spawner.args = ["--allow-root"]

@@ -1,0 +1,44 @@
+"""The configuration of every lab's Jupyter Server."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from traitlets.config import Config
+
+from lsstlab.session import environment
+
+SOCKET_PATH_MAX = 107
+# What jupyter_client puts after the runtime folder: /kernel-<uuid>-ipc-<port>
+SOCKET_NAME_LENGTH = len("/kernel-") + 36 + len("-ipc-65535")
+
+
+def configure(c: Config) -> None:
+    """Assign what holds for every lab, of whichever user, spawned or alone."""
+    surroundings = environment(os.environ)
+    scratch = Path(surroundings["LAB_SCRATCH"])
+    runtime = surroundings["JUPYTER_RUNTIME_DIR"]
+
+    # SQLite files: off the home.
+    c.NotebookNotary.db_file = str(scratch / "nbsignatures.db")
+    c.BaseFileIdManager.db_path = str(scratch / "file_id.db")
+
+    # Unix sockets: faster than TCP, and nobody else on the machine can listen.
+    if len(runtime) + SOCKET_NAME_LENGTH <= SOCKET_PATH_MAX:
+        c.KernelManager.transport = "ipc"
+
+    # The server tries at each page load, for half a second, whether the front end could be rebuilt, which
+    # nobody can do in an image. It is JupyterLab's page_config, and this is the way in to it.
+    c.ServerApp.tornado_settings = {
+        "page_config_data": {"buildAvailable": False, "buildCheck": False},
+    }
+    c.LabApp.extension_manager = "readonly"
+    c.LabApp.news_url = None
+    c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
+
+    motd = Path(sys.prefix) / "share" / "lsstlab" / "motd"
+    c.ServerApp.terminado_settings = {
+        "shell_command": ["/bin/bash", "-c", 'cat "$0" 2>/dev/null; exec /bin/bash -l', str(motd)],
+    }

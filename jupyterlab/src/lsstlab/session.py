@@ -1,0 +1,89 @@
+"""The surroundings of one lab: where its files lie that must not lie in the home directory.
+
+The home may be on NFS, where SQLite corrupts, and may be full, which must not keep anyone from logging in.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+USER_SETUPS = """\
+# Run by bash before each LSST_Stack kernel starts, after `setup lsst_distrib`. For example:
+# setup -r ~/notebooks/my_package
+"""
+
+
+class SessionError(Exception):
+    """The lab cannot start here; the message says why and what to do."""
+
+
+def scratch_folder(environ: Mapping[str, str]) -> Path:
+    """Give the folder for sockets and databases: LAB_SCRATCH, or one in /tmp that is the user's own.
+
+    The name is short because a Unix socket's path, which is what kernels talk over, ends at 107 bytes.
+    """
+    return Path(environ.get("LAB_SCRATCH") or f"/tmp/lab-{os.getuid()}")  # noqa: S108  (owner checked)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that only its owner can enter.
+
+    Raises
+    ------
+    SessionError
+        It cannot be made, or it is there and someone else could have prepared it.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"LAB_SCRATCH: cannot make {folder} ({error.strerror}): name a folder that you may write"
+        raise SessionError(message) from error
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise SessionError(f"LAB_SCRATCH: {folder} belongs to someone else: name a folder of your own")
+    if found.st_mode & 0o077:
+        folder.chmod(0o700)
+
+
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Give the variables that a lab, its kernels and its terminals run with, beyond those they have."""
+    scratch = scratch_folder(environ)
+    return {
+        "LAB_SCRATCH": str(scratch),
+        "JUPYTER_RUNTIME_DIR": str(scratch / "runtime"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(scratch / "workspaces"),
+        "SHELL": environ.get("SHELL") or "/bin/bash",
+    }
+
+
+def make_notebooks(home: Path) -> None:
+    """Give a new user `~/notebooks` with a `.user_setups` that explains itself.
+
+    A home that cannot be written (full, read-only) is no reason not to start.
+    """
+    try:
+        (home / "notebooks").mkdir()
+        (home / "notebooks" / ".user_setups").write_text(USER_SETUPS)
+    except OSError:
+        return
+
+
+def run(command: list[str]) -> None:
+    """Become the command, in a lab's environment.
+
+    Raises
+    ------
+    SessionError
+        The scratch folder cannot be used, or there is no such command.
+    """
+    added = environment(os.environ)
+    make_private(Path(added["LAB_SCRATCH"]))
+    make_private(Path(added["JUPYTER_RUNTIME_DIR"]))
+    make_notebooks(Path(os.environ.get("HOME", "/")))
+    try:
+        os.execvpe(command[0], command, {**os.environ, **added})  # noqa: S606  (no shell is wanted)
+    except OSError as error:
+        raise SessionError(f"{command[0]}: {error.strerror}") from error

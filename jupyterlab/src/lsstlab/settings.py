@@ -1,0 +1,110 @@
+"""What a lab that runs alone is told by the environment: the one place that reads it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+# useradd's own rule, without the capitals and the trailing $ that it allows against advice
+USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+PASSWORD_MIN = 8
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message names it, what was found and what is wanted."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A hub that one person runs for themselves.
+
+    Attributes
+    ----------
+    user
+        The one who may log in.
+    password
+        Their password; None: make one up and print it.
+    login
+        `pam`: the password is the operating system's. `password`: it is the hub's own, for a machine
+        where nobody is to be added to /etc/passwd.
+    ip, port
+        Where the browser reaches the proxy.
+    hub_port, proxy_api_port
+        Where hub and proxy reach each other, on 127.0.0.1.
+    state
+        The folder of the hub's database, cookie secret and homes.
+    proxy
+        The folder that install/proxy made.
+    """
+
+    user: str
+    password: str | None
+    login: str
+    ip: str
+    port: int
+    hub_port: int
+    proxy_api_port: int
+    state: Path
+    proxy: Path
+
+
+def read_port(environ: Mapping[str, str], name: str, default: int) -> int:
+    """Read a TCP port."""
+    text = environ.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise SettingsError(f"{name}: found {text!r}, wanted a port from 1 to 65535")
+    return int(text)
+
+
+def read_password(environ: Mapping[str, str]) -> str | None:
+    """Read the password from LAB_PASSWORD, or from the file that LAB_PASSWORD_FILE names."""
+    password = environ.get("LAB_PASSWORD")
+    source = "LAB_PASSWORD"
+    if file := environ.get("LAB_PASSWORD_FILE"):
+        if password:
+            raise SettingsError("LAB_PASSWORD and LAB_PASSWORD_FILE are both set: wanted one of them")
+        source = "LAB_PASSWORD_FILE"
+        try:
+            password = Path(file).read_text().rstrip("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{source}: cannot read {file}: {error}") from error
+    elif not password:
+        return None
+    # Never quote it: what is printed here ends in a log.
+    if len(password) < PASSWORD_MIN or not password.isprintable() or ":" in password:
+        raise SettingsError(
+            f"{source}: found {len(password)} characters, wanted {PASSWORD_MIN} or more on one line, no colon"
+        )
+    return password
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """Read all settings.
+
+    Raises
+    ------
+    SettingsError
+        The first one that is wrong.
+    """
+    user = environ.get("LAB_USER") or "demo"
+    if not USER_NAME.fullmatch(user):
+        raise SettingsError(
+            f"LAB_USER: found {user!r}, wanted a user name: lower case letters, digits, - and _, at most 32, "
+            "not a digit first"
+        )
+    login = environ.get("LAB_LOGIN") or "pam"
+    if login not in {"pam", "password"}:
+        raise SettingsError(f"LAB_LOGIN: found {login!r}, wanted pam or password")
+    return Settings(
+        user=user,
+        password=read_password(environ),
+        login=login,
+        ip=environ.get("LAB_IP", "127.0.0.1"),
+        port=read_port(environ, "LAB_PORT", 8000),
+        hub_port=read_port(environ, "LAB_HUB_PORT", 8081),
+        proxy_api_port=read_port(environ, "LAB_PROXY_API_PORT", 8001),
+        state=Path(environ.get("LAB_STATE") or "/var/lib/lab"),
+        proxy=Path(environ.get("LAB_PROXY") or "/opt/proxy"),
+    )

@@ -1,0 +1,88 @@
+"""Print, as bash, the environment that `loadLSST.bash` and `setup lsst_distrib` make.
+
+    python -m lsstlab.snapshot STACK [EXTRA]
+
+The full stack takes seconds to set up; what comes of it is the same each time, so the LSST_Stack kernel sources
+what is printed here. EXTRA is a folder that is added at the end of PYTHONPATH.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+BASE_PATH = "/usr/local/bin:/usr/bin:/bin"
+# The shell's own, and what belongs to the session that the snapshot is taken in.
+NOT_KEPT = {"HOME", "PWD", "OLDPWD", "SHLVL", "_", "TERM", "LC_ALL"}
+# Searched in order: what the session already has there stays, after the stack's.
+SEARCH_PATHS = {"LD_LIBRARY_PATH", "MANPATH", "PKG_CONFIG_PATH", "PYTHONPATH"}
+END_OF_ENVIRONMENT = b"\0--functions--\0"
+SCRIPT = """
+. "$1/loadLSST.bash" >&2 && setup lsst_distrib >&2 || exit
+env -0
+printf '\\0--functions--\\0'
+declare -f
+declare -Fx
+"""
+
+
+class SnapshotError(Exception):
+    """The stack cannot be set up; the message holds what it said."""
+
+
+def run_setup(stack: Path, home: str) -> tuple[dict[str, str], str]:
+    """Set up the stack in an empty environment; give its variables and, as bash, its functions."""
+    done = subprocess.run(
+        ["/bin/bash", "--norc", "--noprofile", "-c", SCRIPT, "snapshot", str(stack)],
+        env={"PATH": BASE_PATH, "HOME": home, "LC_ALL": "C.UTF-8"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    variables, found, functions = done.stdout.partition(END_OF_ENVIRONMENT)
+    if done.returncode or not found:
+        said = done.stderr.decode(errors="replace").strip()
+        raise SnapshotError(f"{stack}: loadLSST.bash and `setup lsst_distrib` failed: {said}")
+    pairs = (entry.decode().partition("=") for entry in variables.split(b"\0") if entry)
+    return {name: value for name, _, value in pairs}, functions.decode()
+
+
+def export(name: str, value: str, home: str) -> str:
+    """Give the line that exports a variable, relative to the PATH and HOME at the time it is run."""
+    text = "'" + value.replace("'", "'\\''").replace(home, "'\"$HOME\"'") + "'"
+    if name == "PATH":
+        text = text.replace(BASE_PATH, "'\"$PATH\"'")
+    elif name in SEARCH_PATHS:
+        text += f"${{{name}:+:${name}}}"
+    return f"export {name}={text}"
+
+
+def bash(variables: dict[str, str], functions: str, home: str) -> str:
+    """Give the snapshot as text for bash to source."""
+    lines = [
+        export(name, value, home)
+        for name, value in sorted(variables.items())
+        if name not in NOT_KEPT and not name.startswith("BASH_FUNC_")
+    ]
+    functions = re.sub(r"^declare -fx (\S+)$", r"export -f \1", functions, flags=re.MULTILINE)
+    return "\n".join([*lines, functions])
+
+
+def main() -> None:
+    """Print the snapshot of the stack that the command line names."""
+    stack, *extra = sys.argv[1:]
+    with tempfile.TemporaryDirectory() as home:
+        try:
+            variables, functions = run_setup(Path(stack), home)
+        except SnapshotError as error:
+            sys.exit(f"snapshot: {error}")
+        if extra:
+            variables["PYTHONPATH"] = ":".join(filter(None, [variables.get("PYTHONPATH"), *extra]))
+        sys.stdout.write(bash(variables, functions, home))
+
+
+if __name__ == "__main__":
+    main()

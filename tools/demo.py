@@ -1,0 +1,208 @@
+"""Start a JupyterLab of your own, with the LSST stack: `nox -s demo`.
+
+Everything lies in `.demo/` of the checkout; notebooks and logins in `.demo/state/`. Ctrl-C stops it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import FrameType
+
+from tools.parts import FOLDER, PartsError, prepare
+
+USER = "demo"
+START_SECONDS = 60
+STOP_SECONDS = 15
+
+
+class DemoError(Exception):
+    """The demo cannot start; the message says why and what to do, in one line."""
+
+
+def free_port() -> int:
+    """Give a port of 127.0.0.1 that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def check_port(port: int) -> None:
+    """Refuse a port that is taken, before anything is installed for it."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise DemoError(
+                f"port {port}: {error.strerror}. Choose another: nox -s demo -- --port {free_port()}"
+            ) from error
+
+
+def make_password(state: Path) -> Path:
+    """Give the file of the demo's password; it stays the same until --reset."""
+    file = state / "password"
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_urlsafe(9))
+    return file
+
+
+class Hub:
+    """A JupyterHub that runs as a process of its own until it is stopped.
+
+    Parameters
+    ----------
+    parts
+        The folder that `tools.parts.prepare` made.
+    state
+        The folder of its database, homes and log; made if it is not there.
+    port
+        Where the browser reaches it, on 127.0.0.1.
+
+    Raises
+    ------
+    DemoError
+        The state folder cannot be written.
+    """
+
+    def __init__(self, parts: Path, state: Path, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.log = state / "hub.log"
+        try:
+            state.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.password_file = make_password(state)
+            log = self.log.open("w")
+        except OSError as error:
+            raise DemoError(f"cannot write {error.filename}: {error.strerror}") from error
+        python = parts / "lab" / "bin" / "python"
+        command = [python, "-m", "jupyterhub", "--config", self._config_file(python)]
+        with log:
+            self.process = subprocess.Popen(
+                command,
+                cwd=state,
+                env=os.environ | self._environment(parts, state, port),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C is for this program, which then asks the hub to take its labs and its proxy down.
+                start_new_session=True,
+            )
+
+    @staticmethod
+    def _config_file(python: Path) -> str:
+        found = subprocess.run(
+            [python, "-c", "import lsstlab; print(lsstlab.__path__[0])"],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return f"{found.stdout.strip()}/jupyterhub_config.py"
+
+    def _environment(self, parts: Path, state: Path, port: int) -> dict[str, str]:
+        return {
+            "LAB_USER": USER,
+            "LAB_LOGIN": "password",
+            "LAB_PASSWORD_FILE": str(self.password_file),
+            "LAB_PORT": str(port),
+            "LAB_HUB_PORT": str(free_port()),
+            "LAB_PROXY_API_PORT": str(free_port()),
+            "LAB_STATE": str(state),
+            "LAB_PROXY": str(parts / "proxy"),
+        }
+
+    @property
+    def password(self) -> str:
+        """The password of the one user, `demo`."""
+        return self.password_file.read_text()
+
+    def wait_until_ready(self) -> None:
+        """Wait for the login page.
+
+        Raises
+        ------
+        DemoError
+            The hub ended, or does not answer in time; the message holds the end of its log.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while self.process.poll() is None and time.monotonic() < deadline:
+            try:
+                urllib.request.urlopen(f"{self.url}/hub/login", timeout=5).close()  # noqa: S310  (our own http)
+                return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+        what = "ended" if self.process.poll() is not None else f"did not answer within {START_SECONDS} s"
+        self.stop()
+        last = "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
+        raise DemoError(f"the hub {what}; its log, {self.log}, ends with:\n{last}")
+
+    def stop(self) -> None:
+        """Stop the hub, which stops its labs and its proxy; what does not stop in time is killed."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+def interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """Treat SIGTERM as Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+def run(port: int) -> None:
+    """Make what is missing, start the hub, say how to log in, and stay until Ctrl-C."""
+    check_port(port)
+    hub = Hub(prepare(), FOLDER / "state", port)
+    try:
+        hub.wait_until_ready()
+        print(f"\n  JupyterLab with the LSST stack:  {hub.url}")
+        print(f"  user:      {USER}\n  password:  {hub.password}\n")
+        print(f"  Log: {hub.log}. Ctrl-C stops it.\n", flush=True)
+        hub.process.wait()
+    finally:
+        hub.stop()
+    raise DemoError(f"the hub ended by itself: see {hub.log}")
+
+
+def reset() -> None:
+    """Remove the demo's logins, notebooks and logs; what was installed stays."""
+    shutil.rmtree(FOLDER / "state", ignore_errors=True)
+    print("Removed the demo's state: .demo/state")
+
+
+def main() -> None:
+    """Start the demo or remove its state; a mistake ends with one line."""
+    parser = argparse.ArgumentParser(prog="nox -s demo --", description=__doc__)
+    parser.add_argument("--port", type=int, default=8000, help="where the browser finds it (8000)")
+    parser.add_argument("--reset", action="store_true", help="remove its notebooks and logins, and end")
+    options = parser.parse_args()
+    if not 0 < options.port < 65536:
+        parser.error(f"--port: found {options.port}, wanted 1 to 65535")
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        if options.reset:
+            reset()
+        else:
+            run(options.port)
+    except (DemoError, PartsError) as error:
+        sys.exit(f"demo: {error}")
+    except KeyboardInterrupt:
+        print("Stopped.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Make what a lab runs on in a folder of the checkout, from the scripts that make it in the image.
+
+The demo, the tests and the benchmarks share it; it is made anew only when what it is made of changed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "jupyterlab"
+FOLDER = ROOT / ".demo"
+
+
+class PartsError(Exception):
+    """What the lab runs on cannot be made; the message says why, in one line."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thing to make: `install/NAME FOLDER...`.
+
+    Attributes
+    ----------
+    name
+        The script's and the folder's.
+    title
+        What the person at the terminal reads.
+    inputs
+        Files and folders below `jupyterlab/` that it is made from.
+    """
+
+    name: str
+    title: str
+    inputs: tuple[str, ...]
+
+
+LAB = Part("lab", "JupyterLab and JupyterHub", ("requirements.txt", "pyproject.toml", "src", "etc", "share"))
+STACK = Part("stack", "the LSST stack from PyPI", ("stack",))
+PROXY = Part("proxy", "the proxy (Node.js)", ("proxy",))
+PARTS = (LAB, STACK, PROXY)
+
+
+def fingerprint(part: Part) -> str:
+    """Give a digest of all that a part is made from; it changes with the checkout's place, too.
+
+    Python environments hold absolute paths: a moved checkout needs new ones.
+    """
+    digest = hashlib.sha256(f"{sys.version}\0{FOLDER}\0".encode())
+    for name in (*part.inputs, "install"):
+        path = SOURCE / name
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(f"{file.relative_to(SOURCE)}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def run_script(name: str, *arguments: Path) -> None:
+    """Run one of `install/`'s scripts; if it fails, say what it said last."""
+    done = subprocess.run(
+        [SOURCE / "install" / name, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 0:
+        return
+    said = " ".join(done.stdout.split())
+    if any(word in said.lower() for word in ("dns", "connect", "network", "timed out", "enotfound")):
+        raise PartsError(f"no network? {name} could not be downloaded: {said[-300:]}")
+    raise PartsError(f"install/{name} failed: {said[-600:]}")
+
+
+def make(part: Part) -> None:
+    """Make one part, from scratch, and remember what it was made from."""
+    folder = FOLDER / part.name
+    shutil.rmtree(folder, ignore_errors=True)
+    print(f"  {part.title} ...", end=" ", flush=True)
+    start = time.monotonic()
+    try:
+        run_script(part.name, folder, Path(sys.executable))
+        if part is LAB or part is STACK:  # the kernel joins the two
+            (FOLDER / "kernel.made").unlink(missing_ok=True)
+    except PartsError:
+        print("failed", flush=True)
+        raise
+    (FOLDER / f"{part.name}.made").write_text(fingerprint(part))
+    print(f"{time.monotonic() - start:.0f} s", flush=True)
+
+
+def is_made(part: Part) -> bool:
+    """Tell whether a part is there, made from what the checkout holds now."""
+    made = FOLDER / f"{part.name}.made"
+    return made.exists() and made.read_text() == fingerprint(part)
+
+
+@contextmanager
+def only_one() -> Iterator[None]:
+    """Keep a demo and a test run that start at the same time from making the parts twice."""
+    try:
+        FOLDER.mkdir(exist_ok=True)
+        with (FOLDER / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+    except PermissionError as error:
+        raise PartsError(f"cannot write {error.filename}: run it in a checkout that is yours") from error
+
+
+def prepare() -> Path:
+    """Make what is missing or out of date, with a line of progress for each; give the folder.
+
+    Raises
+    ------
+    PartsError
+        The folder cannot be written, or something could not be downloaded.
+    """
+    with only_one():
+        missing = [part for part in PARTS if not is_made(part)]
+        if missing:
+            print(f"Making what the lab runs on in {FOLDER.name}/ (once):", flush=True)
+        for part in missing:
+            make(part)
+        if not (FOLDER / "kernel.made").exists():
+            run_script("kernel", FOLDER / LAB.name, FOLDER / STACK.name)
+            (FOLDER / "kernel.made").touch()
+    return FOLDER
