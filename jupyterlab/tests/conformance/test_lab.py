@@ -1,0 +1,114 @@
+"""What someone with a lab of their own finds in it: the same in the demo and in the image."""
+
+from __future__ import annotations
+
+import pytest
+
+from labtesting.labclient import LabClient
+
+
+def test_the_lsst_kernel_runs_the_stack(lab: LabClient) -> None:
+    with lab.kernel("lsst_stack") as kernel:
+        output = kernel.execute(
+            "import os, lsst.daf.butler as b\n"
+            "print(b.Butler.__name__, os.environ['SETUP_LSST_DISTRIB'].split()[0], os.environ['DAF_BUTLER_DIR'])"
+        )
+    assert output.error == ""
+    name, product, folder = output.stdout.split()
+    assert (name, product) == ("Butler", "lsst_distrib")
+    assert folder.endswith("lsst/daf/butler")
+
+
+def test_the_plain_kernel_runs_without_the_stack(lab: LabClient) -> None:
+    with lab.kernel("python3") as kernel:
+        output = kernel.execute("import lsst.daf.butler")
+        assert output.error.startswith("ModuleNotFoundError")
+        assert kernel.execute("print(1 + 1)").stdout == "2\n"
+
+
+def test_the_kernels_are_named_as_people_know_them(lab: LabClient) -> None:
+    specs = lab.request("GET", "api/kernelspecs").json()["kernelspecs"]
+    assert {spec["spec"]["display_name"] for spec in specs.values()} == {"LSST_Stack", "Python 3 (ipykernel)"}
+
+
+def test_a_terminal_greets_and_sets_up_the_stack(lab: LabClient) -> None:
+    with lab.terminal() as terminal:
+        greeting = terminal.read_until("LSST_Stack")
+        load = next(line for line in greeting.splitlines() if "loadLSST.bash" in line).split(":", 1)[1].strip()
+        terminal.type(f"{load} && setup lsst_distrib && echo set-up:$SETUP_LSST_DISTRIB")
+        terminal.read_until("set-up:lsst_distrib")
+        terminal.type("butler --version; echo status:$?")
+        assert "version" in terminal.read_until("status:0")
+
+
+def test_setup_says_what_the_stack_has_not(lab: LabClient) -> None:
+    with lab.kernel("lsst_stack") as kernel:
+        output = kernel.execute(
+            "import subprocess as s\n"
+            "done = s.run(['bash', '-c', 'setup afw'], capture_output=True, text=True)\n"
+            "print(done.returncode, done.stderr)"
+        )
+    assert output.stdout.startswith("1 setup: afw is a product of lsst_distrib, but not in this stack")
+
+
+@pytest.mark.parametrize("module", ["jupyterlab_git", "nbdime"])
+def test_git_and_notebook_diffs_are_there(lab: LabClient, module: str) -> None:
+    enabled = lab.request("GET", "lab/api/extensions").json()
+    assert any(module.replace("_", "-") in extension["name"] and extension["enabled"] for extension in enabled)
+
+
+def test_user_setups_run_before_the_kernel(lab: LabClient) -> None:
+    write(lab, "notebooks/mine/python/my_package.py", "answer = 42\n")
+    write(lab, "notebooks/.user_setups", "setup -r ~/notebooks/mine\nexport FROM_SETUPS=seen\n")
+    with lab.kernel("lsst_stack") as kernel:
+        output = kernel.execute("import os, my_package; print(my_package.answer, os.environ['FROM_SETUPS'])")
+    assert (output.stdout, output.stderr) == ("42 seen\n", "")
+
+
+def test_failing_user_setups_are_shown_with_the_first_cell(lab: LabClient) -> None:
+    write(lab, "notebooks/.user_setups", "setup no_such_product\n")
+    try:
+        with lab.kernel("lsst_stack") as kernel:
+            first, second = kernel.execute("print(1)"), kernel.execute("print(2)")
+    finally:
+        write(lab, "notebooks/.user_setups", "")
+    assert first.stdout == "1\n"
+    assert ".user_setups ended with status 1" in first.stderr
+    assert "no product no_such_product" in first.stderr
+    assert (second.stdout, second.stderr) == ("2\n", "")
+
+
+def test_no_database_and_no_socket_lies_in_the_home(lab: LabClient) -> None:
+    notebook = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    lab.request("PUT", "api/contents/trusted.ipynb", json={"type": "notebook", "content": notebook})
+    lab.request("POST", "api/contents/trusted.ipynb/trust")
+    lab.request("PUT", "lab/api/workspaces/default", json={"data": {}, "metadata": {"id": "default"}})
+    with lab.kernel("python3") as kernel:
+        output = kernel.execute(
+            "import pathlib, stat\n"
+            "for p in pathlib.Path.home().rglob('*'):\n"
+            "    if p.suffix in {'.db', '.sqlite', '.jupyterlab-workspace'} or stat.S_ISSOCK(p.lstat().st_mode):\n"
+            "        print(p)\n"
+            "import os; print(sorted(os.listdir(os.environ['LAB_SCRATCH'])))"
+        )
+    assert output.stdout == "['ipython_history.sqlite', 'nbsignatures.db', 'runtime', 'workspaces']\n"
+
+
+def test_kernels_talk_over_sockets_that_nobody_else_can_open(lab: LabClient) -> None:
+    with lab.kernel("python3") as kernel:
+        output = kernel.execute(
+            "import json, ipykernel, os, stat\n"
+            "file = ipykernel.get_connection_file()\n"
+            "print(json.load(open(file))['transport'], oct(os.stat(os.path.dirname(file)).st_mode & 0o777))"
+        )
+    assert output.stdout == "ipc 0o700\n"
+
+
+def write(lab: LabClient, path: str, text: str) -> None:
+    """Write a file into the home, its folders too, as a person in a notebook would."""
+    with lab.kernel("python3") as kernel:
+        output = kernel.execute(
+            f"import pathlib; p = pathlib.Path.home() / {path!r}; p.parent.mkdir(parents=True, exist_ok=True)\n"
+            f"p.write_text({text!r})"
+        )
+    assert output.error == ""

@@ -1,0 +1,24 @@
+"""Logging in: who gets in, and what the others see."""
+
+from __future__ import annotations
+
+from labtesting.labclient import LabClient, LoneHub
+
+
+def test_a_wrong_password_is_refused_with_a_page(hub: LoneHub) -> None:
+    with LabClient(hub.url, hub.user) as client:
+        page = client.log_in("not the password")
+        assert page.status_code == 403
+        assert "Invalid username or password" in page.text
+        assert client.http.get("/hub/home").url.path == "/hub/login"
+
+
+def test_another_user_is_refused_even_with_the_password(hub: LoneHub) -> None:
+    with LabClient(hub.url, "somebody-else") as client:
+        assert client.log_in(hub.password).status_code == 403
+
+
+def test_without_a_login_the_lab_is_closed(hub: LoneHub, lab: LabClient) -> None:
+    with LabClient(hub.url, hub.user) as stranger:
+        assert stranger.http.get(f"{lab.base}api/kernels").status_code == 403
+        assert stranger.http.get(f"{lab.base}lab").url.path == "/hub/login"

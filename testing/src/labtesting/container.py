@@ -1,0 +1,85 @@
+"""Containers of our images on a real Docker engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import docker
+import httpx
+from docker.errors import DockerException
+from docker.models.containers import Container as DockerContainer
+
+from labtesting.needs import missing
+
+
+@dataclass(frozen=True)
+class Container:
+    """A running container."""
+
+    docker: DockerContainer
+
+    def port(self, inside: int) -> int:
+        """Give the port of 127.0.0.1 on which a port of the container answers."""
+        self.docker.reload()
+        return int(self.docker.ports[f"{inside}/tcp"][0]["HostPort"])
+
+    def log(self) -> str:
+        """Give what it has printed so far."""
+        return str(self.docker.logs().decode(errors="replace"))
+
+    def execute(self, *command: str, user: str = "") -> tuple[int, str]:
+        """Run a command in it; give its exit status and what it printed."""
+        status, output = self.docker.exec_run(list(command), user=user)
+        return status, output.decode(errors="replace")
+
+    def wait_for_page(self, url: str, timeout: float = 60) -> None:
+        """Wait until a page answers 200.
+
+        Raises
+        ------
+        AssertionError
+            The container ended, or the page does not come; with the container's log.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                if httpx.get(url).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            self.docker.reload()
+            assert self.docker.status == "running", f"the container ended:\n{self.log()}"
+            assert time.monotonic() < deadline, f"no {url} within {timeout} s:\n{self.log()}"
+            time.sleep(0.1)
+
+
+def engine() -> docker.DockerClient:
+    """Give the Docker engine; without one the test is skipped (fails in CI)."""
+    try:
+        return docker.from_env()
+    except DockerException as error:
+        missing("a Docker engine", f"apt install docker.io ({error})")
+
+
+@contextmanager
+def run_container(
+    image: str, *command: str, ports: list[int] | None = None, **options: Any  # noqa: ANN401  (docker's own)
+) -> Iterator[Container]:
+    """Start a container, with ports published on 127.0.0.1; it is removed at the end, its log shown."""
+    running = engine().containers.run(
+        image,
+        list(command) or None,
+        detach=True,
+        ports={f"{port}/tcp": ("127.0.0.1", None) for port in ports or []},
+        **options,
+    )
+    container = Container(running)
+    try:
+        yield container
+    finally:
+        print(container.log())  # noqa: T201  (pytest shows it when the test fails)
+        running.remove(force=True, v=True)

@@ -1,0 +1,111 @@
+"""Build the image of one component with the Docker SDK: `nox -s "build(COMPONENT)"`.
+
+The image's name is the title label of its Dockerfile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import docker
+from docker.errors import APIError, DockerException
+
+ROOT = Path(__file__).parents[1]
+TITLE = re.compile(r'org\.opencontainers\.image\.title="([^"]+)"')
+
+
+class BuildError(Exception):
+    """The image cannot be built; the message says why."""
+
+
+def image_name(component: str) -> str:
+    """Give the name of a component's image, as its Dockerfile states it."""
+    found = TITLE.search((ROOT / component / "Dockerfile").read_text())
+    if found is None:
+        raise BuildError(f"{component}/Dockerfile: no label org.opencontainers.image.title with the image's name")
+    return found[1]
+
+
+def engine() -> docker.DockerClient:
+    """Connect to the Docker engine."""
+    try:
+        client = docker.from_env(timeout=1200)
+        client.ping()
+    except DockerException as error:
+        raise BuildError(
+            "no Docker engine answers: install and start one (Debian: apt install docker.io), "
+            f"or set DOCKER_HOST ({error})"
+        ) from error
+    return client
+
+
+def revision() -> str:
+    """Give the commit that is built, if it is a checkout."""
+    found = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip() or "unknown"
+
+
+def build(component: str, tag: str, arguments: dict[str, str]) -> str:
+    """Build one image; give its name with the tag.
+
+    Raises
+    ------
+    BuildError
+        No engine answers, or a step failed: the message then holds the build's whole log.
+    """
+    name = f"{image_name(component)}:{tag}"
+    log: list[str] = []
+    failure = ""
+    try:
+        stream = engine().api.build(
+            path=str(ROOT / component),
+            tag=name,
+            buildargs={"VERSION": tag, "REVISION": revision(), **arguments},
+            rm=True,
+            decode=True,
+        )
+        for event in stream:
+            failure = event.get("error", failure)
+            text = event.get("stream", "")
+            log.append(text)
+            if text.startswith("Step "):
+                print(f"  {text.strip()}", flush=True)
+    except APIError as error:
+        failure = error.explanation or str(error)
+    if failure:
+        raise BuildError(f"{component}: {failure}\n\nThe build's log:\n{''.join(log)}")
+    return name
+
+
+def build_argument(text: str) -> tuple[str, str]:
+    """Parse NAME=VALUE."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"found {text!r}, wanted NAME=VALUE")
+    return name, value
+
+
+def main() -> None:
+    """Build what the command line names; a failure ends with its reason."""
+    parser = argparse.ArgumentParser(prog="nox -s build --", description=__doc__)
+    parser.add_argument("component")
+    parser.add_argument("--tag", default="latest", help="the tag to give (latest)")
+    parser.add_argument("--build-arg", type=build_argument, action="append", default=[], metavar="NAME=VALUE")
+    options = parser.parse_args()
+    start = time.monotonic()
+    try:
+        name = build(options.component, options.tag, dict(options.build_arg))
+    except BuildError as error:
+        sys.exit(f"build: {error}")
+    print(f"built {name} in {time.monotonic() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
