@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+import sys
 from pathlib import Path
 
 import nox
+
+sys.path.insert(0, str(Path(__file__).parent))  # nox is a program of its own: it does not know the checkout
+
+from tools.components import image_name
 
 nox.needs_version = ">=2024.4.15"
 nox.options.sessions = ["lint", "typing", "test"]
@@ -92,7 +95,14 @@ def test(session: nox.Session, component: str) -> None:
 def test_image(session: nox.Session, component: str) -> None:
     """Test each component's image in a real container (needs a Docker engine)."""
     install(session, f"{component}/tests/requirements.txt", *own_packages(component))
-    session.run("pytest", f"{component}/tests/image", *session.posargs)
+    # The conformance suite is the one that `test` runs against the checkout.
+    suites = [f"{component}/tests/{name}" for name in ("image", "conformance")]
+    session.run(
+        "pytest",
+        *(suite for suite in suites if (ROOT / suite).exists()),
+        f"--image={image_name(component)}",
+        *session.posargs,
+    )
 
 
 @nox.session

@@ -6,7 +6,6 @@ The image's name is the title label of its Dockerfile.
 from __future__ import annotations
 
 import argparse
-import re
 import subprocess
 import sys
 import time
@@ -15,20 +14,13 @@ from pathlib import Path
 import docker
 from docker.errors import APIError, DockerException
 
+from tools.components import image_name
+
 ROOT = Path(__file__).parents[1]
-TITLE = re.compile(r'org\.opencontainers\.image\.title="([^"]+)"')
 
 
 class BuildError(Exception):
     """The image cannot be built; the message says why."""
-
-
-def image_name(component: str) -> str:
-    """Give the name of a component's image, as its Dockerfile states it."""
-    found = TITLE.search((ROOT / component / "Dockerfile").read_text())
-    if found is None:
-        raise BuildError(f"{component}/Dockerfile: no label org.opencontainers.image.title with the image's name")
-    return found[1]
 
 
 def engine() -> docker.DockerClient:

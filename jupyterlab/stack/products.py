@@ -10,15 +10,11 @@ import os
 import sys
 from importlib.metadata import Distribution, distributions
 
-# Products of lsst_distrib whose distribution is named after something else.
-OTHER_NAMES = {"astro-metadata-translator": "astro_metadata_translator"}
-
-
 def product_name(distribution: str) -> str | None:
     """Give the EUPS name of a distribution, None if it is not a product of the stack."""
-    if distribution.startswith("lsst-"):
-        return distribution.removeprefix("lsst-").replace("-", "_")
-    return OTHER_NAMES.get(distribution)
+    if not distribution.startswith("lsst-"):
+        return None
+    return distribution.removeprefix("lsst-").replace("-", "_")
 
 
 def folder(distribution: Distribution) -> str:

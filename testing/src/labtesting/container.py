@@ -27,6 +27,12 @@ class Container:
         self.docker.reload()
         return int(self.docker.ports[f"{inside}/tcp"][0]["HostPort"])
 
+    @property
+    def address(self) -> str:
+        """The address of the container on the engine's bridge."""
+        self.docker.reload()
+        return str(self.docker.attrs["NetworkSettings"]["IPAddress"])
+
     def log(self) -> str:
         """Give what it has printed so far."""
         return str(self.docker.logs().decode(errors="replace"))

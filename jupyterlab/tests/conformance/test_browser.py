@@ -1,0 +1,43 @@
+"""The lab as a person sees it, in Chromium."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from labtesting.browser import open_browser
+from labtesting.labclient import LoneHub
+
+SECONDS = 1000
+
+
+def test_log_in_by_typing_and_run_a_cell_of_the_stack(hub: LoneHub, screenshots: Path) -> None:
+    with open_browser() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.set_default_timeout(60 * SECONDS)
+        expect.set_options(timeout=60 * SECONDS)
+        page.goto(hub.url)
+        page.get_by_label("Username").fill(hub.user)
+        page.get_by_label("Password").fill(hub.password)
+        page.get_by_role("button", name="Sign in").click()
+
+        # The hub of another test may have the lab running already: then there is no pending page.
+        tile = page.locator(".jp-LauncherCard", has_text="LSST_Stack").first
+        expect(tile).to_be_visible()
+        page.screenshot(path=screenshots / "launcher.png")
+
+        tile.click()
+        run_cell(page, "import lsst.daf.butler as butler; print('from the stack:', butler.Butler.__name__)")
+        expect(page.locator(".jp-OutputArea-output", has_text="from the stack: Butler")).to_be_visible()
+        page.screenshot(path=screenshots / "notebook.png")
+
+
+def run_cell(page: Page, code: str) -> None:
+    """Type into the notebook's first cell and press Shift+Enter, once the kernel is there."""
+    expect(page.get_by_role("button", name="LSST_Stack | Idle")).to_be_visible()
+    cell = page.locator(".jp-Notebook .jp-Cell .cm-content").first
+    cell.click()
+    page.keyboard.type(code)
+    expect(cell).to_have_text(code)
+    page.keyboard.press("Shift+Enter")

@@ -1,0 +1,151 @@
+"""The image itself: how it starts, as whom it runs, what it is made of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from lsstlab.settings import PASSWORD_MIN
+
+from labtesting.container import Container, engine, run_container
+from labtesting.hub_stub import run_hub_stub
+from labtesting.labclient import LabClient
+
+# What `restricted` Pod Security allows, and a UID that no image knows.
+SPAWNED: dict[str, Any] = {
+    "user": "123456:123456",
+    "read_only": True,
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges"],
+    "tmpfs": {"/tmp": "mode=1777", "/home/vera": "uid=123456,gid=123456,mode=700"},
+}
+
+
+@pytest.fixture(scope="module")
+def image(request: pytest.FixtureRequest) -> str:
+    """Give the image under test."""
+    name: str = request.config.getoption("--image")
+    return name
+
+
+def refusal(image: str, **options: Any) -> str:
+    """Start the image so that it refuses; give the one line it says."""
+    with run_container(image, **options) as container:
+        assert container.docker.wait(timeout=60)["StatusCode"] == 1
+        return container.log()
+
+
+def test_alone_it_prints_a_login_that_works_and_gives_up_root(image: str) -> None:
+    with run_container(image, ports=[8000]) as container:
+        url = f"http://127.0.0.1:{container.port(8000)}"
+        container.wait_for_page(f"{url}/hub/login")
+        shown = re.search(r"user: +(\S+)\s+password: +(\S+)", container.log())
+        assert shown is not None, container.log()
+        assert shown[1] == "demo"
+        assert len(shown[2]) >= PASSWORD_MIN
+        with LabClient(url, shown[1]) as client:
+            assert client.log_in(shown[2]).status_code == 200
+        assert uids_of_processes(container) == {1000}
+
+
+def uids_of_processes(container: Container) -> set[int]:
+    """Give the UIDs of everything that runs in a container."""
+    table = container.docker.top(ps_args="-eo pid,uid,args")
+    return {int(row[1]) for row in table["Processes"]}
+
+
+def test_a_restarted_container_keeps_its_user_and_home(image: str) -> None:
+    login = {"LAB_USER": "vera", "LAB_PASSWORD": "a long enough one"}
+    with run_container(image, environment=login, ports=[8000]) as container:
+        container.wait_for_page(f"http://127.0.0.1:{container.port(8000)}/hub/login")
+        container.execute("touch", "/home/vera/kept", user="vera")
+        container.docker.restart(timeout=20)
+        container.wait_for_page(f"http://127.0.0.1:{container.port(8000)}/hub/login")
+        assert container.execute("stat", "-c", "%U", "/home/vera/kept") == (0, "vera\n")
+
+
+def test_a_mounted_home_keeps_its_owner(image: str) -> None:
+    home = {"/home/demo": "uid=4321,gid=4321,mode=700"}
+    with run_container(image, ports=[8000], tmpfs=home) as container:
+        container.wait_for_page(f"http://127.0.0.1:{container.port(8000)}/hub/login")
+        assert uids_of_processes(container) == {4321}
+
+
+def test_the_password_is_in_no_process_s_environment_and_no_log(image: str) -> None:
+    password = "not-to-be-seen-anywhere"
+    with run_container(image, ports=[8000], environment={"LAB_PASSWORD": password}) as container:
+        container.wait_for_page(f"http://127.0.0.1:{container.port(8000)}/hub/login")
+        status, environments = container.execute("bash", "-c", "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline", user="demo")
+        assert (status, environments.count("LAB_IP")) == (0, 3), "hub, proxy, and the shell that looks"
+        # The shell that looks was started with the container's own environment, password and all.
+        assert environments.count(password) == 1
+        assert password not in container.log()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"environment": {"LAB_PASSWORD": "abc"}}, "LAB_PASSWORD: found 3 characters, wanted 8 or more"),
+        ({"environment": {"LAB_USER": "root"}}, "LAB_USER: root is one of the image's own users"),
+        ({"environment": {"LAB_USER": "Vera R"}}, "LAB_USER: found 'Vera R', wanted a user name"),
+        ({"user": "1234"}, "it has to start as root"),
+    ],
+)
+def test_what_cannot_start_says_why_in_one_line(image: str, options: dict[str, Any], says: str) -> None:
+    said = refusal(image, **options)
+    assert says in said
+    assert said.count("\n") == 1
+
+
+def test_spawned_it_serves_as_any_uid_with_nothing_to_write_to_and_no_capability(image: str) -> None:
+    with run_hub_stub() as hub, run_container(image, environment=hub.environment("vera"), **SPAWNED) as container:
+        container.wait_for_page(hub.lab_url(container.address, "api"))
+        status, facts = container.execute(
+            "bash", "-c", "id -u; grep CapEff /proc/1/status; grep NoNewPrivs /proc/1/status; touch /opt/lab/x"
+        )
+        assert facts.split("\n")[:3] == ["123456", "CapEff:\t0000000000000000", "NoNewPrivs:\t1"]
+        assert (status, "Read-only file system" in facts) == (1, True)
+
+
+def test_spawned_the_kernel_of_the_stack_runs(image: str) -> None:
+    code = "import os, lsst.daf.butler as b; print(b.Butler.__name__, os.getuid())"
+    run = (
+        "from jupyter_client.manager import start_new_kernel as start\n"
+        "manager, client = start(kernel_name='lsst_stack')\n"
+        f"client.execute_interactive({code!r}, timeout=60)\n"
+        "client.stop_channels(); manager.shutdown_kernel(now=True)"
+    )
+    environment = {"HOME": "/home/vera"}
+    with run_container(image, "python", "-c", run, environment=environment, **SPAWNED) as container:
+        container.docker.wait(timeout=100)
+        # jupyter_client on its own, without our server, has the kernel warn that it talks over TCP.
+        assert container.log().splitlines()[-1] == "Butler 123456"
+
+
+def test_bytecode_is_compiled_in_the_image(image: str) -> None:
+    count = (
+        "for f in /opt/lab/lib /opt/lsst/software/stack/python/lib; do "
+        "find $f -name '*.py' | wc -l; find $f -name '*.pyc' | wc -l; done"
+    )
+    with run_container(image, "bash", "-c", count) as container:
+        container.docker.wait(timeout=60)
+        lab_sources, lab_compiled, stack_sources, stack_compiled = map(int, container.log().split())
+    # Some test data of the packages is not meant to compile.
+    assert lab_compiled > 0.98 * lab_sources > 1000
+    assert stack_compiled > 0.98 * stack_sources > 1000
+
+
+def test_node_is_not_on_the_path_of_labs(image: str) -> None:
+    # jupyterlab.labapp runs `node` at import if it finds one: 0.28 s of every start.
+    with run_container(image, "bash", "-c", "command -v node || echo none") as container:
+        container.docker.wait(timeout=60)
+        assert container.log() == "none\n"
+
+
+def test_the_image_is_labelled(image: str) -> None:
+    labels = engine().images.get(image).labels
+    assert labels["org.opencontainers.image.title"] == "lsstsqre/jupyterlabdemo"
+    assert re.fullmatch("[0-9a-f]{40}", labels["org.opencontainers.image.revision"])
+    assert {"description", "source", "licenses", "version"} <= {name.rsplit(".", 1)[1] for name in labels}

@@ -1,0 +1,52 @@
+"""Nagle's algorithm is off on every WebSocket of a lab: a real server, a real socket."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from lsstlab.nodelay import keep_nodelay
+from tornado.httpserver import HTTPServer
+from tornado.iostream import IOStream
+from tornado.testing import bind_unused_port
+from tornado.web import Application
+from tornado.websocket import WebSocketHandler, websocket_connect
+
+
+class Handler(WebSocketHandler):
+    """Tells, for each message, whether its socket has TCP_NODELAY."""
+
+    def on_message(self, message: str | bytes) -> None:
+        assert self.ws_connection is not None
+        connection = self.ws_connection.stream.socket
+        self.write_message(str(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)))
+
+
+@pytest.fixture
+def stock_tornado() -> Iterator[None]:
+    original = IOStream.set_nodelay
+    yield
+    IOStream.set_nodelay = original  # type: ignore[method-assign]
+
+
+async def ask_for_nodelay() -> str | bytes | None:
+    listener, port = bind_unused_port()
+    server = HTTPServer(Application([("/", Handler)]))
+    server.add_socket(listener)
+    client = await websocket_connect(f"ws://127.0.0.1:{port}/")
+    try:
+        await client.write_message("is it on?")
+        return await client.read_message()
+    finally:
+        client.close()
+        server.stop()
+
+
+@pytest.mark.asyncio
+@pytest.mark.usefixtures("stock_tornado")
+async def test_a_websocket_keeps_nodelay() -> None:
+    # If tornado ever leaves it on by itself, our extension has nothing left to do.
+    assert await ask_for_nodelay() == "0"
+    keep_nodelay()
+    assert await ask_for_nodelay() == "1"

@@ -1,0 +1,73 @@
+"""The surroundings of one lab, made by real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SHOW = [sys.executable, "-c", "import json, os; print(json.dumps(dict(os.environ)))"]
+
+
+def lab(*command: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run `lab COMMAND...` with just these variables."""
+    return subprocess.run(
+        [sys.executable, "-m", "lsstlab", *command],
+        env={"PATH": os.environ["PATH"], **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_command_gets_private_folders_for_sockets_and_databases(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    done = lab(*SHOW, HOME=str(tmp_path), LAB_SCRATCH=str(scratch))
+    environ = json.loads(done.stdout)
+    assert environ["JUPYTER_RUNTIME_DIR"] == str(scratch / "runtime")
+    assert environ["JUPYTERLAB_WORKSPACES_DIR"] == str(scratch / "workspaces")
+    assert [(scratch / name).stat().st_mode & 0o777 for name in ("", "runtime")] == [0o700, 0o700]
+
+
+def test_a_new_home_gets_notebooks_and_an_explained_user_setups(tmp_path: Path) -> None:
+    lab(*SHOW, HOME=str(tmp_path), LAB_SCRATCH=str(tmp_path / "s"))
+    setups = tmp_path / "notebooks" / ".user_setups"
+    assert "LSST_Stack" in setups.read_text()
+    setups.write_text("mine")
+    lab(*SHOW, HOME=str(tmp_path), LAB_SCRATCH=str(tmp_path / "s"))
+    assert setups.read_text() == "mine"
+
+
+def test_a_home_that_cannot_be_written_does_not_keep_anyone_out(tmp_path: Path) -> None:
+    done = lab(*SHOW, HOME="/proc/self", LAB_SCRATCH=str(tmp_path))
+    assert done.returncode == 0
+
+
+def test_a_scratch_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    if os.getuid() != 0:
+        pytest.skip("needs root, to make a folder that belongs to somebody else")
+    os.chown(tmp_path, 12345, 12345)
+    done = lab(*SHOW, LAB_SCRATCH=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr == f"lab: LAB_SCRATCH: {tmp_path} belongs to someone else: name a folder of your own\n"
+
+
+def test_a_scratch_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    done = lab(*SHOW, LAB_SCRATCH=str(tmp_path / "link"))
+    assert "belongs to someone else" in done.stderr
+
+
+def test_a_missing_command_is_one_line() -> None:
+    done = lab("no-such-command")
+    assert (done.returncode, done.stderr) == (1, "lab: no-such-command: No such file or directory\n")
+
+
+def test_spawned_by_a_hub_it_becomes_the_single_user_server(tmp_path: Path) -> None:
+    # Without the hub's other variables the server refuses: enough to see which program it became.
+    done = lab(HOME=str(tmp_path), LAB_SCRATCH=str(tmp_path / "s"), JUPYTERHUB_API_TOKEN="x")
+    assert "JUPYTERHUB_SERVICE_URL" in done.stderr or "jupyterhub-singleuser" in done.stderr

@@ -1,0 +1,54 @@
+"""Settings of a lab that runs alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from lsstlab.settings import Settings, SettingsError, load
+
+
+def test_nothing_set_gives_the_image_s_defaults() -> None:
+    assert load({}) == Settings(
+        user="demo",
+        password=None,
+        login="pam",
+        ip="127.0.0.1",
+        port=8000,
+        hub_port=8081,
+        proxy_api_port=8001,
+        state=Path("/var/lib/lab"),
+        proxy=Path("/opt/proxy"),
+    )
+
+
+def test_the_password_comes_from_a_file_without_its_last_newline(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("correct horse\n")
+    assert load({"LAB_PASSWORD_FILE": str(tmp_path / "password")}).password == "correct horse"
+
+
+@pytest.mark.parametrize(
+    ("environ", "names"),
+    [
+        ({"LAB_USER": "Vera Rubin"}, ["LAB_USER", "'Vera Rubin'", "lower case"]),
+        ({"LAB_USER": "../etc"}, ["LAB_USER", "'../etc'"]),
+        ({"LAB_LOGIN": "ldap"}, ["LAB_LOGIN", "'ldap'", "pam or password"]),
+        ({"LAB_PORT": "eighty"}, ["LAB_PORT", "'eighty'", "1 to 65535"]),
+        ({"LAB_PORT": "70000"}, ["LAB_PORT", "'70000'"]),
+        ({"LAB_HUB_PORT": "0"}, ["LAB_HUB_PORT", "'0'"]),
+        ({"LAB_PASSWORD_FILE": "/no/such/file"}, ["LAB_PASSWORD_FILE", "/no/such/file"]),
+        ({"LAB_PASSWORD": "long enough", "LAB_PASSWORD_FILE": "/x"}, ["LAB_PASSWORD_FILE", "both"]),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_was_found(environ: dict[str, str], names: list[str]) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load(environ)
+    for name in names:
+        assert name in str(raised.value)
+
+
+@pytest.mark.parametrize("password", ["short", "two lines\nof text", "with:a colon"])
+def test_a_refused_password_is_never_quoted(password: str) -> None:
+    with pytest.raises(SettingsError, match="LAB_PASSWORD: found") as raised:
+        load({"LAB_PASSWORD": password})
+    assert password not in str(raised.value)

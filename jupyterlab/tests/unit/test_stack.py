@@ -1,0 +1,126 @@
+"""The stack's shell functions and the snapshot of what they leave, in a real bash."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from lsstlab import snapshot
+
+STACK = Path(__file__).parents[2] / "stack"
+TABLE = "daf_butler 30.1 /stack/daf/butler\nutils 30.2 /stack/utils\n"
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Path:
+    """Give a stack with two products."""
+    folder = tmp_path / "it's a stack"
+    (folder / "python" / "bin").mkdir(parents=True)
+    for name in ("loadLSST.bash", "missing.txt"):
+        (folder / name).write_text((STACK / name).read_text())
+    (folder / "products.txt").write_text(TABLE)
+    return folder
+
+
+def bash(stack: Path, script: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run a script after loadLSST.bash."""
+    return subprocess.run(
+        ["bash", *options, "-c", f'. "$0/loadLSST.bash"; {script}', str(stack)],
+        env={"PATH": os.environ["PATH"], "HOME": str(stack)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_lsst_distrib_sets_up_every_product_there_is(stack: Path) -> None:
+    done = bash(stack, "setup lsst_distrib; echo $SETUP_LSST_DISTRIB, $SETUP_UTILS, $DAF_BUTLER_DIR")
+    assert done.stdout == "lsst_distrib pypi_30.1, utils 30.2, /stack/daf/butler\n"
+    assert done.stderr == ""
+
+
+def test_a_person_is_told_what_lsst_distrib_lacks_here(stack: Path) -> None:
+    done = bash(stack, "setup lsst_distrib", "--norc", "-i")
+    assert "from PyPI packages (30.1): daf_butler utils" in done.stdout
+    assert "not in this stack: afw " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "says"),
+    [
+        ("setup afw", 1, "afw is a product of lsst_distrib, but not in this stack"),
+        ("setup no_such", 1, "no product no_such. This stack has: daf_butler utils"),
+        ("setup utils 29", 1, "utils is here in version 30.2, not 29"),
+        ("setup -t w_latest utils", 2, "no tags"),
+        ("setup -X utils", 2, "option -X is not known"),
+        ("setup", 2, "usage"),
+        ("setup -r", 2, "usage"),
+        ("setup -r /no/such", 1, "no folder /no/such"),
+        ("unsetup", 2, "usage"),
+        ("eups declare x", 2, "only `eups list` works"),
+    ],
+)
+def test_what_cannot_be_done_is_said(stack: Path, command: str, status: int, says: str) -> None:
+    done = bash(stack, command)
+    assert done.returncode == status
+    assert says in done.stderr
+
+
+def test_a_checkout_of_ones_own_comes_first(stack: Path, tmp_path: Path) -> None:
+    (tmp_path / "my-package" / "python").mkdir(parents=True)
+    done = bash(stack, f"setup -k -r {tmp_path}/my-package; echo $PYTHONPATH $MY_PACKAGE_DIR")
+    assert done.stdout == f"{tmp_path}/my-package/python {tmp_path}/my-package\n"
+
+
+def test_unsetup_undoes_a_setup(stack: Path) -> None:
+    done = bash(stack, "setup utils; eups list; unsetup utils; echo ${UTILS_DIR-none}; eups list")
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert lines == [
+        ["daf_butler", "30.1"],
+        ["utils", "30.2", "setup"],
+        ["none"],
+        ["daf_butler", "30.1"],
+        ["utils", "30.2"],
+    ]
+
+
+def test_loading_twice_changes_the_path_once(stack: Path) -> None:
+    done = bash(stack, 'before=$PATH; . "$0/loadLSST.bash"; [ "$before" = "$PATH" ] && echo same')
+    assert done.stdout == "same\n"
+
+
+def test_the_snapshot_gives_what_setup_gives(stack: Path, tmp_path: Path) -> None:
+    variables, functions = snapshot.run_setup(stack, "/made-up-home")
+    (tmp_path / "environment.bash").write_text(snapshot.bash(variables, functions, "/made-up-home"))
+    show = "setup utils; env | grep -vE '^(_|SHLVL|PWD|BASH_FUNC)' | sort"
+    slow = bash(stack, f"setup lsst_distrib; {show}")
+    fast = subprocess.run(
+        ["bash", "-c", f". {tmp_path}/environment.bash; {show}"],
+        env={"PATH": os.environ["PATH"], "HOME": str(stack)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert fast.stdout == slow.stdout
+
+
+def test_the_snapshot_follows_the_session_s_home_and_search_paths() -> None:
+    value = "/build-home/.eups:it's"
+    text = snapshot.export("EUPS_USERDATA", value, "/build-home") + "\n"
+    text += snapshot.export("PYTHONPATH", "/stack/python", "/build-home") + "\n"
+    done = subprocess.run(
+        ["bash", "-c", text + 'echo "$EUPS_USERDATA $PYTHONPATH"'],
+        env={"HOME": "/home/vera", "PYTHONPATH": "/mine"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "/home/vera/.eups:it's /stack/python:/mine\n"
+
+
+def test_a_stack_that_cannot_be_set_up_stops_the_snapshot(tmp_path: Path) -> None:
+    (tmp_path / "loadLSST.bash").write_text("echo this stack is broken >&2; return 1")
+    with pytest.raises(snapshot.SnapshotError, match="this stack is broken"):
+        snapshot.run_setup(tmp_path, "/made-up-home")
