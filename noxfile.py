@@ -22,6 +22,7 @@ COMPONENTS = sorted(path.parent.name for path in ROOT.glob("*/Dockerfile"))
 # `testing` is tested like a component: the fakes that the others lean on have to hold themselves.
 TESTED = sorted(path.parents[1].name for path in ROOT.glob("*/tests/requirements.txt"))
 WITH_IMAGE_TESTS = sorted(path.parents[1].name for path in ROOT.glob("*/tests/image"))
+BENCHMARKS = sorted(path.stem for path in ROOT.glob("benchmarks/*.py"))
 TOOLS = "tools/requirements.txt"
 LINTERS = "tools/lint/requirements.txt"
 
@@ -117,3 +118,11 @@ def changelog(session: nox.Session) -> None:
     """Show what the next release's changelog says (-- --version X --yes writes it)."""
     install(session, LINTERS)
     session.run("towncrier", "build", *(session.posargs or ["--draft", "--version", "next"]))
+
+
+@nox.session
+@nox.parametrize("name", each(BENCHMARKS))
+def bench(session: nox.Session, name: str) -> None:
+    """Measure against a named reference, as ratios (nothing depends on the figures)."""
+    install(session, "jupyterlab/tests/requirements.txt", *own_packages("jupyterlab"))
+    session.run("python", "-m", f"benchmarks.{name}", *session.posargs)

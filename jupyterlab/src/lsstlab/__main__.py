@@ -1,7 +1,7 @@
 """Start a lab: `lab` alone, or `lab COMMAND...`, a command in a lab's surroundings.
 
 Without a command it is a JupyterHub with a local login; or, where a hub has spawned it (JUPYTERHUB_API_TOKEN is
-set), the single-user server of that hub.
+set), the single-user server of that hub, with the options that the hub gives.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ def main() -> None:
     # The environment's own programs come first: `jupyterhub-singleuser` is the one beside this one.
     os.environ["PATH"] = f"{Path(sys.prefix) / 'bin'}:{os.environ.get('PATH', os.defpath)}"
     command = sys.argv[1:]
+    spawned = bool(os.environ.get("JUPYTERHUB_API_TOKEN"))
     try:
-        if command:
+        if spawned and (not command or command[0].startswith("-")):
+            session.run_server(command)
+        elif spawned and command[0] == session.SERVER:
+            session.run_server(command[1:])
+        elif command:
             session.run(command)
-        elif os.environ.get("JUPYTERHUB_API_TOKEN"):
-            session.run(["jupyterhub-singleuser"])
         else:
             from lsstlab import alone  # traitlets and the hub's modules, which a spawned lab need not load
 

@@ -55,7 +55,7 @@ def configure_labs(c: Config, settings: Settings) -> None:
     c.JupyterHub.spawner_class = "simple"
     home = "/home/{username}" if settings.login == "pam" else f"{settings.state}/home/{{username}}"
     c.SimpleLocalProcessSpawner.home_dir_template = home
-    c.Spawner.cmd = [str(Path(sys.prefix) / "bin" / "lab"), "jupyterhub-singleuser"]
+    c.Spawner.cmd = [str(Path(sys.prefix) / "bin" / "lab")]
     c.Spawner.default_url = "/lab"
     c.Spawner.env_keep = ["PATH", "LANG", "LC_ALL", "TZ", "LAB_SCRATCH"]
     if os.getuid() == 0:  # the demo on a machine where one works as root

@@ -5,10 +5,15 @@ The home may be on NFS, where SQLite corrupts, and may be full, which must not k
 
 from __future__ import annotations
 
+import gc
 import os
 import stat
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+# What hubs call the server by.
+SERVER = "jupyterhub-singleuser"
 
 USER_SETUPS = """\
 # Run by bash before each LSST_Stack kernel starts, after `setup lsst_distrib`. For example:
@@ -71,19 +76,48 @@ def make_notebooks(home: Path) -> None:
         return
 
 
+def prepare() -> None:
+    """Make this process's surroundings a lab's: its folders, its variables.
+
+    Raises
+    ------
+    SessionError
+        The scratch folder cannot be used.
+    """
+    os.environ.update(environment(os.environ))
+    make_private(Path(os.environ["LAB_SCRATCH"]))
+    make_private(Path(os.environ["JUPYTER_RUNTIME_DIR"]))
+    make_notebooks(Path(os.environ.get("HOME", "/")))
+
+
 def run(command: list[str]) -> None:
-    """Become the command, in a lab's environment.
+    """Become the command, in a lab's surroundings.
 
     Raises
     ------
     SessionError
         The scratch folder cannot be used, or there is no such command.
     """
-    added = environment(os.environ)
-    make_private(Path(added["LAB_SCRATCH"]))
-    make_private(Path(added["JUPYTER_RUNTIME_DIR"]))
-    make_notebooks(Path(os.environ.get("HOME", "/")))
+    prepare()
     try:
-        os.execvpe(command[0], command, {**os.environ, **added})  # noqa: S606  (no shell is wanted)
+        os.execvp(command[0], command)  # noqa: S606  (no shell is wanted)
     except OSError as error:
         raise SessionError(f"{command[0]}: {error.strerror}") from error
+
+
+def run_server(options: list[str]) -> None:
+    """Be the single-user server of the hub that spawned this lab, with its options.
+
+    Raises
+    ------
+    SessionError
+        The scratch folder cannot be used.
+    """
+    prepare()
+    # Importing a thousand modules makes the collector run hundreds of times over objects that all stay: 13 % of
+    # the time until the server answers. lsstlab.extension, the last thing loaded, turns it on again.
+    gc.disable()
+    from jupyterhub.singleuser import main
+
+    sys.argv = [SERVER, *options]
+    main()

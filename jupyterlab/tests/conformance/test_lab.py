@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from labtesting.labclient import LabClient
 
 EMPTY_NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
@@ -96,6 +98,21 @@ def test_no_database_and_no_socket_lies_in_the_home(lab: LabClient) -> None:
         )
     assert {"ipython_history.sqlite", "nbsignatures.db", "runtime", "workspaces"} <= set(output.stdout.split())
     assert len(output.stdout.splitlines()) == 1, "a database or a socket lies in the home"
+
+
+def test_the_server_collects_garbage_again_once_it_has_started(lab: LabClient) -> None:
+    # The server's own counts: collections go on while it answers.
+    def collections() -> float:
+        metrics = lab.http.get(f"{lab.base}metrics").text
+        counts = re.findall(r'^python_gc_collections_total{generation="0"} (\S+)', metrics, re.MULTILINE)
+        return float(counts[0])
+
+    before = collections()
+    for _ in range(200):
+        lab.request("GET", "api/contents")
+        if collections() > before:
+            return
+    raise AssertionError("no garbage collection in 200 requests")
 
 
 def test_kernels_talk_over_sockets_that_nobody_else_can_open(lab: LabClient) -> None:

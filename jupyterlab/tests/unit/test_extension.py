@@ -1,4 +1,4 @@
-"""Nagle's algorithm is off on every WebSocket of a lab: a real server, a real socket."""
+"""What the extension does inside the server: a real tornado server, a real socket."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from lsstlab.nodelay import keep_nodelay
+from lsstlab.extension import keep_nodelay
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
 from tornado.testing import bind_unused_port

@@ -1,0 +1,195 @@
+"""The lab next to stock JupyterLab of the same versions: `nox -s "bench(lab)"`.
+
+Stock is what `pip install jupyterhub jupyterlab jupyterlab-git nbdime` gives, bytecode compiled, started as its own
+documentation says, with Node.js on the PATH if the machine has it (JupyterHub's proxy needs it there). Runs of the two
+alternate, so that a machine that slows down slows both; medians are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+
+from labtesting.hub_stub import HubStub, run_hub_stub
+from labtesting.labclient import Kernel, LabClient
+from tools.demo import free_port
+from tools.parts import FOLDER, ROOT, prepare
+
+LOCK = ROOT / "jupyterlab" / "requirements.txt"
+PACKAGES = ["jupyterhub", "jupyterlab", "jupyterlab-git", "nbdime", "ipykernel"]
+TOKEN = "benchmark"  # noqa: S105
+
+
+class DirectClient(LabClient):
+    """A client of a JupyterLab that no hub stands before."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, "")
+        self.http.headers["Authorization"] = f"token {TOKEN}"
+
+    @property
+    def base(self) -> str:
+        """The path of the lab."""
+        return "/"
+
+    def _xsrf(self, path: str) -> str:
+        return ""
+
+
+def make_stock() -> Path:
+    """Install stock JupyterLab of the versions that ours is locked to; give its folder."""
+    folder = FOLDER / "stock"
+    made = folder / "made-from"
+    if not made.exists() or made.read_text() != LOCK.read_text():
+        print("installing stock JupyterLab ...", flush=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run(["uv", "venv", "--quiet", "--no-project", folder], check=True)
+        versions = re.sub(r"\\\n *--hash=\S+", "", LOCK.read_text())
+        (folder / "versions.txt").write_text(versions)
+        subprocess.run(
+            ["uv", "pip", "install", "--quiet", "--no-config", "--compile-bytecode"]
+            + ["--python", folder / "bin" / "python", "--constraints", folder / "versions.txt", *PACKAGES],
+            check=True,
+        )
+        made.write_text(LOCK.read_text())
+    return folder
+
+
+def path_without_node() -> str:
+    """Give the PATH as it is in the lab's image, where Node.js lies elsewhere: each folder with one, less that."""
+    folders = []
+    for number, folder in enumerate(map(Path, os.environ["PATH"].split(":"))):
+        if (folder / "node").exists():
+            links = FOLDER / "path-without-node" / str(number)
+            shutil.rmtree(links, ignore_errors=True)
+            links.mkdir(parents=True)
+            for program in folder.iterdir():
+                if program.name not in {"node", "nodejs"}:
+                    (links / program.name).symlink_to(program)
+            folder = links
+        folders.append(str(folder))
+    return ":".join(folders)
+
+
+@contextmanager
+def process(command: list[str | Path], environ: dict[str, str]) -> Iterator[None]:
+    """Run a server until the end of the block, with a home of its own."""
+    with TemporaryDirectory() as home:
+        running = subprocess.Popen(
+            command,
+            cwd=home,
+            env=os.environ | environ | {"HOME": home},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            yield
+        finally:
+            os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
+
+
+def seconds_until_answer(url: str) -> float:
+    """Wait until a page answers 200; give the seconds that it took."""
+    start = time.perf_counter()
+    while time.perf_counter() - start < 60:
+        try:
+            if httpx.get(url).status_code == 200:
+                return time.perf_counter() - start
+        except httpx.TransportError:
+            time.sleep(0.01)
+    raise TimeoutError(f"no answer from {url} within 60 s")
+
+
+def start_seconds(command: list[str | Path], environ: dict[str, str], hub: HubStub) -> float:
+    """Start a single-user server for the hub; give the seconds until it answers."""
+    port = free_port()
+    with process([*command, "--allow-root"], hub.environment("vera", port) | environ):
+        return seconds_until_answer(hub.lab_url("127.0.0.1", "api", port=port))
+
+
+@contextmanager
+def direct_lab(command: list[str | Path], environ: dict[str, str]) -> Iterator[DirectClient]:
+    """Start a JupyterLab without a hub; give a client of it."""
+    port = free_port()
+    options = ["--allow-root", "--no-browser", f"--port={port}", f"--IdentityProvider.token={TOKEN}"]
+    with process([*command, *options], environ), DirectClient(f"http://127.0.0.1:{port}") as client:
+        seconds_until_answer(f"{client.url}/api")
+        yield client
+
+
+def message_seconds(kernel: Kernel, count: int = 30) -> float:
+    """Give the median time from sending a cell to its reply and the kernel's idling."""
+    return statistics.median(timed(lambda: kernel.execute("1")) for _ in range(count))
+
+
+def kernel_seconds(client: DirectClient, name: str) -> float:
+    """Give the time from asking for a kernel to its first answer."""
+    start = time.perf_counter()
+    with client.kernel(name):
+        return time.perf_counter() - start
+
+
+def timed(action: Callable[[], object]) -> float:
+    """Give the seconds that an action takes."""
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def report(what: str, ours: list[float], reference: list[float], against: str, goal: float) -> None:
+    """Print one ratio, and the medians that it is of."""
+    ratio = statistics.median(ours) / statistics.median(reference)
+    milliseconds = [1000 * statistics.median(values) for values in (ours, reference)]
+    print(
+        f"{what:<34} {milliseconds[0]:8.1f} ms  {against:<18} {milliseconds[1]:8.1f} ms  "
+        f"ratio {ratio:.2f}  goal {goal:.2f}",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Print the three ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=7, help="of each of the two (7)")
+    runs = range(parser.parse_args().runs)
+    stock, lab = make_stock() / "bin", prepare() / "lab" / "bin"
+    ours_environ = {"PATH": path_without_node()}
+    stock_environ = {"PATH": f"{stock}:{os.environ['PATH']}"}
+    print(f"node on stock's PATH: {shutil.which('node') or 'none'}")
+
+    ours, reference = [], []
+    with run_hub_stub("127.0.0.1") as hub:
+        for _ in runs:
+            ours.append(start_seconds([lab / "lab"], ours_environ, hub))
+            reference.append(start_seconds([stock / "jupyterhub-singleuser"], stock_environ, hub))
+    report("single-user server answers", ours, reference, "stock", 0.40)
+
+    with (
+        direct_lab([lab / "lab", "jupyter-lab"], ours_environ) as our_client,
+        direct_lab([stock / "jupyter-lab"], stock_environ) as stock_client,
+    ):
+        with our_client.kernel("python3") as our_kernel, stock_client.kernel("python3") as stock_kernel:
+            pairs = [(message_seconds(our_kernel), message_seconds(stock_kernel)) for _ in runs]
+        report("kernel message, there and back", *map(list, zip(*pairs, strict=True)), "stock", 0.15)
+        pairs = [(kernel_seconds(our_client, "lsst_stack"), kernel_seconds(our_client, "python3")) for _ in runs]
+        report("LSST_Stack kernel ready", *map(list, zip(*pairs, strict=True)), "python3 kernel", 1.30)
+        pairs = [(kernel_seconds(our_client, "lsst_stack"), kernel_seconds(stock_client, "python3")) for _ in runs]
+        report("LSST_Stack kernel ready", *map(list, zip(*pairs, strict=True)), "stock's python3", 1.30)
+
+
+if __name__ == "__main__":
+    main()
