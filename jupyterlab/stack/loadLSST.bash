@@ -111,7 +111,7 @@ unsetup() {
 
 eups() {
     if [ "${1-}" != list ]; then
-        echo 'eups: this stack is made of PyPI packages: only `eups list` works here' >&2
+        echo 'eups: this stack is made of PyPI packages: only "eups list" works here' >&2
         return 2
     fi
     local name version folder variable

@@ -117,7 +117,7 @@ def run_server(options: list[str]) -> None:
     # Importing a thousand modules makes the collector run hundreds of times over objects that all stay: 13 % of
     # the time until the server answers. lsstlab.extension, the last thing loaded, turns it on again.
     gc.disable()
-    from jupyterhub.singleuser import main
+    from jupyterhub.singleuser import main  # type: ignore[import-untyped]
 
     sys.argv = [SERVER, *options]
     main()

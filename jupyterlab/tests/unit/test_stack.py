@@ -59,7 +59,7 @@ def test_a_person_is_told_what_lsst_distrib_lacks_here(stack: Path) -> None:
         ("setup -r", 2, "usage"),
         ("setup -r /no/such", 1, "no folder /no/such"),
         ("unsetup", 2, "usage"),
-        ("eups declare x", 2, "only `eups list` works"),
+        ("eups declare x", 2, 'only "eups list" works'),
     ],
 )
 def test_what_cannot_be_done_is_said(stack: Path, command: str, status: int, says: str) -> None:
