@@ -11,8 +11,8 @@ import io
 from collections.abc import Iterator
 
 import pytest
-
 from labtesting.container import engine, run_container
+
 from tools.images import build
 
 TAG = "test-stack-argument"
@@ -64,8 +64,9 @@ def test_any_stack_gets_a_kernel_that_does_not_wait_for_its_setup(image: str) ->
     with run_container(image, "python", "-c", run) as container:
         container.docker.wait(timeout=100)
         shown = container.log().splitlines()[-2:]
+    stack = "/opt/lsst/software/stack"
     assert shown == [
-        "lsst_distrib w_2026_46 /opt/lsst/software/stack/afw /opt/lsst/software/stack/lib /opt/lab/share/lsstlab/ipykernel",
+        f"lsst_distrib w_2026_46 {stack}/afw {stack}/lib /opt/lab/share/lsstlab/ipykernel",
         "setups run: False",
     ]
 
