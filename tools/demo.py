@@ -18,6 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import TextIO
 
@@ -92,6 +93,8 @@ class Hub:
     def __init__(self, parts: Path, state: Path, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.log = state / "hub.log"
+        # Short, for what is in it: the path of a Unix socket, which kernels talk over, ends at 107 bytes.
+        self.runtime = TemporaryDirectory(prefix="lab-")
         try:
             state.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.lock = only_user(state)
@@ -132,6 +135,8 @@ class Hub:
             "LAB_HUB_PORT": str(free_port()),
             "LAB_PROXY_API_PORT": str(free_port()),
             "LAB_STATE": str(state),
+            "LAB_SCRATCH": str(state / "scratch"),
+            "JUPYTER_RUNTIME_DIR": self.runtime.name,
             "LAB_PROXY": str(parts / "proxy"),
         }
 
@@ -148,10 +153,12 @@ class Hub:
         DemoError
             The hub ended, or does not answer in time; the message holds the end of its log.
         """
+        # Without a proxy, whatever the environment says: this is the machine itself.
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         deadline = time.monotonic() + START_SECONDS
         while self.process.poll() is None and time.monotonic() < deadline:
             try:
-                urllib.request.urlopen(f"{self.url}/hub/login", timeout=5).close()  # noqa: S310  (our own http)
+                direct.open(f"{self.url}/hub/login", timeout=5).close()
                 return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.1)
@@ -169,6 +176,7 @@ class Hub:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+        self.runtime.cleanup()
 
 
 def interrupt(_signal: int, _frame: FrameType | None) -> None:

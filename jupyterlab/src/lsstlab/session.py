@@ -58,7 +58,7 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
     scratch = scratch_folder(environ)
     return {
         "LAB_SCRATCH": str(scratch),
-        "JUPYTER_RUNTIME_DIR": str(scratch / "runtime"),
+        "JUPYTER_RUNTIME_DIR": environ.get("JUPYTER_RUNTIME_DIR") or str(scratch / "runtime"),
         "JUPYTERLAB_WORKSPACES_DIR": str(scratch / "workspaces"),
         "SHELL": environ.get("SHELL") or "/bin/bash",
     }
