@@ -54,7 +54,7 @@ _lsst_distrib() { # sets up every product that there is, and says which are not 
     {
         printf 'setup: lsst_distrib from PyPI packages (%s): %s\n' "$version" "$(_lsst_names "$LSST_STACK/products.txt")"
         printf 'setup: not in this stack: %s\n' "$(_lsst_names "$LSST_STACK/missing.txt")"
-    } | fold -s -w "${COLUMNS:-80}"
+    } | fold -s -w "${COLUMNS:-80}" >&2
 }
 
 _lsst_local() { # FOLDER: sets up a checkout of your own, as `setup -r` does
