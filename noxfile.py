@@ -27,7 +27,7 @@ TOOLS = "tools/requirements.txt"
 LINTERS = "tools/lint/requirements.txt"
 
 
-def each(names: list[str]) -> list[nox.param]:  # type: ignore[name-defined]
+def each(names: list[str]) -> list[nox.param]:
     """Parametrize a session by component, so that `nox -s "build(hub)"` names one."""
     return [nox.param(name, id=name) for name in names]
 
@@ -52,9 +52,7 @@ def demo(session: nox.Session) -> None:
     """Start a JupyterLab of your own on http://127.0.0.1:8000 (-- --help for options)."""
     install(session, TOOLS)
     # The hub takes its labs and its proxy down when it is interrupted: that takes longer than nox's 0.3 s.
-    session.run(
-        "python", "-m", "tools.demo", *session.posargs, interrupt_timeout=20, terminate_timeout=20
-    )
+    session.run("python", "-m", "tools.demo", *session.posargs, interrupt_timeout=20, terminate_timeout=20)
 
 
 @nox.session
@@ -79,8 +77,9 @@ def typing(session: nox.Session, component: str) -> None:
     install(session, f"{component}/tests/requirements.txt", *own_packages(component))
     folders = [f"{component}/src", f"{component}/tests"]
     if component == "testing":  # the project's own programs are checked once, here
-        folders += ["noxfile.py", "tools", "tests"]
-    session.run("mypy", *(folder for folder in folders if (ROOT / folder).exists()))
+        folders += ["noxfile.py", "tools", "benchmarks", "tests"]
+    bases = [f"{name}/src" for name in own_packages(component)]
+    session.run("mypy", *(name for name in folders if (ROOT / name).exists()), env={"MYPYPATH": ":".join(bases)})
 
 
 @nox.session

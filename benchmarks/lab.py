@@ -21,9 +21,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import httpx
-
 from labtesting.hub_stub import HubStub, run_hub_stub
 from labtesting.labclient import Kernel, LabClient
+
 from tools.demo import free_port
 from tools.parts import FOLDER, ROOT, prepare
 
@@ -58,10 +58,9 @@ def make_stock() -> Path:
         subprocess.run(["uv", "venv", "--quiet", "--no-project", folder], check=True)
         versions = re.sub(r"\\\n *--hash=\S+", "", LOCK.read_text())
         (folder / "versions.txt").write_text(versions)
+        into: list[str | Path] = ["--python", folder / "bin" / "python", "--constraints", folder / "versions.txt"]
         subprocess.run(
-            ["uv", "pip", "install", "--quiet", "--no-config", "--compile-bytecode"]
-            + ["--python", folder / "bin" / "python", "--constraints", folder / "versions.txt", *PACKAGES],
-            check=True,
+            ["uv", "pip", "install", "--quiet", "--no-config", "--compile-bytecode", *into, *PACKAGES], check=True
         )
         made.write_text(LOCK.read_text())
     return folder
@@ -126,7 +125,8 @@ def direct_lab(command: list[str | Path], environ: dict[str, str]) -> Iterator[D
     """Start a JupyterLab without a hub; give a client of it."""
     port = free_port()
     options = ["--allow-root", "--no-browser", f"--port={port}", f"--IdentityProvider.token={TOKEN}"]
-    with process([*command, *options], environ), DirectClient(f"http://127.0.0.1:{port}") as client:
+    client = DirectClient(f"http://127.0.0.1:{port}")
+    with process([*command, *options], environ), client:
         seconds_until_answer(f"{client.url}/api")
         yield client
 
@@ -150,10 +150,10 @@ def timed(action: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def report(what: str, ours: list[float], reference: list[float], against: str, goal: float) -> None:
-    """Print one ratio, and the medians that it is of."""
-    ratio = statistics.median(ours) / statistics.median(reference)
-    milliseconds = [1000 * statistics.median(values) for values in (ours, reference)]
+def report(what: str, pairs: list[tuple[float, float]], against: str, goal: float) -> None:
+    """Print one ratio, and the medians that it is of: ours and the reference's."""
+    milliseconds = [1000 * statistics.median(values) for values in zip(*pairs, strict=True)]
+    ratio = milliseconds[0] / milliseconds[1]
     print(
         f"{what:<34} {milliseconds[0]:8.1f} ms  {against:<18} {milliseconds[1]:8.1f} ms  "
         f"ratio {ratio:.2f}  goal {goal:.2f}",
@@ -171,12 +171,15 @@ def main() -> None:
     stock_environ = {"PATH": f"{stock}:{os.environ['PATH']}"}
     print(f"node on stock's PATH: {shutil.which('node') or 'none'}")
 
-    ours, reference = [], []
     with run_hub_stub("127.0.0.1") as hub:
-        for _ in runs:
-            ours.append(start_seconds([lab / "lab"], ours_environ, hub))
-            reference.append(start_seconds([stock / "jupyterhub-singleuser"], stock_environ, hub))
-    report("single-user server answers", ours, reference, "stock", 0.40)
+        pairs = [
+            (
+                start_seconds([lab / "lab"], ours_environ, hub),
+                start_seconds([stock / "jupyterhub-singleuser"], stock_environ, hub),
+            )
+            for _ in runs
+        ]
+    report("single-user server answers", pairs, "stock", 0.40)
 
     with (
         direct_lab([lab / "lab", "jupyter-lab"], ours_environ) as our_client,
@@ -184,11 +187,11 @@ def main() -> None:
     ):
         with our_client.kernel("python3") as our_kernel, stock_client.kernel("python3") as stock_kernel:
             pairs = [(message_seconds(our_kernel), message_seconds(stock_kernel)) for _ in runs]
-        report("kernel message, there and back", *map(list, zip(*pairs, strict=True)), "stock", 0.15)
+        report("kernel message, there and back", pairs, "stock", 0.15)
         pairs = [(kernel_seconds(our_client, "lsst_stack"), kernel_seconds(our_client, "python3")) for _ in runs]
-        report("LSST_Stack kernel ready", *map(list, zip(*pairs, strict=True)), "python3 kernel", 1.30)
+        report("LSST_Stack kernel ready", pairs, "python3 kernel", 1.30)
         pairs = [(kernel_seconds(our_client, "lsst_stack"), kernel_seconds(stock_client, "python3")) for _ in runs]
-        report("LSST_Stack kernel ready", *map(list, zip(*pairs, strict=True)), "stock's python3", 1.30)
+        report("LSST_Stack kernel ready", pairs, "stock's python3", 1.30)
 
 
 if __name__ == "__main__":

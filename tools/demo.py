@@ -6,6 +6,7 @@ Everything lies in `.demo/` of the checkout; notebooks and logins in `.demo/stat
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import secrets
 import shutil
@@ -17,7 +18,9 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
+from typing import TextIO
 
 from tools.parts import FOLDER, PartsError, prepare
 
@@ -59,6 +62,16 @@ def make_password(state: Path) -> Path:
     return file
 
 
+def only_user(state: Path) -> TextIO:
+    """Take a state folder for this process; two hubs on one would end each other's proxy."""
+    file = (state / "lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise DemoError(f"it runs already, on {state}: stop it, or take another folder with --state") from None
+    return file
+
+
 class Hub:
     """A JupyterHub that runs as a process of its own until it is stopped.
 
@@ -74,20 +87,23 @@ class Hub:
     Raises
     ------
     DemoError
-        The state folder cannot be written.
+        The state folder cannot be written, or a hub runs on it.
     """
 
     def __init__(self, parts: Path, state: Path, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.log = state / "hub.log"
+        # Short, for what is in it: the path of a Unix socket, which kernels talk over, ends at 107 bytes.
+        self.runtime = TemporaryDirectory(prefix="lab-")
         try:
             state.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.lock = only_user(state)
             self.password_file = make_password(state)
             log = self.log.open("w")
         except OSError as error:
             raise DemoError(f"cannot write {error.filename}: {error.strerror}") from error
         python = parts / "lab" / "bin" / "python"
-        command = [python, "-m", "jupyterhub", "--config", self._config_file(python)]
+        command: list[str | Path] = [python, "-m", "jupyterhub", "--config", self._config_file(python)]
         with log:
             self.process = subprocess.Popen(
                 command,
@@ -119,6 +135,8 @@ class Hub:
             "LAB_HUB_PORT": str(free_port()),
             "LAB_PROXY_API_PORT": str(free_port()),
             "LAB_STATE": str(state),
+            "LAB_SCRATCH": str(state / "scratch"),
+            "JUPYTER_RUNTIME_DIR": self.runtime.name,
             "LAB_PROXY": str(parts / "proxy"),
         }
 
@@ -135,10 +153,12 @@ class Hub:
         DemoError
             The hub ended, or does not answer in time; the message holds the end of its log.
         """
+        # Without a proxy, whatever the environment says: this is the machine itself.
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         deadline = time.monotonic() + START_SECONDS
         while self.process.poll() is None and time.monotonic() < deadline:
             try:
-                urllib.request.urlopen(f"{self.url}/hub/login", timeout=5).close()  # noqa: S310  (our own http)
+                direct.open(f"{self.url}/hub/login", timeout=5).close()
                 return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.1)
@@ -156,6 +176,7 @@ class Hub:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+        self.runtime.cleanup()
 
 
 def interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -163,10 +184,10 @@ def interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def run(port: int) -> None:
+def run(port: int, state: Path) -> None:
     """Make what is missing, start the hub, say how to log in, and stay until Ctrl-C."""
     check_port(port)
-    hub = Hub(prepare(), FOLDER / "state", port)
+    hub = Hub(prepare(), state, port)
     try:
         hub.wait_until_ready()
         print(f"\n  JupyterLab with the LSST stack:  {hub.url}")
@@ -178,10 +199,20 @@ def run(port: int) -> None:
     raise DemoError(f"the hub ended by itself: see {hub.log}")
 
 
-def reset() -> None:
-    """Remove the demo's logins, notebooks and logs; what was installed stays."""
-    shutil.rmtree(FOLDER / "state", ignore_errors=True)
-    print("Removed the demo's state: .demo/state")
+def reset(state: Path) -> None:
+    """Remove the demo's logins, notebooks and logs; what was installed stays.
+
+    Raises
+    ------
+    DemoError
+        The folder is none of the demo's, or the demo runs on it.
+    """
+    if state.exists():
+        if not (state / "password").exists():
+            raise DemoError(f"{state} is not a state folder of the demo: nothing is removed")
+        with only_user(state):
+            shutil.rmtree(state)
+    print(f"Removed the demo's state: {state}")
 
 
 def main() -> None:
@@ -189,15 +220,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="nox -s demo --", description=__doc__)
     parser.add_argument("--port", type=int, default=8000, help="where the browser finds it (8000)")
     parser.add_argument("--reset", action="store_true", help="remove its notebooks and logins, and end")
+    parser.add_argument(
+        "--state", type=Path, default=FOLDER / "state", help="the folder of its notebooks and logins (.demo/state)"
+    )
     options = parser.parse_args()
     if not 0 < options.port < 65536:
         parser.error(f"--port: found {options.port}, wanted 1 to 65535")
     signal.signal(signal.SIGTERM, interrupt)
     try:
         if options.reset:
-            reset()
+            reset(options.state.absolute())
         else:
-            run(options.port)
+            run(options.port, options.state.absolute())
     except (DemoError, PartsError) as error:
         sys.exit(f"demo: {error}")
     except KeyboardInterrupt:

@@ -38,9 +38,7 @@ def engine() -> docker.DockerClient:
 
 def revision() -> str:
     """Give the commit that is built, if it is a checkout."""
-    found = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     return found.stdout.strip() or "unknown"
 
 

@@ -64,8 +64,8 @@ def fingerprint(part: Part) -> str:
     return digest.hexdigest()
 
 
-def run_script(name: str, *arguments: Path) -> None:
-    """Run one of `install/`'s scripts; if it fails, say what it said last."""
+def run_script(name: str, title: str, *arguments: Path) -> None:
+    """Run one of `install/`'s scripts, which makes what the title says; if it fails, say what it said last."""
     done = subprocess.run(
         [SOURCE / "install" / name, *arguments],
         stdin=subprocess.DEVNULL,
@@ -78,7 +78,7 @@ def run_script(name: str, *arguments: Path) -> None:
         return
     said = " ".join(done.stdout.split())
     if any(word in said.lower() for word in ("dns", "connect", "network", "timed out", "enotfound")):
-        raise PartsError(f"no network? {name} could not be downloaded: {said[-300:]}")
+        raise PartsError(f"no network? {title} could not be downloaded: {said[-300:]}")
     raise PartsError(f"install/{name} failed: {said[-600:]}")
 
 
@@ -89,7 +89,7 @@ def make(part: Part) -> None:
     print(f"  {part.title} ...", end=" ", flush=True)
     start = time.monotonic()
     try:
-        run_script(part.name, folder, Path(sys.executable))
+        run_script(part.name, part.title, folder, Path(sys.executable))
         if part is LAB or part is STACK:  # the kernel joins the two
             (FOLDER / "kernel.made").unlink(missing_ok=True)
     except PartsError:
@@ -113,8 +113,10 @@ def only_one() -> Iterator[None]:
         with (FOLDER / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
-    except PermissionError as error:
-        raise PartsError(f"cannot write {error.filename}: run it in a checkout that is yours") from error
+    except OSError as error:
+        raise PartsError(
+            f"cannot write {error.filename} ({error.strerror}): run it in a checkout that is yours"
+        ) from error
 
 
 def prepare() -> Path:
@@ -132,6 +134,6 @@ def prepare() -> Path:
         for part in missing:
             make(part)
         if not (FOLDER / "kernel.made").exists():
-            run_script("kernel", FOLDER / LAB.name, FOLDER / STACK.name)
+            run_script("kernel", "the LSST_Stack kernel", FOLDER / LAB.name, FOLDER / STACK.name)
             (FOLDER / "kernel.made").touch()
     return FOLDER

@@ -51,8 +51,10 @@ _lsst_distrib() { # sets up every product that there is, and says which are not 
     read -r version folder <<<"$(_lsst_product daf_butler)"
     _lsst_mark lsst_distrib "pypi_$version" "$LSST_STACK"
     [[ $- == *i* ]] || return 0 # a script that sets up the stack wants no lecture
-    printf 'setup: lsst_distrib from PyPI packages (%s): %s\n' "$version" "$(_lsst_names "$LSST_STACK/products.txt")"
-    printf 'setup: not in this stack: %s\n' "$(_lsst_names "$LSST_STACK/missing.txt")"
+    {
+        printf 'setup: lsst_distrib from PyPI packages (%s): %s\n' "$version" "$(_lsst_names "$LSST_STACK/products.txt")"
+        printf 'setup: not in this stack: %s\n' "$(_lsst_names "$LSST_STACK/missing.txt")"
+    } | fold -s -w "${COLUMNS:-80}"
 }
 
 _lsst_local() { # FOLDER: sets up a checkout of your own, as `setup -r` does
@@ -111,7 +113,7 @@ unsetup() {
 
 eups() {
     if [ "${1-}" != list ]; then
-        echo 'eups: this stack is made of PyPI packages: only `eups list` works here' >&2
+        echo 'eups: this stack is made of PyPI packages: only "eups list" works here' >&2
         return 2
     fi
     local name version folder variable

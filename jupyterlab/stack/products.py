@@ -10,6 +10,7 @@ import os
 import sys
 from importlib.metadata import Distribution, distributions
 
+
 def product_name(distribution: str) -> str | None:
     """Give the EUPS name of a distribution, None if it is not a product of the stack."""
     if not distribution.startswith("lsst-"):
@@ -37,7 +38,7 @@ def main() -> None:
     if not rows:
         sys.exit("products: no LSST package is installed beside " + sys.executable)
     for row in rows:
-        print(*row)
+        sys.stdout.write(" ".join(row) + "\n")
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from labtesting.container import run_container
 from labtesting.labclient import LabClient, LoneHub
+
 from tools.demo import USER, Hub, free_port
 from tools.parts import prepare
 

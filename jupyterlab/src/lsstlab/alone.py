@@ -38,14 +38,9 @@ def make_user(settings: Settings, password: str) -> pwd.struct_passwd:
         if pwd.getpwnam(settings.user).pw_uid < FIRST_UID:
             raise SettingsError(f"LAB_USER: {settings.user} is one of the image's own users: take another name")
     except KeyError:
-        subprocess.run(
-            ["/usr/sbin/useradd", "--no-log-init", "--shell", "/bin/bash", "--uid", str(home_uid(home))]
-            + ["--home-dir", str(home), settings.user],
-            check=True,
-        )
-    subprocess.run(
-        ["/usr/sbin/chpasswd"], input=f"{settings.user}:{password}\n", text=True, check=True
-    )
+        options = ["--no-log-init", "--shell", "/bin/bash", "--uid", str(home_uid(home)), "--home-dir", str(home)]
+        subprocess.run(["/usr/sbin/useradd", *options, settings.user], check=True)
+    subprocess.run(["/usr/sbin/chpasswd"], input=f"{settings.user}:{password}\n", text=True, check=True)
     return pwd.getpwnam(settings.user)
 
 

@@ -25,7 +25,7 @@ def keep_nodelay() -> None:
         if value:
             set_nodelay(stream, value)
 
-    IOStream.set_nodelay = only_on  # type: ignore[method-assign]
+    IOStream.set_nodelay = only_on  # type: ignore[assignment,method-assign]
 
 
 def resume_collection() -> None:

@@ -57,6 +57,6 @@ def configure_labs(c: Config, settings: Settings) -> None:
     c.SimpleLocalProcessSpawner.home_dir_template = home
     c.Spawner.cmd = [str(Path(sys.prefix) / "bin" / "lab")]
     c.Spawner.default_url = "/lab"
-    c.Spawner.env_keep = ["PATH", "LANG", "LC_ALL", "TZ", "LAB_SCRATCH"]
+    c.Spawner.env_keep = ["PATH", "LANG", "LC_ALL", "TZ", "LAB_SCRATCH", "JUPYTER_RUNTIME_DIR"]
     if os.getuid() == 0:  # the demo on a machine where one works as root
         c.Spawner.args = ["--allow-root"]

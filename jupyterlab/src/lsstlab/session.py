@@ -58,7 +58,7 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
     scratch = scratch_folder(environ)
     return {
         "LAB_SCRATCH": str(scratch),
-        "JUPYTER_RUNTIME_DIR": str(scratch / "runtime"),
+        "JUPYTER_RUNTIME_DIR": environ.get("JUPYTER_RUNTIME_DIR") or str(scratch / "runtime"),
         "JUPYTERLAB_WORKSPACES_DIR": str(scratch / "workspaces"),
         "SHELL": environ.get("SHELL") or "/bin/bash",
     }
@@ -117,7 +117,7 @@ def run_server(options: list[str]) -> None:
     # Importing a thousand modules makes the collector run hundreds of times over objects that all stay: 13 % of
     # the time until the server answers. lsstlab.extension, the last thing loaded, turns it on again.
     gc.disable()
-    from jupyterhub.singleuser import main
+    from jupyterhub.singleuser import main  # type: ignore[import-untyped]
 
     sys.argv = [SERVER, *options]
     main()

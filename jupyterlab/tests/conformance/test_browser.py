@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
-
 from labtesting.browser import open_browser
 from labtesting.labclient import LoneHub
+from playwright.sync_api import Page, expect
 
 SECONDS = 1000
 

@@ -96,7 +96,7 @@ def test_no_database_and_no_socket_lies_in_the_home(lab: LabClient) -> None:
             "        print(p)\n"
             "import os; print(*os.listdir(os.environ['LAB_SCRATCH']))"
         )
-    assert {"ipython_history.sqlite", "nbsignatures.db", "runtime", "workspaces"} <= set(output.stdout.split())
+    assert {"ipython_history.sqlite", "nbsignatures.db", "workspaces"} <= set(output.stdout.split())
     assert len(output.stdout.splitlines()) == 1, "a database or a socket lies in the home"
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from lsstlab.settings import PASSWORD_MIN
-
 from labtesting.container import Container, engine, run_container
 from labtesting.hub_stub import run_hub_stub
 from labtesting.labclient import LabClient
+from lsstlab.settings import PASSWORD_MIN
 
 # What `restricted` Pod Security allows, and a UID that no image knows.
 SPAWNED: dict[str, Any] = {
@@ -77,7 +75,9 @@ def test_the_password_is_in_no_process_s_environment_and_no_log(image: str) -> N
     password = "not-to-be-seen-anywhere"
     with run_container(image, ports=[8000], environment={"LAB_PASSWORD": password}) as container:
         container.wait_for_page(f"http://127.0.0.1:{container.port(8000)}/hub/login")
-        status, environments = container.execute("bash", "-c", "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline", user="demo")
+        status, environments = container.execute(
+            "bash", "-c", "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline", user="demo"
+        )
         assert (status, environments.count("LAB_IP")) == (0, 3), "hub, proxy, and the shell that looks"
         # The shell that looks was started with the container's own environment, password and all.
         assert environments.count(password) == 1

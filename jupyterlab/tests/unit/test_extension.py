@@ -19,6 +19,7 @@ class Handler(WebSocketHandler):
 
     def on_message(self, message: str | bytes) -> None:
         assert self.ws_connection is not None
+        assert self.ws_connection.stream is not None
         connection = self.ws_connection.stream.socket
         self.write_message(str(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)))
 

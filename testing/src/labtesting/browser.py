@@ -16,9 +16,7 @@ def open_browser() -> Iterator[Browser]:
     program = need_program("chromium", "google-chrome", how="apt install chromium")
     with sync_playwright() as playwright:
         # --no-sandbox: as root, which CI is, Chromium refuses to start with it.
-        browser = playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"])
         try:
             yield browser
         finally:

@@ -25,7 +25,9 @@ class Container:
     def port(self, inside: int) -> int:
         """Give the port of 127.0.0.1 on which a port of the container answers."""
         self.docker.reload()
-        return int(self.docker.ports[f"{inside}/tcp"][0]["HostPort"])
+        published = self.docker.ports[f"{inside}/tcp"]
+        assert published, f"port {inside} is not published"
+        return int(published[0]["HostPort"])
 
     @property
     def address(self) -> str:
@@ -39,8 +41,10 @@ class Container:
 
     def execute(self, *command: str, user: str = "") -> tuple[int, str]:
         """Run a command in it; give its exit status and what it printed."""
-        status, output = self.docker.exec_run(list(command), user=user)
-        return status, output.decode(errors="replace")
+        done = self.docker.exec_run(list(command), user=user)
+        assert isinstance(done.output, bytes)
+        assert done.exit_code is not None
+        return done.exit_code, done.output.decode(errors="replace")
 
     def wait_for_page(self, url: str, timeout: float = 60) -> None:
         """Wait until a page answers 200.
@@ -73,16 +77,15 @@ def engine() -> docker.DockerClient:
 
 @contextmanager
 def run_container(
-    image: str, *command: str, ports: list[int] | None = None, **options: Any  # noqa: ANN401  (docker's own)
+    image: str,
+    *command: str,
+    ports: list[int] | None = None,
+    **options: Any,
 ) -> Iterator[Container]:
     """Start a container, with ports published on 127.0.0.1; it is removed at the end, its log shown."""
-    running = engine().containers.run(
-        image,
-        list(command) or None,
-        detach=True,
-        ports={f"{port}/tcp": ("127.0.0.1", None) for port in ports or []},
-        **options,
-    )
+    published = {f"{port}/tcp": ("127.0.0.1", None) for port in ports or []}
+    arguments: dict[str, Any] = {"command": list(command) or None, "ports": published, **options}
+    running = engine().containers.run(image, detach=True, **arguments)
     container = Container(running)
     try:
         yield container

@@ -168,7 +168,7 @@ class LabClient:
             assert time.monotonic() < deadline, f"no lab within {timeout} s: {page.status_code} {page.url}"
             time.sleep(0.1)
 
-    def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:  # noqa: ANN401  (httpx's own)
+    def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         """Call the lab's REST API; the path is below the lab's."""
         response = self.http.request(
             method, self.base + path, headers={"X-XSRFToken": self._xsrf(self.base)}, **arguments

@@ -24,7 +24,7 @@ if [ -f "$user_setups" ]; then
     cat "$said" >&2
     if [ "$status" -ne 0 ]; then
         # Shown by ipython_kernel_config.py above the first cell's output: the lab's log is not the user's to read.
-        LSST_USER_SETUPS_FAILED=$(printf '~/notebooks/.user_setups ended with status %s:\n' "$status" && tail -n 20 "$said")
+        LSST_USER_SETUPS_FAILED=$(echo "$user_setups ended with status $status:" && tail -n 20 "$said")
         export LSST_USER_SETUPS_FAILED
     fi
     rm -f "$said"
