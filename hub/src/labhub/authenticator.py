@@ -155,9 +155,11 @@ class LabAuthenticator(GitHubOAuthenticator):
         state = AuthState.from_dict(await user.get_auth_state() or {})
         if not (self.settings.revoke_on_logout and state and state.access_token):
             return False
+        # First forgotten, then revoked: nobody asks GitHub with it in between and takes the 401 for an end.
+        await user.save_auth_state(replace(state, access_token=None).to_dict())
         try:
             await self.github.revoke(state.access_token, self.client_id, self.client_secret)
         except GitHubError:
+            await user.save_auth_state(state.to_dict())
             return False
-        await user.save_auth_state(replace(state, access_token=None).to_dict())
         return True

@@ -173,7 +173,11 @@ class GitHub:
                 found = await self._list(token, "/user/emails")
         except (TimeoutError, GitHubError):
             return None
-        return next((str(one["email"]) for one in found[0] if one.get("primary") and "email" in one), None)
+        for one in found:
+            match one:
+                case {"primary": True, "email": str(address)}:
+                    return address
+        return None
 
     async def revoke(self, token: str, client_id: str, client_secret: str) -> None:
         """Make a token invalid; one that is so already is no error.
@@ -189,6 +193,7 @@ class GitHub:
             auth_username=client_id,
             auth_password=client_secret,
             body=json.dumps({"access_token": token}),
+            headers={"Content-Type": "application/json"},
             allow_nonstandard_methods=True,  # tornado's name for a DELETE with a body
         )
         response = await self._send(request)

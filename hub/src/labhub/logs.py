@@ -39,12 +39,10 @@ class Formatter(JsonFormatter):
 
 def logging_config() -> dict[str, Any]:
     """Give what JupyterHub merges into its own logging configuration."""
-    shown = {"handlers": ["console"], "level": "INFO", "propagate": False}
     return {
         "formatters": {"console": {"class": "labhub.logs.Formatter"}},
         "loggers": {
             "": {"handlers": ["console"], "level": "WARNING"},
-            "labhub": shown,
-            "alembic": shown,
+            "labhub": {"handlers": ["console"], "level": "INFO", "propagate": False},
         },
     }

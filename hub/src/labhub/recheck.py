@@ -63,6 +63,8 @@ class Recheck:
         try:
             finding = await self.examiner.examine(state.access_token, state.identity.organizations)
         except Revoked:
+            if await user.get_auth_state() != state.to_dict():  # replaced by a login since it was read
+                return True
             return await self._end(user, state, TOKEN_REVOKED)
         except Suspended:
             return await self._end(user, state, Reason.SUSPENDED.code)
