@@ -29,9 +29,9 @@ class CallbackHandler(OAuthCallbackHandler):
         except Refusal as refusal:
             await self.refuse(refusal)
         except web.HTTPError as error:
-            await self.refuse(Refusal(self._reason(error)))
+            await self.refuse(Refusal(self._explain(error)))
 
-    def _reason(self, error: web.HTTPError) -> Reason:
+    def _explain(self, error: web.HTTPError) -> Reason:
         if self.get_argument("error", "") == "access_denied":
             return Reason.CANCELLED
         # The only 403 that is left is the one of a login that was answered with None: JupyterHub's block list.

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import pytest
 
 from labtesting.github import Account, FakeGitHub, run_fake_github
-from labtesting.hub_process import HubProcess, free_ports, run_hub
+from labtesting.hub_process import HubProcess, free_ports, run_hub, wait_until
 from labtesting.visitor import Visitor
 from tools.parts import FOLDER, PROXY, is_made, make, only_one
 
@@ -40,7 +40,7 @@ c.Spawner.environment = {{"JUPYTERHUB_ACTIVITY_INTERVAL": "3600"}}
 c.JupyterHub.log_level = "DEBUG"
 c.JupyterHub.services = [{{"name": "observer", "api_token": {token!r}}}]
 c.JupyterHub.load_roles = [
-    {{"name": "observer", "services": ["observer"], "scopes": ["admin:users", "admin:auth_state", "admin:servers"]}}
+    {{"name": "observer", "services": ["observer"], "scopes": ["admin:users", "admin:auth_state", "admin:servers", "tokens"]}}
 ]
 """
 
@@ -86,6 +86,23 @@ class Site:
     def events(self, event: str, user: str) -> list[dict[str, Any]]:
         """Give the audit events of one kind about one user."""
         return [one for one in self.hub.events if one["event"] == event and one["user"] == user]
+
+    def api_token(self, user: str) -> str:
+        """Make an API token of the user's."""
+        return str(self.hub.api("POST", f"/users/{user}/tokens", json={}).json()["token"])
+
+    def token_works(self, token: str) -> bool:
+        """Tell whether the hub still takes an API token."""
+        return self.visitor("api").get("/hub/api/user", headers={"Authorization": f"token {token}"}).status_code == 200
+
+    def lab_runs(self, user: str) -> bool:
+        """Tell whether the hub knows of a lab of the user's that is ready."""
+        return bool(self.hub.user(user)["servers"].get("", {}).get("ready"))  # type: ignore[index]
+
+    def stop_lab(self, user: str) -> None:
+        """Stop the user's lab."""
+        self.hub.api("DELETE", f"/users/{user}/server")
+        wait_until(lambda: not self.lab_runs(user), f"the lab of {user} stops")
 
     def leaks(self) -> list[str]:
         """Name the secrets that stand in the log or on a page."""
@@ -137,6 +154,7 @@ def run_site(folder: Path, config: str = CONFIG, **settings: str) -> Iterator[Si
             for visitor in site.visitors:
                 stack.callback(visitor.http.close)
             assert site.leaks() == []
+            assert "Uncaught exception" not in hub.log
 
 
 @pytest.fixture(scope="session")
