@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from labtesting.github import Account, FakeGitHub, run_fake_github
+from labtesting.github import Account, FakeGitHub, Trouble, run_fake_github
 from labtesting.hub_process import HubProcess, free_ports, run_hub, wait_until
 from labtesting.visitor import Visitor
 from tools.parts import FOLDER, PROXY, is_made, make, only_one
@@ -86,6 +86,15 @@ class Site:
     def events(self, event: str, user: str) -> list[dict[str, Any]]:
         """Give the audit events of one kind about one user."""
         return [one for one in self.hub.events if one["event"] == event and one["user"] == user]
+
+    @contextmanager
+    def trouble(self, kind: Any, path: str = "/api/v3") -> Iterator[None]:
+        """Have GitHub in trouble until the end of the block."""
+        self.world.trouble = Trouble(kind, path)
+        try:
+            yield
+        finally:
+            self.world.trouble = None
 
     def api_token(self, user: str) -> str:
         """Make an API token of the user's."""

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from labtesting.github import Trouble
 from labtesting.hub_process import wait_until
 
 
@@ -24,15 +23,14 @@ def test_after_the_bound_the_door_is_closed_and_the_lab_goes_on(site: Any) -> No
     visitor, _ = site.member("patient")
     visitor.spawn("patient")
     token = site.api_token("patient")
-    site.world.trouble = Trouble("down")
-    wait_until(lambda: not visitor.is_in(), "the door closes")
-    outcomes = [event["outcome"] for event in site.events("refresh", "patient")]
-    assert "kept:github_down" in outcomes
-    assert outcomes[-1] == "expired:github_down"
-    assert not site.token_works(token)
-    assert site.lab_runs("patient")
-    started = site.hub.user("patient")["servers"][""]["started"]
-    site.world.trouble = None
+    with site.trouble("down"):
+        wait_until(lambda: not visitor.is_in(), "the door closes")
+        outcomes = [event["outcome"] for event in site.events("refresh", "patient")]
+        assert "kept:github_down" in outcomes
+        assert outcomes[-1] == "expired:github_down"
+        assert not site.token_works(token)
+        assert site.lab_runs("patient")
+        started = site.hub.user("patient")["servers"][""]["started"]
     assert visitor.log_in().status_code == 200
     assert visitor.reaches_lab("patient")
     assert site.hub.user("patient")["servers"][""]["started"] == started

@@ -231,9 +231,8 @@ def test_a_login_while_github_is_in_trouble_is_refused_with_the_reason(
     site.world.add_account(name)
     visitor = site.visitor(name)
     page = visitor.ask_github()
-    site.world.trouble = trouble
-    refused = visitor.http.post(page.url, data={"login": name})
-    site.world.trouble = None
+    with site.trouble(trouble.kind, trouble.path):
+        refused = visitor.http.post(page.url, data={"login": name})
     assert refused.status_code == 503
     assert refused.headers["Retry-After"]
     assert shown in refused.text

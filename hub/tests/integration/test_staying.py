@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from labtesting.github import Account, Trouble
+from labtesting.github import Account
 from labtesting.hub_process import wait_until
 
 Change = Callable[[Any, Account], None]
@@ -81,13 +81,12 @@ def resident(site: Any) -> Iterator[Any]:
 def test_a_member_goes_on_and_starts_a_lab_while_github_is_in_trouble(
     site: Any, resident: Any, kind: Any, reason: str
 ) -> None:
-    site.world.trouble = Trouble(kind)
     token = site.api_token("resident")
-    wait_until(lambda: resident.is_in() and last_outcome(site) == f"kept:{reason}", "the last answer counts")
-    resident.spawn("resident")
-    assert resident.is_in()
-    assert site.token_works(token)
-    site.world.trouble = None
+    with site.trouble(kind):
+        wait_until(lambda: resident.is_in() and last_outcome(site) == f"kept:{reason}", "the last answer counts")
+        resident.spawn("resident")
+        assert resident.is_in()
+        assert site.token_works(token)
     wait_until(lambda: resident.is_in() and last_outcome(site) == "confirmed", "GitHub is asked again")
     assert resident.reaches_lab("resident")
     site.stop_lab("resident")
