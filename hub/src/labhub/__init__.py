@@ -1,0 +1,1 @@
+"""JupyterHub with GitHub logins: who a person is, and whether they may come in."""

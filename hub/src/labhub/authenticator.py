@@ -1,0 +1,165 @@
+"""Login with GitHub, as an authenticator of JupyterHub."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from jupyterhub.app import JupyterHub
+from jupyterhub.handlers import BaseHandler
+from jupyterhub.user import User
+from oauthenticator.github import GitHubOAuthenticator
+from tornado import web
+from tornado.httpclient import HTTPClientError
+from traitlets import Instance
+
+from labhub import audit
+from labhub.accounts import find_user, settle, user_info
+from labhub.admission import Admission
+from labhub.authstate import AuthState
+from labhub.examiner import Examiner, Finding
+from labhub.github import GitHub, GitHubError, Suspended, Unavailable
+from labhub.handlers import CallbackHandler, LogoutHandler
+from labhub.recheck import Recheck
+from labhub.refusal import Reason, Refusal
+from labhub.settings import Settings
+
+SCOPES = ("read:org", "user:email")
+# What contains it, so that GitHub answers with only the larger one
+READ_ORG = {"read:org", "write:org", "admin:org"}
+ADMISSION_REFUSED = {
+    Admission.OUTSIDER: Reason.NOT_A_MEMBER,
+    Admission.PENDING: Reason.PENDING,
+    Admission.UNKNOWN: Reason.HIDDEN,
+}
+
+
+class LabAuthenticator(GitHubOAuthenticator):
+    """JupyterHub's authenticator, as `labhub.hub.configure_login` sets it up."""
+
+    callback_handler = CallbackHandler
+    logout_handler = LogoutHandler
+    settings = Instance(Settings).tag(config=True)
+    parent: JupyterHub
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.github = GitHub(self.github_api, self.settings.timeout_seconds)
+        self.examiner = Examiner(self.github, self.settings)
+        self.recheck = Recheck(self.parent, self.examiner)
+
+    def get_handlers(self, app: JupyterHub) -> list[tuple[str, type[BaseHandler]]]:
+        """Give the login's pages; JupyterHub asks once, when its loop runs, so the sweep starts here."""
+        self.recheck.start()
+        return list(super().get_handlers(app))
+
+    async def authenticate(self, handler: BaseHandler, data: Any = None, **_: Any) -> dict[str, Any]:
+        """Make a login of GitHub's answer.
+
+        OAuthenticator's own has no place for ids of organizations, splits scopes at blanks although GitHub
+        answers with commas, and tells an outage from an outsider in no way.
+
+        Raises
+        ------
+        Refusal
+            With the reason.
+        """
+        parameters = self.build_access_tokens_request_params(handler, data)
+        token, scopes = self._read_token(await self.get_token_info(handler, parameters))
+        finding = await self._examine(token)
+        login, github_id = finding.account.login.lower(), finding.account.id
+        if finding.admission is not Admission.ADMITTED:
+            raise Refusal(ADMISSION_REFUSED[finding.admission], login, github_id)
+        if finding.identity is None:
+            raise Refusal(Reason.NO_IDENTITY, login, github_id)
+        email = await self.github.fetch_email(token) if "user:email" in scopes else None
+        state = AuthState(finding.identity, token, scopes, time.time(), email)
+        return state.to_auth_model(admin=finding.admin) | {"user_info": user_info(github_id)}
+
+    async def get_token_info(self, handler: BaseHandler, params: dict[str, Any]) -> dict[str, Any]:
+        """Exchange the code for a token; whatever goes wrong there is a refusal."""
+        try:
+            return dict(await super().get_token_info(handler, params))
+        except HTTPClientError as error:
+            raise Refusal(Reason.RATE_LIMITED if error.code == 429 else Reason.GITHUB_DOWN) from error
+        except web.HTTPError as error:
+            # 403: GitHub's own `error_description`, of a code that is used or too old. Its text and the
+            # answer in the 500 stay out of log and page.
+            refused = error.status_code == 403
+            raise Refusal(Reason.TOKEN_REFUSED if refused else Reason.GITHUB_DOWN) from None
+        except (OSError, ValueError, TypeError) as error:
+            raise Refusal(Reason.GITHUB_DOWN) from error
+
+    @staticmethod
+    def _read_token(info: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
+        scopes = tuple(sorted(str(info.get("scope") or "").replace(",", " ").split()))
+        if READ_ORG.isdisjoint(scopes):
+            raise Refusal(Reason.SCOPE)
+        return str(info["access_token"]), scopes
+
+    async def _examine(self, token: str) -> Finding:
+        try:
+            return await self.examiner.examine(token)
+        except Suspended as error:
+            raise Refusal(Reason.SUSPENDED) from error
+        except Unavailable as error:
+            raise Refusal(error.reason) from error
+        except GitHubError as error:
+            raise Refusal(Reason.TOKEN_REFUSED) from error
+
+    def check_allowed(self, username: str, auth_model: dict[str, Any] | None) -> bool:
+        """Agree: `authenticate` has decided. OAuthenticator's own lets administrators in first, by login."""
+        return auth_model is not None
+
+    async def run_post_auth_hook(self, handler: BaseHandler, auth_model: dict[str, Any]) -> dict[str, Any]:
+        """Settle which user it is: the last step before JupyterHub writes anything.
+
+        Raises
+        ------
+        Refusal
+            The login was another account's.
+        """
+        state = AuthState.from_dict(auth_model["auth_state"])
+        assert state is not None  # noqa: S101  (it is what `authenticate` has just written)
+        users, identity = self.parent.users, state.identity
+        before = find_user(users, identity.github_id)
+        old_name = before.name if before else None
+        name = await settle(users, identity)
+        if before:
+            await self.release_token(before)  # the one of the login before, which nobody would use again
+        audit.login(
+            name,
+            identity.github_id,
+            admin=auth_model["admin"],
+            dropped=tuple(one.login for one in identity.dropped),
+            renamed_from=old_name if old_name != name else None,
+        )
+        return auth_model | {"name": name}
+
+    async def refresh_user(
+        self, user: User, handler: BaseHandler | None = None, **_: Any
+    ) -> dict[str, Any] | bool:
+        """Look at somebody again who is in; see `Recheck.refresh`."""
+        if handler is not None and not hasattr(handler, "_token_authenticated"):
+            # JupyterHub 6.1.1 reads it when the answer is False, and sets it only for a request with a token:
+            # a request with a cookie would end in an AttributeError.
+            handler._token_authenticated = False
+        return await self.recheck.refresh(user)
+
+    async def release_token(self, user: User) -> bool:
+        """Have GitHub make the stored token invalid, if the setting says so; tell whether it did.
+
+        Who and what was known stays, so that a lab that goes on running has the last known answer.
+        """
+        state = AuthState.from_dict(await user.get_auth_state() or {})
+        if not (self.settings.revoke_on_logout and state and state.access_token):
+            return False
+        # First forgotten, then revoked: nobody asks GitHub with it in between and takes the 401 for an end.
+        await user.save_auth_state(replace(state, access_token=None).to_dict())
+        try:
+            await self.github.revoke(state.access_token, self.client_id, self.client_secret)
+        except GitHubError:
+            await user.save_auth_state(state.to_dict())
+            return False
+        return True

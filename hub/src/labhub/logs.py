@@ -1,0 +1,48 @@
+"""Log lines of the whole hub process as JSON, with secrets taken out of URLs."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+
+from pythonjsonlogger.json import JsonFormatter
+
+# tornado logs a failed request with its whole URL and oauthenticator a state that does not match, so a refused
+# login would leave `code` and `state` in the log; a URL inside a URL has %3D for =, and even %253D.
+SECRET = re.compile(
+    r"((?:code|state|token|code_verifier|client_secret|_xsrf)(?:=|%(?:25)*3D))((?:(?!%(?:25)*26)[^&\s\"'\\)<>,])*)",
+    re.IGNORECASE,
+)
+STATE_MISMATCH = re.compile(r"(OAuth state mismatch|Failed to (?:b64|json)-decode state):[^\"]*")
+
+
+def scrub(text: str) -> str:
+    """Take the values of OAuth's secrets out of a line."""
+    return STATE_MISMATCH.sub(r"\1", SECRET.sub(r"\1[secret]", text))
+
+
+class Formatter(JsonFormatter):
+    """Writes a record as one JSON object on one line."""
+
+    def __init__(self, *_: object) -> None:
+        super().__init__(
+            "%(levelname)s %(name)s %(message)s",
+            rename_fields={"levelname": "level", "name": "logger"},
+            timestamp="time",
+        )
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format and scrub."""
+        return scrub(super().format(record))
+
+
+def logging_config() -> dict[str, Any]:
+    """Give what JupyterHub merges into its own logging configuration."""
+    return {
+        "formatters": {"console": {"class": "labhub.logs.Formatter"}},
+        "loggers": {
+            "": {"handlers": ["console"], "level": "WARNING"},
+            "labhub": {"handlers": ["console"], "level": "INFO", "propagate": False},
+        },
+    }

@@ -1,0 +1,137 @@
+"""Looks again at somebody who is in: members stay in through an outage, and out is out, with the lab."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from jupyterhub.app import JupyterHub
+from jupyterhub.user import User
+from tornado.ioloop import PeriodicCallback
+
+from labhub import audit
+from labhub.accounts import stored_id
+from labhub.admission import Admission
+from labhub.authstate import AuthState
+from labhub.examiner import Examiner, Finding
+from labhub.github import Revoked, Suspended, Unavailable
+from labhub.refusal import Reason
+
+Refreshed = dict[str, Any] | bool
+SIGNED_OUT = "signed_out"
+TOKEN_REVOKED = "token_revoked"  # noqa: S105  (a reason's name)
+ANOTHER_ACCOUNT = "another_account"
+
+
+class Recheck:
+    """Asks GitHub again, one question at a time for each user."""
+
+    def __init__(self, app: JupyterHub, examiner: Examiner) -> None:
+        self.app = app
+        self.examiner = examiner
+        self.settings = examiner.settings
+        self._asking: dict[int, asyncio.Task[Refreshed]] = {}
+        self._stopping: set[asyncio.Task[None]] = set()
+        self._sweeper = PeriodicCallback(self.sweep, self.settings.refresh_seconds * 1000)
+
+    def start(self) -> None:
+        """Start to look after labs whose user does not come by."""
+        self._sweeper.start()
+
+    async def refresh(self, user: User) -> Refreshed:
+        """Answer as an authenticator's `refresh_user` does.
+
+        Returns
+        -------
+        dict, True or False
+            A new answer of GitHub's; the last known one still counts; access has ended.
+        """
+        task = self._asking.get(user.id)
+        if task is None:  # a page of the hub and its parts ask at the same time
+            task = self._asking[user.id] = asyncio.create_task(self._refresh(user))
+            task.add_done_callback(lambda _: self._asking.pop(user.id, None))
+        answer = await asyncio.shield(task)
+        return dict(answer) if isinstance(answer, dict) else answer
+
+    async def _refresh(self, user: User) -> Refreshed:
+        state = AuthState.from_dict(await user.get_auth_state() or {})
+        if state is None:
+            return False
+        if state.access_token is None:
+            return self._keep(user, state, SIGNED_OUT)
+        try:
+            finding = await self.examiner.examine(state.access_token, state.identity.organizations)
+        except Revoked:
+            if await user.get_auth_state() != state.to_dict():  # replaced by a login since it was read
+                return True
+            return await self._end(user, state, TOKEN_REVOKED)
+        except Suspended:
+            return await self._end(user, state, Reason.SUSPENDED.code)
+        except Unavailable as error:
+            return self._keep(user, state, error.reason.code)
+        return await self._judge(user, state, finding)
+
+    async def _judge(self, user: User, state: AuthState, finding: Finding) -> Refreshed:
+        if finding.account.id != state.identity.github_id:
+            return await self._end(user, state, ANOTHER_ACCOUNT)
+        if finding.admission is Admission.UNKNOWN:
+            return self._keep(user, state, Reason.HIDDEN.code)
+        if finding.admission is not Admission.ADMITTED:
+            return await self._end(user, state, Reason.NOT_A_MEMBER.code)
+        if finding.identity is None:
+            return await self._end(user, state, Reason.NO_IDENTITY.code)
+        audit.refresh(user.name, finding.account.id, "confirmed", age=0)
+        fresh = AuthState(finding.identity, state.access_token, state.scopes, time.time(), state.email)
+        return fresh.to_auth_model(admin=finding.admin)
+
+    def _keep(self, user: User, state: AuthState, reason: str) -> bool:
+        """Let the last known answer count, up to its age's bound; after that the door closes.
+
+        A lab runs on behind the closed door, since nobody has said no: when GitHub is back its user finds it.
+        That of somebody who has signed out is stopped, since nobody could ask about them again.
+        """
+        age = time.time() - state.checked_at
+        kept = age <= self.settings.stale_seconds
+        outcome = f"kept:{reason}" if kept else f"expired:{reason}"
+        audit.refresh(user.name, state.identity.github_id, outcome, age)
+        if not kept and state.access_token is None:
+            self._stop_labs(user)
+        return kept
+
+    async def _end(self, user: User, state: AuthState, reason: str) -> bool:
+        """End somebody's access: the session, their tokens (`auth_refresh_strict`) and their labs."""
+        pending = any(spawner.pending for spawner in user.spawners.values())
+        audit.revocation(user.name, state.identity.github_id, reason, self._stop_labs(user))
+        if not pending:  # else it is asked again, and the lab that is starting now is stopped then
+            await user.save_auth_state(None)
+        return False
+
+    def _stop_labs(self, user: User) -> tuple[str, ...]:
+        """Start to stop the labs that run; give their names."""
+        names = tuple(name for name, spawner in user.spawners.items() if spawner.active and not spawner.pending)
+        for name in names:
+            user.spawners[name]._stop_pending = True  # as JupyterHub does, before anything else can run
+            task = asyncio.create_task(self._stop_lab(user, name))
+            self._stopping.add(task)
+            task.add_done_callback(self._stopping.discard)
+        return names
+
+    async def _stop_lab(self, user: User, name: str) -> None:
+        try:
+            await self.app.proxy.delete_user(user, name)
+        finally:
+            await user.stop(name)
+
+    async def sweep(self) -> None:
+        """Look again at everybody who has a lab running: an idle lab asks the hub nothing, so nothing else would."""
+        for user in [user for user in self.app.users.values() if user.active]:
+            fresh_until = (user._auth_refreshed or 0) + self.settings.refresh_seconds
+            if time.monotonic() < fresh_until or await stored_id(user) is None:
+                continue
+            answer = await self.refresh(user)
+            if isinstance(answer, dict):
+                user.admin = answer["admin"]
+                await user.save_auth_state(answer["auth_state"])
+            if answer:
+                user._auth_refreshed = time.monotonic()

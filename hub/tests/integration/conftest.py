@@ -1,0 +1,179 @@
+"""A real hub with real labs, and a GitHub of our own for it to ask."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from labtesting.github import Account, FakeGitHub, Trouble, run_fake_github
+from labtesting.hub_process import HubProcess, free_ports, run_hub, wait_until
+from labtesting.visitor import Visitor
+from tools.parts import FOLDER, PROXY, is_made, make, only_one
+
+CLIENT_SECRET = "made-up-client-secret"
+CONTACT = "help@lsst.example"
+CONFIG = """
+import os
+from labhub.hub import configure
+from labhub.settings import load_or_exit
+
+configure(c, load_or_exit(os.environ))
+"""
+# Everything that has to do with where and how: the same for ours and for a stock hub
+PLACE = """
+c.JupyterHub.bind_url = {url!r}
+c.JupyterHub.hub_bind_url = "http://127.0.0.1:{hub_port}"
+c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{proxy_port}"
+c.ConfigurableHTTPProxy.command = {proxy!r}
+c.JupyterHub.spawner_class = "simple"
+c.SimpleLocalProcessSpawner.home_dir_template = {home!r}
+c.Spawner.cmd = [{singleuser!r}]
+c.Spawner.args = ["--allow-root"]
+c.Spawner.environment = {{"JUPYTERHUB_ACTIVITY_INTERVAL": "3600"}}
+c.JupyterHub.log_level = "DEBUG"
+c.JupyterHub.services = [{{"name": "observer", "api_token": {token!r}}}]
+c.JupyterHub.load_roles = [
+    {{"name": "observer", "services": ["observer"], "scopes": ["admin:users", "admin:auth_state", "admin:servers", "tokens"]}}
+]
+"""
+
+
+def make_proxy() -> list[str]:
+    """Make the proxy, if it is not there; give the command that starts it."""
+    with only_one():
+        if not is_made(PROXY):
+            make(PROXY)
+    folder = FOLDER / PROXY.name
+    program = folder / "node_modules/configurable-http-proxy/bin/configurable-http-proxy"
+    return [str(folder / "node"), str(program)]
+
+
+@dataclass
+class Site:
+    """A hub, the GitHub it asks, and the people who come by."""
+
+    hub: HubProcess
+    github: FakeGitHub
+    secrets: list[str]
+    visitors: list[Visitor] = field(default_factory=list)
+
+    @property
+    def world(self) -> Any:
+        """Who is at GitHub."""
+        return self.github.world
+
+    def visitor(self, login: str) -> Visitor:
+        """Give somebody a new session."""
+        self.visitors.append(Visitor(self.hub.url, login))
+        return self.visitors[-1]
+
+    def member(self, login: str) -> tuple[Visitor, Account]:
+        """Make somebody a member of the first allow-listed organization, and let them in."""
+        account: Account = self.world.add_account(login, email=f"{login}@example.org")
+        self.world.find_organization("lsst-sqre").members[account.id] = "active"
+        visitor = self.visitor(login)
+        assert visitor.log_in().status_code == 200
+        assert visitor.is_in()
+        return visitor, account
+
+    def events(self, event: str, user: str) -> list[dict[str, Any]]:
+        """Give the audit events of one kind about one user."""
+        return [one for one in self.hub.events if one["event"] == event and one["user"] == user]
+
+    @contextmanager
+    def trouble(self, kind: Any, path: str = "/api/v3") -> Iterator[None]:
+        """Have GitHub in trouble until the end of the block."""
+        self.world.trouble = Trouble(kind, path)
+        try:
+            yield
+        finally:
+            self.world.trouble = None
+
+    def api_token(self, user: str) -> str:
+        """Make an API token of the user's."""
+        return str(self.hub.api("POST", f"/users/{user}/tokens", json={}).json()["token"])
+
+    def token_works(self, token: str) -> bool:
+        """Tell whether the hub still takes an API token."""
+        return self.visitor("api").get("/hub/api/user", headers={"Authorization": f"token {token}"}).status_code == 200
+
+    def lab_runs(self, user: str) -> bool:
+        """Tell whether the hub knows of a lab of the user's that is ready."""
+        return bool(self.hub.user(user)["servers"].get("", {}).get("ready"))  # type: ignore[index]
+
+    def stop_lab(self, user: str) -> None:
+        """Stop the user's lab."""
+        self.hub.api("DELETE", f"/users/{user}/server")
+        wait_until(lambda: not self.lab_runs(user), f"the lab of {user} stops")
+
+    def leaks(self) -> list[str]:
+        """Name the secrets that stand in the log or on a page."""
+        states = [state for visitor in self.visitors for state in visitor.states]
+        shown = "\n".join([self.hub.log, *(page for visitor in self.visitors for page in visitor.pages)])
+        return [secret for secret in {*self.secrets, *self.world.issued, *states} if secret in shown]
+
+
+class StartSite(Protocol):
+    """Starts a site; more of the configuration, and more settings, may be given."""
+
+    def __call__(self, folder: Path, config: str = CONFIG, **settings: str) -> Any:
+        """Give a context manager of a Site."""
+
+
+@contextmanager
+def run_site(folder: Path, config: str = CONFIG, **settings: str) -> Iterator[Site]:
+    """Run a hub and a GitHub; at the end no secret may stand in the log or on a page."""
+    port, hub_port, proxy_port = free_ports(3)
+    url, token, crypt_key = f"http://127.0.0.1:{port}", secrets.token_hex(16), secrets.token_hex(32)
+    callback = f"{url}/hub/oauth_callback"
+    place = PLACE.format(
+        url=url,
+        hub_port=hub_port,
+        proxy_port=proxy_port,
+        proxy=make_proxy(),
+        home=str(folder / "home/{username}"),
+        singleuser=str(Path(sys.prefix) / "bin/jupyterhub-singleuser"),
+        token=token,
+    )
+    with run_fake_github(callback, client_secret=CLIENT_SECRET) as github:
+        environment = {
+            "JUPYTERHUB_CRYPT_KEY": crypt_key,
+            "GITHUB_CLIENT_ID": "labhub-test",
+            "GITHUB_CLIENT_SECRET": CLIENT_SECRET,
+            "OAUTH_CALLBACK_URL": callback,
+            "GITHUB_URL": github.url,
+            "GITHUB_ORGANIZATION_WHITELIST": "lsst-sqre, rubin:pilots",
+            "GITHUB_REFRESH_SECONDS": "1",
+            "GITHUB_TIMEOUT_SECONDS": "1",
+            "SUPPORT_CONTACT": CONTACT,
+        }
+        ada = github.world.add_account("keeper")
+        github.world.add_organization("lsst-sqre", ada)
+        github.world.add_organization("rubin", ada, pilots=[ada], admins=[ada])
+        with run_hub(config + place, environment | settings, folder, token, url) as hub, ExitStack() as stack:
+            site = Site(hub, github, [CLIENT_SECRET, crypt_key])
+            yield site
+            for visitor in site.visitors:
+                stack.callback(visitor.http.close)
+            assert site.leaks() == []
+            assert "Uncaught exception" not in hub.log
+
+
+@pytest.fixture(scope="session")
+def start_site() -> Callable[..., Any]:
+    """Give the function that starts a site of a test's own."""
+    return run_site
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Start a hub that looks again every second, for all tests: each brings its own people."""
+    with run_site(tmp_path_factory.mktemp("hub"), GITHUB_ADMINS="rubin:admins") as site:
+        yield site

@@ -1,0 +1,252 @@
+"""Who comes in, as whom, and who does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from labtesting.github import Trouble
+from labtesting.hub_process import wait_until
+
+API = "/api/v3"
+
+
+def test_a_member_comes_in_with_the_right_identity(site: Any) -> None:
+    _, account = site.member("Ada-Amber")
+    user = site.hub.user("ada-amber")
+    state = user["auth_state"]
+    sqre = site.world.find_organization("lsst-sqre")
+    assert user["admin"] is False
+    assert user["user_info"] == {"github_id": account.id}
+    assert state["identity"] == {
+        "github_id": account.id,
+        "login": "Ada-Amber",
+        "name": "ada-amber",
+        "uid": account.id,
+        "groups": [
+            {"name": "lsst-sqre", "gid": sqre.id, "organization": {"id": sqre.id, "login": "lsst-sqre"}}
+        ],
+        "dropped": [],
+    }
+    assert state["scopes"] == ["read:org", "user:email"]
+    assert state["email"] == "Ada-Amber@example.org"
+    assert [(one["github_id"], one["admin"]) for one in site.events("login", "ada-amber")] == [(account.id, False)]
+
+
+def test_a_member_of_an_allowed_team_comes_in(site: Any) -> None:
+    account = site.world.add_account("pilot")
+    rubin = site.world.find_organization("Rubin")
+    rubin.members[account.id] = "active"
+    rubin.teams["pilots"].add(account.id)
+    assert site.visitor("pilot").log_in().status_code == 200
+    assert site.hub.user("pilot")["auth_state"]["identity"]["groups"][0]["gid"] == rubin.id
+
+
+@pytest.mark.parametrize(
+    ("login", "organization", "state", "reason"),
+    [
+        ("outsider", None, None, "not_a_member"),
+        ("invited", "lsst-sqre", "pending", "pending"),
+        ("teamless", "rubin", "active", "not_a_member"),
+    ],
+)
+def test_whoever_is_no_member_is_refused(
+    site: Any, login: str, organization: str | None, state: str | None, reason: str
+) -> None:
+    account = site.world.add_account(login)
+    if organization:
+        site.world.find_organization(organization).members[account.id] = state
+    visitor = site.visitor(login)
+    page = visitor.log_in()
+    assert page.status_code == 403
+    assert "lsst-sqre" in page.text
+    assert "Try again" in page.text
+    assert not visitor.is_in()
+    assert site.hub.user(login) is None
+    assert [(one["reason"], one["github_id"]) for one in site.events("refusal", login)] == [(reason, account.id)]
+
+
+def test_the_page_for_an_outsider_says_whom_to_ask_and_that_the_app_may_need_approval(site: Any) -> None:
+    site.world.add_account("stranger")
+    text = site.visitor("stranger").log_in().text
+    assert "rubin:pilots" in text
+    assert "help@lsst.example" in text
+    assert "may not have approved this app" in text
+    assert f"{site.github.url}/settings/connections/applications/labhub-test" in text
+
+
+@pytest.mark.parametrize("wall", ["app_approved", "sso"])
+def test_a_member_whose_organization_hides_its_members_is_told_so(site: Any, wall: str) -> None:
+    account = site.world.add_account(f"behind-{wall.replace('_', '-')}")
+    sqre = site.world.find_organization("lsst-sqre")
+    sqre.members[account.id] = "active"
+    setattr(sqre, wall, wall == "sso")
+    page = site.visitor(account.login).log_in()
+    setattr(sqre, wall, wall != "sso")
+    assert page.status_code == 403
+    assert "may have to approve the app" in page.text
+    assert site.visitor(account.login).log_in().status_code == 200
+
+
+def test_more_than_a_hundred_organizations_come_over_pages(site: Any) -> None:
+    account = site.world.add_account("joiner")
+    for number in range(130):
+        site.world.add_organization(f"club-{number:03}", account)
+    site.world.find_organization("lsst-sqre").members[account.id] = "active"
+    site.world.add_organization("zz-last", account)
+    assert site.visitor("joiner").log_in().status_code == 200
+    identity = site.hub.user("joiner")["auth_state"]["identity"]
+    assert len(identity["groups"]) == 16
+    assert identity["groups"][0]["name"] == "lsst-sqre"
+    assert identity["groups"][1]["name"] == "club-000"
+    assert len(identity["dropped"]) == 116
+    assert identity["dropped"][-1]["login"] == "zz-last"
+    assert len(site.events("login", "joiner")[0]["dropped"]) == 116
+
+
+def test_a_rename_keeps_the_user_and_the_identity(site: Any) -> None:
+    visitor, account = site.member("old-name")
+    before = site.hub.user("old-name")
+    site.world.rename(account, "new-name")
+    wait_until(lambda: visitor.is_in() and login_of(site, "old-name") == "new-name", "the new login is known")
+    site.visitor("new-name").log_in()
+    after = site.hub.user("new-name")
+    assert site.hub.user("old-name") is None
+    assert (after["user_info"], after["created"]) == (before["user_info"], before["created"])
+    assert after["auth_state"]["identity"]["uid"] == account.id
+    assert visitor.is_in()
+    assert site.events("login", "new-name")[0]["renamed_from"] == "old-name"
+
+
+def login_of(site: Any, name: str) -> str:
+    return str(site.hub.user(name)["auth_state"]["identity"]["login"])
+
+
+def test_a_login_that_someone_else_took_over_is_refused_and_nothing_is_written(site: Any) -> None:
+    visitor, account = site.member("desired")
+    assert visitor.is_in()
+    site.world.rename(account, "has-moved-on")
+    before = site.hub.user("desired")
+    thief = site.world.add_account("desired")
+    site.world.find_organization("lsst-sqre").members[thief.id] = "active"
+    session = site.visitor("desired")
+    page = session.log_in()
+    assert page.status_code == 403
+    assert "belongs to another account" in page.text
+    assert not session.is_in()
+    after = site.hub.user("desired")
+    unchanged = ("name", "user_info", "created", "admin")
+    assert [after[key] for key in unchanged] == [before[key] for key in unchanged]
+    assert after["auth_state"]["access_token"] == before["auth_state"]["access_token"]
+    assert site.events("refusal", "desired")[0]["github_id"] == thief.id
+
+
+def test_the_login_is_free_again_when_its_first_owner_has_come_by_under_the_new_one(site: Any) -> None:
+    _, first = site.member("handed-on")
+    site.world.rename(first, "first-owner")
+    assert site.visitor("first-owner").log_in().status_code == 200
+    second = site.world.add_account("handed-on")
+    site.world.find_organization("lsst-sqre").members[second.id] = "active"
+    assert site.visitor("handed-on").log_in().status_code == 200
+    assert site.hub.user("handed-on")["auth_state"]["identity"]["uid"] == second.id
+    assert site.hub.user("first-owner")["auth_state"]["identity"]["uid"] == first.id
+
+
+def test_an_administrator_is_one_as_long_as_the_team_says_so(site: Any) -> None:
+    visitor, account = site.member("chief")
+    rubin = site.world.find_organization("rubin")
+    rubin.members[account.id] = "active"
+    rubin.teams["admins"].add(account.id)
+    wait_until(lambda: visitor.is_in() and site.hub.user("chief")["admin"], "the team makes an administrator")
+    rubin.teams["admins"].discard(account.id)
+    wait_until(lambda: visitor.is_in() and not site.hub.user("chief")["admin"], "and no longer")
+
+
+def test_a_suspended_account_is_refused(site: Any) -> None:
+    account = site.world.add_account("suspect")
+    account.suspended = True
+    page = site.visitor("suspect").log_in()
+    assert page.status_code == 403
+    assert "suspended" in page.text
+
+
+def test_without_the_right_to_read_organizations_nobody_comes_in(site: Any) -> None:
+    site.world.add_account("tightlipped")
+    site.world.granted = frozenset({"user:email"})
+    page = site.visitor("tightlipped").log_in()
+    site.world.granted = None
+    assert page.status_code == 403
+    assert "read:org" in page.text
+
+
+def test_a_cancelled_login_says_so(site: Any) -> None:
+    site.world.add_account("hesitant")
+    page = site.visitor("hesitant").log_in(agree=False)
+    assert page.status_code == 403
+    assert "You have cancelled" in page.text
+
+
+@pytest.mark.parametrize("query", ["code=0123&state=abcd", "state=abcd", "code=0123", "error=server_error", ""])
+def test_an_answer_that_nobody_asked_for_is_refused(site: Any, query: str) -> None:
+    page = site.visitor("nobody").get(f"/hub/oauth_callback?{query}")
+    assert page.status_code == 400
+    assert "too old or was not started here" in page.text
+
+
+def test_a_code_is_good_for_one_login(site: Any) -> None:
+    account = site.world.add_account("reloader")
+    site.world.find_organization("lsst-sqre").members[account.id] = "active"
+    visitor = site.visitor("reloader")
+    page = visitor.ask_github()
+    back = visitor.http.post(page.url, data={"login": "reloader"}, follow_redirects=False).headers["location"]
+    site.world.codes.clear()
+    refused = visitor.get(back)
+    assert refused.status_code == 403
+    assert "did not accept this login" in refused.text
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason", "shown"),
+    [
+        (Trouble("down"), "github_down", "GitHub does not answer"),
+        (Trouble("down", f"{API}/user/orgs"), "github_down", "GitHub does not answer"),
+        (Trouble("down", "/login/oauth/access_token"), "github_down", "GitHub does not answer"),
+        (Trouble("malformed"), "github_down", "GitHub does not answer"),
+        (Trouble("malformed", "/login/oauth/access_token"), "github_down", "GitHub does not answer"),
+        (Trouble("half"), "github_down", "GitHub does not answer"),
+        (Trouble("half", "/login/oauth/access_token"), "github_down", "GitHub does not answer"),
+        (Trouble("hang"), "github_down", "GitHub does not answer"),
+        (Trouble("hang", "/login/oauth/access_token"), "github_down", "GitHub does not answer"),
+        (Trouble("limited"), "rate_limited", "GitHub asks us to slow down"),
+        (Trouble("secondary", f"{API}/user/memberships"), "rate_limited", "GitHub asks us to slow down"),
+        (Trouble("secondary", "/login/oauth/access_token"), "rate_limited", "GitHub asks us to slow down"),
+    ],
+    ids=lambda value: f"{value.kind}-{value.path.rsplit('/', 1)[1]}" if isinstance(value, Trouble) else "",
+)
+def test_a_login_while_github_is_in_trouble_is_refused_with_the_reason(
+    site: Any, trouble: Trouble, reason: str, shown: str
+) -> None:
+    name = f"unlucky-{len(site.world.accounts)}"
+    site.world.add_account(name)
+    visitor = site.visitor(name)
+    page = visitor.ask_github()
+    with site.trouble(trouble.kind, trouble.path):
+        refused = visitor.http.post(page.url, data={"login": name})
+    assert refused.status_code == 503
+    assert refused.headers["Retry-After"]
+    assert shown in refused.text
+    assert site.hub.user(name) is None
+    assert [one["reason"] for one in site.hub.events if one["event"] == "refusal"][-1] == reason
+
+
+def test_no_log_and_no_page_of_a_refused_login_shows_code_state_or_token(site: Any) -> None:
+    site.world.add_account("grepped")
+    visitor = site.visitor("grepped")
+    assert visitor.log_in().status_code == 403
+    assert visitor.get("/hub/oauth_callback?code=0123456789&state=abcdefghij").status_code == 400
+    assert "0123456789" not in site.hub.log
+    assert "abcdefghij" not in site.hub.log
+    assert len(site.world.issued) > 1
+    assert visitor.states
+    assert site.leaks() == []

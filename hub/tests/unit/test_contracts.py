@@ -1,0 +1,58 @@
+"""Audit events and auth state have the shape that others build on."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+
+import pytest
+from jsonschema import Draft202012Validator, ValidationError
+
+from labhub import audit
+from labhub.authstate import AuthState
+from labhub.logs import Formatter
+from labhub.refusal import Reason
+from labtesting.contracts import read_contract
+
+EVENTS = Draft202012Validator(read_contract("audit-event"))
+
+WRITTEN: list[Callable[[], None]] = [
+    lambda: audit.login("ada", 5150, admin=False),
+    lambda: audit.login("ada", 5150, admin=True, dropped=("a-club",), renamed_from="eva"),
+    lambda: audit.refresh("ada", 5150, "confirmed", 0),
+    lambda: audit.refresh("ada", 5150, "kept:github_down", 12.6),
+    lambda: audit.refresh("ada", 5150, "expired:signed_out", 90000),
+    lambda: audit.revocation("ada", 5150, "not_a_member", ("", "second")),
+    lambda: audit.logout("ada", 5150, token_revoked=True),
+    lambda: audit.refusal(None, None, Reason.GITHUB_DOWN.code),
+    *(lambda reason=reason: audit.refusal("ada", 5150, reason.code) for reason in Reason),  # type: ignore[misc]
+]
+
+
+@pytest.mark.parametrize("write", WRITTEN)
+def test_an_audit_event_has_the_shape_of_the_contract(write: Callable[[], None], caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        write()
+    [record] = caplog.records
+    EVENTS.validate(json.loads(Formatter().format(record)))
+
+
+def test_the_contract_lets_nothing_else_through() -> None:
+    event = {"time": "2026-01-01T00:00:00Z", "level": "INFO", "logger": "labhub.audit", "message": "", "event": "logout"}
+    event |= {"user": "ada", "github_id": 5150, "token_revoked": True}  # type: ignore[dict-item]
+    EVENTS.validate(event)
+    with pytest.raises(ValidationError):
+        EVENTS.validate(event | {"access_token": "gho_x"})
+
+
+def test_auth_state_is_written_and_read_as_in_the_contract() -> None:
+    contract = read_contract("auth-state")
+    state = AuthState.from_dict(contract)
+    assert state is not None
+    assert state.to_dict() == contract
+
+
+def test_the_auth_state_of_a_stock_hub_is_none_of_ours() -> None:
+    assert AuthState.from_dict({"access_token": "gho_x", "github_user": {"id": 5}}) is None
+    assert AuthState.from_dict({}) is None

@@ -1,0 +1,149 @@
+"""The rule from a GitHub account to a POSIX user."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labhub.identity import (
+    GROUPS_MAX,
+    LAST_ID,
+    MAPPED,
+    Account,
+    Group,
+    Identity,
+    IdentityError,
+    Organization,
+    Taken,
+    build_identity,
+    free_name,
+    posix_id,
+    user_name,
+)
+
+IMAGE = Taken(frozenset({0, 1, 33, 70000, 65534}), frozenset({"root", "www-data"}), frozenset({"docker", "staff"}))
+IDS = st.integers(1, MAPPED - 1) | st.sampled_from([1, 999, 1000, 59999, 60000, 65535, 65536, 70000, MAPPED - 1])
+LOGINS = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9]|-(?=[A-Za-z0-9])){0,38}", fullmatch=True)
+ORGANIZATIONS = st.lists(st.builds(Organization, IDS, LOGINS), max_size=30)
+
+
+def number(github_id: int, taken: frozenset[int] = IMAGE.ids) -> int | None:
+    try:
+        return posix_id(github_id, taken)
+    except IdentityError:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("github_id", "expected"),
+    [
+        (1, 2_000_000_001),
+        (999, 2_000_000_999),
+        (1000, 1000),
+        (59999, 59999),
+        (60000, 2_000_060_000),
+        (65535, 2_000_065_535),
+        (65536, 65536),
+        (70000, 2_000_070_000),
+        (1_999_999_999, 1_999_999_999),
+        (2_000_000_000, None),
+        (2_000_060_000, None),
+        (0, None),
+        (-5, None),
+    ],
+)
+def test_a_number_is_the_github_id_but_where_that_is_reserved_or_taken(github_id: int, expected: int | None) -> None:
+    assert number(github_id) == expected
+
+
+def test_a_number_that_is_taken_twice_is_refused() -> None:
+    assert number(70000, frozenset({70000, 2_000_070_000})) is None
+
+
+def test_a_taken_number_beyond_what_kubernetes_can_hold_is_refused() -> None:
+    assert number(1_500_000_000, frozenset({1_500_000_000})) is None
+
+
+@given(st.lists(IDS, unique=True), st.frozensets(IDS))
+def test_no_two_accounts_share_a_number_and_none_is_reserved_or_the_images(
+    ids: list[int], taken: frozenset[int]
+) -> None:
+    numbers = [found for found in (number(one, taken) for one in ids) if found is not None]
+    assert len(set(numbers)) == len(numbers)
+    for one in numbers:
+        assert 1000 <= one <= LAST_ID
+        assert not 60000 <= one <= 65535
+        assert one not in taken
+
+
+@pytest.mark.parametrize(
+    ("login", "expected"),
+    [
+        ("Ada", "ada"),
+        ("0-0", "0-0"),
+        ("ada_corp", "ada_corp"),
+        ("a" * 39, "a" * 39),
+        ("root", "gh-root"),
+        ("Docker", "gh-docker"),
+        ("gh-root", "gh-gh-root"),
+    ],
+)
+def test_a_user_name_is_the_login_in_lower_case(login: str, expected: str) -> None:
+    assert user_name(login, IMAGE.users | IMAGE.groups) == expected
+
+
+@pytest.mark.parametrize("login", ["", "-ada", "_ada", "a" * 40, "ada:0", "ada\n", "äda", "a/b", "..", "a b"])
+def test_a_login_that_is_no_safe_user_name_is_refused(login: str) -> None:
+    with pytest.raises(IdentityError):
+        user_name(login, ())
+
+
+@given(st.lists(LOGINS, unique_by=str.lower))
+def test_no_two_logins_share_a_name(logins: list[str]) -> None:
+    names = [free_name(login, IMAGE.groups) for login in [*logins, "docker", "gh-docker"] if login]
+    assert len({name.lower() for name in names}) == len({login.lower() for login in [*logins, "docker", "gh-docker"]})
+
+
+def test_a_group_name_is_not_cut_and_keeps_its_capitals() -> None:
+    organization = Organization(5000, "LSST-" + "x" * 34)
+    identity = build_identity(Account(1000, "ada"), [organization], (), IMAGE)
+    assert identity.groups == (Group(organization.login, 5000, organization),)
+
+
+@given(ORGANIZATIONS, st.frozensets(LOGINS.map(str.lower)), st.randoms())
+def test_never_more_than_sixteen_groups_the_allowed_first_whatever_githubs_order(
+    organizations: list[Organization], first: frozenset[str], random: object
+) -> None:
+    first = first | {one.login.lower() for one in organizations[::5]}
+    unique = list({one.id: one for one in organizations}.values())
+    identity = build_identity(Account(1000, "ada"), unique, first, IMAGE)
+    assert len(identity.groups) <= GROUPS_MAX
+    assert set(identity.organizations) == set(unique)
+    kept = [(group.organization.login.lower() not in first, group.organization.id) for group in identity.groups]
+    assert kept == sorted(kept)
+    fit = [one for one in identity.dropped if number(one.id) is not None]
+    assert all((one.login.lower() not in first, one.id) > kept[-1] for one in fit)
+    shuffled = list(unique)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert build_identity(Account(1000, "ada"), shuffled, first, IMAGE) == identity
+
+
+def test_an_organization_without_a_number_is_dropped_and_keeps_nobody_out() -> None:
+    organization = Organization(MAPPED + 5, "too-new")
+    identity = build_identity(Account(1000, "ada"), [organization], ("too-new",), IMAGE)
+    assert (identity.groups, identity.dropped) == ((), (organization,))
+
+
+@given(IDS.filter(lambda one: number(one) is not None), LOGINS, ORGANIZATIONS)
+def test_an_identity_comes_back_from_json_as_it_was(github_id: int, login: str, found: list[Organization]) -> None:
+    identity = build_identity(Account(github_id, login), found, (), IMAGE)
+    assert Identity.from_dict(json.loads(json.dumps(identity.to_dict()))) == identity
+
+
+@pytest.mark.parametrize("stored", [{}, {"github_id": 5}, {"github_id": "x", "groups": [], "dropped": []}])
+def test_something_else_is_no_identity(stored: dict[str, object]) -> None:
+    with pytest.raises(IdentityError):
+        Identity.from_dict(stored)

@@ -1,0 +1,51 @@
+"""What a log line looks like, and what is taken out of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from urllib.parse import quote
+
+import pytest
+
+from labhub.logs import Formatter, scrub
+
+
+def line(message: str, **extra: object) -> dict[str, object]:
+    record = logging.getLogger("a.logger").makeRecord("a.logger", logging.INFO, "f", 1, message, (), None, extra=extra)
+    text = Formatter("ignored", None, "%").format(record)
+    assert "\n" not in text
+    found: dict[str, object] = json.loads(text)
+    return found
+
+
+def test_a_line_is_an_object_with_time_level_logger_message_and_what_was_added() -> None:
+    found = line("two\nlines", event="login")
+    assert found.pop("time")
+    assert found == {"level": "INFO", "logger": "a.logger", "message": "two\nlines", "event": "login"}
+
+
+URL = "/hub/oauth_callback?code=s3cr3t&state=s3cr3t"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"403 GET {URL} (127.0.0.1): why",
+        f"HTTPServerRequest(uri='{URL}', method='GET')",
+        json.dumps({"Referer": f"http://127.0.0.1{URL}"}),
+        json.dumps(json.dumps({"Referer": f"http://127.0.0.1{URL}", "Host": "x"}, indent=2)),
+        f"302 GET /hub/login?next={quote(URL, safe='')}",
+        f"302 GET /hub/login?next={quote(quote(URL, safe=''), safe='')}",
+        "?access_token=s3cr3t",
+        "OAuth state mismatch: s3cr3t != s3cr3t",
+        "Failed to json-decode state: s3cr3t",
+    ],
+)
+def test_the_secrets_of_an_oauth_url_are_taken_out_however_it_is_written(text: str) -> None:
+    assert "s3cr3t" not in scrub(text)
+
+
+def test_what_stands_around_a_secret_stays() -> None:
+    assert scrub("?code=s3cr3t&next=/x (ada@::1)") == "?code=[secret]&next=/x (ada@::1)"
+    assert scrub("spawn of ada, state running") == "spawn of ada, state running"

@@ -1,0 +1,116 @@
+"""What the environment may say, and what is said of a mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from labhub.admission import Rule
+from labhub.settings import Settings, SettingsError, load
+
+COMPLETE = {
+    "JUPYTERHUB_CRYPT_KEY": "ab" * 32,
+    "GITHUB_CLIENT_ID": "an-id",
+    "GITHUB_CLIENT_SECRET": "very-secret",
+    "OAUTH_CALLBACK_URL": "https://lab.example/hub/oauth_callback",
+    "GITHUB_ORGANIZATION_WHITELIST": "LSST, ,rubin:Pilots,lsst,",
+}
+
+
+def test_the_list_drops_blanks_capitals_and_repetitions() -> None:
+    assert load(COMPLETE).allowed == (Rule("lsst"), Rule("rubin", "pilots"))
+
+
+def test_what_is_not_set_has_a_default() -> None:
+    settings = load(COMPLETE | {"GITHUB_URL": "", "GITHUB_ADMINS": ""})
+    assert settings.github_url == "https://github.com"
+    assert (settings.refresh_seconds, settings.stale_seconds, settings.revoke_on_logout) == (300, 86400, True)
+    assert settings.admins == ()
+
+
+def test_administrators_are_ids_and_teams() -> None:
+    assert load(COMPLETE | {"GITHUB_ADMINS": "5150, rubin:Admins"}).admins == (5150, Rule("rubin", "admins"))
+
+
+@pytest.mark.parametrize("name", COMPLETE)
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_missing_setting_is_named_with_what_is_wanted(name: str, value: str | None) -> None:
+    environ = {key: text for key, text in COMPLETE.items() if key != name} | ({} if value is None else {name: value})
+    with pytest.raises(SettingsError, match=rf"^{name}: missing, wanted [^\n]+$"):
+        load(environ)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GITHUB_ORGANIZATION_WHITELIST", " , "),
+        ("GITHUB_ORGANIZATION_WHITELIST", "lsst,a:b:c"),
+        ("GITHUB_ADMINS", "ada"),
+        ("GITHUB_ADMINS", "rubin"),
+        ("GITHUB_URL", "http://github.example"),
+        ("GITHUB_URL", "github.example"),
+        ("GITHUB_URL", "https://someone@github.example"),
+        ("OAUTH_CALLBACK_URL", "https://lab.example/hub/login"),
+        ("OAUTH_CALLBACK_URL", "http://lab.example/hub/oauth_callback"),
+        ("GITHUB_REFRESH_SECONDS", "0"),
+        ("GITHUB_REFRESH_SECONDS", "often"),
+        ("GITHUB_STALE_SECONDS", "-1"),
+        ("GITHUB_TIMEOUT_SECONDS", "0"),
+        ("GITHUB_REVOKE_ON_LOGOUT", "perhaps"),
+        ("LAB_PASSWD", "/nonexistent/passwd"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_was_found(name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(COMPLETE | {name: value})
+    message = str(caught.value)
+    assert message.startswith(f"{name}: found {value!r}, wanted ")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("value", ["short", "zz" * 32, "ab" * 32 + ";x"])
+def test_a_wrong_secret_is_not_quoted(value: str) -> None:
+    with pytest.raises(SettingsError, match=rf"^JUPYTERHUB_CRYPT_KEY: found {len(value)} characters, wanted") as caught:
+        load(COMPLETE | {"JUPYTERHUB_CRYPT_KEY": value})
+    assert value not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["JUPYTERHUB_CRYPT_KEY", "GITHUB_CLIENT_SECRET"])
+def test_a_secret_may_come_from_a_file(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text(COMPLETE[name] + "\n")
+    environ = {key: text for key, text in COMPLETE.items() if key != name}
+    assert load(environ | {f"{name}_FILE": str(file)}) == load(COMPLETE)
+
+
+def test_a_secret_from_both_places_or_from_no_file_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="both set"):
+        load(COMPLETE | {"GITHUB_CLIENT_SECRET_FILE": "/x"})
+    environ = {key: text for key, text in COMPLETE.items() if key != "GITHUB_CLIENT_SECRET"}
+    with pytest.raises(SettingsError, match="GITHUB_CLIENT_SECRET_FILE: cannot read"):
+        load(environ | {"GITHUB_CLIENT_SECRET_FILE": str(tmp_path / "none")})
+
+
+def test_settings_show_no_secret() -> None:
+    shown = repr(load(COMPLETE))
+    assert "very-secret" not in shown
+    assert COMPLETE["JUPYTERHUB_CRYPT_KEY"] not in shown
+
+
+def test_older_keys_follow_a_semicolon() -> None:
+    keys = load(COMPLETE | {"JUPYTERHUB_CRYPT_KEY": "ab" * 32 + ";" + "A" * 43 + "="}).crypt_keys
+    assert len(keys) == 2
+
+
+def test_the_images_names_and_numbers_are_read(tmp_path: Path) -> None:
+    passwd, group = tmp_path / "passwd", tmp_path / "group"
+    passwd.write_text("root:x:0:0:root:/root:/bin/sh\nlab:x:4242:4242::/:/bin/sh\n")
+    group.write_text("root:x:0:\nstaff:x:50:\n")
+    taken = load(COMPLETE | {"LAB_PASSWD": str(passwd), "LAB_GROUP": str(group)}).taken
+    assert taken.ids == {0, 50, 4242}
+    assert (taken.users, taken.groups) == ({"root", "lab"}, {"root", "staff"})
+
+
+def test_every_setting_says_what_is_wanted() -> None:
+    assert all(field.alias and field.description for field in Settings.model_fields.values())

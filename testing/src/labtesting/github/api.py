@@ -1,0 +1,229 @@
+"""The part of GitHub's REST API that says who somebody is and where they are a member."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from labtesting.github.messages import Request, Response, redirect
+from labtesting.github.world import Account, Organization, Token, World
+
+API = "/api/v3"
+PAGE_SIZE = 30
+PAGE_SIZE_MAX = 100
+NOT_FOUND = Response(404, {"message": "Not Found"})
+RESTRICTED = "the organization has enabled OAuth App access restrictions, meaning that access is limited"
+
+
+class Caller:
+    """Who makes a request, and with what rights.
+
+    Attributes
+    ----------
+    base
+        URL of the API, as the caller reaches it.
+    """
+
+    def __init__(self, world: World, request: Request, token: Token) -> None:
+        self.world = world
+        self.request = request
+        self.token = token
+        self.base = request.base + API
+        self.account = world.accounts[token.account_id]
+
+    def may(self, *scopes: str) -> bool:
+        """Tell whether the token has one of these scopes."""
+        return not self.token.scopes.isdisjoint(scopes)
+
+    def without_scope(self) -> Response:
+        """Answer a token that lacks the scope: an OAuth token is refused, a fine-grained one sees nothing."""
+        if self.token.fine_grained:
+            return Response(200, [])
+        return Response(403, {"message": "You need at least read:org scope to list your organizations."})
+
+    def seen(self, organizations: list[Organization]) -> tuple[list[Organization], dict[str, str]]:
+        """Leave out what the app may not see; only single sign-on is told of, in a header."""
+        walled = ",".join(str(one.id) for one in organizations if one.sso)
+        headers = {"X-GitHub-SSO": f"partial-results; organizations={walled}"} if walled else {}
+        return [one for one in organizations if not one.hidden], headers
+
+
+def hidden(organization: Organization) -> Response | None:
+    """Refuse what the app may not see."""
+    if organization.sso:
+        url = f"https://example.org/orgs/{organization.login}/sso"
+        message = "Resource protected by organization SAML enforcement."
+        return Response(403, {"message": message}, {"X-GitHub-SSO": f"required; url={url}"})
+    if not organization.app_approved:
+        return Response(403, {"message": f"Although you appear to have the correct authorization, {RESTRICTED}."})
+    return None
+
+
+def describe(found: Account | Organization, kind: str) -> dict[str, Any]:
+    """Give what every mention of somebody has."""
+    return {"login": found.login, "id": found.id, "node_id": f"n{found.id}", "type": kind}
+
+
+def paginate(caller: Caller, items: list[Any], headers: dict[str, str]) -> Response:
+    """Give one page, and in the Link header where the others are."""
+    query = caller.request.query
+    size = min(max(int(query.get("per_page", PAGE_SIZE)), 1), PAGE_SIZE_MAX)
+    page, last = max(int(query.get("page", 1)), 1), max(-(-len(items) // size), 1)
+    before = {"prev": page - 1, "first": 1} if page > 1 else {}
+    after = {"next": page + 1, "last": last} if page < last else {}
+    url = f"{caller.request.base}{caller.request.path}?per_page={size}&page="
+    links = [f'<{url}{number}>; rel="{name}"' for name, number in (before | after).items()]
+    link = {"Link": ", ".join(links)} if links else {}
+    return Response(200, items[(page - 1) * size : page * size], headers | link)
+
+
+def get_user(caller: Caller) -> Response:
+    """GET /user."""
+    account = caller.account
+    email = account.email if account.email_is_public else None
+    return Response(200, describe(account, "User") | {"name": account.name or None, "email": email})
+
+
+def get_emails(caller: Caller) -> Response:
+    """GET /user/emails."""
+    if not caller.may("user", "user:email"):
+        return NOT_FOUND
+    other = {"email": f"{caller.account.id}@noreply.example.org", "primary": False, "verified": True}
+    return Response(200, [other, {"email": caller.account.email, "primary": True, "verified": True}])
+
+
+def get_orgs(caller: Caller) -> Response:
+    """GET /user/orgs: only where the membership is active."""
+    if not caller.may("user", "read:org"):
+        return caller.without_scope()
+    organizations, headers = caller.seen(caller.world.memberships(caller.account, "active"))
+    return paginate(caller, [describe(one, "Organization") for one in organizations], headers)
+
+
+def get_memberships(caller: Caller) -> Response:
+    """GET /user/memberships/orgs: pending ones, too."""
+    if not caller.may("read:org"):
+        return caller.without_scope()
+    organizations, headers = caller.seen(caller.world.memberships(caller.account, "active", "pending"))
+    wanted = caller.request.query.get("state")
+    found = [describe_membership(caller, one) for one in organizations]
+    return paginate(caller, [one for one in found if wanted in {None, one["state"]}], headers)
+
+
+def describe_membership(caller: Caller, organization: Organization) -> dict[str, Any]:
+    """Give the caller's membership in an organization."""
+    return {
+        "state": organization.members[caller.account.id],
+        "role": "member",
+        "organization": describe(organization, "Organization"),
+        "user": describe(caller.account, "User"),
+    }
+
+
+def get_membership(caller: Caller, login: str) -> Response:
+    """GET /user/memberships/orgs/{org}."""
+    organization = caller.world.find_organization(login)
+    if organization is None:
+        return NOT_FOUND
+    if not caller.may("read:org"):
+        return Response(403, {"message": "You must have the read:org scope."})
+    if refused := hidden(organization):
+        return refused
+    if caller.account.id not in organization.members:
+        return NOT_FOUND
+    return Response(200, describe_membership(caller, organization))
+
+
+def get_member(caller: Caller, login: str, user: str) -> Response:
+    """GET /orgs/{org}/members/{username}: whoever is no member is sent to the public list."""
+    organization, account = caller.world.find_organization(login), caller.world.find_account(user)
+    if organization is None:
+        return NOT_FOUND
+    if refused := hidden(organization):
+        return refused
+    if organization.members.get(caller.account.id) != "active" or not caller.may("read:org"):
+        return redirect(f"{caller.base}/orgs/{organization.login}/public_members/{user}")
+    return Response(204) if account and organization.members.get(account.id) == "active" else NOT_FOUND
+
+
+def get_public_member(caller: Caller, login: str, user: str) -> Response:
+    """GET /orgs/{org}/public_members/{username}."""
+    organization, account = caller.world.find_organization(login), caller.world.find_account(user)
+    return Response(204) if organization and account and account.id in organization.public else NOT_FOUND
+
+
+def get_teams(caller: Caller) -> Response:
+    """GET /user/teams."""
+    if not caller.may("user", "read:org"):
+        return caller.without_scope()
+    organizations, headers = caller.seen(caller.world.memberships(caller.account, "active"))
+    found = [
+        {"slug": slug, "name": slug.title(), "organization": describe(one, "Organization")}
+        for one in organizations
+        for slug, members in one.teams.items()
+        if caller.account.id in members
+    ]
+    return paginate(caller, found, headers)
+
+
+def get_org(world: World, login: str) -> Response:
+    """GET /orgs/{org}: public."""
+    organization = world.find_organization(login)
+    return Response(200, describe(organization, "Organization")) if organization else NOT_FOUND
+
+
+def delete_token(world: World, request: Request, client_id: str, what: str) -> Response:
+    """DELETE /applications/{client_id}/token, or /grant: then every token of the same person goes."""
+    wanted = base64.b64encode(f"{world.app.client_id}:{world.app.client_secret}".encode()).decode()
+    if client_id != world.app.client_id or request.headers.get("Authorization") != f"Basic {wanted}":
+        return NOT_FOUND
+    try:
+        value = json.loads(request.body)["access_token"]
+    except (ValueError, KeyError, TypeError):
+        return Response(422, {"message": "Validation Failed"})
+    token = world.tokens.get(value)
+    if token is None:
+        return NOT_FOUND
+    if what == "grant":
+        world.revoke_tokens(world.accounts[token.account_id])
+    else:
+        del world.tokens[value]
+    return Response(204)
+
+
+WITH_TOKEN: list[tuple[re.Pattern[str], Callable[..., Response]]] = [
+    (re.compile(r"/user"), get_user),
+    (re.compile(r"/user/emails"), get_emails),
+    (re.compile(r"/user/orgs"), get_orgs),
+    (re.compile(r"/user/teams"), get_teams),
+    (re.compile(r"/user/memberships/orgs"), get_memberships),
+    (re.compile(r"/user/memberships/orgs/([^/]+)"), get_membership),
+    (re.compile(r"/orgs/([^/]+)/members/([^/]+)"), get_member),
+    (re.compile(r"/orgs/([^/]+)/public_members/([^/]+)"), get_public_member),
+]
+
+
+def answer(world: World, request: Request) -> Response:
+    """Answer a request to the API."""
+    path = request.path.removeprefix(API)
+    if not request.headers.get("User-Agent"):
+        return Response(403, "Request forbidden by administrative rules. Please make sure it has a User-Agent.")
+    if request.method == "DELETE" and (found := re.fullmatch(r"/applications/([^/]+)/(token|grant)", path)):
+        return delete_token(world, request, *found.groups())
+    if request.method != "GET":
+        return NOT_FOUND
+    if found := re.fullmatch(r"/orgs/([^/]+)", path):
+        return get_org(world, found[1])
+    kind, _, value = request.headers.get("Authorization", "").partition(" ")
+    token = world.tokens.get(value) if kind.lower() in {"bearer", "token"} else None
+    if token is None:
+        return Response(401, {"message": "Bad credentials"})
+    if world.accounts[token.account_id].suspended:
+        return Response(403, {"message": "Sorry. Your account was suspended."})
+    for pattern, function in WITH_TOKEN:
+        if found := pattern.fullmatch(path):
+            return function(Caller(world, request, token), *found.groups())
+    return NOT_FOUND

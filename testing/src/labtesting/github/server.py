@@ -1,0 +1,121 @@
+"""The server: real HTTP, one thread for each connection."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from labtesting.github import api, oauth
+from labtesting.github.messages import Request, Response
+from labtesting.github.page import error_page
+from labtesting.github.world import App, Trouble, World
+
+HANG_POLL = 0.05
+AUTHORIZE = "/login/oauth/authorize"
+TOKEN = "/login/oauth/access_token"  # noqa: S105
+
+
+class FakeGitHub(ThreadingHTTPServer):
+    """A running GitHub.
+
+    Parameters
+    ----------
+    world
+        Who is there; may be changed at any time.
+    port
+        On 127.0.0.1; 0: a free one.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, world: World, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
+        self.world = world
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.requests: list[str] = []
+        """Method and path of every request so far."""
+        self.closing = threading.Event()
+
+    def answer(self, request: Request) -> Response | None:
+        """Answer a request; None: hang up without an answer."""
+        self.requests.append(f"{request.method} {request.path}")
+        trouble = self.world.trouble
+        if trouble and request.path.startswith(trouble.path):
+            return self.trouble_answer(trouble)
+        if request.path == AUTHORIZE and request.method in {"GET", "POST"}:
+            return oauth.authorize(self.world, request)
+        if request.path == TOKEN and request.method == "POST":
+            return oauth.exchange(self.world, request)
+        if request.path.startswith(f"{api.API}/"):
+            response = api.answer(self.world, request)
+            suspended = response.status == 403 and "suspended" in str(response.body)
+            response.headers.update({} if suspended else {"X-RateLimit-Remaining": "4999"})
+            return response
+        return Response(404, error_page("The stand-in for GitHub has no such page."))
+
+    def trouble_answer(self, trouble: Trouble) -> Response | None:
+        """Answer as GitHub does when it is in trouble."""
+        match trouble.kind:
+            case "limited":
+                headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "4102444800"}
+                return Response(403, {"message": "API rate limit exceeded"}, headers)
+            case "secondary":
+                return Response(429, {"message": "You have exceeded a secondary rate limit."}, {"Retry-After": "60"})
+            case "malformed":
+                return Response(200, "<title>Unicorn!</title>")
+            case "half":
+                return Response(200, {"login": None})
+            case "hang":
+                while self.world.trouble is trouble and not self.closing.wait(HANG_POLL):
+                    pass
+                return None
+        return Response(502, "<title>Bad Gateway</title>")
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Carries requests and responses."""
+
+    server: FakeGitHub
+    protocol_version = "HTTP/1.1"
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        base = f"http://{self.headers.get('Host', f'127.0.0.1:{self.server.server_port}')}"
+        request = Request(self.command, self.path, self.headers, body, base)
+        response = self.server.answer(request)
+        if response is None:
+            self.close_connection = True
+            return
+        content = response.encode()
+        self.send_response(response.status)
+        for name, value in response.headers.items():
+            self.send_header(name, value)
+        if response.status != 204:
+            self.send_header("Content-Type", response.content_type)
+            self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_POST = do_DELETE = _answer  # noqa: N815  (named by http.server)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing: `FakeGitHub.requests` has it."""
+
+
+@contextmanager
+def run_fake_github(
+    callback: str, client_id: str = "labhub-test", client_secret: str = "made-up-client-secret"  # noqa: S107
+) -> Iterator[FakeGitHub]:
+    """Run one, empty, until the end of the block."""
+    server = FakeGitHub(World(App(client_id, client_secret, callback)))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.closing.set()
+        server.shutdown()
+        server.server_close()

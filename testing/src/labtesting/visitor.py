@@ -1,0 +1,91 @@
+"""Somebody with a browser's session who signs in at a hub with GitHub, without the browser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from labtesting.hub_process import wait_until
+
+
+class Visitor:
+    """A session of cookies.
+
+    Parameters
+    ----------
+    hub_url
+        As a browser reaches it.
+    login
+        Who they are at GitHub.
+
+    Attributes
+    ----------
+    pages
+        The text of everything that the hub and the labs have shown.
+    states
+        OAuth states that were made for this session.
+    """
+
+    def __init__(self, hub_url: str, login: str) -> None:
+        self.hub_url = hub_url
+        self.login = login
+        self.pages: list[str] = []
+        self.states: list[str] = []
+        hooks = {"response": [self._keep]}
+        self.http = httpx.Client(base_url=hub_url, follow_redirects=True, timeout=60, event_hooks=hooks)
+
+    def __enter__(self) -> Visitor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.close()
+
+    def _keep(self, response: httpx.Response) -> None:
+        if str(response.url).startswith(self.hub_url):
+            response.read()
+            self.pages.append(response.text)
+
+    def ask_github(self) -> httpx.Response:
+        """Press the button of the login page, to come to the hub's home page; give GitHub's page."""
+        page = self.http.get("/hub/oauth_login?next=/hub/home")
+        self.states.append(page.url.params["state"])
+        return page
+
+    def log_in(self, *, agree: bool = True) -> httpx.Response:
+        """Sign in, or cancel at GitHub; give the page that follows."""
+        page = self.ask_github()
+        assert page.status_code == 200, page.text
+        return self.http.post(page.url, data={"login": self.login if agree else ""})
+
+    def get(self, path: str, **arguments: Any) -> httpx.Response:
+        """Open a page of the hub or a lab."""
+        return self.http.get(path, **arguments)
+
+    def is_in(self) -> bool:
+        """Tell whether the hub shows them their home page."""
+        return self.get("/hub/home", follow_redirects=False).status_code == 200
+
+    def log_out(self) -> None:
+        """Press the hub's logout."""
+        self.get("/hub/logout")
+
+    def reaches_lab(self, user: str) -> bool:
+        """Tell whether the user's lab answers them."""
+        status = f"/user/{user}/api/status"
+        # A call of the API is refused when it comes without the lab's own cookie; a page goes to the hub for one.
+        if self.get(status, follow_redirects=False).status_code == 403:
+            self.get(f"/user/{user}/files/")
+        return self.get(status, follow_redirects=False).status_code == 200
+
+    def spawn(self, user: str) -> None:
+        """Start the user's lab and wait until it answers.
+
+        Raises
+        ------
+        AssertionError
+            The hub refuses, or the lab does not come.
+        """
+        started = self.get("/hub/spawn")
+        assert started.status_code == 200, f"{started.status_code} {started.url}\n{started.text[-2000:]}"
+        wait_until(lambda: self.reaches_lab(user), f"the lab of {user} answers")
