@@ -10,6 +10,7 @@ import nox
 sys.path.insert(0, str(Path(__file__).parent))  # nox is a program of its own: it does not know the checkout
 
 from tools.components import image_name
+from tools.parts import END_WITH_PARENT
 
 nox.needs_version = ">=2024.4.15"
 nox.options.sessions = ["lint", "typing", "test"]
@@ -52,7 +53,8 @@ def demo(session: nox.Session) -> None:
     """Start a JupyterLab of your own on http://127.0.0.1:8000 (-- --help for options)."""
     install(session, TOOLS)
     # The hub takes its labs and its proxy down when it is interrupted: that takes longer than nox's 0.3 s.
-    session.run("python", "-m", "tools.demo", *session.posargs, interrupt_timeout=5, terminate_timeout=20)
+    command = [*END_WITH_PARENT, "python", "-m", "tools.demo", *session.posargs]
+    session.run(*command, external=True, interrupt_timeout=5, terminate_timeout=20)
 
 
 @nox.session

@@ -6,7 +6,6 @@ Everything lies in `.demo/` of the checkout; notebooks and logins in `.demo/stat
 from __future__ import annotations
 
 import argparse
-import ctypes
 import fcntl
 import os
 import secrets
@@ -23,11 +22,12 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import TextIO
 
-from tools.parts import FOLDER, PartsError, prepare
+from tools.parts import END_WITH_PARENT, FOLDER, PartsError, in_use, prepare
 
 USER = "demo"
 START_SECONDS = 60
 STOP_SECONDS = 15
+MARKER = ".jupyterlabdemo-state"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -59,9 +59,28 @@ def make_password(state: Path) -> Path:
     """Give the file of the demo's password; it stays the same until --reset."""
     file = state / "password"
     if not file.exists():
-        file.touch(mode=0o600)
-        file.write_text(secrets.token_hex(8))
+        new = state / "password.new"
+        new.touch(mode=0o600)
+        new.write_text(secrets.token_hex(8))
+        new.rename(file)
     return file
+
+
+def make_state(state: Path) -> None:
+    """Make the state folder, and mark it as the demo's: --reset removes it whole.
+
+    Raises
+    ------
+    DemoError
+        It is there and holds something else, or its name would be read as something else.
+    """
+    if found := set("%?#{}") & set(str(state)):
+        raise DemoError(f"{state}: found {' '.join(sorted(found))} in the path, wanted a path without")
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not (state / MARKER).exists() and any(state.iterdir()):
+        raise DemoError(f"{state} holds something that is not the demo's: name an empty folder, or a new one")
+    (state / MARKER).touch()
+    state.chmod(0o700)
 
 
 def only_user(state: Path) -> TextIO:
@@ -70,8 +89,14 @@ def only_user(state: Path) -> TextIO:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise DemoError(f"it runs already, on {state}: stop it, or take another folder with --state") from None
+        raise DemoError(f"it runs already, on {state}: stop it, or name another --state") from None
     return file
+
+
+def clean_environment() -> dict[str, str]:
+    """Give the variables of this process without those that would change the hub, its proxy or its labs."""
+    theirs = ("CONFIGPROXY_", "JUPYTER", "LAB_", "NODE_", "PYTHON")
+    return {name: value for name, value in os.environ.items() if not name.startswith(theirs)}
 
 
 class Hub:
@@ -98,19 +123,28 @@ class Hub:
         # Short, for what is in it: the path of a Unix socket, which kernels talk over, ends at 107 bytes.
         self.runtime = TemporaryDirectory(prefix="lab-")
         try:
-            state.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_state(state)
             self.lock = only_user(state)
             self.password_file = make_password(state)
+            if self.log.exists():  # it may say why the last one ended
+                self.log.replace(state / "hub.log.1")
             log = self.log.open("w")
         except OSError as error:
             raise DemoError(f"cannot write {error.filename}: {error.strerror}") from error
         python = parts / "lab" / "bin" / "python"
-        command: list[str | Path] = [python, "-m", "jupyterhub", "--config", self._config_file(python)]
+        command: list[str | Path] = [
+            *END_WITH_PARENT,
+            python,
+            "-m",
+            "jupyterhub",
+            "--config",
+            self._config_file(python),
+        ]
         with log:
             self.process = subprocess.Popen(
                 command,
                 cwd=state,
-                env=os.environ | self._environment(parts, state, port),
+                env=clean_environment() | self._environment(parts, state, port),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -133,6 +167,7 @@ class Hub:
     def _environment(self, parts: Path, state: Path, port: int) -> dict[str, str]:
         return {
             "LAB_USER": USER,
+            "LAB_IP": "127.0.0.1",
             "LAB_LOGIN": "password",
             "LAB_PASSWORD_FILE": str(self.password_file),
             "LAB_PORT": str(port),
@@ -190,17 +225,16 @@ def interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def end_with_parent() -> None:
-    """Ask the kernel for a SIGTERM when nox, which started this, is gone; it does not hand on its own."""
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
-
-
 def run(port: int, state: Path) -> None:
-    """Make what is missing, start the hub, say how to log in, and stay until Ctrl-C."""
+    """Make what is missing, start the hub, and stay until Ctrl-C."""
     check_port(port)
-    hub = Hub(prepare(), state, port)
+    parts = prepare()
+    with in_use():
+        serve(Hub(parts, state, port))
+
+
+def serve(hub: Hub) -> None:
+    """Say how to log in, and stay until Ctrl-C."""
     try:
         hub.wait_until_ready()
         print(f"\n  JupyterLab with the LSST stack:  {hub.url}")
@@ -224,7 +258,7 @@ def reset(state: Path) -> None:
         The folder is none of the demo's, or the demo runs on it.
     """
     if state.exists():
-        if not (state / "password").exists():
+        if not (state / MARKER).exists():
             raise DemoError(f"{state} is not a state folder of the demo: nothing is removed")
         with only_user(state):
             shutil.rmtree(state)
@@ -244,12 +278,11 @@ def main() -> None:
         parser.error(f"--port: found {options.port}, wanted 1 to 65535")
     for number in STOP_SIGNALS:
         signal.signal(number, interrupt)
-    end_with_parent()
     try:
         if options.reset:
-            reset(options.state.absolute())
+            reset(options.state.resolve())
         else:
-            run(options.port, options.state.absolute())
+            run(options.port, options.state.resolve())
     except (DemoError, PartsError) as error:
         sys.exit(f"demo: {error}")
     except KeyboardInterrupt:

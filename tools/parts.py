@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -19,6 +21,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "jupyterlab"
 FOLDER = ROOT / ".demo"
+# Debian's setpriv has the kernel end a process when the one that started it is gone, however it went.
+END_WITH_PARENT = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
 
 
 class PartsError(Exception):
@@ -66,17 +70,22 @@ def fingerprint(part: Part) -> str:
 
 def run_script(name: str, title: str, *arguments: Path) -> None:
     """Run one of `install/`'s scripts, which makes what the title says; if it fails, say what it said last."""
-    done = subprocess.run(
+    script = subprocess.Popen(
         [SOURCE / "install" / name, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        check=False,
+        start_new_session=True,
     )
-    if done.returncode == 0:
+    try:
+        output, _ = script.communicate()
+    except BaseException:
+        os.killpg(script.pid, signal.SIGKILL)  # and what it has started, which would go on writing
+        raise
+    if script.returncode == 0:
         return
-    said = " ".join(done.stdout.split())
+    said = " ".join(output.split())
     if any(word in said.lower() for word in ("dns", "connect", "network", "timed out", "enotfound")):
         raise PartsError(f"no network? {title} could not be downloaded: {said[-300:]}")
     raise PartsError(f"install/{name} failed: {said[-600:]}")
@@ -85,13 +94,14 @@ def run_script(name: str, title: str, *arguments: Path) -> None:
 def make(part: Part) -> None:
     """Make one part, from scratch, and remember what it was made from."""
     folder = FOLDER / part.name
+    # First, so that what is interrupted is never taken for made.
+    (FOLDER / f"{part.name}.made").unlink(missing_ok=True)
+    (FOLDER / "kernel.made").unlink(missing_ok=True)  # the kernel joins lab and stack
     shutil.rmtree(folder, ignore_errors=True)
     print(f"  {part.title} ...", end=" ", flush=True)
     start = time.monotonic()
     try:
         run_script(part.name, part.title, folder, Path(sys.executable))
-        if part is LAB or part is STACK:  # the kernel joins the two
-            (FOLDER / "kernel.made").unlink(missing_ok=True)
     except PartsError:
         print("failed", flush=True)
         raise
@@ -110,13 +120,36 @@ def only_one() -> Iterator[None]:
     """Keep a demo and a test run that start at the same time from making the parts twice."""
     try:
         FOLDER.mkdir(exist_ok=True)
-        with (FOLDER / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+        file = (FOLDER / "lock").open("w")
     except OSError as error:
-        raise PartsError(
-            f"cannot write {error.filename} ({error.strerror}): run it in a checkout that is yours"
-        ) from error
+        message = f"cannot write {error.filename} ({error.strerror}): run it in a checkout that is yours"
+        raise PartsError(message) from error
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def in_use() -> Iterator[None]:
+    """Keep the parts from being made anew under a hub that runs on them."""
+    with (FOLDER / "in-use").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
+def check_unused() -> None:
+    """Refuse to make anew what a hub runs on.
+
+    Raises
+    ------
+    PartsError
+        One does.
+    """
+    with (FOLDER / "in-use").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PartsError("a demo runs on parts that are to be made anew: stop it first") from None
 
 
 def prepare() -> Path:
@@ -130,6 +163,7 @@ def prepare() -> Path:
     with only_one():
         missing = [part for part in PARTS if not is_made(part)]
         if missing:
+            check_unused()
             print(f"Making what the lab runs on in {FOLDER.name}/ (once):", flush=True)
         for part in missing:
             make(part)

@@ -10,12 +10,13 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tools import parts
 from tools.demo import free_port
 from tools.lock import ROOT, sources
 
@@ -123,27 +124,90 @@ def test_in_a_folder_that_cannot_be_written_the_demo_says_so(checkout: Path) -> 
     assert done.stderr.count("\n") == 1
 
 
-def test_ctrl_c_stops_everything_that_the_demo_started(tmp_path: Path) -> None:
+@contextmanager
+def running_demo(state: Path) -> Iterator[tuple[subprocess.Popen[str], list[int], str]]:
+    """Start a demo; give it, the processes that it started, and what it printed."""
     port = free_port()
-    command = [sys.executable, "-m", "tools.demo", "--port", str(port), "--state", str(tmp_path)]
-    demo = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert demo.stdout is not None
-    printed = ""
-    for line in demo.stdout:
-        printed += line
-        if "Ctrl-C" in line:
-            break
-    assert f"http://127.0.0.1:{port}" in printed
-    assert re.search(r"user: +demo\n +password: +\S{8,}", printed)
-    started = processes_below(demo.pid)
-    assert len(started) >= 2, "hub and proxy"
-    second = tool("demo", "--port", str(free_port()), "--state", str(tmp_path))
-    assert second.stderr == f"demo: it runs already, on {tmp_path}: stop it, or take another folder with --state\n"
-    demo.send_signal(signal.SIGINT)
-    assert "Stopped." in demo.communicate(timeout=30)[0]
-    wait_until_gone(started)
-    with pytest.raises(urllib.error.URLError):
-        urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=5)
+    command = [sys.executable, "-m", "tools.demo", "--port", str(port), "--state", str(state)]
+    demo = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert demo.stdout is not None
+        printed = ""
+        while "Ctrl-C" not in printed and (line := demo.stdout.readline()):
+            printed += line
+        assert f"http://127.0.0.1:{port}" in printed
+        started = processes_below(demo.pid)
+        assert len(started) >= 2, "hub and proxy"
+        yield demo, started, printed
+    finally:
+        demo.terminate()
+        demo.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_however_the_demo_ends_it_takes_along_what_it_started(tmp_path: Path, number: signal.Signals) -> None:
+    with running_demo(tmp_path) as (demo, started, printed):
+        assert re.search(r"user: +demo\n +password: +[0-9a-f]{16}\n", printed)
+        demo.send_signal(number)
+        out, _ = demo.communicate(timeout=30)
+        wait_until_gone(started)
+    assert number is signal.SIGKILL or out.endswith("Stopping ...\nStopped.\n")
+
+
+def test_a_hub_that_is_killed_leaves_nothing_and_its_log_is_kept(tmp_path: Path) -> None:
+    with running_demo(tmp_path) as (demo, started, _):
+        hub = next(pid for pid in started if b"jupyterhub" in Path(f"/proc/{pid}/cmdline").read_bytes())
+        os.kill(hub, signal.SIGKILL)
+        _, said = demo.communicate(timeout=30)
+        wait_until_gone(started)
+    assert said == f"demo: the hub ended by itself: see {tmp_path}/hub.log\n"
+    with running_demo(tmp_path):
+        assert (tmp_path / "hub.log.1").exists()
+
+
+def test_a_second_demo_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    with running_demo(tmp_path):
+        second = tool("demo", "--port", str(free_port()), "--state", str(tmp_path))
+    assert second.stderr == f"demo: it runs already, on {tmp_path}: stop it, or name another --state\n"
+
+
+def test_the_demo_keeps_out_of_a_folder_with_other_things_in_it(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("mine")
+    for options in (["--port", str(free_port())], ["--reset"]):
+        done = tool("demo", "--state", str(tmp_path), *options)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert done.stderr.startswith(f"demo: {tmp_path} ")
+    assert [file.name for file in tmp_path.iterdir()] == ["password"]
+
+
+def test_a_state_folder_with_a_name_that_hub_and_database_would_misread_is_refused(tmp_path: Path) -> None:
+    done = tool("demo", "--port", str(free_port()), "--state", str(tmp_path / "what?{x}"))
+    assert done.stderr == f"demo: {tmp_path}/what?{{x}}: found ? {{ }} in the path, wanted a path without\n"
+
+
+def test_parts_that_are_interrupted_in_the_making_are_made_again(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "FOLDER", checkout / ".demo")
+    parts.FOLDER.mkdir()
+    (parts.FOLDER / "lab.made").write_text(parts.fingerprint(parts.LAB))
+    assert parts.is_made(parts.LAB)
+    monkeypatch.setattr(parts, "run_script", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        parts.make(parts.LAB)
+    assert not parts.is_made(parts.LAB)
+
+
+def interrupted(*_: object) -> None:
+    """End as Ctrl-C during an installation does."""
+    raise KeyboardInterrupt
+
+
+def test_parts_are_not_made_anew_under_a_running_hub(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "FOLDER", checkout / ".demo")
+    parts.FOLDER.mkdir()
+    with parts.in_use(), pytest.raises(parts.PartsError, match="stop it first"):
+        parts.prepare()
 
 
 def processes_below(pid: int) -> list[int]:
@@ -165,15 +229,9 @@ def wait_until_gone(pids: list[int]) -> None:
 
 def test_reset_removes_a_state_folder(tmp_path: Path) -> None:
     state = tmp_path / "state"
-    (state / "home").mkdir(parents=True)
-    (state / "password").write_text("secret")
+    with running_demo(state):
+        busy = tool("demo", "--reset", "--state", str(state))
+        assert busy.stderr.startswith("demo: it runs already")
     done = tool("demo", "--reset", "--state", str(state))
     assert (done.returncode, done.stdout) == (0, f"Removed the demo's state: {state}\n")
     assert not state.exists()
-
-
-def test_reset_refuses_a_folder_that_is_none_of_the_demo_s(tmp_path: Path) -> None:
-    (tmp_path / "thesis.tex").write_text("years of work")
-    done = tool("demo", "--reset", "--state", str(tmp_path))
-    assert done.stderr == f"demo: {tmp_path} is not a state folder of the demo: nothing is removed\n"
-    assert (tmp_path / "thesis.tex").exists()

@@ -38,6 +38,6 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
     return [{"module": "lsstlab.extension"}]
 
 
-def _load_jupyter_server_extension(serverapp: Any) -> None:  # noqa: ANN401  (untyped in jupyter-server)
+def _load_jupyter_server_extension(serverapp: Any) -> None:
     keep_nodelay()
     resume_collection()

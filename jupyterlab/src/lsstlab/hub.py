@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from traitlets.config import Config
 
 from lsstlab.settings import Settings
 
+# The kernel ends labs and proxy when the hub is gone, however it went; without a hub neither is of use.
+END_WITH_PARENT = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
 CONFIG_FILE = Path(__file__).parent / "jupyterhub_config.py"
 
 
@@ -32,10 +35,10 @@ def configure_hub(c: Config, settings: Settings) -> None:
         "announcement_login": "The user and the password stand where this JupyterHub was started."
     }
     c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings.proxy_api_port}"
-    # A proxy that a killed hub left behind is found by this file and ended at the next start.
     c.ConfigurableHTTPProxy.pid_file = str(settings.state / "proxy.pid")
     # Node's own program: no PATH is searched, and no launcher stands between the hub's SIGTERM and it.
     c.ConfigurableHTTPProxy.command = [
+        *END_WITH_PARENT,
         str(settings.proxy / "node"),
         str(settings.proxy / "node_modules/configurable-http-proxy/bin/configurable-http-proxy"),
         "--log-level=warn",
@@ -61,7 +64,7 @@ def configure_labs(c: Config, settings: Settings) -> None:
     c.JupyterHub.spawner_class = "simple"
     home = "/home/{username}" if settings.login == "pam" else f"{settings.state}/home/{{username}}"
     c.SimpleLocalProcessSpawner.home_dir_template = home
-    c.Spawner.cmd = [str(Path(sys.prefix) / "bin" / "lab")]
+    c.Spawner.cmd = [*END_WITH_PARENT, str(Path(sys.prefix) / "bin" / "lab")]
     c.Spawner.default_url = "/lab"
     c.Spawner.env_keep = ["PATH", "LANG", "LC_ALL", "TZ", "LAB_SCRATCH", "JUPYTER_RUNTIME_DIR"]
     if os.getuid() == 0:  # the demo on a machine where one works as root

@@ -9,6 +9,7 @@ import gc
 import os
 import stat
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -41,6 +42,8 @@ def make_private(folder: Path) -> None:
     SessionError
         It cannot be made, or it is there and someone else could have prepared it.
     """
+    if not folder.is_absolute():
+        raise SessionError(f"LAB_SCRATCH: found {folder}, wanted an absolute path")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -116,7 +119,11 @@ def run_server(options: list[str]) -> None:
     prepare()
     # Importing a thousand modules makes the collector run hundreds of times over objects that all stay: 13 % of
     # the time until the server answers. lsstlab.extension, the last thing loaded, turns it on again.
+    # Should a user's configuration leave the extension out, the timer does.
     gc.disable()
+    timer = threading.Timer(60, gc.enable)
+    timer.daemon = True
+    timer.start()
     from jupyterhub.singleuser import main  # type: ignore[import-untyped]
 
     sys.argv = [SERVER, *options]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 
 # useradd's own rule, without the capitals and the trailing $ that it allows against advice
 USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 PASSWORD_MIN = 8
+PASSWORD_MAX = 200  # chpasswd takes no more than 512 bytes
 
 
 class SettingsError(Exception):
@@ -53,9 +55,19 @@ class Settings:
 def read_port(environ: Mapping[str, str], name: str, default: int) -> int:
     """Read a TCP port."""
     text = environ.get(name) or str(default)
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
-        raise SettingsError(f"{name}: found {text!r}, wanted a port from 1 to 65535")
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) < 65536):
+        raise SettingsError(f"{name}: found {text[:20]!r}, wanted a port from 1 to 65535")
     return int(text)
+
+
+def read_ip(environ: Mapping[str, str], name: str, default: str) -> str:
+    """Read an address, as it stands in a URL."""
+    text = environ.get(name) or default
+    try:
+        ip = ip_address(text)
+    except ValueError:
+        raise SettingsError(f"{name}: found {text!r}, wanted an IP address to listen on") from None
+    return f"[{ip}]" if ip.version == 6 else str(ip)
 
 
 def read_password(environ: Mapping[str, str]) -> str | None:
@@ -75,6 +87,8 @@ def read_password(environ: Mapping[str, str]) -> str | None:
     # Never quote it: what is printed here ends in a log.
     if len(password) < PASSWORD_MIN:
         raise SettingsError(f"{source}: found {len(password)} characters, wanted {PASSWORD_MIN} or more")
+    if len(password) > PASSWORD_MAX:
+        raise SettingsError(f"{source}: found {len(password)} characters, wanted {PASSWORD_MAX} at most")
     if not password.isprintable():
         raise SettingsError(f"{source}: found a line break or another control character, wanted one line of text")
     return password
@@ -106,7 +120,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         user=user,
         password=read_password(environ),
         login=login,
-        ip=environ.get("LAB_IP", "127.0.0.1"),
+        ip=read_ip(environ, "LAB_IP", "127.0.0.1"),
         port=port,
         hub_port=hub_port,
         proxy_api_port=proxy_api_port,

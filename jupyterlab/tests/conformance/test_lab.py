@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-
 from labtesting.labclient import LabClient
 
 EMPTY_NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
@@ -105,8 +104,8 @@ def test_the_kernel_starts_whatever_the_user_setups_do(lab: LabClient, setups: s
     try:
         with lab.kernel("lsst_stack") as kernel:
             output = kernel.execute(
-                "import lsst.daf.butler; print(get_ipython().history_manager.hist_file.startswith(%r))"
-                % lab_scratch(lab)
+                "import lsst.daf.butler\n"
+                f"print(get_ipython().history_manager.hist_file.startswith({lab_scratch(lab)!r}))"
             )
     finally:
         write(lab, "notebooks/.user_setups", "")

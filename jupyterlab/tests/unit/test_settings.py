@@ -35,6 +35,9 @@ def test_the_password_comes_from_a_file_without_its_last_newline(tmp_path: Path)
         ({"LAB_LOGIN": "ldap"}, ["LAB_LOGIN", "'ldap'", "pam or password"]),
         ({"LAB_PORT": "eighty"}, ["LAB_PORT", "'eighty'", "1 to 65535"]),
         ({"LAB_PORT": "70000"}, ["LAB_PORT", "'70000'"]),
+        ({"LAB_PORT": "9" * 5000}, ["LAB_PORT", "1 to 65535"]),
+        ({"LAB_IP": "localhost"}, ["LAB_IP", "'localhost'", "IP address"]),
+        ({"LAB_PASSWORD": "x" * 600}, ["LAB_PASSWORD", "600 characters", "200 at most"]),
         ({"LAB_HUB_PORT": "0"}, ["LAB_HUB_PORT", "'0'"]),
         ({"LAB_PORT": "8081"}, ["LAB_PORT", "8081", "wanted another port"]),
         ({"LAB_PASSWORD_FILE": "/no/such/file"}, ["LAB_PASSWORD_FILE", "/no/such/file"]),
@@ -46,6 +49,10 @@ def test_a_wrong_setting_is_named_with_what_was_found(environ: dict[str, str], n
         load(environ)
     for name in names:
         assert name in str(raised.value)
+
+
+def test_an_ipv6_address_stands_in_brackets_as_in_a_url() -> None:
+    assert load({"LAB_IP": "::"}).ip == "[::]"
 
 
 @pytest.mark.parametrize("password", ["short", "two lines\nof text", "a bell\aand more"])
