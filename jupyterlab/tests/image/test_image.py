@@ -39,7 +39,6 @@ def refusal(image: str, **options: Any) -> str:
 def test_alone_it_prints_a_login_that_works_and_gives_up_root(image: str) -> None:
     with run_container(image, ports=[8000]) as container:
         url = f"http://127.0.0.1:{container.port(8000)}"
-        container.wait_for_page(f"{url}/hub/login")
         shown = wait_for_banner(container)
         assert container.log().rstrip().endswith(shown[2]), "the login comes last"
         assert container.log().count("\n") < 10, "nothing much stands before it"
@@ -52,7 +51,7 @@ def test_alone_it_prints_a_login_that_works_and_gives_up_root(image: str) -> Non
 
 def wait_for_banner(container: Container) -> re.Match[str]:
     """Wait until the login is printed."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not (shown := re.search(r"user: +(\S+)\s+password: +(\S+)", container.log())):
         assert time.monotonic() < deadline, container.log()
         time.sleep(0.05)

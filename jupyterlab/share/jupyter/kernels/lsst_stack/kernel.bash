@@ -10,13 +10,14 @@ here=$(dirname "${BASH_SOURCE[0]}")
 connection_file=$1
 user_setups=$HOME/notebooks/.user_setups
 
-# shellcheck source=/dev/null
-. "$here/environment.bash"
+# shellcheck disable=SC2016  # the inner shells expand it
+python=$("$BASH" -c '. "$1"; echo "$lsst_kernel_python"' environment "$here/environment.bash")
 
+exported=$(mktemp)
 if [ -s "$user_setups" ]; then
     # In a shell of its own, whatever it does: exit, set -e, unset PATH. What it exports is taken over.
-    said=$(mktemp) exported=$(mktemp)
-    # shellcheck disable=SC2016  # the inner shell expands it
+    said=$(mktemp)
+    # shellcheck disable=SC2016
     "$BASH" -c '. "$1"; shift; . "$1"; set -- "$2" "$?"; /usr/bin/env -0 >"$1"; exit "$2"' user_setups \
         "$here/environment.bash" "$user_setups" "$exported" >"$said" 2>&1 </dev/null
     status=$?
@@ -26,21 +27,20 @@ if [ -s "$user_setups" ]; then
         LSST_USER_SETUPS_FAILED=$(echo "$user_setups ended with status $status:" && tail -n 20 "$said" | tail -c 4000)
         export LSST_USER_SETUPS_FAILED
     fi
-    exec 3<"$exported"
-    rm -f "$said" "$exported"
+    rm -f "$said"
 fi
+mapfile -d '' -t pairs <"$exported"
+rm -f "$exported"
+if [ ${#pairs[@]} -eq 0 ]; then # there are no setups, or they did not come to their end
+    # shellcheck source=/dev/null
+    . "$here/environment.bash"
+fi
+for index in "${!pairs[@]}"; do
+    case ${pairs[$index]} in
+        LAB_* | LSST_USER_SETUPS_FAILED=*) unset "pairs[$index]" ;; # not the user's to change
+    esac
+done
 
-# From here on no variable of this script is read: an exported one may have its name.
-# shellcheck disable=SC2154  # environment.bash sets it
-set -- "$lsst_kernel_python" -m ipykernel_launcher -f "$connection_file" \
+# By env, not by export: a shell function has a name that bash does not export.
+exec /usr/bin/env "${pairs[@]}" "$python" -m ipykernel_launcher -f "$connection_file" \
     --BaseIPythonApplication.extra_config_file="$here/ipython_kernel_config.py"
-if [ -e /dev/fd/3 ]; then
-    while IFS= read -r -d '' pair <&3; do
-        case $pair in
-            BASH_FUNC_* | LAB_* | LSST_USER_SETUPS_FAILED=* | _=* | SHLVL=*) ;; # not the user's to change
-            *) export "${pair?}" 2>/dev/null ;;
-        esac
-    done
-    exec 3<&-
-fi
-exec "$@"
