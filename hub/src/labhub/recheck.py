@@ -6,8 +6,8 @@ import asyncio
 import time
 from typing import Any
 
-from jupyterhub.app import JupyterHub
-from jupyterhub.user import User
+from jupyterhub.app import JupyterHub  # type: ignore[import-untyped]
+from jupyterhub.user import User  # type: ignore[import-untyped]
 from tornado.ioloop import PeriodicCallback
 
 from labhub import audit
@@ -15,7 +15,7 @@ from labhub.accounts import stored_id
 from labhub.admission import Admission
 from labhub.authstate import AuthState
 from labhub.examiner import Examiner, Finding
-from labhub.github import Revoked, Suspended, Unavailable
+from labhub.github import RevokedError, SuspendedError, UnavailableError
 from labhub.refusal import Reason
 
 Refreshed = dict[str, Any] | bool
@@ -62,13 +62,13 @@ class Recheck:
             return self._keep(user, state, SIGNED_OUT)
         try:
             finding = await self.examiner.examine(state.access_token, state.identity.organizations)
-        except Revoked:
+        except RevokedError:
             if await user.get_auth_state() != state.to_dict():  # replaced by a login since it was read
                 return True
             return await self._end(user, state, TOKEN_REVOKED)
-        except Suspended:
+        except SuspendedError:
             return await self._end(user, state, Reason.SUSPENDED.code)
-        except Unavailable as error:
+        except UnavailableError as error:
             return self._keep(user, state, error.reason.code)
         return await self._judge(user, state, finding)
 

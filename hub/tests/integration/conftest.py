@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-
+from jsonschema import Draft202012Validator
+from labtesting.contracts import read_contract
 from labtesting.github import Account, FakeGitHub, Trouble, run_fake_github
 from labtesting.hub_process import HubProcess, free_ports, run_hub, wait_until
 from labtesting.visitor import Visitor
+
 from tools.parts import FOLDER, PROXY, is_made, make, only_one
 
+CONTRACT = Draft202012Validator(read_contract("audit-event"))
 CLIENT_SECRET = "made-up-client-secret"
 CONTACT = "help@lsst.example"
 CONFIG = """
@@ -40,7 +43,8 @@ c.Spawner.environment = {{"JUPYTERHUB_ACTIVITY_INTERVAL": "3600"}}
 c.JupyterHub.log_level = "DEBUG"
 c.JupyterHub.services = [{{"name": "observer", "api_token": {token!r}}}]
 c.JupyterHub.load_roles = [
-    {{"name": "observer", "services": ["observer"], "scopes": ["admin:users", "admin:auth_state", "admin:servers", "tokens"]}}
+    {{"name": "observer", "services": ["observer"],
+      "scopes": ["admin:users", "admin:auth_state", "admin:servers", "tokens"]}}
 ]
 """
 
@@ -164,6 +168,8 @@ def run_site(folder: Path, config: str = CONFIG, **settings: str) -> Iterator[Si
                 stack.callback(visitor.http.close)
             assert site.leaks() == []
             assert "Uncaught exception" not in hub.log
+            for event in hub.events:
+                CONTRACT.validate(event)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from labtesting.github import Trouble
 from labtesting.hub_process import wait_until
 
@@ -24,9 +23,7 @@ def test_a_member_comes_in_with_the_right_identity(site: Any) -> None:
         "login": "Ada-Amber",
         "name": "ada-amber",
         "uid": account.id,
-        "groups": [
-            {"name": "lsst-sqre", "gid": sqre.id, "organization": {"id": sqre.id, "login": "lsst-sqre"}}
-        ],
+        "groups": [{"name": "lsst-sqre", "gid": sqre.id, "organization": {"id": sqre.id, "login": "lsst-sqre"}}],
         "dropped": [],
     }
     assert state["scopes"] == ["read:org", "user:email"]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from labtesting.github import Account
 from labtesting.hub_process import wait_until
 
@@ -61,7 +60,7 @@ def test_a_removed_member_who_comes_back_finds_the_same_user(site: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def resident(site: Any) -> Iterator[Any]:
+def resident(site: Any) -> Any:
     """Give somebody who is in."""
     visitor, _ = site.member("resident")
     return visitor

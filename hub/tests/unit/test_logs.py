@@ -7,7 +7,6 @@ import logging
 from urllib.parse import quote
 
 import pytest
-
 from labhub.logs import Formatter, scrub
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from labtesting.github.world import World
 
-MEMBERS_OF = "lsst-sqre"
+MEMBERS_OF = "sample-sqre"
 CLUBS = 120
 
 
 def populate(world: World) -> None:
-    """Add them; `lsst-sqre` is the organization whose members a hub should let in."""
+    """Add them; `sample-sqre` is the organization whose members a hub should let in."""
     ada = world.add_account("ada", name="Ada Amber, member", email="ada@example.org")
     ben = world.add_account("Ben-Bolt", name="Ben Bolt, member and administrator", email="ben@example.org")
     cleo = world.add_account("cleo", name="Cleo Crane, member of very many", email="cleo@example.org")
