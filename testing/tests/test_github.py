@@ -262,5 +262,5 @@ def test_by_hand_it_runs_with_made_up_people(github: FakeGitHub) -> None:
         assert process.stdout is not None
         said = process.stdout.readline()
         url = said.partition("GITHUB_URL=")[2].split()[0]
-        assert httpx.get(f"{url}/api/v3/orgs/sample-sqre").status_code == 200
+        assert httpx.get(f"{url}/api/v3/orgs/lsst-sqre").status_code == 200
         process.terminate()
