@@ -167,7 +167,7 @@ def run_site(folder: Path, config: str = CONFIG, **settings: str) -> Iterator[Si
             for visitor in site.visitors:
                 stack.callback(visitor.http.close)
             assert site.leaks() == []
-            assert "Uncaught exception" not in hub.log
+            assert "Traceback" not in hub.log
             for event in hub.events:
                 CONTRACT.validate(event)
 
