@@ -52,7 +52,7 @@ def demo(session: nox.Session) -> None:
     """Start a JupyterLab of your own on http://127.0.0.1:8000 (-- --help for options)."""
     install(session, TOOLS)
     # The hub takes its labs and its proxy down when it is interrupted: that takes longer than nox's 0.3 s.
-    session.run("python", "-m", "tools.demo", *session.posargs, interrupt_timeout=20, terminate_timeout=20)
+    session.run("python", "-m", "tools.demo", *session.posargs, interrupt_timeout=5, terminate_timeout=20)
 
 
 @nox.session

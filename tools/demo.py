@@ -6,6 +6,7 @@ Everything lies in `.demo/` of the checkout; notebooks and logins in `.demo/stat
 from __future__ import annotations
 
 import argparse
+import ctypes
 import fcntl
 import os
 import secrets
@@ -27,6 +28,7 @@ from tools.parts import FOLDER, PartsError, prepare
 USER = "demo"
 START_SECONDS = 60
 STOP_SECONDS = 15
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class DemoError(Exception):
@@ -58,7 +60,7 @@ def make_password(state: Path) -> Path:
     file = state / "password"
     if not file.exists():
         file.touch(mode=0o600)
-        file.write_text(secrets.token_urlsafe(9))
+        file.write_text(secrets.token_hex(8))
     return file
 
 
@@ -112,6 +114,8 @@ class Hub:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                # The lock is the hub's as well: it holds as long as one of the two lives.
+                pass_fds=[self.lock.fileno()],
                 # Ctrl-C is for this program, which then asks the hub to take its labs and its proxy down.
                 start_new_session=True,
             )
@@ -180,8 +184,17 @@ class Hub:
 
 
 def interrupt(_signal: int, _frame: FrameType | None) -> None:
-    """Treat SIGTERM as Ctrl-C."""
+    """Treat SIGTERM, and a terminal that is closed, as Ctrl-C, and only the first of them."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def end_with_parent() -> None:
+    """Ask the kernel for a SIGTERM when nox, which started this, is gone; it does not hand on its own."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
 def run(port: int, state: Path) -> None:
@@ -194,6 +207,9 @@ def run(port: int, state: Path) -> None:
         print(f"  user:      {USER}\n  password:  {hub.password}\n")
         print(f"  Log: {hub.log}. Ctrl-C stops it.\n", flush=True)
         hub.process.wait()
+    except KeyboardInterrupt:
+        print("Stopping ...", flush=True)
+        raise
     finally:
         hub.stop()
     raise DemoError(f"the hub ended by itself: see {hub.log}")
@@ -226,7 +242,9 @@ def main() -> None:
     options = parser.parse_args()
     if not 0 < options.port < 65536:
         parser.error(f"--port: found {options.port}, wanted 1 to 65535")
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in STOP_SIGNALS:
+        signal.signal(number, interrupt)
+    end_with_parent()
     try:
         if options.reset:
             reset(options.state.absolute())

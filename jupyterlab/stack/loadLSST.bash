@@ -6,7 +6,7 @@
 # It understands what the full stack's EUPS commands are mostly used for: `setup PRODUCT`, `setup -r FOLDER`,
 # `unsetup PRODUCT`, `eups list`. The table of products stands beside this file.
 
-LSST_STACK=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+LSST_STACK=$(CDPATH="" cd -- "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export LSST_STACK
 export EUPS_PATH=$LSST_STACK
 case :$PATH: in
@@ -16,7 +16,7 @@ esac
 
 _lsst_product() { # PRODUCT: prints "version folder", or fails
     local name version folder
-    while read -r name version folder; do
+    while IFS=" " read -r name version folder; do
         [ "$name" = "$1" ] && printf '%s %s\n' "$version" "$folder" && return 0
     done <"$LSST_STACK/products.txt"
     return 1
@@ -24,7 +24,7 @@ _lsst_product() { # PRODUCT: prints "version folder", or fails
 
 _lsst_names() { # FILE: the first word of each line, on one line
     local name rest names=()
-    while read -r name rest; do names+=("$name"); done <"$1"
+    while IFS=" " read -r name rest; do names+=("$name"); done <"$1"
     printf '%s' "${names[*]}"
 }
 
@@ -45,26 +45,27 @@ _lsst_refuse() { # PRODUCT: says what is wrong with it
 
 _lsst_distrib() { # sets up every product that there is, and says which are not there
     local name version folder
-    while read -r name version folder; do
+    while IFS=" " read -r name version folder; do
         _lsst_mark "$name" "$version" "$folder"
     done <"$LSST_STACK/products.txt"
-    read -r version folder <<<"$(_lsst_product daf_butler)"
+    IFS=" " read -r version folder <<<"$(_lsst_product daf_butler)"
     _lsst_mark lsst_distrib "pypi_$version" "$LSST_STACK"
     [[ $- == *i* ]] || return 0 # a script that sets up the stack wants no lecture
     {
         printf 'setup: lsst_distrib from PyPI packages (%s): %s\n' "$version" "$(_lsst_names "$LSST_STACK/products.txt")"
         printf 'setup: not in this stack: %s\n' "$(_lsst_names "$LSST_STACK/missing.txt")"
-    } | fold -s -w "${COLUMNS:-80}"
+    } | fold -s -w "${COLUMNS:-80}" >&2
 }
 
 _lsst_local() { # FOLDER: sets up a checkout of your own, as `setup -r` does
     local folder name
-    folder=$(cd "$1" 2>/dev/null && pwd) || {
+    folder=$(CDPATH="" cd -- "$1" 2>/dev/null && pwd) || {
         printf 'setup: no folder %s\n' "$1" >&2
         return 1
     }
     name=$(basename "$folder")
     name=${name//[^A-Za-z0-9_]/_}
+    [[ $name != [0-9]* ]] || name=_$name
     [ ! -d "$folder/python" ] || export PYTHONPATH=$folder/python${PYTHONPATH:+:$PYTHONPATH}
     [ ! -d "$folder/bin" ] || export PATH=$folder/bin:$PATH
     _lsst_mark "$name" "LOCAL:$folder" "$folder"
@@ -98,7 +99,7 @@ setup() {
         return
     fi
     found=$(_lsst_product "$1") || { _lsst_refuse "$1"; return; }
-    read -r version folder <<<"$found"
+    IFS=" " read -r version folder <<<"$found"
     if [ -n "${2-}" ] && [ "$2" != "$version" ]; then
         echo "setup: $1 is here in version $version, not $2" >&2
         return 1
@@ -117,7 +118,7 @@ eups() {
         return 2
     fi
     local name version folder variable
-    while read -r name version folder; do
+    while IFS=" " read -r name version folder; do
         variable=SETUP_${name^^}
         printf '%-28s %-16s %s\n' "$name" "$version" "${!variable:+setup}"
     done <"$LSST_STACK/products.txt"

@@ -25,12 +25,14 @@ def main() -> None:
             session.run_server(command)
         elif spawned and command[0] == session.SERVER:
             session.run_server(command[1:])
+        elif command in (["-h"], ["--help"]):
+            sys.stdout.write(f"{__doc__}\nThe variables that it reads are in jupyterlab/README.md.\n")
         elif command:
             session.run(command)
         else:
             from lsstlab import alone  # traitlets and the hub's modules, which a spawned lab need not load
 
-            alone.run()
+            sys.exit(alone.run())
     except (SettingsError, session.SessionError) as error:
         sys.exit(f"lab: {error}")
 

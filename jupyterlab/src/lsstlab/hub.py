@@ -26,6 +26,11 @@ def configure_hub(c: Config, settings: Settings) -> None:
     c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{settings.hub_port}"
     c.JupyterHub.db_url = f"sqlite:///{settings.state}/jupyterhub.sqlite"
     c.JupyterHub.cookie_secret_file = str(settings.state / "cookie_secret")
+    # What is printed at the start, the login, is not to be scrolled away.
+    c.JupyterHub.log_level = "WARN"
+    c.JupyterHub.template_vars = {
+        "announcement_login": "The user and the password stand where this JupyterHub was started."
+    }
     c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings.proxy_api_port}"
     # A proxy that a killed hub left behind is found by this file and ended at the next start.
     c.ConfigurableHTTPProxy.pid_file = str(settings.state / "proxy.pid")
@@ -33,6 +38,7 @@ def configure_hub(c: Config, settings: Settings) -> None:
     c.ConfigurableHTTPProxy.command = [
         str(settings.proxy / "node"),
         str(settings.proxy / "node_modules/configurable-http-proxy/bin/configurable-http-proxy"),
+        "--log-level=warn",
     ]
 
 

@@ -34,6 +34,8 @@ def configure(c: Config) -> None:
     c.ServerApp.tornado_settings = {
         "page_config_data": {"buildAvailable": False, "buildCheck": False},
     }
+    # jupyter-lsp looks for two dozen language servers, with npm if it is there; none is installed.
+    c.LanguageServerManager.autodetect = False
     c.LabApp.extension_manager = "readonly"
     c.LabApp.news_url = None
     c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"

@@ -73,10 +73,10 @@ def read_password(environ: Mapping[str, str]) -> str | None:
     elif not password:
         return None
     # Never quote it: what is printed here ends in a log.
-    if len(password) < PASSWORD_MIN or not password.isprintable() or ":" in password:
-        raise SettingsError(
-            f"{source}: found {len(password)} characters, wanted {PASSWORD_MIN} or more on one line, no colon"
-        )
+    if len(password) < PASSWORD_MIN:
+        raise SettingsError(f"{source}: found {len(password)} characters, wanted {PASSWORD_MIN} or more")
+    if not password.isprintable():
+        raise SettingsError(f"{source}: found a line break or another control character, wanted one line of text")
     return password
 
 
@@ -97,14 +97,19 @@ def load(environ: Mapping[str, str]) -> Settings:
     login = environ.get("LAB_LOGIN") or "pam"
     if login not in {"pam", "password"}:
         raise SettingsError(f"LAB_LOGIN: found {login!r}, wanted pam or password")
+    port = read_port(environ, "LAB_PORT", 8000)
+    hub_port = read_port(environ, "LAB_HUB_PORT", 8081)
+    proxy_api_port = read_port(environ, "LAB_PROXY_API_PORT", 8001)
+    if port in {hub_port, proxy_api_port}:
+        raise SettingsError(f"LAB_PORT: found {port}, which the hub and its proxy talk over: wanted another port")
     return Settings(
         user=user,
         password=read_password(environ),
         login=login,
         ip=environ.get("LAB_IP", "127.0.0.1"),
-        port=read_port(environ, "LAB_PORT", 8000),
-        hub_port=read_port(environ, "LAB_HUB_PORT", 8081),
-        proxy_api_port=read_port(environ, "LAB_PROXY_API_PORT", 8001),
+        port=port,
+        hub_port=hub_port,
+        proxy_api_port=proxy_api_port,
         state=Path(environ.get("LAB_STATE") or "/var/lib/lab"),
         proxy=Path(environ.get("LAB_PROXY") or "/opt/proxy"),
     )

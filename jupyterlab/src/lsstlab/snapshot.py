@@ -16,13 +16,13 @@ from pathlib import Path
 
 BASE_PATH = "/usr/local/bin:/usr/bin:/bin"
 # The shell's own, and what belongs to the session that the snapshot is taken in.
-NOT_KEPT = {"HOME", "PWD", "OLDPWD", "SHLVL", "_", "TERM", "LC_ALL"}
+NOT_KEPT = {"HOME", "PWD", "OLDPWD", "SHLVL", "_", "TERM", "LC_ALL", "LSST_KERNEL_PYTHON"}
 # Searched in order: what the session already has there stays, after the stack's.
 SEARCH_PATHS = {"LD_LIBRARY_PATH", "MANPATH", "PKG_CONFIG_PATH", "PYTHONPATH"}
 END_OF_ENVIRONMENT = b"\0--functions--\0"
 SCRIPT = """
 . "$1/loadLSST.bash" >&2 && setup lsst_distrib >&2 || exit
-env -0
+LSST_KERNEL_PYTHON=$(command -v python) env -0
 printf '\\0--functions--\\0'
 declare -f
 declare -Fx
@@ -67,8 +67,10 @@ def bash(variables: dict[str, str], functions: str, home: str) -> str:
         for name, value in sorted(variables.items())
         if name not in NOT_KEPT and not name.startswith("BASH_FUNC_")
     ]
+    # The kernel's, even where a user's setups put another Python first on the PATH.
+    python = variables["LSST_KERNEL_PYTHON"]
     functions = re.sub(r"^declare -fx (\S+)$", r"export -f \1", functions, flags=re.MULTILINE)
-    return "\n".join([*lines, functions])
+    return "\n".join([*lines, f"lsst_kernel_python='{python}'", functions])
 
 
 def main() -> None:

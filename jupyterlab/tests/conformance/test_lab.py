@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from labtesting.labclient import LabClient
 
 EMPTY_NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
@@ -84,6 +86,35 @@ def test_failing_user_setups_are_shown_with_the_first_cell(lab: LabClient) -> No
     assert (second.stdout, second.stderr) == ("2\n", "")
 
 
+@pytest.mark.parametrize(
+    ("setups", "shown"),
+    [
+        ("exit 3", "ended with status 3"),
+        ("set -e; setup no_such_product", "no product no_such_product"),
+        ("set -u; echo $NOT_SET", "NOT_SET"),
+        ("unset PATH; hash -r", ""),
+        ("if then", "syntax error"),
+        ("here=/tmp; connection_file=/tmp; export here connection_file said=/tmp; false", "ended with status 1"),
+        ("export LAB_SCRATCH=/tmp/elsewhere; unset HOME; read line; false", "ended with status 1"),
+        ("head -c 300000 /dev/zero | tr '\\0' x; false", "xxxx"),
+        ("export PATH=/usr/bin:$PATH", ""),
+    ],
+)
+def test_the_kernel_starts_whatever_the_user_setups_do(lab: LabClient, setups: str, shown: str) -> None:
+    write(lab, "notebooks/.user_setups", f"{setups}\n")
+    try:
+        with lab.kernel("lsst_stack") as kernel:
+            output = kernel.execute(
+                "import lsst.daf.butler; print(get_ipython().history_manager.hist_file.startswith(%r))"
+                % lab_scratch(lab)
+            )
+    finally:
+        write(lab, "notebooks/.user_setups", "")
+    assert (output.error, output.stdout) == ("", "True\n")
+    assert shown in output.stderr
+    assert bool(output.stderr) == bool(shown)
+
+
 def test_no_database_and_no_socket_lies_in_the_home(lab: LabClient) -> None:
     lab.request("PUT", "api/contents/trusted.ipynb", json={"type": "notebook", "content": EMPTY_NOTEBOOK})
     lab.request("POST", "api/contents/trusted.ipynb/trust")
@@ -123,6 +154,12 @@ def test_kernels_talk_over_sockets_that_nobody_else_can_open(lab: LabClient) -> 
             "print(json.load(open(file))['transport'], oct(os.stat(os.path.dirname(file)).st_mode & 0o777))"
         )
     assert output.stdout == "ipc 0o700\n"
+
+
+def lab_scratch(lab: LabClient) -> str:
+    """Give the lab's folder for databases."""
+    with lab.kernel("python3") as kernel:
+        return kernel.execute("import os; print(os.environ['LAB_SCRATCH'])").stdout.strip()
 
 
 def write(lab: LabClient, path: str, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import pytest
@@ -39,8 +40,9 @@ def test_alone_it_prints_a_login_that_works_and_gives_up_root(image: str) -> Non
     with run_container(image, ports=[8000]) as container:
         url = f"http://127.0.0.1:{container.port(8000)}"
         container.wait_for_page(f"{url}/hub/login")
-        shown = re.search(r"user: +(\S+)\s+password: +(\S+)", container.log())
-        assert shown is not None, container.log()
+        shown = wait_for_banner(container)
+        assert container.log().rstrip().endswith(shown[2]), "the login comes last"
+        assert container.log().count("\n") < 10, "nothing much stands before it"
         assert shown[1] == "demo"
         assert len(shown[2]) >= PASSWORD_MIN
         with LabClient(url, shown[1]) as client:
@@ -48,10 +50,46 @@ def test_alone_it_prints_a_login_that_works_and_gives_up_root(image: str) -> Non
         assert uids_of_processes(container) == {1000}
 
 
+def wait_for_banner(container: Container) -> re.Match[str]:
+    """Wait until the login is printed."""
+    deadline = time.monotonic() + 10
+    while not (shown := re.search(r"user: +(\S+)\s+password: +(\S+)", container.log())):
+        assert time.monotonic() < deadline, container.log()
+        time.sleep(0.05)
+    return shown
+
+
 def uids_of_processes(container: Container) -> set[int]:
     """Give the UIDs of everything that runs in a container."""
     table = container.docker.top(ps_args="-eo pid,uid,args")
     return {int(row[1]) for row in table["Processes"]}
+
+
+def test_orphans_do_not_pile_up(image: str) -> None:
+    with run_container(image, ports=[8000]) as container:
+        container.wait_for_page(f"http://127.0.0.1:{container.port(8000)}/hub/login")
+        container.execute("bash", "-c", "for i in 1 2 3; do (sleep 0.1 &) ; done; sleep 0.5")
+        status, zombies = container.execute("bash", "-c", "grep -l '^State:.Z' /proc/[0-9]*/status || true")
+        assert (status, zombies) == (0, "")
+
+
+def test_it_ends_at_once_when_it_is_told_to(image: str) -> None:
+    with run_container(image, ports=[8000]) as container:
+        container.wait_for_page(f"http://127.0.0.1:{container.port(8000)}/hub/login")
+        container.docker.stop(timeout=30)
+        assert container.docker.wait()["StatusCode"] == 0
+
+
+def test_people_add_packages_of_their_own_to_the_stack(image: str) -> None:
+    script = (
+        ". /opt/lsst/software/stack/loadLSST.bash && cd && pip install --quiet --no-deps iniconfig 2>&1 && "
+        "python -c 'import iniconfig; print(iniconfig.__file__)' && ! /opt/lab/bin/python -c 'import iniconfig' 2>&1"
+    )
+    environment = {"HOME": "/home/vera"}
+    with run_container(image, "bash", "-c", script, environment=environment, **SPAWNED) as container:
+        container.docker.wait(timeout=100)
+        assert "/home/vera/.local/lib/" in container.log()
+        assert "ModuleNotFoundError" in container.log(), "the lab's own Python is not touched"
 
 
 def test_a_restarted_container_keeps_its_user_and_home(image: str) -> None:
@@ -78,8 +116,9 @@ def test_the_password_is_in_no_process_s_environment_and_no_log(image: str) -> N
         status, environments = container.execute(
             "bash", "-c", "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline", user="demo"
         )
-        assert (status, environments.count("LAB_IP")) == (0, 3), "hub, proxy, and the shell that looks"
-        # The shell that looks was started with the container's own environment, password and all.
+        assert (status, environments.count("LAB_IP")) == (1, 3), "hub, proxy, and the shell that looks"
+        # That shell was started with the container's own environment, password and all. So was the first process,
+        # which nobody but root can look into, since it has changed its user.
         assert environments.count(password) == 1
         assert password not in container.log()
 
@@ -91,6 +130,8 @@ def test_the_password_is_in_no_process_s_environment_and_no_log(image: str) -> N
         ({"environment": {"LAB_USER": "root"}}, "LAB_USER: root is one of the image's own users"),
         ({"environment": {"LAB_USER": "Vera R"}}, "LAB_USER: found 'Vera R', wanted a user name"),
         ({"user": "1234"}, "it has to start as root"),
+        ({"environment": {"LAB_PORT": "8081"}}, "LAB_PORT: found 8081"),
+        ({"security_opt": ["no-new-privileges"]}, "leave it out"),
     ],
 )
 def test_what_cannot_start_says_why_in_one_line(image: str, options: dict[str, Any], says: str) -> None:

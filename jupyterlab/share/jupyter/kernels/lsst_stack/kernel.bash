@@ -8,27 +8,39 @@
 # The user's own ~/notebooks/.user_setups is run each time, since what it reads may have changed.
 here=$(dirname "${BASH_SOURCE[0]}")
 connection_file=$1
-shift # a sourced file would see the arguments as its own
+user_setups=$HOME/notebooks/.user_setups
 
 # shellcheck source=/dev/null
 . "$here/environment.bash"
 
-user_setups=$HOME/notebooks/.user_setups
-if [ -f "$user_setups" ]; then
-    said=$(mktemp)
-    trap 'cat "$said" >&2; echo "LSST_Stack: $user_setups ended the shell: it must not call exit" >&2' EXIT
-    # shellcheck source=/dev/null
-    . "$user_setups" >"$said" 2>&1 </dev/null
+if [ -s "$user_setups" ]; then
+    # In a shell of its own, whatever it does: exit, set -e, unset PATH. What it exports is taken over.
+    said=$(mktemp) exported=$(mktemp)
+    # shellcheck disable=SC2016  # the inner shell expands it
+    "$BASH" -c '. "$1"; shift; . "$1"; set -- "$2" "$?"; /usr/bin/env -0 >"$1"; exit "$2"' user_setups \
+        "$here/environment.bash" "$user_setups" "$exported" >"$said" 2>&1 </dev/null
     status=$?
-    trap - EXIT
     cat "$said" >&2
     if [ "$status" -ne 0 ]; then
         # Shown by ipython_kernel_config.py above the first cell's output: the lab's log is not the user's to read.
-        LSST_USER_SETUPS_FAILED=$(echo "$user_setups ended with status $status:" && tail -n 20 "$said")
+        LSST_USER_SETUPS_FAILED=$(echo "$user_setups ended with status $status:" && tail -n 20 "$said" | tail -c 4000)
         export LSST_USER_SETUPS_FAILED
     fi
-    rm -f "$said"
+    exec 3<"$exported"
+    rm -f "$said" "$exported"
 fi
 
-exec python -m ipykernel_launcher -f "$connection_file" \
+# From here on no variable of this script is read: an exported one may have its name.
+# shellcheck disable=SC2154  # environment.bash sets it
+set -- "$lsst_kernel_python" -m ipykernel_launcher -f "$connection_file" \
     --BaseIPythonApplication.extra_config_file="$here/ipython_kernel_config.py"
+if [ -e /dev/fd/3 ]; then
+    while IFS= read -r -d '' pair <&3; do
+        case $pair in
+            BASH_FUNC_* | LAB_* | LSST_USER_SETUPS_FAILED=* | _=* | SHLVL=*) ;; # not the user's to change
+            *) export "${pair?}" 2>/dev/null ;;
+        esac
+    done
+    exec 3<&-
+fi
+exec "$@"
