@@ -84,10 +84,11 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
         except HTTPClientError as error:
             raise RefusedError(Reason.RATE_LIMITED if error.code == 429 else Reason.GITHUB_DOWN) from error
         except web.HTTPError as error:
-            # 403: GitHub's own `error_description`, of a code that is used or too old. Its text and the
-            # answer in the 500 stay out of log and page.
-            refused = error.status_code == 403
-            raise RefusedError(Reason.TOKEN_REFUSED if refused else Reason.GITHUB_DOWN) from None
+            # A 500 of OAuthenticator's quotes the whole answer, which may hold a token: it goes no further.
+            if error.status_code != 403:
+                raise RefusedError(Reason.GITHUB_DOWN) from None
+            self.log.warning("GitHub: %s", error.log_message)  # its `error_description`: wrong secret, old code
+            raise RefusedError(Reason.TOKEN_REFUSED) from None
         except (OSError, ValueError, TypeError) as error:
             raise RefusedError(Reason.GITHUB_DOWN) from error
 
@@ -125,6 +126,9 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
         users, identity = self.parent.users, state.identity
         before = find_user(users, identity.github_id)
         old_name = before.name if before else None
+        # JupyterHub has held its block list only against the name of today.
+        if before and not self.check_blocked_users(old_name, auth_model):
+            raise RefusedError(Reason.BLOCKED, identity.name, identity.github_id)
         name = await settle(users, identity)
         if before:
             await self.release_token(before)  # the one of the login before, which nobody would use again

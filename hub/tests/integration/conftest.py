@@ -137,6 +137,8 @@ def run_site(folder: Path, config: str = CONFIG, **settings: str) -> Iterator[Si
     port, hub_port, proxy_port = free_ports(3)
     url, token, crypt_key = f"http://127.0.0.1:{port}", secrets.token_hex(16), secrets.token_hex(32)
     callback = f"{url}/hub/oauth_callback"
+    key_file = folder / "crypt_key"
+    key_file.write_text(crypt_key)
     place = PLACE.format(
         url=url,
         hub_port=hub_port,
@@ -148,7 +150,7 @@ def run_site(folder: Path, config: str = CONFIG, **settings: str) -> Iterator[Si
     )
     with run_fake_github(callback, client_secret=CLIENT_SECRET) as github:
         environment = {
-            "JUPYTERHUB_CRYPT_KEY": crypt_key,
+            "JUPYTERHUB_CRYPT_KEY_FILE": str(key_file),
             "GITHUB_CLIENT_ID": "labhub-test",
             "GITHUB_CLIENT_SECRET": CLIENT_SECRET,
             "OAUTH_CALLBACK_URL": callback,

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
-
 from labtesting.browser import open_browser
 from labtesting.github.sample import populate
+from playwright.sync_api import Browser, Page, expect
 
 # Whoever is refused, and what the page is called
 REFUSED = {

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from jinja2 import ChainableUndefined, Environment, FileSystemLoader, select_autoescape
 from jupyterhub._data import DATA_FILES_PATH  # type: ignore[import-untyped]
-
 from labhub.admission import Rule
 from labhub.hub import TEMPLATES
 from labhub.refusal import Reason

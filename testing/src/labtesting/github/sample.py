@@ -18,7 +18,9 @@ def populate(world: World) -> None:
     finn = world.add_account("finn", name="Finn Frost, member, suspended", email="finn@example.org")
     finn.suspended = True
     sqre = world.find_organization(MEMBERS_OF) or world.add_organization(MEMBERS_OF)
-    sqre.members |= dict.fromkeys((ada.id, ben.id, cleo.id, finn.id), "active") | {dan.id: "pending"}
+    for member in (ada, ben, cleo, finn):
+        sqre.members[member.id] = "active"
+    sqre.members[dan.id] = "pending"
     sqre.teams["admins"] = {ben.id}
     world.add_organization("starlight-survey", ada, eve)
     for number in range(CLUBS):
