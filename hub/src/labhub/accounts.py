@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jupyterhub import orm
-from jupyterhub.user import User, UserDict
+from jupyterhub import orm  # type: ignore[import-untyped]
+from jupyterhub.user import User, UserDict  # type: ignore[import-untyped]
 
 from labhub.authstate import AuthState
 from labhub.identity import Identity
-from labhub.refusal import Reason, Refusal
+from labhub.refusal import Reason, RefusedError
 
 ID_KEY = "github_id"
 
@@ -46,14 +46,14 @@ async def settle(users: UserDict, identity: Identity) -> str:
 
     Raises
     ------
-    Refusal
+    RefusedError
         The login belonged to another account when the hub last saw it. Nothing is written.
     """
     owner = orm.User.find(users.db, identity.name)
     mine = find_user(users, identity.github_id)
     if mine is None:
         if owner and await stored_id(users[owner]) not in {None, identity.github_id}:
-            raise Refusal(Reason.REUSED_LOGIN, identity.name, identity.github_id)
+            raise RefusedError(Reason.REUSED_LOGIN, identity.name, identity.github_id)
         return identity.name
     if mine.name != identity.name and owner is None and not mine.active:
         rename(users, mine, identity.name)

@@ -6,42 +6,43 @@ The shape is a contract: `testing/contracts/audit-event.json`. No token and no a
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Mapping
 
 LOGGER = "labhub.audit"
 _log = logging.getLogger(LOGGER)
 
 
-def _write(event: str, message: str, level: int = logging.INFO, **fields: Any) -> None:
+def _write(event: str, message: str, fields: Mapping[str, object], level: int = logging.INFO) -> None:
     _log.log(level, message, extra={"event": event, **fields})
 
 
-def login(user: str, github_id: int, *, admin: bool, dropped: tuple[str, ...] = (), renamed_from: str | None = None) -> None:
+def login(
+    user: str, github_id: int, *, admin: bool, dropped: tuple[str, ...] = (), renamed_from: str | None = None
+) -> None:
     """Somebody has come in; `dropped` names the organizations for which there was no room."""
-    fields = {"admin": admin, "dropped": list(dropped), "renamed_from": renamed_from}
-    _write("login", f"{user} logged in", user=user, github_id=github_id, **fields)
+    who: dict[str, object] = {"user": user, "github_id": github_id}
+    _write("login", f"{user} logged in", who | {"admin": admin, "dropped": list(dropped), "renamed_from": renamed_from})
 
 
 def refusal(user: str | None, github_id: int | None, reason: str) -> None:
     """Somebody was turned away at the door."""
-    who = user or "somebody"
-    _write("refusal", f"{who} was refused: {reason}", logging.WARNING, user=user, github_id=github_id, reason=reason)
+    fields = {"user": user, "github_id": github_id, "reason": reason}
+    _write("refusal", f"{user or 'somebody'} was refused: {reason}", fields, logging.WARNING)
 
 
 def refresh(user: str, github_id: int, outcome: str, age: float) -> None:
     """Somebody who is in was looked at again; `age` is that of the answer which counts, in seconds."""
-    level = logging.INFO if outcome == "confirmed" else logging.WARNING
-    fields = {"outcome": outcome, "age_seconds": round(age)}
-    _write("refresh", f"{user}: {outcome}", level, user=user, github_id=github_id, **fields)
+    fields = {"user": user, "github_id": github_id, "outcome": outcome, "age_seconds": round(age)}
+    _write("refresh", f"{user}: {outcome}", fields, logging.INFO if outcome == "confirmed" else logging.WARNING)
 
 
-def revocation(user: str, github_id: int | None, reason: str, servers: tuple[str, ...] = ()) -> None:
+def revocation(user: str, github_id: int, reason: str, servers: tuple[str, ...]) -> None:
     """Access has ended; `servers` names the labs that are stopped for it."""
-    fields = {"reason": reason, "servers": list(servers)}
-    message = f"{user} has no access any more: {reason}"
-    _write("revocation", message, logging.WARNING, user=user, github_id=github_id, **fields)
+    fields = {"user": user, "github_id": github_id, "reason": reason, "servers": list(servers)}
+    _write("revocation", f"{user} has no access any more: {reason}", fields, logging.WARNING)
 
 
 def logout(user: str, github_id: int | None, *, token_revoked: bool) -> None:
     """Somebody has logged out; `token_revoked` tells whether GitHub has made their token invalid."""
-    _write("logout", f"{user} logged out", user=user, github_id=github_id, token_revoked=token_revoked)
+    fields = {"user": user, "github_id": github_id, "token_revoked": token_revoked}
+    _write("logout", f"{user} logged out", fields)

@@ -6,10 +6,10 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from jupyterhub.app import JupyterHub
-from jupyterhub.handlers import BaseHandler
-from jupyterhub.user import User
-from oauthenticator.github import GitHubOAuthenticator
+from jupyterhub.app import JupyterHub  # type: ignore[import-untyped]
+from jupyterhub.handlers import BaseHandler  # type: ignore[import-untyped]
+from jupyterhub.user import User  # type: ignore[import-untyped]
+from oauthenticator.github import GitHubOAuthenticator  # type: ignore[import-untyped]
 from tornado import web
 from tornado.httpclient import HTTPClientError
 from traitlets import Instance
@@ -19,10 +19,10 @@ from labhub.accounts import find_user, settle, user_info
 from labhub.admission import Admission
 from labhub.authstate import AuthState
 from labhub.examiner import Examiner, Finding
-from labhub.github import GitHub, GitHubError, Suspended, Unavailable
+from labhub.github import GitHub, GitHubError, SuspendedError, UnavailableError
 from labhub.handlers import CallbackHandler, LogoutHandler
 from labhub.recheck import Recheck
-from labhub.refusal import Reason, Refusal
+from labhub.refusal import Reason, RefusedError
 from labhub.settings import Settings
 
 SCOPES = ("read:org", "user:email")
@@ -35,7 +35,7 @@ ADMISSION_REFUSED = {
 }
 
 
-class LabAuthenticator(GitHubOAuthenticator):
+class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
     """JupyterHub's authenticator, as `labhub.hub.configure_login` sets it up."""
 
     callback_handler = CallbackHandler
@@ -43,7 +43,7 @@ class LabAuthenticator(GitHubOAuthenticator):
     settings = Instance(Settings).tag(config=True)
     parent: JupyterHub
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.github = GitHub(self.github_api, self.settings.timeout_seconds)
         self.examiner = Examiner(self.github, self.settings)
@@ -54,7 +54,7 @@ class LabAuthenticator(GitHubOAuthenticator):
         self.recheck.start()
         return list(super().get_handlers(app))
 
-    async def authenticate(self, handler: BaseHandler, data: Any = None, **_: Any) -> dict[str, Any]:
+    async def authenticate(self, handler: BaseHandler, data: object = None, **_: object) -> dict[str, Any]:
         """Make a login of GitHub's answer.
 
         OAuthenticator's own has no place for ids of organizations, splits scopes at blanks although GitHub
@@ -62,7 +62,7 @@ class LabAuthenticator(GitHubOAuthenticator):
 
         Raises
         ------
-        Refusal
+        RefusedError
             With the reason.
         """
         parameters = self.build_access_tokens_request_params(handler, data)
@@ -70,9 +70,9 @@ class LabAuthenticator(GitHubOAuthenticator):
         finding = await self._examine(token)
         login, github_id = finding.account.login.lower(), finding.account.id
         if finding.admission is not Admission.ADMITTED:
-            raise Refusal(ADMISSION_REFUSED[finding.admission], login, github_id)
+            raise RefusedError(ADMISSION_REFUSED[finding.admission], login, github_id)
         if finding.identity is None:
-            raise Refusal(Reason.NO_IDENTITY, login, github_id)
+            raise RefusedError(Reason.NO_IDENTITY, login, github_id)
         email = await self.github.fetch_email(token) if "user:email" in scopes else None
         state = AuthState(finding.identity, token, scopes, time.time(), email)
         return state.to_auth_model(admin=finding.admin) | {"user_info": user_info(github_id)}
@@ -82,31 +82,32 @@ class LabAuthenticator(GitHubOAuthenticator):
         try:
             return dict(await super().get_token_info(handler, params))
         except HTTPClientError as error:
-            raise Refusal(Reason.RATE_LIMITED if error.code == 429 else Reason.GITHUB_DOWN) from error
+            raise RefusedError(Reason.RATE_LIMITED if error.code == 429 else Reason.GITHUB_DOWN) from error
         except web.HTTPError as error:
-            # 403: GitHub's own `error_description`, of a code that is used or too old. Its text and the
-            # answer in the 500 stay out of log and page.
-            refused = error.status_code == 403
-            raise Refusal(Reason.TOKEN_REFUSED if refused else Reason.GITHUB_DOWN) from None
+            # A 500 of OAuthenticator's quotes the whole answer, which may hold a token: it goes no further.
+            if error.status_code != 403:
+                raise RefusedError(Reason.GITHUB_DOWN) from None
+            self.log.warning("GitHub: %s", error.log_message)  # its `error_description`: wrong secret, old code
+            raise RefusedError(Reason.TOKEN_REFUSED) from None
         except (OSError, ValueError, TypeError) as error:
-            raise Refusal(Reason.GITHUB_DOWN) from error
+            raise RefusedError(Reason.GITHUB_DOWN) from error
 
     @staticmethod
     def _read_token(info: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
         scopes = tuple(sorted(str(info.get("scope") or "").replace(",", " ").split()))
         if READ_ORG.isdisjoint(scopes):
-            raise Refusal(Reason.SCOPE)
+            raise RefusedError(Reason.SCOPE)
         return str(info["access_token"]), scopes
 
     async def _examine(self, token: str) -> Finding:
         try:
             return await self.examiner.examine(token)
-        except Suspended as error:
-            raise Refusal(Reason.SUSPENDED) from error
-        except Unavailable as error:
-            raise Refusal(error.reason) from error
+        except SuspendedError as error:
+            raise RefusedError(Reason.SUSPENDED) from error
+        except UnavailableError as error:
+            raise RefusedError(error.reason) from error
         except GitHubError as error:
-            raise Refusal(Reason.TOKEN_REFUSED) from error
+            raise RefusedError(Reason.TOKEN_REFUSED) from error
 
     def check_allowed(self, username: str, auth_model: dict[str, Any] | None) -> bool:
         """Agree: `authenticate` has decided. OAuthenticator's own lets administrators in first, by login."""
@@ -117,7 +118,7 @@ class LabAuthenticator(GitHubOAuthenticator):
 
         Raises
         ------
-        Refusal
+        RefusedError
             The login was another account's.
         """
         state = AuthState.from_dict(auth_model["auth_state"])
@@ -125,6 +126,9 @@ class LabAuthenticator(GitHubOAuthenticator):
         users, identity = self.parent.users, state.identity
         before = find_user(users, identity.github_id)
         old_name = before.name if before else None
+        # JupyterHub has held its block list only against the name of today.
+        if before and not self.check_blocked_users(old_name, auth_model):
+            raise RefusedError(Reason.BLOCKED, identity.name, identity.github_id)
         name = await settle(users, identity)
         if before:
             await self.release_token(before)  # the one of the login before, which nobody would use again
@@ -137,9 +141,7 @@ class LabAuthenticator(GitHubOAuthenticator):
         )
         return auth_model | {"name": name}
 
-    async def refresh_user(
-        self, user: User, handler: BaseHandler | None = None, **_: Any
-    ) -> dict[str, Any] | bool:
+    async def refresh_user(self, user: User, handler: BaseHandler | None = None, **_: object) -> dict[str, Any] | bool:
         """Look at somebody again who is in; see `Recheck.refresh`."""
         if handler is not None and not hasattr(handler, "_token_authenticated"):
             # JupyterHub 6.1.1 reads it when the answer is False, and sets it only for a request with a token:

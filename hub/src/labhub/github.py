@@ -28,23 +28,23 @@ class GitHubError(Exception):
     """GitHub did not give what we asked for."""
 
 
-class Revoked(GitHubError):
+class RevokedError(GitHubError):
     """The token is not valid any more (401)."""
 
 
-class Suspended(GitHubError):
+class SuspendedError(GitHubError):
     """GitHub has suspended the account."""
 
 
-class Forbidden(GitHubError):
-    """This token may not see this (403)."""
+class ForbiddenError(GitHubError):
+    """The token may not see this (403)."""
 
 
-class NotFound(GitHubError):
+class NotFoundError(GitHubError):
     """There is no such thing, or it is not to be seen (404)."""
 
 
-class Unavailable(GitHubError):
+class UnavailableError(GitHubError):
     """GitHub cannot be asked now: nothing follows about the person.
 
     Attributes
@@ -84,16 +84,16 @@ def check(response: HTTPResponse) -> None:
     message = read_message(response).lower()
     limited = response.headers.get("X-RateLimit-Remaining") == "0" or "Retry-After" in response.headers
     if code == 429 or (code == 403 and (limited or "rate limit" in message)):
-        raise Unavailable(what, Reason.RATE_LIMITED)
+        raise UnavailableError(what, Reason.RATE_LIMITED)
     if code == 401:
-        raise Revoked(what)
+        raise RevokedError(what)
     if code == 403 and "suspended" in message:
-        raise Suspended(what)
+        raise SuspendedError(what)
     if code == 403:
-        raise Forbidden(what)
+        raise ForbiddenError(what)
     if code == 404:
-        raise NotFound(what)
-    raise Unavailable(what)
+        raise NotFoundError(what)
+    raise UnavailableError(what)
 
 
 def read_message(response: HTTPResponse) -> str:
@@ -104,22 +104,22 @@ def read_message(response: HTTPResponse) -> str:
         return ""
 
 
-def parse_account(found: Any) -> Account:
+def parse_account(found: object) -> Account:
     """Read an account or an organization's owner from JSON."""
     return Account(*parse_names(found))
 
 
-def parse_organization(found: Any) -> Organization:
+def parse_organization(found: object) -> Organization:
     """Read an organization from JSON."""
     return Organization(*parse_names(found))
 
 
-def parse_names(found: Any) -> tuple[int, str]:
+def parse_names(found: object) -> tuple[int, str]:
     """Read id and login; GitHub in trouble has sent pages and half objects with status 200."""
     match found:
         case {"id": int(number), "login": str(login)} if number > 0 and login:
             return number, login
-    raise Unavailable("an answer without id and login")
+    raise UnavailableError("an answer without id and login")
 
 
 class GitHub:
@@ -139,9 +139,7 @@ class GitHub:
         # Not the client that the hub shares: a GitHub that hangs would hold up the hub's talk with its proxy.
         self._client = AsyncHTTPClient(force_instance=True, defaults=None, max_clients=CONNECTIONS)
 
-    async def fetch_person(
-        self, token: str, rules: Iterable[Rule], known: Iterable[Organization] = ()
-    ) -> Person:
+    async def fetch_person(self, token: str, rules: Iterable[Rule], known: Iterable[Organization] = ()) -> Person:
         """Ask who the owner of a token is, and where they are a member.
 
         Parameters
@@ -156,15 +154,15 @@ class GitHub:
         Raises
         ------
         GitHubError
-            One of its kinds; `Unavailable` also when it takes too long or makes no sense.
+            One of its kinds; `UnavailableError` also when it takes too long or makes no sense.
         """
         try:
             async with asyncio.timeout(self.timeout):
                 return await self._fetch_person(token, frozenset(rules), tuple(known))
         except TimeoutError as error:
-            raise Unavailable(f"no answer within {self.timeout} s") from error
-        except (Forbidden, NotFound) as error:  # of the person's own lists: no word about the person
-            raise Unavailable(str(error)) from error
+            raise UnavailableError(f"no answer within {self.timeout} s") from error
+        except (ForbiddenError, NotFoundError) as error:  # of the person's own lists: no word about the person
+            raise UnavailableError(str(error)) from error
 
     async def fetch_email(self, token: str) -> str | None:
         """Ask for the primary e-mail address; None if it is not to be had."""
@@ -200,9 +198,7 @@ class GitHub:
         if response.code not in {404, 422}:
             check(response)
 
-    async def _fetch_person(
-        self, token: str, rules: frozenset[Rule], known: tuple[Organization, ...]
-    ) -> Person:
+    async def _fetch_person(self, token: str, rules: frozenset[Rule], known: tuple[Organization, ...]) -> Person:
         account = parse_account(self._parse(await self._get(token, "/user")))
         organizations = {one.login.lower(): one for one in await self._organizations(token)}
         memberships = dict.fromkeys(organizations, Membership.ACTIVE)
@@ -227,21 +223,21 @@ class GitHub:
         try:
             return frozenset(f"{one['organization']['login']}:{one['slug']}".lower() for one in found)
         except (KeyError, TypeError) as error:
-            raise Unavailable("a list of teams of another shape") from error
+            raise UnavailableError("a list of teams of another shape") from error
 
     async def _membership(self, token: str, organization: str) -> tuple[Membership, Organization | None]:
         try:
             found = self._parse(await self._get(token, f"/user/memberships/orgs/{organization}"))
-        except NotFound:
+        except NotFoundError:
             return Membership.NONE, None
-        except Forbidden:
+        except ForbiddenError:
             return Membership.HIDDEN, None
         match found:
             case {"state": "active", "organization": known}:
                 return Membership.ACTIVE, parse_organization(known)
             case {"state": "pending"}:
                 return Membership.PENDING, None
-        raise Unavailable("a membership of another shape")
+        raise UnavailableError("a membership of another shape")
 
     async def _list(self, token: str, path: str) -> list[Any]:
         url: str | None = f"{path}?per_page={PAGE_SIZE}"
@@ -252,23 +248,21 @@ class GitHub:
             response = await self._get(token, url)
             page = self._parse(response)
             if not isinstance(page, list):
-                raise Unavailable(f"{path} is not a list")
+                raise UnavailableError(f"{path} is not a list")
             items += page
             url = self._next_page(response)
-        raise Unavailable(f"{path} does not end")
+        raise UnavailableError(f"{path} does not end")
 
     def _next_page(self, response: HTTPResponse) -> str | None:
         link = NEXT_PAGE.search(response.headers.get("Link", ""))
         if link is None:
             return None
         if not link[1].startswith(f"{self.api_url}/"):  # the token goes nowhere else
-            raise Unavailable("the next page is on another host")
+            raise UnavailableError("the next page is on another host")
         return link[1].removeprefix(self.api_url)
 
     async def _get(self, token: str, path: str) -> HTTPResponse:
-        response = await self._send(
-            HTTPRequest(self.api_url + path, headers={"Authorization": f"Bearer {token}"})
-        )
+        response = await self._send(HTTPRequest(self.api_url + path, headers={"Authorization": f"Bearer {token}"}))
         check(response)
         return response
 
@@ -281,11 +275,11 @@ class GitHub:
         try:
             return await self._client.fetch(request, raise_error=False)
         except OSError as error:
-            raise Unavailable(f"GitHub cannot be reached: {error}") from error
+            raise UnavailableError(f"GitHub cannot be reached: {error}") from error
 
     @staticmethod
-    def _parse(response: HTTPResponse) -> Any:
+    def _parse(response: HTTPResponse) -> object:
         try:
             return json.loads(response.body)
         except ValueError as error:
-            raise Unavailable("an answer that is not JSON") from error
+            raise UnavailableError("an answer that is not JSON") from error

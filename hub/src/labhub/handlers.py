@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from oauthenticator.oauth2 import OAuthCallbackHandler, OAuthLogoutHandler
+from oauthenticator.oauth2 import OAuthCallbackHandler, OAuthLogoutHandler  # type: ignore[import-untyped]
 from tornado import web
 
 from labhub import audit
 from labhub.accounts import stored_id
-from labhub.refusal import Reason, Refusal
+from labhub.refusal import Reason, RefusedError
 
 if TYPE_CHECKING:
     from labhub.authenticator import LabAuthenticator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 RETRY_AFTER = "60"
 
 
-class CallbackHandler(OAuthCallbackHandler):
+class CallbackHandler(OAuthCallbackHandler):  # type: ignore[misc]  # untyped
     """Where GitHub sends the browser back to: lets in, or refuses with a page that says why."""
 
     authenticator: LabAuthenticator
@@ -26,10 +26,10 @@ class CallbackHandler(OAuthCallbackHandler):
         """Log in."""
         try:
             await super().get()
-        except Refusal as refusal:
+        except RefusedError as refusal:
             await self.refuse(refusal)
         except web.HTTPError as error:
-            await self.refuse(Refusal(self._explain(error)))
+            await self.refuse(RefusedError(self._explain(error)))
 
     def _explain(self, error: web.HTTPError) -> Reason:
         if self.get_argument("error", "") == "access_denied":
@@ -37,7 +37,7 @@ class CallbackHandler(OAuthCallbackHandler):
         # The only 403 that is left is the one of a login that was answered with None: JupyterHub's block list.
         return Reason.BLOCKED if error.status_code == 403 else Reason.BAD_REQUEST
 
-    async def refuse(self, refusal: Refusal) -> None:
+    async def refuse(self, refusal: RefusedError) -> None:
         """Answer with the page for the reason."""
         audit.refusal(refusal.user, refusal.github_id, refusal.reason.code)
         settings = self.authenticator.settings
@@ -56,7 +56,7 @@ class CallbackHandler(OAuthCallbackHandler):
         self.finish(page)
 
 
-class LogoutHandler(OAuthLogoutHandler):
+class LogoutHandler(OAuthLogoutHandler):  # type: ignore[misc]  # untyped
     """Logs out of the hub, and takes the token back at GitHub."""
 
     authenticator: LabAuthenticator

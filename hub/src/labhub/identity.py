@@ -177,7 +177,9 @@ def user_name(login: str, taken: Collection[str]) -> str:
     """
     name = login.lower()
     if not LOGIN.fullmatch(name):
-        raise IdentityError("the GitHub login is not made of letters, digits, - and _, at most 39, none of the last two first")
+        raise IdentityError(
+            "the GitHub login is not made of letters, digits, - and _, at most 39, none of the last two first"
+        )
     return free_name(name, taken)
 
 

@@ -14,12 +14,14 @@ SECRET = re.compile(
     r"((?:code|state|token|code_verifier|client_secret|_xsrf)(?:=|%(?:25)*3D))((?:(?!%(?:25)*26)[^&\s\"'\\)<>,])*)",
     re.IGNORECASE,
 )
-STATE_MISMATCH = re.compile(r"(OAuth state mismatch|Failed to (?:b64|json)-decode state):[^\"]*")
+# What is logged in other words than a URL's: by oauthenticator, and by JupyterHub with the id of a session
+QUOTED = re.compile(r"(OAuth state mismatch|Failed to (?:b64|json)-decode state):[^\"]*")
+SESSION = re.compile(r"(Setting new xsrf cookie for) b'[^']*'")
 
 
 def scrub(text: str) -> str:
     """Take the values of OAuth's secrets out of a line."""
-    return STATE_MISMATCH.sub(r"\1", SECRET.sub(r"\1[secret]", text))
+    return SESSION.sub(r"\1 [secret]", QUOTED.sub(r"\1", SECRET.sub(r"\1[secret]", text)))
 
 
 class Formatter(JsonFormatter):

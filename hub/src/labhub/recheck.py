@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import Any
 
-from jupyterhub.app import JupyterHub
-from jupyterhub.user import User
+from jupyterhub.app import JupyterHub  # type: ignore[import-untyped]
+from jupyterhub.user import User  # type: ignore[import-untyped]
 from tornado.ioloop import PeriodicCallback
 
 from labhub import audit
@@ -15,13 +16,21 @@ from labhub.accounts import stored_id
 from labhub.admission import Admission
 from labhub.authstate import AuthState
 from labhub.examiner import Examiner, Finding
-from labhub.github import Revoked, Suspended, Unavailable
+from labhub.github import RevokedError, SuspendedError, UnavailableError
 from labhub.refusal import Reason
 
 Refreshed = dict[str, Any] | bool
 SIGNED_OUT = "signed_out"
 TOKEN_REVOKED = "token_revoked"  # noqa: S105  (a reason's name)
 ANOTHER_ACCOUNT = "another_account"
+
+
+_log = logging.getLogger(__name__)
+
+
+async def is_replaced(user: User, state: AuthState) -> bool:
+    """Tell whether a login or logout has changed what is stored while GitHub was asked: then that counts."""
+    return bool(await user.get_auth_state() != state.to_dict())
 
 
 class Recheck:
@@ -62,13 +71,13 @@ class Recheck:
             return self._keep(user, state, SIGNED_OUT)
         try:
             finding = await self.examiner.examine(state.access_token, state.identity.organizations)
-        except Revoked:
-            if await user.get_auth_state() != state.to_dict():  # replaced by a login since it was read
+        except RevokedError:
+            if await is_replaced(user, state):
                 return True
             return await self._end(user, state, TOKEN_REVOKED)
-        except Suspended:
+        except SuspendedError:
             return await self._end(user, state, Reason.SUSPENDED.code)
-        except Unavailable as error:
+        except UnavailableError as error:
             return self._keep(user, state, error.reason.code)
         return await self._judge(user, state, finding)
 
@@ -81,6 +90,8 @@ class Recheck:
             return await self._end(user, state, Reason.NOT_A_MEMBER.code)
         if finding.identity is None:
             return await self._end(user, state, Reason.NO_IDENTITY.code)
+        if await is_replaced(user, state):
+            return True
         audit.refresh(user.name, finding.account.id, "confirmed", age=0)
         fresh = AuthState(finding.identity, state.access_token, state.scopes, time.time(), state.email)
         return fresh.to_auth_model(admin=finding.admin)
@@ -126,12 +137,18 @@ class Recheck:
     async def sweep(self) -> None:
         """Look again at everybody who has a lab running: an idle lab asks the hub nothing, so nothing else would."""
         for user in [user for user in self.app.users.values() if user.active]:
-            fresh_until = (user._auth_refreshed or 0) + self.settings.refresh_seconds
-            if time.monotonic() < fresh_until or await stored_id(user) is None:
-                continue
-            answer = await self.refresh(user)
-            if isinstance(answer, dict):
-                user.admin = answer["admin"]
-                await user.save_auth_state(answer["auth_state"])
-            if answer:
-                user._auth_refreshed = time.monotonic()
+            try:
+                await self._sweep_user(user)
+            except Exception:  # whatever it is, the others are looked after
+                _log.exception("%s was not looked after", user.name)
+
+    async def _sweep_user(self, user: User) -> None:
+        fresh_until = (user._auth_refreshed or 0) + self.settings.refresh_seconds
+        if time.monotonic() < fresh_until or await stored_id(user) is None:
+            return
+        answer = await self.refresh(user)
+        if isinstance(answer, dict):
+            user.admin = answer["admin"]
+            await user.save_auth_state(answer["auth_state"])
+        if answer:
+            user._auth_refreshed = time.monotonic()

@@ -33,7 +33,7 @@ class Reason(Enum):
         self.status = status
 
 
-class Refusal(Exception):
+class RefusedError(Exception):
     """A login is refused.
 
     Attributes

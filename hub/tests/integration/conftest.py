@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-
+from jsonschema import Draft202012Validator
+from labtesting.contracts import read_contract
 from labtesting.github import Account, FakeGitHub, Trouble, run_fake_github
 from labtesting.hub_process import HubProcess, free_ports, run_hub, wait_until
 from labtesting.visitor import Visitor
+
 from tools.parts import FOLDER, PROXY, is_made, make, only_one
 
+CONTRACT = Draft202012Validator(read_contract("audit-event"))
 CLIENT_SECRET = "made-up-client-secret"
 CONTACT = "help@lsst.example"
 CONFIG = """
@@ -40,7 +43,8 @@ c.Spawner.environment = {{"JUPYTERHUB_ACTIVITY_INTERVAL": "3600"}}
 c.JupyterHub.log_level = "DEBUG"
 c.JupyterHub.services = [{{"name": "observer", "api_token": {token!r}}}]
 c.JupyterHub.load_roles = [
-    {{"name": "observer", "services": ["observer"], "scopes": ["admin:users", "admin:auth_state", "admin:servers", "tokens"]}}
+    {{"name": "observer", "services": ["observer"],
+      "scopes": ["admin:users", "admin:auth_state", "admin:servers", "tokens"]}}
 ]
 """
 
@@ -133,6 +137,8 @@ def run_site(folder: Path, config: str = CONFIG, **settings: str) -> Iterator[Si
     port, hub_port, proxy_port = free_ports(3)
     url, token, crypt_key = f"http://127.0.0.1:{port}", secrets.token_hex(16), secrets.token_hex(32)
     callback = f"{url}/hub/oauth_callback"
+    key_file = folder / "crypt_key"
+    key_file.write_text(crypt_key)
     place = PLACE.format(
         url=url,
         hub_port=hub_port,
@@ -144,7 +150,7 @@ def run_site(folder: Path, config: str = CONFIG, **settings: str) -> Iterator[Si
     )
     with run_fake_github(callback, client_secret=CLIENT_SECRET) as github:
         environment = {
-            "JUPYTERHUB_CRYPT_KEY": crypt_key,
+            "JUPYTERHUB_CRYPT_KEY_FILE": str(key_file),
             "GITHUB_CLIENT_ID": "labhub-test",
             "GITHUB_CLIENT_SECRET": CLIENT_SECRET,
             "OAUTH_CALLBACK_URL": callback,
@@ -163,7 +169,9 @@ def run_site(folder: Path, config: str = CONFIG, **settings: str) -> Iterator[Si
             for visitor in site.visitors:
                 stack.callback(visitor.http.close)
             assert site.leaks() == []
-            assert "Uncaught exception" not in hub.log
+            assert "Traceback" not in hub.log
+            for event in hub.events:
+                CONTRACT.validate(event)
 
 
 @pytest.fixture(scope="session")

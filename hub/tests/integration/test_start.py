@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from labhub.hub import CONFIG_FILE
 
 COMPLETE = {

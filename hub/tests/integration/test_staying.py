@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from labtesting.github import Account
 from labtesting.hub_process import wait_until
 
@@ -48,6 +47,14 @@ def test_a_definite_no_ends_session_api_token_and_idle_lab_within_one_refresh(
     assert site.hub.user(name)["auth_state"] is None
 
 
+def test_whoever_is_removed_just_before_a_spawn_is_refused_and_sees_no_error_500(site: Any) -> None:
+    visitor, account = site.member("too-late")
+    remove(site.world, account)
+    page = visitor.get("/hub/spawn")
+    assert page.status_code == 403 or page.url.path == "/hub/login", page.text
+    assert not site.lab_runs("too-late")
+
+
 def test_a_removed_member_who_comes_back_finds_the_same_user(site: Any) -> None:
     visitor, account = site.member("prodigal")
     before = site.hub.user("prodigal")["created"]
@@ -61,7 +68,7 @@ def test_a_removed_member_who_comes_back_finds_the_same_user(site: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def resident(site: Any) -> Iterator[Any]:
+def resident(site: Any) -> Any:
     """Give somebody who is in."""
     visitor, _ = site.member("resident")
     return visitor

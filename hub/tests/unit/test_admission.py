@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from labhub.admission import Admission, Membership, Rule, Standing, admit, parse_rule
 
 ORG, TEAM = Rule("lsst"), Rule("rubin", "pilots")

@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
-
 from labhub import audit
 from labhub.authstate import AuthState
 from labhub.logs import Formatter
@@ -26,12 +25,14 @@ WRITTEN: list[Callable[[], None]] = [
     lambda: audit.revocation("ada", 5150, "not_a_member", ("", "second")),
     lambda: audit.logout("ada", 5150, token_revoked=True),
     lambda: audit.refusal(None, None, Reason.GITHUB_DOWN.code),
-    *(lambda reason=reason: audit.refusal("ada", 5150, reason.code) for reason in Reason),  # type: ignore[misc]
+    *(lambda reason=reason: audit.refusal("ada", 5150, reason.code) for reason in Reason),
 ]
 
 
 @pytest.mark.parametrize("write", WRITTEN)
-def test_an_audit_event_has_the_shape_of_the_contract(write: Callable[[], None], caplog: pytest.LogCaptureFixture) -> None:
+def test_an_audit_event_has_the_shape_of_the_contract(
+    write: Callable[[], None], caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.INFO):
         write()
     [record] = caplog.records
@@ -39,7 +40,13 @@ def test_an_audit_event_has_the_shape_of_the_contract(write: Callable[[], None],
 
 
 def test_the_contract_lets_nothing_else_through() -> None:
-    event = {"time": "2026-01-01T00:00:00Z", "level": "INFO", "logger": "labhub.audit", "message": "", "event": "logout"}
+    event = {
+        "time": "2026-01-01T00:00:00Z",
+        "level": "INFO",
+        "logger": "labhub.audit",
+        "message": "",
+        "event": "logout",
+    }
     event |= {"user": "ada", "github_id": 5150, "token_revoked": True}  # type: ignore[dict-item]
     EVENTS.validate(event)
     with pytest.raises(ValidationError):

@@ -7,7 +7,6 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from labhub.identity import (
     GROUPS_MAX,
     LAST_ID,

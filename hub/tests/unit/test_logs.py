@@ -7,7 +7,6 @@ import logging
 from urllib.parse import quote
 
 import pytest
-
 from labhub.logs import Formatter, scrub
 
 
@@ -38,6 +37,7 @@ URL = "/hub/oauth_callback?code=s3cr3t&state=s3cr3t"
         f"302 GET /hub/login?next={quote(URL, safe='')}",
         f"302 GET /hub/login?next={quote(quote(URL, safe=''), safe='')}",
         "?access_token=s3cr3t",
+        "Setting new xsrf cookie for b's3cr3t:s3cr3t' {'path': '/hub/'}",
         "OAuth state mismatch: s3cr3t != s3cr3t",
         "Failed to json-decode state: s3cr3t",
     ],

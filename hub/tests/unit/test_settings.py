@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from labhub.admission import Rule
 from labhub.settings import Settings, SettingsError, load
 
@@ -109,7 +108,8 @@ def test_the_images_names_and_numbers_are_read(tmp_path: Path) -> None:
     group.write_text("root:x:0:\nstaff:x:50:\n")
     taken = load(COMPLETE | {"LAB_PASSWD": str(passwd), "LAB_GROUP": str(group)}).taken
     assert taken.ids == {0, 50, 4242}
-    assert (taken.users, taken.groups) == ({"root", "lab"}, {"root", "staff"})
+    assert taken.users == {"root", "lab"}
+    assert taken.groups == {"root", "staff"}
 
 
 def test_every_setting_says_what_is_wanted() -> None:

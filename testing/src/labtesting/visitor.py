@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import Any
 
 import httpx
@@ -24,7 +26,7 @@ class Visitor:
     pages
         The text of everything that the hub and the labs have shown.
     states
-        OAuth states that were made for this session.
+        OAuth states that were made for this session, and what is packed in them.
     """
 
     def __init__(self, hub_url: str, login: str) -> None:
@@ -49,7 +51,8 @@ class Visitor:
     def ask_github(self) -> httpx.Response:
         """Press the button of the login page, to come to the hub's home page; give GitHub's page."""
         page = self.http.get("/hub/oauth_login?next=/hub/home")
-        self.states.append(page.url.params["state"])
+        state = page.url.params["state"]
+        self.states += [state, json.loads(base64.urlsafe_b64decode(state))["state_id"]]
         return page
 
     def log_in(self, *, agree: bool = True) -> httpx.Response:

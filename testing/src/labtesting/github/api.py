@@ -178,7 +178,7 @@ def get_org(world: World, login: str) -> Response:
 def delete_token(world: World, request: Request, client_id: str, what: str) -> Response:
     """DELETE /applications/{client_id}/token, or /grant: then every token of the same person goes."""
     wanted = base64.b64encode(f"{world.app.client_id}:{world.app.client_secret}".encode()).decode()
-    if client_id != world.app.client_id or request.headers.get("Authorization") != f"Basic {wanted}":
+    if client_id != world.app.client_id or request.headers.get("authorization") != f"Basic {wanted}":
         return NOT_FOUND
     try:
         value = json.loads(request.body)["access_token"]
@@ -209,7 +209,7 @@ WITH_TOKEN: list[tuple[re.Pattern[str], Callable[..., Response]]] = [
 def answer(world: World, request: Request) -> Response:
     """Answer a request to the API."""
     path = request.path.removeprefix(API)
-    if not request.headers.get("User-Agent"):
+    if not request.headers.get("user-agent"):
         return Response(403, "Request forbidden by administrative rules. Please make sure it has a User-Agent.")
     if request.method == "DELETE" and (found := re.fullmatch(r"/applications/([^/]+)/(token|grant)", path)):
         return delete_token(world, request, *found.groups())
@@ -217,7 +217,7 @@ def answer(world: World, request: Request) -> Response:
         return NOT_FOUND
     if found := re.fullmatch(r"/orgs/([^/]+)", path):
         return get_org(world, found[1])
-    kind, _, value = request.headers.get("Authorization", "").partition(" ")
+    kind, _, value = request.headers.get("authorization", "").partition(" ")
     token = world.tokens.get(value) if kind.lower() in {"bearer", "token"} else None
     if token is None:
         return Response(401, {"message": "Bad credentials"})

@@ -15,6 +15,8 @@ class Request:
 
     Attributes
     ----------
+    headers
+        Their names in lower case.
     base
         The server's URL as the client reaches it, no slash at the end.
     """

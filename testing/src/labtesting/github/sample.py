@@ -17,8 +17,11 @@ def populate(world: World) -> None:
     eve = world.add_account("eve", name="Eve Ember, outsider", email="eve@example.org")
     finn = world.add_account("finn", name="Finn Frost, member, suspended", email="finn@example.org")
     finn.suspended = True
-    sqre = world.add_organization(MEMBERS_OF, ada, ben, cleo, finn, admins=[ben])
+    sqre = world.find_organization(MEMBERS_OF) or world.add_organization(MEMBERS_OF)
+    for member in (ada, ben, cleo, finn):
+        sqre.members[member.id] = "active"
     sqre.members[dan.id] = "pending"
+    sqre.teams["admins"] = {ben.id}
     world.add_organization("starlight-survey", ada, eve)
     for number in range(CLUBS):
         world.add_organization(f"club-{number + 1:03}", cleo)

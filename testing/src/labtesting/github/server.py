@@ -84,7 +84,8 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         base = f"http://{self.headers.get('Host', f'127.0.0.1:{self.server.server_port}')}"
-        request = Request(self.command, self.path, self.headers, body, base)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = Request(self.command, self.path, headers, body, base)
         response = self.server.answer(request)
         if response is None:
             self.close_connection = True
@@ -107,7 +108,9 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def run_fake_github(
-    callback: str, client_id: str = "labhub-test", client_secret: str = "made-up-client-secret"  # noqa: S107
+    callback: str,
+    client_id: str = "labhub-test",
+    client_secret: str = "made-up-client-secret",  # noqa: S107
 ) -> Iterator[FakeGitHub]:
     """Run one, empty, until the end of the block."""
     server = FakeGitHub(World(App(client_id, client_secret, callback)))

@@ -1,0 +1,266 @@
+"""The stand-in for GitHub refuses and answers as GitHub does."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from labtesting.github import Account, FakeGitHub, Trouble, run_fake_github
+from labtesting.github.sample import CLUBS, populate
+
+CALLBACK = "http://127.0.0.1:9/hub/oauth_callback"
+VERIFIER = "a-verifier"
+CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).decode().rstrip("=")
+ASKED = {
+    "client_id": "labhub-test",
+    "redirect_uri": CALLBACK,
+    "scope": "read:org user:email",
+    "state": "a-state",
+    "code_challenge": CHALLENGE,
+    "code_challenge_method": "S256",
+}
+
+
+@pytest.fixture
+def github() -> Iterator[FakeGitHub]:
+    with run_fake_github(CALLBACK) as server:
+        yield server
+
+
+@pytest.fixture
+def ada(github: FakeGitHub) -> Account:
+    return github.world.add_account("Ada", email="ada@example.org")
+
+
+def authorize(github: FakeGitHub, login: str = "ada", **changes: str) -> dict[str, str]:
+    """Agree as somebody; give what comes back to the callback."""
+    answer = httpx.post(f"{github.url}/login/oauth/authorize", params=ASKED | changes, data={"login": login})
+    assert answer.status_code == 302, answer.text
+    assert answer.headers["location"].startswith(CALLBACK)
+    return {name: values[0] for name, values in parse_qs(urlsplit(answer.headers["location"]).query).items()}
+
+
+def exchange(github: FakeGitHub, the_code: str, **changes: str) -> dict[str, str]:
+    form = {
+        "client_id": "labhub-test",
+        "client_secret": "made-up-client-secret",
+        "code": the_code,
+        "redirect_uri": CALLBACK,
+        "code_verifier": VERIFIER,
+    }
+    answer = httpx.post(f"{github.url}/login/oauth/access_token", data=form | changes)
+    assert answer.status_code == 200
+    found: dict[str, str] = answer.json()
+    return found
+
+
+def call(github: FakeGitHub, token: str, path: str, method: str = "GET", **options: Any) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx.request(method, f"{github.url}/api/v3{path}", headers=headers, **options)
+
+
+def test_a_login_gives_state_back_and_a_token_with_scopes_between_commas(github: FakeGitHub, ada: Account) -> None:
+    answer = authorize(github)
+    assert answer["state"] == "a-state"
+    token = exchange(github, answer["code"])
+    assert (token["scope"], token["token_type"]) == ("read:org,user:email", "bearer")
+    assert call(github, token["access_token"], "/user").json()["id"] == ada.id
+
+
+@pytest.mark.usefixtures("ada")
+def test_a_code_is_good_once(github: FakeGitHub) -> None:
+    code = authorize(github)["code"]
+    assert "access_token" in exchange(github, code)
+    assert exchange(github, code)["error"] == "bad_verification_code"
+
+
+@pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"client_secret": "guessed"}, "incorrect_client_credentials"),
+        ({"code": "guessed"}, "bad_verification_code"),
+        ({"code_verifier": "guessed"}, "bad_verification_code"),
+        ({"redirect_uri": f"{CALLBACK}/other"}, "redirect_uri_mismatch"),
+    ],
+)
+def test_a_bad_exchange_is_an_error_with_status_200(github: FakeGitHub, change: dict[str, str], error: str) -> None:
+    refused = exchange(github, authorize(github)["code"], **change)
+    assert refused["error"] == error
+    assert refused["error_description"]
+
+
+@pytest.mark.usefixtures("ada")
+def test_a_callback_that_is_not_the_apps_is_refused(github: FakeGitHub) -> None:
+    assert authorize(github, redirect_uri="http://evil.example/")["error"] == "redirect_uri_mismatch"
+
+
+def test_cancelling_says_access_denied(github: FakeGitHub) -> None:
+    assert authorize(github, login="")["error"] == "access_denied"
+
+
+def test_an_unknown_app_and_a_weak_challenge_are_refused(github: FakeGitHub) -> None:
+    url = f"{github.url}/login/oauth/authorize"
+    assert httpx.get(url, params=ASKED | {"client_id": "guessed"}).status_code == 404
+    assert httpx.get(url, params=ASKED | {"code_challenge_method": "plain"}).status_code == 400
+
+
+def test_the_page_lists_people_and_escapes_them(github: FakeGitHub, ada: Account) -> None:
+    ada.name = "<b>Ada</b>"
+    github.world.add_organization("a-club", ada)
+    page = httpx.get(f"{github.url}/login/oauth/authorize", params=ASKED).text
+    assert "a-club" in page
+    assert "&lt;b&gt;Ada" in page
+
+
+def test_lists_come_in_pages_of_thirty_and_at_most_a_hundred(github: FakeGitHub, ada: Account) -> None:
+    for number in range(130):
+        github.world.add_organization(f"club-{number}", ada)
+    token = github.world.issue_token(ada, "read:org")
+    assert len(call(github, token, "/user/orgs").json()) == 30
+    first = call(github, token, "/user/orgs?per_page=500")
+    assert len(first.json()) == 100
+    assert 'rel="next"' in first.headers["Link"]
+    second = httpx.get(first.links["next"]["url"], headers={"Authorization": f"Bearer {token}"})
+    assert len(second.json()) == 30
+    assert {"prev", "first"} == second.links.keys()
+
+
+def test_the_public_address_is_shown_only_if_it_is_public(github: FakeGitHub, ada: Account) -> None:
+    token = github.world.issue_token(ada, "user:email")
+    assert call(github, token, "/user").json()["email"] is None
+    assert {"ada@example.org"} == {one["email"] for one in call(github, token, "/user/emails").json() if one["primary"]}
+    ada.email_is_public = True
+    assert call(github, token, "/user").json()["email"] == "ada@example.org"
+
+
+@pytest.mark.parametrize("path", ["/user/orgs", "/user/teams", "/user/memberships/orgs"])
+def test_without_the_scope_an_oauth_token_is_refused_and_a_fine_grained_one_sees_nothing(
+    github: FakeGitHub, ada: Account, path: str
+) -> None:
+    github.world.add_organization("a-club", ada)
+    assert call(github, github.world.issue_token(ada), path).status_code == 403
+    fine = call(github, github.world.issue_token(ada, fine_grained=True), path)
+    assert (fine.status_code, fine.json()) == (200, [])
+
+
+def test_memberships_and_members(github: FakeGitHub, ada: Account) -> None:
+    eve = github.world.add_account("eve")
+    club = github.world.add_organization("A-Club", ada, crew=[ada])
+    club.members[eve.id] = "pending"
+    mine, hers = github.world.issue_token(ada, "read:org"), github.world.issue_token(eve, "read:org")
+    assert call(github, mine, "/user/memberships/orgs/a-club").json()["state"] == "active"
+    assert call(github, hers, "/user/memberships/orgs/a-club").json()["organization"]["id"] == club.id
+    assert [one["state"] for one in call(github, hers, "/user/memberships/orgs").json()] == ["pending"]
+    assert call(github, hers, "/user/memberships/orgs?state=active").json() == []
+    assert call(github, hers, "/user/orgs").json() == []
+    assert call(github, mine, "/user/memberships/orgs/other").status_code == 404
+    assert call(github, mine, "/orgs/a-club/members/ADA").status_code == 204
+    assert call(github, mine, "/orgs/a-club/members/eve").status_code == 404
+    outside = call(github, hers, "/orgs/a-club/members/ada")
+    assert (outside.status_code, outside.headers["location"][-26:]) == (302, "/A-Club/public_members/ada")
+    assert call(github, hers, "/orgs/a-club/public_members/ada").status_code == 404
+    club.public.add(ada.id)
+    assert call(github, hers, "/orgs/a-club/public_members/ada").status_code == 204
+    assert call(github, mine, "/user/teams").json()[0]["slug"] == "crew"
+    assert httpx.get(f"{github.url}/api/v3/orgs/a-club").json()["id"] == club.id
+
+
+def test_single_sign_on_and_a_missing_approval_leave_lists_incomplete(github: FakeGitHub, ada: Account) -> None:
+    walled, cautious = github.world.add_organization("walled", ada), github.world.add_organization("cautious", ada)
+    token = github.world.issue_token(ada, "read:org")
+    walled.sso, cautious.app_approved = True, False
+    listed = call(github, token, "/user/orgs")
+    assert listed.json() == []
+    assert listed.headers["X-GitHub-SSO"] == f"partial-results; organizations={walled.id}"
+    assert call(github, token, "/user/memberships/orgs/walled").headers["X-GitHub-SSO"].startswith("required")
+    assert "restrictions" in call(github, token, "/user/memberships/orgs/cautious").json()["message"]
+    assert call(github, token, "/orgs/cautious/members/ada").status_code == 403
+
+
+def test_suspension_and_revocation(github: FakeGitHub, ada: Account) -> None:
+    token = github.world.issue_token(ada)
+    ada.suspended = True
+    suspended = call(github, token, "/user")
+    assert (suspended.status_code, "X-RateLimit-Remaining" in suspended.headers) == (403, False)
+    ada.suspended = False
+    assert call(github, token, "/user").headers["X-RateLimit-Remaining"] == "4999"
+    github.world.revoke_tokens(ada)
+    refused = call(github, token, "/user")
+    assert (refused.status_code, refused.json()["message"]) == (401, "Bad credentials")
+
+
+@pytest.mark.parametrize(("what", "left"), [("token", 1), ("grant", 0)])
+def test_the_app_takes_one_token_back_or_all(github: FakeGitHub, ada: Account, what: str, left: int) -> None:
+    token, _ = github.world.issue_token(ada), github.world.issue_token(ada)
+    url = f"{github.url}/api/v3/applications/labhub-test/{what}"
+    body = {"access_token": token}
+    assert httpx.request("DELETE", url, json=body).status_code == 404
+    app = ("labhub-test", "made-up-client-secret")
+    assert httpx.request("DELETE", url, auth=app).status_code == 422
+    assert httpx.request("DELETE", url, json=body, auth=app).status_code == 204
+    assert len(github.world.tokens) == left
+    assert httpx.request("DELETE", url, json=body, auth=app).status_code == 404
+
+
+def test_a_rename_frees_the_login_and_keeps_the_id(github: FakeGitHub, ada: Account) -> None:
+    token = github.world.issue_token(ada)
+    github.world.rename(ada, "Augusta")
+    found = call(github, token, "/user").json()
+    assert (found["login"], found["id"]) == ("Augusta", ada.id)
+    assert github.world.add_account("ada").id != ada.id
+
+
+@pytest.mark.parametrize(
+    ("trouble", "status", "header"),
+    [
+        (Trouble("down"), 502, None),
+        (Trouble("limited"), 403, "X-RateLimit-Remaining"),
+        (Trouble("secondary"), 429, "Retry-After"),
+        (Trouble("malformed"), 200, None),
+        (Trouble("half"), 200, None),
+    ],
+    ids=lambda value: value.kind if isinstance(value, Trouble) else "",
+)
+def test_troubles_come_and_go(
+    github: FakeGitHub, ada: Account, trouble: Trouble, status: int, header: str | None
+) -> None:
+    token = github.world.issue_token(ada)
+    github.world.trouble = trouble
+    answer = call(github, token, "/user")
+    assert answer.status_code == status
+    assert header is None or header in answer.headers
+    assert httpx.get(f"{github.url}/login/oauth/authorize", params=ASKED).status_code == 200
+    github.world.trouble = None
+    assert call(github, token, "/user").json()["login"] == "Ada"
+
+
+def test_a_github_that_hangs_answers_nothing(github: FakeGitHub, ada: Account) -> None:
+    github.world.trouble = Trouble("hang")
+    with pytest.raises(httpx.ReadTimeout):
+        call(github, github.world.issue_token(ada), "/user", timeout=0.2)
+
+
+def test_a_client_without_a_name_is_refused(github: FakeGitHub) -> None:
+    assert httpx.get(f"{github.url}/api/v3/user", headers={"User-Agent": ""}).status_code == 403
+
+
+def test_by_hand_it_runs_with_made_up_people(github: FakeGitHub) -> None:
+    populate(github.world)
+    cleo = github.world.find_account("cleo")
+    assert cleo is not None
+    assert len(github.world.memberships(cleo, "active")) == CLUBS + 1
+    command = [sys.executable, "-m", "labtesting.github", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        url = said.partition("GITHUB_URL=")[2].split()[0]
+        assert httpx.get(f"{url}/api/v3/orgs/lsst-sqre").status_code == 200
+        process.terminate()
