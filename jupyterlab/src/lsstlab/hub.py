@@ -30,6 +30,7 @@ def configure_hub(c: Config, settings: Settings) -> None:
     c.JupyterHub.cookie_secret_file = str(settings.state / "cookie_secret")
     # What is printed at the start, the login, is not to be scrolled away.
     c.JupyterHub.log_level = "WARN"
+    c.ConfigurableHTTPProxy.log_level = "warn"
     c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings.proxy_api_port}"
     c.ConfigurableHTTPProxy.pid_file = str(settings.state / "proxy.pid")
     # Node's own program: no PATH is searched, and no launcher stands between the hub's SIGTERM and it.
@@ -37,7 +38,6 @@ def configure_hub(c: Config, settings: Settings) -> None:
         *END_WITH_PARENT,
         str(settings.proxy / "node"),
         str(settings.proxy / "node_modules/configurable-http-proxy/bin/configurable-http-proxy"),
-        "--log-level=warn",
     ]
 
 
