@@ -157,7 +157,7 @@ def run_site(folder: Path, config: str = CONFIG, **settings: str) -> Iterator[Si
             "GITHUB_URL": github.url,
             "GITHUB_ORGANIZATION_WHITELIST": "lsst-sqre, rubin:pilots",
             "GITHUB_REFRESH_SECONDS": "1",
-            "GITHUB_TIMEOUT_SECONDS": "1",
+            "GITHUB_TIMEOUT_SECONDS": "2",
             "SUPPORT_CONTACT": CONTACT,
         }
         ada = github.world.add_account("keeper")
