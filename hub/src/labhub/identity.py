@@ -183,6 +183,26 @@ def user_name(login: str, taken: Collection[str]) -> str:
     return free_name(name, taken)
 
 
+def build_groups(
+    organizations: Iterable[Organization], first: Collection[str], taken: Taken
+) -> tuple[tuple[Group, ...], tuple[Organization, ...]]:
+    """Give the groups of some organizations, and the organizations for which there is no room."""
+    by_id = {organization.id: organization for organization in organizations}
+    kept: list[Group] = []
+    dropped: list[Organization] = []
+    for one in sorted(by_id.values(), key=lambda one: (one.login.lower() not in first, one.id)):
+        try:
+            group = Group(free_name(one.login, taken.groups), posix_id(one.id, taken.ids), one)
+        except IdentityError:  # an organization without a number must not keep its members out
+            dropped.append(one)
+            continue
+        if len(kept) < GROUPS_MAX:
+            kept.append(group)
+        else:
+            dropped.append(one)
+    return tuple(kept), tuple(dropped)
+
+
 def build_identity(
     account: Account, organizations: Iterable[Organization], first: Collection[str], taken: Taken
 ) -> Identity:
@@ -204,25 +224,12 @@ def build_identity(
     IdentityError
         The account cannot be a POSIX user.
     """
-    by_id = {organization.id: organization for organization in organizations}
-    ordered = sorted(by_id.values(), key=lambda one: (one.login.lower() not in first, one.id))
-    kept: list[Group] = []
-    dropped: list[Organization] = []
-    for organization in ordered:
-        try:
-            gid = posix_id(organization.id, taken.ids)
-        except IdentityError:  # an organization without a number must not keep its members out
-            dropped.append(organization)
-            continue
-        if len(kept) < GROUPS_MAX:
-            kept.append(Group(free_name(organization.login, taken.groups), gid, organization))
-        else:
-            dropped.append(organization)
+    groups, dropped = build_groups(organizations, first, taken)
     return Identity(
         github_id=account.id,
         login=account.login,
         name=user_name(account.login, taken.users | taken.groups),
         uid=posix_id(account.id, taken.ids),
-        groups=tuple(kept),
-        dropped=tuple(dropped),
+        groups=groups,
+        dropped=dropped,
     )

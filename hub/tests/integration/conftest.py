@@ -41,6 +41,7 @@ c.Spawner.cmd = [{singleuser!r}]
 c.Spawner.args = ["--allow-root"]
 c.Spawner.environment = {{"JUPYTERHUB_ACTIVITY_INTERVAL": "3600"}}
 c.JupyterHub.log_level = "DEBUG"
+c.Authenticator.blocked_users = {{"rascal"}}
 c.JupyterHub.services = [{{"name": "observer", "api_token": {token!r}}}]
 c.JupyterHub.load_roles = [
     {{"name": "observer", "services": ["observer"],
@@ -131,6 +132,20 @@ class StartSite(Protocol):
         """Give a context manager of a Site."""
 
 
+def login_settings(github_url: str, callback: str) -> dict[str, str]:
+    """Give the settings of a hub that looks again every second; the key is not among them."""
+    return {
+        "GITHUB_CLIENT_ID": "labhub-test",
+        "GITHUB_CLIENT_SECRET": CLIENT_SECRET,
+        "OAUTH_CALLBACK_URL": callback,
+        "GITHUB_URL": github_url,
+        "GITHUB_ORGANIZATION_WHITELIST": "lsst-sqre, rubin:pilots",
+        "GITHUB_REFRESH_SECONDS": "1",
+        "GITHUB_TIMEOUT_SECONDS": "2",
+        "SUPPORT_CONTACT": CONTACT,
+    }
+
+
 @contextmanager
 def run_site(folder: Path, config: str = CONFIG, **settings: str) -> Iterator[Site]:
     """Run a hub and a GitHub; at the end no secret may stand in the log or on a page."""
@@ -149,20 +164,10 @@ def run_site(folder: Path, config: str = CONFIG, **settings: str) -> Iterator[Si
         token=token,
     )
     with run_fake_github(callback, client_secret=CLIENT_SECRET) as github:
-        environment = {
-            "JUPYTERHUB_CRYPT_KEY_FILE": str(key_file),
-            "GITHUB_CLIENT_ID": "labhub-test",
-            "GITHUB_CLIENT_SECRET": CLIENT_SECRET,
-            "OAUTH_CALLBACK_URL": callback,
-            "GITHUB_URL": github.url,
-            "GITHUB_ORGANIZATION_WHITELIST": "lsst-sqre, rubin:pilots",
-            "GITHUB_REFRESH_SECONDS": "1",
-            "GITHUB_TIMEOUT_SECONDS": "1",
-            "SUPPORT_CONTACT": CONTACT,
-        }
-        ada = github.world.add_account("keeper")
-        github.world.add_organization("lsst-sqre", ada)
-        github.world.add_organization("rubin", ada, pilots=[ada], admins=[ada])
+        environment = login_settings(github.url, callback) | {"JUPYTERHUB_CRYPT_KEY_FILE": str(key_file)}
+        keeper = github.world.add_account("keeper")
+        github.world.add_organization("lsst-sqre", keeper)
+        github.world.add_organization("rubin", keeper, pilots=[keeper], admins=[keeper])
         with run_hub(config + place, environment | settings, folder, token, url) as hub, ExitStack() as stack:
             site = Site(hub, github, [CLIENT_SECRET, crypt_key])
             yield site

@@ -168,6 +168,14 @@ def test_a_suspended_account_is_refused(site: Any) -> None:
     assert "suspended" in page.text
 
 
+def test_whoever_is_blocked_is_told_so(site: Any) -> None:
+    account = site.world.add_account("rascal")
+    site.world.find_organization("lsst-sqre").members[account.id] = "active"
+    page = site.visitor("rascal").log_in()
+    assert page.status_code == 403
+    assert "You are blocked here" in page.text
+
+
 def test_without_the_right_to_read_organizations_nobody_comes_in(site: Any) -> None:
     site.world.add_account("tightlipped")
     site.world.granted = frozenset({"user:email"})

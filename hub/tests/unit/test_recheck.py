@@ -1,0 +1,122 @@
+"""What happens when a look at somebody meets something else that goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from labhub.admission import Admission
+from labhub.authstate import AuthState
+from labhub.examiner import Examiner, Finding
+from labhub.github import GitHub, RevokedError
+from labhub.identity import Account, Identity
+from labhub.recheck import Recheck
+from labhub.settings import load
+
+SETTINGS = load(
+    {
+        "JUPYTERHUB_CRYPT_KEY": "ab" * 32,
+        "GITHUB_CLIENT_ID": "an-id",
+        "GITHUB_CLIENT_SECRET": "a-secret",
+        "OAUTH_CALLBACK_URL": "https://lab.example/hub/oauth_callback",
+        "GITHUB_ORGANIZATION_WHITELIST": "lsst",
+    }
+)
+IDENTITY = Identity(5150, "ada", "ada", 5150)
+STATE = AuthState(IDENTITY, "gho_old", ("read:org",), 1.0)
+
+
+@dataclass
+class FakeSpawner:
+    """A lab, or what may become one."""
+
+    pending: str | None = None
+    active: bool = True
+
+
+@dataclass
+class FakeUser:
+    """As much of JupyterHub's user as a look needs."""
+
+    id: int = 1
+    name: str = "ada"
+    stored: dict[str, Any] | None = field(default_factory=STATE.to_dict)
+    spawners: dict[str, FakeSpawner] = field(default_factory=dict)
+
+    async def get_auth_state(self) -> dict[str, Any] | None:
+        return self.stored
+
+    async def save_auth_state(self, state: dict[str, Any] | None) -> None:
+        self.stored = state
+
+
+class SlowExaminer(Examiner):
+    """Answers when it is told to."""
+
+    def __init__(self, answer: Finding | Exception) -> None:
+        super().__init__(GitHub("https://api.github.example", 1), SETTINGS)
+        self.answer = answer
+        self.asked = 0
+        self.was_asked, self.may_answer = asyncio.Event(), asyncio.Event()
+
+    async def examine(self, token: str, known: object = ()) -> Finding:
+        self.asked += 1
+        self.was_asked.set()
+        await self.may_answer.wait()
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+MEMBER = Finding(Account(5150, "ada"), Admission.ADMITTED, IDENTITY, admin=False)
+OUTSIDER = replace(MEMBER, admission=Admission.OUTSIDER)
+
+
+@pytest.mark.asyncio
+async def test_many_requests_at_once_ask_github_once() -> None:
+    examiner, user = SlowExaminer(MEMBER), FakeUser()
+    recheck = Recheck(None, examiner)
+    tasks = [asyncio.create_task(recheck.refresh(user)) for _ in range(5)]
+    await examiner.was_asked.wait()
+    examiner.may_answer.set()
+    answers = await asyncio.gather(*tasks)
+    assert examiner.asked == 1
+    assert all(
+        isinstance(answer, dict) and answer["auth_state"]["identity"] == IDENTITY.to_dict() for answer in answers
+    )
+    assert answers[0] is not answers[1]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("answer", [RevokedError("401"), MEMBER], ids=["401", "member"])
+async def test_an_answer_about_a_token_that_a_login_has_replaced_changes_nothing(answer: Finding | Exception) -> None:
+    examiner, user = SlowExaminer(answer), FakeUser(spawners={"": FakeSpawner()})
+    task = asyncio.create_task(Recheck(None, examiner).refresh(user))
+    await examiner.was_asked.wait()
+    user.stored = replace(STATE, access_token="gho_new").to_dict()
+    examiner.may_answer.set()
+    assert await task is True
+    assert user.stored["access_token"] == "gho_new"
+
+
+@pytest.mark.asyncio
+async def test_a_lab_that_is_starting_when_its_user_is_removed_is_stopped_by_the_next_look() -> None:
+    examiner, spawner = SlowExaminer(OUTSIDER), FakeSpawner(pending="spawn")
+    user = FakeUser(spawners={"": spawner})
+    examiner.may_answer.set()
+    assert await Recheck(None, examiner).refresh(user) is False
+    assert user.stored is not None
+    spawner.active = False
+    spawner.pending = None
+    assert await Recheck(None, examiner).refresh(user) is False
+    assert user.stored is None
+
+
+@pytest.mark.asyncio
+async def test_a_token_that_is_suddenly_another_accounts_is_an_end() -> None:
+    examiner, user = SlowExaminer(replace(MEMBER, account=Account(6000, "ada"))), FakeUser()
+    examiner.may_answer.set()
+    assert await Recheck(None, examiner).refresh(user) is False
+    assert user.stored is None
