@@ -15,7 +15,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -140,6 +139,7 @@ class Hub:
         environ: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.url = f"http://127.0.0.1:{port}"
+        self.hub_port = free_port()
         self.log = state / "hub.log"
         # Short, for what is in it: the path of a Unix socket, which kernels talk over, ends at 107 bytes.
         self.runtime = TemporaryDirectory(prefix="lab-")
@@ -173,7 +173,7 @@ class Hub:
             "LAB_LOGIN": "password",
             "LAB_PASSWORD_FILE": str(self.password_file),
             "LAB_PORT": str(port),
-            "LAB_HUB_PORT": str(free_port()),
+            "LAB_HUB_PORT": str(self.hub_port),
             "LAB_PROXY_API_PORT": str(free_port()),
             "LAB_STATE": str(state),
             "LAB_SCRATCH": str(state / "scratch"),
@@ -197,11 +197,15 @@ class Hub:
         # Without a proxy, whatever the environment says: this is the machine itself.
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         deadline = time.monotonic() + START_SECONDS
+        # The hub itself first: the proxy writes ten lines for each request that it cannot hand on yet.
+        pages = [f"http://127.0.0.1:{self.hub_port}/hub/health", f"{self.url}/hub/login"]
         while self.process.poll() is None and time.monotonic() < deadline:
             try:
-                direct.open(f"{self.url}/hub/login", timeout=5).close()
-                return
-            except (urllib.error.URLError, OSError):
+                direct.open(pages[0], timeout=5).close()
+                del pages[0]
+                if not pages:
+                    return
+            except OSError:
                 time.sleep(0.1)
         what = "ended" if self.process.poll() is not None else f"did not answer within {START_SECONDS} s"
         self.stop()

@@ -11,4 +11,5 @@ c = get_config()  # type: ignore[name-defined]  # noqa: F821  (traitlets gives i
 place = lsstlab.settings.load(os.environ)
 lsstlab.hub.configure_hub(c, place)
 lsstlab.hub.configure_labs(c, place)
+c.JupyterHub.log_level = "INFO"  # the demo's log is a file: who came in is worth a line there
 labhub.hub.configure(c, labhub.settings.load_or_exit(os.environ))
