@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from traitlets.config import Config
@@ -40,6 +41,7 @@ def configure_login(c: Config, settings: Settings) -> None:
 def configure_logs(c: Config) -> None:
     """Assign JSON, one object for each line."""
     c.JupyterHub.logging_config = logging_config()
+    logging.captureWarnings(True)
 
 
 def configure(c: Config, settings: Settings) -> None:

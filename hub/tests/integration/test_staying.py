@@ -80,7 +80,6 @@ def resident(site: Any) -> Any:
         ("down", "github_down"),
         ("malformed", "github_down"),
         ("half", "github_down"),
-        ("hang", "github_down"),
         ("limited", "rate_limited"),
         ("secondary", "rate_limited"),
     ],
@@ -97,6 +96,12 @@ def test_a_member_goes_on_and_starts_a_lab_while_github_is_in_trouble(
     wait_until(lambda: resident.is_in() and last_outcome(site) == "confirmed", "GitHub is asked again")
     assert resident.reaches_lab("resident")
     site.stop_lab("resident")
+
+
+def test_a_member_goes_on_while_github_hangs(site: Any, resident: Any) -> None:
+    with site.trouble("hang"):
+        wait_until(lambda: resident.is_in() and last_outcome(site) == "kept:github_down", "the last answer counts")
+    assert resident.is_in()
 
 
 def last_outcome(site: Any, user: str = "resident") -> str:
