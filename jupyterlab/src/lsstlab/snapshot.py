@@ -70,7 +70,7 @@ def bash(variables: dict[str, str], functions: str, home: str) -> str:
     # The kernel's, even where a user's setups put another Python first on the PATH.
     python = variables["LSST_KERNEL_PYTHON"]
     functions = re.sub(r"^declare -fx (\S+)$", r"export -f \1", functions, flags=re.MULTILINE)
-    return "\n".join([*lines, f"lsst_kernel_python='{python}'", functions])
+    return "\n".join([f"lsst_kernel_python='{python}'", *lines, functions])
 
 
 def main() -> None:

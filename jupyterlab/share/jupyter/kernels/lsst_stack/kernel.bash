@@ -10,14 +10,21 @@ here=$(dirname "${BASH_SOURCE[0]}")
 connection_file=$1
 user_setups=$HOME/notebooks/.user_setups
 
-# shellcheck disable=SC2016  # the inner shells expand it
-python=$("$BASH" -c '. "$1"; echo "$lsst_kernel_python"' environment "$here/environment.bash")
+IFS="'" read -r _ python _ <"$here/environment.bash" # its first line: lsst_kernel_python='...'
+
+says_something() { # FILE: whether it has more than comments, which is what a new user's has
+    local line
+    [ -f "$1" ] && while read -r line || [ -n "$line" ]; do
+        [[ $line == '' || $line == \#* ]] || return 0
+    done <"$1"
+    return 1
+}
 
 exported=$(mktemp)
-if [ -s "$user_setups" ]; then
+if says_something "$user_setups"; then
     # In a shell of its own, whatever it does: exit, set -e, unset PATH. What it exports is taken over.
     said=$(mktemp)
-    # shellcheck disable=SC2016
+    # shellcheck disable=SC2016  # the inner shell expands it
     "$BASH" -c '. "$1"; shift; . "$1"; set -- "$2" "$?"; /usr/bin/env -0 >"$1"; exit "$2"' user_setups \
         "$here/environment.bash" "$user_setups" "$exported" >"$said" 2>&1 </dev/null
     status=$?
