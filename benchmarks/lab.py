@@ -25,7 +25,7 @@ from labtesting.hub_stub import HubStub, run_hub_stub
 from labtesting.labclient import Kernel, LabClient
 
 from tools.demo import free_port
-from tools.parts import FOLDER, ROOT, prepare
+from tools.parts import ALONE, FOLDER, ROOT, prepare
 
 LOCK = ROOT / "jupyterlab" / "requirements.txt"
 PACKAGES = ["jupyterhub", "jupyterlab", "jupyterlab-git", "nbdime", "ipykernel"]
@@ -166,7 +166,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=7, help="of each of the two (7)")
     runs = range(parser.parse_args().runs)
-    stock, lab = make_stock() / "bin", prepare() / "lab" / "bin"
+    stock, lab = make_stock() / "bin", prepare(*ALONE) / "lab" / "bin"
     ours_environ = {"PATH": path_without_node()}
     stock_environ = {"PATH": f"{stock}:{os.environ['PATH']}"}
     print(f"node on stock's PATH: {shutil.which('node') or 'none'}")

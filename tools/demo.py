@@ -15,14 +15,15 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import TextIO
 
-from tools.parts import END_WITH_PARENT, FOLDER, PartsError, in_use, prepare
+from tools.github_demo import hub_command, run_github
+from tools.parts import ALONE, END_WITH_PARENT, FOLDER, HUB, PartsError, in_use, prepare
 
 USER = "demo"
 START_SECONDS = 60
@@ -99,6 +100,14 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(theirs)}
 
 
+def lone_hub(parts: Path) -> list[str | Path]:
+    """Give the command of a hub with one user and a password."""
+    python = parts / "lab" / "bin" / "python"
+    show: list[str | Path] = [python, "-c", "import lsstlab; print(lsstlab.__path__[0])"]
+    package = subprocess.run(show, check=True, capture_output=True, text=True).stdout.strip()
+    return [python, "-m", "jupyterhub", "--config", f"{package}/jupyterhub_config.py"]
+
+
 class Hub:
     """A JupyterHub that runs as a process of its own until it is stopped.
 
@@ -110,6 +119,10 @@ class Hub:
         The folder of its database, homes and log; made if it is not there.
     port
         Where the browser reaches it, on 127.0.0.1.
+    command
+        What starts it, if not the hub with one user and a password.
+    environ
+        Variables for that.
 
     Raises
     ------
@@ -117,8 +130,16 @@ class Hub:
         The state folder cannot be written, or a hub runs on it.
     """
 
-    def __init__(self, parts: Path, state: Path, port: int) -> None:
+    def __init__(
+        self,
+        parts: Path,
+        state: Path,
+        port: int,
+        command: Sequence[str | Path] = (),
+        environ: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.url = f"http://127.0.0.1:{port}"
+        self.hub_port = free_port()
         self.log = state / "hub.log"
         # Short, for what is in it: the path of a Unix socket, which kernels talk over, ends at 107 bytes.
         self.runtime = TemporaryDirectory(prefix="lab-")
@@ -131,20 +152,11 @@ class Hub:
             log = self.log.open("w")
         except OSError as error:
             raise DemoError(f"cannot write {error.filename}: {error.strerror}") from error
-        python = parts / "lab" / "bin" / "python"
-        command: list[str | Path] = [
-            *END_WITH_PARENT,
-            python,
-            "-m",
-            "jupyterhub",
-            "--config",
-            self._config_file(python),
-        ]
         with log:
             self.process = subprocess.Popen(
-                command,
+                [*END_WITH_PARENT, *(command or lone_hub(parts))],
                 cwd=state,
-                env=clean_environment() | self._environment(parts, state, port),
+                env={**clean_environment(), **self._environment(parts, state, port), **environ},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -154,16 +166,6 @@ class Hub:
                 start_new_session=True,
             )
 
-    @staticmethod
-    def _config_file(python: Path) -> str:
-        found = subprocess.run(
-            [python, "-c", "import lsstlab; print(lsstlab.__path__[0])"],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        return f"{found.stdout.strip()}/jupyterhub_config.py"
-
     def _environment(self, parts: Path, state: Path, port: int) -> dict[str, str]:
         return {
             "LAB_USER": USER,
@@ -171,7 +173,7 @@ class Hub:
             "LAB_LOGIN": "password",
             "LAB_PASSWORD_FILE": str(self.password_file),
             "LAB_PORT": str(port),
-            "LAB_HUB_PORT": str(free_port()),
+            "LAB_HUB_PORT": str(self.hub_port),
             "LAB_PROXY_API_PORT": str(free_port()),
             "LAB_STATE": str(state),
             "LAB_SCRATCH": str(state / "scratch"),
@@ -195,11 +197,15 @@ class Hub:
         # Without a proxy, whatever the environment says: this is the machine itself.
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         deadline = time.monotonic() + START_SECONDS
+        # The hub itself first: the proxy writes ten lines for each request that it cannot hand on yet.
+        pages = [f"http://127.0.0.1:{self.hub_port}/hub/health", f"{self.url}/hub/login"]
         while self.process.poll() is None and time.monotonic() < deadline:
             try:
-                direct.open(f"{self.url}/hub/login", timeout=5).close()
-                return
-            except (urllib.error.URLError, OSError):
+                direct.open(pages[0], timeout=5).close()
+                del pages[0]
+                if not pages:
+                    return
+            except OSError:
                 time.sleep(0.1)
         what = "ended" if self.process.poll() is not None else f"did not answer within {START_SECONDS} s"
         self.stop()
@@ -226,19 +232,32 @@ def interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 
 def run(port: int, state: Path) -> None:
-    """Make what is missing, start the hub, and stay until Ctrl-C."""
+    """Make what is missing, start a hub with one user and a password, and stay until Ctrl-C."""
     check_port(port)
-    parts = prepare()
+    parts = prepare(*ALONE)
     with in_use():
-        serve(Hub(parts, state, port))
+        hub = Hub(parts, state, port)
+        serve(hub, f"  user:      {USER}\n  password:  {hub.password}\n")
 
 
-def serve(hub: Hub) -> None:
+def run_with_github(port: int, state: Path) -> None:
+    """Make what is missing, start a hub that asks a stand-in for GitHub, and stay until Ctrl-C."""
+    check_port(port)
+    parts = prepare(*ALONE, HUB)
+    with in_use(), run_github(parts, f"http://127.0.0.1:{port}") as environ:
+        hub = Hub(parts, state, port, hub_command(parts), environ)
+        serve(
+            hub,
+            f"  Log in as one of the made-up people of a stand-in for GitHub, {environ['GITHUB_URL']}:\n"
+            f"  members of {environ['GITHUB_ORGANIZATION_WHITELIST']} come in, the others see why not.\n",
+        )
+
+
+def serve(hub: Hub, login: str) -> None:
     """Say how to log in, and stay until Ctrl-C."""
     try:
         hub.wait_until_ready()
-        print(f"\n  JupyterLab with the LSST stack:  {hub.url}")
-        print(f"  user:      {USER}\n  password:  {hub.password}\n")
+        print(f"\n  JupyterLab with the LSST stack:  {hub.url}\n{login}")
         print(f"  Log: {hub.log}. Ctrl-C stops it.\n", flush=True)
         hub.process.wait()
     except KeyboardInterrupt:
@@ -270,19 +289,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="nox -s demo --", description=__doc__)
     parser.add_argument("--port", type=int, default=8000, help="where the browser finds it (8000)")
     parser.add_argument("--reset", action="store_true", help="remove its notebooks and logins, and end")
+    parser.add_argument("--github", action="store_true", help="log in with a stand-in for GitHub, as made-up people")
     parser.add_argument(
-        "--state", type=Path, default=FOLDER / "state", help="the folder of its notebooks and logins (.demo/state)"
+        "--state", type=Path, help="the folder of its notebooks and logins (.demo/state; .demo/state-github)"
     )
     options = parser.parse_args()
     if not 0 < options.port < 65536:
         parser.error(f"--port: found {options.port}, wanted 1 to 65535")
+    state = (options.state or FOLDER / ("state-github" if options.github else "state")).resolve()
     for number in STOP_SIGNALS:
         signal.signal(number, interrupt)
     try:
         if options.reset:
-            reset(options.state.resolve())
+            reset(state)
+        elif options.github:
+            run_with_github(options.port, state)
         else:
-            run(options.port, options.state.resolve())
+            run(options.port, state)
     except (DemoError, PartsError) as error:
         sys.exit(f"demo: {error}")
     except KeyboardInterrupt:

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SOURCE = ROOT / "jupyterlab"
 FOLDER = ROOT / ".demo"
 # Debian's setpriv has the kernel end a process when the one that started it is gone, however it went.
 END_WITH_PARENT = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
@@ -31,7 +30,7 @@ class PartsError(Exception):
 
 @dataclass(frozen=True)
 class Part:
-    """One thing to make: `install/NAME FOLDER...`.
+    """One thing to make: `COMPONENT/install/NAME FOLDER PYTHON`.
 
     Attributes
     ----------
@@ -40,18 +39,22 @@ class Part:
     title
         What the person at the terminal reads.
     inputs
-        Files and folders below `jupyterlab/` that it is made from.
+        Files and folders of the component that it is made from.
+    component
+        The folder of the checkout that it belongs to.
     """
 
     name: str
     title: str
     inputs: tuple[str, ...]
+    component: str = "jupyterlab"
 
 
 LAB = Part("lab", "JupyterLab and JupyterHub", ("requirements.txt", "pyproject.toml", "src", "etc", "share"))
 STACK = Part("stack", "the LSST stack from PyPI", ("stack",))
 PROXY = Part("proxy", "the proxy (Node.js)", ("proxy",))
-PARTS = (LAB, STACK, PROXY)
+ALONE = (LAB, STACK, PROXY)
+HUB = Part("hub", "the login with GitHub", ("requirements.txt", "pyproject.toml", "src"), "hub")
 
 
 def fingerprint(part: Part) -> str:
@@ -61,17 +64,23 @@ def fingerprint(part: Part) -> str:
     """
     digest = hashlib.sha256(f"{sys.version}\0{FOLDER}\0".encode())
     for name in (*part.inputs, "install"):
-        path = SOURCE / name
+        path = ROOT / part.component / name
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file() and "__pycache__" not in file.parts:
-                digest.update(f"{file.relative_to(SOURCE)}\0".encode() + file.read_bytes())
+                digest.update(f"{file.relative_to(ROOT)}\0".encode() + file.read_bytes())
     return digest.hexdigest()
 
 
-def run_script(name: str, title: str, *arguments: Path) -> None:
-    """Run one of `install/`'s scripts, which makes what the title says; if it fails, say what it said last."""
+def run_script(path: Path, title: str, *arguments: Path) -> None:
+    """Run one of the components' `install/` scripts, which makes what the title says.
+
+    Raises
+    ------
+    PartsError
+        It failed; the message holds what it said last.
+    """
     script = subprocess.Popen(
-        [SOURCE / "install" / name, *arguments],
+        [path, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -88,7 +97,7 @@ def run_script(name: str, title: str, *arguments: Path) -> None:
     said = " ".join(output.split())
     if any(word in said.lower() for word in ("dns", "connect", "network", "timed out", "enotfound")):
         raise PartsError(f"no network? {title} could not be downloaded: {said[-300:]}")
-    raise PartsError(f"install/{name} failed: {said[-600:]}")
+    raise PartsError(f"{path.relative_to(ROOT)} failed: {said[-600:]}")
 
 
 def make(part: Part) -> None:
@@ -101,7 +110,7 @@ def make(part: Part) -> None:
     print(f"  {part.title} ...", end=" ", flush=True)
     start = time.monotonic()
     try:
-        run_script(part.name, part.title, folder, Path(sys.executable))
+        run_script(ROOT / part.component / "install" / part.name, part.title, folder, Path(sys.executable))
     except PartsError:
         print("failed", flush=True)
         raise
@@ -152,7 +161,7 @@ def check_unused() -> None:
             raise PartsError("a demo runs on parts that are to be made anew: stop it first") from None
 
 
-def prepare() -> Path:
+def prepare(*parts: Part) -> Path:
     """Make what is missing or out of date, with a line of progress for each; give the folder.
 
     Raises
@@ -161,13 +170,18 @@ def prepare() -> Path:
         The folder cannot be written, or something could not be downloaded.
     """
     with only_one():
-        missing = [part for part in PARTS if not is_made(part)]
+        missing = [part for part in parts if not is_made(part)]
         if missing:
             check_unused()
             print(f"Making what the lab runs on in {FOLDER.name}/ (once):", flush=True)
         for part in missing:
             make(part)
         if not (FOLDER / "kernel.made").exists():
-            run_script("kernel", "the LSST_Stack kernel", FOLDER / LAB.name, FOLDER / STACK.name)
+            run_script(
+                ROOT / "jupyterlab" / "install" / "kernel",
+                "the LSST_Stack kernel",
+                FOLDER / LAB.name,
+                FOLDER / STACK.name,
+            )
             (FOLDER / "kernel.made").touch()
     return FOLDER

@@ -10,7 +10,7 @@ from labtesting.container import run_container
 from labtesting.labclient import LabClient, LoneHub
 
 from tools.demo import USER, Hub, free_port
-from tools.parts import prepare
+from tools.parts import ALONE, prepare
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,7 @@ def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 def hub_of_demo(state: Path) -> Iterator[LoneHub]:
     """Start the demo's hub, with a state of its own."""
-    demo = Hub(prepare(), state, free_port())
+    demo = Hub(prepare(*ALONE), state, free_port())
     try:
         demo.wait_until_ready()
         yield LoneHub(demo.url, USER, demo.password)

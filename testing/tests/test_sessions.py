@@ -207,7 +207,7 @@ def test_parts_are_not_made_anew_under_a_running_hub(checkout: Path, monkeypatch
     monkeypatch.setattr(parts, "FOLDER", checkout / ".demo")
     parts.FOLDER.mkdir()
     with parts.in_use(), pytest.raises(parts.PartsError, match="stop it first"):
-        parts.prepare()
+        parts.prepare(*parts.ALONE)
 
 
 def processes_below(pid: int) -> list[int]:

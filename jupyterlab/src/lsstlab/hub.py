@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from pathlib import Path
 
 from traitlets.config import Config
@@ -31,9 +30,7 @@ def configure_hub(c: Config, settings: Settings) -> None:
     c.JupyterHub.cookie_secret_file = str(settings.state / "cookie_secret")
     # What is printed at the start, the login, is not to be scrolled away.
     c.JupyterHub.log_level = "WARN"
-    c.JupyterHub.template_vars = {
-        "announcement_login": "The user and the password stand where this JupyterHub was started."
-    }
+    c.ConfigurableHTTPProxy.log_level = "warn"
     c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings.proxy_api_port}"
     c.ConfigurableHTTPProxy.pid_file = str(settings.state / "proxy.pid")
     # Node's own program: no PATH is searched, and no launcher stands between the hub's SIGTERM and it.
@@ -41,13 +38,15 @@ def configure_hub(c: Config, settings: Settings) -> None:
         *END_WITH_PARENT,
         str(settings.proxy / "node"),
         str(settings.proxy / "node_modules/configurable-http-proxy/bin/configurable-http-proxy"),
-        "--log-level=warn",
     ]
 
 
 def configure_login(c: Config, settings: Settings) -> None:
     """Assign who may log in, and how."""
     c.Authenticator.allowed_users = {settings.user}
+    c.JupyterHub.template_vars = {
+        "announcement_login": "The user and the password stand where this JupyterHub was started."
+    }
     if settings.login == "pam":
         c.JupyterHub.authenticator_class = "pam"
         c.PAMAuthenticator.service = "jupyterhub"
@@ -64,7 +63,7 @@ def configure_labs(c: Config, settings: Settings) -> None:
     c.JupyterHub.spawner_class = "simple"
     home = "/home/{username}" if settings.login == "pam" else f"{settings.state}/home/{{username}}"
     c.SimpleLocalProcessSpawner.home_dir_template = home
-    c.Spawner.cmd = [*END_WITH_PARENT, str(Path(sys.prefix) / "bin" / "lab")]
+    c.Spawner.cmd = [*END_WITH_PARENT, str(settings.command)]
     c.Spawner.default_url = "/lab"
     c.Spawner.env_keep = ["PATH", "LANG", "LC_ALL", "TZ", "LAB_SCRATCH", "JUPYTER_RUNTIME_DIR"]
     if os.getuid() == 0:  # the demo on a machine where one works as root

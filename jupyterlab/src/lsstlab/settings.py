@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -39,6 +40,8 @@ class Settings:
         The folder of the hub's database, cookie secret and homes.
     proxy
         The folder that install/proxy made.
+    command
+        What starts a lab: `lab`, of the environment that install/lab made.
     """
 
     user: str
@@ -50,6 +53,7 @@ class Settings:
     proxy_api_port: int
     state: Path
     proxy: Path
+    command: Path
 
 
 def read_port(environ: Mapping[str, str], name: str, default: int) -> int:
@@ -126,4 +130,5 @@ def load(environ: Mapping[str, str]) -> Settings:
         proxy_api_port=proxy_api_port,
         state=Path(environ.get("LAB_STATE") or "/var/lib/lab"),
         proxy=Path(environ.get("LAB_PROXY") or "/opt/proxy"),
+        command=Path(environ.get("LAB_COMMAND") or Path(sys.prefix) / "bin" / "lab"),
     )

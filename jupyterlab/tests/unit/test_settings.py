@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ def test_nothing_set_gives_the_image_s_defaults() -> None:
         proxy_api_port=8001,
         state=Path("/var/lib/lab"),
         proxy=Path("/opt/proxy"),
+        command=Path(sys.prefix) / "bin" / "lab",
     )
 
 

@@ -1,0 +1,48 @@
+"""The demo with `--github`: the shared hub's login before labs of one's own machine."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from labtesting.visitor import Visitor
+
+from tools.demo import free_port
+from tools.parts import ROOT
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start it; give the hub's URL."""
+    options = ["--github", "--port", str(free_port()), "--state", str(tmp_path_factory.mktemp("state"))]
+    demo = subprocess.Popen([sys.executable, "-m", "tools.demo", *options], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert demo.stdout is not None
+        printed = ""
+        while "Ctrl-C" not in printed and (line := demo.stdout.readline()):
+            printed += line
+        found = re.search(r"http://127\.0\.0\.1:\d+", printed)
+        assert found, printed
+        yield found[0]
+    finally:
+        demo.terminate()
+        assert demo.communicate(timeout=30)[0].endswith("Stopped.\n")
+
+
+def test_a_member_comes_in_and_has_the_stack(url: str) -> None:
+    with Visitor(url, "ada") as ada:
+        assert ada.log_in().status_code == 200
+        ada.spawn("ada")
+        kernels = ada.get("/user/ada/api/kernelspecs").json()["kernelspecs"]
+        assert "lsst_stack" in kernels
+
+
+def test_an_outsider_sees_whose_members_come_in(url: str) -> None:
+    with Visitor(url, "eve") as eve:
+        page = eve.log_in()
+        assert page.status_code == 403
+        assert "lsst-sqre" in page.text
+        assert not eve.is_in()

@@ -1,0 +1,50 @@
+"""The demo's login with GitHub, or rather with a stand-in for it: `nox -s demo -- --github`."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tools.parts import END_WITH_PARENT, HUB, LAB, ROOT
+
+CONFIG_FILE = Path(__file__).parent / "github_demo_config.py"
+CLIENT_SECRET = "demo-secret"  # noqa: S105  (of an app that only the stand-in knows)
+
+
+@contextmanager
+def run_github(parts: Path, hub_url: str) -> Iterator[dict[str, str]]:
+    """Run the stand-in until the end of the block; give the variables that a hub needs to ask it.
+
+    The demo's own Python runs it, from the checkout: it is part of the tests, and the hub's image has none of it.
+    """
+    callback = f"{hub_url}/hub/oauth_callback"
+    options = ["--port", "0", "--client-id", "demo", "--client-secret", CLIENT_SECRET, "--callback", callback]
+    command = [*END_WITH_PARENT, sys.executable, "-m", "labtesting.github", *options]
+    github = subprocess.Popen(
+        command, cwd=ROOT / "testing" / "src", stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        first_line = github.stdout.readline() if github.stdout else ""
+        said = dict(word.split("=", 1) for word in first_line.split() if "=" in word)
+        yield {
+            **said,
+            "GITHUB_CLIENT_ID": "demo",
+            "GITHUB_CLIENT_SECRET": CLIENT_SECRET,
+            "OAUTH_CALLBACK_URL": callback,
+            # The stand-in forgets all tokens when it ends, so there is nothing to decrypt after that.
+            "JUPYTERHUB_CRYPT_KEY": secrets.token_hex(32),
+            "PYTHONPATH": str(ROOT / "jupyterlab" / "src"),
+            "LAB_COMMAND": str(parts / LAB.name / "bin" / "lab"),
+        }
+    finally:
+        github.terminate()
+        github.communicate()
+
+
+def hub_command(parts: Path) -> list[str | Path]:
+    """Give the command of a hub that asks GitHub."""
+    return [parts / HUB.name / "bin" / "python", "-m", "jupyterhub", "--config", CONFIG_FILE]
