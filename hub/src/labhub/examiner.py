@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 
-from labhub.admission import Admission, Rule, admit, satisfies
+from labhub.admission import Admission, Membership, Rule, Standing, admit, satisfies
 from labhub.github import GitHub, Person
 from labhub.identity import Account, Identity, IdentityError, Organization, build_identity
 from labhub.settings import Settings
@@ -27,6 +27,19 @@ class Finding:
     admission: Admission
     identity: Identity | None
     admin: bool
+
+
+def disregard(standing: Standing, before: Collection[str]) -> Standing:
+    """Take hidden organizations where somebody was not a member before for ones where they are none.
+
+    Else an allow-listed organization that never approves the app would leave open, of everybody, whether they
+    are in it, and nobody could be removed.
+    """
+    memberships = {
+        login: Membership.NONE if found is Membership.HIDDEN and login not in before else found
+        for login, found in standing.memberships.items()
+    }
+    return replace(standing, memberships=memberships)
 
 
 class Examiner:
@@ -52,13 +65,16 @@ class Examiner:
         GitHubError
             GitHub gave no answer to decide on.
         """
+        known = tuple(known)
+        before = {organization.login.lower() for organization in known}
         person = await self.github.fetch_person(token, self._teams.union(self.settings.allowed), known)
+        standing = disregard(person.standing, before) if before else person.standing
         return Finding(
             person.account,
-            admit(self.settings.allowed, person.standing),
+            admit(self.settings.allowed, standing),
             self._identify(person),
             person.account.id in self.settings.admins
-            or any(satisfies(team, person.standing) is Admission.ADMITTED for team in self._teams),
+            or any(satisfies(team, standing) is Admission.ADMITTED for team in self._teams),
         )
 
     def _identify(self, person: Person) -> Identity | None:

@@ -105,7 +105,7 @@ def read_message(response: HTTPResponse) -> str:
 
 
 def parse_account(found: object) -> Account:
-    """Read an account or an organization's owner from JSON."""
+    """Read an account from JSON."""
     return Account(*parse_names(found))
 
 

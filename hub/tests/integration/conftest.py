@@ -5,10 +5,10 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -125,13 +125,6 @@ class Site:
         return [secret for secret in {*self.secrets, *self.world.issued, *states} if secret in shown]
 
 
-class StartSite(Protocol):
-    """Starts a site; more of the configuration, and more settings, may be given."""
-
-    def __call__(self, folder: Path, config: str = CONFIG, **settings: str) -> Any:
-        """Give a context manager of a Site."""
-
-
 def login_settings(github_url: str, callback: str) -> dict[str, str]:
     """Give the settings of a hub that looks again every second; the key is not among them."""
     return {
@@ -168,11 +161,11 @@ def run_site(folder: Path, config: str = CONFIG, **settings: str) -> Iterator[Si
         keeper = github.world.add_account("keeper")
         github.world.add_organization("lsst-sqre", keeper)
         github.world.add_organization("rubin", keeper, pilots=[keeper], admins=[keeper])
-        with run_hub(config + place, environment | settings, folder, token, url) as hub, ExitStack() as stack:
+        with run_hub(config + place, environment | settings, folder, token, url) as hub:
             site = Site(hub, github, [CLIENT_SECRET, crypt_key])
             yield site
             for visitor in site.visitors:
-                stack.callback(visitor.http.close)
+                visitor.http.close()
             assert site.leaks() == []
             assert "Traceback" not in hub.log
             for event in hub.events:
