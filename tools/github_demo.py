@@ -32,6 +32,7 @@ def run_github(parts: Path, hub_url: str) -> Iterator[dict[str, str]]:
         said = dict(word.split("=", 1) for word in first_line.split() if "=" in word)
         yield {
             **said,
+            "GITHUB_ADMINS": f"{said['GITHUB_ORGANIZATION_WHITELIST']}:admins",
             "GITHUB_CLIENT_ID": "demo",
             "GITHUB_CLIENT_SECRET": CLIENT_SECRET,
             "OAUTH_CALLBACK_URL": callback,

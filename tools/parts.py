@@ -176,7 +176,7 @@ def prepare(*parts: Part) -> Path:
             print(f"Making what the lab runs on in {FOLDER.name}/ (once):", flush=True)
         for part in missing:
             make(part)
-        if not (FOLDER / "kernel.made").exists():
+        if {LAB, STACK} <= set(parts) and not (FOLDER / "kernel.made").exists():
             run_script(
                 ROOT / "jupyterlab" / "install" / "kernel",
                 "the LSST_Stack kernel",

@@ -17,7 +17,7 @@ from labtesting.github import Account, FakeGitHub, Trouble, run_fake_github
 from labtesting.hub_process import HubProcess, free_ports, run_hub, wait_until
 from labtesting.visitor import Visitor
 
-from tools.parts import FOLDER, PROXY, is_made, make, only_one
+from tools.parts import PROXY, prepare
 
 CONTRACT = Draft202012Validator(read_contract("audit-event"))
 CLIENT_SECRET = "made-up-client-secret"
@@ -52,10 +52,7 @@ c.JupyterHub.load_roles = [
 
 def make_proxy() -> list[str]:
     """Make the proxy, if it is not there; give the command that starts it."""
-    with only_one():
-        if not is_made(PROXY):
-            make(PROXY)
-    folder = FOLDER / PROXY.name
+    folder = prepare(PROXY) / PROXY.name
     program = folder / "node_modules/configurable-http-proxy/bin/configurable-http-proxy"
     return [str(folder / "node"), str(program)]
 
