@@ -65,6 +65,8 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
         RefusedError
             With the reason.
         """
+        if not isinstance(handler, CallbackHandler):
+            raise web.HTTPError(405, "people log in at GitHub")  # JupyterHub's own form of names and passwords
         parameters = self.build_access_tokens_request_params(handler, data)
         token, scopes = self._read_token(await self.get_token_info(handler, parameters))
         finding = await self._examine(token)
@@ -152,7 +154,9 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
     async def release_token(self, user: User) -> bool:
         """Have GitHub make the stored token invalid, if the setting says so; tell whether it did.
 
-        Who and what was known stays, so that a lab that goes on running has the last known answer.
+        Who and what was known stays, so that a lab that goes on running has the last known answer. The token does
+        not, even if GitHub cannot be told: it may have understood and only the answer be late, and somebody may have
+        logged in again meanwhile.
         """
         state = AuthState.from_dict(await user.get_auth_state() or {})
         if not (self.settings.revoke_on_logout and state and state.access_token):
@@ -162,6 +166,5 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
         try:
             await self.github.revoke(state.access_token, self.client_id, self.client_secret)
         except GitHubError:
-            await user.save_auth_state(state.to_dict())
             return False
         return True

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 
 from labhub.admission import Membership, Rule, Standing
 from labhub.identity import Account, Organization
@@ -87,7 +87,8 @@ def check(response: HTTPResponse) -> None:
         raise UnavailableError(what, Reason.RATE_LIMITED)
     if code == 401:
         raise RevokedError(what)
-    if code == 403 and "suspended" in message:
+    # Of the account, that is: an organization or an app may be suspended, too, and a lab is not stopped for that.
+    if code == 403 and "suspended" in message and response.request.url.endswith("/user"):
         raise SuspendedError(what)
     if code == 403:
         raise ForbiddenError(what)
@@ -100,7 +101,7 @@ def read_message(response: HTTPResponse) -> str:
     """Give the message of an error, or nothing."""
     try:
         return str(json.loads(response.body)["message"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ""
 
 
@@ -274,12 +275,12 @@ class GitHub:
         request.follow_redirects = False
         try:
             return await self._client.fetch(request, raise_error=False)
-        except OSError as error:
+        except (OSError, HTTPClientError) as error:  # raise_error=False does not mean a closed connection or a time-out
             raise UnavailableError(f"GitHub cannot be reached: {error}") from error
 
     @staticmethod
     def _parse(response: HTTPResponse) -> object:
         try:
             return json.loads(response.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UnavailableError("an answer that is not JSON") from error

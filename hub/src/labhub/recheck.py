@@ -21,6 +21,7 @@ from labhub.refusal import Reason
 
 Refreshed = dict[str, Any] | bool
 SIGNED_OUT = "signed_out"
+CLOCK_SKEW = 60  # seconds that the clock may have been set back; more, and an answer would count for longer than it may
 TOKEN_REVOKED = "token_revoked"  # noqa: S105  (a reason's name)
 ANOTHER_ACCOUNT = "another_account"
 
@@ -68,7 +69,9 @@ class Recheck:
         if state is None:
             return False
         if state.access_token is None:
-            return self._keep(user, state, SIGNED_OUT)
+            # Nobody can ask about them, so no session and no token of theirs counts any more: only a lab goes on.
+            self._keep(user, state, SIGNED_OUT)
+            return False
         try:
             finding = await self.examiner.examine(state.access_token, state.identity.organizations)
         except RevokedError:
@@ -103,7 +106,7 @@ class Recheck:
         That of somebody who has signed out is stopped, since nobody could ask about them again.
         """
         age = time.time() - state.checked_at
-        kept = age <= self.settings.stale_seconds
+        kept = -CLOCK_SKEW <= age <= self.settings.stale_seconds
         outcome = f"kept:{reason}" if kept else f"expired:{reason}"
         audit.refresh(user.name, state.identity.github_id, outcome, age)
         if not kept and state.access_token is None:

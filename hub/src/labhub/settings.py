@@ -160,7 +160,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         name = str(error.errors()[0]["loc"][0])
         raise SettingsError(describe(name, given.get(name))) from None
     except OSError as error:
-        name = next(name for name, text in given.items() if text == error.filename)
+        name = next(name for name in ("LAB_PASSWD", "LAB_GROUP") if Path(given[name]) == Path(error.filename))
         raise SettingsError(f"{describe(name, error.filename)} ({error.strerror})") from None
 
 

@@ -221,6 +221,8 @@ def test_a_code_is_good_for_one_login(site: Any) -> None:
         (Trouble("malformed", "/login/oauth/access_token"), "github_down", "GitHub does not answer"),
         (Trouble("half"), "github_down", "GitHub does not answer"),
         (Trouble("half", "/login/oauth/access_token"), "github_down", "GitHub does not answer"),
+        (Trouble("hangup"), "github_down", "GitHub does not answer"),
+        (Trouble("hangup", "/login/oauth/access_token"), "github_down", "GitHub does not answer"),
         (Trouble("hang"), "github_down", "GitHub does not answer"),
         (Trouble("hang", "/login/oauth/access_token"), "github_down", "GitHub does not answer"),
         (Trouble("limited"), "rate_limited", "GitHub asks us to slow down"),
@@ -243,6 +245,15 @@ def test_a_login_while_github_is_in_trouble_is_refused_with_the_reason(
     assert shown in refused.text
     assert site.hub.user(name) is None
     assert [one["reason"] for one in site.hub.events if one["event"] == "refusal"][-1] == reason
+
+
+def test_jupyterhub_s_own_login_form_takes_nobody(site: Any) -> None:
+    visitor = site.visitor("former")
+    visitor.get("/hub/login")
+    xsrf = next(one.value for one in visitor.http.cookies.jar if one.name == "_xsrf" and one.path == "/hub/")
+    answer = visitor.http.post("/hub/login", data={"username": "keeper", "password": "x", "code": "x", "_xsrf": xsrf})
+    assert answer.status_code == 405
+    assert not visitor.is_in()
 
 
 def test_no_log_and_no_page_of_a_refused_login_shows_code_state_or_token(site: Any) -> None:

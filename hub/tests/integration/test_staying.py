@@ -98,8 +98,9 @@ def test_a_member_goes_on_and_starts_a_lab_while_github_is_in_trouble(
     site.stop_lab("resident")
 
 
-def test_a_member_goes_on_while_github_hangs(site: Any, resident: Any) -> None:
-    with site.trouble("hang"):
+@pytest.mark.parametrize("kind", ["hang", "hangup"])
+def test_a_member_goes_on_while_github_hangs(site: Any, resident: Any, kind: str) -> None:
+    with site.trouble(kind):
         wait_until(lambda: resident.is_in() and last_outcome(site) == "kept:github_down", "the last answer counts")
     assert resident.is_in()
 
@@ -146,6 +147,27 @@ def test_a_logout_takes_the_token_back_and_leaves_the_lab(site: Any) -> None:
     assert visitor.log_in().status_code == 200
     assert visitor.reaches_lab("tidy")
     site.stop_lab("tidy")
+
+
+def test_a_logout_while_github_hangs_is_a_logout(site: Any) -> None:
+    visitor, _ = site.member("hasty")
+    with site.trouble("hang"):
+        assert visitor.get("/hub/logout").status_code == 200
+    assert not visitor.is_in()
+    assert site.events("logout", "hasty")[0]["token_revoked"] is False
+    assert visitor.log_in().status_code == 200
+    wait_until(lambda: visitor.is_in() and last_outcome(site, "hasty") == "confirmed", "the new token is used")
+
+
+def test_after_a_logout_no_other_session_and_no_token_outlives_a_removal(site: Any) -> None:
+    visitor, account = site.member("evader")
+    other = site.visitor("evader")
+    assert other.log_in().status_code == 200
+    token = site.api_token("evader")
+    visitor.log_out()
+    remove(site.world, account)
+    wait_until(lambda: not other.is_in(), "the other session has ended")
+    assert not site.token_works(token)
 
 
 def test_a_second_login_takes_the_first_ones_token_back_and_ends_nothing(site: Any) -> None:

@@ -68,6 +68,8 @@ class FakeGitHub(ThreadingHTTPServer):
                 return Response(200, "<title>Unicorn!</title>")
             case "half":
                 return Response(200, {"login": None})
+            case "hangup":
+                return None
             case "hang":
                 while self.world.trouble is trouble and not self.closing.wait(HANG_POLL):
                     pass

@@ -88,10 +88,10 @@ class Trouble:
     kind
         `down`: 502. `limited`: 403 with no requests left. `secondary`: 429 with Retry-After.
         `malformed`: 200 with a page. `half`: 200 with an object that lacks nearly everything.
-        `hang`: no answer until the trouble is over.
+        `hang`: no answer until the trouble is over. `hangup`: the connection is closed without one.
     """
 
-    kind: Literal["down", "limited", "secondary", "malformed", "half", "hang"]
+    kind: Literal["down", "limited", "secondary", "malformed", "half", "hang", "hangup"]
     path: str = "/api/v3"
 
 

@@ -1,0 +1,35 @@
+"""What GitHub's answers may not make the hub do."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from labhub.github import GitHub, SuspendedError, UnavailableError, check
+from tornado.httpclient import HTTPRequest, HTTPResponse
+from tornado.httputil import HTTPHeaders
+
+API = "https://api.github.example"
+
+
+def response(path: str, code: int = 200, body: bytes = b"[]", **headers: str) -> HTTPResponse:
+    """Make an answer of GitHub's."""
+    return HTTPResponse(HTTPRequest(API + path), code, HTTPHeaders(headers), buffer=io.BytesIO(body))
+
+
+def test_the_token_follows_no_link_to_another_host() -> None:
+    github = GitHub(API, 1)
+    next_page = f'<{API}/user/orgs?page=2>; rel="next"'
+    assert github._next_page(response("/user/orgs", Link=next_page)) == "/user/orgs?page=2"
+    for elsewhere in ("https://elsewhere.example/user/orgs", f"{API}.elsewhere.example/user/orgs"):
+        with pytest.raises(UnavailableError):
+            github._next_page(response("/user/orgs", Link=f'<{elsewhere}>; rel="next"'))
+
+
+def test_only_a_suspended_account_is_suspended() -> None:
+    body = b'{"message": "Sorry. This has been suspended."}'
+    with pytest.raises(SuspendedError):
+        check(response("/user", 403, body))
+    with pytest.raises(Exception, match="403") as raised:
+        check(response("/user/memberships/orgs/rubin", 403, body))
+    assert not isinstance(raised.value, SuspendedError)
