@@ -23,6 +23,7 @@ COMPONENTS = sorted(path.parent.name for path in ROOT.glob("*/Dockerfile"))
 # `testing` is tested like a component: the fakes that the others lean on have to hold themselves.
 TESTED = sorted(path.parents[1].name for path in ROOT.glob("*/tests/requirements.txt"))
 WITH_IMAGE_TESTS = sorted(path.parents[1].name for path in ROOT.glob("*/tests/image"))
+WITH_CLUSTER_TESTS = sorted(path.parents[1].name for path in ROOT.glob("*/tests/cluster"))
 BENCHMARKS = sorted(path.stem for path in ROOT.glob("benchmarks/*.py"))
 TOOLS = "tools/requirements.txt"
 LINTERS = "tools/lint/requirements.txt"
@@ -89,7 +90,8 @@ def typing(session: nox.Session, component: str) -> None:
 def test(session: nox.Session, component: str) -> None:
     """Test each component on real parts, fast, without a Docker engine."""
     install(session, f"{component}/tests/requirements.txt", *own_packages(component))
-    session.run("pytest", f"{component}/tests", f"--ignore={component}/tests/image", *session.posargs)
+    others = [f"--ignore={component}/tests/{name}" for name in ("image", "cluster")]
+    session.run("pytest", f"{component}/tests", *others, *session.posargs)
 
 
 @nox.session(name="test-image")
@@ -105,6 +107,14 @@ def test_image(session: nox.Session, component: str) -> None:
         f"--image={image_name(component)}",
         *session.posargs,
     )
+
+
+@nox.session(name="test-cluster")
+@nox.parametrize("component", each(WITH_CLUSTER_TESTS))
+def test_cluster(session: nox.Session, component: str) -> None:
+    """Test each component on the Kubernetes that KUBECONFIG names, which has its images."""
+    install(session, f"{component}/tests/requirements.txt", *own_packages(component))
+    session.run("pytest", f"{component}/tests/cluster", *session.posargs)
 
 
 @nox.session

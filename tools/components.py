@@ -1,8 +1,12 @@
-"""The components, as found on disk: a component is a folder with a Dockerfile."""
+"""The components, as found on disk: a component is a folder with a Dockerfile.
+
+`python -m tools.components` prints the names of their images, for whatever loads them into a cluster.
+"""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -21,3 +25,15 @@ def image_name(component: str) -> str:
     if found is None:
         raise ValueError(f"{component}/Dockerfile: no label org.opencontainers.image.title, the image's name")
     return found[1]
+
+
+def version() -> str:
+    """Give the project's version: the tag of the images, and so of the manifests that name them."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        found: str = tomllib.load(file)["tool"]["towncrier"]["version"]
+    return found
+
+
+if __name__ == "__main__":
+    for dockerfile in sorted(ROOT.glob("*/Dockerfile")):
+        print(f"{image_name(dockerfile.parent.name)}:{version()}")

@@ -1,6 +1,7 @@
 """Build the image of one component with the Docker SDK: `nox -s "build(COMPONENT)"`.
 
-The image's name is the title label of its Dockerfile.
+The image's name is the title label of its Dockerfile, its tag the project's version, which the manifests name; `latest`
+is the same image.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 import docker
 from docker.errors import APIError, DockerException
 
-from tools.components import image_name
+from tools.components import image_name, version
 
 ROOT = Path(__file__).parents[1]
 
@@ -50,13 +51,14 @@ def build(component: str, tag: str, arguments: dict[str, str]) -> str:
     BuildError
         No engine answers, or a step failed: the message then holds the build's whole log.
     """
-    name = f"{image_name(component)}:{tag}"
+    name = image_name(component)
+    client = engine()
     log: list[str] = []
     failure = ""
     try:
-        stream = engine().api.build(
+        stream = client.api.build(
             path=str(ROOT / component),
-            tag=name,
+            tag=f"{name}:{tag}",
             buildargs={"VERSION": tag, "REVISION": revision(), **arguments},
             rm=True,
             decode=True,
@@ -71,7 +73,9 @@ def build(component: str, tag: str, arguments: dict[str, str]) -> str:
         failure = error.explanation or str(error)
     if failure:
         raise BuildError(f"{component}: {failure}\n\nThe build's log:\n{''.join(log)}")
-    return name
+    if tag == version():
+        client.images.get(f"{name}:{tag}").tag(name, "latest")
+    return f"{name}:{tag}"
 
 
 def build_argument(text: str) -> tuple[str, str]:
@@ -86,7 +90,7 @@ def main() -> None:
     """Build what the command line names; a failure ends with its reason."""
     parser = argparse.ArgumentParser(prog="nox -s build --", description=__doc__)
     parser.add_argument("component")
-    parser.add_argument("--tag", default="latest", help="the tag to give (latest)")
+    parser.add_argument("--tag", default=version(), help="the tag to give (%(default)s, and then latest, too)")
     parser.add_argument("--build-arg", type=build_argument, action="append", default=[], metavar="NAME=VALUE")
     options = parser.parse_args()
     start = time.monotonic()

@@ -1,0 +1,86 @@
+"""A real Kubernetes cluster, which KUBECONFIG names, by way of kubectl."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from labtesting.needs import missing, need_program
+
+NAMESPACE = "jupyterlabdemo"
+LABS = "jupyterlabdemo-labs"
+
+
+class KubectlError(AssertionError):
+    """What was asked of the cluster failed; the message holds the command and what it said."""
+
+
+def kubectl(*arguments: str | Path, stdin: str | None = None, timeout: float = 120) -> str:
+    """Run kubectl; give what it printed.
+
+    Raises
+    ------
+    KubectlError
+        It failed.
+    """
+    command = ["kubectl", *map(str, arguments)]
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
+    if done.returncode:
+        raise KubectlError(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def need_cluster() -> None:
+    """Make sure that there is a cluster; without one the test is skipped (fails in CI)."""
+    need_program("kubectl", how="https://kubernetes.io/docs/tasks/tools/")
+    try:
+        kubectl("get", "--raw", "/readyz", "--request-timeout=5s")
+    except KubectlError as error:
+        missing("a Kubernetes cluster", f"set KUBECONFIG, for example to kind's ({error.args[0].splitlines()[-1]})")
+
+
+def get(kind: str, name: str = "", *, namespace: str = NAMESPACE, selector: str = "") -> Any:
+    """Give an object, or without a name the list of its kind.
+
+    Raises
+    ------
+    KubectlError
+        There is no such object.
+    """
+    chosen = [name] if name else ["--selector", selector]
+    found = json.loads(kubectl("get", kind, *chosen, "--namespace", namespace, "--output", "json"))
+    return found if name else found["items"]
+
+
+def exists(kind: str, name: str, *, namespace: str = NAMESPACE) -> bool:
+    """Tell whether there is such an object."""
+    arguments = ["get", kind, name, "--namespace", namespace, "--ignore-not-found", "--output", "name"]
+    return bool(kubectl(*arguments).strip())
+
+
+def apply(*objects: dict[str, Any]) -> None:
+    """Apply objects."""
+    kubectl("apply", "--filename", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
+
+
+def roll_out(deployment: str, timeout: float = 120) -> None:
+    """Wait until a Deployment runs as it is meant to.
+
+    Raises
+    ------
+    KubectlError
+        It does not; with its pods, their events and logs.
+    """
+    arguments = ["--namespace", NAMESPACE, f"deployment/{deployment}"]
+    try:
+        kubectl("rollout", "status", *arguments, f"--timeout={timeout:.0f}s", timeout=timeout + 10)
+    except KubectlError as error:
+        told = [str(error)]
+        for command in (["get", "pods", "-o", "wide"], ["get", "events"], ["logs", arguments[-1], "--tail=50"]):
+            try:
+                told.append(kubectl(*command, "--namespace", NAMESPACE))
+            except KubectlError as more:
+                told.append(str(more))
+        raise KubectlError("\n".join(told)) from error
