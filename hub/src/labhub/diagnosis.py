@@ -42,6 +42,7 @@ SAID = {
     "refused": "Kubernetes refused the lab.",
     "api": "Kubernetes does not answer. Labs that run go on running; try again in a minute.",
     "identity": "The hub does not know your groups any more. Log out, log in, and try again.",
+    "rejected": "The node did not take the lab.",
     "timeout": "The lab did not start in time.",
     "ended": "The lab ended.",
     "shutdown": "The lab was shut down.",
@@ -151,6 +152,8 @@ def explain_end(pod: Pod) -> Diagnosis:
         return explain("ended", f"Its last lines (exit status {ended.get('exitCode')}):\n{detail}")
     if condition(pod, "DisruptionTarget").get("status") == "True" or status.get("reason") in {"NodeLost", "Shutdown"}:
         return explain("node", status.get("message", ""))
+    if not status.get("containerStatuses"):
+        return explain("rejected", f"{status.get('reason', '')}: {status.get('message', '')}")
     return explain("ended", status.get("message", ""))
 
 

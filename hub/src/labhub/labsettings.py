@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
@@ -72,6 +72,11 @@ class LabSettings(BaseModel):
     )
     passwd: TextFile = Field(alias="LAB_PASSWD", description="the passwd file of the lab's image")
     group: TextFile = Field(alias="LAB_GROUP", description="the group file of the lab's image")
+    groups_policy: Literal["Strict", "Merge"] = Field(
+        "Strict",
+        alias="LAB_GROUPS_POLICY",
+        description="Strict, or Merge for nodes whose container runtime does not know Strict (containerd before 2.0)",
+    )
     pull_seconds: Annotated[int, Field(ge=5)] = Field(
         900, alias="LAB_PULL_SECONDS", description="5 or more seconds, for a node, the image and the volumes"
     )
@@ -102,6 +107,7 @@ class LabSettings(BaseModel):
             self.project_claim,
             self.passwd,
             self.group,
+            self.groups_policy,
             self.idle_seconds,
             self.max_age_seconds,
             self.warning_seconds,

@@ -45,6 +45,7 @@ for gid in "$@"; do
     [ ! -L "$project" ] && [ "$(stat -c %g:%a "$project")" = "$gid:2770" ] ||
         fail "the folder of group $gid is of group and mode $(stat -c %g:%a "$project"), wanted $gid:2770: it is not used"
 done
+rm -f /tmp/why
 """.strip()
 
 
@@ -58,6 +59,9 @@ class Site:
         PersistentVolumeClaims in the labs' namespace: the exports of the fileserver.
     passwd, group
         The lines that the image has in these files.
+    groups_policy
+        `Strict`: the groups of the identity and no other. `Merge`: the container runtime adds those that the image's
+        group file says, which has none for anybody's UID; for nodes that do not know the other.
     idle_seconds, max_age_seconds, warning_seconds
         When the hub stops a lab, and how long before it says so; 0: never.
     """
@@ -66,6 +70,7 @@ class Site:
     project_claim: str
     passwd: str
     group: str
+    groups_policy: str
     idle_seconds: int
     max_age_seconds: int
     warning_seconds: int
@@ -244,7 +249,7 @@ def build_pod(
                 "runAsUser": identity.uid,
                 "runAsGroup": identity.uid,
                 "supplementalGroups": [group.gid for group in identity.groups],
-                "supplementalGroupsPolicy": "Strict",
+                "supplementalGroupsPolicy": site.groups_policy,
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "initContainers": [init_container(identity, choice)],

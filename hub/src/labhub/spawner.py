@@ -103,7 +103,7 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
             raise Failed(diagnosis.explain("identity"))
         identity = auth_state.identity
         choice = self._choose()
-        self.pod_name, self.last_end = pod_name(identity, self.name), None
+        self.pod_name, self.image, self.last_end = pod_name(identity, self.name), choice.image.image, None
         # A hub that is killed while the lab starts finds it again.
         self.orm_spawner.state = self.get_state()
         self.db.commit()

@@ -118,6 +118,12 @@ class Deployment:
         kubectl("exec", "deployment/hub", "--namespace", NAMESPACE, "--", "sh", "-c", kill)
 
 
+def groups_policy() -> str:
+    """Give the strictest policy of groups that the node knows; containerd does from 2.0 on."""
+    features = cluster.get("nodes")[0]["status"].get("features", {})
+    return "Strict" if features.get("supplementalGroupsPolicy") else "Merge"
+
+
 def own_address() -> str:
     """Give the address by which the cluster's pods reach this machine."""
     node = cluster.get("nodes")[0]
@@ -200,6 +206,7 @@ def settings(github: FakeGitHub, authority: trustme.CA) -> list[dict[str, Any]]:
         "GITHUB_URL": github.url,
         "GITHUB_ORGANIZATION_WHITELIST": "lsst-sqre",
         "GITHUB_REFRESH_SECONDS": "60",
+        "LAB_GROUPS_POLICY": groups_policy(),
         "LAB_MENU": "/etc/jupyterlabdemo/menu.toml",
         "SSL_CERT_FILE": "/etc/jupyterlabdemo/ca.crt",
         "GITHUB_ADMINS": str(ADMIN_ID),
