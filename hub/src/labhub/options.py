@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 # What Kubernetes takes for a label's value, since images and sizes label the pods.
 KEY = r"^[a-z0-9]([a-z0-9.-]{0,38}[a-z0-9])?$"
+NAME = r"^[^\s:@]+(:[0-9]+/[^\s:@]+)?(:[\w.-]+)?(@sha256:[0-9a-f]{64})?$"
 QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 FACTORS = {"": 1.0, "m": 0.001, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12} | {
     f"{prefix}i": 1024.0**power for power, prefix in enumerate("KMGT", 1)
@@ -74,7 +75,7 @@ class Entry(BaseModel):
 
     key: str = Field(pattern=KEY)
     title: Text
-    description: str = Field("", max_length=400)
+    description: str = Field(default="", max_length=400)
 
 
 class Image(Entry):
@@ -86,9 +87,7 @@ class Image(Entry):
         Its name with a tag or a digest.
     """
 
-    image: Annotated[str, BeforeValidator(fill_version)] = Field(
-        pattern=r"^[^\s:@]+(:[0-9]+/[^\s:@]+)?(:[\w.-]+)?(@sha256:[0-9a-f]{64})?$"
-    )
+    image: Annotated[str, BeforeValidator(fill_version), Field(pattern=NAME)]
 
 
 class Size(Entry):

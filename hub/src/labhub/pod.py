@@ -137,8 +137,8 @@ def lab_container(identity: Identity, choice: Choice, environment: Mapping[str, 
         {"name": "names", "mountPath": "/etc/passwd", "subPath": "passwd", "readOnly": True},
         {"name": "names", "mountPath": "/etc/group", "subPath": "group", "readOnly": True},
     ]
-    # The organization's login is the name, its number the folder: a rename keeps what is in it. Two of one login are one
-    # that was renamed and one that took its name, seen at different times.
+    # The organization's login is the name, its number the folder: a rename keeps what is in it. Two of one login are
+    # one that was renamed and one that took its name, seen at different times.
     names = {group.gid: group.organization.login for group in reversed(identity.groups)}
     for gid, name in sorted(names.items()):
         shown = name if list(names.values()).count(name) == 1 else f"{name}-{gid}"

@@ -40,7 +40,7 @@ def pod_uid(deployment: Deployment, account: Any) -> str:
 @contextmanager
 def api_out_of_reach() -> Iterator[None]:
     """Drop what the hub sends to Kubernetes' API, and to everybody but pods."""
-    to = [{"namespaceSelector": {}, "podSelector": {}}]
+    to: list[dict[str, Any]] = [{"namespaceSelector": {}, "podSelector": {}}]
     policy = {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
