@@ -270,12 +270,13 @@ def probes(folder: Folder) -> Iterator[Complaint]:
 
 
 def probe_numbers(folder: Folder) -> Iterator[Complaint]:
-    """Every number of a probe has its reason in a comment, beside it or directly above."""
+    """The numbers of a probe have their reason in a comment: beside each or above it, or for all above the probe."""
     for manifest, container in each_container(folder):
         for probe in sorted(PROBES & set(container)):
             block = part(container, probe)
             for key, value in block.items():
-                if isinstance(value, int) and not manifest.comment_beside(block.lines[key]):
+                places = (block.lines[key], container.lines[probe])
+                if isinstance(value, int) and not any(map(manifest.comment_beside, places)):
                     yield Complaint(manifest, f"{probe}.{key}: {value}, without a comment that says why", block)
 
 
