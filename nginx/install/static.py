@@ -17,7 +17,7 @@ from pathlib import Path
 
 import brotli
 
-HASHED = re.compile(r"\.[0-9a-f]{16,64}\.\w+$")
+HASHED = re.compile(r"(^|\.)[0-9a-f]{16,64}\.\w+$")
 COMPRESSED_IN_ITSELF = {".woff", ".woff2"}
 
 

