@@ -30,12 +30,15 @@ class Upstream:
         Bytes of bodies so far.
     answers
         Status and headers for a path, if not 200.
+    wait
+        Seconds from a request to its answer.
     """
 
     address: str = ""
     asked: list[Asked] = field(default_factory=list)
     received: int = 0
     answers: dict[str, tuple[int, dict[str, str]]] = field(default_factory=dict)
+    wait: float = 0
     body: bytes = b'{"from": "upstream"}' * 100
 
 
@@ -61,6 +64,7 @@ class Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.upstream.asked.append(Asked(self.command, self.path, headers))
         self._read()
+        threading.Event().wait(self.upstream.wait)
         status, more = self.upstream.answers.get(self.path.split("?")[0], (200, {}))
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", **more}.items():

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from cryptography import x509
 
-from labtesting.certificates import Authority
+from labtesting.certificates import Authority, fingerprint
 from labtesting.container import Container, run_container
 from labtesting.hub_process import free_ports, wait_until
 from labtesting.needs import missing, need_program
@@ -70,6 +71,11 @@ class Edge:
     def trust(self) -> ssl.SSLContext:
         """What trusts its certificate."""
         return ssl.create_default_context(cafile=self.authority.file)
+
+    @property
+    def fingerprint(self) -> str:
+        """What a browser trusts it by: see `labtesting.browser`."""
+        return fingerprint(x509.load_pem_x509_certificate((self.tls / "tls.crt").read_bytes()))
 
     @property
     def pid(self) -> int:
