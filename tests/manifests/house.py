@@ -89,14 +89,23 @@ def schema(folder: Folder) -> Iterator[Complaint]:
 
 
 def same_namespace_file(folder: Folder) -> Iterator[Complaint]:
-    """Every folder carries the same namespace.yaml, so that each can be applied first."""
-    file = folder.path / "namespace.yaml"
+    """Every folder carries the same 00-namespace.yaml, so that each can be applied first."""
+    file = folder.path / "00-namespace.yaml"
     if not file.exists():
         yield Complaint(file.relative_to(folder.root), "it is not there; every folder carries it")
         return
-    for other in sorted(folder.root.glob("*/kubernetes/namespace.yaml")):
+    for other in sorted(folder.root.glob("*/kubernetes/00-namespace.yaml")):
         if other.read_text() != file.read_text():
             yield Complaint(file.relative_to(folder.root), f"it differs from {other.relative_to(folder.root)}")
+
+
+def namespaces_first(folder: Folder) -> Iterator[Complaint]:
+    """kubectl applies files by the order of their names: a namespace comes before what lies in it."""
+    places = {manifest.name: manifest.file for manifest in folder.manifests if manifest.kind == "Namespace"}
+    for manifest in folder.manifests:
+        place = places.get(str(manifest.metadata.get("namespace")), manifest.file)
+        if manifest.file < place:
+            yield Complaint(manifest, f"kubectl applies it before {place.name}, which makes its namespace")
 
 
 def namespace(folder: Folder) -> Iterator[Complaint]:
@@ -338,6 +347,7 @@ RULES: tuple[Rule, ...] = (
     no_kustomization,
     schema,
     same_namespace_file,
+    namespaces_first,
     namespace,
     labels,
     selectors,

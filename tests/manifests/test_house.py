@@ -106,7 +106,7 @@ stringData:
   password: made-up
 """
 GOOD = {
-    "namespace.yaml": (ROOT / "hub/kubernetes/namespace.yaml").read_text(),
+    "00-namespace.yaml": (ROOT / "hub/kubernetes/00-namespace.yaml").read_text(),
     "deployment.yaml": DEPLOYMENT,
     "service.yaml": SERVICE,
     "networkpolicy.yaml": POLICY,
@@ -208,6 +208,11 @@ def test_a_bad_manifest_is_told_with_file_object_and_rule(
         ({"service.yaml": f"{SERVICE}---\n{POLICY}"}, "one-object-per-file", "service.yaml: found 2 objects"),
         ({"deployment.yaml": SERVICE}, "one-object-per-file", "Service lab: wanted the name service.yaml"),
         ({"service.yml": SERVICE}, "one-object-per-file", "service.yml: found 0 objects, wanted one, in a .yaml"),
+        (
+            {"0-service.yaml": SERVICE, "service.yaml": SERVICE},
+            "namespaces-first",
+            "0-service.yaml: Service lab: kubectl applies it before 00-namespace.yaml",
+        ),
         ({"board.json": "{}"}, "one-object-per-file", "board.json: found 0 objects, wanted one, in a .yaml"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -220,14 +225,14 @@ def test_a_file_that_does_not_belong_there_is_told(files: dict[str, str], rule: 
 
 def test_every_folder_has_the_same_namespace_file(tmp_path: Path) -> None:
     write(tmp_path, GOOD)
-    other = write(tmp_path, {"namespace.yaml": GOOD["namespace.yaml"] + "# more\n"}, "other")
+    other = write(tmp_path, {"00-namespace.yaml": GOOD["00-namespace.yaml"] + "# more\n"}, "other")
     none = write(tmp_path, {"service.yaml": SERVICE}, "none")
     (rule,) = [rule for rule in RULES if rule_name(rule) == "same-namespace-file"]
     assert violations(other, rule) == [
-        "other/kubernetes/namespace.yaml: it differs from lab/kubernetes/namespace.yaml (same-namespace-file)"
+        "other/kubernetes/00-namespace.yaml: it differs from lab/kubernetes/00-namespace.yaml (same-namespace-file)"
     ]
     assert violations(none, rule) == [
-        "none/kubernetes/namespace.yaml: it is not there; every folder carries it (same-namespace-file)"
+        "none/kubernetes/00-namespace.yaml: it is not there; every folder carries it (same-namespace-file)"
     ]
 
 
