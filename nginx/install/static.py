@@ -58,7 +58,6 @@ def main() -> None:
     found = list(find_files(Path(sys.prefix) / "share" / "jupyter"))
     with ProcessPoolExecutor() as pool:
         list(pool.map(partial(write, options.folder, encodings), found, chunksize=8))
-    print(f"{len(found)} files")
 
 
 if __name__ == "__main__":

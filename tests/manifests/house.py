@@ -100,7 +100,7 @@ def same_namespace_file(folder: Folder) -> Iterator[Complaint]:
 
 
 def namespaces_first(folder: Folder) -> Iterator[Complaint]:
-    """kubectl applies files by the order of their names: a namespace comes before what lies in it."""
+    """Kubectl applies files by the order of their names: a namespace comes before what lies in it."""
     places = {manifest.name: manifest.file for manifest in folder.manifests if manifest.kind == "Namespace"}
     for manifest in folder.manifests:
         place = places.get(str(manifest.metadata.get("namespace")), manifest.file)

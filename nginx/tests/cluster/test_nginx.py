@@ -53,7 +53,9 @@ class Site:
         """Write a new certificate into the Secret."""
         self.authority.write(self.folder)
         files = [f"--{option}={self.folder / name}" for option, name in (("cert", "tls.crt"), ("key", "tls.key"))]
-        made = kubectl("create", "secret", "tls", "nginx-tls", "-n", NAMESPACE, *files, "--dry-run=client", "-o", "yaml")
+        made = kubectl(
+            "create", "secret", "tls", "nginx-tls", "-n", NAMESPACE, *files, "--dry-run=client", "-o", "yaml"
+        )
         kubectl("apply", "-f", "-", stdin=made)
 
     def serial(self) -> str:
@@ -144,7 +146,9 @@ def test_to_apply_it_again_changes_nothing(site: Site) -> None:
     def versions() -> dict[str, Any]:
         found = json.loads(kubectl("get", "-f", FOLDER, "-o", "json"))["items"]
         # Not the resource's version: a status that is written changes that, too.
-        return {one["kind"]: (one["metadata"].get("generation"), one["metadata"]["labels"], one["spec"]) for one in found}
+        return {
+            one["kind"]: (one["metadata"].get("generation"), one["metadata"]["labels"], one["spec"]) for one in found
+        }
 
     before = versions()
     kubectl("apply", "-f", FOLDER)
@@ -181,9 +185,7 @@ def test_a_new_secret_is_served(site: Site) -> None:
     before = site.serial()
     site.write_certificate()
     # Every pod has it: eight connections in a row come to both of the two.
-    wait_until(
-        lambda: before not in {site.serial() for _ in range(8)}, "the new certificate is served", SECRET_SECONDS
-    )
+    wait_until(lambda: before not in {site.serial() for _ in range(8)}, "the new certificate is served", SECRET_SECONDS)
 
 
 @pytest.mark.timeout(200)
@@ -194,7 +196,7 @@ def test_a_new_release_fails_no_request(site: Site) -> None:
     def rolled_out() -> bool:
         seen.add(site.get().status_code)
         status = get("deployment", "nginx")["status"]
-        return status.get("updatedReplicas") == status["replicas"] == status.get("readyReplicas") == 2
+        return bool(status.get("updatedReplicas") == status["replicas"] == status.get("readyReplicas") == 2)
 
     wait_until(rolled_out, "the new pods are there", 120)
     assert seen == {200}

@@ -43,9 +43,7 @@ def test_whoever_comes_without_tls_is_sent_to_it(edge: Edge) -> None:
 def test_another_name_gets_no_certificate_and_no_answer(edge: Edge) -> None:
     with socket.create_connection(("127.0.0.1", edge.https_port)) as plain, pytest.raises(ssl.SSLError, match="name"):
         edge.trust.wrap_socket(plain, server_hostname="evil.example")
-    assert raw(edge, b"GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n").startswith(
-        b"HTTP/1.1 421 "
-    )
+    assert raw(edge, b"GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n").startswith(b"HTTP/1.1 421 ")
 
 
 @pytest.mark.parametrize(("version", "wanted"), [("TLSv1_2", "h2"), ("TLSv1_3", "h2")])
@@ -133,10 +131,13 @@ def test_a_lab_s_answer_steers_nothing_here(edge: Edge, upstream: Upstream) -> N
 
 @pytest.mark.parametrize("path", ["/user/vera/api/kernels/1/channels", "/services/proxied/socket", "/"])
 def test_a_websocket_passes_on_every_path(run: RunEdge, tmp_path: Path, path: str) -> None:
-    with run_echo() as address, run(tmp_path / "nginx", address) as edge:
-        with connect(f"wss://localhost:{edge.https_port}{path}", ssl=edge.trust) as ws:
-            ws.send("there and back")
-            assert ws.recv(timeout=20) == "there and back"
+    with (
+        run_echo() as address,
+        run(tmp_path / "nginx", address) as edge,
+        connect(f"wss://localhost:{edge.https_port}{path}", ssl=edge.trust) as ws,
+    ):
+        ws.send("there and back")
+        assert ws.recv(timeout=20) == "there and back"
 
 
 def test_an_upload_arrives_while_it_is_sent(edge: Edge, upstream: Upstream) -> None:
@@ -172,10 +173,9 @@ def test_an_upload_that_is_too_large_is_told_so(run: RunEdge, upstream: Upstream
 def test_logins_are_limited_and_nothing_else_is(
     run: RunEdge, upstream: Upstream, tmp_path: Path, more: dict[str, str]
 ) -> None:
-    with run(tmp_path / "nginx", upstream.address) as edge, edge.client() as client:
-        with ThreadPoolExecutor(8) as pool:
-            answers = list(pool.map(lambda _: client.get("/hub/login", headers=more), range(250)))
-            others = list(pool.map(lambda _: client.get("/hub/home"), range(250)))
+    with run(tmp_path / "nginx", upstream.address) as edge, edge.client() as client, ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: client.get("/hub/login", headers=more), range(250)))
+        others = list(pool.map(lambda _: client.get("/hub/home"), range(250)))
     refused = [answer for answer in answers if answer.status_code == 429]
     # 50 people at once, three requests each, come in.
     assert len(answers) - len(refused) >= 150

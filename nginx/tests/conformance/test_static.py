@@ -6,7 +6,7 @@ import gzip
 import sys
 from pathlib import Path
 
-import brotli
+import brotli  # type: ignore[import-untyped]
 import httpx
 import pytest
 from labtesting.edge import Edge
@@ -96,7 +96,7 @@ def test_no_path_leads_out_of_the_folder(edge: Edge, upstream: Upstream, path: s
 
 def test_texts_of_the_lab_and_the_hub_are_compressed_and_secrets_are_not(edge: Edge, upstream: Upstream) -> None:
     def encoding(path: str) -> str:
-        return get(edge, path, "gzip, br").headers.get("Content-Encoding", "")
+        return str(get(edge, path, "gzip, br").headers.get("Content-Encoding", ""))
 
     texts = ["lab/api/settings", "lab/api/translations/en", "lab/api/settings/@x/y:z", "static/style/x.css"]
     assert [encoding(f"/user/vera/{path}") for path in texts] == ["gzip"] * len(texts)

@@ -57,10 +57,9 @@ def test_chromium_works_through_tls_with_a_file_of_1_gb(demo: LoneHub, front: Ed
 
         # Through the upload button, in the pieces that JupyterLab makes.
         with page.expect_file_chooser() as chooser:
-            page.locator("[data-command='filebrowser:upload']").first.click()
-        page.once("dialog", lambda dialog: dialog.accept())
+            page.locator("[data-jp-item-name='uploader'] jp-button").click()
         chooser.value.set_files(big)
-        page.get_by_role("button", name="Upload", exact=True).click()
+        page.locator(".jp-Dialog button", has_text="Upload").click()
         with LabClient(front.url, demo.user, front.trust) as client:
             client.log_in(demo.password)
             client.spawn()
@@ -74,13 +73,16 @@ def test_chromium_works_through_tls_with_a_file_of_1_gb(demo: LoneHub, front: Ed
 @pytest.mark.timeout(300)
 def test_1_gb_in_one_request_comes_and_goes(image: str, tmp_path: Path) -> None:
     piece = bytes(1024**2)
-    with run_upstream(body=piece * 1024) as upstream:
-        with run_edge(tmp_path / "nginx", upstream.address, image=image) as edge, edge.client() as client:
-            # The container has 128 MB of memory, 16 MB of /tmp and nothing else to write to.
-            assert client.put("/user/vera/files/big", content=(piece for _ in range(1024))).status_code == 200
-            assert upstream.received == GIB
-            with client.stream("GET", "/user/vera/files/big") as answer:
-                assert sum(len(part) for part in answer.iter_bytes(GIB // 64)) == GIB
+    with (
+        run_upstream(body=piece * 1024) as upstream,
+        run_edge(tmp_path / "nginx", upstream.address, image=image) as edge,
+        edge.client() as client,
+    ):
+        # The container has 128 MB of memory, 16 MB of /tmp and nothing else to write to.
+        assert client.put("/user/vera/files/big", content=(piece for _ in range(1024))).status_code == 200
+        assert upstream.received == GIB
+        with client.stream("GET", "/user/vera/files/big") as answer:
+            assert sum(len(part) for part in answer.iter_bytes(GIB // 64)) == GIB
 
 
 @pytest.mark.timeout(200)

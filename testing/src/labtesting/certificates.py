@@ -68,14 +68,14 @@ class Authority:
         end: timedelta = timedelta(days=80),
         ocsp: str = "",
     ) -> x509.Certificate:
-        """Write a certificate and its key as Kubernetes mounts them: `tls.crt` (with the chain) and `tls.key`.
+        """Write a certificate and its key as Kubernetes mounts them: `tls.crt` and `tls.key`.
 
         Parameters
         ----------
         start, end
             From when until when it holds, counted from now.
         ocsp
-            The URL that answers whether it was revoked.
+            The URL that answers whether it was revoked; the authority's certificate then is in `tls.crt`, too.
         """
         key, now = key or new_key(), datetime.now(UTC)
         public = key.public_key()
@@ -93,7 +93,8 @@ class Authority:
             access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(ocsp))
             builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
-        chain = certificate.public_bytes(PEM) + self.certificate.public_bytes(PEM)
+        # Whoever trusts the authority has its certificate; nginx needs it to ask whether this one was revoked.
+        chain = certificate.public_bytes(PEM) + (self.certificate.public_bytes(PEM) if ocsp else b"")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "tls.crt").write_bytes(chain)
         (folder / "tls.key").write_bytes(key.private_bytes(PEM, PrivateFormat.PKCS8, NoEncryption()))
