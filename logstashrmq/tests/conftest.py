@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,6 @@ def queue(broker: RabbitMQ) -> Queue:
     return Queue(broker)
 
 
-@pytest.fixture
 def environment(broker: RabbitMQ, queue: Queue) -> dict[str, str]:
     """Give the settings of a relay to that exchange, without TLS."""
     return {
@@ -56,13 +56,13 @@ def environment(broker: RabbitMQ, queue: Queue) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def start_relay(environment: dict[str, str], tmp_path: Path) -> Iterator[StartRelay]:
+@contextmanager
+def relays(base: dict[str, str], folder: Path) -> Iterator[StartRelay]:
     """Give what starts relays; those that still run at the end are stopped, and their logs shown."""
     started: list[RelayProcess] = []
 
     def start(*, ready: bool = True, **environ: str) -> RelayProcess:
-        relay = RelayProcess(environment | environ, tmp_path / f"relay-{len(started)}.log")
+        relay = RelayProcess(base | environ, folder / f"relay-{len(started)}.log")
         started.append(relay)
         if ready:
             wait_until(lambda: relay.ask("/ready").status_code == 200, "the relay is ready")
@@ -74,6 +74,20 @@ def start_relay(environment: dict[str, str], tmp_path: Path) -> Iterator[StartRe
             relay.process.kill()
             relay.process.wait()
         print(relay.log.read_text())  # noqa: T201  (a failure explains itself)
+
+
+@pytest.fixture
+def start_relay(broker: RabbitMQ, queue: Queue, tmp_path: Path) -> Iterator[StartRelay]:
+    """Give what starts relays to the test's queue."""
+    with relays(environment(broker, queue), tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def start_relay_for_module(broker: RabbitMQ, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartRelay]:
+    """Give what starts relays that all tests of a module share, to a queue that none of them reads."""
+    with relays(environment(broker, Queue(broker)), tmp_path_factory.mktemp("relay")) as start:
+        yield start
 
 
 @pytest.fixture(scope="session")

@@ -136,7 +136,7 @@ class Queue:
 
     def collect(self) -> Counter[str]:
         """Take out all that is in it, and count each event's id, with those found before."""
-        self.found.update(json.loads(body)["id"] for _, _, body in self.read())
+        self.found.update(json.loads(body).get("id", "none") for _, _, body in self.read())
         return self.found
 
 
@@ -284,5 +284,6 @@ class Wire(threading.Thread):
 
     def close(self) -> None:
         """Take no more connections, and cut those that are."""
+        self._listener.shutdown(socket.SHUT_RDWR)  # which wakes who waits in accept(); close() does not
         self._listener.close()
         self.cut()

@@ -20,6 +20,7 @@ from beatsrelay.tls import Certificates
 logger = logging.getLogger(__name__)
 
 READ = 64 * 1024
+SEND_BUFFER = 32 * 1024
 # How long, and for how much, a peer that we leave is listened to: closing a socket with something unread resets the
 # connection, and a reset destroys acknowledgements on their way.
 LINGER_SECONDS = 2
@@ -243,6 +244,8 @@ class Server:
     async def _connect(self, accepted: socket.socket) -> Peer:
         """Shake hands, with the certificates as they are now."""
         loop = asyncio.get_running_loop()
+        # Acknowledgements are six bytes each: megabytes of them for a peer that reads none help nobody.
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         reader = asyncio.StreamReader(limit=READ)
         protocol = asyncio.StreamReaderProtocol(reader)
         context = self._certificates.context

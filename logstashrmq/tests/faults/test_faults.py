@@ -63,7 +63,7 @@ def test_the_broker_is_killed_and_comes_back(start_relay: StartRelay, queue: Que
 
 
 def test_the_broker_is_short_of_memory(start_relay: StartRelay, queue: Queue, broker: RabbitMQ) -> None:
-    relay = start_relay(**LIMITS)
+    relay = start_relay(**LIMITS | {"RELAY_MAX_IN_FLIGHT": "600"})
     with shipping(relay, "a") as (shipper,):
         try:
             broker.control("set_vm_memory_high_watermark", "0.0000001")
@@ -220,8 +220,9 @@ def test_certificates_are_changed_while_connections_stay(
     start_relay: StartRelay, queue: Queue, certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     old = Certificates(tmp_path_factory.mktemp("old"))
+    outdated = old.client_context()
     relay = start_relay(**old.beats_environment)
-    with BeatsClient(relay.port, old.client_context()) as before:
+    with BeatsClient(relay.port, outdated) as before:
         for name in ("ca", "server"):
             for file in old.ca.parent.glob(f"{name}.*"):
                 file.write_bytes((certificates.ca.parent / file.name).read_bytes())
@@ -231,7 +232,7 @@ def test_certificates_are_changed_while_connections_stay(
                 client.send(make_events(10, name))
                 client.read_until(10)
     with pytest.raises(OSError, match="certificate verify failed"):
-        BeatsClient(relay.port, old.client_context())
+        BeatsClient(relay.port, outdated)
     assert expect(queue, "a", "b", count=20) == {}
 
 
