@@ -164,14 +164,14 @@ def test_slow_ones(start_relay: StartRelay, queue: Queue) -> None:
 
 def test_acknowledgements_that_nobody_reads(start_relay: StartRelay, queue: Queue) -> None:
     relay = start_relay(**LIMITS | {"BEATS_IDLE_SECONDS": "2"})
-    empty = frames.window(0) * 10_000
+    windows = (frames.window(0) + frames.window(1) + frames.data(1, b"no event")) * 1000
     with others_do_not_notice(relay, queue), socket.socket() as peer:
         peer.settimeout(20)
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         peer.connect(("127.0.0.1", relay.port))
         with pytest.raises(OSError, match=r"timed out|reset|Broken pipe"):
             for _ in range(100_000):
-                peer.sendall(empty)
+                peer.sendall(windows)
 
 
 def test_events_that_are_too_large_and_windows_without_an_end(start_relay: StartRelay, queue: Queue) -> None:
