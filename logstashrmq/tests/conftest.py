@@ -11,7 +11,7 @@ import pytest
 from labtesting.needs import missing, need_program
 from labtesting.rabbitmq import HOW, RabbitMQ, RabbitMQError
 
-from logstashrmq.tests.harness import Certificates, Queue, RelayProcess, StartRelay, wait_until
+from logstashrmq.tests.harness import PLAIN, Certificates, Queue, RelayProcess, StartRelay, wait_until
 
 GOLUMBER = Path(__file__).parents[2] / "testing" / "golumber"
 
@@ -41,15 +41,12 @@ def queue(broker: RabbitMQ) -> Queue:
 
 def environment(broker: RabbitMQ, queue: Queue) -> dict[str, str]:
     """Give the settings of a relay to that exchange, without TLS."""
-    return {
+    return PLAIN | {
         "BEATS_HOST": "127.0.0.1",
         "BEATS_PORT": "0",
-        "BEATS_TLS": "false",
         "METRICS_HOST": "127.0.0.1",
         "METRICS_PORT": "0",
-        "AMQP_HOST": "127.0.0.1",
         "AMQP_PORT": str(broker.port),
-        "AMQP_TLS": "false",
         "AMQP_USER": broker.user,
         "AMQP_PASSWORD": broker.password,
         "AMQP_EXCHANGE": queue.exchange,

@@ -26,6 +26,15 @@ from labtesting.rabbitmq import RabbitMQ, Tls
 from pika.adapters.blocking_connection import BlockingChannel
 
 TIMEOUT = 30
+# The least that a relay without TLS has to be told.
+PLAIN = {
+    "BEATS_TLS": "false",
+    "AMQP_TLS": "false",
+    "AMQP_HOST": "127.0.0.1",
+    "AMQP_USER": "relay",
+    "AMQP_PASSWORD": "secret",
+    "AMQP_EXCHANGE": "logs",
+}
 
 
 def wait_until(condition: Callable[[], object], what: str, timeout: float = TIMEOUT) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
 
 from beatsrelay import check, logs, probes
 from beatsrelay.metrics import Metrics
@@ -21,12 +23,25 @@ from beatsrelay.tls import Certificates
 logger = logging.getLogger("beatsrelay")
 
 
+class StartError(Exception):
+    """The relay cannot start; the message names the setting and says why."""
+
+
+@contextlib.contextmanager
+def naming(setting: str) -> Iterator[None]:
+    """Name the setting that something failed for."""
+    try:
+        yield
+    except OSError as error:
+        raise StartError(f"{setting}: {error.strerror or error}") from error
+
+
 class Service:
     """All the parts, and how they start and end.
 
     Raises
     ------
-    OSError
+    StartError
         A port is taken, or the certificates are of no use.
     """
 
@@ -34,15 +49,17 @@ class Service:
         self._settings = settings
         self._stopping = asyncio.Event()
         metrics = Metrics()
-        self._certificates = Certificates(settings, metrics)
+        with naming("BEATS_TLS_CERT_FILE, BEATS_TLS_KEY_FILE, BEATS_TLS_CA_FILE"):
+            self._certificates = Certificates(settings, metrics)
         self._publisher = Publisher(settings, metrics)
         self._relay = Relay(settings, self._publisher, metrics)
         self._server = Server(settings, self._certificates, metrics, self._relay.serve)
         self._health = probes.Health(metrics, self._is_ready)
-        self._ports = {
-            "beats_port": self._server.listen(),
-            "metrics_port": probes.serve(settings.metrics_host, settings.metrics_port, self._health, metrics),
-        }
+        with naming(f"BEATS_PORT {settings.beats_port}"):
+            beats_port = self._server.listen()
+        with naming(f"METRICS_PORT {settings.metrics_port}"):
+            metrics_port = probes.serve(settings.metrics_host, settings.metrics_port, self._health, metrics)
+        self._ports = {"beats_port": beats_port, "metrics_port": metrics_port}
 
     def _is_ready(self) -> bool:
         return self._publisher.connected.is_set() and not self._stopping.is_set()
@@ -88,8 +105,8 @@ def main() -> None:
     gc.set_threshold(50_000, 20, 100)
     try:
         asyncio.run(run(settings))
-    except OSError as error:
-        sys.exit(f"beatsrelay: cannot start: {error}")
+    except StartError as error:
+        sys.exit(f"beatsrelay: {error}")
 
 
 async def run(settings: Settings) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import ssl
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -27,6 +28,7 @@ from beatsrelay.settings import Settings
 
 OPEN_SECONDS = 20
 CLOSE_SECONDS = 2
+CLOSED = re.compile(r"ClosedByBroker: \((\d+)\) '(.*)'$")
 Answer = TypeVar("Answer")
 
 
@@ -242,4 +244,6 @@ def innermost(error: object) -> str:
         return error.strerror
     if isinstance(error, BaseException) and len(error.args) == 1:
         return innermost(error.args[0])
+    if found := CLOSED.search(str(error)):  # pika has made text of it already
+        return f"{found[2]} ({found[1]})"
     return " ".join(str(error).split()) or repr(error)

@@ -41,7 +41,7 @@ class Confirms:
             As the broker sent it; with `multiple`, 0 means all that are open.
         """
         tag = self._next - 1 if multiple and tag == 0 else tag
-        if tag <= self._low or tag >= self._next or tag in self._early:
+        if tag <= self._low or tag >= self._next or (tag in self._early and not multiple):
             return []
         if multiple or tag == self._low + 1:
             return list(self._raise_low(tag))

@@ -59,7 +59,7 @@ def check_file(path: Path) -> Path:
     return path
 
 
-Seconds = Annotated[float, Field(gt=0, le=86400)]
+Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
 Bytes = Annotated[int, Field(ge=1024, le=1024**3)]
 Name = Annotated[str, Field(min_length=1, max_length=127)]
 ReadableFile = Annotated[Path, AfterValidator(check_file)]
@@ -250,6 +250,11 @@ def check_together(settings: Settings) -> None:
         raise SettingsError(
             f"BEATS_MAX_EVENT_BYTES: found '{settings.max_event}', wanted no more than RELAY_MAX_IN_FLIGHT_BYTES, "
             f"{settings.max_in_flight_bytes}"
+        )
+    if settings.max_frame < settings.max_event:
+        raise SettingsError(
+            f"BEATS_MAX_FRAME_BYTES: found '{settings.max_frame}', wanted no less than BEATS_MAX_EVENT_BYTES, "
+            f"{settings.max_event}"
         )
 
 
