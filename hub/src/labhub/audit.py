@@ -46,3 +46,9 @@ def logout(user: str, github_id: int | None, *, token_revoked: bool) -> None:
     """Somebody has logged out; `token_revoked` tells whether GitHub has made their token invalid."""
     fields = {"user": user, "github_id": github_id, "token_revoked": token_revoked}
     _write("logout", f"{user} logged out", fields)
+
+
+def reset(user: str, administrator: str, servers: Mapping[str, str]) -> None:
+    """An administrator has stopped somebody's labs by all means; `servers` says in which state they were."""
+    fields = {"user": user, "administrator": administrator, "servers": dict(servers)}
+    _write("reset", f"{user} was reset by {administrator}", fields, logging.WARNING)

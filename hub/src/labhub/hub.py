@@ -1,17 +1,22 @@
-"""The configuration of the hub: login and logs. How labs are spawned is none of its business."""
+"""The configuration of the hub."""
 
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 
 from traitlets.config import Config
 
 from labhub.authenticator import SCOPES, LabAuthenticator
 from labhub.logs import logging_config
+from labhub.labsettings import LabSettings
+from labhub.proxy import LabProxy
 from labhub.settings import Settings
+from labhub.spawner import LabSpawner
 
 CONFIG_FILE = Path(__file__).parent / "jupyterhub_config.py"
+CULLER = "idle-culler"
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -48,3 +53,75 @@ def configure(c: Config, settings: Settings) -> None:
     """Assign everything that is the same whatever spawns the labs."""
     configure_login(c, settings)
     configure_logs(c)
+
+
+def configure_labs(c: Config, settings: LabSettings) -> None:
+    """Assign where the hub runs, and how it spawns labs on Kubernetes."""
+    configure_hub(c, settings)
+    configure_spawner(c, settings)
+    configure_culler(c, settings)
+
+
+def configure_hub(c: Config, settings: LabSettings) -> None:
+    """Assign how the hub is reached, what it keeps, and that its end is nobody else's."""
+    c.JupyterHub.hub_bind_url = "http://0.0.0.0:8081"
+    c.JupyterHub.hub_connect_url = settings.connect_url
+    c.JupyterHub.db_url = settings.database_url.get_secret_value()
+    # Migrates the database after an upgrade; of an SQLite file JupyterHub keeps a copy beside it.
+    c.JupyterHub.upgrade_db = True
+    c.JupyterHub.cookie_secret_file = "/srv/jupyterhub/cookie_secret"  # noqa: S105  (where it is, not what)
+    c.JupyterHub.cleanup_servers = False
+    c.JupyterHub.cleanup_proxy = False
+    c.JupyterHub.proxy_class = LabProxy
+    c.LabProxy.should_start = False
+    c.LabProxy.api_url = settings.proxy_api_url
+    c.LabProxy.auth_token = settings.proxy_token.get_secret_value()
+    # A proxy that was started anew has no routes: they are put back after at most this many seconds.
+    c.JupyterHub.last_activity_interval = 60
+    # The page that waits is shown at once; the labs it waits for may take their time.
+    c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}
+    c.JupyterHub.concurrent_spawn_limit = 64
+
+
+def configure_spawner(c: Config, settings: LabSettings) -> None:
+    """Assign what a lab is, and how long it may take."""
+    c.JupyterHub.spawner_class = LabSpawner
+    spawner = c.LabSpawner
+    spawner.site = settings.site
+    spawner.menu = settings.menu
+    spawner.namespace = settings.namespace
+    spawner.pull_seconds = settings.pull_seconds
+    spawner.lab_seconds = settings.lab_seconds
+    spawner.unschedulable_seconds = settings.unschedulable_seconds
+    # Above what our own waits add up to, which end with a reason: JupyterHub's ends without one.
+    spawner.start_timeout = settings.pull_seconds + settings.lab_seconds + 60
+    # Our start returns when the lab answers, so this is for labs that a new hub finds: one that is cut off for a
+    # moment is not stopped for it.
+    spawner.http_timeout = 120
+    spawner.default_url = "/lab"
+    # However many labs fail, the hub goes on: an image that cannot be pulled is no reason to start it anew.
+    spawner.consecutive_failure_limit = 0
+    # Labs have no volume of their own that would go with them.
+    spawner.storage_pvc_ensure = False
+    spawner.delete_pvc = False
+    spawner.k8s_api_request_timeout = 5
+
+
+def configure_culler(c: Config, settings: LabSettings) -> None:
+    """Assign the service that stops labs which are idle or too old."""
+    idle, age = settings.idle_seconds, settings.max_age_seconds
+    if not idle and not age:
+        return
+    never = 10**9
+    every = min(600, max(5, min(idle or never, age or never) // 6))
+    c.JupyterHub.services = [
+        {
+            "name": CULLER,
+            "command": [
+                *(sys.executable, "-m", "jupyterhub_idle_culler"),
+                *(f"--timeout={idle or never}", f"--max-age={age}", f"--cull-every={every}"),
+            ],
+        }
+    ]
+    scopes = ["list:users", "read:users:activity", "read:servers", "delete:servers"]
+    c.JupyterHub.load_roles = [{"name": CULLER, "services": [CULLER], "scopes": scopes}]

@@ -2,7 +2,11 @@
 
 import os
 
-from labhub.hub import configure
-from labhub.settings import load_or_exit
+from labhub.environment import load_or_exit
+from labhub.hub import configure, configure_labs
+from labhub.labsettings import LabSettings
+from labhub.settings import Settings
 
-configure(get_config(), load_or_exit(os.environ))  # type: ignore[name-defined]  # noqa: F821  (traitlets gives it)
+c = get_config()  # type: ignore[name-defined]  # noqa: F821  (traitlets gives it)
+configure(c, load_or_exit(os.environ, Settings))
+configure_labs(c, load_or_exit(os.environ, LabSettings))

@@ -1,26 +1,19 @@
-"""What the hub is told by the environment: the one place that reads it."""
+"""Who may log in, and at which GitHub: settings of the login."""
 
 from __future__ import annotations
 
 import base64
 import re
-import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from labhub.admission import Rule, parse_rule
 from labhub.identity import Taken
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-SECRETS = {"JUPYTERHUB_CRYPT_KEY", "GITHUB_CLIENT_SECRET"}
-
-
-class SettingsError(Exception):
-    """A setting is missing or wrong; the message names it, what was found and what is wanted."""
 
 
 def split_list(text: str) -> list[str]:
@@ -83,7 +76,7 @@ Required = Annotated[str, Field(min_length=1)]
 
 
 class Settings(BaseModel):
-    """All settings; the alias is the variable, the description what is wanted there."""
+    """Who may log in; the alias is the variable, the description what is wanted there."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -119,63 +112,11 @@ class Settings(BaseModel):
     )
     revoke_on_logout: bool = Field(True, alias="GITHUB_REVOKE_ON_LOGOUT", description="true or false")
     contact: str = Field("", alias="SUPPORT_CONTACT", description="an address or a sentence")
-    passwd: NamesFile = Field({}, alias="LAB_PASSWD", description="the passwd file of the lab's image")
-    group: NamesFile = Field({}, alias="LAB_GROUP", description="the group file of the lab's image")
+    passwd: NamesFile = Field(alias="LAB_PASSWD", description="the passwd file of the lab's image")
+    group: NamesFile = Field(alias="LAB_GROUP", description="the group file of the lab's image")
 
     @property
     def taken(self) -> Taken:
         """What the lab's image has already."""
         ids = frozenset(self.passwd.values()) | frozenset(self.group.values())
         return Taken(ids, frozenset(self.passwd), frozenset(self.group))
-
-
-def read_secret(environ: Mapping[str, str], name: str) -> str | None:
-    """Read a secret from its variable, or from the file that `<NAME>_FILE` names."""
-    text, file = environ.get(name), environ.get(f"{name}_FILE")
-    if not file:
-        return text
-    if text:
-        raise SettingsError(f"{name} and {name}_FILE are both set: wanted one of them")
-    try:
-        return Path(file).read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{name}_FILE: cannot read {file}: {getattr(error, 'strerror', 'not text')}") from error
-
-
-def load(environ: Mapping[str, str]) -> Settings:
-    """Read all settings; an empty variable is one that is not set.
-
-    Raises
-    ------
-    SettingsError
-        The first one that is wrong.
-    """
-    names = [str(field.alias) for field in Settings.model_fields.values()]
-    found = {name: read_secret(environ, name) if name in SECRETS else environ.get(name) for name in names}
-    given: dict[str, Any] = {"LAB_PASSWD": "/etc/passwd", "LAB_GROUP": "/etc/group"}
-    given |= {name: text for name, text in found.items() if text}
-    try:
-        return Settings.model_validate(given)
-    except ValidationError as error:
-        name = str(error.errors()[0]["loc"][0])
-        raise SettingsError(describe(name, given.get(name))) from None
-    except OSError as error:
-        name = next(name for name in ("LAB_PASSWD", "LAB_GROUP") if Path(given[name]) == Path(error.filename))
-        raise SettingsError(f"{describe(name, error.filename)} ({error.strerror})") from None
-
-
-def describe(name: str, found: str | None) -> str:
-    """Say what is wrong with a setting, and of a secret not what it is."""
-    wanted = next(field.description for field in Settings.model_fields.values() if field.alias == name)
-    if found is None:
-        return f"{name}: missing, wanted {wanted}"
-    shown = f"{len(found)} characters" if name in SECRETS else repr(found)
-    return f"{name}: found {shown}, wanted {wanted}"
-
-
-def load_or_exit(environ: Mapping[str, str]) -> Settings:
-    """Read all settings, or end the process with one line: JupyterHub would add a traceback."""
-    try:
-        return load(environ)
-    except SettingsError as error:
-        sys.exit(f"labhub: {error}")

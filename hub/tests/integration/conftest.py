@@ -25,9 +25,10 @@ CONTACT = "help@lsst.example"
 CONFIG = """
 import os
 from labhub.hub import configure
-from labhub.settings import load_or_exit
+from labhub.environment import load_or_exit
+from labhub.settings import Settings
 
-configure(c, load_or_exit(os.environ))
+configure(c, load_or_exit(os.environ, Settings))
 """
 # Everything that has to do with where and how: the same for ours and for a stock hub
 PLACE = """

@@ -8,7 +8,8 @@ import pytest
 from labhub.admission import Admission
 from labhub.examiner import Examiner, Finding
 from labhub.github import GitHub
-from labhub.settings import load
+from labhub.environment import load
+from labhub.settings import Settings
 from labtesting.github import FakeGitHub, Organization, run_fake_github
 
 
@@ -28,7 +29,8 @@ def examiner(github: FakeGitHub) -> Examiner:
             "OAUTH_CALLBACK_URL": github.world.app.callback.replace("http:", "https:"),
             "GITHUB_ORGANIZATION_WHITELIST": "open,walled",
             "GITHUB_ADMINS": "4242,open:chiefs",
-        }
+        },
+        Settings,
     )
     return Examiner(GitHub(f"{github.url}/api/v3", 5), settings)
 

@@ -13,7 +13,8 @@ from labhub.examiner import Examiner, Finding
 from labhub.github import GitHub, RevokedError
 from labhub.identity import Account, Identity
 from labhub.recheck import Recheck
-from labhub.settings import load
+from labhub.environment import load
+from labhub.settings import Settings
 
 SETTINGS = load(
     {
@@ -22,7 +23,8 @@ SETTINGS = load(
         "GITHUB_CLIENT_SECRET": "a-secret",
         "OAUTH_CALLBACK_URL": "https://lab.example/hub/oauth_callback",
         "GITHUB_ORGANIZATION_WHITELIST": "lsst",
-    }
+    },
+    Settings,
 )
 IDENTITY = Identity(5150, "ada", "ada", 5150)
 STATE = AuthState(IDENTITY, "gho_old", ("read:org",), 1.0)

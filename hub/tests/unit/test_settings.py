@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from labhub.admission import Rule
-from labhub.settings import Settings, SettingsError, load
+from labhub.environment import SettingsError, load
+from labhub.settings import Settings
 
 COMPLETE = {
     "JUPYTERHUB_CRYPT_KEY": "ab" * 32,
@@ -18,18 +19,18 @@ COMPLETE = {
 
 
 def test_the_list_drops_blanks_capitals_and_repetitions() -> None:
-    assert load(COMPLETE).allowed == (Rule("lsst"), Rule("rubin", "pilots"))
+    assert load(COMPLETE, Settings).allowed == (Rule("lsst"), Rule("rubin", "pilots"))
 
 
 def test_what_is_not_set_has_a_default() -> None:
-    settings = load(COMPLETE | {"GITHUB_URL": "", "GITHUB_ADMINS": ""})
+    settings = load(COMPLETE | {"GITHUB_URL": "", "GITHUB_ADMINS": ""}, Settings)
     assert settings.github_url == "https://github.com"
     assert (settings.refresh_seconds, settings.stale_seconds, settings.revoke_on_logout) == (300, 86400, True)
     assert settings.admins == ()
 
 
 def test_administrators_are_ids_and_teams() -> None:
-    assert load(COMPLETE | {"GITHUB_ADMINS": "5150, rubin:Admins"}).admins == (5150, Rule("rubin", "admins"))
+    assert load(COMPLETE | {"GITHUB_ADMINS": "5150, rubin:Admins"}, Settings).admins == (5150, Rule("rubin", "admins"))
 
 
 @pytest.mark.parametrize("name", COMPLETE)
@@ -37,7 +38,7 @@ def test_administrators_are_ids_and_teams() -> None:
 def test_a_missing_setting_is_named_with_what_is_wanted(name: str, value: str | None) -> None:
     environ = {key: text for key, text in COMPLETE.items() if key != name} | ({} if value is None else {name: value})
     with pytest.raises(SettingsError, match=rf"^{name}: missing, wanted [^\n]+$"):
-        load(environ)
+        load(environ, Settings)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_a_missing_setting_is_named_with_what_is_wanted(name: str, value: str | 
 )
 def test_a_wrong_setting_is_named_with_what_was_found(name: str, value: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        load(COMPLETE | {name: value})
+        load(COMPLETE | {name: value}, Settings)
     message = str(caught.value)
     assert message.startswith(f"{name}: found {value!r}, wanted ")
     assert "\n" not in message
@@ -71,7 +72,7 @@ def test_a_wrong_setting_is_named_with_what_was_found(name: str, value: str) -> 
 @pytest.mark.parametrize("value", ["short", "zz" * 32, "ab" * 32 + ";x"])
 def test_a_wrong_secret_is_not_quoted(value: str) -> None:
     with pytest.raises(SettingsError, match=rf"^JUPYTERHUB_CRYPT_KEY: found {len(value)} characters, wanted") as caught:
-        load(COMPLETE | {"JUPYTERHUB_CRYPT_KEY": value})
+        load(COMPLETE | {"JUPYTERHUB_CRYPT_KEY": value}, Settings)
     assert value not in str(caught.value)
 
 
@@ -80,25 +81,25 @@ def test_a_secret_may_come_from_a_file(name: str, tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text(COMPLETE[name] + "\n")
     environ = {key: text for key, text in COMPLETE.items() if key != name}
-    assert load(environ | {f"{name}_FILE": str(file)}) == load(COMPLETE)
+    assert load(environ | {f"{name}_FILE": str(file)}, Settings) == load(COMPLETE, Settings)
 
 
 def test_a_secret_from_both_places_or_from_no_file_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="both set"):
-        load(COMPLETE | {"GITHUB_CLIENT_SECRET_FILE": "/x"})
+        load(COMPLETE | {"GITHUB_CLIENT_SECRET_FILE": "/x"}, Settings)
     environ = {key: text for key, text in COMPLETE.items() if key != "GITHUB_CLIENT_SECRET"}
     with pytest.raises(SettingsError, match="GITHUB_CLIENT_SECRET_FILE: cannot read"):
-        load(environ | {"GITHUB_CLIENT_SECRET_FILE": str(tmp_path / "none")})
+        load(environ | {"GITHUB_CLIENT_SECRET_FILE": str(tmp_path / "none")}, Settings)
 
 
 def test_settings_show_no_secret() -> None:
-    shown = repr(load(COMPLETE))
+    shown = repr(load(COMPLETE, Settings))
     assert "very-secret" not in shown
     assert COMPLETE["JUPYTERHUB_CRYPT_KEY"] not in shown
 
 
 def test_older_keys_follow_a_semicolon() -> None:
-    keys = load(COMPLETE | {"JUPYTERHUB_CRYPT_KEY": "ab" * 32 + ";" + "A" * 43 + "="}).crypt_keys
+    keys = load(COMPLETE | {"JUPYTERHUB_CRYPT_KEY": "ab" * 32 + ";" + "A" * 43 + "="}, Settings).crypt_keys
     assert len(keys) == 2
 
 
@@ -106,7 +107,7 @@ def test_the_images_names_and_numbers_are_read(tmp_path: Path) -> None:
     passwd, group = tmp_path / "passwd", tmp_path / "group"
     passwd.write_text("root:x:0:0:root:/root:/bin/sh\nlab:x:4242:4242::/:/bin/sh\n")
     group.write_text("root:x:0:\nstaff:x:50:\n")
-    taken = load(COMPLETE | {"LAB_PASSWD": str(passwd), "LAB_GROUP": str(group)}).taken
+    taken = load(COMPLETE | {"LAB_PASSWD": str(passwd), "LAB_GROUP": str(group)}, Settings).taken
     assert taken.ids == {0, 50, 4242}
     assert taken.users == {"root", "lab"}
     assert taken.groups == {"root", "staff"}

@@ -65,7 +65,7 @@ def apply(*objects: dict[str, Any]) -> None:
     kubectl("apply", "--filename", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
 
 
-def roll_out(deployment: str, timeout: float = 120) -> None:
+def roll_out(deployment: str, timeout: float = 60) -> None:
     """Wait until a Deployment runs as it is meant to.
 
     Raises

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 from typing import Any
 
 import httpx
@@ -20,6 +21,8 @@ class Visitor:
         As a browser reaches it.
     login
         Who they are at GitHub.
+    tls
+        Whom to believe, if GitHub answers over https.
 
     Attributes
     ----------
@@ -29,13 +32,15 @@ class Visitor:
         OAuth states that were made for this session, and what is packed in them.
     """
 
-    def __init__(self, hub_url: str, login: str) -> None:
+    def __init__(self, hub_url: str, login: str, tls: ssl.SSLContext | None = None) -> None:
         self.hub_url = hub_url
         self.login = login
         self.pages: list[str] = []
         self.states: list[str] = []
         hooks = {"response": [self._keep]}
-        self.http = httpx.Client(base_url=hub_url, follow_redirects=True, timeout=60, event_hooks=hooks)
+        self.http = httpx.Client(
+            base_url=hub_url, follow_redirects=True, timeout=60, event_hooks=hooks, verify=tls or True
+        )
 
     def __enter__(self) -> Visitor:
         return self

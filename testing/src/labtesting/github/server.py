@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,15 +27,25 @@ class FakeGitHub(ThreadingHTTPServer):
     world
         Who is there; may be changed at any time.
     port
-        On 127.0.0.1; 0: a free one.
+        0: a free one.
+    host
+        The address to listen on.
+    tls
+        To answer over https.
     """
 
     daemon_threads = True
 
-    def __init__(self, world: World, port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), Handler)
+    def __init__(
+        self, world: World, port: int = 0, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+    ) -> None:
+        super().__init__((host, port), Handler)
         self.world = world
-        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.scheme = "https" if tls else "http"
+        self.url = f"{self.scheme}://{host}:{self.server_port}"
+        if tls:
+            # The handshake is the connection's own thread's: one that never comes would hold up all others.
+            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.requests: list[str] = []
         """Method and path of every request so far."""
         self.closing = threading.Event()
@@ -85,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        base = f"http://{self.headers.get('Host', f'127.0.0.1:{self.server.server_port}')}"
+        base = f"{self.server.scheme}://{self.headers['Host']}" if self.headers["Host"] else self.server.url
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.command, self.path, headers, body, base)
         response = self.server.answer(request)
@@ -113,9 +124,10 @@ def run_fake_github(
     callback: str,
     client_id: str = "labhub-test",
     client_secret: str = "made-up-client-secret",  # noqa: S107
+    **where: Any,
 ) -> Iterator[FakeGitHub]:
-    """Run one, empty, until the end of the block."""
-    server = FakeGitHub(World(App(client_id, client_secret, callback)))
+    """Run one, empty, until the end of the block; `where` is what `FakeGitHub` takes."""
+    server = FakeGitHub(World(App(client_id, client_secret, callback)), **where)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

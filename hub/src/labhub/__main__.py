@@ -1,0 +1,5 @@
+"""`python -m labhub`: the hub."""
+
+from labhub.app import main
+
+main()

@@ -1,0 +1,69 @@
+"""JupyterHub as a program: `python -m labhub`.
+
+JupyterHub takes a Kubernetes API that is away at its start for labs that are gone: it forgets them all and cuts them off
+(jupyterhub 4575, kubespawner 786). Here it waits for the API's first answer.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from jupyterhub.app import JupyterHub  # type: ignore[import-untyped]
+from kubernetes_asyncio.client import Configuration  # type: ignore[import-untyped]
+from kubespawner.clients import load_config  # type: ignore[import-untyped]
+
+from labhub import metrics
+from labhub.hub import CONFIG_FILE
+from labhub.pages import HANDLERS
+from labhub.pod import SELECTOR
+from labhub.reconcile import Reconciler
+from labhub.spawner import LabSpawner
+from labhub.watch import EventWatch, PodWatch
+
+
+class LabHub(JupyterHub):  # type: ignore[misc]  # untyped
+    """The hub."""
+
+    name = "labhub"
+    pods: PodWatch
+    events: EventWatch
+
+    def init_handlers(self) -> None:
+        """Put our pages before JupyterHub's."""
+        super().init_handlers()
+        self.handlers[:0] = self.add_url_prefix(self.hub_prefix, HANDLERS)
+
+    async def init_spawners(self) -> int:
+        """Begin to watch the labs, then look which of them run.
+
+        `LabSpawner.poll` waits until Kubernetes has answered once. Until then each lab that ran is one that is being
+        checked, its route stays, and the hub's pages answer.
+        """
+        relax_verification()
+        namespace = self.config.LabSpawner.namespace
+        self.pods = PodWatch(parent=self, namespace=namespace, labels=SELECTOR)
+        self.events = EventWatch(parent=self, namespace=namespace, fields={"involvedObject.kind": "Pod"})
+        for one in (self.pods, self.events):
+            one.begin()
+            LabSpawner.reflectors[(one.kind, namespace)] = one
+            metrics.watch(one.kind, partial(getattr, one, "age"), partial(getattr, one, "idle"))
+        self.reconciler = Reconciler(self, self.pods, namespace)
+        self.reconciler.start()
+        return int(await super().init_spawners())
+
+
+def relax_verification() -> None:
+    """Take the certificate of a cluster's authority as OpenSSL does, not as strictly as Python 3.13.
+
+    Python 3.13 refuses authorities without a key usage extension, which those of many clusters are. The certificate
+    is verified all the same.
+    """
+    load_config()
+    configuration = Configuration.get_default_copy()
+    configuration.disable_strict_ssl_verification = True
+    Configuration.set_default(configuration)
+
+
+def main() -> None:
+    """Run the hub with our configuration."""
+    LabHub.launch_instance(["--config", str(CONFIG_FILE)])

@@ -1,0 +1,102 @@
+"""Pages and calls of ours, beside JupyterHub's: is the hub alive, and how an administrator frees a user who is stuck."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from jupyterhub.apihandlers.base import APIHandler  # type: ignore[import-untyped]
+from jupyterhub.handlers import BaseHandler  # type: ignore[import-untyped]
+from jupyterhub.handlers.pages import HealthCheckHandler  # type: ignore[import-untyped]
+from jupyterhub.scopes import needs_scope  # type: ignore[import-untyped]
+from jupyterhub.user import User  # type: ignore[import-untyped]
+from tornado import web
+
+from labhub import audit, metrics
+from labhub.spawner import API_ERRORS, LabSpawner
+
+if TYPE_CHECKING:
+    from labhub.app import LabHub
+
+# A watch that lives tries at least every 40 s, whether or not anybody answers.
+DEAD_SECONDS = 120
+
+
+class LiveHandler(HealthCheckHandler):  # type: ignore[misc]  # untyped
+    """For the liveness probe: this process cannot mend itself, if this fails.
+
+    That the API is away is no failure: starting the hub anew would not bring it back, and the hub would be away, too.
+    """
+
+    app: LabHub
+
+    def get(self) -> None:
+        """Answer 200 while the watches try, whatever they find."""
+        for one in (self.app.pods, self.app.events):
+            if one.idle > DEAD_SECONDS:
+                self.set_status(503)
+                self.finish(f"the watch of {one.kind} has not tried for {one.idle:.0f} s\n")
+                return
+        self.finish("alive\n")
+
+
+class ResetHandler(APIHandler):  # type: ignore[misc]  # untyped
+    """`POST /hub/api/users/<name>/reset`: whatever state a user's lab is in, it is stopped, and they can start anew."""
+
+    @needs_scope("admin:servers")
+    async def post(self, user_name: str) -> None:
+        """Reset a user; the answer says what was there."""
+        user = self.find_user(user_name)
+        if user is None:
+            raise web.HTTPError(404, f"no such user: {user_name}")
+        servers = {name or "default": await reset(self, user, name) for name in list(user.spawners)}
+        metrics.RECONCILED.labels("reset").inc()
+        audit.reset(user.name, self.current_user.name, servers)
+        self.finish(json.dumps({"user": user.name, "servers": servers}))
+
+
+async def reset(handler: BaseHandler, user: User, name: str) -> str:
+    """Stop one server by all means; give what was found."""
+    spawner: LabSpawner = user.spawners[name]
+    found = spawner.pending or ("running" if spawner.ready else "stopped")
+    for future in (spawner._spawn_future, getattr(spawner, "_stop_future", None)):
+        if future and not future.done():
+            future.cancel()
+    await spawner.remove()
+    try:
+        await handler.proxy.delete_user(user, name)
+    except (OSError, TimeoutError, web.HTTPError) as error:
+        handler.log.warning("%s: the route stays until the proxy answers: %r", user.name, error)
+    spawner.stop_polling()
+    for flag in ("_spawn_pending", "_start_pending", "_stop_pending", "_check_pending", "_proxy_pending"):
+        setattr(spawner, flag, False)
+    spawner._spawn_future = None
+    spawner.server = None
+    spawner.clear_state()
+    spawner.orm_spawner.state = spawner.get_state()
+    handler.db.commit()
+    user.spawners.pop(name, None)
+    return str(found)
+
+
+class ResetPage(BaseHandler):  # type: ignore[misc]  # untyped
+    """The page from which an administrator does that."""
+
+    @web.authenticated
+    @needs_scope("admin:servers")
+    async def get(self) -> None:
+        """Show who has a lab, in which state."""
+        labs = [
+            {"user": user.name, "state": spawner.pending or ("running" if spawner.ready else "failed")}
+            for user in self.users.values()
+            for spawner in user.spawners.values()
+            if spawner.active or spawner._failed
+        ]
+        self.finish(await self.render_template("reset.html", labs=sorted(labs, key=lambda lab: lab["user"])))
+
+
+HANDLERS = [
+    (r"/live", LiveHandler),
+    (r"/reset", ResetPage),
+    (r"/api/users/([^/]+)/reset", ResetHandler),
+]

@@ -1,0 +1,344 @@
+"""KubeSpawner, with our pod, our watch, and an end for every wait."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+from jupyterhub.spawner import SpawnException  # type: ignore[import-untyped]
+from jupyterhub.utils import utcnow  # type: ignore[import-untyped]
+from kubernetes_asyncio.client import ApiException, V1ObjectMeta, V1Pod  # type: ignore[import-untyped]
+from kubespawner import KubeSpawner  # type: ignore[import-untyped]
+from traitlets import Dict, Instance, Integer
+
+from labhub import diagnosis, metrics
+from labhub.authstate import AuthState
+from labhub.diagnosis import GRACE, STAGES, Diagnosis, Pod
+from labhub.options import Choice, ChoiceError, Menu
+from labhub.pod import CONTAINER, SELECTOR, Site, build_pod, pod_name
+from labhub.watch import EventWatch, PodWatch
+
+# What an API that is away or a connection that is lost raises
+API_ERRORS = (ApiException, aiohttp.ClientError, OSError, TimeoutError, asyncio.TimeoutError)
+NOT_FOUND = 404
+# Seconds to read one pod, when the watch says that it has gone
+READ_SECONDS = 5
+# Seconds between looks whether the lab's port answers: nothing tells when it does
+LOOK_SECONDS = 0.1
+
+
+class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
+    """One user's lab, as `labhub.hub.configure_labs` sets it up."""
+
+    site = Instance(Site).tag(config=True)
+    menu = Instance(Menu).tag(config=True)
+    pull_seconds = Integer(help="for a node, the image and the volumes").tag(config=True)
+    lab_seconds = Integer(help="for the lab to answer, from then on").tag(config=True)
+    unschedulable_seconds = Integer(help="for a node that has room").tag(config=True)
+    last_end = Dict(allow_none=True, default_value=None, help="why the lab before ended: reason, message, detail, at")
+
+    # --- what is kept in the database ---------------------------------------------------------------------------------
+
+    def get_state(self) -> dict[str, Any]:
+        """Keep why the lab ended, beside where it runs."""
+        return {**super().get_state(), "last_end": self.last_end}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take up what was kept."""
+        super().load_state(state)
+        self.last_end = state.get("last_end")
+
+    def _remember(self, end: Diagnosis | None) -> None:
+        kept = None
+        if end and end.reason != "shutdown":
+            kept = {"reason": end.reason, "message": end.message, "detail": end.detail, "at": time.time()}
+        self.last_end = kept
+
+    # --- the watches: `labhub.app` starts them before it looks at any lab ---------------------------------------------
+
+    async def _start_watching_pods(self, replace: bool = False) -> PodWatch:
+        return self.pod_reflector  # it mends itself: KubeSpawner has no need to replace it
+
+    async def _start_watching_events(self, replace: bool = False) -> EventWatch:
+        return self.event_reflector
+
+    @property
+    def _key(self) -> str:
+        return f"{self.namespace}/{self.pod_name}"
+
+    # --- start --------------------------------------------------------------------------------------------------------
+
+    async def _start(self) -> str:
+        """Start the lab.
+
+        Returns
+        -------
+        str
+            Its URL; it answers there.
+
+        Raises
+        ------
+        SpawnException
+            It will not come, for the reason that it says.
+        """
+        started = time.monotonic()
+        try:
+            url, reached = await self._spawn()
+        except Failed as failure:
+            metrics.spawn_failed(failure.diagnosis.reason)
+            self.log.warning("%s: no lab: %s", self.user.name, failure.diagnosis)
+            await self._clean_up()
+            raise failure.for_user() from None
+        metrics.spawned(started, reached)
+        return url
+
+    async def _spawn(self) -> tuple[str, dict[str, float]]:
+        auth_state = AuthState.from_dict(await self.user.get_auth_state() or {})
+        if auth_state is None:
+            raise Failed(diagnosis.explain("identity"))
+        identity = auth_state.identity
+        choice = self._choose()
+        self.pod_name, self.image, self.last_end = pod_name(identity, self.name), choice.image.image, None
+        # A hub that is killed while the lab starts finds it again.
+        self.orm_spawner.state = self.get_state()
+        self.db.commit()
+        manifest = build_pod(identity, choice, self.site, self.get_env(), hub_user=self.user.name, server=self.name)
+        await self._create(manifest)
+        reached = await self._wait(self.pod_reflector)
+        return str(self._get_pod_url(self._known())), reached
+
+    def _choose(self) -> Choice:
+        try:
+            return self.menu.choose(self.user_options)
+        except ChoiceError as error:
+            raise Failed(Diagnosis("choice", str(error)), status=400) from error
+
+    async def _create(self, manifest: Pod) -> None:
+        """Make the pod; one of the same name that is left over is removed first."""
+        metadata = manifest["metadata"]
+        model = V1ObjectMeta(name=metadata["name"], labels=metadata["labels"], annotations=metadata["annotations"])
+        pod = V1Pod(api_version="v1", kind="Pod", metadata=model, spec=manifest["spec"])
+        deadline = time.monotonic() + self.k8s_api_request_retry_timeout
+        while True:
+            try:
+                if await self._make_create_pod_request(pod, self.k8s_api_request_timeout):
+                    return
+            except ApiException as error:
+                if error.status and error.status < 500:
+                    raise Failed(diagnosis.explain_refusal(error.status, _message(error))) from error
+            except API_ERRORS as error:
+                self.log.warning("the API of Kubernetes does not answer: %r", error)
+            if time.monotonic() > deadline:
+                raise Failed(diagnosis.explain("api"))
+            await asyncio.sleep(0.5)
+
+    async def _wait(self, pods: PodWatch) -> dict[str, float]:
+        """Wait until the lab answers; give when it came how far."""
+        reached: dict[str, float] = {}
+        deadline = time.monotonic() + self.pull_seconds
+        trouble = Trouble({**GRACE, "unschedulable": float(self.unschedulable_seconds)})
+        while True:
+            now = time.monotonic()
+            pod = self._known()
+            at = diagnosis.stage(pod) if pod else STAGES[0]
+            for one in STAGES[1 : STAGES.index(at) + 1]:
+                if one not in reached:
+                    reached[one] = now
+                    deadline = now + self.lab_seconds if one != "scheduled" else deadline
+            if pod and (found := trouble.lasts(diagnosis.find_trouble(pod), now)):
+                raise Failed(found)
+            if pod and diagnosis.is_ready(pod) and await self._answers(pod):
+                return reached | {"ready": time.monotonic()}
+            if now > deadline:
+                raise Failed(diagnosis.explain("timeout", self._last_warning() or diagnosis.ABOUT[at]))
+            await pods.changed(LOOK_SECONDS if pod and diagnosis.is_ready(pod) else 1)
+
+    async def _answers(self, pod: Pod) -> bool:
+        """Tell whether somebody listens on the lab's port; JupyterHub then asks whether it is a lab."""
+        try:
+            connecting = asyncio.open_connection(pod["status"]["podIP"], self._get_pod_port(pod))
+            _, writer = await asyncio.wait_for(connecting, 1)
+        except (OSError, TimeoutError, asyncio.TimeoutError):
+            return False
+        writer.close()
+        return True
+
+    def _last_warning(self) -> str:
+        warnings = [event["message"] for event in self.events if event.get("type") == "Warning"]
+        return warnings[-1] if warnings else ""
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """Say what the lab is about until it is there: one line for each thing that happens."""
+        said: list[str] = []
+        while not (self._start_future and self._start_future.done()):
+            pod = self._known()
+            at = diagnosis.stage(pod) if pod else STAGES[0]
+            percent = 20 * (1 + STAGES.index(at))
+            news = [event["message"] for event in self.events] + [diagnosis.ABOUT[at]]
+            for line in news:
+                if line not in said:
+                    said.append(line)
+                    yield {"progress": percent, "message": line}
+            await self.pod_reflector.changed(1)
+
+    # --- is it there? -------------------------------------------------------------------------------------------------
+
+    async def poll(self) -> int | None:
+        """Tell whether the lab runs.
+
+        Returns
+        -------
+        int or None
+            None: it runs, or nobody can tell; a number: it does not. That the API cannot be asked is never taken
+            for "gone": JupyterHub would forget the lab and cut it off.
+        """
+        await self.pod_reflector.loaded()
+        pod = self._known()
+        if pod is None or diagnosis.has_ended(pod):
+            try:
+                pod = await self._read()
+            except API_ERRORS as error:
+                self.log.warning("%s: whether the lab runs cannot be told: %r", self._key, error)
+                return None
+        if pod is None:
+            if self.server and not self._stop_pending:
+                self._remember(diagnosis.explain("deleted"))
+            return 1
+        if diagnosis.has_ended(pod):
+            self._remember(diagnosis.explain_end(pod))
+            await self._clean_up()
+            return _exit_status(pod)
+        return None
+
+    def _known(self) -> Pod | None:
+        pod: Pod | None = self.pod_reflector.pods.get(self._key)
+        return pod
+
+    async def _read(self) -> Pod | None:
+        """Ask the API itself for the pod; None: there is none."""
+        response = await self.api.read_namespaced_pod(
+            self.pod_name, self.namespace, _request_timeout=READ_SECONDS, _preload_content=False
+        )
+        if response.status == NOT_FOUND:
+            return None
+        if response.status != 200:
+            raise ApiException(status=response.status, reason=response.reason)
+        pod: Pod = await response.json()
+        return pod
+
+    async def get_url(self) -> str:
+        """Give the lab's URL to a hub that has started anew; wait for a lab that was starting when it was killed."""
+        deadline = time.monotonic() + self.pull_seconds + self.lab_seconds
+        while time.monotonic() < deadline:
+            pod = self._known()
+            if pod is None or diagnosis.has_ended(pod):
+                break
+            if diagnosis.is_ready(pod):
+                return str(self._get_pod_url(pod))
+            await self.pod_reflector.changed(1)
+        return str(self.server.url)
+
+    # --- stop ---------------------------------------------------------------------------------------------------------
+
+    async def stop(self, now: bool = False) -> None:
+        """Stop the lab, and remember it if that was for its idleness or its age."""
+        self._remember(self._policy() or self._last_diagnosis())
+        await super().stop(now)
+
+    def _policy(self) -> Diagnosis | None:
+        """Say which of the culler's rules the lab had met."""
+        row, site = self.orm_spawner, self.site
+        if not row or not row.started:
+            return None
+        moment = utcnow(with_tz=False)
+        age = (moment - row.started).total_seconds()
+        idle = (moment - (row.last_activity or row.started)).total_seconds()
+        if site.max_age_seconds and age >= site.max_age_seconds:
+            return diagnosis.explain("age", time=_span(site.max_age_seconds))
+        if site.idle_seconds and idle >= site.idle_seconds:
+            return diagnosis.explain("idle", time=_span(site.idle_seconds))
+        return None
+
+    def _last_diagnosis(self) -> Diagnosis | None:
+        kept = self.last_end
+        return Diagnosis(kept["reason"], kept["message"], kept["detail"]) if kept else None
+
+    async def remove(self) -> None:
+        """Have the pod deleted at once, also one whose node does not answer any more."""
+        try:
+            await self.api.delete_namespaced_pod(
+                self.pod_name, self.namespace, grace_period_seconds=0, _request_timeout=READ_SECONDS
+            )
+        except API_ERRORS as error:
+            if getattr(error, "status", None) != NOT_FOUND:
+                self.log.warning("%s cannot be removed now: %r", self._key, error)
+
+    async def _clean_up(self) -> None:
+        """Have the pod deleted, without waiting; what cannot be deleted now the reconcile deletes later."""
+        try:
+            await self.api.delete_namespaced_pod(self.pod_name, self.namespace, _request_timeout=READ_SECONDS)
+        except API_ERRORS as error:
+            if getattr(error, "status", None) != NOT_FOUND:
+                self.log.warning("%s cannot be deleted now: %r", self._key, error)
+
+
+class Failed(Exception):
+    """A lab does not start; the diagnosis says why."""
+
+    def __init__(self, found: Diagnosis, status: int = 500) -> None:
+        super().__init__(str(found))
+        self.diagnosis = found
+        self.status = status
+
+    def for_user(self) -> SpawnException:
+        """Give what JupyterHub shows on the page that waits, and on the one to try again."""
+        found = self.diagnosis
+        shown = f"<strong>{html.escape(found.message)}</strong>"
+        if found.detail:
+            shown += f'<pre class="lab-detail">{html.escape(found.detail)}</pre>'
+        return SpawnException(str(found), reason=found.reason, message_html=shown, status_code=self.status)
+
+
+class Trouble:
+    """Tells a trouble that lasts from one that passes."""
+
+    def __init__(self, grace: dict[str, float]) -> None:
+        self.grace = grace
+        self.since: dict[str, float] = {}
+
+    def lasts(self, found: Diagnosis | None, now: float) -> Diagnosis | None:
+        """Give the trouble if it has lasted longer than its grace."""
+        if found is None:
+            self.since.clear()
+            return None
+        first = self.since.setdefault(found.reason, now)
+        return found if now - first >= self.grace.get(found.reason, 0) else None
+
+
+def _message(error: ApiException) -> str:
+    """Give what the API says in an error's body, which is JSON."""
+    try:
+        return str(json.loads(error.body)["message"])
+    except (TypeError, ValueError, KeyError):
+        return str(error.reason)
+
+
+def _exit_status(pod: Pod) -> int:
+    """Give the exit status of the lab; 1 if it is not known."""
+    for one in (pod.get("status") or {}).get("containerStatuses") or []:
+        if one["name"] == CONTAINER and "terminated" in one["state"]:
+            return int(one["state"]["terminated"].get("exitCode", 1))
+    return 1
+
+
+def _span(seconds: int) -> str:
+    """Give a time as people say it."""
+    for unit, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= unit and seconds % unit == 0:
+            return f"{seconds // unit} {name}" + ("s" if seconds > unit else "")
+    return f"{seconds} seconds"

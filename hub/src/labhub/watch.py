@@ -1,0 +1,159 @@
+"""A copy of the pods (or events) of the labs' namespace that keeps itself up to date, whatever happens to the API.
+
+KubeSpawner's own reflector ends for ever when the API was away for half a minute (kubespawner 209, 938), lists
+everything every ten seconds, and makes an object of each event with a client class that nobody reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from kubernetes_asyncio.client import ApiException  # type: ignore[import-untyped]
+from kubespawner.spawner import EventReflector, PodReflector  # type: ignore[import-untyped]
+from kubespawner.reflector import ResourceReflector  # type: ignore[import-untyped]
+
+# Seconds after which the API ends a watch, and it is started again from where it was: costs one request, and a
+# connection that something between has forgotten is noticed.
+WATCH_SECONDS = 30
+# Seconds without a sign after that: the connection is dead.
+SILENCE_SECONDS = 10
+# Seconds between attempts while the API does not answer.
+RETRY_FIRST, RETRY_LAST = 0.2, 5.0
+GONE = 410
+
+
+class Watch(ResourceReflector):  # type: ignore[misc]  # untyped
+    """A reflector that does not give up, and tells how old its knowledge is.
+
+    Attributes
+    ----------
+    resources
+        What is there, by `<namespace>/<name>`.
+    seen_at
+        When the API last confirmed that this is all; in seconds of `time.monotonic`.
+    tried_at
+        When an attempt last came to an end, a good one or not. A watch that is alive tries at least every
+        `WATCH_SECONDS + SILENCE_SECONDS`.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.seen_at = self.tried_at = time.monotonic()
+        self._changed: asyncio.Event = asyncio.Event()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the API last confirmed what is known."""
+        return time.monotonic() - self.seen_at
+
+    @property
+    def idle(self) -> float:
+        """Seconds since an attempt last came to an end."""
+        return time.monotonic() - self.tried_at
+
+    def begin(self) -> None:
+        """Watch from now on, as soon as the API answers; KubeSpawner's `start` gives up if it does not at once."""
+        self.watch_task = asyncio.create_task(self._watch_and_update())
+
+    async def loaded(self) -> None:
+        """Wait until the API has answered once."""
+        await asyncio.shield(self.first_load_future)
+
+    async def changed(self, timeout: float) -> None:
+        """Wait until something is different, or for so many seconds."""
+        try:
+            await asyncio.wait_for(self._changed.wait(), timeout)
+        except TimeoutError:
+            pass
+
+    def _confirm(self) -> None:
+        self.seen_at = self.tried_at = time.monotonic()
+
+    def _tell(self) -> None:
+        event, self._changed = self._changed, asyncio.Event()
+        event.set()
+
+    async def _list_and_update(self, resource_version: str | None = None) -> str:
+        version: str = await super()._list_and_update(resource_version)
+        self._confirm()
+        self._tell()
+        return version
+
+    async def _watch_and_update(self) -> None:
+        """Watch until cancelled."""
+        delay = RETRY_FIRST
+        version: str | None = None
+        while True:
+            try:
+                version = version or await self._list_and_update()
+                async for event in self._events(version):
+                    version = self._take(event)
+                self._confirm()
+                delay = RETRY_FIRST
+            except ApiException as error:
+                version = None
+                if error.status != GONE:  # what was known is too old to go on from: nothing is wrong
+                    delay = await self._wait(delay, error)
+            # Whatever it is, it must not end the watch: `asyncio` and `aiohttp` raise a dozen kinds.
+            except Exception as error:
+                version = None
+                delay = await self._wait(delay, error)
+
+    async def _wait(self, delay: float, error: Exception) -> float:
+        self.tried_at = time.monotonic()
+        self.log.warning("the watch of %s was lost, and tries again: %r", self.kind, error)
+        await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311  (not a secret)
+        return min(delay * 2, RETRY_LAST)
+
+    def _take(self, event: dict[str, Any]) -> str:
+        """Bring what is known up to date; give the version it now has."""
+        kind, found = event["type"], event["object"]
+        if kind == "ERROR":
+            raise ApiException(status=found.get("code"), reason=found.get("message"))
+        self._confirm()
+        metadata = found["metadata"]
+        if kind != "BOOKMARK":
+            key = f"{metadata['namespace']}/{metadata['name']}"
+            if kind == "DELETED":
+                self.resources.pop(key, None)
+            else:
+                self.resources[key] = found
+            self._tell()
+        return str(metadata["resourceVersion"])
+
+    async def _events(self, version: str) -> AsyncIterator[dict[str, Any]]:
+        response = await getattr(self.api, self.list_method_name)(
+            namespace=self.namespace,
+            label_selector=self.label_selector,
+            field_selector=self.field_selector,
+            resource_version=version,
+            watch=True,
+            allow_watch_bookmarks=True,
+            timeout_seconds=WATCH_SECONDS,
+            _request_timeout=WATCH_SECONDS + SILENCE_SECONDS,
+            _preload_content=False,
+        )
+        try:
+            if response.status != 200:
+                raise ApiException(status=response.status, reason=response.reason)
+            # Lines by hand: aiohttp's own `readline` refuses those beyond 128 kB.
+            rest = b""
+            async for chunk in response.content.iter_any():
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    yield json.loads(line)
+        finally:
+            response.release()
+
+
+class PodWatch(Watch, PodReflector):  # type: ignore[misc]  # untyped
+    """The pods of all labs."""
+
+
+class EventWatch(Watch, EventReflector):  # type: ignore[misc]  # untyped
+    """What Kubernetes reports about pods of the labs' namespace."""

@@ -1,0 +1,296 @@
+"""The hub on a real cluster: its manifests as they are, its image, a GitHub of our own, labs that are pods."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trustme
+from labtesting import cluster
+from labtesting.cluster import LABS, NAMESPACE, kubectl
+from labtesting.github import Account, FakeGitHub, run_fake_github
+from labtesting.hub_process import wait_until
+from labtesting.visitor import Visitor
+
+MANIFESTS = Path(__file__).parents[2] / "kubernetes"
+NODE_PORT = 30080
+URL = f"http://127.0.0.1:{NODE_PORT}"
+# A folder of the node's that stands in for the fileserver's two exports
+STORAGE = "/var/tmp/jupyterlabdemo-test-storage"
+ADMIN_ID = 4242
+MENU = """
+[[images]]
+key = "recommended"
+title = "Recommended"
+description = "JupyterLab with the part of the LSST stack that is on PyPI"
+image = "lsstsqre/jupyterlabdemo:{version}"
+
+[[images]]
+key = "missing"
+title = "Not there"
+image = "localhost:1/nobody/has-this:0"
+
+[[sizes]]
+key = "small"
+title = "Small"
+description = "Notebooks, small tables, writing"
+cpu = "1"
+memory = "1Gi"
+cpu_request = "50m"
+memory_request = "128Mi"
+
+[[sizes]]
+key = "tiny"
+title = "Tiny"
+description = "Ends when it wants more than it has"
+cpu = "1"
+memory = "300Mi"
+
+[[sizes]]
+key = "impossible"
+title = "Impossible"
+cpu = "4000"
+memory = "64Ti"
+"""
+
+
+@dataclass
+class Deployment:
+    """A running hub, and the people who come by."""
+
+    github: FakeGitHub
+    tls: ssl.SSLContext
+    token: str = ""
+    visitors: list[Visitor] = field(default_factory=list)
+    url: str = URL
+
+    def visitor(self, login: str) -> Visitor:
+        """Give somebody a new session."""
+        self.visitors.append(Visitor(URL, login, self.tls))
+        return self.visitors[-1]
+
+    def member(self, login: str, *others: str) -> tuple[Visitor, Account]:
+        """Make somebody a member of the allow-listed organization and of others, and let them in."""
+        world = self.github.world
+        account: Account = world.add_account(login)
+        for name in ("lsst-sqre", *others):
+            world.find_organization(name).members[account.id] = "active"
+        visitor = self.visitor(login)
+        page = visitor.log_in()
+        assert page.status_code == 200, page.text
+        return visitor, account
+
+    def api(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        """Call the hub's REST API as the administrator."""
+        headers = {"Authorization": f"token {self.token}"}
+        return httpx.request(method, f"{URL}/hub/api{path}", headers=headers, timeout=60, **arguments)
+
+    def is_up(self) -> bool:
+        """Tell whether hub and proxy answer."""
+        try:
+            return httpx.get(f"{URL}/hub/health", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def lab(self, account: Account) -> str:
+        """Name the pod of an account."""
+        return f"lab-{account.id}"
+
+    def run(self, account: Account, *command: str) -> str:
+        """Run a command in somebody's lab, as they are there."""
+        return kubectl("exec", self.lab(account), "--namespace", LABS, "--container", "notebook", "--", *command)
+
+    def log(self) -> str:
+        """Give the hub's log."""
+        return kubectl("logs", "deployment/hub", "--namespace", NAMESPACE, "--tail=-1")
+
+    def kill_hub(self) -> None:
+        """Kill the hub's process as nothing could prevent; its container then starts anew."""
+        kill = "kill -9 $(cat /proc/1/task/1/children)"
+        kubectl("exec", "deployment/hub", "--namespace", NAMESPACE, "--", "sh", "-c", kill)
+
+
+def groups_policy() -> str:
+    """Give the strictest policy of groups that the node knows; containerd does from 2.0 on."""
+    features = cluster.get("nodes")[0]["status"].get("features", {})
+    return "Strict" if features.get("supplementalGroupsPolicy") else "Merge"
+
+
+def own_address() -> str:
+    """Give the address by which the cluster's pods reach this machine."""
+    node = cluster.get("nodes")[0]
+    address = next(one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((address, 9))
+        return str(probe.getsockname()[0])
+
+
+def node_command(name: str, script: str) -> None:
+    """Run a script as root on the node, where its storage is."""
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "containers": [
+                {
+                    "name": "root",
+                    "image": f"lsstsqre/jupyterlabdemo-hub:{hub_version()}",
+                    "command": ["/bin/sh", "-c", script],
+                    "securityContext": {"runAsUser": 0},
+                    "volumeMounts": [{"name": "storage", "mountPath": "/storage"}],
+                }
+            ],
+            "volumes": [{"name": "storage", "hostPath": {"path": STORAGE, "type": "DirectoryOrCreate"}}],
+        },
+    }
+    kubectl("delete", "pod", name, "--namespace", NAMESPACE, "--ignore-not-found")
+    cluster.apply(pod)
+    kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}", "--namespace", NAMESPACE, "--timeout=60s")
+    kubectl("delete", "pod", name, "--namespace", NAMESPACE)
+
+
+def hub_version() -> str:
+    """Give the version that the manifests name."""
+    from tools.components import version
+
+    return version()
+
+
+def storage() -> list[dict[str, Any]]:
+    """Give volumes over the node's folder, by the names that labs mount the fileserver's exports by."""
+    made: list[dict[str, Any]] = []
+    for name in ("home", "project"):
+        spec = {"capacity": {"storage": "10Gi"}, "accessModes": ["ReadWriteMany"], "storageClassName": ""}
+        volume = {"hostPath": {"path": f"{STORAGE}/{name}"}, "claimRef": {"name": name, "namespace": LABS}}
+        made.append(
+            {
+                "apiVersion": "v1",
+                "kind": "PersistentVolume",
+                "metadata": {"name": f"hub-test-{name}"},
+                "spec": {**spec, **volume, "persistentVolumeReclaimPolicy": "Retain"},
+            }
+        )
+        claim = {**spec, "volumeName": f"hub-test-{name}", "resources": {"requests": {"storage": "10Gi"}}}
+        del claim["capacity"]
+        made.append(
+            {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "metadata": {"name": name, "namespace": LABS},
+                "spec": claim,
+            }
+        )
+    return made
+
+
+def settings(github: FakeGitHub, authority: trustme.CA) -> list[dict[str, Any]]:
+    """Give the ConfigMaps and the Secret that a site would write."""
+
+    def of(kind: str, name: str, data: dict[str, str]) -> dict[str, Any]:
+        return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, "data": data}
+
+    told = {
+        "GITHUB_CLIENT_ID": "labhub-test",
+        "OAUTH_CALLBACK_URL": f"{URL}/hub/oauth_callback",
+        "GITHUB_URL": github.url,
+        "GITHUB_ORGANIZATION_WHITELIST": "lsst-sqre",
+        "GITHUB_REFRESH_SECONDS": "60",
+        "LAB_GROUPS_POLICY": groups_policy(),
+        "LAB_MENU": "/etc/jupyterlabdemo/menu.toml",
+        "SSL_CERT_FILE": "/etc/jupyterlabdemo/ca.crt",
+        "GITHUB_ADMINS": str(ADMIN_ID),
+    }
+    secret = {
+        "JUPYTERHUB_CRYPT_KEY": secrets.token_hex(32),
+        "GITHUB_CLIENT_SECRET": "made-up-client-secret",
+        "CONFIGPROXY_AUTH_TOKEN": secrets.token_hex(32),
+    }
+    encoded = {name: base64.b64encode(text.encode()).decode() for name, text in secret.items()}
+    return [
+        of("ConfigMap", "hub", told),
+        of("ConfigMap", "hub-files", {"menu.toml": MENU, "ca.crt": authority.cert_pem.bytes().decode()}),
+        of("Secret", "hub", encoded),
+    ]
+
+
+def node_port() -> dict[str, Any]:
+    """Give the Service by which this machine reaches the proxy."""
+    labels = {"app.kubernetes.io/name": "configurable-http-proxy", "app.kubernetes.io/component": "proxy"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "proxy-test", "namespace": NAMESPACE},
+        "spec": {
+            "type": "NodePort",
+            "selector": labels,
+            "ports": [{"port": 8000, "targetPort": "http", "nodePort": NODE_PORT}],
+        },
+    }
+
+
+def administrator_token(deployment: Deployment) -> str:
+    """Log the administrator in, and have them make a token."""
+    world = deployment.github.world
+    account = world.add_account("chief", ADMIN_ID)
+    world.find_organization("lsst-sqre").members[account.id] = "active"
+    visitor = deployment.visitor("chief")
+    visitor.log_in()
+    xsrf = next(cookie.value for cookie in visitor.http.cookies.jar if cookie.name == "_xsrf" and cookie.path == "/hub/")
+    made = visitor.http.post("/hub/api/users/chief/tokens", headers={"X-XSRFToken": xsrf or ""}, json={})
+    assert made.status_code == 201, made.text
+    return str(made.json()["token"])
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """Give the authority that signs GitHub's certificate."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def github(authority: trustme.CA) -> Iterator[FakeGitHub]:
+    """Give a GitHub that the cluster's pods and this machine reach by the same address, over https."""
+    cluster.need_cluster()
+    address = own_address()
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(address).configure_cert(tls)
+    with run_fake_github(f"{URL}/hub/oauth_callback", host=address, tls=tls) as server:
+        for name in ("lsst-sqre", "rubin", "desc"):
+            server.world.add_organization(name)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def deployment(github: FakeGitHub, authority: trustme.CA) -> Iterator[Deployment]:
+    """Deploy the hub as its README says; everything goes at the end."""
+    try:
+        for name in ("namespace", "labs-namespace"):
+            kubectl("apply", "--filename", MANIFESTS / f"{name}.yaml")
+        make = "mkdir -p /storage/home /storage/project && chmod 1777 /storage/home /storage/project"
+        node_command("hub-test-make", make)
+        cluster.apply(*storage(), *settings(github, authority), node_port())
+        kubectl("apply", "--filename", MANIFESTS)
+        cluster.roll_out("proxy")
+        cluster.roll_out("hub")
+        tls = ssl.create_default_context()
+        authority.configure_trust(tls)
+        found = Deployment(github, tls)
+        wait_until(found.is_up, "hub and proxy answer", 60)
+        found.token = administrator_token(found)
+        yield found
+        print(found.log())  # noqa: T201  (a failure explains itself)
+    finally:
+        node_command("hub-test-remove", "rm -rf /storage/*")
+        kubectl("delete", "namespace", NAMESPACE, LABS, "--ignore-not-found")
+        kubectl("delete", "pv", "hub-test-home", "hub-test-project", "--ignore-not-found")
