@@ -58,7 +58,7 @@ def relays(base: dict[str, str], folder: Path) -> Iterator[StartRelay]:
     """Give what starts relays; those that still run at the end are stopped, and their logs shown."""
     started: list[RelayProcess] = []
 
-    def start(*, ready: bool = True, **environ: str) -> RelayProcess:
+    def start(ready: bool = True, /, **environ: str) -> RelayProcess:
         relay = RelayProcess(base | environ, folder / f"relay-{len(started)}.log")
         started.append(relay)
         if ready:

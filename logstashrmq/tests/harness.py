@@ -22,7 +22,7 @@ from typing import Protocol
 import httpx
 import pika
 import trustme
-from labtesting.rabbitmq import RabbitMQ, Tls
+from labtesting.rabbitmq import Tls
 from pika.adapters.blocking_connection import BlockingChannel
 
 TIMEOUT = 30
@@ -94,10 +94,18 @@ class Certificates:
         return context
 
 
+class Broker(Protocol):
+    """How to log in at a broker on 127.0.0.1."""
+
+    user: str
+    password: str
+    port: int
+
+
 class Queue:
     """A queue of the broker with an exchange of its own, read as a consumer would."""
 
-    def __init__(self, broker: RabbitMQ, kind: str = "classic") -> None:
+    def __init__(self, broker: Broker, kind: str = "classic") -> None:
         self._broker = broker
         self._kind = kind
         self.name = f"q-{uuid.uuid4().hex[:8]}"
@@ -135,8 +143,10 @@ class Queue:
             for method, properties, body in channel.consume(self.name, inactivity_timeout=0.3, arguments=arguments):
                 if method is None:
                     break
+                assert properties is not None
+                assert body is not None
                 taken.append((method, properties, body))
-                if len(taken) % 250 == 0 or len(taken) > 0 and self._kind == "stream":
+                if len(taken) % 250 == 0 or (len(taken) > 0 and self._kind == "stream"):
                     channel.basic_ack(method.delivery_tag, multiple=True)
             if taken:
                 channel.basic_ack(0, multiple=True)
@@ -203,7 +213,7 @@ class RelayProcess:
 class StartRelay(Protocol):
     """Starts a relay; keywords are settings."""
 
-    def __call__(self, *, ready: bool = True, **environ: str) -> RelayProcess: ...
+    def __call__(self, ready: bool = True, /, **environ: str) -> RelayProcess: ...
 
 
 class Watch(threading.Thread):

@@ -61,6 +61,9 @@ class Service:
             metrics_port = probes.serve(settings.metrics_host, settings.metrics_port, self._health, metrics)
         self._ports = {"beats_port": beats_port, "metrics_port": metrics_port}
 
+    async def _until_stopped(self) -> None:
+        await self._stopping.wait()
+
     def _is_ready(self) -> bool:
         return self._publisher.connected.is_set() and not self._stopping.is_set()
 
@@ -70,12 +73,12 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._certificates.reload)
-        stopping = loop.create_task(self._stopping.wait())
         accepting = loop.create_task(self._server.run())
         others = [
             loop.create_task(part())
             for part in (self._publisher.run, self._relay.keep_alive, self._health.beat, self._certificates.watch)
         ]
+        stopping = loop.create_task(self._until_stopped())
         logger.info("listening", extra=self._ports)
         done, _ = await asyncio.wait([stopping, accepting, *others], return_when=asyncio.FIRST_COMPLETED)
         logger.info("leaving")
@@ -93,7 +96,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="beatsrelay", description=__doc__)
     parser.add_argument("--check", action="store_true", help="say whether it could publish, and end")
     parser.add_argument(
-        "--route", type=check.route, metavar="EXCHANGE/KEY", help="with --check: send a test message there (/QUEUE: to a queue)"
+        "--route",
+        type=check.route,
+        metavar="EXCHANGE/KEY",
+        help="with --check: send a test message there (/QUEUE: to a queue)",
     )
     arguments = parser.parse_args()
     settings = load_or_exit(os.environ)

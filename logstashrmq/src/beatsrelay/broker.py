@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import ssl
 from collections.abc import Callable
@@ -94,7 +95,7 @@ class Session:
             parameters = connection_parameters(self._settings, host)
         except (OSError, ssl.SSLError) as error:
             raise BrokerError(f"the TLS files for the broker are of no use: {error}") from error
-        opened: asyncio.Future[object] = self._loop.create_future()
+        opened: asyncio.Future[AsyncioConnection] = self._loop.create_future()
         self._connection = AsyncioConnection(
             parameters,
             on_open_callback=lambda connection: finish(opened, connection),
@@ -144,7 +145,8 @@ class Session:
         await self._or_lost(answered)
 
     async def _or_lost(self, future: asyncio.Future[Answer]) -> Answer:
-        await asyncio.wait([future, self.lost], return_when=asyncio.FIRST_COMPLETED)
+        either: list[asyncio.Future[Any]] = [future, self.lost]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not future.done():
             raise BrokerError(self.lost.result())
         return future.result()
@@ -240,8 +242,9 @@ def innermost(error: object) -> str:
         return f"its certificate is not trusted: {error.verify_message} (AMQP_TLS_CA_FILE)"
     if isinstance(error, ssl.SSLError):
         return f"TLS failed: {error.reason} (is it a TLS port?)"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, OSError) and error.errno:
+        # asyncio words it its own way; the resolver's numbers are below 0.
+        return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)
     if isinstance(error, BaseException) and len(error.args) == 1:
         return innermost(error.args[0])
     if found := CLOSED.search(str(error)):  # pika has made text of it already

@@ -8,7 +8,7 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 
-from beatsrelay.broker import BrokerError, Session, explain, tls_context
+from beatsrelay.broker import BrokerError, Session, explain, finish, tls_context
 from beatsrelay.messages import Batch, Debt
 from beatsrelay.routing import Route
 from beatsrelay.settings import Settings, parse_route
@@ -85,10 +85,8 @@ async def log_in(session: Session, host: str, settings: Settings) -> str:
 async def send(session: Session, test: Route) -> str:
     """Publish one message, and wait for what the broker says of it."""
     answered: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    session.on_return = lambda _: answered.done() or answered.set_result("no queue takes what goes there")
-    session.on_confirm = lambda _tag, _multiple, taken: answered.done() or answered.set_result(
-        "" if taken else "the broker refused it"
-    )
+    session.on_return = lambda _: finish(answered, "no queue takes what goes there")
+    session.on_confirm = lambda _tag, _multiple, taken: finish(answered, "" if taken else "the broker refused it")
     session.publish(Batch(Debt(1, len(BODY), lambda _: None), test, [BODY], range(1)))
     await asyncio.wait([answered, session.lost], return_when=asyncio.FIRST_COMPLETED)
     failed = answered.result() if answered.done() else session.lost.result()

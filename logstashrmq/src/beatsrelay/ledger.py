@@ -79,7 +79,7 @@ class Ledger:
         A peer that pipelines credits what follows the end of a window to its next one. So only the first open
         window is spoken of.
         """
-        if not self._portions and not self._safe or time.monotonic() - self._spoke < seconds:
+        if (not self._portions and not self._safe) or time.monotonic() - self._spoke < seconds:
             return False
         self._say(self._safe)
         return True

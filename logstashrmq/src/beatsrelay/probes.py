@@ -60,20 +60,22 @@ def serve(host: str, port: int, health: Health, metrics: Metrics) -> int:
     class Handler(BaseHTTPRequestHandler):
         timeout = 5
 
-        def do_GET(self) -> None:  # noqa: N802
-            answers = {
-                "/live": lambda: (health.live, b"the event loop comes round\n"),
-                "/ready": lambda: (health.ready(), b"connections may come\n"),
-                "/metrics": lambda: (True, generate_latest(metrics.registry)),
-            }
-            answer = answers.get(self.path.partition("?")[0])
-            good, text = answer() if answer else (False, b"")
-            self.send_response(200 if good else 503 if answer else 404)
-            self.send_header("Content-Type", CONTENT_TYPE_LATEST if self.path == "/metrics" else "text/plain")
-            body = text if good else b"no\n"
+        def do_GET(self) -> None:
+            status, body = self.answer(self.path.partition("?")[0])
+            self.send_response(status)
+            self.send_header("Content-Type", CONTENT_TYPE_LATEST)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        def answer(self, path: str) -> tuple[int, bytes]:
+            """Give a status and a body."""
+            if path == "/metrics":
+                return 200, generate_latest(metrics.registry)
+            probes = {"/live": lambda: health.live, "/ready": health.ready}
+            if path not in probes:
+                return 404, b"wanted /metrics, /live or /ready\n"
+            return (200, b"yes\n") if probes[path]() else (503, b"no\n")
 
         def log_message(self, *_: object) -> None:
             """Say nothing: a probe comes every few seconds."""

@@ -1,8 +1,8 @@
 """Batches as AMQP frames, written at once: the one place that leans on pika's inside.
 
-pika builds three objects and three frames for each message: 15 to 25 us of CPU. Of those frames only the body, its size and
-the message id differ within a batch, so they are put together here, and handed to pika's own output a block at a time:
-about 1 us. With a pika of another version than the one this is tested with, its public way is taken.
+pika builds three objects and three frames for each message: 15 to 25 us of CPU. Of those frames only the body, its size
+and the message id differ within a batch, so they are put together here, and handed to pika's own output a block at a
+time: about 1 us. With a pika of another version than the one this is tested with, its public way is taken.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import pika
 from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.channel import Channel
 from pika.frame import Method
-from pika.spec import BasicProperties
-from pika.spec import Basic
+from pika.spec import Basic, BasicProperties
 
 from beatsrelay.messages import ID_DIGITS, ID_SIZE, ORIGIN, Batch, message_id
 
@@ -27,9 +26,7 @@ BLOCK = 64 * 1024
 
 BASIC = 60
 FLAGS = BasicProperties.FLAG_CONTENT_TYPE | BasicProperties.FLAG_DELIVERY_MODE | BasicProperties.FLAG_MESSAGE_ID
-PROPERTIES = (
-    bytes([len(CONTENT_TYPE)]) + CONTENT_TYPE.encode() + bytes([PERSISTENT, ID_SIZE]) + ORIGIN.encode() + b"-"
-)
+PROPERTIES = bytes([len(CONTENT_TYPE)]) + CONTENT_TYPE.encode() + bytes([PERSISTENT, ID_SIZE]) + ORIGIN.encode() + b"-"
 HEADER = struct.Struct(">BHIHHQH")  # type, channel, size of the payload; class, weight, size of the body, flags
 HEADER_SIZE = HEADER.size - 7 + len(PROPERTIES) + ID_DIGITS
 BODY = struct.Struct(">BHI")
@@ -58,9 +55,7 @@ def publish(channel: Channel, batch: Batch) -> None:
 def publish_plainly(channel: Channel, batch: Batch) -> None:
     """Publish a batch the way that pika documents."""
     for body, number in zip(batch.bodies, batch.numbers, strict=True):
-        channel.basic_publish(
-            batch.route.exchange, batch.route.key, body, properties(batch, number), mandatory=True
-        )
+        channel.basic_publish(batch.route.exchange, batch.route.key, body, properties(batch, number), mandatory=True)
 
 
 def blocks(batch: Batch, channel: int, body_max: int) -> Iterator[bytes]:

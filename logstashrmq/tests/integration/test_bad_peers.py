@@ -49,12 +49,11 @@ def sends(*pieces: bytes) -> Attack:
     """Make a peer that sends this and waits for the end."""
 
     def attack(port: int) -> None:
-        with socket.create_connection(("127.0.0.1", port), 20) as peer:
-            with suppress(BrokenPipeError, ConnectionResetError):
-                for piece in pieces:
-                    peer.sendall(piece)
-                while peer.recv(65536):
-                    pass
+        with suppress(BrokenPipeError, ConnectionResetError), socket.create_connection(("127.0.0.1", port), 20) as peer:
+            for piece in pieces:
+                peer.sendall(piece)
+            while peer.recv(65536):
+                pass
 
     return attack
 
@@ -71,11 +70,17 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "more events than the window, compressed": (frames.window(1) + frames.compressed(ONE * 2, 3), "outside_window"),
     "compressed without a window": (frames.compressed(ONE, 3), "outside_window"),
     "an event of 4 GB": (frames.window(1) + struct.pack(">HII", frames.DATA, 1, 2**32 - 1), "frame_too_large"),
-    "a compressed frame of 4 GB": (frames.window(1) + struct.pack(">HI", frames.COMPRESSED, 2**32 - 1), "frame_too_large"),
+    "a compressed frame of 4 GB": (
+        frames.window(1) + struct.pack(">HI", frames.COMPRESSED, 2**32 - 1),
+        "frame_too_large",
+    ),
     "compressed garbage": (frames.window(1) + raw(frames.COMPRESSED, b"garbage"), "bad_compression"),
     "compressed nothing": (frames.window(1) + raw(frames.COMPRESSED, b""), "bad_compression"),
     "compressed data cut off": (frames.window(1) + raw(frames.COMPRESSED, zlib.compress(ONE)[:-3]), "bad_compression"),
-    "compressed data with a tail": (frames.window(1) + raw(frames.COMPRESSED, zlib.compress(ONE) + b"x"), "bad_compression"),
+    "compressed data with a tail": (
+        frames.window(1) + raw(frames.COMPRESSED, zlib.compress(ONE) + b"x"),
+        "bad_compression",
+    ),
     "an event cut off by the end of its compressed frame": (
         frames.window(1) + frames.compressed(frames.data(1, b"{}" * 9)[:-1], 3),
         "bad_compression",
@@ -101,15 +106,15 @@ def others_do_not_notice(relay: RelayProcess, queue: Queue) -> Iterator[None]:
         good.finish()
     assert good.reconnects == 0
     found = queue.collect()
-    assert {key: times for key, times in found.items() if key.startswith("good")} == {f"good-{i}": 1 for i in range(6000)}
+    assert {key: times for key, times in found.items() if key.startswith("good")} == {
+        f"good-{i}": 1 for i in range(6000)
+    }
     assert watch.peak < BOUND
     assert relay.process.poll() is None
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_broken_framing_ends_that_connection_and_is_counted(
-    shared_relay: RelayProcess, kind: str
-) -> None:
+def test_broken_framing_ends_that_connection_and_is_counted(shared_relay: RelayProcess, kind: str) -> None:
     sent, reason = BROKEN[kind]
     metric = f'peer_errors_total{{reason="{reason}"}}'
     before = shared_relay.metric(metric)
@@ -138,7 +143,7 @@ def test_all_of_them_at_once(start_relay: StartRelay, queue: Queue) -> None:
 
 
 def test_slow_ones(start_relay: StartRelay, queue: Queue) -> None:
-    """A connection that says nothing, one that ends in the middle, one that sends a byte now and then, and their like."""
+    """One says nothing, one ends in the middle, one sends a byte now and then, and so on."""
     relay = start_relay(**LIMITS)
     whole = frames.window(2) + frames.compressed(ONE * 2, 3)
     with others_do_not_notice(relay, queue), ExitStack() as stack:
@@ -154,7 +159,9 @@ def test_slow_ones(start_relay: StartRelay, queue: Queue) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):
             for byte in frames.window(2) + frames.data(1, b"x" * 1000):
                 drop_by_drop.sendall(bytes([byte]))
-                wait_until(lambda begun=time.monotonic(): time.monotonic() - begun > 0.1, "a while passes")
+                drop_by_drop.settimeout(0.1)
+                with suppress(TimeoutError):
+                    assert drop_by_drop.recv(6) == b"", "nothing is acknowledged"
                 if time.monotonic() - start > 10:
                     pytest.fail("a slow peer was served for ten times the time it has")
         relay.wait_for_metric('peer_errors_total{reason="too_slow"}', 4)
@@ -169,8 +176,8 @@ def test_acknowledgements_that_nobody_reads(start_relay: StartRelay, queue: Queu
         peer.settimeout(20)
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         peer.connect(("127.0.0.1", relay.port))
-        with pytest.raises(OSError, match=r"timed out|reset|Broken pipe"):
-            for _ in range(100_000):
+        with pytest.raises(OSError, match=r"reset|Broken pipe"):  # noqa: PT012
+            while True:
                 peer.sendall(windows)
 
 
@@ -216,7 +223,7 @@ def test_peers_without_the_right_certificate(
     good = Shipper(relay.port, make_events(6000, "good"), tls=certificates.client_context())
     good.start()
     for context in (certificates.client_context(with_certificate=False), wrong, old):
-        with pytest.raises(OSError, match=r"(?i)alert|certificate|reset|protocol|ended"):  # noqa: SIM117
+        with pytest.raises(OSError, match=r"(?i)alert|certificate|reset|protocol|ended"):  # noqa: PT012, SIM117
             with BeatsClient(relay.port, context) as client:
                 client.send([b'{"id":"stolen"}'])
                 client.read_ack()

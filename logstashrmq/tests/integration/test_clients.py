@@ -16,8 +16,8 @@ from logstashrmq.tests.harness import Certificates, Queue, StartRelay
 
 def run_golumber(program: Path, port: int, *options: str, events: int = 1000, name: str = "go") -> None:
     """Ship events with Elastic's library."""
-    command = [program, "-address", f"127.0.0.1:{port}", "-events", str(events), "-name", name, *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    command: list[str | Path] = [program, "-address", f"127.0.0.1:{port}", "-events", f"{events}", "-name", name]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=60)
     assert done.stdout == f"acknowledged {events}\n", done.stderr
     assert done.returncode == 0, done.stderr
 
@@ -27,9 +27,7 @@ def each_once(name: str, count: int) -> dict[str, int]:
     return {f"{name}-{i}": 1 for i in range(count)}
 
 
-def test_elastics_library_with_every_compression_level(
-    start_relay: StartRelay, queue: Queue, golumber: Path
-) -> None:
+def test_elastics_library_with_every_compression_level(start_relay: StartRelay, queue: Queue, golumber: Path) -> None:
     relay = start_relay()
     for level in range(10):
         run_golumber(golumber, relay.port, "-compression", str(level), "-window", "300", name=f"level{level}")
@@ -87,7 +85,11 @@ def test_pylogbeat(start_relay: StartRelay, queue: Queue, certificates: Certific
 
 
 def test_an_event_arrives_byte_by_byte_as_it_was_sent(start_relay: StartRelay, queue: Queue) -> None:
-    events = [b'{ "a" :1.0,"b":"\\u00e4","a":2}', '{"id": "ü", "big": 1e400}'.encode(), b' {"id":12345678901234567890} ']
+    events = [
+        b'{ "a" :1.0,"b":"\\u00e4","a":2}',
+        '{"id": "ü", "big": 1e400}'.encode(),
+        b' {"id":12345678901234567890} ',
+    ]
     relay = start_relay(AMQP_ROUTING_KEY="lsst.logs")
     with BeatsClient(relay.port) as client:
         client.send(events)

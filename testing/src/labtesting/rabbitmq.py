@@ -1,4 +1,4 @@
-"""A real RabbitMQ, from Debian's package, as a process of its own: other ports, other folders, never the system's service."""
+"""A real RabbitMQ, from Debian's package, with ports and folders of its own: never the system's service."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class RabbitMQ:
     """
 
     user = "relay"
-    password = "relay-password"
+    password = "relay-password"  # noqa: S105  (of a broker that only this machine reaches)
 
     def __init__(self, folder: Path, tls: Tls | None = None) -> None:
         self._programs = programs()

@@ -158,7 +158,8 @@ class ServerConnection:
             inner.feed(piece)
             if piece:  # a chunk for each, even if no event ends in it: whoever calls can let others have their turn
                 return self._read_events(inner, Chunk((), self._sequence, last=False))
-            return None if inflater.finished else NEED_DATA
+            if not inflater.finished:
+                return NEED_DATA
         if len(inner) or inner.in_event:
             raise ProtocolError("bad_compression", "a compressed frame that ends within an event")
         self._inflater = None
