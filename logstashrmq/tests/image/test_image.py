@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ class BrokerContainer:
     """A broker in a container."""
 
     container: Container
+    network: str
     port: int
     user: str = "relay"
     password: str = "relay-password"
@@ -36,7 +38,7 @@ class BrokerContainer:
         login = pika.PlainCredentials(self.user, self.password)
         parameters = pika.ConnectionParameters("127.0.0.1", self.port, credentials=login)
         with pika.BlockingConnection(parameters) as connection:
-            return str(connection._impl.server_properties["version"].decode())
+            return str(connection._impl.server_properties["version"])
 
     def answers(self) -> bool:
         """Tell whether it can be used."""
@@ -57,24 +59,30 @@ def image(request: pytest.FixtureRequest) -> str:
 def broker() -> Iterator[BrokerContainer]:
     """Start the RabbitMQ of Debian stable."""
     built, _ = engine().images.build(path=str(BROKER), tag="jupyterlabdemo-test-rabbitmq", rm=True)
-    ulimits = [{"Name": "nofile", "Soft": 65536, "Hard": 65536}]  # Erlang makes room for each file that may be open
-    with run_container(str(built.id), ports=[5672], ulimits=ulimits) as container:
-        found = BrokerContainer(container, container.port(5672))
-        wait_until(found.answers, "RabbitMQ answers", 60)
-        yield found
+    # Of its own, in which containers have names: an address may be another after a restart.
+    network = engine().networks.create(f"beatsrelay-{uuid.uuid4().hex[:8]}")
+    ulimits = [{"Name": "nofile", "Soft": 8192, "Hard": 8192}]  # Erlang makes room for each file that may be open
+    try:
+        options = {"name": f"{network.name}-broker", "network": network.name, "ulimits": ulimits}
+        with run_container(str(built.id), ports=[5672], **options) as container:
+            found = BrokerContainer(container, str(network.name), container.port(5672))
+            wait_until(found.answers, "RabbitMQ answers", 60)
+            yield found
+    finally:
+        network.remove()
 
 
 @contextmanager
 def relay_to(image: str, broker: BrokerContainer, queue: Queue) -> Iterator[tuple[Container, int]]:
     """Run the image as in its manifests; give the port where Beats come in."""
     settings = PLAIN | {
-        "AMQP_HOST": broker.container.address,
+        "AMQP_HOST": str(broker.container.docker.name),
         "AMQP_PORT": "5672",
         "AMQP_USER": broker.user,
         "AMQP_PASSWORD": broker.password,
         "AMQP_EXCHANGE": queue.exchange,
     }
-    with run_container(image, environment=settings, ports=[5044, 9400], **POD) as container:
+    with run_container(image, environment=settings, network=broker.network, ports=[5044, 9400], **POD) as container:
         container.wait_for_page(f"http://127.0.0.1:{container.port(9400)}/ready")
         yield container, container.port(5044)
 
@@ -108,8 +116,8 @@ def test_with_rabbitmq_4_nothing_is_lost_when_the_broker_is_killed(image: str, b
 
 def test_it_runs_as_nobody_and_ends_when_it_is_asked_to(image: str, broker: BrokerContainer) -> None:
     with relay_to(image, broker, Queue(broker)) as (container, _):
-        table = container.docker.top(ps_args="-eo uid,args")
-        assert [row[0] for row in table["Processes"]] == ["10001"], "one process, and not root's"
+        table = container.docker.top(ps_args="-eo pid,uid,args")
+        assert [row[1] for row in table["Processes"]] == ["10001"], "one process, and not root's"
         container.docker.kill("SIGTERM")
         assert container.docker.wait(timeout=20)["StatusCode"] == 0
 
