@@ -1,4 +1,7 @@
-"""A real RabbitMQ, from Debian's package, with ports and folders of its own: never the system's service."""
+"""A real RabbitMQ, from Debian's package, with ports and folders of its own: never the system's service.
+
+As a program, `python -m labtesting.rabbitmq FOLDER`, it says in one line how to log in, and runs until it is ended.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,3 +183,19 @@ class RabbitMQ:
         if done.returncode:
             raise RabbitMQError(f"rabbitmqctl {' '.join(arguments)}: {done.stdout}{done.stderr}")
         return done.stdout
+
+
+def main() -> None:
+    """Run a broker until a signal comes."""
+    ending = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ending)
+    try:
+        with RabbitMQ(Path(sys.argv[1])) as broker:
+            print(f"AMQP_PORT={broker.port} AMQP_USER={broker.user} AMQP_PASSWORD={broker.password}", flush=True)  # noqa: T201
+            signal.sigwait(ending)
+    except RabbitMQError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
