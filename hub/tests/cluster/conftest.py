@@ -316,7 +316,7 @@ def github(authority: trustme.CA) -> Iterator[FakeGitHub]:
 def deployment(github: FakeGitHub, authority: trustme.CA) -> Iterator[Deployment]:
     """Deploy the hub as its README says; everything goes at the end."""
     try:
-        for name in ("namespace", "labs-namespace"):
+        for name in ("00-namespace", "labs-namespace"):
             kubectl("apply", "--filename", MANIFESTS / f"{name}.yaml")
         make = "mkdir -p /storage/home /storage/project && chmod 1777 /storage/home /storage/project"
         node_command("hub-test-make", make)
