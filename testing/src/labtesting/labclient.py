@@ -188,8 +188,8 @@ class LabClient:
             yield socket
 
     @contextmanager
-    def kernel(self, name: str) -> Iterator[Kernel]:
-        """Start a kernel, ready for a cell; it is shut down at the end."""
+    def kernel(self, name: str, *, shut_down: bool = True) -> Iterator[Kernel]:
+        """Start a kernel, ready for a cell; it is shut down at the end, unless the lab is gone by then."""
         kernel_id = self.request("POST", "api/kernels", json={"name": name}).json()["id"]
         try:
             with self.socket(f"api/kernels/{kernel_id}/channels") as socket:
@@ -197,7 +197,8 @@ class LabClient:
                 kernel.wait_until_ready()
                 yield kernel
         finally:
-            self.request("DELETE", f"api/kernels/{kernel_id}")
+            if shut_down:
+                self.request("DELETE", f"api/kernels/{kernel_id}")
 
     @contextmanager
     def terminal(self) -> Iterator[Terminal]:
