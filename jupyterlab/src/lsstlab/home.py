@@ -15,11 +15,9 @@ PROBE_BYTES = 1024 * 1024
 PROBE_SECONDS = 15.0
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
+# JupyterLab shows the first 140 characters of a notification.
 FULL_NOTICE = "Your home is full ({reason}): delete something before you save anything, or it may be lost."
-UNUSABLE_NOTICE = (
-    "Your home cannot be used ({reason}). This lab runs with an empty one instead, which goes when the lab stops: "
-    "nothing that you save here is kept. Please tell those who run this service."
-)
+UNUSABLE_NOTICE = "Nothing that you save here is kept: your home cannot be used ({reason}), an empty one stands in."
 
 
 @dataclass(frozen=True)

@@ -110,10 +110,8 @@ class Lifetime:
             text = f"This lab has been idle for {idle}. It stops at {{time}} unless you use it."
             notices.append(make_notice("idle", text, last_activity + self.idle, use_helps=True))
         if self.age and now >= started + self.age - self.warned_before(self.age) and self.warning:
-            text = (
-                f"This lab stops at {{time}}, whatever runs in it: no lab runs for more than {in_words(self.age)}. "
-                "Save your work; you can start a new one then."
-            )
+            age = in_words(self.age)
+            text = f"This lab stops at {{time}}, whatever runs in it: none runs for more than {age}. Save your work."
             notices.append(make_notice("age", text, started + self.age))
         return notices
 

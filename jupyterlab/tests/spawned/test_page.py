@@ -36,6 +36,7 @@ def test_a_page_that_nobody_touches_warns_and_is_no_use(spawn: Spawn, screenshot
         page.clock.run_for(61 * SECONDS)
         notification = page.locator(NOTIFICATION)
         expect(notification).to_contain_text("This lab has been idle for")
+        expect(notification).to_be_in_viewport(ratio=1)  # it slides in
         assert "{time}" not in str(notification.text_content())
         page.screenshot(path=screenshots / "notice.png")
         assert lab.last_activity() == before
@@ -51,6 +52,7 @@ def test_a_page_tells_what_holds_from_the_start_once(spawn: Spawn, tmp_path: Pat
     with page_of(lab) as page:
         notification = page.locator(NOTIFICATION)
         expect(notification).to_contain_text("Your home cannot be used (No such file or directory).")
+        expect(notification).to_be_in_viewport(ratio=1)
         page.screenshot(path=screenshots / "notice-home.png")
         page.clock.run_for(121 * SECONDS)
         expect(notification).to_have_count(1)

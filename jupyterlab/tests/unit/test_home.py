@@ -64,3 +64,8 @@ def test_a_home_that_does_not_answer_is_not_waited_for(tmp_path: Path, monkeypat
     finding = home.Probing(tmp_path).result(timeout=0.05)
     gone.set()
     assert finding == home.Finding(full=False, reason="no answer within 0 s")
+
+
+def test_notices_are_no_longer_than_jupyterlab_shows() -> None:
+    reason = os.strerror(errno.ENOENT)
+    assert max(len(home.Finding(full, reason).notice) for full in (True, False)) <= 140

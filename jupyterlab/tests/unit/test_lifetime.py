@@ -29,8 +29,7 @@ def test_it_warns_of_idleness_so_long_before_its_end() -> None:
 def test_it_warns_of_its_age_whatever_happens() -> None:
     now = START + HOUR * 23.8
     assert told(LIMITS, now, now) == [
-        "This lab stops at 08:00, whatever runs in it: no lab runs for more than 1 day. "
-        "Save your work; you can start a new one then."
+        "This lab stops at 08:00, whatever runs in it: none runs for more than 1 day. Save your work."
     ]
 
 
@@ -87,3 +86,9 @@ def test_an_odd_limit_is_named(value: str) -> None:
 )
 def test_spans_are_said_as_people_say_them(seconds: int, words: str) -> None:
     assert in_words(timedelta(seconds=seconds)) == words
+
+
+def test_warnings_are_no_longer_than_jupyterlab_shows() -> None:
+    lifetime = Lifetime.read({name: str(59 * 60 + 23 * 3600 + 999 * 86400) for name in LIMITS})
+    (idle, age) = lifetime.notices(START + HOUR * 100000, START, START)
+    assert max(len(notice.text.replace("{time}", "12/31/2026, 11:59:59 PM")) for notice in (idle, age)) <= 140
