@@ -27,7 +27,7 @@ def count_only_changes() -> None:
         if request.method in CHANGING and request.path.startswith(f"{handler.base_url}api/"):
             update(handler)
 
-    APIHandler.update_api_activity = update_if_changing  # type: ignore[method-assign]
+    APIHandler.update_api_activity = update_if_changing  # type: ignore[assignment,method-assign]
 
 
 def busy_kernels(kernel_manager: Any) -> bool:
@@ -89,7 +89,8 @@ class Activity:
 
     def _last_trace(self) -> datetime:
         """Give the last of the times that Jupyter notes, with those of terminals in place of its own."""
-        times = [self._settings["kernel_manager"].last_kernel_activity, *self._settings["last_activity_times"].values()]
+        times: list[datetime] = [self._settings["kernel_manager"].last_kernel_activity]
+        times += self._settings["last_activity_times"].values()
         times += [
             value
             for name, value in self._settings.items()

@@ -50,7 +50,7 @@ class Bulletin:
         self._idle_warned = self._idle_warned or any(notice.use_helps for notice in warnings)
         return self.lasting + warnings
 
-    async def look(self) -> None:
+    def look(self) -> None:
         """Tell the terminals what is new, and the hub at once that a lab which was about to stop is used again."""
         notices = self.current()
         for notice in notices:
@@ -59,7 +59,8 @@ class Bulletin:
                 self.write_to_terminals(notice)
         if self._idle_warned and not any(notice.use_helps for notice in notices):
             self._idle_warned = False
-            await self.report()
+            # Nobody waits for a hub that does not answer.
+            self.serverapp.io_loop.spawn_callback(self.report)
 
     async def report(self) -> None:
         """Tell the hub when the lab was last used, now rather than in the next of its intervals."""
@@ -96,8 +97,8 @@ class NoticesHandler(APIHandler):
         self._answer()
 
     @authenticated
-    async def post(self) -> None:
+    def post(self) -> None:
         """Take note that somebody uses the lab, and give the notices."""
         self.settings["api_last_activity"] = utcnow()
-        await self.bulletin.look()
+        self.bulletin.look()
         self._answer()

@@ -30,10 +30,13 @@ class Finding:
         There is no room in it; otherwise it cannot be written for another reason.
     reason
         The operating system's words.
+    readable
+        What is in it can at least be looked at.
     """
 
     full: bool
     reason: str
+    readable: bool = False
 
     @property
     def notice(self) -> str:
@@ -58,7 +61,8 @@ def probe(folder: Path) -> Finding | None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        return Finding(error.errno in FULL, error.strerror or type(error).__name__)
+        readable = os.access(folder, os.R_OK | os.X_OK)
+        return Finding(error.errno in FULL, error.strerror or type(error).__name__, readable)
     finally:
         with suppress(OSError):
             file.unlink()

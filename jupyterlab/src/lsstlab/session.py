@@ -20,6 +20,13 @@ from lsstlab.lifetime import Lifetime, LifetimeError
 # What hubs call the server by.
 SERVER = "jupyterhub-singleuser"
 
+# Without these no kernel starts and extensions are left out. Whoever has none yet gets none in a full home.
+WANTED_FOLDERS = {
+    "IPYTHONDIR": ".ipython/profile_default",
+    "JUPYTER_CONFIG_DIR": ".jupyter",
+    "JUPYTER_DATA_DIR": ".local/share/jupyter",
+}
+
 USER_SETUPS = """\
 # Run by bash before each LSST_Stack kernel starts, after `setup lsst_distrib`. For example:
 # setup -r ~/notebooks/my_package
@@ -108,22 +115,22 @@ def settle(finding: Finding | None) -> None:
         sys.stderr.write(f"lab: {home}: {finding.notice}\n")
         os.environ["LAB_HOME_NOTICE"] = finding.notice
     if finding and finding.full:
-        # Without its folders IPython does not start a kernel; those who have none yet get none in a full home.
-        if not (home / ".ipython" / "profile_default").is_dir():
-            os.environ.setdefault("IPYTHONDIR", str(scratch / "ipython"))
+        for name, folder in WANTED_FOLDERS.items():
+            if not (home / folder).is_dir():
+                os.environ.setdefault(name, str(scratch / name.lower()))
     elif finding:
-        replace_home(home, scratch / "home")
-    # Kubernetes starts what nobody tells otherwise in /, and Jupyter shows the folder that it is started in.
+        replace_home(home, scratch / "home", readable=finding.readable)
+    # Jupyter shows the folder that it is started in; nobody has chosen /, where an image's programs start.
     if finding or os.getcwd() == "/":
         os.chdir(home_folder())
     make_notebooks(home_folder())
 
 
-def replace_home(home: Path, replacement: Path) -> None:
+def replace_home(home: Path, replacement: Path, *, readable: bool) -> None:
     """Make an empty home, with a way to what can still be read of the other."""
     make_private(replacement)
-    with suppress(OSError):
-        if home != Path("/") and os.access(home, os.R_OK | os.X_OK):
+    if readable:
+        with suppress(FileExistsError):
             (replacement / "read-only-home").symlink_to(home)
     os.environ["HOME"] = str(replacement)
 

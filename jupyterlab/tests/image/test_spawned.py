@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from labtesting.browser import open_browser
 from labtesting.container import Container, run_container
 from labtesting.hub_stub import run_hub_stub
 from labtesting.labclient import LabClient
+from playwright.sync_api import expect
 
 from tools.demo import free_port
 
@@ -80,6 +82,19 @@ def test_a_full_home_is_used_as_it_is(image: str, room: str) -> None:
                 "/home/vera /home/vera\n"
             )
         assert container.execute("find", "/home/vera", "-name", "*probe*") == (0, "")
+
+
+@pytest.mark.parametrize("home", [f"{OWN},nr_inodes=1", f"{OWN},ro"])
+def test_the_page_opens_in_a_full_and_in_a_read_only_home(image: str, home: str) -> None:
+    with spawned(image, home) as (client, _), open_browser() as browser:
+        page = browser.new_page()
+        expect.set_options(timeout=60000)
+        page.goto(f"{client.url}{client.base}lab")
+        # A console: where there is no room there is none for a new notebook.
+        page.locator(".jp-LauncherCard[data-category=Console]", has_text="LSST_Stack").click()
+        expect(page.locator(".jp-CodeConsole")).to_contain_text("IPython")
+        expect(page.locator(".Toastify__toast")).to_contain_text("home")
+        expect(page.locator(".jp-Dialog")).to_have_count(0)
 
 
 def test_room_in_a_full_home_is_made_and_used(image: str) -> None:

@@ -35,7 +35,7 @@ def test_a_home_that_takes_a_part_only_is_full(tmp_path: Path, monkeypatch: pyte
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "fsync", fsync)
-    assert home.probe(tmp_path) == home.Finding(full=True, reason=os.strerror(number))
+    assert home.probe(tmp_path) == home.Finding(full=True, reason=os.strerror(number), readable=True)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -47,7 +47,7 @@ def test_a_home_that_fails_otherwise_cannot_be_used(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "write", write)
-    assert home.probe(tmp_path) == home.Finding(full=False, reason=os.strerror(number))
+    assert home.probe(tmp_path) == home.Finding(full=False, reason=os.strerror(number), readable=True)
 
 
 def test_a_home_that_is_no_folder_cannot_be_used(tmp_path: Path) -> None:
