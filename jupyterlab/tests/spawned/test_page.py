@@ -51,7 +51,7 @@ def test_a_page_tells_what_holds_from_the_start_once(spawn: Spawn, tmp_path: Pat
     lab = spawn(HOME=str(tmp_path / "missing"))
     with page_of(lab) as page:
         notification = page.locator(NOTIFICATION)
-        expect(notification).to_contain_text("Your home cannot be used (No such file or directory).")
+        expect(notification).to_contain_text("your home cannot be used (No such file or directory)")
         expect(notification).to_be_in_viewport(ratio=1)
         page.screenshot(path=screenshots / "notice-home.png")
         page.clock.run_for(121 * SECONDS)
