@@ -1,7 +1,7 @@
 """JupyterLab in Chromium through nginx and proxy, next to the proxy alone and to stock: `nox -s "bench(nginx)"`.
 
-Stock is `benchmarks.lab`'s, reached directly. nginx is the image (`nox -s "build(nginx)"`, and a Docker engine). Runs of the three
-alternate, so that a machine that slows down slows all; medians are compared.
+Stock is `benchmarks.lab`'s, reached directly. nginx is the image (`nox -s "build(nginx)"`, and a Docker engine). Runs of
+the three alternate, so that a machine that slows down slows all; medians are compared.
 """
 
 from __future__ import annotations
