@@ -59,7 +59,7 @@ class Certificates:
         self.authority = trustme.CA()
         self.ca = folder / "ca.pem"
         self.authority.cert_pem.write_to_path(str(self.ca))
-        self.server = self.issue("server", "localhost", "127.0.0.1")
+        self.server = self.issue("server", "localhost", "127.0.0.1", "logstashrmq")
         self.client = self.issue("client", "filebeat")
 
     def issue(self, file: str, *names: str) -> tuple[Path, Path]:
@@ -95,8 +95,9 @@ class Certificates:
 
 
 class Broker(Protocol):
-    """How to log in at a broker on 127.0.0.1."""
+    """How to log in at a broker."""
 
+    host: str
     user: str
     password: str
     port: int
@@ -117,7 +118,7 @@ class Queue:
     def channel(self) -> Iterator[BlockingChannel]:
         """Open a channel."""
         login = pika.PlainCredentials(self._broker.user, self._broker.password)
-        parameters = pika.ConnectionParameters("127.0.0.1", self._broker.port, credentials=login)
+        parameters = pika.ConnectionParameters(self._broker.host, self._broker.port, credentials=login)
         with pika.BlockingConnection(parameters) as connection:
             yield connection.channel()
 

@@ -29,6 +29,7 @@ class BrokerContainer:
     container: Container
     network: str
     port: int
+    host: str = "127.0.0.1"
     user: str = "relay"
     password: str = "relay-password"
 
