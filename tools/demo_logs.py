@@ -1,7 +1,7 @@
 """Try the way of the logs: RabbitMQ, the relay, and a Beats client that ships a file's lines: `nox -s demo-logs`.
 
-Without a broker of yours it starts one, from Debian's package (apt install rabbitmq-server). To use yours, set the relay's
-AMQP_ variables (docs/admin/forwarder.md), AMQP_HOST first. Ctrl-C stops all of it.
+Without a broker of yours it starts one, from Debian's package (apt install rabbitmq-server). To use yours, set the
+relay's AMQP_ variables (docs/admin/forwarder.md), AMQP_HOST first. Ctrl-C stops all of it.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def start_relay(stack: ExitStack, environ: Mapping[str, str]) -> int:
     process = stack.enter_context(running("beatsrelay", log=log, environ=environ))
 
     def ports() -> dict[str, int]:
-        lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{") and line.endswith("}")]
-        return next((line for line in lines if line["message"] == "listening"), {})
+        whole = [line for line in log.read_text().splitlines() if line.startswith("{") and line.endswith("}")]
+        return next((found for line in whole if (found := json.loads(line))["message"] == "listening"), {})
 
     wait_until(ports, process, log)
     url = f"http://127.0.0.1:{ports()['metrics_port']}"
@@ -153,7 +153,8 @@ def read_queue(settings: Settings, found: queue.SimpleQueue[str | DemoError]) ->
         channel.queue_bind(name, settings.exchange, "#")
         found.put(f"RabbitMQ's queue {name} is bound to the exchange {settings.exchange}.")
         for method, _, body in channel.consume(name, auto_ack=True):
-            found.put(f"  {method.routing_key}  {body.decode(errors='replace') if body else ''}")
+            if method and body:
+                found.put(f"  {method.routing_key}  {body.decode(errors='replace')}")
 
 
 def run(file: Path) -> None:
@@ -202,8 +203,10 @@ def main() -> None:
         run(arguments.file.resolve())
     except KeyboardInterrupt:
         print("Stopped.")
-    except (DemoError, SettingsError, OSError, queue.Empty) as error:
-        sys.exit(f"demo-logs: {error or 'the broker did not answer'}")
+    except queue.Empty:
+        sys.exit("demo-logs: the broker did not answer")
+    except (DemoError, SettingsError, OSError) as error:
+        sys.exit(f"demo-logs: {error}")
 
 
 if __name__ == "__main__":
