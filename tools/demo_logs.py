@@ -21,6 +21,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TextIO
 
 import pika
 from beatsrelay.broker import connection_parameters, explain
@@ -112,22 +113,20 @@ def start_relay(stack: ExitStack, environ: Mapping[str, str]) -> int:
     return ports()["beats_port"]
 
 
-def new_lines(file: Path) -> Iterator[list[str]]:
+def new_lines(file: TextIO) -> Iterator[list[str]]:
     """Give the lines that are added to a file, for ever."""
-    with file.open() as opened:
-        opened.seek(0, os.SEEK_END)
-        started = ""
-        while True:
-            *whole, started = (started + opened.read()).split("\n")
-            yield whole
-            time.sleep(0.2)
+    started = ""
+    while True:
+        *whole, started = (started + file.read()).split("\n")
+        yield whole
+        time.sleep(0.2)
 
 
-def ship(file: Path, port: int) -> None:
+def ship(file: TextIO, port: int) -> None:
     """Ship a file's new lines, for ever; a window that was not acknowledged is sent again."""
     for lines in new_lines(file):
         events = [
-            {"@timestamp": datetime.now(UTC).isoformat(), "message": line, "log": {"file": {"path": str(file)}}}
+            {"@timestamp": datetime.now(UTC).isoformat(), "message": line, "log": {"file": {"path": file.name}}}
             for line in lines
         ]
         while events:
@@ -170,7 +169,9 @@ def run(file: Path) -> None:
         found: queue.SimpleQueue[str | DemoError] = queue.SimpleQueue()
         threading.Thread(target=receive, args=(settings, found), daemon=True).start()
         show(found, START_SECONDS)
-        threading.Thread(target=ship, args=(file, port), daemon=True).start()
+        opened = stack.enter_context(file.open())
+        opened.seek(0, os.SEEK_END)
+        threading.Thread(target=ship, args=(opened, port), daemon=True).start()
         print(f"\n  Each line that is added to {file} arrives here. In another terminal:\n\n    echo hello >> {file}\n")
         print("  Ctrl-C stops it.\n", flush=True)
         while True:
