@@ -24,7 +24,7 @@ COMPONENTS = sorted(path.parent.name for path in ROOT.glob("*/Dockerfile"))
 TESTED = sorted(path.parents[1].name for path in ROOT.glob("*/tests/requirements.txt"))
 WITH_IMAGE_TESTS = sorted(path.parents[1].name for path in ROOT.glob("*/tests/image"))
 WITH_FAULT_TESTS = sorted(path.parents[1].name for path in ROOT.glob("*/tests/faults"))
-WITH_CLUSTER_TESTS = sorted(path.parents[1].name for path in ROOT.glob("*/tests/cluster"))
+WITH_CLUSTER_TESTS = ["manifests", *sorted(path.parents[1].name for path in ROOT.glob("*/tests/cluster"))]
 BENCHMARKS = sorted(path.stem for path in ROOT.glob("benchmarks/*.py"))
 TOOLS = "tools/requirements.txt"
 LINTERS = "tools/lint/requirements.txt"
@@ -105,7 +105,9 @@ def test(session: nox.Session, component: str) -> None:
     """Test each component on real parts, fast, without a Docker engine."""
     install(session, f"{component}/tests/requirements.txt", *own_packages(component))
     others = [f"--ignore={component}/tests/{name}" for name in ("image", "cluster", "faults")]
-    session.run("pytest", f"{component}/tests", *others, *session.posargs)
+    # The manifests of all components are tested once, with `testing`.
+    manifests = ["tests/manifests", "--ignore=tests/manifests/cluster"] if component == "testing" else []
+    session.run("pytest", f"{component}/tests", *manifests, *others, *session.posargs)
 
 
 @nox.session(name="test-faults")
@@ -135,8 +137,9 @@ def test_image(session: nox.Session, component: str) -> None:
 @nox.parametrize("component", each(WITH_CLUSTER_TESTS))
 def test_cluster(session: nox.Session, component: str) -> None:
     """Test each component on the Kubernetes that KUBECONFIG names, which has its images."""
-    install(session, f"{component}/tests/requirements.txt", *own_packages(component))
-    session.run("pytest", f"{component}/tests/cluster", *session.posargs)
+    whole, tests = ("testing", "tests/manifests") if component == "manifests" else (component, f"{component}/tests")
+    install(session, f"{whole}/tests/requirements.txt", *own_packages(whole))
+    session.run("pytest", f"{tests}/cluster", *session.posargs)
 
 
 @nox.session

@@ -154,7 +154,9 @@ class Queue:
                 taken.append((method, properties, body))
                 if len(taken) % 250 == 0 or self._kind == "stream":
                     channel.basic_ack(method.delivery_tag, multiple=True)
-            if len(taken) % 250 and self._kind != "stream":  # not all that is open: some may be on its way, and goes back
+            if (
+                len(taken) % 250 and self._kind != "stream"
+            ):  # not all that is open: some may be on its way, and goes back
                 channel.basic_ack(taken[-1][0].delivery_tag, multiple=True)
             channel.cancel()
         return taken

@@ -9,8 +9,8 @@ from pathlib import Path
 from traitlets.config import Config
 
 from labhub.authenticator import SCOPES, LabAuthenticator
-from labhub.logs import logging_config
 from labhub.labsettings import LabSettings
+from labhub.logs import logging_config
 from labhub.proxy import LabProxy
 from labhub.settings import Settings
 from labhub.spawner import LabSpawner
@@ -64,6 +64,7 @@ def configure_labs(c: Config, settings: LabSettings) -> None:
 
 def configure_hub(c: Config, settings: LabSettings) -> None:
     """Assign how the hub is reached, what it keeps, and that its end is nobody else's."""
+    c.LabHub.metrics_port = settings.metrics_port
     c.JupyterHub.hub_bind_url = "http://0.0.0.0:8081"
     c.JupyterHub.hub_connect_url = settings.connect_url
     c.JupyterHub.db_url = settings.database_url.get_secret_value()
@@ -99,6 +100,8 @@ def configure_spawner(c: Config, settings: LabSettings) -> None:
     # moment is not stopped for it.
     spawner.http_timeout = 120
     spawner.default_url = "/lab"
+    # `LabSpawner` takes the choice itself; JupyterHub warns of options that nobody takes.
+    spawner.apply_user_options = lambda _spawner, _options: None
     # However many labs fail, the hub goes on: an image that cannot be pulled is no reason to start it anew.
     spawner.consecutive_failure_limit = 0
     # Labs have no volume of their own that would go with them.

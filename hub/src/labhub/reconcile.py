@@ -18,7 +18,7 @@ from tornado.ioloop import PeriodicCallback
 
 from labhub import metrics
 from labhub.spawner import API_ERRORS, LabSpawner
-from labhub.watch import PodWatch
+from labhub.watch import PodWatch, say
 
 _log = logging.getLogger(__name__)
 EVERY_SECONDS = 30
@@ -76,7 +76,7 @@ class Reconciler:
     def _claimed(self) -> set[str]:
         """Name the pods of all servers that run, start or stop, also of users whom nobody has asked for yet."""
         rows = self.app.db.query(orm.Spawner).filter(orm.Spawner.server != None)  # noqa: E711  (SQL)
-        stored = {(row.state or {}).get("pod_name") for row in rows}
+        stored = {str((row.state or {}).get("pod_name")) for row in rows}
         return stored | {spawner.pod_name for _, spawner in self._all() if spawner.active}
 
     def _all(self) -> Iterator[tuple[User, LabSpawner]]:
@@ -96,7 +96,7 @@ class Reconciler:
             precondition = {"preconditions": {"uid": pod["metadata"]["uid"]}}
             await self.watch.api.delete_namespaced_pod(name, self.namespace, body=precondition, _request_timeout=5)
         except API_ERRORS as error:
-            _log.warning("the pod %s cannot be deleted now: %r", name, error)
+            _log.warning("the pod %s cannot be deleted now: %s", name, say(error))
         else:
             metrics.RECONCILED.labels("orphan").inc()
 
