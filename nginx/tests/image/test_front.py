@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -49,9 +50,11 @@ def test_chromium_works_through_tls_with_a_file_of_1_gb(demo: LoneHub, front: Ed
         assert {cookie["name"] for cookie in cookies if not cookie["secure"]} == set()
 
         page.locator(".jp-LauncherCard", has_text="Python 3").first.click()
+        expect(page.get_by_role("button", name=re.compile(r"Python 3 .*\| Idle"))).to_be_visible()
         cell = page.locator(".jp-Notebook .jp-Cell .cm-content").first
         cell.click()
         page.keyboard.type("print(6 * 7)")
+        expect(cell).to_have_text("print(6 * 7)")
         page.keyboard.press("Shift+Enter")
         expect(page.locator(".jp-OutputArea-output", has_text="42")).to_be_visible()
 
