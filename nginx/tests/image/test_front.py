@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -34,43 +36,75 @@ def log_in(page: Page, hub: LoneHub, edge: Edge) -> None:
     expect(page.locator(".jp-LauncherCard").first).to_be_visible()
 
 
-@pytest.mark.timeout(400)
-def test_chromium_works_through_tls_with_a_file_of_1_gb(demo: LoneHub, front: Edge, tmp_path: Path) -> None:
-    big = tmp_path / "big.bin"
-    sent = hashlib.sha256()
-    with big.open("wb") as file:
+def run_cell(page: Page) -> None:
+    """Open a notebook from the launcher and run a cell in it."""
+    page.locator(".jp-LauncherCard", has_text="Python 3").first.click()
+    expect(page.get_by_role("button", name=re.compile(r"Python 3 .*\| Idle"))).to_be_visible()
+    cell = page.locator(".jp-Notebook .jp-Cell .cm-content").first
+    cell.click()
+    page.keyboard.type("print(6 * 7)")
+    expect(cell).to_have_text("print(6 * 7)")
+    page.keyboard.press("Shift+Enter")
+    expect(page.locator(".jp-OutputArea-output", has_text="42")).to_be_visible()
+
+
+def upload(page: Page, file: Path, client: LabClient) -> bool:
+    """Upload a file with JupyterLab's button, in the pieces that it makes; tell whether it arrived.
+
+    It does not where Chromium ends its connections because the machine has got or lost a network, as it does when
+    something else on it starts a container.
+    """
+    failures: list[str] = []
+    page.on("requestfailed", lambda request: failures.append(request.failure or ""))
+
+    def arrived() -> bool:
+        size = client.http.get(f"{client.base}api/contents/{file.name}?content=0").json().get("size")
+        return bool(size == file.stat().st_size)
+
+    with page.expect_file_chooser() as chooser:
+        page.locator("[data-jp-item-name='uploader'] jp-button").click()
+    chooser.value.set_files(file)
+    page.locator(".jp-Dialog button", has_text="Upload").click()
+    # Playwright tells of events only while it is asked something.
+    wait_until(lambda: page.title() and (arrived() or "net::ERR_NETWORK_CHANGED" in failures), "it arrives", 200)
+    return arrived()
+
+
+def write_big_file(file: Path) -> str:
+    """Write 1 GiB of which no two pieces are alike; give its hash."""
+    digest = hashlib.sha256()
+    with file.open("wb") as target:
         for number in range(1024):
             piece = number.to_bytes(8) * (GIB // 1024 // 8)
-            file.write(piece)
-            sent.update(piece)
-    with open_browser() as browser:
-        page = browser.new_page(ignore_https_errors=True, accept_downloads=True)
+            target.write(piece)
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+@pytest.mark.timeout(500)
+def test_chromium_works_through_tls_with_a_file_of_1_gb(demo: LoneHub, front: Edge, tmp_path: Path) -> None:
+    big = tmp_path / "big-0.bin"
+    digest = write_big_file(big)
+    with open_browser() as browser, LabClient(front.url, demo.user, front.trust) as client:
+        page = browser.new_page(ignore_https_errors=True)
         log_in(page, demo, front)
-        cookies = page.context.cookies()
-        assert {cookie["name"] for cookie in cookies if not cookie["secure"]} == set()
-
-        page.locator(".jp-LauncherCard", has_text="Python 3").first.click()
-        expect(page.get_by_role("button", name=re.compile(r"Python 3 .*\| Idle"))).to_be_visible()
-        cell = page.locator(".jp-Notebook .jp-Cell .cm-content").first
-        cell.click()
-        page.keyboard.type("print(6 * 7)")
-        expect(cell).to_have_text("print(6 * 7)")
-        page.keyboard.press("Shift+Enter")
-        expect(page.locator(".jp-OutputArea-output", has_text="42")).to_be_visible()
-
-        # Through the upload button, in the pieces that JupyterLab makes.
-        with page.expect_file_chooser() as chooser:
-            page.locator("[data-jp-item-name='uploader'] jp-button").click()
-        chooser.value.set_files(big)
-        page.locator(".jp-Dialog button", has_text="Upload").click()
-        with LabClient(front.url, demo.user, front.trust) as client:
-            client.log_in(demo.password)
-            client.spawn()
-            size = "api/contents/big.bin?content=0"
-            wait_until(lambda: client.http.get(client.base + size).json().get("size") == GIB, "it is there", 240)
-            with client.terminal() as terminal:
-                terminal.type("sha256sum big.bin && rm big.bin; echo $((6*7))done")
-                assert sent.hexdigest() in terminal.read_until("42done", 120)
+        assert {cookie["name"] for cookie in page.context.cookies() if not cookie["secure"]} == set()
+        run_cell(page)
+        client.log_in(demo.password)
+        client.spawn()
+        for number in (1, 2, 3):
+            if upload(page, big, client):
+                break
+            big = big.rename(tmp_path / f"big-{number}.bin")
+            page.reload()
+        with client.terminal() as terminal:
+            terminal.type(f"sha256sum {big.name}; echo $((6*7))done")
+            assert digest in terminal.read_until("42done", 60)
+        received = hashlib.sha256()
+        with client.http.stream("GET", f"{client.base}files/{big.name}") as answer:
+            for piece in answer.iter_bytes(GIB // 256):
+                received.update(piece)
+        assert received.hexdigest() == digest
 
 
 @pytest.mark.timeout(300)
@@ -88,11 +122,31 @@ def test_1_gb_in_one_request_comes_and_goes(image: str, tmp_path: Path) -> None:
             assert sum(len(part) for part in answer.iter_bytes(GIB // 64)) == GIB
 
 
+@contextmanager
+def slow_answers(image: str, folder: Path) -> Iterator[None]:
+    """Ask, meanwhile, a hub and a lab that both take longer than a minute; at the end look at what they said."""
+    with (
+        run_upstream() as upstream,
+        run_edge(folder, upstream.address, image=image) as edge,
+        edge.client() as client,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        upstream.wait = 75
+        hub, lab = (pool.submit(client.get, path, timeout=100) for path in ("/hub/home", "/user/vera/git/clone"))
+        yield
+        assert hub.result().status_code == 504
+        assert "This takes longer than it should" in hub.result().text
+        assert lab.result().status_code == 200, "a lab may take its time"
+        upstream.wait = 0
+        assert client.get("/hub/home").status_code == 200
+
+
 @pytest.mark.timeout(200)
-def test_90_idle_seconds_and_a_new_certificate_end_no_websocket(
+def test_90_seconds_of_silence_and_a_new_certificate_end_no_websocket_and_a_slow_hub_is_our_page(
     demo: LoneHub, front: Edge, image: str, tmp_path: Path
 ) -> None:
     with (
+        slow_answers(image, tmp_path / "slow"),
         run_echo() as address,
         run_edge(tmp_path / "nginx", address, image=image) as other,
         LabClient(front.url, demo.user, front.trust) as client,
@@ -110,20 +164,6 @@ def test_90_idle_seconds_and_a_new_certificate_end_no_websocket(
             assert kernel.execute("print('kernel')").stdout == "kernel\n"
             silent.send("silent")
             assert silent.recv(timeout=10) == "silent"
-
-
-@pytest.mark.timeout(200)
-def test_a_hub_that_says_nothing_for_a_minute_is_our_page(image: str, tmp_path: Path) -> None:
-    with run_upstream() as upstream, run_edge(tmp_path / "nginx", upstream.address, image=image) as edge:
-        upstream.wait = 75
-        with edge.client() as client, ThreadPoolExecutor(2) as pool:
-            lab = pool.submit(client.get, "/user/vera/git/clone", timeout=100)
-            answer = client.get("/hub/home", timeout=100)
-            assert answer.status_code == 504
-            assert "This takes longer than it should" in answer.text
-            upstream.wait = 0
-            assert client.get("/hub/home").status_code == 200
-            assert lab.result().status_code == 200, "a lab may take its time"
 
 
 def only_quic(edge: Edge) -> tuple[str, str]:
