@@ -58,6 +58,14 @@ def demo(session: nox.Session) -> None:
     session.run(*command, external=True, interrupt_timeout=5, terminate_timeout=20)
 
 
+@nox.session(name="demo-logs")
+def demo_logs(session: nox.Session) -> None:
+    """Start the way of the logs: RabbitMQ, the relay, and a client that ships a file's lines (-- --help)."""
+    install(session, "logstashrmq/requirements.txt", "logstashrmq", "testing")
+    command = [*END_WITH_PARENT, "python", "-m", "tools.demo_logs", *session.posargs]
+    session.run(*command, external=True, interrupt_timeout=10, terminate_timeout=10)
+
+
 @nox.session
 @nox.parametrize("component", each(COMPONENTS))
 def build(session: nox.Session, component: str) -> None:
@@ -79,9 +87,14 @@ def typing(session: nox.Session, component: str) -> None:
     """Check types: mypy, strict, against what each component really runs on."""
     install(session, f"{component}/tests/requirements.txt", *own_packages(component))
     folders = [f"{component}/src", f"{component}/tests"]
+    if component == "logstashrmq":  # they need what it runs on
+        folders += ["benchmarks/relay.py", "tools/demo_logs.py"]
     if component == "testing":  # the project's own programs are checked once, here
         folders += ["noxfile.py", "tools", "benchmarks", "tests"]
-    bases = [f"{name}/src" for name in own_packages(component)]
+        # labtesting's Beats client is made of the relay's protocol, which imports nothing else.
+        bases = ["logstashrmq/src", "testing/src"]
+    else:
+        bases = [f"{name}/src" for name in own_packages(component)]
     session.run("mypy", *(name for name in folders if (ROOT / name).exists()), env={"MYPYPATH": ":".join(bases)})
 
 
@@ -138,5 +151,6 @@ def changelog(session: nox.Session) -> None:
 @nox.parametrize("name", each(BENCHMARKS))
 def bench(session: nox.Session, name: str) -> None:
     """Measure against a named reference, as ratios (nothing depends on the figures)."""
-    install(session, "jupyterlab/tests/requirements.txt", *own_packages("jupyterlab"))
+    component = {"lab": "jupyterlab", "relay": "logstashrmq"}[name]
+    install(session, f"{component}/tests/requirements.txt", *own_packages(component))
     session.run("python", "-m", f"benchmarks.{name}", *session.posargs)

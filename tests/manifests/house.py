@@ -27,7 +27,7 @@ PART_OF = "jupyterlabdemo"
 PROBES = {"startupProbe", "readinessProbe", "livenessProbe"}
 EXCEPTION = re.compile(r"exception ([a-z-]+): \S+")
 # Which component may break which rule; why, the manifest says.
-KNOWN_EXCEPTIONS: dict[str, set[str]] = {}
+KNOWN_EXCEPTIONS = {"hub": {"run-as-non-root", "capabilities", "no-secret-in-environment", "probes"}}
 
 
 @dataclass(frozen=True)
@@ -307,10 +307,14 @@ def services_reach_pods(folder: Folder) -> Iterator[Complaint]:
 
 def network_policies(folder: Folder) -> Iterator[Complaint]:
     """For every pod something says who comes in."""
-    policies = [part(manifest.body, "spec") for manifest in folder.manifests if manifest.kind == "NetworkPolicy"]
-    selected = [part(one, "podSelector", "matchLabels") for one in policies if "Ingress" in one.get("policyTypes", [])]
+    policies = [manifest for manifest in folder.manifests if manifest.kind == "NetworkPolicy"]
+    ingress = [one for one in policies if "Ingress" in part(one.body, "spec").get("policyTypes", [])]
+    selected = [(one.metadata.get("namespace"), part(one.body, "spec", "podSelector")) for one in ingress]
     for manifest in folder.manifests:
-        if manifest.template is not None and not any(selects(selector, manifest) for selector in selected):
+        here = [selector for where, selector in selected if where == manifest.metadata.get("namespace")]
+        # An empty selector takes every pod of its namespace.
+        chosen = any(not selector or selects(part(selector, "matchLabels"), manifest) for selector in here)
+        if manifest.template is not None and not chosen:
             yield Complaint(manifest, "no NetworkPolicy with the type Ingress selects its pods")
 
 
