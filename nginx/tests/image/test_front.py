@@ -58,8 +58,8 @@ def upload(page: Page, file: Path, client: LabClient) -> bool:
     page.on("requestfailed", lambda request: failures.append(request.failure or ""))
 
     def arrived() -> bool:
-        size = client.http.get(f"{client.base}api/contents/{file.name}?content=0").json().get("size")
-        return bool(size == file.stat().st_size)
+        answer = client.http.get(f"{client.base}api/contents/{file.name}?content=0")
+        return answer.status_code == 200 and bool(answer.json()["size"] == file.stat().st_size)
 
     with page.expect_file_chooser() as chooser:
         page.locator("[data-jp-item-name='uploader'] jp-button").click()
