@@ -16,7 +16,7 @@ from labtesting.edge import Edge, run_edge
 from labtesting.hub_process import wait_until
 from labtesting.labclient import LabClient, LoneHub
 from playwright.sync_api import Error as PlaywrightError
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Page, expect
 from websockets.sync.client import connect
 
 from nginx.tests.upstream import run_echo, run_upstream
@@ -49,6 +49,13 @@ def run_cell(page: Page) -> None:
     expect(page.locator(".jp-OutputArea-output", has_text="42")).to_be_visible()
 
 
+def failures_of(page: Page) -> list[str]:
+    """Give a list that grows with each request of a page that fails, by the reason."""
+    failures: list[str] = []
+    page.on("requestfailed", lambda request: failures.append(request.failure or ""))
+    return failures
+
+
 def upload(page: Page, file: Path, client: LabClient) -> None:
     """Upload a file with JupyterLab's button, in the pieces that it makes."""
 
@@ -56,8 +63,7 @@ def upload(page: Page, file: Path, client: LabClient) -> None:
         answer = client.http.get(f"{client.base}api/contents/{file.name}?content=0")
         return answer.status_code == 200 and bool(answer.json()["size"] == file.stat().st_size)
 
-    failures: list[str] = []
-    page.on("requestfailed", lambda request: failures.append(request.failure or ""))
+    failures = failures_of(page)
     with page.expect_file_chooser() as chooser:
         page.locator("[data-jp-item-name='uploader'] jp-button").click()
     chooser.value.set_files(file)
@@ -94,14 +100,14 @@ def test_chromium_works_through_tls_with_a_file_of_1_gb(demo: LoneHub, front: Ed
         client.log_in(demo.password)
         client.spawn()
         for tries_left in (4, 3, 2, 1, 0):
-            page, failed = browser.new_page(ignore_https_errors=True), list[Request]()
-            page.on("requestfailed", failed.append)
+            page = browser.new_page(ignore_https_errors=True)
+            failures = failures_of(page)
             try:
                 work(page, demo, front, big, client)
                 break
             except (AssertionError, PlaywrightError):
                 # Chromium ends its connections when the machine gets or loses a network: somebody starts a container.
-                if "net::ERR_NETWORK_CHANGED" not in {request.failure for request in failed} or not tries_left:
+                if "net::ERR_NETWORK_CHANGED" not in failures or not tries_left:
                     raise
             page.context.close()
             big = big.rename(tmp_path / f"big-{tries_left}.bin")
