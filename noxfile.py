@@ -160,6 +160,6 @@ def changelog(session: nox.Session) -> None:
 @nox.parametrize("name", each(BENCHMARKS))
 def bench(session: nox.Session, name: str) -> None:
     """Measure against a named reference, as ratios (nothing depends on the figures)."""
-    component = "logstashrmq" if name == "relay" else "jupyterlab"
+    component = {"relay": "logstashrmq", "spawn": "hub"}.get(name, "jupyterlab")
     install(session, f"{component}/tests/requirements.txt", *own_packages(component))
     session.run("python", "-m", f"benchmarks.{name}", *session.posargs)

@@ -1,6 +1,6 @@
 """JupyterLab in Chromium through nginx and proxy, next to the proxy alone and to stock: `nox -s "bench(nginx)"`.
 
-Stock is `benchmarks.lab`'s, reached directly. nginx is the image (`nox -s "build(nginx)"`, and a Docker engine). Runs of
+Stock is `benchmarks.lab`'s, reached directly. nginx is the image (`nox -s "build(nginx)"`, a Docker engine). Runs of
 the three alternate, so that a machine that slows down slows all; medians are compared.
 """
 
@@ -11,8 +11,9 @@ import os
 import statistics
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -137,7 +138,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5, help="of each of the three (5)")
     runs = parser.parse_args().runs
-    with TemporaryDirectory() as folder, targets(Path(folder)) as (browser, three):
+    # nginx's log is for tests that fail.
+    with redirect_stdout(StringIO()), TemporaryDirectory() as folder, targets(Path(folder)) as (browser, three):
         rounds = [[loads(browser, target) for target in three] for _ in range(runs)]
         kernels = [target.client.kernel("python3") for target in three]
         with kernels[0] as front, kernels[1] as proxy, kernels[2] as direct:

@@ -32,6 +32,8 @@ class Upstream:
         Status and headers for a path, if not 200.
     wait
         Seconds from a request to its answer.
+    kind
+        The type of what is answered.
     """
 
     address: str = ""
@@ -39,6 +41,7 @@ class Upstream:
     received: int = 0
     answers: dict[str, tuple[int, dict[str, str]]] = field(default_factory=dict)
     wait: float = 0
+    kind: str = "application/json"
     body: bytes = b'{"from": "upstream"}' * 100
 
 
@@ -67,7 +70,7 @@ class Handler(BaseHTTPRequestHandler):
         threading.Event().wait(self.upstream.wait)
         status, more = self.upstream.answers.get(self.path.split("?")[0], (200, {}))
         self.send_response(status)
-        for name, value in {"Content-Type": "application/json", **more}.items():
+        for name, value in {"Content-Type": self.upstream.kind, **more}.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(self.upstream.body)))
         self.end_headers()

@@ -195,8 +195,11 @@ def test_a_new_release_fails_no_request(site: Site) -> None:
 
     def rolled_out() -> bool:
         seen.add(site.get().status_code)
-        status = get("deployment", "nginx")["status"]
-        return bool(status.get("updatedReplicas") == status["replicas"] == status.get("readyReplicas") == 2)
+        found = get("deployment", "nginx")
+        status, numbers = found["status"], ("replicas", "updatedReplicas", "readyReplicas")
+        # The controller may not have heard yet; what it wrote then is of the last release.
+        heard = status["observedGeneration"] == found["metadata"]["generation"]
+        return heard and {status.get(number) for number in numbers} == {2}
 
     wait_until(rolled_out, "the new pods are there", 120)
     assert seen == {200}

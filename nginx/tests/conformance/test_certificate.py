@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 from pathlib import Path
 
 from labtesting.certificates import Authority, new_key
@@ -12,7 +13,7 @@ from labtesting.hub_process import wait_until
 from websockets.sync.client import connect
 
 from nginx.tests.conftest import RunEdge
-from nginx.tests.upstream import run_echo
+from nginx.tests.upstream import run_echo, run_upstream
 
 
 def as_kubelet(authority: Authority, tls: Path, number: int) -> None:
@@ -63,6 +64,23 @@ def children(pid: int) -> set[int]:
         except (FileNotFoundError, ProcessLookupError):
             pass
     return found
+
+
+def test_a_certificate_with_a_responder_is_stapled(run: RunEdge, tmp_path: Path) -> None:
+    folder = tmp_path / "nginx"
+    folder.mkdir()
+    authority = Authority(folder)
+    with run_upstream() as responder:
+        certificate = authority.write(folder / "tls", responder=f"http://{responder.address}/ocsp")
+        responder.body, responder.kind = authority.vouch(certificate), "application/ocsp-response"
+        with run(folder, "127.0.0.1:9", authority=authority) as edge:
+            ask = ["openssl", "s_client", "-connect", f"127.0.0.1:{edge.https_port}", "-servername", "localhost"]
+
+            def told() -> str:
+                return subprocess.run([*ask, "-status"], input="", capture_output=True, text=True, check=False).stdout
+
+            # nginx asks when somebody comes, and has the answer for the next.
+            wait_until(lambda: "Cert Status: good" in told(), "the answer is stapled")
 
 
 def test_a_bad_replacement_is_told_once_and_the_old_certificate_stays(run: RunEdge, tmp_path: Path) -> None:

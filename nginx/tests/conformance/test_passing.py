@@ -107,6 +107,21 @@ def test_a_path_arrives_as_it_was_sent(edge: Edge, upstream: Upstream) -> None:
     assert path in [one.path for one in upstream.asked]
 
 
+def test_the_name_that_goes_on_is_the_one_that_was_chosen_by(edge: Edge, upstream: Upstream) -> None:
+    request = b"GET https://localhost/hub/chosen HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
+    assert b" 200 " in raw(edge, request)
+    (asked,) = [one.headers for one in upstream.asked if one.path == "/hub/chosen"]
+    assert (asked["host"], asked["x-forwarded-host"]) == ("localhost", "localhost")
+
+
+def test_large_cookies_pass_both_ways(edge: Edge, upstream: Upstream) -> None:
+    upstream.answers["/hub/cookies"] = (200, {"Set-Cookie": f"large={'x' * 20_000}"})
+    with edge.client() as client:
+        answer = client.get("/hub/cookies", headers={"Cookie": f"large={'x' * 20_000}"})
+    assert answer.status_code == 200
+    assert answer.headers["Set-Cookie"].endswith("x; Secure")
+
+
 @pytest.mark.parametrize(
     "head",
     [

@@ -36,6 +36,7 @@ def refusal(run: RunEdge, folder: Path, **settings: str) -> str:
         ("NGINX_MAX_BODY", "4 GB", "found '4 GB', wanted the size of the largest upload"),
         ("NGINX_HSTS_SECONDS", "1y", "found '1y', wanted for how many seconds"),
         ("NGINX_HTTP3", "yes", "found 'yes', wanted on or off"),
+        ("NGINX_TLS_CHECK_SECONDS", "often", "found 'often', wanted how many seconds"),
         ("NGINX_RESOLVER", "dns.example.org", "found 'dns.example.org', wanted addresses of name servers"),
     ],
 )

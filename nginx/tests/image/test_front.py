@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from labtesting.browser import open_browser
 from labtesting.edge import Edge, run_edge
 from labtesting.hub_process import wait_until
 from labtesting.labclient import LabClient, LoneHub
+from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, expect
 from websockets.sync.client import connect
 
@@ -22,52 +26,99 @@ GIB = 1024**3
 IDLE = 90
 
 
-def log_in(page: Page, hub: LoneHub, edge: Edge) -> None:
-    """Log in and wait for the launcher."""
+def log_in(page: Page, hub: LoneHub, edge: Edge, workspace: str) -> None:
+    """Log in, with a lab that runs, and wait for the launcher."""
     page.set_default_timeout(60 * SECONDS)
     expect.set_options(timeout=60 * SECONDS)
-    page.goto(edge.url)
+    page.goto(f"{edge.url}/hub/login?next=%2Fuser%2F{hub.user}%2Flab%2Fworkspaces%2F{workspace}")
     page.get_by_label("Username").fill(hub.user)
     page.get_by_label("Password").fill(hub.password)
     page.get_by_role("button", name="Sign in").click()
     expect(page.locator(".jp-LauncherCard").first).to_be_visible()
 
 
-@pytest.mark.timeout(400)
-def test_chromium_works_through_tls_with_a_file_of_1_gb(demo: LoneHub, front: Edge, tmp_path: Path) -> None:
-    big = tmp_path / "big.bin"
-    sent = hashlib.sha256()
-    with big.open("wb") as file:
+def run_cell(page: Page) -> None:
+    """Open a notebook from the launcher and run a cell in it."""
+    page.locator(".jp-LauncherCard", has_text="Python 3").first.click()
+    expect(page.get_by_role("button", name=re.compile(r"Python 3 .*\| Idle"))).to_be_visible()
+    cell = page.locator(".jp-Notebook .jp-Cell .cm-content").first
+    cell.click()
+    page.keyboard.type("print(6 * 7)")
+    expect(cell).to_have_text("print(6 * 7)")
+    page.keyboard.press("Shift+Enter")
+    expect(page.locator(".jp-OutputArea-output", has_text="42")).to_be_visible()
+
+
+def failures_of(page: Page) -> list[str]:
+    """Give a list that grows with each request of a page that fails, by the reason."""
+    failures: list[str] = []
+    page.on("requestfailed", lambda request: failures.append(request.failure or ""))
+    return failures
+
+
+def upload(page: Page, file: Path, client: LabClient) -> None:
+    """Upload a file with JupyterLab's button, in the pieces that it makes."""
+
+    def arrived() -> bool:
+        answer = client.http.get(f"{client.base}api/contents/{file.name}?content=0")
+        return answer.status_code == 200 and bool(answer.json()["size"] == file.stat().st_size)
+
+    failures = failures_of(page)
+    with page.expect_file_chooser() as chooser:
+        page.locator("[data-jp-item-name='uploader'] jp-button").click()
+    chooser.value.set_files(file)
+    page.locator(".jp-Dialog button", has_text="Upload").click()
+    # Playwright tells of events only while it is asked something.
+    wait_until(lambda: page.title() and (failures or arrived()), "it arrives", 200)
+    assert failures == []
+
+
+def work(page: Page, hub: LoneHub, edge: Edge, file: Path, client: LabClient) -> None:
+    """Log in, run a cell, upload a file."""
+    log_in(page, hub, edge, file.stem)
+    assert {cookie["name"] for cookie in page.context.cookies() if not cookie["secure"]} == set()
+    run_cell(page)
+    upload(page, file, client)
+
+
+def write_big_file(file: Path) -> str:
+    """Write 1 GiB of which no two pieces are alike; give its hash."""
+    digest = hashlib.sha256()
+    with file.open("wb") as target:
         for number in range(1024):
             piece = number.to_bytes(8) * (GIB // 1024 // 8)
-            file.write(piece)
-            sent.update(piece)
-    with open_browser() as browser:
-        page = browser.new_page(ignore_https_errors=True, accept_downloads=True)
-        log_in(page, demo, front)
-        cookies = page.context.cookies()
-        assert {cookie["name"] for cookie in cookies if not cookie["secure"]} == set()
+            target.write(piece)
+            digest.update(piece)
+    return digest.hexdigest()
 
-        page.locator(".jp-LauncherCard", has_text="Python 3").first.click()
-        cell = page.locator(".jp-Notebook .jp-Cell .cm-content").first
-        cell.click()
-        page.keyboard.type("print(6 * 7)")
-        page.keyboard.press("Shift+Enter")
-        expect(page.locator(".jp-OutputArea-output", has_text="42")).to_be_visible()
 
-        # Through the upload button, in the pieces that JupyterLab makes.
-        with page.expect_file_chooser() as chooser:
-            page.locator("[data-jp-item-name='uploader'] jp-button").click()
-        chooser.value.set_files(big)
-        page.locator(".jp-Dialog button", has_text="Upload").click()
-        with LabClient(front.url, demo.user, front.trust) as client:
-            client.log_in(demo.password)
-            client.spawn()
-            size = "api/contents/big.bin?content=0"
-            wait_until(lambda: client.http.get(client.base + size).json().get("size") == GIB, "it is there", 240)
-            with client.terminal() as terminal:
-                terminal.type("sha256sum big.bin && rm big.bin; echo $((6*7))done")
-                assert sent.hexdigest() in terminal.read_until("42done", 120)
+@pytest.mark.timeout(500)
+def test_chromium_works_through_tls_with_a_file_of_1_gb(demo: LoneHub, front: Edge, tmp_path: Path) -> None:
+    big = tmp_path / "big.bin"
+    digest = write_big_file(big)
+    with open_browser() as browser, LabClient(front.url, demo.user, front.trust) as client:
+        client.log_in(demo.password)
+        client.spawn()
+        for tries_left in (4, 3, 2, 1, 0):
+            page = browser.new_page(ignore_https_errors=True)
+            failures = failures_of(page)
+            try:
+                work(page, demo, front, big, client)
+                break
+            except (AssertionError, PlaywrightError):
+                # Chromium ends its connections when the machine gets or loses a network: somebody starts a container.
+                if "net::ERR_NETWORK_CHANGED" not in failures or not tries_left:
+                    raise
+            page.context.close()
+            big = big.rename(tmp_path / f"big-{tries_left}.bin")
+        with client.terminal() as terminal:
+            terminal.type(f"sha256sum {big.name}; echo $((6*7))done")
+            assert digest in terminal.read_until("42done", 60)
+        received = hashlib.sha256()
+        with client.http.stream("GET", f"{client.base}files/{big.name}") as answer:
+            for piece in answer.iter_bytes(GIB // 256):
+                received.update(piece)
+        assert received.hexdigest() == digest
 
 
 @pytest.mark.timeout(300)
@@ -85,11 +136,31 @@ def test_1_gb_in_one_request_comes_and_goes(image: str, tmp_path: Path) -> None:
             assert sum(len(part) for part in answer.iter_bytes(GIB // 64)) == GIB
 
 
+@contextmanager
+def slow_answers(image: str, folder: Path) -> Iterator[None]:
+    """Ask, meanwhile, a hub and a lab that both take longer than a minute; at the end look at what they said."""
+    with (
+        run_upstream() as upstream,
+        run_edge(folder, upstream.address, image=image) as edge,
+        edge.client() as client,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        upstream.wait = 75
+        hub, lab = (pool.submit(client.get, path, timeout=100) for path in ("/hub/home", "/user/vera/git/clone"))
+        yield
+        assert hub.result().status_code == 504
+        assert "This takes longer than it should" in hub.result().text
+        assert lab.result().status_code == 200, "a lab may take its time"
+        upstream.wait = 0
+        assert client.get("/hub/home").status_code == 200
+
+
 @pytest.mark.timeout(200)
-def test_90_idle_seconds_and_a_new_certificate_end_no_websocket(
+def test_90_seconds_of_silence_and_a_new_certificate_end_no_websocket_and_a_slow_hub_is_our_page(
     demo: LoneHub, front: Edge, image: str, tmp_path: Path
 ) -> None:
     with (
+        slow_answers(image, tmp_path / "slow"),
         run_echo() as address,
         run_edge(tmp_path / "nginx", address, image=image) as other,
         LabClient(front.url, demo.user, front.trust) as client,
@@ -107,20 +178,6 @@ def test_90_idle_seconds_and_a_new_certificate_end_no_websocket(
             assert kernel.execute("print('kernel')").stdout == "kernel\n"
             silent.send("silent")
             assert silent.recv(timeout=10) == "silent"
-
-
-@pytest.mark.timeout(200)
-def test_a_hub_that_says_nothing_for_a_minute_is_our_page(image: str, tmp_path: Path) -> None:
-    with run_upstream() as upstream, run_edge(tmp_path / "nginx", upstream.address, image=image) as edge:
-        upstream.wait = 75
-        with edge.client() as client, ThreadPoolExecutor(2) as pool:
-            lab = pool.submit(client.get, "/user/vera/git/clone", timeout=100)
-            answer = client.get("/hub/home", timeout=100)
-            assert answer.status_code == 504
-            assert "This takes longer than it should" in answer.text
-            upstream.wait = 0
-            assert client.get("/hub/home").status_code == 200
-            assert lab.result().status_code == 200, "a lab may take its time"
 
 
 def only_quic(edge: Edge) -> tuple[str, str]:

@@ -22,6 +22,7 @@ from labtesting.certificates import Authority, fingerprint
 from labtesting.container import Container, run_container
 from labtesting.hub_process import free_ports, wait_until
 from labtesting.needs import missing, need_program
+from labtesting.tls import trusting
 
 START = Path(__file__).parents[3] / "nginx" / "start"
 STATIC = START.parent / "install" / "static.py"
@@ -70,7 +71,7 @@ class Edge:
     @property
     def trust(self) -> ssl.SSLContext:
         """What trusts its certificate."""
-        return ssl.create_default_context(cafile=self.authority.file)
+        return trusting(self.authority.file)
 
     @property
     def fingerprint(self) -> str:
