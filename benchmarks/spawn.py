@@ -180,25 +180,19 @@ def median(values: Sequence[float]) -> float:
     return statistics.median(values) if values else float("nan")
 
 
-def report(what: str, ours: float, theirs: float, goal: str = "", unit: str = "s") -> None:
-    """Print a line."""
+def report(what: str, values: Sequence[float], goal: str = "", unit: str = "s") -> None:
+    """Print a line: ours and stock's."""
+    ours, theirs = values
     print(f"  {what:<44}{ours:9.2f} {unit:<3}{theirs:9.2f} {unit:<3}{ours / theirs:8.2f}  {goal}", flush=True)
 
 
-def report_all(ours: Measured, theirs: Measured) -> None:
+def report_all(found: Mapping[str, Measured]) -> None:
     """Print what came when, and what it cost."""
     for mark in MARKS:
-        report(mark, median(ours.marks.get(mark, [])), median(theirs.marks.get(mark, [])))
-    report(
-        "hub's processor, one spawn",
-        1000 * median([one.hub for one in ours.cost]),
-        1000 * median([one.hub for one in theirs.cost]),
-        "goal 1.00",
-        "ms",
-    )
-    report(
-        "node's processors, one spawn", median([one.node for one in ours.cost]), median([one.node for one in theirs.cost])
-    )
+        report(mark, [median(side.marks.get(mark, [])) for side in found.values()])
+    hub = [1000 * median([one.hub for one in side.cost]) for side in found.values()]
+    report("hub's processor, one spawn", hub, "goal 1.00", "ms")
+    report("node's processors, one spawn", [median([one.node for one in side.cost]) for side in found.values()])
 
 
 def heading(title: str) -> None:
@@ -206,41 +200,40 @@ def heading(title: str) -> None:
     print(f"\n{title:<46}{'ours':>12}{'stock':>13}{'ratio':>9}")
 
 
-def measure(ours: Side, theirs: Side, options: argparse.Namespace) -> None:
-    """Measure and print."""
-    sides = (ours, theirs)
-    for side in sides:  # the first spawn makes the home, and reads the image from the disk
-        spawn_round(side, side.people[:1], Measured())
-
-    one = {side.title: Measured() for side in sides}
-    for _ in range(options.runs):
+def alternate(sides: Sequence[Side], count: int, rounds: int) -> dict[str, Measured]:
+    """Have so many people spawn at once, in turns on either side, after one round that does not count."""
+    found = {side.title: Measured() for side in sides}
+    for number in range(rounds + 1):
         for side in sides:
-            spawn_round(side, side.people[:1], one[side.title])
-    heading(f"one user, medians of {options.runs}, seconds since the click")
-    report_all(one["ours"], one["stock"])
-    report("launcher answers", *(median(one[side.title].last) for side in sides), f"goal {GOAL:.2f}")
+            into = found[side.title] if number else Measured()
+            spawn_round(side, side.people[:count], into)
+            print(f"{side.title}, {count} at once: all after {into.last[-1]:.1f} s", file=sys.stderr, flush=True)
+    return found
 
-    if shutil.which("chromium") or shutil.which("google-chrome"):
-        with open_browser() as browser:
-            seen = [[browser_seconds(browser, side, side.people[0]) for side in sides] for _ in range(options.runs)]
-        ours_seen, stock_seen = zip(*seen, strict=True)
-        report("launcher is seen in Chromium", median(ours_seen), median(stock_seen), f"goal {GOAL:.2f}")
-    else:
+
+def measure_one(sides: Sequence[Side], runs: int) -> None:
+    """Measure one user's spawn, over HTTP and in a browser, and print it."""
+    found = alternate(sides, 1, runs)
+    heading(f"one user, medians of {runs}, seconds since the click")
+    report_all(found)
+    report("launcher answers", [median(found[side.title].last) for side in sides], f"goal {GOAL:.2f}")
+    if not (shutil.which("chromium") or shutil.which("google-chrome")):
         print("  no Chromium here (Debian: apt install chromium): not measured in a browser")
+        return
+    with open_browser() as browser:
+        seen = [[browser_seconds(browser, side, side.people[0]) for side in sides] for _ in range(runs)]
+    medians = [median(values) for values in zip(*seen, strict=True)]
+    report("launcher is seen in Chromium", medians, f"goal {GOAL:.2f}")
 
-    for side in sides:
-        spawn_round(side, side.people, Measured())
-    many = {side.title: Measured() for side in sides}
-    for _ in range(options.storms):
-        for side in sides:
-            spawn_round(side, side.people, many[side.title])
-    heading(f"{options.people} at once, {options.storms} times, medians, seconds since the click")
-    report_all(many["ours"], many["stock"])
-    for title, values in (
-        ("launcher answers, p50", [median(many[side.title].marks[STEPS[-1]]) for side in sides]),
-        ("launcher answers, the last", [median(many[side.title].last) for side in sides]),
-    ):
-        report(title, *values, f"goal {GOAL:.2f}")
+
+def measure_many(sides: Sequence[Side], people: int, storms: int) -> None:
+    """Measure everybody's spawns at once, and print it."""
+    found = alternate(sides, people, storms)
+    heading(f"{people} at once, {storms} times, medians, seconds since the click")
+    report_all(found)
+    middle = [median(found[side.title].marks[STEPS[-1]]) for side in sides]
+    report("launcher answers, p50", middle, f"goal {GOAL:.2f}")
+    report("launcher answers, the last", [median(found[side.title].last) for side in sides], f"goal {GOAL:.2f}")
 
 
 def main() -> None:
@@ -257,7 +250,11 @@ def main() -> None:
         stock.load(names, options.load)
         print(f"load of this machine before: {os.getloadavg()[0]:.1f} of {os.cpu_count()} processors", flush=True)
         with run_stock(names, options.people) as theirs, run_ours(options.people) as ours:
-            measure(ours, theirs, options)
+            sides = (ours, theirs)
+            if options.runs:
+                measure_one(sides, options.runs)
+            if options.storms:
+                measure_many(sides, options.people, options.storms)
     except FileNotFoundError as error:
         sys.exit(f"bench: {error.filename} is missing")
     except KubectlError as error:

@@ -98,7 +98,7 @@ def load(names: dict[str, str], command: str) -> None:
     StockError
         It has them not, and nobody said how.
     """
-    there = {name for image in cluster.get("nodes")[0]["status"]["images"] for name in image.get("names", [])}
+    there = {name for image in cluster.get("nodes")[0]["status"]["images"] for name in image.get("names") or []}
     for image in names.values():
         if any(name == image or name.endswith(f"/{image}") for name in there):
             continue
