@@ -23,7 +23,7 @@ COMPONENTS = sorted(path.parent.name for path in ROOT.glob("*/Dockerfile"))
 # `testing` is tested like a component: the fakes that the others lean on have to hold themselves.
 TESTED = sorted(path.parents[1].name for path in ROOT.glob("*/tests/requirements.txt"))
 WITH_IMAGE_TESTS = sorted(path.parents[1].name for path in ROOT.glob("*/tests/image"))
-WITH_CLUSTER_TESTS = sorted(path.parents[1].name for path in ROOT.glob("*/tests/cluster"))
+WITH_CLUSTER_TESTS = ["manifests", *sorted(path.parents[1].name for path in ROOT.glob("*/tests/cluster"))]
 BENCHMARKS = sorted(path.stem for path in ROOT.glob("benchmarks/*.py"))
 TOOLS = "tools/requirements.txt"
 LINTERS = "tools/lint/requirements.txt"
@@ -58,6 +58,14 @@ def demo(session: nox.Session) -> None:
     session.run(*command, external=True, interrupt_timeout=5, terminate_timeout=20)
 
 
+@nox.session(name="demo-logs")
+def demo_logs(session: nox.Session) -> None:
+    """Start the way of the logs: RabbitMQ, the relay, and a client that ships a file's lines (-- --help)."""
+    install(session, "logstashrmq/requirements.txt", "logstashrmq", "testing")
+    command = [*END_WITH_PARENT, "python", "-m", "tools.demo_logs", *session.posargs]
+    session.run(*command, external=True, interrupt_timeout=10, terminate_timeout=10)
+
+
 @nox.session
 @nox.parametrize("component", each(COMPONENTS))
 def build(session: nox.Session, component: str) -> None:
@@ -79,11 +87,16 @@ def typing(session: nox.Session, component: str) -> None:
     """Check types: mypy, strict, against what each component really runs on."""
     install(session, f"{component}/tests/requirements.txt", *own_packages(component))
     folders = [f"{component}/src", f"{component}/tests"]
+    if component == "logstashrmq":  # they need what it runs on
+        folders += ["benchmarks/relay.py", "tools/demo_logs.py"]
+    if component == "hub":  # it deploys the hub as its tests do
+        folders += ["benchmarks/spawn.py"]
     if component == "testing":  # the project's own programs are checked once, here
-        folders += ["noxfile.py", "tools", "tests"]
-    if component == "hub":  # one of them deploys it as its tests do
-        folders += ["benchmarks"]
-    bases = [f"{name}/src" for name in own_packages(component)]
+        folders += ["noxfile.py", "tools", "benchmarks", "tests"]
+        # labtesting's Beats client is made of the relay's protocol, which imports nothing else.
+        bases = ["logstashrmq/src", "testing/src"]
+    else:
+        bases = [f"{name}/src" for name in own_packages(component)]
     session.run("mypy", *(name for name in folders if (ROOT / name).exists()), env={"MYPYPATH": ":".join(bases)})
 
 
@@ -93,7 +106,9 @@ def test(session: nox.Session, component: str) -> None:
     """Test each component on real parts, fast, without a Docker engine."""
     install(session, f"{component}/tests/requirements.txt", *own_packages(component))
     others = [f"--ignore={component}/tests/{name}" for name in ("image", "cluster")]
-    session.run("pytest", f"{component}/tests", *others, *session.posargs)
+    # The manifests of all components are tested once, with `testing`.
+    manifests = ["tests/manifests", "--ignore=tests/manifests/cluster"] if component == "testing" else []
+    session.run("pytest", f"{component}/tests", *manifests, *others, *session.posargs)
 
 
 @nox.session(name="test-image")
@@ -115,8 +130,9 @@ def test_image(session: nox.Session, component: str) -> None:
 @nox.parametrize("component", each(WITH_CLUSTER_TESTS))
 def test_cluster(session: nox.Session, component: str) -> None:
     """Test each component on the Kubernetes that KUBECONFIG names, which has its images."""
-    install(session, f"{component}/tests/requirements.txt", *own_packages(component))
-    session.run("pytest", f"{component}/tests/cluster", *session.posargs)
+    whole, tests = ("testing", "tests/manifests") if component == "manifests" else (component, f"{component}/tests")
+    install(session, f"{whole}/tests/requirements.txt", *own_packages(whole))
+    session.run("pytest", f"{tests}/cluster", *session.posargs)
 
 
 @nox.session
@@ -137,6 +153,6 @@ def changelog(session: nox.Session) -> None:
 @nox.parametrize("name", each(BENCHMARKS))
 def bench(session: nox.Session, name: str) -> None:
     """Measure against a named reference, as ratios (nothing depends on the figures)."""
-    # The widest of the tests' environments: a benchmark imports fixtures, not what it measures.
-    install(session, "hub/tests/requirements.txt", *own_packages("hub"))
+    component = {"lab": "jupyterlab", "nginx": "nginx", "relay": "logstashrmq", "spawn": "hub"}[name]
+    install(session, f"{component}/tests/requirements.txt", *own_packages(component))
     session.run("python", "-m", f"benchmarks.{name}", *session.posargs)

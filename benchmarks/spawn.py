@@ -233,6 +233,9 @@ def measure_many(sides: Sequence[Side], people: int, storms: int) -> None:
     report_all(found)
     middle = [median(found[side.title].marks[STEPS[-1]]) for side in sides]
     report("launcher answers, p50", middle, f"goal {GOAL:.2f}")
+    for side in sides:
+        if told := sum(bool(person.lost) for person in side.people):
+            print(f"  {side.title}: {told} of {people} were told meanwhile that no lab runs nor starts")
     report("launcher answers, the last", [median(found[side.title].last) for side in sides], f"goal {GOAL:.2f}")
 
 

@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 
@@ -40,11 +40,14 @@ class Person:
         As the hub knows them.
     form
         What they choose; None where the hub starts a lab without asking.
+    lost
+        One for each time that they were told that no lab runs nor starts, after they had asked for one.
     """
 
     http: httpx.Client
     name: str
     form: Mapping[str, str] | None = None
+    lost: list[int] = field(default_factory=list)
 
     @property
     def base(self) -> str:
@@ -103,7 +106,16 @@ class Person:
 
     def _wait(self, page: httpx.Response) -> None:
         """Listen, as the page that waits does."""
-        found = PROGRESS.search(html.unescape(page.text).replace(r"\u0026", "&"))
+        deadline = time.monotonic() + 30
+        found = find_progress(page)
+        while found is None and time.monotonic() < deadline and "/spawn-pending/" in page.url.path:
+            # It says that no lab runs nor starts, though one was asked for.
+            self.lost.append(page.status_code)
+            time.sleep(0.2)
+            page = self.http.get(page.url)
+            if page.url.path.startswith(self.base):
+                return
+            found = find_progress(page)
         if found is None:
             raise SpawnError(f"{self.name}: wanted the page that waits, found {page.url}\n{page.text[-1000:]}")
         headers = {"Accept": "text/event-stream", "Referer": str(page.url)}
@@ -115,6 +127,11 @@ class Person:
                 if event.get("ready"):
                     return
         raise SpawnError(f"{self.name}: the progress ended without a lab ({stream.status_code})")
+
+
+def find_progress(page: httpx.Response) -> re.Match[str] | None:
+    """Find where a page that waits listens."""
+    return PROGRESS.search(html.unescape(page.text).replace(r"\u0026", "&"))
 
 
 def cookie(http: httpx.Client, name: str, path: str) -> str:

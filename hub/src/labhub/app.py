@@ -1,7 +1,7 @@
 """JupyterHub as a program: `python -m labhub`.
 
-JupyterHub takes a Kubernetes API that is away at its start for labs that are gone: it forgets them all and cuts them off
-(jupyterhub 4575, kubespawner 786). Here it waits for the API's first answer.
+JupyterHub takes a Kubernetes API that is away at its start for labs that are gone: it forgets them all and cuts them
+off (jupyterhub 4575, kubespawner 786). Here it waits for the API's first answer.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 from functools import partial
 
 from jupyterhub.app import JupyterHub  # type: ignore[import-untyped]
-from kubernetes_asyncio.client import Configuration  # type: ignore[import-untyped]
+from kubernetes_asyncio.client import Configuration
 from kubespawner.clients import load_config  # type: ignore[import-untyped]
+from traitlets import Integer
 
 from labhub import metrics
 from labhub.hub import CONFIG_FILE
@@ -25,6 +26,7 @@ class LabHub(JupyterHub):  # type: ignore[misc]  # untyped
     """The hub."""
 
     name = "labhub"
+    metrics_port = Integer(help="where Prometheus reads").tag(config=True)
     pods: PodWatch
     events: EventWatch
 
@@ -47,6 +49,7 @@ class LabHub(JupyterHub):  # type: ignore[misc]  # untyped
             one.begin()
             LabSpawner.reflectors[(one.kind, namespace)] = one
             metrics.watch(one.kind, partial(getattr, one, "age"), partial(getattr, one, "idle"))
+        metrics.serve(self.metrics_port)
         self.reconciler = Reconciler(self, self.pods, namespace)
         self.reconciler.start()
         return int(await super().init_spawners())

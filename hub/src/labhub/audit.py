@@ -48,7 +48,7 @@ def logout(user: str, github_id: int | None, *, token_revoked: bool) -> None:
     _write("logout", f"{user} logged out", fields)
 
 
-def reset(user: str, administrator: str, servers: Mapping[str, str]) -> None:
-    """An administrator has stopped somebody's labs by all means; `servers` says in which state they were."""
-    fields = {"user": user, "administrator": administrator, "servers": dict(servers)}
+def reset(user: str, github_id: int | None, administrator: str, servers: Mapping[str, str]) -> None:
+    """Somebody's labs were stopped by all means; `servers` says in which state they were."""
+    fields = {"user": user, "github_id": github_id, "administrator": administrator, "servers": dict(servers)}
     _write("reset", f"{user} was reset by {administrator}", fields, logging.WARNING)

@@ -36,7 +36,7 @@ SAID = {
     "home": "Your home could not be made ready.",
     "memory": "The lab used more memory than its size allows, and was ended.",
     "evicted": "The lab was moved off its node, which was running short of {resource}.",
-    "node": "The node that the lab ran on went away.",
+    "node": "The lab was ended with its node, which went away or was emptied for maintenance.",
     "deleted": "The lab's pod was deleted.",
     "quota": "There is no room for another lab: the site's quota is used up.",
     "refused": "Kubernetes refused the lab.",
@@ -94,7 +94,9 @@ def condition(pod: Pod, kind: str) -> dict[str, Any]:
 def is_ready(pod: Pod) -> bool:
     """Tell whether the lab's container runs, and has an address."""
     status = pod.get("status") or {}
-    running = any(one["name"] == CONTAINER and "running" in one["state"] for one in status.get("containerStatuses") or [])
+    running = any(
+        one["name"] == CONTAINER and "running" in one["state"] for one in status.get("containerStatuses") or []
+    )
     return running and bool(status.get("podIP")) and not is_going(pod)
 
 
@@ -108,7 +110,9 @@ def has_ended(pod: Pod) -> bool:
     status = pod.get("status") or {}
     if status.get("phase") in {"Succeeded", "Failed"}:
         return True
-    return any(one["name"] == CONTAINER and "terminated" in one["state"] for one in status.get("containerStatuses") or [])
+    return any(
+        one["name"] == CONTAINER and "terminated" in one["state"] for one in status.get("containerStatuses") or []
+    )
 
 
 def find_trouble(pod: Pod) -> Diagnosis | None:
@@ -138,6 +142,11 @@ def explain_end(pod: Pod) -> Diagnosis:
         message = status.get("message", "")
         resource = re.search(r"low on resource: ([a-z-]+)", message)
         return explain("evicted", message, resource=resource[1] if resource else "something")
+    target = condition(pod, "DisruptionTarget")
+    if target.get("status") == "True" or status.get("reason") in {"NodeLost", "Shutdown"}:
+        return explain("node", target.get("message") or status.get("message", ""))
+    if is_going(pod):  # what its containers say came of that
+        return explain("deleted")
     for one in statuses(pod):
         ended = one["state"].get("terminated")
         if not ended or (ended.get("exitCode") == 0 and one["name"] != CONTAINER):
@@ -150,11 +159,14 @@ def explain_end(pod: Pod) -> Diagnosis:
         if ended.get("exitCode") == 0:
             return explain("shutdown")
         return explain("ended", f"Its last lines (exit status {ended.get('exitCode')}):\n{detail}")
-    if condition(pod, "DisruptionTarget").get("status") == "True" or status.get("reason") in {"NodeLost", "Shutdown"}:
-        return explain("node", status.get("message", ""))
     if not status.get("containerStatuses"):
         return explain("rejected", f"{status.get('reason', '')}: {status.get('message', '')}")
     return explain("ended", status.get("message", ""))
+
+
+def explain_deletion(pod: Pod | None) -> Diagnosis:
+    """Say why a lab's pod has gone, from what it was last; None: nobody saw it go."""
+    return explain_end(pod) if pod else explain("deleted")
 
 
 def explain_refusal(status: int, message: str) -> Diagnosis:
@@ -182,3 +194,35 @@ def stage(pod: Pod) -> str:
     if any("waiting" not in one["state"] for one in states if one["name"] == CONTAINER):
         return "started"
     return "pulled" if any("waiting" not in one["state"] for one in states) else "scheduled"
+
+
+class Trouble:
+    """Tells a trouble that lasts from one that passes."""
+
+    def __init__(self, grace: dict[str, float]) -> None:
+        self.grace = grace
+        self.since: dict[str, float] = {}
+
+    def lasts(self, found: Diagnosis | None, now: float) -> Diagnosis | None:
+        """Give the trouble if it has lasted longer than its grace."""
+        if found is None:
+            self.since.clear()
+            return None
+        first = self.since.setdefault(found.reason, now)
+        return found if now - first >= self.grace.get(found.reason, 0) else None
+
+
+def exit_status(pod: Pod) -> int:
+    """Give the exit status of the lab; 1 if it is not known."""
+    for one in (pod.get("status") or {}).get("containerStatuses") or []:
+        if one["name"] == CONTAINER and "terminated" in one["state"]:
+            return int(one["state"]["terminated"].get("exitCode", 1))
+    return 1
+
+
+def span(seconds: int) -> str:
+    """Give a time as people say it."""
+    for unit, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= unit and seconds % unit == 0:
+            return f"{seconds // unit} {name}" + ("s" if seconds > unit else "")
+    return f"{seconds} seconds"

@@ -9,8 +9,8 @@ from pathlib import Path
 from traitlets.config import Config
 
 from labhub.authenticator import SCOPES, LabAuthenticator
-from labhub.logs import logging_config
 from labhub.labsettings import LabSettings
+from labhub.logs import logging_config
 from labhub.proxy import LabProxy
 from labhub.settings import Settings
 from labhub.spawner import LabSpawner
@@ -64,6 +64,7 @@ def configure_labs(c: Config, settings: LabSettings) -> None:
 
 def configure_hub(c: Config, settings: LabSettings) -> None:
     """Assign how the hub is reached, what it keeps, and that its end is nobody else's."""
+    c.LabHub.metrics_port = settings.metrics_port
     c.JupyterHub.hub_bind_url = "http://0.0.0.0:8081"
     c.JupyterHub.hub_connect_url = settings.connect_url
     c.JupyterHub.db_url = settings.database_url.get_secret_value()

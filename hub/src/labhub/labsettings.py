@@ -13,6 +13,7 @@ from labhub.environment import ShownError
 from labhub.options import Menu, MenuError, parse_menu
 from labhub.pod import Site
 
+
 def check_service(url: str) -> str:
     """Take the URL of a service inside the cluster."""
     parts = urlsplit(url)

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 # What Kubernetes takes for a label's value, since images and sizes label the pods.
 KEY = r"^[a-z0-9]([a-z0-9.-]{0,38}[a-z0-9])?$"
+NAME = r"^[^\s:@]+(:[0-9]+/[^\s:@]+)?(:[\w.-]+)?(@sha256:[0-9a-f]{64})?$"
 QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 FACTORS = {"": 1.0, "m": 0.001, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12} | {
     f"{prefix}i": 1024.0**power for power, prefix in enumerate("KMGT", 1)
@@ -50,6 +51,11 @@ def check_quantity(text: str) -> str:
     return text
 
 
+def fill_version(text: object, info: ValidationInfo) -> object:
+    """Put the project's version into an image's name."""
+    return text.replace("{version}", (info.context or {}).get("version", "")) if isinstance(text, str) else text
+
+
 Quantity = Annotated[str, AfterValidator(check_quantity)]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -69,7 +75,7 @@ class Entry(BaseModel):
 
     key: str = Field(pattern=KEY)
     title: Text
-    description: str = Field("", max_length=400)
+    description: str = Field(default="", max_length=400)
 
 
 class Image(Entry):
@@ -81,7 +87,7 @@ class Image(Entry):
         Its name with a tag or a digest.
     """
 
-    image: str = Field(pattern=r"^[^\s:@]+(:[0-9]+/[^\s:@]+)?(:[\w.-]+)?(@sha256:[0-9a-f]{64})?$")
+    image: Annotated[str, BeforeValidator(fill_version), Field(pattern=NAME)]
 
 
 class Size(Entry):
@@ -185,11 +191,8 @@ def parse_menu(text: str, version: str) -> Menu:
         found = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise MenuError(f"not TOML: {error}") from error
-    for entry in found.get("images", []):
-        if isinstance(entry, dict) and isinstance(entry.get("image"), str):
-            entry["image"] = entry["image"].replace("{version}", version)
     try:
-        return Menu.model_validate(found)
+        return Menu.model_validate(found, context={"version": version})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

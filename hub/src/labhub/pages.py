@@ -1,4 +1,4 @@
-"""Pages and calls of ours, beside JupyterHub's: is the hub alive, and how an administrator frees a user who is stuck."""
+"""Pages and calls of ours: is the hub alive, and how an administrator frees a user who is stuck."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from jupyterhub.user import User  # type: ignore[import-untyped]
 from tornado import web
 
 from labhub import audit, metrics
-from labhub.spawner import API_ERRORS, LabSpawner
+from labhub.accounts import stored_id
+from labhub.spawner import LabSpawner
 
 if TYPE_CHECKING:
     from labhub.app import LabHub
@@ -43,7 +44,7 @@ class LiveHandler(HealthCheckHandler):  # type: ignore[misc]  # untyped
 class ResetHandler(APIHandler):  # type: ignore[misc]  # untyped
     """`POST /hub/api/users/<name>/reset`: whatever state a user's lab is in, it is stopped, and they can start anew."""
 
-    @needs_scope("admin:servers")
+    @needs_scope("admin:servers")  # type: ignore[untyped-decorator]
     async def post(self, user_name: str) -> None:
         """Reset a user; the answer says what was there."""
         user = self.find_user(user_name)
@@ -51,7 +52,7 @@ class ResetHandler(APIHandler):  # type: ignore[misc]  # untyped
             raise web.HTTPError(404, f"no such user: {user_name}")
         servers = {name or "default": await reset(self, user, name) for name in list(user.spawners)}
         metrics.RECONCILED.labels("reset").inc()
-        audit.reset(user.name, self.current_user.name, servers)
+        audit.reset(user.name, await stored_id(user), self.current_user.name, servers)
         self.finish(json.dumps({"user": user.name, "servers": servers}))
 
 
@@ -83,7 +84,7 @@ class ResetPage(BaseHandler):  # type: ignore[misc]  # untyped
     """The page from which an administrator does that."""
 
     @web.authenticated
-    @needs_scope("admin:servers")
+    @needs_scope("admin:servers")  # type: ignore[untyped-decorator]
     async def get(self) -> None:
         """Show who has a lab, in which state."""
         labs = [

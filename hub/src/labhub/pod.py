@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from labhub.identity import Identity
@@ -18,35 +19,10 @@ PORT = 8888
 PORT_NAME = "notebook-port"
 SELECTOR = {"app.kubernetes.io/part-of": "jupyterlabdemo", "app.kubernetes.io/component": "lab"}
 OWNER = f"{PREFIX}/hub-user"
-SCRATCH = "/tmp/lab"  # noqa: S108  (in the pod's own volume)
 
-# Runs as the user, in the roots of both volumes, which belong to root and are sticky: what it makes is the user's.
-# A folder that exists is used only if it is what it should be. `sh -c SCRIPT NAME GID...`
-MAKE_HOME = r"""
-set -eu
-umask 077
-fail() { echo "$1"; exit 1; }
-uid=$(id -u)
-home=/storage/home/$uid
-if mkdir "$home" 2>/tmp/why; then
-    cp -RT /etc/skel "$home" || echo "a new home without its usual first files"
-elif [ ! -d "$home" ]; then
-    fail "your home cannot be made on the shared storage: $(cat /tmp/why)"
-fi
-[ ! -L "$home" ] && [ "$(stat -c %u "$home")" = "$uid" ] ||
-    fail "the folder of your home, $uid, belongs to user $(stat -c %u "$home"): it is not used"
-[ "$(stat -c %a "$home")" = 700 ] || chmod 700 "$home"
-for gid in "$@"; do
-    project=/storage/project/$gid
-    if mkdir "$project" 2>/tmp/why || { [ -O "$project" ] && [ "$(stat -c %g:%a "$project")" != "$gid:2770" ]; }; then
-        chgrp "$gid" "$project" && chmod 2770 "$project"
-    fi
-    [ -d "$project" ] || fail "the folder of group $gid cannot be made on the shared storage: $(cat /tmp/why)"
-    [ ! -L "$project" ] && [ "$(stat -c %g:%a "$project")" = "$gid:2770" ] ||
-        fail "the folder of group $gid is of group and mode $(stat -c %g:%a "$project"), wanted $gid:2770: it is not used"
-done
-rm -f /tmp/why
-""".strip()
+TMP = "/tmp"  # noqa: S108  (in the pod's own volume)
+SCRATCH = f"{TMP}/lab"
+MAKE_HOME = (Path(__file__).parent / "data/make-home.sh").read_text()
 
 
 @dataclass(frozen=True)
@@ -148,7 +124,7 @@ def init_container(identity: Identity, choice: Choice) -> dict[str, Any]:
         "volumeMounts": [
             {"name": "home", "mountPath": "/storage/home"},
             {"name": "project", "mountPath": "/storage/project"},
-            {"name": "scratch", "mountPath": "/tmp"},
+            {"name": "scratch", "mountPath": TMP},
         ],
     }
 
@@ -157,14 +133,16 @@ def lab_container(identity: Identity, choice: Choice, environment: Mapping[str, 
     """Give the lab's container."""
     mounts: list[dict[str, Any]] = [
         {"name": "home", "mountPath": f"/home/{identity.name}", "subPath": str(identity.uid)},
-        {"name": "scratch", "mountPath": "/tmp"},
+        {"name": "scratch", "mountPath": TMP},
         {"name": "names", "mountPath": "/etc/passwd", "subPath": "passwd", "readOnly": True},
         {"name": "names", "mountPath": "/etc/group", "subPath": "group", "readOnly": True},
     ]
-    for group in identity.groups:
-        # The organization's login is the name, its number the folder: a rename keeps what is in it.
-        name = group.organization.login
-        mounts.append({"name": "project", "mountPath": f"/project/{name}", "subPath": str(group.gid)})
+    # The organization's login is the name, its number the folder: a rename keeps what is in it. Two of one login are
+    # one that was renamed and one that took its name, seen at different times.
+    names = {group.gid: group.organization.login for group in reversed(identity.groups)}
+    for gid, name in sorted(names.items()):
+        shown = name if list(names.values()).count(name) == 1 else f"{name}-{gid}"
+        mounts.append({"name": "project", "mountPath": f"/project/{shown}", "subPath": str(gid)})
     return {
         "name": CONTAINER,
         "image": choice.image.image,

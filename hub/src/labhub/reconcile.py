@@ -76,7 +76,7 @@ class Reconciler:
     def _claimed(self) -> set[str]:
         """Name the pods of all servers that run, start or stop, also of users whom nobody has asked for yet."""
         rows = self.app.db.query(orm.Spawner).filter(orm.Spawner.server != None)  # noqa: E711  (SQL)
-        stored = {(row.state or {}).get("pod_name") for row in rows}
+        stored = {str((row.state or {}).get("pod_name")) for row in rows}
         return stored | {spawner.pod_name for _, spawner in self._all() if spawner.active}
 
     def _all(self) -> Iterator[tuple[User, LabSpawner]]:

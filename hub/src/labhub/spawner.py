@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import html
 import json
 import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
-from jupyterhub.spawner import SpawnException  # type: ignore[import-untyped]
 from jupyterhub.utils import utcnow  # type: ignore[import-untyped]
-from kubernetes_asyncio.client import ApiException, V1ObjectMeta, V1Pod  # type: ignore[import-untyped]
+from kubernetes_asyncio.client import ApiException, V1ObjectMeta, V1Pod
 from kubespawner import KubeSpawner  # type: ignore[import-untyped]
-from traitlets import Dict, Instance, Integer
+from traitlets import Instance, Integer
 
 from labhub import diagnosis, metrics
 from labhub.authstate import AuthState
 from labhub.diagnosis import GRACE, STAGES, Diagnosis, Pod
+from labhub.failure import Failed
 from labhub.options import Choice, ChoiceError, Menu
-from labhub.pod import CONTAINER, SELECTOR, Site, build_pod, pod_name
-from labhub.watch import EventWatch, PodWatch
+from labhub.pod import Site, build_pod, pod_name
+from labhub.watch import PodWatch
 
 # What an API that is away or a connection that is lost raises
 API_ERRORS = (ApiException, aiohttp.ClientError, OSError, TimeoutError, asyncio.TimeoutError)
@@ -40,7 +39,36 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
     pull_seconds = Integer(help="for a node, the image and the volumes").tag(config=True)
     lab_seconds = Integer(help="for the lab to answer, from then on").tag(config=True)
     unschedulable_seconds = Integer(help="for a node that has room").tag(config=True)
-    last_end = Dict(allow_none=True, default_value=None, help="why the lab before ended: reason, message, detail, at")
+
+    last_end: dict[str, Any] | None = None
+    """Why the lab before ended: reason, message, detail, at (Unix time, seconds)."""
+
+    # --- the menu -----------------------------------------------------------------------------------------------------
+
+    @property
+    def remembered(self) -> Choice:
+        """What the form shows as chosen: the last choice."""
+        return self.menu.remember(self.orm_spawner.user_options or {})
+
+    async def get_options_form(self) -> str:
+        """Tell JupyterHub whether there is something to choose; `templates/spawn.html` shows it."""
+        return "the menu" if len(self.menu.images) > 1 or len(self.menu.sizes) > 1 else ""
+
+    def run_options_from_form(self, formdata: dict[str, list[str]]) -> dict[str, str]:
+        """Give the choice that a form sends.
+
+        Raises
+        ------
+        SpawnException
+            It is not on the menu.
+        """
+        asked = {name: values[0] for name, values in formdata.items()}
+        try:
+            return self.menu.choose(asked).to_dict()
+        except ChoiceError as error:
+            raise Failed(Diagnosis("choice", str(error)), status=400).for_user() from error
+
+    options_from_query = run_options_from_form
 
     # --- what is kept in the database ---------------------------------------------------------------------------------
 
@@ -61,10 +89,10 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
 
     # --- the watches: `labhub.app` starts them before it looks at any lab ---------------------------------------------
 
-    async def _start_watching_pods(self, replace: bool = False) -> PodWatch:
+    async def _start_watching_pods(self, replace: bool = False) -> Any:
         return self.pod_reflector  # it mends itself: KubeSpawner has no need to replace it
 
-    async def _start_watching_events(self, replace: bool = False) -> EventWatch:
+    async def _start_watching_events(self, replace: bool = False) -> Any:
         return self.event_reflector
 
     @property
@@ -107,10 +135,15 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
         # A hub that is killed while the lab starts finds it again.
         self.orm_spawner.state = self.get_state()
         self.db.commit()
-        manifest = build_pod(identity, choice, self.site, self.get_env(), hub_user=self.user.name, server=self.name)
+        environment = self.get_env() | {"JUPYTERHUB_ACTIVITY_INTERVAL": str(self._report_seconds())}
+        manifest = build_pod(identity, choice, self.site, environment, hub_user=self.user.name, server=self.name)
         await self._create(manifest)
         reached = await self._wait(self.pod_reflector)
         return str(self._get_pod_url(self._known())), reached
+
+    def _report_seconds(self) -> int:
+        """Say how often a lab tells the hub of its activity: often enough not to be stopped between two times."""
+        return max(5, min(300, self.site.idle_seconds // 4 or 300))
 
     def _choose(self) -> Choice:
         try:
@@ -141,7 +174,7 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
         """Wait until the lab answers; give when it came how far."""
         reached: dict[str, float] = {}
         deadline = time.monotonic() + self.pull_seconds
-        trouble = Trouble({**GRACE, "unschedulable": float(self.unschedulable_seconds)})
+        trouble = diagnosis.Trouble({**GRACE, "unschedulable": float(self.unschedulable_seconds)})
         while True:
             now = time.monotonic()
             pod = self._known()
@@ -163,10 +196,17 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
         try:
             connecting = asyncio.open_connection(pod["status"]["podIP"], self._get_pod_port(pod))
             _, writer = await asyncio.wait_for(connecting, 1)
-        except (OSError, TimeoutError, asyncio.TimeoutError):
+        except (OSError, TimeoutError):
             return False
         writer.close()
         return True
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """What is reported of this very pod; the one before had the same name."""
+        pod = self._known()
+        uid = pod["metadata"]["uid"] if pod else None
+        return [event for event in self.event_reflector.events if event["involvedObject"].get("uid") == uid]
 
     def _last_warning(self) -> str:
         warnings = [event["message"] for event in self.events if event.get("type") == "Warning"]
@@ -207,12 +247,12 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
                 return None
         if pod is None:
             if self.server and not self._stop_pending:
-                self._remember(diagnosis.explain("deleted"))
+                self._remember(diagnosis.explain_deletion(self.pod_reflector.gone.get(self._key)))
             return 1
         if diagnosis.has_ended(pod):
             self._remember(diagnosis.explain_end(pod))
             await self._clean_up()
-            return _exit_status(pod)
+            return diagnosis.exit_status(pod)
         return None
 
     def _known(self) -> Pod | None:
@@ -259,9 +299,9 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
         age = (moment - row.started).total_seconds()
         idle = (moment - (row.last_activity or row.started)).total_seconds()
         if site.max_age_seconds and age >= site.max_age_seconds:
-            return diagnosis.explain("age", time=_span(site.max_age_seconds))
+            return diagnosis.explain("age", time=diagnosis.span(site.max_age_seconds))
         if site.idle_seconds and idle >= site.idle_seconds:
-            return diagnosis.explain("idle", time=_span(site.idle_seconds))
+            return diagnosis.explain("idle", time=diagnosis.span(site.idle_seconds))
         return None
 
     def _last_diagnosis(self) -> Diagnosis | None:
@@ -287,58 +327,9 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
                 self.log.warning("%s cannot be deleted now: %r", self._key, error)
 
 
-class Failed(Exception):
-    """A lab does not start; the diagnosis says why."""
-
-    def __init__(self, found: Diagnosis, status: int = 500) -> None:
-        super().__init__(str(found))
-        self.diagnosis = found
-        self.status = status
-
-    def for_user(self) -> SpawnException:
-        """Give what JupyterHub shows on the page that waits, and on the one to try again."""
-        found = self.diagnosis
-        shown = f"<strong>{html.escape(found.message)}</strong>"
-        if found.detail:
-            shown += f'<pre class="lab-detail">{html.escape(found.detail)}</pre>'
-        return SpawnException(str(found), reason=found.reason, message_html=shown, status_code=self.status)
-
-
-class Trouble:
-    """Tells a trouble that lasts from one that passes."""
-
-    def __init__(self, grace: dict[str, float]) -> None:
-        self.grace = grace
-        self.since: dict[str, float] = {}
-
-    def lasts(self, found: Diagnosis | None, now: float) -> Diagnosis | None:
-        """Give the trouble if it has lasted longer than its grace."""
-        if found is None:
-            self.since.clear()
-            return None
-        first = self.since.setdefault(found.reason, now)
-        return found if now - first >= self.grace.get(found.reason, 0) else None
-
-
 def _message(error: ApiException) -> str:
     """Give what the API says in an error's body, which is JSON."""
     try:
-        return str(json.loads(error.body)["message"])
+        return str(json.loads(error.body or b"")["message"])
     except (TypeError, ValueError, KeyError):
         return str(error.reason)
-
-
-def _exit_status(pod: Pod) -> int:
-    """Give the exit status of the lab; 1 if it is not known."""
-    for one in (pod.get("status") or {}).get("containerStatuses") or []:
-        if one["name"] == CONTAINER and "terminated" in one["state"]:
-            return int(one["state"]["terminated"].get("exitCode", 1))
-    return 1
-
-
-def _span(seconds: int) -> str:
-    """Give a time as people say it."""
-    for unit, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= unit and seconds % unit == 0:
-            return f"{seconds // unit} {name}" + ("s" if seconds > unit else "")
-    return f"{seconds} seconds"

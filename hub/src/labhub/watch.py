@@ -7,24 +7,27 @@ everything every ten seconds, and makes an object of each event with a client cl
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from kubernetes_asyncio.client import ApiException  # type: ignore[import-untyped]
-from kubespawner.spawner import EventReflector, PodReflector  # type: ignore[import-untyped]
+from kubernetes_asyncio.client import ApiException
 from kubespawner.reflector import ResourceReflector  # type: ignore[import-untyped]
+from kubespawner.spawner import EventReflector, PodReflector  # type: ignore[import-untyped]
 
 # Seconds after which the API ends a watch, and it is started again from where it was: costs one request, and a
 # connection that something between has forgotten is noticed.
 WATCH_SECONDS = 30
 # Seconds without a sign after that: the connection is dead.
 SILENCE_SECONDS = 10
+# Seconds for a list of everything
+LIST_SECONDS = 15
 # Seconds between attempts while the API does not answer.
 RETRY_FIRST, RETRY_LAST = 0.2, 5.0
-GONE = 410
+OK, GONE = 200, 410
 
 
 class Watch(ResourceReflector):  # type: ignore[misc]  # untyped
@@ -64,12 +67,10 @@ class Watch(ResourceReflector):  # type: ignore[misc]  # untyped
         """Wait until the API has answered once."""
         await asyncio.shield(self.first_load_future)
 
-    async def changed(self, timeout: float) -> None:
-        """Wait until something is different, or for so many seconds."""
-        try:
-            await asyncio.wait_for(self._changed.wait(), timeout)
-        except TimeoutError:
-            pass
+    async def changed(self, seconds: float) -> None:
+        """Wait until something is different, or for so long."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), seconds)
 
     def _confirm(self) -> None:
         self.seen_at = self.tried_at = time.monotonic()
@@ -78,11 +79,30 @@ class Watch(ResourceReflector):  # type: ignore[misc]  # untyped
         event, self._changed = self._changed, asyncio.Event()
         event.set()
 
-    async def _list_and_update(self, resource_version: str | None = None) -> str:
-        version: str = await super()._list_and_update(resource_version)
+    async def _list(self) -> str:
+        """Learn everything anew; give the version of it."""
+        response = await self._ask(_request_timeout=LIST_SECONDS)
+        found = await response.json()
+        self.resources = {_key(one): one for one in found["items"]}
         self._confirm()
         self._tell()
-        return version
+        if not self.first_load_future.done():
+            self.first_load_future.set_result(None)
+        return str(found["metadata"]["resourceVersion"])
+
+    async def _ask(self, **arguments: Any) -> Any:
+        """Ask the API; what it says is read by whoever calls, which is cheaper than the client's own objects."""
+        response = await getattr(self.api, self.list_method_name)(
+            namespace=self.namespace,
+            label_selector=self.label_selector,
+            field_selector=self.field_selector,
+            _preload_content=False,
+            **arguments,
+        )
+        if response.status != OK:
+            response.release()
+            raise ApiException(status=response.status, reason=response.reason)
+        return response
 
     async def _watch_and_update(self) -> None:
         """Watch until cancelled."""
@@ -90,7 +110,7 @@ class Watch(ResourceReflector):  # type: ignore[misc]  # untyped
         version: str | None = None
         while True:
             try:
-                version = version or await self._list_and_update()
+                version = version or await self._list()
                 async for event in self._events(version):
                     version = self._take(event)
                 self._confirm()
@@ -116,31 +136,24 @@ class Watch(ResourceReflector):  # type: ignore[misc]  # untyped
         if kind == "ERROR":
             raise ApiException(status=found.get("code"), reason=found.get("message"))
         self._confirm()
-        metadata = found["metadata"]
         if kind != "BOOKMARK":
-            key = f"{metadata['namespace']}/{metadata['name']}"
+            key = _key(found)
             if kind == "DELETED":
                 self.resources.pop(key, None)
             else:
                 self.resources[key] = found
             self._tell()
-        return str(metadata["resourceVersion"])
+        return str(found["metadata"]["resourceVersion"])
 
     async def _events(self, version: str) -> AsyncIterator[dict[str, Any]]:
-        response = await getattr(self.api, self.list_method_name)(
-            namespace=self.namespace,
-            label_selector=self.label_selector,
-            field_selector=self.field_selector,
+        response = await self._ask(
             resource_version=version,
             watch=True,
             allow_watch_bookmarks=True,
             timeout_seconds=WATCH_SECONDS,
             _request_timeout=WATCH_SECONDS + SILENCE_SECONDS,
-            _preload_content=False,
         )
         try:
-            if response.status != 200:
-                raise ApiException(status=response.status, reason=response.reason)
             # Lines by hand: aiohttp's own `readline` refuses those beyond 128 kB.
             rest = b""
             async for chunk in response.content.iter_any():
@@ -151,8 +164,32 @@ class Watch(ResourceReflector):  # type: ignore[misc]  # untyped
             response.release()
 
 
+def _key(found: dict[str, Any]) -> str:
+    return f"{found['metadata']['namespace']}/{found['metadata']['name']}"
+
+
 class PodWatch(Watch, PodReflector):  # type: ignore[misc]  # untyped
-    """The pods of all labs."""
+    """The pods of all labs.
+
+    Attributes
+    ----------
+    gone
+        Pods that have been deleted, as they were last, until one of the same name is there: why they went stands there.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.gone: dict[str, dict[str, Any]] = {}
+
+    def _take(self, event: dict[str, Any]) -> str:
+        version = super()._take(event)
+        if event["type"] != "BOOKMARK":
+            key = _key(event["object"])
+            if event["type"] == "DELETED":
+                self.gone[key] = event["object"]
+            else:
+                self.gone.pop(key, None)
+        return version
 
 
 class EventWatch(Watch, EventReflector):  # type: ignore[misc]  # untyped

@@ -39,6 +39,11 @@ key = "missing"
 title = "Not there"
 image = "localhost:1/nobody/has-this:0"
 
+[[images]]
+key = "broken"
+title = "Ends at once"
+image = "lsstsqre/jupyterlabdemo-hub:{version}"
+
 [[sizes]]
 key = "small"
 title = "Small"
@@ -83,11 +88,17 @@ class Deployment:
         world = self.github.world
         account: Account = world.add_account(login)
         for name in ("lsst-sqre", *others):
-            world.find_organization(name).members[account.id] = "active"
+            self.join(account, name)
         visitor = self.visitor(login)
         page = visitor.log_in()
         assert page.status_code == 200, page.text
         return visitor, account
+
+    def join(self, account: Account, organization: str) -> None:
+        """Make somebody a member."""
+        found = self.github.world.find_organization(organization)
+        assert found is not None
+        found.members[account.id] = "active"
 
     def api(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         """Call the hub's REST API as the administrator."""
@@ -109,9 +120,38 @@ class Deployment:
         """Run a command in somebody's lab, as they are there."""
         return kubectl("exec", self.lab(account), "--namespace", LABS, "--container", "notebook", "--", *command)
 
+    def server(self, user: str) -> dict[str, Any]:
+        """Give what the hub says of somebody's lab; nothing if there is none."""
+        found: dict[str, Any] = self.api("GET", f"/users/{user}").json()["servers"].get("", {})
+        return found
+
+    def progress(self, user: str) -> str:
+        """Give what the page that waits is told, until the lab is there or has failed."""
+        return self.api("GET", f"/users/{user}/server/progress").text
+
+    def wait_stopped(self, user: str) -> None:
+        """Wait until the hub has no lab of somebody's."""
+        wait_until(lambda: not self.server(user), f"the lab of {user} stops", 60)
+
     def log(self) -> str:
         """Give the hub's log."""
         return kubectl("logs", "deployment/hub", "--namespace", NAMESPACE, "--tail=-1")
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Read a metric of the hub, as Prometheus does, but from inside the pod."""
+        script = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9464/metrics').read().decode())"
+        text = kubectl("exec", "deployment/hub", "--namespace", NAMESPACE, "--", "python", "-c", script)
+        wanted = {f'{key}="{value}"' for key, value in labels.items()}
+        for line in text.splitlines():
+            if line.startswith(name) and all(one in line for one in wanted):
+                return float(line.rsplit(" ", 1)[1])
+        return 0.0
+
+    def restart_hub(self) -> None:
+        """Replace the hub's pod, as an upgrade does."""
+        kubectl("rollout", "restart", "deployment/hub", "--namespace", NAMESPACE)
+        cluster.roll_out("hub")
+        wait_until(self.is_up, "the hub answers", 60)
 
     def kill_hub(self) -> None:
         """Kill the hub's process as nothing could prevent; its container then starts anew."""
@@ -157,7 +197,9 @@ def node_command(name: str, script: str) -> None:
     }
     kubectl("delete", "pod", name, "--namespace", NAMESPACE, "--ignore-not-found")
     cluster.apply(pod)
-    kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}", "--namespace", NAMESPACE, "--timeout=60s")
+    kubectl(
+        "wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}", "--namespace", NAMESPACE, "--timeout=60s"
+    )
     kubectl("delete", "pod", name, "--namespace", NAMESPACE)
 
 
@@ -244,11 +286,10 @@ def administrator_token(deployment: Deployment) -> str:
     """Log the administrator in, and have them make a token."""
     world = deployment.github.world
     account = world.add_account("chief", ADMIN_ID)
-    world.find_organization("lsst-sqre").members[account.id] = "active"
+    deployment.join(account, "lsst-sqre")
     visitor = deployment.visitor("chief")
     visitor.log_in()
-    xsrf = next(cookie.value for cookie in visitor.http.cookies.jar if cookie.name == "_xsrf" and cookie.path == "/hub/")
-    made = visitor.http.post("/hub/api/users/chief/tokens", headers={"X-XSRFToken": xsrf or ""}, json={})
+    made = visitor.http.post("/hub/api/users/chief/tokens", headers=visitor.xsrf(), json={})
     assert made.status_code == 201, made.text
     return str(made.json()["token"])
 
@@ -275,7 +316,7 @@ def run_github(authority: trustme.CA) -> Iterator[FakeGitHub]:
 def deploy(github: FakeGitHub, authority: trustme.CA) -> Iterator[Deployment]:
     """Deploy the hub as its README says; everything goes at the end."""
     try:
-        for name in ("namespace", "labs-namespace"):
+        for name in ("00-namespace", "labs-namespace"):
             kubectl("apply", "--filename", MANIFESTS / f"{name}.yaml")
         make = "mkdir -p /storage/home /storage/project && chmod 1777 /storage/home /storage/project"
         node_command("hub-test-make", make)

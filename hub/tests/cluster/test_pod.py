@@ -1,15 +1,180 @@
-"""What somebody finds in their lab."""
+"""What somebody finds in their lab, and what they cannot reach from it."""
 
 from __future__ import annotations
 
-from labtesting.cluster import LABS
+from dataclasses import dataclass
 
-from hub.tests.cluster.conftest import Deployment
+import pytest
+from labtesting import cluster
+from labtesting.cluster import LABS, NAMESPACE, KubectlError, get
+from labtesting.github import Account
+from labtesting.labclient import LabClient
+from labtesting.visitor import Visitor
+
+from hub.tests.cluster.conftest import URL, Deployment, node_command
+
+pytestmark = pytest.mark.timeout(300)
+
+CONNECT = """
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), 3).close()
+    print("open")
+except OSError as error:
+    print("closed:", error)
+"""
 
 
-def test_a_member_logs_in_and_gets_a_lab(deployment: Deployment) -> None:
-    visitor, account = deployment.member("ada", "rubin")
-    visitor.spawn("ada")
-    print(deployment.run(account, "id"))
-    print(deployment.run(account, "sh", "-c", "ls -la ~ /project; cat /proc/self/status; env"))
-    assert 0
+@dataclass
+class Person:
+    """Somebody with a running lab."""
+
+    visitor: Visitor
+    account: Account
+    deployment: Deployment
+
+    def run(self, *command: str) -> str:
+        """Run a command in the lab."""
+        return self.deployment.run(self.account, *command).strip()
+
+    def reaches(self, host: str, port: int) -> bool:
+        """Tell whether the lab can open a connection."""
+        return self.run("python3", "-c", CONNECT, host, str(port)) == "open"
+
+    @property
+    def pod(self) -> dict[str, object]:
+        """The pod."""
+        found: dict[str, object] = get("pod", self.deployment.lab(self.account), namespace=LABS)
+        return found
+
+
+@pytest.fixture(scope="module")
+def ada(deployment: Deployment) -> Person:
+    """Give a member of the allow-listed organization and of another."""
+    visitor, account = deployment.member("Ada-Amber", "rubin")
+    visitor.spawn("ada-amber", image="recommended", size="small")
+    return Person(visitor, account, deployment)
+
+
+@pytest.fixture(scope="module")
+def ben(deployment: Deployment) -> Person:
+    """Give somebody who shares that other organization."""
+    visitor, account = deployment.member("ben", "rubin")
+    visitor.spawn("ben", image="recommended", size="small")
+    return Person(visitor, account, deployment)
+
+
+@pytest.fixture(scope="module")
+def cleo(deployment: Deployment) -> Person:
+    """Give somebody who does not."""
+    visitor, account = deployment.member("cleo")
+    visitor.spawn("cleo", image="recommended", size="small")
+    return Person(visitor, account, deployment)
+
+
+def group(deployment: Deployment, name: str) -> int:
+    """Give the number of an organization."""
+    found = deployment.github.world.find_organization(name)
+    assert found is not None
+    return int(found.id)
+
+
+def test_the_user_is_the_github_account_with_the_organizations_as_groups(ada: Person, deployment: Deployment) -> None:
+    uid, first, second = ada.account.id, group(deployment, "lsst-sqre"), group(deployment, "rubin")
+    told = f"uid={uid}(ada-amber) gid={uid}(ada-amber) groups={uid}(ada-amber),{first}(lsst-sqre),{second}(rubin)"
+    assert ada.run("id") == told
+    assert ada.run("bash", "-lc", "echo $HOME; whoami; pwd").splitlines() == [
+        "/home/ada-amber",
+        "ada-amber",
+        "/home/ada-amber",
+    ]
+
+
+def test_the_home_is_the_number_and_nobody_elses(ada: Person, ben: Person) -> None:
+    assert ada.run("stat", "-c", "%a %u %g", "/home/ada-amber") == f"700 {ada.account.id} {ada.account.id}"
+    ada.run("sh", "-c", "echo mine > ~/secret")
+    with pytest.raises(KubectlError, match="No such file"):
+        ben.run("ls", "/home/ada-amber")
+    # Also not where all homes lie, were they to come there.
+    look = f"setpriv --reuid={ben.account.id} --regid={ben.account.id} --clear-groups"
+    refused = f"test $(cat /storage/home/{ada.account.id}/secret) = mine"
+    refused += f" && ! {look} cat /storage/home/{ada.account.id}/secret && ! {look} ls /storage/home/{ada.account.id}"
+    node_command("hub-test-look", refused)
+
+
+def test_members_of_an_organization_share_its_folder(
+    ada: Person, ben: Person, cleo: Person, deployment: Deployment
+) -> None:
+    ada.run("sh", "-c", "umask 007; echo from ada > /project/rubin/note")
+    ben.run("sh", "-c", "echo from ben >> /project/rubin/note")
+    assert ada.run("cat", "/project/rubin/note").splitlines() == ["from ada", "from ben"]
+    assert ben.run("stat", "-c", "%g %a", "/project/rubin") == f"{group(deployment, 'rubin')} 2770"
+    assert cleo.run("ls", "/project") == "lsst-sqre"
+
+
+def test_the_stack_runs(ada: Person) -> None:
+    lab = LabClient(URL, "ada-amber")
+    lab.http.close()
+    lab.http = ada.visitor.http
+    with lab.kernel("lsst_stack") as kernel:
+        output = kernel.execute("import lsst.daf.butler, os; print(os.getuid(), os.environ['LSST_STACK'])", 60)
+    assert output.error == ""
+    assert output.stdout.split()[0] == str(ada.account.id)
+
+
+def test_nothing_in_a_lab_holds_root_or_a_token(ada: Person) -> None:
+    status = dict(line.split(":\t", 1) for line in ada.run("cat", "/proc/self/status").splitlines() if ":\t" in line)
+    assert {status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0000000000000000"}
+    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+    assert ada.run("sh", "-c", "touch /x 2>&1 || true").endswith("Read-only file system")
+    assert ada.run("sh", "-c", "ls /var/run/secrets 2>&1 || true").endswith("No such file or directory")
+    issued = ada.deployment.github.world.issued
+    environment = ada.run("env")
+    assert not [token for token in issued if token in environment]
+
+
+def test_labels_tell_whose_it_is(ada: Person) -> None:
+    labels = ada.pod["metadata"]["labels"]  # type: ignore[index]
+    ours = {name.partition("/")[2]: value for name, value in labels.items() if name.startswith("jupyterlabdemo.")}
+    assert ours == {
+        "user": "ada-amber",
+        "github-id": str(ada.account.id),
+        "image": "recommended",
+        "size": "small",
+    }
+
+
+def test_a_lab_reaches_the_hub_and_nothing_else_that_is_private(ada: Person, ben: Person) -> None:
+    for host, port in ((f"hub.{NAMESPACE}", 8081), (f"proxy.{NAMESPACE}", 8000)):
+        assert ada.reaches(host, port), host
+    other = ben.pod["status"]["podIP"]  # type: ignore[index]
+    node = cluster.get("nodes")[0]["status"]["addresses"][0]["address"]
+    private = [
+        (other, 8888),
+        ("kubernetes.default", 443),
+        (node, 6443),
+        (f"proxy-api.{NAMESPACE}", 8001),
+        (node, 10250),
+    ]
+    assert not [one for one in [*private, ("169.254.169.254", 80)] if ada.reaches(*one)]
+
+
+def test_what_is_not_on_the_menu_is_refused(deployment: Deployment) -> None:
+    visitor, account = deployment.member("dora")
+    page = visitor.choose(image="evil/miner:1", size="small")
+    assert page.status_code == 400
+    assert "wanted one of recommended, missing, broken" in page.text
+    started = deployment.api("POST", "/users/dora/server", json={"image": "recommended", "size": "huge"})
+    assert started.status_code == 202
+    assert "found &#x27;huge&#x27;, wanted one of small, tiny, impossible" in deployment.progress("dora")
+    assert not cluster.exists("pod", deployment.lab(account), namespace=LABS)
+
+
+def test_the_form_remembers_the_last_choice(deployment: Deployment) -> None:
+    visitor, _ = deployment.member("edna")
+    visitor.spawn("edna", image="recommended", size="tiny")
+    assert deployment.api("DELETE", "/users/edna/server").status_code in {202, 204}
+    deployment.wait_stopped("edna")
+    form = visitor.get("/hub/spawn").text
+    chosen = [part.split('"')[0] for part in form.split('value="')[1:] if "checked" in part.split(">")[0]]
+    assert chosen == ["recommended", "tiny"]

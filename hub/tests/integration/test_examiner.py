@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 from labhub.admission import Admission
+from labhub.environment import load
 from labhub.examiner import Examiner, Finding
 from labhub.github import GitHub
-from labhub.environment import load
 from labhub.settings import Settings
 from labtesting.github import FakeGitHub, Organization, run_fake_github
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from labhub.admission import Admission
 from labhub.authstate import AuthState
+from labhub.environment import load
 from labhub.examiner import Examiner, Finding
 from labhub.github import GitHub, RevokedError
 from labhub.identity import Account, Identity
 from labhub.recheck import Recheck
-from labhub.environment import load
 from labhub.settings import Settings
 
 SETTINGS = load(

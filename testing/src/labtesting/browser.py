@@ -11,12 +11,23 @@ from labtesting.needs import need_program
 
 
 @contextmanager
-def open_browser() -> Iterator[Browser]:
-    """Give a Chromium; without one the test is skipped (fails in CI)."""
+def open_browser(trusted: str = "", *more: str) -> Iterator[Browser]:
+    """Give a Chromium; without one the test is skipped (fails in CI).
+
+    Parameters
+    ----------
+    trusted
+        `labtesting.certificates.fingerprint` of a certificate that it takes for good, and so keeps what comes with it.
+    *more
+        Arguments for Chromium.
+    """
     program = need_program("chromium", "google-chrome", how="apt install chromium")
     with sync_playwright() as playwright:
         # --no-sandbox: as root, which CI is, Chromium refuses to start with it.
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        arguments = ["--no-sandbox", "--disable-dev-shm-usage", *more]
+        if trusted:
+            arguments.append(f"--ignore-certificate-errors-spki-list={trusted}")
+        browser = playwright.chromium.launch(executable_path=program, args=arguments)
         try:
             yield browser
         finally:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 from websockets.sync.client import ClientConnection, connect
@@ -121,12 +121,15 @@ class LabClient:
         The hub's, as a browser reaches it.
     user
         The one to log in as.
+    trust
+        What trusts the hub's certificate, if it has one.
     """
 
-    def __init__(self, url: str, user: str) -> None:
+    def __init__(self, url: str, user: str, trust: ssl.SSLContext | None = None) -> None:
         self.url = url
         self.user = user
-        self.http = httpx.Client(base_url=url, follow_redirects=True, timeout=60)
+        self.trust = trust
+        self.http = httpx.Client(base_url=url, follow_redirects=True, timeout=60, verify=trust or True)
 
     def __enter__(self) -> LabClient:
         return self
@@ -180,10 +183,8 @@ class LabClient:
     def socket(self, path: str) -> Iterator[ClientConnection]:
         """Open a WebSocket of the lab."""
         cookies = self.http.build_request("GET", self.base).headers["cookie"]
-        netloc = urlsplit(self.url).netloc
-        with connect(
-            f"ws://{netloc}{self.base}{path}", additional_headers={"Cookie": cookies}, max_size=None
-        ) as socket:
+        url = f"{self.url.replace('http', 'ws', 1)}{self.base}{path}"
+        with connect(url, additional_headers={"Cookie": cookies}, max_size=None, ssl=self.trust) as socket:
             yield socket
 
     @contextmanager

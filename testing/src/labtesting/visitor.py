@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
+import re
 import ssl
 from typing import Any
 
@@ -86,7 +88,19 @@ class Visitor:
             self.get(f"/user/{user}/files/")
         return self.get(status, follow_redirects=False).status_code == 200
 
-    def spawn(self, user: str) -> None:
+    def xsrf(self) -> dict[str, str]:
+        """Give the header with which the hub takes a call that changes something."""
+        cookies = (cookie for cookie in self.http.cookies.jar if cookie.name == "_xsrf" and cookie.path == "/hub/")
+        return {"X-XSRFToken": next(cookie.value or "" for cookie in cookies)}
+
+    def choose(self, **choice: str) -> httpx.Response:
+        """Fill in the form of what lab to start and send it; give the page that follows."""
+        form = self.get("/hub/spawn")
+        found = re.search(r'id="spawn_form"[^>]* action="([^"]+)"', form.text)
+        assert found, form.text
+        return self.http.post(html.unescape(found[1]), data=choice)
+
+    def spawn(self, user: str, **choice: str) -> None:
         """Start the user's lab and wait until it answers.
 
         Raises
@@ -94,6 +108,6 @@ class Visitor:
         AssertionError
             The hub refuses, or the lab does not come.
         """
-        started = self.get("/hub/spawn")
+        started = self.choose(**choice) if choice else self.get("/hub/spawn")
         assert started.status_code == 200, f"{started.status_code} {started.url}\n{started.text[-2000:]}"
         wait_until(lambda: self.reaches_lab(user), f"the lab of {user} answers")

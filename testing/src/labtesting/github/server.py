@@ -36,9 +36,7 @@ class FakeGitHub(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(
-        self, world: World, port: int = 0, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
-    ) -> None:
+    def __init__(self, world: World, port: int = 0, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         super().__init__((host, port), Handler)
         self.world = world
         self.scheme = "https" if tls else "http"

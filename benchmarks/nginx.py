@@ -1,0 +1,159 @@
+"""JupyterLab in Chromium through nginx and proxy, next to the proxy alone and to stock: `nox -s "bench(nginx)"`.
+
+Stock is `benchmarks.lab`'s, reached directly. nginx is the image (`nox -s "build(nginx)"`, and a Docker engine). Runs of the three
+alternate, so that a machine that slows down slows all; medians are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from labtesting.browser import open_browser
+from labtesting.edge import run_edge
+from labtesting.labclient import LabClient
+from playwright.sync_api import Browser, BrowserContext, StorageState
+
+from benchmarks.lab import TOKEN, direct_lab, make_stock, message_seconds
+from tools.components import image_name
+from tools.demo import USER, Hub, free_port
+from tools.parts import ALONE, prepare
+
+LAUNCHER = ".jp-LauncherCard"
+NAMES = ("nginx and proxy", "proxy alone", "stock, direct")
+
+
+@dataclass(frozen=True)
+class Target:
+    """One way to a lab.
+
+    Attributes
+    ----------
+    page
+        The URL of its JupyterLab.
+    client
+        Logged in, with a lab that runs.
+    state
+        The cookies of a browser that is logged in.
+    """
+
+    page: str
+    client: LabClient
+    state: StorageState
+
+
+@dataclass(frozen=True)
+class Load:
+    """What it took until the launcher was on the screen and the network quiet."""
+
+    bytes: float
+    requests: int
+    seconds: float
+
+
+def load(context: BrowserContext, url: str) -> Load:
+    """Load JupyterLab in a new page of a context."""
+    page = context.new_page()
+    sizes: list[float] = []
+    session = context.new_cdp_session(page)
+    session.send("Network.enable")
+    # Of bytes on the wire, heads too; what came from the browser's cache has none.
+    session.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
+    start = time.perf_counter()
+    page.goto(url, wait_until="commit")
+    page.locator(LAUNCHER).first.wait_for(timeout=60_000)
+    seconds = time.perf_counter() - start
+    page.wait_for_load_state("networkidle")
+    page.close()
+    return Load(sum(sizes), sum(size > 0 for size in sizes), seconds)
+
+
+def loads(browser: Browser, target: Target) -> tuple[Load, Load]:
+    """Load it in a browser that has seen nothing of it, and once more."""
+    with browser.new_context(storage_state=target.state) as context:
+        return load(context, target.page), load(context, target.page)
+
+
+def logged_in(browser: Browser, url: str, password: str) -> StorageState:
+    """Log in at a hub, and wait for the launcher; give the cookies."""
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(url)
+        if password:
+            page.get_by_label("Username").fill(USER)
+            page.get_by_label("Password").fill(password)
+            page.get_by_role("button", name="Sign in").click()
+        page.locator(LAUNCHER).first.wait_for(timeout=60_000)
+        state = context.storage_state()
+    return {"cookies": state["cookies"]}
+
+
+@contextmanager
+def through(browser: Browser, hub: Hub, url: str, client: LabClient) -> Iterator[Target]:
+    """Give the demo's lab as it is reached at this URL."""
+    with client:
+        client.log_in(hub.password)
+        client.spawn()
+        yield Target(f"{url}{client.base}lab", client, logged_in(browser, url, hub.password))
+
+
+@contextmanager
+def targets(folder: Path) -> Iterator[tuple[Browser, list[Target]]]:
+    """Start the three, and a browser that is logged in at each."""
+    stock = make_stock() / "bin"
+    hub = Hub(prepare(*ALONE), folder / "state", free_port())
+    try:
+        hub.wait_until_ready()
+        address = hub.url.removeprefix("http://")
+        with (
+            run_edge(folder / "nginx", address, image=image_name("nginx")) as edge,
+            open_browser(edge.fingerprint) as browser,
+            direct_lab([stock / "jupyter-lab"], {"PATH": f"{stock}:{os.environ['PATH']}"}) as client,
+            through(browser, hub, edge.url, LabClient(edge.url, USER, edge.trust)) as front,
+            through(browser, hub, hub.url, LabClient(hub.url, USER)) as proxy,
+        ):
+            direct = Target(f"{client.url}/lab", client, logged_in(browser, f"{client.url}/lab?token={TOKEN}", ""))
+            yield browser, [front, proxy, direct]
+    finally:
+        hub.stop()
+
+
+def report(what: str, values: list[float], unit: str, *goals: tuple[int, float]) -> None:
+    """Print one figure of each of the three, and its ratio to the one that the goal names."""
+    figures = "  ".join(f"{value:9.1f}" for value in values)
+    ratios = "  ".join(f"{values[0] / values[to]:.2f} of {NAMES[to]} (goal {goal:.2f})" for to, goal in goals)
+    print(f"{what:<28} {figures} {unit:<4} {ratios}", flush=True)
+
+
+def main() -> None:
+    """Print what first load, second load and round trip cost."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=5, help="of each of the three (5)")
+    runs = parser.parse_args().runs
+    with TemporaryDirectory() as folder, targets(Path(folder)) as (browser, three):
+        rounds = [[loads(browser, target) for target in three] for _ in range(runs)]
+        kernels = [target.client.kernel("python3") for target in three]
+        with kernels[0] as front, kernels[1] as proxy, kernels[2] as direct:
+            trips = [[message_seconds(kernel) for kernel in (front, proxy, direct)] for _ in range(runs)]
+
+    def median(number: int, name: str) -> list[float]:
+        return [statistics.median(getattr(one[target][number], name) for one in rounds) for target in range(3)]
+
+    print(f"{'':<28} {'  '.join(f'{name:>9}' for name in ('nginx', 'proxy', 'stock'))}")
+    for number, title, goal in ((0, "first load", 0.28), (1, "second load", 0.35)):
+        report(f"{title}: bytes", [value / 1000 for value in median(number, "bytes")], "kB", (2, goal))
+        report(f"{title}: requests", median(number, "requests"), "")
+        report(f"{title}: launcher", [value * 1000 for value in median(number, "seconds")], "ms", (2, 1.0))
+    medians = [1000 * statistics.median(values) for values in zip(*trips, strict=True)]
+    report("kernel message", medians, "ms", (1, 1.15), (2, 0.15))
+
+
+if __name__ == "__main__":
+    main()

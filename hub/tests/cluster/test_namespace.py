@@ -1,0 +1,53 @@
+"""The manifests as they are."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from labtesting.cluster import LABS, KubectlError, kubectl
+
+from hub.tests.cluster.conftest import MANIFESTS, Deployment
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def test_applying_again_changes_nothing(deployment: Deployment) -> None:
+    again = kubectl("apply", "--filename", MANIFESTS).splitlines()
+    assert [line for line in again if not line.endswith(" unchanged")] == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"hostNetwork": True},
+        {"containers": [{"name": "x", "image": "x", "securityContext": {"privileged": True}}]},
+        {"containers": [{"name": "x", "image": "x"}]},
+    ],
+    ids=["host network", "privileged", "root"],
+)
+def test_the_labs_namespace_rejects_what_is_not_restricted(deployment: Deployment, more: dict[str, object]) -> None:
+    spec = {"containers": [{"name": "x", "image": "x"}], **more}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "bad", "namespace": LABS}, "spec": spec}
+    with pytest.raises(KubectlError, match='violates PodSecurity "restricted'):
+        kubectl("create", "--filename", "-", stdin=json.dumps(pod))
+
+
+def test_images_are_fetched_before_anybody_waits_for_them(deployment: Deployment) -> None:
+    kubectl("rollout", "status", "daemonset/prepull", "--namespace", LABS, "--timeout=60s")
+
+
+def test_the_hub_may_do_no_more_than_it_needs(deployment: Deployment) -> None:
+    account = "system:serviceaccount:jupyterlabdemo:hub"
+
+    def may(*what: str) -> bool:
+        try:
+            return kubectl("auth", "can-i", *what, "--as", account).strip() == "yes"
+        except KubectlError:
+            return False
+
+    assert may("create", "pods", "--namespace", LABS)
+    for what in (["get", "secrets"], ["create", "pods", "--subresource=exec"], ["delete", "persistentvolumeclaims"]):
+        assert not may(*what, "--namespace", LABS)
+    assert not may("list", "pods", "--namespace", "jupyterlabdemo")
+    assert not may("list", "nodes")

@@ -1,0 +1,203 @@
+"""Nothing that runs is lost, whatever happens to the hub or to Kubernetes' API."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from labtesting import cluster
+from labtesting.cluster import LABS, NAMESPACE, KubectlError, get, kubectl
+from labtesting.hub_process import wait_until
+from labtesting.labclient import LabClient
+from labtesting.needs import missing
+from labtesting.visitor import Visitor
+
+from hub.tests.cluster.conftest import URL, Deployment
+
+pytestmark = pytest.mark.timeout(400)
+LAB = "app.kubernetes.io/component=lab"
+
+
+def lab_of(visitor: Visitor, user: str) -> LabClient:
+    """Give a client of somebody's lab."""
+    lab = LabClient(URL, user)
+    lab.http.close()
+    lab.http = visitor.http
+    return lab
+
+
+def pod_uid(deployment: Deployment, account: Any) -> str:
+    """Give the uid of somebody's pod: another one is another lab."""
+    return str(get("pod", deployment.lab(account), namespace=LABS)["metadata"]["uid"])
+
+
+@contextmanager
+def api_out_of_reach() -> Iterator[None]:
+    """Drop what the hub sends to Kubernetes' API, and to everybody but pods."""
+    to: list[dict[str, Any]] = [{"namespaceSelector": {}, "podSelector": {}}]
+    policy = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "no-api", "namespace": NAMESPACE},
+        "spec": {
+            "podSelector": {"matchLabels": {"app.kubernetes.io/component": "hub"}},
+            "policyTypes": ["Egress"],
+            "egress": [{"to": to}],
+        },
+    }
+    cluster.apply(policy)
+    try:
+        yield
+    finally:
+        kubectl("delete", "networkpolicy", "no-api", "--namespace", NAMESPACE)
+
+
+@contextmanager
+def api_down() -> Iterator[None]:
+    """Stop the API server, by the commands of whoever runs the cluster."""
+    commands = [os.environ.get(f"CLUSTER_API_{what}") for what in ("STOP", "START")]
+    if not all(commands):
+        missing("a way to stop the API server", "set CLUSTER_API_STOP and CLUSTER_API_START to commands")
+    stop, start = (shlex.split(command or "") for command in commands)
+    subprocess.run(stop, check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(start, check=True)
+        wait_until(api_answers, "the API server is back", 60)
+
+
+def api_answers() -> bool:
+    """Tell whether it does."""
+    try:
+        return kubectl("get", "--raw", "/readyz", "--request-timeout=2s") == "ok"
+    except KubectlError:
+        return False
+
+
+def test_an_orphan_is_removed_and_what_is_not_ours_stays(deployment: Deployment) -> None:
+    spec = {
+        "automountServiceAccountToken": False,
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 4711, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [
+            {
+                "name": "notebook",
+                "image": get("daemonset", "prepull", namespace=LABS)["spec"]["template"]["spec"]["containers"][0][
+                    "image"
+                ],
+                "command": ["sleep", "infinity"],
+                "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+            }
+        ],
+    }
+    ours = {"app.kubernetes.io/part-of": "jupyterlabdemo", "app.kubernetes.io/component": "lab"}
+    for name, labels in (("lab-4711", ours), ("stranger", {})):
+        metadata = {"name": name, "namespace": LABS, "labels": labels}
+        cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    visitor, account = deployment.member("mia")
+    visitor.spawn("mia", image="recommended", size="small")
+    uid = pod_uid(deployment, account)
+    wait_until(lambda: not cluster.exists("pod", "lab-4711", namespace=LABS), "the orphan goes", 180)
+    assert cluster.exists("pod", "stranger", namespace=LABS)
+    assert pod_uid(deployment, account) == uid
+    kubectl("delete", "pod", "stranger", "--namespace", LABS, "--grace-period=0", "--force")
+
+
+def test_a_hub_that_starts_anew_drops_no_websocket(deployment: Deployment) -> None:
+    visitor, account = deployment.member("nia")
+    visitor.spawn("nia", image="recommended", size="small")
+    uid, lab = pod_uid(deployment, account), lab_of(visitor, "nia")
+    with lab.kernel("python3") as kernel:
+        kernel.execute("x = 41")
+        deployment.restart_hub()
+        assert kernel.execute("print(x + 1)").stdout == "42\n"
+    assert pod_uid(deployment, account) == uid
+    wait_until(lambda: deployment.server("nia").get("ready"), "the hub has found the lab", 60)
+    assert visitor.reaches_lab("nia")
+
+
+def test_a_hub_that_is_killed_while_ten_labs_start_finds_them_all(deployment: Deployment) -> None:
+    people = {f"olaf{number}": deployment.member(f"olaf{number}") for number in range(10)}
+    threads = [
+        threading.Thread(target=visitor.choose, kwargs={"image": "recommended", "size": "small"})
+        for visitor, _ in people.values()
+    ]
+    for thread in threads:
+        thread.start()
+    names = {deployment.lab(account) for _, account in people.values()}
+
+    def there() -> set[str]:
+        return {pod["metadata"]["name"] for pod in get("pods", namespace=LABS, selector=LAB)} & names
+
+    wait_until(lambda: len(there()) >= 5, "some are starting", 60)
+    deployment.kill_hub()
+    begun = there()
+    for thread in threads:
+        thread.join()
+    wait_until(deployment.is_up, "the hub is back", 120)
+    started = {user for user, (_, account) in people.items() if deployment.lab(account) in begun}
+    for user in started:
+        wait_until(lambda user=user: deployment.server(user).get("ready"), f"the lab of {user} is found", 120)  # type: ignore[misc]
+        wait_until(lambda user=user: people[user][0].reaches_lab(user), f"the lab of {user} answers", 60)  # type: ignore[misc]
+    # Who had no pod yet asks again.
+    for user in set(people) - started:
+        people[user][0].spawn(user, image="recommended", size="small")
+    assert there() == names
+
+
+def test_a_hub_that_starts_while_the_api_is_away_keeps_every_lab(deployment: Deployment) -> None:
+    visitor, account = deployment.member("pia")
+    visitor.spawn("pia", image="recommended", size="small")
+    uid, lab = pod_uid(deployment, account), lab_of(visitor, "pia")
+    with lab.kernel("python3") as kernel:
+        kernel.execute("x = 41")
+        with api_out_of_reach():
+            deployment.kill_hub()
+            waiting = "the watch of pods was lost, and tries again"
+            wait_until(lambda: waiting in deployment.log(), "the hub says what it waits for", 60)
+            wait_until(deployment.is_up, "the hub's pages answer all the same", 60)
+            assert kernel.execute("print(x + 1)").stdout == "42\n"
+            assert visitor.reaches_lab("pia")
+        wait_until(lambda: deployment.server("pia").get("ready"), "the lab is found", 60)
+    assert pod_uid(deployment, account) == uid
+    assert visitor.reaches_lab("pia")
+
+
+def test_an_api_that_goes_away_and_comes_back_costs_no_lab(deployment: Deployment) -> None:
+    visitor, account = deployment.member("quin")
+    visitor.spawn("quin", image="recommended", size="small")
+    uid, lab = pod_uid(deployment, account), lab_of(visitor, "quin")
+    other, _ = deployment.member("rita")
+    with lab.kernel("python3") as kernel:
+        kernel.execute("x = 41")
+        with api_down():
+            # Somebody who starts a lab now is told what it is.
+            other.choose(image="recommended", size="small")
+            assert "Kubernetes does not answer. Labs that run go on running" in deployment.progress("rita")
+            assert deployment.server("quin")["ready"]
+            assert kernel.execute("print(x + 1)").stdout == "42\n"
+        other.spawn("rita", image="recommended", size="small")
+    assert pod_uid(deployment, account) == uid
+    assert visitor.reaches_lab("quin")
+
+
+def test_an_administrator_frees_a_user_who_is_stuck(deployment: Deployment) -> None:
+    visitor, account = deployment.member("sven")
+    visitor.choose(image="recommended", size="impossible")
+    assert deployment.server("sven")["pending"] == "spawn"
+    refused = visitor.http.post("/hub/api/users/sven/reset", headers=visitor.xsrf())
+    assert refused.status_code == 403
+    answer = deployment.api("POST", "/users/sven/reset")
+    assert answer.json() == {"user": "sven", "servers": {"default": "spawn"}}
+    assert not cluster.exists("pod", deployment.lab(account), namespace=LABS)
+    visitor.spawn("sven", image="recommended", size="small")
+    assert deployment.api("POST", "/users/sven/reset").json() == {"user": "sven", "servers": {"default": "running"}}
+    wait_until(lambda: not cluster.exists("pod", deployment.lab(account), namespace=LABS), "the pod goes", 30)
+    visitor.spawn("sven", image="recommended", size="small")
+    assert deployment.api("POST", "/users/nobody/reset").status_code == 404

@@ -1,0 +1,201 @@
+"""The watch, against an API that behaves badly: a server of our own over real HTTP. The real one: tests/cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from kubernetes_asyncio.client import Configuration
+from kubespawner import clients  # type: ignore[import-untyped]
+from labhub import watch
+from labhub.watch import PodWatch
+
+Behaviour = Callable[["Api", web.StreamResponse], Awaitable[None]]
+
+
+def pod(name: str, version: int, size: int = 0) -> dict[str, Any]:
+    """Give a pod."""
+    annotations = {"text": "x" * size}
+    metadata = {"name": name, "namespace": "labs", "resourceVersion": str(version), "annotations": annotations}
+    return {"metadata": metadata, "status": {"phase": "Running"}}
+
+
+class Api:
+    """As much of Kubernetes' API as a watch asks for.
+
+    Attributes
+    ----------
+    pods
+        What a list gives.
+    lists, watches
+        How often it was asked.
+    behave
+        What a watch does after its headers.
+    """
+
+    def __init__(self) -> None:
+        self.pods: list[dict[str, Any]] = [pod("a", 1)]
+        self.lists = self.watches = 0
+        self.down = False
+        self.behave: Behaviour = wait
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answer a list or a watch."""
+        if self.down:
+            return web.json_response({"message": "etcd is away", "code": 500}, status=500)
+        if request.query.get("watch") != "True" and request.query.get("watch") != "true":
+            self.lists += 1
+            return web.json_response({"metadata": {"resourceVersion": "5"}, "items": self.pods})
+        self.watches += 1
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await self.behave(self, response)
+        return response
+
+
+async def wait(api: Api, response: web.StreamResponse) -> None:
+    """Say nothing for ever."""
+    await asyncio.Event().wait()
+
+
+def saying(*events: dict[str, Any] | bytes) -> Behaviour:
+    """Say these, then nothing; and the next time nothing."""
+
+    async def behave(api: Api, response: web.StreamResponse) -> None:
+        api.behave = wait
+        for event in events:
+            await response.write(event if isinstance(event, bytes) else json.dumps(event).encode() + b"\n")
+        if events and events[-1] == b"":
+            return
+        await asyncio.Event().wait()
+
+    return behave
+
+
+@pytest_asyncio.fixture
+async def api() -> AsyncIterator[Api]:
+    """Run the API."""
+    served = Api()
+    application = web.Application()
+    application.router.add_get("/api/v1/namespaces/labs/pods", served.answer)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    configuration = Configuration(host=f"http://127.0.0.1:{runner.addresses[0][1]}")
+    Configuration.set_default(configuration)
+    yield served
+    await runner.cleanup()
+
+
+@pytest_asyncio.fixture
+async def pods(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PodWatch]:
+    """Watch it; what takes half a minute takes a moment."""
+    clients._client_cache.clear()
+    monkeypatch.setattr(watch, "WATCH_SECONDS", 0.3)
+    monkeypatch.setattr(watch, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(watch, "RETRY_FIRST", 0.01)
+    monkeypatch.setattr(watch, "RETRY_LAST", 0.05)
+    watching = PodWatch(namespace="labs", labels={"app": "lab"})
+    yield watching
+    if watching.watch_task is not None:
+        watching.watch_task.cancel()
+        await asyncio.wait([watching.watch_task])
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until it is so."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  (it is asked of a server, which tells nobody)
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.asyncio
+async def test_what_comes_and_goes_is_known_at_once(api: Api, pods: PodWatch) -> None:
+    changes = [{"type": "ADDED", "object": pod("b", 6)}, {"type": "DELETED", "object": pod("a", 7)}]
+    api.behave = saying(*changes)
+    pods.begin()
+    await pods.loaded()
+    await until(lambda: set(pods.pods) == {"labs/b"})
+    assert set(pods.gone) == {"labs/a"}
+    assert api.lists == 1
+
+
+@pytest.mark.asyncio
+async def test_whoever_waits_is_told(api: Api, pods: PodWatch) -> None:
+    pods.begin()
+    await pods.loaded()
+    waiting = asyncio.create_task(pods.changed(60))
+    await asyncio.sleep(0)
+    api.pods = [pod("b", 9)]
+    api.behave = saying({"type": "ADDED", "object": pod("c", 6)})
+    async with asyncio.timeout(5):
+        await waiting
+
+
+@pytest.mark.asyncio
+async def test_an_api_that_is_away_at_first_is_waited_for(api: Api, pods: PodWatch) -> None:
+    api.down = True
+    pods.begin()
+    await until(lambda: pods.idle < 0.05 and pods.age > 0.2)
+    assert not pods.first_load_future.done()
+    api.down = False
+    await pods.loaded()
+    assert set(pods.pods) == {"labs/a"}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        pytest.param(saying(b"}{\n"), id="garbage"),
+        pytest.param(saying({"type": "ERROR", "object": {"code": 410, "message": "too old"}}), id="too old"),
+        pytest.param(
+            saying({"type": "ERROR", "object": {"code": 500, "message": "etcd"}}), id="an error in the stream"
+        ),
+        pytest.param(saying(b"{", b""), id="cut in the middle"),
+        pytest.param(saying({"type": "ADDED", "object": {}}), id="not a pod"),
+        pytest.param(wait, id="silence"),
+    ],
+)
+async def test_a_watch_that_breaks_is_taken_up_again(api: Api, pods: PodWatch, behaviour: Behaviour) -> None:
+    api.behave = behaviour
+    pods.begin()
+    await pods.loaded()
+    await until(lambda: api.watches >= 1)
+    api.pods = [pod("z", 9)]
+    api.behave = wait
+    await until(lambda: set(pods.pods) == {"labs/z"})
+    assert pods.watch_task is not None
+    assert not pods.watch_task.done()
+
+
+@pytest.mark.asyncio
+async def test_a_long_outage_does_not_end_it(api: Api, pods: PodWatch) -> None:
+    pods.begin()
+    await pods.loaded()
+    api.down = True
+    await until(lambda: pods.age > 2)  # KubeSpawner's has given up after eight attempts, these are forty
+    assert pods.idle < 1
+    api.down, api.pods = False, [pod("z", 9)]
+    await until(lambda: set(pods.pods) == {"labs/z"})
+
+
+@pytest.mark.asyncio
+async def test_a_pod_larger_than_any_line_limit_is_taken(api: Api, pods: PodWatch) -> None:
+    api.behave = saying({"type": "ADDED", "object": pod("big", 6, size=400_000)})
+    pods.begin()
+    await until(lambda: "labs/big" in pods.pods)
+
+
+@pytest.mark.asyncio
+async def test_a_watch_that_ends_in_time_goes_on_from_where_it_was(api: Api, pods: PodWatch) -> None:
+    api.behave = saying({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "8"}}}, b"")
+    pods.begin()
+    await until(lambda: api.watches >= 2)
+    assert api.lists == 1

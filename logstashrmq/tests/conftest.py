@@ -1,0 +1,96 @@
+"""A real broker for the whole session; a queue and a relay for each test."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from labtesting.needs import missing, need_program
+from labtesting.rabbitmq import HOW, RabbitMQ, RabbitMQError
+
+from logstashrmq.tests.harness import PLAIN, Certificates, Queue, RelayProcess, StartRelay, wait_until
+
+GOLUMBER = Path(__file__).parents[2] / "testing" / "golumber"
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Give an authority with a server's and a client's certificate."""
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory, certificates: Certificates) -> Iterator[RabbitMQ]:
+    """Start RabbitMQ."""
+    try:
+        server = RabbitMQ(tmp_path_factory.mktemp("rabbitmq"), certificates.broker_tls)
+    except RabbitMQError:
+        missing("RabbitMQ", HOW)
+    with server:
+        yield server
+
+
+@pytest.fixture
+def queue(broker: RabbitMQ) -> Queue:
+    """Give a classic durable queue, bound to an exchange of its own."""
+    return Queue(broker)
+
+
+def environment(broker: RabbitMQ, queue: Queue) -> dict[str, str]:
+    """Give the settings of a relay to that exchange, without TLS."""
+    return PLAIN | {
+        "BEATS_HOST": "127.0.0.1",
+        "BEATS_PORT": "0",
+        "METRICS_HOST": "127.0.0.1",
+        "METRICS_PORT": "0",
+        "AMQP_PORT": str(broker.port),
+        "AMQP_USER": broker.user,
+        "AMQP_PASSWORD": broker.password,
+        "AMQP_EXCHANGE": queue.exchange,
+    }
+
+
+@contextmanager
+def relays(base: dict[str, str], folder: Path) -> Iterator[StartRelay]:
+    """Give what starts relays; those that still run at the end are stopped, and their logs shown."""
+    started: list[RelayProcess] = []
+
+    def start(ready: bool = True, /, **environ: str) -> RelayProcess:
+        relay = RelayProcess(base | environ, folder / f"relay-{len(started)}.log")
+        started.append(relay)
+        if ready:
+            wait_until(lambda: relay.ask("/ready").status_code == 200, "the relay is ready")
+        return relay
+
+    yield start
+    for relay in started:
+        if relay.process.poll() is None:
+            relay.process.kill()
+            relay.process.wait()
+        print(relay.log.read_text())  # noqa: T201  (a failure explains itself)
+
+
+@pytest.fixture
+def start_relay(broker: RabbitMQ, queue: Queue, tmp_path: Path) -> Iterator[StartRelay]:
+    """Give what starts relays to the test's queue."""
+    with relays(environment(broker, queue), tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def start_relay_for_module(broker: RabbitMQ, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartRelay]:
+    """Give what starts relays that all tests of a module share, to a queue that none of them reads."""
+    with relays(environment(broker, Queue(broker)), tmp_path_factory.mktemp("relay")) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def golumber(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the client that is made of Elastic's own library."""
+    go = need_program("go", how="apt install golang-go, or https://go.dev/dl/")
+    program = tmp_path_factory.mktemp("golumber") / "golumber"
+    subprocess.run([go, "build", "-o", program, "."], cwd=GOLUMBER, check=True)
+    return program

@@ -1,0 +1,141 @@
+"""The image: as whom it runs, how it starts and ends, and that it relays to the RabbitMQ of Debian stable."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pika
+import pytest
+from labtesting.beats import Shipper, make_events
+from labtesting.container import Container, engine, run_container
+
+from logstashrmq.tests.harness import PLAIN, Queue, wait_until
+
+BROKER = Path(__file__).parents[3] / "testing" / "rabbitmq"
+# What `restricted` Pod Security allows.
+POD: dict[str, Any] = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "mem_limit": "512m"}
+
+
+@dataclass
+class BrokerContainer:
+    """A broker in a container."""
+
+    container: Container
+    network: str
+    port: int
+    user: str = "relay"
+    password: str = "relay-password"
+
+    @property
+    def version(self) -> str:
+        """What it says of itself."""
+        login = pika.PlainCredentials(self.user, self.password)
+        parameters = pika.ConnectionParameters("127.0.0.1", self.port, credentials=login)
+        with pika.BlockingConnection(parameters) as connection:
+            return str(connection._impl.server_properties["version"])
+
+    def answers(self) -> bool:
+        """Tell whether it can be used."""
+        try:
+            return bool(self.version)
+        except (pika.exceptions.AMQPError, OSError):
+            return False
+
+
+@pytest.fixture(scope="module")
+def image(request: pytest.FixtureRequest) -> str:
+    """Give the image under test."""
+    name: str = request.config.getoption("--image")
+    return name
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[BrokerContainer]:
+    """Start the RabbitMQ of Debian stable."""
+    built, _ = engine().images.build(path=str(BROKER), tag="jupyterlabdemo-test-rabbitmq", rm=True)
+    # Of its own, in which containers have names: an address may be another after a restart.
+    network = engine().networks.create(f"beatsrelay-{uuid.uuid4().hex[:8]}")
+    ulimits = [{"Name": "nofile", "Soft": 8192, "Hard": 8192}]  # Erlang makes room for each file that may be open
+    try:
+        options = {"name": f"{network.name}-broker", "network": network.name, "ulimits": ulimits}
+        with run_container(str(built.id), ports=[5672], **options) as container:
+            found = BrokerContainer(container, str(network.name), container.port(5672))
+            wait_until(found.answers, "RabbitMQ answers", 60)
+            yield found
+    finally:
+        network.remove()
+
+
+@contextmanager
+def relay_to(image: str, broker: BrokerContainer, queue: Queue) -> Iterator[tuple[Container, int]]:
+    """Run the image as in its manifests; give the port where Beats come in."""
+    settings = PLAIN | {
+        "AMQP_HOST": str(broker.container.docker.name),
+        "AMQP_PORT": "5672",
+        "AMQP_USER": broker.user,
+        "AMQP_PASSWORD": broker.password,
+        "AMQP_EXCHANGE": queue.exchange,
+    }
+    with run_container(image, environment=settings, network=broker.network, ports=[5044, 9400], **POD) as container:
+        container.wait_for_page(f"http://127.0.0.1:{container.port(9400)}/ready")
+        yield container, container.port(5044)
+
+
+@pytest.mark.parametrize("kind", ["quorum", "classic", "stream"])
+def test_with_rabbitmq_4_each_event_is_in_the_queue_once(image: str, broker: BrokerContainer, kind: str) -> None:
+    assert broker.version.startswith("4.")
+    queue = Queue(broker, kind)
+    with relay_to(image, broker, queue) as (_, port):
+        shipper = Shipper(port, make_events(5000, kind))
+        shipper.start()
+        shipper.finish()
+        assert queue.collect() == {f"{kind}-{i}": 1 for i in range(5000)}
+
+
+def test_with_rabbitmq_4_nothing_is_lost_when_the_broker_is_killed(image: str, broker: BrokerContainer) -> None:
+    queue = Queue(broker, "quorum")
+    with relay_to(image, broker, queue) as (_, port):
+        shipper = Shipper(port, make_events(30_000, "a"))
+        shipper.start()
+        wait_until(lambda: shipper.acknowledged > 3000, "it ships")
+        broker.container.docker.kill()
+        wait_until(lambda: not broker.answers(), "the broker is away")
+        broker.container.docker.start()
+        broker.port = broker.container.port(5672)
+        wait_until(broker.answers, "the broker is back", 60)
+        shipper.finish(60)
+        assert shipper.reconnects == 0
+        assert set(queue.collect()) == {f"a-{i}" for i in range(30_000)}
+
+
+def test_it_runs_as_nobody_and_ends_when_it_is_asked_to(image: str, broker: BrokerContainer) -> None:
+    with relay_to(image, broker, Queue(broker)) as (container, _):
+        table = container.docker.top(ps_args="-eo pid,uid,args")
+        assert [row[1] for row in table["Processes"]] == ["10001"], "one process, and not root's"
+        container.docker.kill("SIGTERM")
+        assert container.docker.wait(timeout=20)["StatusCode"] == 0
+
+
+def test_without_settings_it_ends_with_one_line(image: str) -> None:
+    with run_container(image, **POD) as container:
+        assert container.docker.wait(timeout=20)["StatusCode"] == 1
+        assert re.fullmatch(r"beatsrelay: AMQP_HOST: missing, wanted [^\n]+\n", container.log())
+
+
+def test_the_check_runs_in_it(image: str, broker: BrokerContainer) -> None:
+    queue = Queue(broker)
+    with relay_to(image, broker, queue) as (container, _):
+        status, said = container.execute("/opt/relay/bin/python", "-m", "beatsrelay", "--check", "--route", f"/{queue.name}")
+        assert (status, said.count("ok      ")) == (0, 4), said
+
+
+def test_nothing_in_it_installs_packages_or_compiles(image: str) -> None:
+    with run_container(image, "60", entrypoint="/bin/sleep") as container:
+        for program in ("pip", "pip3", "gcc", "curl"):
+            assert container.execute("/bin/sh", "-c", f"command -v {program} || ls /opt/relay/bin/{program}")[0] != 0

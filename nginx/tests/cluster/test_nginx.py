@@ -1,0 +1,202 @@
+"""nginx on a real cluster, applied as the README says, in front of a proxy that is one page."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from labtesting.certificates import Authority
+from labtesting.cluster import NAMESPACE, KubectlError, apply, exists, get, kubectl, need_cluster, roll_out
+from labtesting.hub_process import wait_until
+
+from tools.components import image_name, version
+
+FOLDER = Path(__file__).parents[2] / "kubernetes"
+PROXY = {"app.kubernetes.io/name": "test-proxy", "app.kubernetes.io/component": "proxy"}
+OURS = "app.kubernetes.io/component=nginx"
+# kubelet looks at Secrets once a minute, from a cache of another.
+SECRET_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class Site:
+    """A site that was set up.
+
+    Attributes
+    ----------
+    port
+        Of 127.0.0.1, where the Service's TLS port answers.
+    """
+
+    authority: Authority
+    folder: Path
+    port: int
+
+    @property
+    def trust(self) -> ssl.SSLContext:
+        """What trusts its certificate."""
+        return ssl.create_default_context(cafile=self.authority.file)
+
+    def get(self, path: str = "/hub/home") -> httpx.Response:
+        """Ask as a person does, over a new connection."""
+        return httpx.get(f"https://localhost:{self.port}{path}", verify=self.trust, timeout=10)
+
+    def write_certificate(self) -> None:
+        """Write a new certificate into the Secret."""
+        self.authority.write(self.folder)
+        files = [f"--{option}={self.folder / name}" for option, name in (("cert", "tls.crt"), ("key", "tls.key"))]
+        made = kubectl(
+            "create", "secret", "tls", "nginx-tls", "-n", NAMESPACE, *files, "--dry-run=client", "-o", "yaml"
+        )
+        kubectl("apply", "-f", "-", stdin=made)
+
+    def serial(self) -> str:
+        """Give the serial number of the certificate that is served."""
+        with (
+            socket.create_connection(("127.0.0.1", self.port), timeout=10) as plain,
+            self.trust.wrap_socket(plain, server_hostname="localhost") as connection,
+        ):
+            return str((connection.getpeercert() or {})["serialNumber"])
+
+
+def proxy_service() -> None:
+    """Make the Service in front of which nginx stands."""
+    ports = [{"name": "http", "port": 8000, "targetPort": "http"}]
+    metadata = {"name": "proxy", "namespace": NAMESPACE}
+    apply({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"selector": PROXY, "ports": ports}})
+
+
+def proxy_deployment() -> None:
+    """Make what answers there: nginx again, with one page."""
+    page = (
+        "daemon off; pid /tmp/pid; events {} http { client_body_temp_path /tmp/1; proxy_temp_path /tmp/2; "
+        "fastcgi_temp_path /tmp/3; uwsgi_temp_path /tmp/4; scgi_temp_path /tmp/5; access_log off; "
+        "server { listen 8000; return 200 proxied; } }"
+    )
+    container = {
+        "name": "proxy",
+        "image": f"{image_name('nginx')}:{version()}",
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["sh", "-c", 'echo "$PAGE" > /tmp/nginx.conf && exec nginx -c /tmp/nginx.conf'],
+        "env": [{"name": "PAGE", "value": page}],
+        "ports": [{"name": "http", "containerPort": 8000}],
+        "readinessProbe": {"tcpSocket": {"port": 8000}, "periodSeconds": 1},
+    }
+    template = {"metadata": {"labels": PROXY}, "spec": {"containers": [container]}}
+    spec = {"selector": {"matchLabels": PROXY}, "template": template}
+    metadata = {"name": "test-proxy", "namespace": NAMESPACE}
+    apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Set a site up: the Secret, the ConfigMap, the folder."""
+    need_cluster()
+    was_there = exists("namespace", NAMESPACE)
+    folder = tmp_path_factory.mktemp("site")
+    try:
+        kubectl("apply", "-f", FOLDER)
+        proxy_deployment()
+        proxy_service()
+        https = next(port for port in get("service", "nginx")["spec"]["ports"] if port["name"] == "https")
+        yield Site(Authority(folder), folder, https["nodePort"])
+    finally:
+        kubectl("delete", "-f", FOLDER, *(["--selector", OURS] if was_there else []), "--wait=false")
+        for kind, name in (("secret", "nginx-tls"), ("configmap", "nginx"), ("service", "proxy")):
+            kubectl("delete", kind, name, "-n", NAMESPACE, "--ignore-not-found")
+        kubectl("delete", "deployment", "test-proxy", "-n", NAMESPACE, "--ignore-not-found")
+        kubectl("wait", "pod", "-l", OURS, "-n", NAMESPACE, "--for=delete", "--timeout=120s", timeout=130)
+
+
+@pytest.mark.timeout(200)
+def test_without_settings_it_says_which_it_misses(site: Site) -> None:
+    site.write_certificate()
+
+    def said() -> bool:
+        logs = ["logs", "--namespace", NAMESPACE, "--selector", OURS, "--tail=5"]
+        ran = [pod for pod in get("pod", selector=OURS) if pod["status"].get("containerStatuses", [{}])[0].get("state")]
+        try:
+            return bool(ran) and "NGINX_SERVER_NAME: found '', wanted" in kubectl(*logs)
+        except KubectlError:  # not started yet
+            return False
+
+    wait_until(said, "it says so", 120)
+
+
+@pytest.mark.timeout(200)
+def test_a_site_of_two_pods_comes_up_and_answers(site: Site) -> None:
+    kubectl("create", "configmap", "nginx", "-n", NAMESPACE, "--from-literal=NGINX_SERVER_NAME=localhost")
+    kubectl("rollout", "restart", "deployment/nginx", "-n", NAMESPACE)
+    roll_out("test-proxy")
+    roll_out("nginx", 150)
+    wait_until(lambda: get("deployment", "nginx")["status"].get("readyReplicas") == 2, "there are two", 60)
+    answer = site.get()
+    assert (answer.status_code, answer.text) == (200, "proxied")
+
+
+def test_to_apply_it_again_changes_nothing(site: Site) -> None:
+    def versions() -> dict[str, Any]:
+        found = json.loads(kubectl("get", "-f", FOLDER, "-o", "json"))["items"]
+        # Not the resource's version: a status that is written changes that, too.
+        return {
+            one["kind"]: (one["metadata"].get("generation"), one["metadata"]["labels"], one["spec"]) for one in found
+        }
+
+    before = versions()
+    kubectl("apply", "-f", FOLDER)
+    assert versions() == before
+
+
+def test_its_pods_would_be_let_in_where_restricted_is_enforced(site: Site) -> None:
+    label = "pod-security.kubernetes.io/enforce=restricted"
+    command = ["kubectl", "label", "namespace", NAMESPACE, label, "--overwrite", "--dry-run=server"]
+    # The API server names every pod that could not be started again.
+    warnings = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    assert "nginx-" not in warnings
+
+
+def test_a_proxy_service_that_gets_another_address_is_found(site: Site) -> None:
+    before = get("service", "proxy")["spec"]["clusterIP"]
+    kubectl("delete", "service", "proxy", "-n", NAMESPACE)
+    wait_until(lambda: site.get().status_code == 502, "it is gone", 60)
+    assert "JupyterLab cannot be reached just now" in site.get().text
+    proxy_service()
+    assert get("service", "proxy")["spec"]["clusterIP"] != before
+    wait_until(lambda: site.get().text == "proxied", "it is found again", 60)
+
+
+def test_a_proxy_that_is_down_is_our_page_until_it_is_back(site: Site) -> None:
+    kubectl("scale", "deployment/test-proxy", "--replicas=0", "-n", NAMESPACE)
+    wait_until(lambda: site.get().status_code in {502, 504}, "it is down", 60)
+    kubectl("scale", "deployment/test-proxy", "--replicas=1", "-n", NAMESPACE)
+    wait_until(lambda: site.get().text == "proxied", "it is back", 60)
+
+
+@pytest.mark.timeout(300)
+def test_a_new_secret_is_served(site: Site) -> None:
+    before = site.serial()
+    site.write_certificate()
+    # Every pod has it: eight connections in a row come to both of the two.
+    wait_until(lambda: before not in {site.serial() for _ in range(8)}, "the new certificate is served", SECRET_SECONDS)
+
+
+@pytest.mark.timeout(200)
+def test_a_new_release_fails_no_request(site: Site) -> None:
+    kubectl("rollout", "restart", "deployment/nginx", "-n", NAMESPACE)
+    seen: set[int] = set()
+
+    def rolled_out() -> bool:
+        seen.add(site.get().status_code)
+        status = get("deployment", "nginx")["status"]
+        return bool(status.get("updatedReplicas") == status["replicas"] == status.get("readyReplicas") == 2)
+
+    wait_until(rolled_out, "the new pods are there", 120)
+    assert seen == {200}

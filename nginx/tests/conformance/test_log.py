@@ -1,0 +1,66 @@
+"""The log: JSON, with what an admin asks for, and without what opens a lab."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from labtesting.edge import Edge
+from labtesting.hub_process import free_ports, wait_until
+
+from nginx.tests.conftest import RunEdge
+
+SECRET = "not-to-be-seen"
+
+
+def test_a_request_is_a_line_of_json(edge: Edge) -> None:
+    with edge.client() as client:
+        client.get("/hub/of-json", headers={"User-Agent": 'odd "agent"\t\\', "Referer": "https://localhost/hub/home"})
+    (line,) = wait_until(lambda: [one for one in edge.lines if one.get("path") == "/hub/of-json"], "it is logged")
+    assert line == line | {
+        "client": "127.0.0.1",
+        "method": "GET",
+        "host": "localhost",
+        "protocol": "HTTP/1.1",
+        "tls": "TLSv1.3",
+        "status": "200",
+        "upstream_status": "200",
+        "referer": "https://localhost/hub/home",
+        "user_agent": 'odd "agent"\t\\',
+    }
+    assert float(line["upstream_seconds"]) <= line["seconds"] + 0.01
+    assert line["upstream"].startswith("127.0.0.1:")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/user/vera/lab?token={SECRET}",
+        f"/user/vera/lab?reset&token={SECRET}&token={SECRET}",
+        f"/user/vera/lab?%74oken={SECRET}",
+        f"/hub/oauth_callback?code={SECRET}&state={SECRET}",
+        f"/user/vera/lab%3Ftoken={SECRET}",
+        f"/user/vera/x?next=%2Fuser%2Fvera%3Ftoken%3D{SECRET}",
+    ],
+)
+def test_no_token_and_no_cookie_is_logged(edge: Edge, path: str) -> None:
+    headers = {
+        "Cookie": f"jupyterhub-session-id={SECRET}",
+        "Authorization": f"token {SECRET}",
+        "Referer": f"https://localhost{path}",
+    }
+    with edge.client() as client:
+        client.get(path, headers=headers)
+        client.get("/hub/last", headers={"Referer": f"https://localhost/x#access_token={SECRET}"})
+    wait_until(lambda: any(one.get("path") == "/hub/last" for one in edge.lines), "it is logged")
+    assert SECRET not in edge.log
+
+
+def test_an_error_is_a_line_of_json_without_the_token(run: RunEdge, tmp_path: Path) -> None:
+    with run(tmp_path / "nginx", f"127.0.0.1:{free_ports(1)[0]}") as edge, edge.client() as client:
+        path = f"/hub/x?token={SECRET}"
+        client.get(path, headers={"Referer": f"https://localhost/hub/y?token={SECRET}", "Cookie": SECRET})
+        (line,) = wait_until(lambda: [one for one in edge.lines if one.get("level") == "error"], "it is logged")
+        assert "connect() failed" in line["message"]
+        assert 'request: "GET /hub/x?[masked]' in line["message"]
+        assert SECRET not in edge.log

@@ -1,0 +1,114 @@
+"""What has to be right before it listens: one line says what is not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from labtesting.certificates import Authority
+from labtesting.edge import Ended
+from labtesting.hub_process import wait_until
+
+from nginx.tests.conftest import RunEdge
+
+UPSTREAM = "127.0.0.1:9"
+
+
+def refusal(run: RunEdge, folder: Path, **settings: str) -> str:
+    with pytest.raises(Ended) as ended, run(folder, UPSTREAM, settings=settings):
+        pass
+    said = str(ended.value)
+    assert said.count("\n") == 1, said
+    return said
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("NGINX_SERVER_NAME", "", "found '', wanted the name in the address that people type"),
+        ("NGINX_SERVER_NAME", "a.org; return 200", "found 'a.org; return 200', wanted the name"),
+        ("NGINX_SERVER_NAME", "a.org\n}", "found 'a.org?}', wanted the name"),
+        ("NGINX_UPSTREAM_HOST", "proxy:8000", "found 'proxy:8000', wanted the whole name of the proxy"),
+        ("NGINX_UPSTREAM_PORT", "http", "found 'http', wanted a port"),
+        ("NGINX_MAX_BODY", "4 GB", "found '4 GB', wanted the size of the largest upload"),
+        ("NGINX_HSTS_SECONDS", "1y", "found '1y', wanted for how many seconds"),
+        ("NGINX_HTTP3", "yes", "found 'yes', wanted on or off"),
+        ("NGINX_RESOLVER", "dns.example.org", "found 'dns.example.org', wanted addresses of name servers"),
+    ],
+)
+def test_a_wrong_setting_ends_it(run: RunEdge, tmp_path: Path, name: str, value: str, wanted: str) -> None:
+    assert refusal(run, tmp_path / "nginx", **{name: value}).startswith(f"nginx: {name}: {wanted}")
+
+
+def no_certificate(authority: Authority, tls: Path) -> None:
+    authority.write(tls)
+    (tls / "tls.crt").unlink()
+
+
+def no_pem(authority: Authority, tls: Path) -> None:
+    authority.write(tls)
+    (tls / "tls.crt").write_text("-----BEGIN CERT")
+
+
+def no_key(authority: Authority, tls: Path) -> None:
+    authority.write(tls)
+    (tls / "tls.key").write_text("")
+
+
+def other_key(authority: Authority, tls: Path) -> None:
+    authority.write(tls)
+    kept = (tls / "tls.crt").read_bytes()
+    authority.write(tls)
+    (tls / "tls.crt").write_bytes(kept)
+
+
+def expired(authority: Authority, tls: Path) -> None:
+    authority.write(tls, start=timedelta(days=-90), end=timedelta(hours=-1))
+
+
+def not_yet(authority: Authority, tls: Path) -> None:
+    authority.write(tls, start=timedelta(days=1))
+
+
+def other_name(authority: Authority, tls: Path) -> None:
+    authority.write(tls, "other.example.org")
+
+
+@pytest.mark.parametrize(
+    ("make", "wanted"),
+    [
+        (no_certificate, r"tls\.crt: not there, or not readable"),
+        (no_pem, r"tls\.crt: found no certificate in it"),
+        (no_key, r"tls\.key: found no key in it"),
+        (other_key, r"tls\.key: it is not the key of tls\.crt"),
+        (expired, r"tls\.crt: it expired on \w+ +\d+ .* GMT"),
+        (not_yet, r"tls\.crt: it is valid only from"),
+        (other_name, r"tls\.crt: found a certificate for another name than localhost"),
+    ],
+)
+def test_a_wrong_certificate_ends_it(
+    run: RunEdge, tmp_path: Path, make: Callable[[Authority, Path], None], wanted: str
+) -> None:
+    folder = tmp_path / "nginx"
+    folder.mkdir()
+    make(Authority(folder), folder / "tls")
+    assert re.match(rf"nginx: \S*/{wanted}", refusal(run, folder))
+
+
+def test_a_certificate_that_expires_soon_is_warned_of(run: RunEdge, tmp_path: Path) -> None:
+    folder = tmp_path / "nginx"
+    folder.mkdir()
+    Authority(folder).write(folder / "tls", end=timedelta(days=13))
+    with run(folder, UPSTREAM) as edge:
+        (line,) = wait_until(lambda: [one for one in edge.lines if one.get("level") == "warn"], "it warns")
+    assert "tls.crt: it expires on " in line["message"]
+
+
+def test_a_quiet_start_says_nothing(run: RunEdge, tmp_path: Path) -> None:
+    with run(tmp_path / "nginx", UPSTREAM, settings={"NGINX_HSTS_SECONDS": "0"}) as edge:
+        assert edge.log == ""
+        with edge.client() as client:
+            assert "Strict-Transport-Security" not in client.get("/").headers

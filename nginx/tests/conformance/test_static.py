@@ -1,0 +1,106 @@
+"""JupyterLab's own files, served at the edge."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from pathlib import Path
+
+import brotli  # type: ignore[import-untyped]
+import httpx
+import pytest
+from labtesting.edge import Edge
+
+from nginx.tests.upstream import Upstream
+
+JUPYTER = Path(sys.prefix) / "share" / "jupyter"
+SCRIPT = next((JUPYTER / "lab" / "static").glob("main.*.js"), None) or next(
+    (JUPYTER / "lab" / "static").glob("jlab_core.*.js")
+)
+FONT = next((JUPYTER / "lab" / "static").glob("*.woff2"))
+ENTRY = next((JUPYTER / "labextensions" / "@jupyterlab" / "git" / "static").glob("remoteEntry.*.js"))
+GIT = f"/user/vera/lab/extensions/@jupyterlab/git/static/{ENTRY.name}"
+LAB = f"/user/vera/static/lab/{SCRIPT.name}"
+
+
+def get(edge: Edge, path: str, encodings: str = "identity") -> httpx.Response:
+    """Ask, and take what comes as it is."""
+    with edge.client() as client, client.stream("GET", path, headers={"Accept-Encoding": encodings}) as answer:
+        answer._content = b"".join(answer.iter_raw())
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [
+        ("gzip, deflate, br, zstd", "br"),
+        ("br;q=1.0, gzip", "br"),
+        ("br;q=0, gzip", "gzip"),
+        ("GZIP", "gzip"),
+        ("brx, gzip;q=0.0", ""),
+        ("identity", ""),
+    ],
+)
+@pytest.mark.parametrize(("path", "file"), [(LAB, SCRIPT), (GIT, ENTRY)], ids=["lab", "extension"])
+def test_the_best_encoding_is_served(
+    edge: Edge, upstream: Upstream, path: str, file: Path, accepted: str, encoding: str
+) -> None:
+    before = len(upstream.asked)
+    answer = get(edge, f"{path}?v=1", accepted)
+    decode = {"br": brotli.decompress, "gzip": gzip.decompress, "": bytes}[encoding]
+    assert decode(answer.content) == file.read_bytes()
+    assert answer.headers.get("Content-Encoding", "") == encoding
+    assert answer.headers["Content-Type"] == "text/javascript"
+    assert answer.headers["Vary"] == "Accept-Encoding"
+    assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert len(upstream.asked) == before, "the lab is not asked"
+
+
+def test_a_font_is_served_as_it_is(edge: Edge) -> None:
+    answer = get(edge, f"/user/vera/static/lab/{FONT.name}", "gzip, br")
+    assert answer.content == FONT.read_bytes()
+    assert (answer.headers["Content-Type"], answer.headers.get("Content-Encoding")) == ("font/woff2", None)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/user/vera/static/lab/main.0123456789abcdef.js",  # another version's
+        "/user/vera/static/lab/style.js",  # without a hash
+        f"/user/vera/files/static/lab/{SCRIPT.name}",  # a person's own file
+        f"/hub/static/lab/{SCRIPT.name}",
+        f"/user/vera/proxy/8080/static/lab/{SCRIPT.name}",
+    ],
+)
+def test_what_is_not_here_is_asked_of_whoever_has_it(edge: Edge, upstream: Upstream, path: str) -> None:
+    assert get(edge, path).content == upstream.body
+    assert upstream.asked[-1].path == path
+    assert "immutable" not in get(edge, path).headers.get("Cache-Control", "")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/user/vera/static/lab/..%2f..%2f..%2fconf%2fnginx.0123456789abcdef.conf",
+        "/user/vera/static/lab/../../../../../conf/x.0123456789abcdef.conf",
+        "/user/vera/lab/extensions/../static/..0123456789abcdef.js",
+        "/user/vera/lab/extensions/@../../static/x.0123456789abcdef.js",
+        "/user/vera/static/lab/%2e%2e/%2e%2e/x.0123456789abcdef.js",
+        "/user/vera/static/lab/x.0123456789abcdef.js%00.html",
+    ],
+)
+def test_no_path_leads_out_of_the_folder(edge: Edge, upstream: Upstream, path: str) -> None:
+    answer = get(edge, path)
+    assert answer.status_code == 400 or answer.content == upstream.body
+
+
+def test_texts_of_the_lab_and_the_hub_are_compressed_and_secrets_are_not(edge: Edge, upstream: Upstream) -> None:
+    def encoding(path: str) -> str:
+        return str(get(edge, path, "gzip, br").headers.get("Content-Encoding", ""))
+
+    texts = ["lab/api/settings", "lab/api/translations/en", "lab/api/settings/@x/y:z", "static/style/x.css"]
+    assert [encoding(f"/user/vera/{path}") for path in texts] == ["gzip"] * len(texts)
+    assert encoding("/hub/static/js/home.js") == "gzip"
+    # A page holds an XSRF token, and may hold what a stranger put into its address (BREACH).
+    secrets = ["/hub/home", "/user/vera/lab", "/user/vera/api/contents", "/user/vera/lab/api/settingsx"]
+    assert [encoding(path) for path in secrets] == [""] * len(secrets)

@@ -1,0 +1,114 @@
+"""What is behind goes away, moves, is slow: people see our page, and it mends itself."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from labtesting.browser import open_browser
+from labtesting.edge import Edge
+from labtesting.hub_process import free_ports, wait_until
+from labtesting.nameserver import run_nameserver
+
+from nginx.tests.conftest import RunEdge
+from nginx.tests.upstream import Upstream, run_upstream
+
+NAME = "proxy.jupyterlabdemo.svc.cluster.local"
+
+
+def test_our_page_while_nothing_is_there_and_then_what_was_asked_for(run: RunEdge, tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    with run(tmp_path / "nginx", f"127.0.0.1:{port}") as edge, edge.client() as client:
+        answer = client.get("/hub/home")
+        assert answer.status_code == 502
+        assert "JupyterLab cannot be reached just now" in answer.text
+        assert answer.headers["Cache-Control"] == "no-store"
+        with open_browser() as browser:
+            page = browser.new_page(ignore_https_errors=True)
+            page.goto(f"{edge.url}/hub/home")
+            assert page.get_by_role("heading").inner_text() == "JupyterLab cannot be reached just now"
+            with run_upstream(port=port, body=b"<h1>The hub</h1>") as upstream:
+                upstream.answers["/hub/home"] = (200, {"Content-Type": "text/html"})
+                # Nobody touches it: it tries again by itself.
+                page.get_by_role("heading", name="The hub").wait_for(timeout=20_000)
+
+
+def test_the_page_says_when_to_come_again_to_a_post_too(run: RunEdge, tmp_path: Path) -> None:
+    with run(tmp_path / "nginx", f"127.0.0.1:{free_ports(1)[0]}") as edge, edge.client() as client:
+        answer = client.post("/hub/login", data={"username": "vera"})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (502, "5")
+    assert "request " in answer.text
+
+
+def test_an_upstream_that_moves_is_found_again(run: RunEdge, tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    addresses = {NAME: "127.0.0.1"}
+    with run_nameserver(addresses) as nameserver, run_upstream(port=port, body=b"the first") as first:
+        settings = {"NGINX_RESOLVER": nameserver}
+        with run(tmp_path / "nginx", f"{NAME}:{port}", settings=settings) as edge, edge.client() as client:
+            assert client.get("/user/vera/lab").content == b"the first"
+            with run_upstream("127.0.0.2", port, b"the second"):
+                addresses[NAME] = "127.0.0.2"
+                wait_until(lambda: client.get("/user/vera/lab").content == b"the second", "the second is found")
+            del first
+
+
+def test_it_starts_before_its_upstream_has_a_name(run: RunEdge, tmp_path: Path) -> None:
+    addresses: dict[str, str] = {}
+    with run_nameserver(addresses) as nameserver, run_upstream() as upstream:
+        port = upstream.address.partition(":")[2]
+        settings = {"NGINX_RESOLVER": nameserver}
+        with run(tmp_path / "nginx", f"{NAME}:{port}", settings=settings) as edge, edge.client() as client:
+            assert client.get("/hub/home").status_code == 502
+            addresses[NAME] = "127.0.0.1"
+            wait_until(lambda: client.get("/hub/home").status_code == 200, "it is found")
+
+
+@contextmanager
+def dead_address() -> Iterator[str]:
+    """Give an address at which nothing answers, not even that nobody is there."""
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = full.getsockname()
+        waiting = [socket.socket() for _ in range(4)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(address)
+        try:
+            yield f"127.0.0.1:{address[1]}"
+        finally:
+            for one in waiting:
+                one.close()
+
+
+def test_an_address_that_says_nothing_is_told_within_seconds(run: RunEdge, tmp_path: Path) -> None:
+    with dead_address() as address, run(tmp_path / "nginx", address) as edge, edge.client() as client:
+        answer = client.get("/hub/home", timeout=10)
+    assert answer.status_code == 504
+    assert "This takes longer than it should" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "ours"),
+    [
+        ("/hub/home", 503, True),  # the proxy has no hub
+        ("/user/vera/api/x", 503, False),  # a lab's word to its own page
+        ("/hub/spawn", 429, False),  # the hub: too many spawn at once
+        ("/hub/spawn", 500, False),
+        ("/hub/nothing", 404, False),
+    ],
+)
+def test_our_page_takes_the_place_of_no_answer_that_says_more(
+    edge: Edge, upstream: Upstream, path: str, status: int, ours: bool
+) -> None:
+    upstream.answers[path] = (status, {"Retry-After": "17"})
+    with edge.client() as client:
+        answer: httpx.Response = client.get(path)
+    assert answer.status_code == status
+    assert (answer.content != upstream.body) is ours
+    assert answer.headers["Retry-After"] == ("5" if ours else "17")

@@ -1,0 +1,37 @@
+"""The image in front of the demo's hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from labtesting.edge import Edge, run_edge
+from labtesting.labclient import LoneHub
+
+from tools.demo import USER, Hub, free_port
+from tools.parts import ALONE, prepare
+
+
+@pytest.fixture(scope="session")
+def image(request: pytest.FixtureRequest) -> str:
+    """Give the image's name."""
+    return str(request.config.getoption("--image"))
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoneHub]:
+    """Run the demo's hub."""
+    hub = Hub(prepare(*ALONE), tmp_path_factory.mktemp("state"), free_port())
+    try:
+        hub.wait_until_ready()
+        yield LoneHub(hub.url, USER, hub.password)
+    finally:
+        hub.stop()
+        print(hub.log.read_text(errors="replace"))  # noqa: T201  (a failure explains itself)
+
+
+@pytest.fixture(scope="module")
+def front(demo: LoneHub, image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    """Run the image in front of it."""
+    with run_edge(tmp_path_factory.mktemp("front") / "nginx", demo.url.removeprefix("http://"), image=image) as edge:
+        yield edge

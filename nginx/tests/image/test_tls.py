@@ -1,0 +1,80 @@
+"""TLS as sslyze sees it, and what the image is made of."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from labtesting.container import engine
+from labtesting.edge import Edge, run_edge
+
+from nginx.tests.upstream import run_upstream
+
+
+# What the profile does not ask for.
+MORE = ("--resum", "--early_data", "--http_headers")
+
+
+def scan(edge: Edge, folder: Path) -> dict[str, Any]:
+    """Let sslyze examine everything that it knows how to; give what it found.
+
+    Raises
+    ------
+    AssertionError
+        Something is not as Mozilla's intermediate profile wants it: protocols, ciphers, curves, certificate.
+    """
+    report = folder / "sslyze.json"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "sslyze", "--mozilla_config=intermediate", *MORE, f"--json_out={report}"),
+            *(f"--certinfo_ca_file={edge.authority.file}", f"localhost:{edge.https_port}{{127.0.0.1}}"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    print(done.stdout)  # noqa: T201  (the report, in words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(report.read_text())["server_scan_results"][0]["scan_result"]
+    return found
+
+
+@pytest.mark.timeout(180)
+def test_sslyze_finds_nothing_against_mozilla_s_intermediate_profile(image: str, tmp_path: Path) -> None:
+    with run_upstream() as upstream, run_edge(tmp_path / "nginx", upstream.address, image=image) as edge:
+        found = scan(edge, tmp_path)
+    assert {name: one["status"] for name, one in found.items() if one["status"] != "COMPLETED"} == {}
+    result = {name: one["result"] for name, one in found.items()}
+    (deployment,) = result["certificate_info"]["certificate_deployments"]
+    assert deployment["verified_certificate_chain"]
+    assert deployment["received_chain_has_valid_order"]
+    assert not result["heartbleed"]["is_vulnerable_to_heartbleed"]
+    assert not result["openssl_ccs_injection"]["is_vulnerable_to_ccs_injection"]
+    assert not result["tls_compression"]["supports_compression"]
+    assert not result["tls_1_3_early_data"]["supports_early_data"]
+    assert not result["session_renegotiation"]["is_vulnerable_to_client_renegotiation_dos"]
+    assert result["robot"]["robot_result"].startswith("NOT_VULNERABLE")
+    assert result["tls_fallback_scsv"]["supports_fallback_scsv"]
+    assert result["session_resumption"]["tls_ticket_resumption_result"] == "NOT_SUPPORTED"
+    assert int(result["http_headers"]["strict_transport_security_header"]["max_age"]) >= 63072000
+
+
+def test_the_image_is_labelled_and_small(image: str) -> None:
+    found = engine().images.get(image)
+    assert found.labels["org.opencontainers.image.title"] == "lsstsqre/jupyterlabdemo-nginx"
+    assert re.fullmatch("[0-9a-f]{40}", found.labels["org.opencontainers.image.revision"])
+    assert found.attrs["Config"]["User"] == "10001:10001"
+    assert found.attrs["Config"]["StopSignal"] == "SIGQUIT"
+    assert found.attrs["Size"] < 130e6
+
+
+def test_what_the_image_serves_is_of_the_lab_s_version(image: str) -> None:
+    locks = [Path(__file__).parents[3] / name / "requirements.txt" for name in ("nginx", "jupyterlab")]
+    versions = [re.findall(r"^(jupyterlab(?:-git)?|nbdime)==(\S+)", lock.read_text(), re.MULTILINE) for lock in locks]
+    assert versions[0] == versions[1]
+    assert len(versions[0]) == 3

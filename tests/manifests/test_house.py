@@ -1,0 +1,281 @@
+"""The rules themselves: good manifests pass, and each way to break a rule is told with file, object and rule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.manifests.house import RULES, needless_exceptions, rule_name, violations
+from tests.manifests.manifest import Folder, read_folder
+from tools.components import ROOT, image_name, version
+
+LABELS = f"""app.kubernetes.io/name: jupyterlab
+{{indent}}app.kubernetes.io/component: jupyterlab
+{{indent}}app.kubernetes.io/part-of: jupyterlabdemo
+{{indent}}app.kubernetes.io/version: {version()}"""
+DEPLOYMENT = f"""apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: lab
+  namespace: jupyterlabdemo
+  labels:
+    {LABELS.format(indent="    ")}
+spec:
+  selector:
+    matchLabels:
+      app.kubernetes.io/name: jupyterlab
+      app.kubernetes.io/component: jupyterlab
+  template:
+    metadata:
+      labels:
+        {LABELS.format(indent="        ")}
+    spec:
+      automountServiceAccountToken: false
+      securityContext:
+        runAsNonRoot: true
+        seccompProfile:
+          type: RuntimeDefault
+      containers:
+        - name: lab
+          image: {image_name("jupyterlab")}:{version()}
+          imagePullPolicy: IfNotPresent
+          ports:
+            - name: http
+              containerPort: 8000
+          readinessProbe:
+            httpGet:
+              path: /ready
+              port: http
+            periodSeconds: 2  # a person waits for it
+          livenessProbe:
+            tcpSocket:
+              port: http
+            # Three minutes: a restart loses work.
+            failureThreshold: 18
+          resources:
+            requests:
+              cpu: 10m
+              memory: 10Mi
+            limits:
+              cpu: "1"
+              memory: 100Mi
+          securityContext:
+            allowPrivilegeEscalation: false
+            capabilities:
+              drop: [ALL]
+            readOnlyRootFilesystem: true
+"""
+SERVICE = f"""apiVersion: v1
+kind: Service
+metadata:
+  name: lab
+  namespace: jupyterlabdemo
+  labels:
+    {LABELS.format(indent="    ")}
+spec:
+  selector:
+    app.kubernetes.io/name: jupyterlab
+  ports:
+    - name: http
+      port: 80
+      targetPort: http
+"""
+POLICY = f"""apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: lab
+  namespace: jupyterlabdemo
+  labels:
+    {LABELS.format(indent="    ")}
+spec:
+  podSelector:
+    matchLabels:
+      app.kubernetes.io/name: jupyterlab
+  policyTypes: [Ingress]
+  ingress: []
+"""
+SECRET = f"""apiVersion: v1
+kind: Secret
+metadata:
+  name: lab
+  namespace: jupyterlabdemo
+  labels:
+    {LABELS.format(indent="    ")}
+stringData:
+  password: made-up
+"""
+GOOD = {
+    "00-namespace.yaml": (ROOT / "hub/kubernetes/00-namespace.yaml").read_text(),
+    "deployment.yaml": DEPLOYMENT,
+    "service.yaml": SERVICE,
+    "networkpolicy.yaml": POLICY,
+}
+
+
+def write(root: Path, files: dict[str, str], component: str = "lab") -> Folder:
+    """Write a component's folder of manifests."""
+    folder = root / component / "kubernetes"
+    folder.mkdir(parents=True)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return read_folder(folder, root)
+
+
+def test_good_manifests_break_no_rule(tmp_path: Path) -> None:
+    folder = write(tmp_path, GOOD)
+    assert {rule_name(rule): violations(folder, rule) for rule in RULES} == {rule_name(rule): [] for rule in RULES}
+    assert needless_exceptions(folder) == []
+
+
+FROM_SECRET = "envFrom:\n            - secretRef:\n                name: lab\n          ports:"
+BAD = [
+    ("deployment.yaml", "ports:", "prots:", "schema", "'prots' was unexpected"),
+    ("deployment.yaml", "containerPort: 8000", 'containerPort: "8000"', "schema", "'8000' is not of type 'integer'"),
+    ("deployment.yaml", "apps/v1", "apps/v1beta1", "schema", "apps/v1beta1 Deployment, which Kubernetes"),
+    ("service.yaml", "namespace: jupyterlabdemo", "namespace: default", "namespace", "found namespace default"),
+    ("service.yaml", "  namespace: jupyterlabdemo\n", "", "namespace", "found namespace None"),
+    ("service.yaml", "part-of: jupyterlabdemo", "part-of: other", "labels", "part-of: found other"),
+    ("deployment.yaml", f"        app.kubernetes.io/version: {version()}", "", "labels", "version: found None"),
+    ("networkpolicy.yaml", "app.kubernetes.io/component: jupyterlab", "x: y", "labels", "component: found None"),
+    ("deployment.yaml", "    matchLabels:\n", "    matchLabels:\n      x: y\n", "selectors", "'x': 'y'"),
+    ("deployment.yaml", "ports:", FROM_SECRET, "no-secret-in-environment", "lab comes from a Secret"),
+    ("deployment.yaml", f":{version()}\n          image", ":latest\n          image", "images", "tag latest"),
+    ("deployment.yaml", "lsstsqre/", "example/", "images", "found the image example/jupyterlabdemo"),
+    ("deployment.yaml", "IfNotPresent", "Always", "images", "imagePullPolicy: found Always"),
+    ("deployment.yaml", "runAsNonRoot: true", "runAsUser: 1", "run-as-non-root", "runAsNonRoot: found None"),
+    ("deployment.yaml", "type: RuntimeDefault", "type: Unconfined", "seccomp", "found {'type': 'Unconfined'}"),
+    ("deployment.yaml", "[ALL]", "[ALL]\n              add: [CHOWN]", "capabilities", "'add': ['CHOWN']"),
+    ("deployment.yaml", "Escalation: false", "Escalation: true", "no-escalation", "found True"),
+    ("deployment.yaml", "readOnlyRootFilesystem: true", "runAsUser: 1", "read-only-root", "found None"),
+    (
+        "deployment.yaml",
+        "      containers:",
+        "      hostPID: true\n      containers:",
+        "nothing-of-the-node",
+        "hostPID",
+    ),
+    ("deployment.yaml", "      automountServiceAccountToken: false\n", "", "service-account-token", "wanted autom"),
+    ("deployment.yaml", '              cpu: "1"\n', "", "resources", "lab: no limits of cpu"),
+    ("deployment.yaml", "              cpu: 10m\n", "", "resources", "lab: no requests of cpu"),
+    ("deployment.yaml", "name: http\n", "protocol: TCP\n", "named-ports", "a port without a name"),
+    ("service.yaml", "targetPort: http", "targetPort: 8000", "named-ports", "found targetPort 8000"),
+    ("deployment.yaml", "readinessProbe", "startupProbe", "probes", "lab: no readinessProbe"),
+    (
+        "deployment.yaml",
+        "port: http\n            #",
+        "port: 8000\n            #",
+        "probes",
+        "livenessProbe: found port",
+    ),
+    ("deployment.yaml", "  # a person waits for it", "", "probe-numbers", "readinessProbe.periodSeconds: 2"),
+    (
+        "deployment.yaml",
+        "            # Three minutes: a restart loses work.\n",
+        "",
+        "probe-numbers",
+        "livenessProbe.fail",
+    ),
+    ("service.yaml", "name: jupyterlab\n  ports", "name: x\n  ports", "services-reach-pods", "0 workloads"),
+    ("service.yaml", "targetPort: http", "targetPort: https", "services-reach-pods", "found targetPort https"),
+]
+
+
+@pytest.mark.parametrize(("file", "old", "new", "rule", "says"), BAD, ids=[f"{bad[3]}: {bad[4]}" for bad in BAD])
+def test_a_bad_manifest_is_told_with_file_object_and_rule(
+    file: str, old: str, new: str, rule: str, says: str, tmp_path: Path
+) -> None:
+    assert old in GOOD[file]
+    folder = write(tmp_path, GOOD | {file: GOOD[file].replace(old, new)})
+    (told,) = [
+        line for check in RULES if rule_name(check) == rule for line in violations(folder, check) if says in line
+    ]
+    (kind,) = [line[6:] for line in GOOD[file].splitlines() if line.startswith("kind: ")]
+    assert told.startswith(f"lab/kubernetes/{file}: {kind} lab")
+    assert told.endswith(f"({rule})")
+
+
+@pytest.mark.parametrize(
+    ("files", "rule", "says"),
+    [
+        ({"secret.yaml": SECRET}, "no-secret", "lab/kubernetes/secret.yaml: Secret lab: a Secret is the site's"),
+        (
+            {"configmap.yaml": SECRET.replace("Secret", "ConfigMap").replace("stringData", "data")},
+            "no-site-settings",
+            "lab/kubernetes/configmap.yaml: ConfigMap lab: the ConfigMap of the component's name",
+        ),
+        ({"kustomization.yaml": "resources: []\n"}, "no-kustomization", "lab/kubernetes/kustomization.yaml: "),
+        ({"service.yaml": f"{SERVICE}---\n{POLICY}"}, "one-object-per-file", "service.yaml: found 2 objects"),
+        ({"deployment.yaml": SERVICE}, "one-object-per-file", "Service lab: wanted the name service.yaml"),
+        ({"service.yml": SERVICE}, "one-object-per-file", "service.yml: found 0 objects, wanted one, in a .yaml"),
+        (
+            {"0-service.yaml": SERVICE, "service.yaml": SERVICE},
+            "namespaces-first",
+            "0-service.yaml: Service lab: kubectl applies it before 00-namespace.yaml",
+        ),
+        ({"board.json": "{}"}, "one-object-per-file", "board.json: found 0 objects, wanted one, in a .yaml"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_file_that_does_not_belong_there_is_told(files: dict[str, str], rule: str, says: str, tmp_path: Path) -> None:
+    folder = write(tmp_path, GOOD | files)
+    (told,) = [line for check in RULES if rule_name(check) == rule for line in violations(folder, check)]
+    assert says in told
+
+
+def test_every_folder_has_the_same_namespace_file(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    other = write(tmp_path, {"00-namespace.yaml": GOOD["00-namespace.yaml"] + "# more\n"}, "other")
+    none = write(tmp_path, {"service.yaml": SERVICE}, "none")
+    (rule,) = [rule for rule in RULES if rule_name(rule) == "same-namespace-file"]
+    assert violations(other, rule) == [
+        "other/kubernetes/00-namespace.yaml: it differs from lab/kubernetes/00-namespace.yaml (same-namespace-file)"
+    ]
+    assert violations(none, rule) == [
+        "none/kubernetes/00-namespace.yaml: it is not there; every folder carries it (same-namespace-file)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("[Ingress]", "[Egress]"), ("name: jupyterlab\n  policy", "name: x\n  policy")]
+)
+def test_a_pod_that_no_policy_selects_is_told(old: str, new: str, tmp_path: Path) -> None:
+    (rule,) = [rule for rule in RULES if rule_name(rule) == "network-policies"]
+    assert old in POLICY
+    assert violations(write(tmp_path, GOOD | {"networkpolicy.yaml": POLICY.replace(old, new)}), rule) == [
+        "lab/kubernetes/deployment.yaml: Deployment lab: no NetworkPolicy with the type Ingress selects its pods"
+        " (network-policies)"
+    ]
+
+
+READ_ONLY = "          securityContext:\n"
+REASON = "          # exception read-only-root: it writes what it runs\n"
+
+
+def test_an_exception_needs_a_reason_beside_it_and_to_be_known(tmp_path: Path) -> None:
+    (rule,) = [rule for rule in RULES if rule_name(rule) == "read-only-root"]
+    broken = DEPLOYMENT.replace("readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false")
+    excused = broken.replace(READ_ONLY, REASON + READ_ONLY)
+    elsewhere = "# exception read-only-root: far from the container\n" + broken
+    no_reason = excused.replace(": it writes what it runs", "")
+    known = {"lab": {"read-only-root"}}
+
+    def told(number: int, text: str, known: dict[str, set[str]]) -> list[str]:
+        return violations(write(tmp_path / str(number), GOOD | {"deployment.yaml": text}), rule, known)
+
+    assert told(1, excused, known) == []
+    assert "the exception is not among KNOWN_EXCEPTIONS of lab" in told(2, excused, {})[0]
+    assert told(3, broken, known)
+    assert told(4, elsewhere, known)
+    assert told(5, no_reason, known)
+
+
+def test_an_exception_that_excuses_nothing_is_told(tmp_path: Path) -> None:
+    said = GOOD | {"deployment.yaml": DEPLOYMENT.replace(READ_ONLY, REASON + READ_ONLY)}
+    assert needless_exceptions(write(tmp_path / "said", said)) == ["read-only-root"]
+    assert needless_exceptions(write(tmp_path / "known", GOOD), {"lab": {"capabilities"}}) == ["capabilities"]
+
+
+def test_every_rule_is_seen_to_refuse_something() -> None:
+    text = Path(__file__).read_text()
+    assert [rule_name(rule) for rule in RULES if f'"{rule_name(rule)}"' not in text] == []

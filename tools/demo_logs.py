@@ -1,0 +1,210 @@
+"""Try the way of the logs: RabbitMQ, the relay, and a Beats client that ships a file's lines: `nox -s demo-logs`.
+
+Without a broker of yours it starts one, from Debian's package (apt install rabbitmq-server). To use yours, set the relay's
+AMQP_ variables (docs/admin/forwarder.md), AMQP_HOST first. Ctrl-C stops all of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pika
+from beatsrelay.broker import connection_parameters, explain
+from beatsrelay.lumberjack.frames import ProtocolError
+from beatsrelay.settings import Settings, SettingsError, load
+from labtesting.beats import BeatsClient
+from pika.exceptions import AMQPError
+
+from tools.parts import END_WITH_PARENT, FOLDER
+
+LOGS = FOLDER / "logs"
+START_SECONDS = 60
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message says why, in one line."""
+
+
+@contextmanager
+def running(*command: str | Path, log: Path, environ: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """Run a program until the end of the block; it ends with this one, however that goes."""
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [*END_WITH_PARENT, sys.executable, "-m", *command],
+            env=os.environ | environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=file,
+            text=True,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def wait_until(condition: Callable[[], object], process: subprocess.Popen[str], log: Path) -> None:
+    """Wait for what a program is to do first.
+
+    Raises
+    ------
+    DemoError
+        It ended, or takes too long; the message holds the end of its log.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while not condition():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise DemoError(f"{log.stem} did not start: {log.read_text()[-600:].strip()}")
+        time.sleep(0.1)
+
+
+def start_broker(stack: ExitStack) -> dict[str, str]:
+    """Start RabbitMQ; give the settings that lead to it."""
+    print("RabbitMQ ...", end=" ", flush=True)
+    log = LOGS / "rabbitmq.log"
+    data = stack.enter_context(TemporaryDirectory(prefix="rabbitmq-"))
+    process = stack.enter_context(running("labtesting.rabbitmq", data, log=log, environ={}))
+    said = process.stdout.readline() if process.stdout else ""
+    if not said:
+        process.wait()
+        raise DemoError(log.read_text().strip() or f"RabbitMQ did not start: see {log}")
+    print("runs")
+    login = dict(word.split("=", 1) for word in said.split())
+    return login | {"AMQP_HOST": "127.0.0.1", "AMQP_TLS": "false", "AMQP_EXCHANGE": "logs", "AMQP_DECLARE": "true"}
+
+
+def start_relay(stack: ExitStack, environ: Mapping[str, str]) -> int:
+    """Start the relay; give its port."""
+    print("the relay ...", end=" ", flush=True)
+    log = LOGS / "relay.log"
+    process = stack.enter_context(running("beatsrelay", log=log, environ=environ))
+
+    def ports() -> dict[str, int]:
+        lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{") and line.endswith("}")]
+        return next((line for line in lines if line["message"] == "listening"), {})
+
+    wait_until(ports, process, log)
+    url = f"http://127.0.0.1:{ports()['metrics_port']}"
+
+    def ready() -> bool:
+        with suppress(OSError):
+            return bool(urllib.request.urlopen(f"{url}/ready", timeout=5).read())  # noqa: S310
+        return False
+
+    wait_until(ready, process, log)
+    print(f"listens on 127.0.0.1:{ports()['beats_port']}, metrics: {url}/metrics, log: {log}")
+    return ports()["beats_port"]
+
+
+def new_lines(file: Path) -> Iterator[list[str]]:
+    """Give the lines that are added to a file, for ever."""
+    with file.open() as opened:
+        opened.seek(0, os.SEEK_END)
+        started = ""
+        while True:
+            *whole, started = (started + opened.read()).split("\n")
+            yield whole
+            time.sleep(0.2)
+
+
+def ship(file: Path, port: int) -> None:
+    """Ship a file's new lines, for ever; a window that was not acknowledged is sent again."""
+    for lines in new_lines(file):
+        events = [
+            {"@timestamp": datetime.now(UTC).isoformat(), "message": line, "log": {"file": {"path": str(file)}}}
+            for line in lines
+        ]
+        while events:
+            with suppress(OSError, ProtocolError), BeatsClient(port) as client:
+                client.send([json.dumps(event).encode() for event in events])
+                client.read_until(len(events))
+                events = []
+
+
+def receive(settings: Settings, found: queue.SimpleQueue[str | DemoError]) -> None:
+    """Take what comes to the exchange, for as long as the broker answers."""
+    try:
+        read_queue(settings, found)
+    except (AMQPError, OSError) as error:
+        found.put(DemoError(f"cannot read from the broker: {explain(error)}"))
+
+
+def read_queue(settings: Settings, found: queue.SimpleQueue[str | DemoError]) -> None:
+    """Take what comes to the exchange out of a queue of our own, for ever."""
+    with pika.BlockingConnection(connection_parameters(settings, settings.amqp_hosts[0])) as connection:
+        channel = connection.channel()
+        name = str(channel.queue_declare("", exclusive=True).method.queue)
+        channel.queue_bind(name, settings.exchange, "#")
+        found.put(f"RabbitMQ's queue {name} is bound to the exchange {settings.exchange}.")
+        for method, _, body in channel.consume(name, auto_ack=True):
+            found.put(f"  {method.routing_key}  {body.decode(errors='replace') if body else ''}")
+
+
+def run(file: Path) -> None:
+    """Start all of it, show what arrives, and stay until Ctrl-C."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    with ExitStack() as stack:
+        broker = {} if os.environ.get("AMQP_HOST") else start_broker(stack)
+        here = {"BEATS_HOST": "127.0.0.1", "BEATS_PORT": "0", "METRICS_HOST": "127.0.0.1", "METRICS_PORT": "0"}
+        environ = {"BEATS_TLS": "false"} | here | broker
+        settings = load(os.environ | environ)
+        port = start_relay(stack, environ)
+        found: queue.SimpleQueue[str | DemoError] = queue.SimpleQueue()
+        threading.Thread(target=receive, args=(settings, found), daemon=True).start()
+        show(found, START_SECONDS)
+        threading.Thread(target=ship, args=(file, port), daemon=True).start()
+        print(f"\n  Each line that is added to {file} arrives here. In another terminal:\n\n    echo hello >> {file}\n")
+        print("  Ctrl-C stops it.\n", flush=True)
+        while True:
+            show(found)
+
+
+def show(found: queue.SimpleQueue[str | DemoError], timeout: float | None = None) -> None:
+    """Print the next thing that was found."""
+    line = found.get(timeout=timeout)
+    if isinstance(line, DemoError):
+        raise line
+    print(line, flush=True)
+
+
+def interrupt(*_: object) -> None:
+    """Treat SIGTERM, and a terminal that is closed, as Ctrl-C, and only the first of them."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the demo."""
+    parser = argparse.ArgumentParser(prog="nox -s demo-logs --", description=__doc__)
+    parser.add_argument("--file", type=Path, default=LOGS / "demo.log", help="the file whose new lines are shipped")
+    arguments = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    try:
+        run(arguments.file.resolve())
+    except KeyboardInterrupt:
+        print("Stopped.")
+    except (DemoError, SettingsError, OSError, queue.Empty) as error:
+        sys.exit(f"demo-logs: {error or 'the broker did not answer'}")
+
+
+if __name__ == "__main__":
+    main()
