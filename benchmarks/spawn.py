@@ -2,7 +2,7 @@
 
 Both run at the same time on the one-node cluster that KUBECONFIG names, which has the project's images. Stock is
 JupyterHub with KubeSpawner, its defaults, the proxy apart and SQLite, in images made for this from the same versions
-(benchmarks/spawning/stock): this needs a Docker engine, and `--load` says how the cluster gets them. Spawns of the two
+(benchmarks/spawning/stock-hub): this needs a Docker engine, and `--load` says how the cluster gets them. Spawns of the two
 alternate; what the other one does meanwhile is nothing.
 
 A spawn is measured from the click that asks for a lab, along the page that waits and its progress, to the answers to

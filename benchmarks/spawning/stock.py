@@ -1,4 +1,4 @@
-"""Stock JupyterHub with KubeSpawner on the cluster: its images, and how it is deployed. See stock/Dockerfile."""
+"""Stock JupyterHub with KubeSpawner on the cluster: its images, and how it is deployed. See stock-hub/Dockerfile."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from labtesting.hub_process import wait_until
 from tools.components import ROOT
 from tools.images import engine
 
-FOLDER = Path(__file__).parent / "stock"
+FOLDER = Path(__file__).parent / "stock-hub"
 NAMESPACE = "spawn-bench"
 URL = "http://127.0.0.1:30081"
 PARTS = ("hub", "proxy", "lab")
