@@ -1,9 +1,9 @@
 """A lab from the hub next to one from stock JupyterHub: `nox -s "bench(spawn)"`.
 
-Both run at the same time on the one-node cluster that KUBECONFIG names, which has the project's images. Stock is
-JupyterHub with KubeSpawner, its defaults, the proxy apart and SQLite, in images made for this from the same versions
-(benchmarks/spawning/stock-hub): this needs a Docker engine, and `--load` says how the cluster gets them. Spawns of the two
-alternate; what the other one does meanwhile is nothing.
+Both run on the one-node cluster that KUBECONFIG names, which has the project's images. Stock is JupyterHub with
+KubeSpawner, its defaults, the proxy apart and SQLite, in images made for this from the same versions
+(benchmarks/spawning/stock-hub): this needs a Docker engine, and `--load` says how the cluster gets them. Spawns of the
+two alternate; the other one has nothing to do meanwhile.
 
 A spawn is measured from the click that asks for a lab, along the page that waits and its progress, to the answers to
 what JupyterLab asks for before it shows a launcher; in Chromium, if the machine has it, until the launcher is seen.
