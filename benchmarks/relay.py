@@ -126,7 +126,10 @@ def measure_relay(bench: Bench, setting: Setting) -> Figures:
             before = [cpu_seconds(relay) for relay in relays]
             parts = [
                 bench.part(
-                    "--load", relay.port, max(1, setting.connections // setting.processes), bench.folder if setting.tls else "-"
+                    "--load",
+                    relay.port,
+                    max(1, setting.connections // setting.processes),
+                    bench.folder if setting.tls else "-",
                 )
                 for relay in relays
             ]

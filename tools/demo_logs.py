@@ -96,7 +96,9 @@ def start_relay(stack: ExitStack, environ: Mapping[str, str]) -> int:
     process = stack.enter_context(running("beatsrelay", log=log, environ=environ))
 
     def ports() -> dict[str, int]:
-        lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{") and line.endswith("}")]
+        lines = [
+            json.loads(line) for line in log.read_text().splitlines() if line.startswith("{") and line.endswith("}")
+        ]
         return next((line for line in lines if line["message"] == "listening"), {})
 
     wait_until(ports, process, log)

@@ -1,13 +1,20 @@
-"""The hub that the conformance suite runs against: the demo's, or with --image the image's, alone."""
+"""The labs under test: of a hub with one user (the demo's, or with --image the image's, alone), and spawned ones."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import httpx
 import pytest
 from labtesting.container import run_container
-from labtesting.labclient import LabClient, LoneHub
+from labtesting.hub_stub import run_hub_stub
+from labtesting.labclient import LabClient, LoneHub, SpawnedLab, wait_until
 
 from tools.demo import USER, Hub, free_port
 from tools.parts import ALONE, prepare
@@ -48,3 +55,56 @@ def lab(hub: LoneHub) -> Iterator[LabClient]:
         client.log_in(hub.password).raise_for_status()
         client.spawn()
         yield client
+
+
+@pytest.fixture
+def spawn(tmp_path: Path) -> Iterator[Callable[..., SpawnedLab]]:
+    """Give a function that starts the demo's lab as a hub does, with more variables if need be."""
+    program = prepare(*ALONE) / "lab" / "bin" / "lab"
+    with ExitStack() as stack:
+        hub = stack.enter_context(run_hub_stub("127.0.0.1"))
+
+        def start(**environ: str) -> SpawnedLab:
+            port = free_port()
+            home = tmp_path / "home"
+            home.mkdir(exist_ok=True)
+            # Not below tmp_path: the path of a Unix socket must be short.
+            scratch = stack.enter_context(TemporaryDirectory(prefix="lab-"))
+            told = hub.environment("vera", port, "127.0.0.1") | {"HOME": str(home), "LAB_SCRATCH": scratch}
+            told |= {"JUPYTERHUB_ACTIVITY_INTERVAL": "1"} | environ
+            stack.enter_context(run_lab(program, told, tmp_path))
+            wait_until(lambda: answers(hub.lab_url("127.0.0.1", "api", port=port)), "the lab answers")
+            client = stack.enter_context(LabClient(f"http://127.0.0.1:{port}", "vera"))
+            client.enter()
+            return SpawnedLab(client, hub)
+
+        yield start
+
+
+@contextmanager
+def run_lab(program: Path, environ: dict[str, str], folder: Path) -> Iterator[None]:
+    """Run a lab until the end of the block."""
+    log = folder / "lab.log"
+    with log.open("w") as file:
+        lab = subprocess.Popen(
+            [program, "--allow-root"],
+            cwd=folder,
+            env={"PATH": os.environ["PATH"]} | environ,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            yield
+        finally:
+            os.killpg(lab.pid, signal.SIGTERM)
+            lab.wait()
+            print(log.read_text(errors="replace"))  # noqa: T201  (a failure explains itself)
+
+
+def answers(url: str) -> bool:
+    """Tell whether a page answers 200."""
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.TransportError:
+        return False

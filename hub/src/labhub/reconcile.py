@@ -18,7 +18,7 @@ from tornado.ioloop import PeriodicCallback
 
 from labhub import metrics
 from labhub.spawner import API_ERRORS, LabSpawner
-from labhub.watch import PodWatch
+from labhub.watch import PodWatch, say
 
 _log = logging.getLogger(__name__)
 EVERY_SECONDS = 30
@@ -96,7 +96,7 @@ class Reconciler:
             precondition = {"preconditions": {"uid": pod["metadata"]["uid"]}}
             await self.watch.api.delete_namespaced_pod(name, self.namespace, body=precondition, _request_timeout=5)
         except API_ERRORS as error:
-            _log.warning("the pod %s cannot be deleted now: %r", name, error)
+            _log.warning("the pod %s cannot be deleted now: %s", name, say(error))
         else:
             metrics.RECONCILED.labels("orphan").inc()
 

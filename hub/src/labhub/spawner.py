@@ -20,7 +20,7 @@ from labhub.diagnosis import GRACE, STAGES, Diagnosis, Pod
 from labhub.failure import Failed
 from labhub.options import Choice, ChoiceError, Menu
 from labhub.pod import Site, build_pod, pod_name
-from labhub.watch import PodWatch
+from labhub.watch import PodWatch, say
 
 # What an API that is away or a connection that is lost raises
 API_ERRORS = (ApiException, aiohttp.ClientError, OSError, TimeoutError, asyncio.TimeoutError)
@@ -42,6 +42,7 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
 
     last_end: dict[str, Any] | None = None
     """Why the lab before ended: reason, message, detail, at (Unix time, seconds)."""
+    _over = False
 
     # --- the menu -----------------------------------------------------------------------------------------------------
 
@@ -81,11 +82,15 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
         super().load_state(state)
         self.last_end = state.get("last_end")
 
-    def _remember(self, end: Diagnosis | None) -> None:
-        kept = None
-        if end and end.reason != "shutdown":
+    def _remember(self, end: Diagnosis) -> None:
+        """Note why the lab is over; what is found out first counts, what follows comes of it."""
+        if self._over:
+            return
+        self._over = True
+        metrics.ENDS.labels(end.reason).inc()
+        if end.reason != "shutdown":
             kept = {"reason": end.reason, "message": end.message, "detail": end.detail, "at": time.time()}
-        self.last_end = kept
+            self.last_end = kept
 
     # --- the watches: `labhub.app` starts them before it looks at any lab ---------------------------------------------
 
@@ -131,10 +136,11 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
             raise Failed(diagnosis.explain("identity"))
         identity = auth_state.identity
         choice = self._choose()
-        self.pod_name, self.image, self.last_end = pod_name(identity, self.name), choice.image.image, None
+        self.pod_name, self.image = pod_name(identity, self.name), choice.image.image
+        self.last_end, self._over = None, False
         # A hub that is killed while the lab starts finds it again.
         self.orm_spawner.state = self.get_state()
-        self.db.commit()
+        self.user.db.commit()
         environment = self.get_env() | {"JUPYTERHUB_ACTIVITY_INTERVAL": str(self._report_seconds())}
         manifest = build_pod(identity, choice, self.site, environment, hub_user=self.user.name, server=self.name)
         await self._create(manifest)
@@ -165,10 +171,10 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
                 if error.status and error.status < 500:
                     raise Failed(diagnosis.explain_refusal(error.status, _message(error))) from error
             except API_ERRORS as error:
-                self.log.warning("the API of Kubernetes does not answer: %r", error)
+                self.log.warning("the API of Kubernetes does not answer: %s", say(error))
             if time.monotonic() > deadline:
                 raise Failed(diagnosis.explain("api"))
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(2)
 
     async def _wait(self, pods: PodWatch) -> dict[str, float]:
         """Wait until the lab answers; give when it came how far."""
@@ -243,7 +249,7 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
             try:
                 pod = await self._read()
             except API_ERRORS as error:
-                self.log.warning("%s: whether the lab runs cannot be told: %r", self._key, error)
+                self.log.warning("%s: whether the lab runs cannot be told: %s", self._key, say(error))
                 return None
         if pod is None:
             if self.server and not self._stop_pending:
@@ -287,7 +293,8 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
 
     async def stop(self, now: bool = False) -> None:
         """Stop the lab, and remember it if that was for its idleness or its age."""
-        self._remember(self._policy() or self._last_diagnosis())
+        if rule := self._policy():
+            self._remember(rule)
         await super().stop(now)
 
     def _policy(self) -> Diagnosis | None:
@@ -304,10 +311,6 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
             return diagnosis.explain("idle", time=diagnosis.span(site.idle_seconds))
         return None
 
-    def _last_diagnosis(self) -> Diagnosis | None:
-        kept = self.last_end
-        return Diagnosis(kept["reason"], kept["message"], kept["detail"]) if kept else None
-
     async def remove(self) -> None:
         """Have the pod deleted at once, also one whose node does not answer any more."""
         try:
@@ -316,7 +319,7 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
             )
         except API_ERRORS as error:
             if getattr(error, "status", None) != NOT_FOUND:
-                self.log.warning("%s cannot be removed now: %r", self._key, error)
+                self.log.warning("%s cannot be removed now: %s", self._key, say(error))
 
     async def _clean_up(self) -> None:
         """Have the pod deleted, without waiting; what cannot be deleted now the reconcile deletes later."""
@@ -324,7 +327,7 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
             await self.api.delete_namespaced_pod(self.pod_name, self.namespace, _request_timeout=READ_SECONDS)
         except API_ERRORS as error:
             if getattr(error, "status", None) != NOT_FOUND:
-                self.log.warning("%s cannot be deleted now: %r", self._key, error)
+                self.log.warning("%s cannot be deleted now: %s", self._key, say(error))
 
 
 def _message(error: ApiException) -> str:

@@ -126,7 +126,7 @@ class Watch(ResourceReflector):  # type: ignore[misc]  # untyped
 
     async def _wait(self, delay: float, error: Exception) -> float:
         self.tried_at = time.monotonic()
-        self.log.warning("the watch of %s was lost, and tries again: %r", self.kind, error)
+        self.log.warning("the watch of %s was lost, and tries again: %s", self.kind, say(error))
         await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311  (not a secret)
         return min(delay * 2, RETRY_LAST)
 
@@ -162,6 +162,12 @@ class Watch(ResourceReflector):  # type: ignore[misc]  # untyped
                     yield json.loads(line)
         finally:
             response.release()
+
+
+def say(error: BaseException) -> str:
+    """Say what went wrong with the API on one line."""
+    told = f"{error.status} {error.reason}" if isinstance(error, ApiException) else str(error)
+    return f"{type(error).__name__}: {told}" if told else type(error).__name__
 
 
 def _key(found: dict[str, Any]) -> str:

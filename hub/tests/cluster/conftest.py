@@ -19,6 +19,7 @@ from labtesting import cluster
 from labtesting.cluster import LABS, NAMESPACE, kubectl
 from labtesting.github import Account, FakeGitHub, run_fake_github
 from labtesting.hub_process import wait_until
+from labtesting.labclient import LabClient
 from labtesting.visitor import Visitor
 
 MANIFESTS = Path(__file__).parents[2] / "kubernetes"
@@ -132,6 +133,13 @@ class Deployment:
     def wait_stopped(self, user: str) -> None:
         """Wait until the hub has no lab of somebody's."""
         wait_until(lambda: not self.server(user), f"the lab of {user} stops", 60)
+
+    def client(self, visitor: Visitor, user: str) -> LabClient:
+        """Give a client of somebody's lab, with their session."""
+        lab = LabClient(URL, user)
+        lab.http.close()
+        lab.http = visitor.http
+        return lab
 
     def log(self) -> str:
         """Give the hub's log."""

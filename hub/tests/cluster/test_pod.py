@@ -8,10 +8,9 @@ import pytest
 from labtesting import cluster
 from labtesting.cluster import LABS, NAMESPACE, KubectlError, get
 from labtesting.github import Account
-from labtesting.labclient import LabClient
 from labtesting.visitor import Visitor
 
-from hub.tests.cluster.conftest import URL, Deployment, node_command
+from hub.tests.cluster.conftest import Deployment, node_command
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -113,10 +112,7 @@ def test_members_of_an_organization_share_its_folder(
 
 
 def test_the_stack_runs(ada: Person) -> None:
-    lab = LabClient(URL, "ada-amber")
-    lab.http.close()
-    lab.http = ada.visitor.http
-    with lab.kernel("lsst_stack") as kernel:
+    with ada.deployment.client(ada.visitor, "ada-amber").kernel("lsst_stack") as kernel:
         output = kernel.execute("import lsst.daf.butler, os; print(os.getuid(), os.environ['LSST_STACK'])", 60)
     assert output.error == ""
     assert output.stdout.split()[0] == str(ada.account.id)

@@ -14,22 +14,12 @@ import pytest
 from labtesting import cluster
 from labtesting.cluster import LABS, NAMESPACE, KubectlError, get, kubectl
 from labtesting.hub_process import wait_until
-from labtesting.labclient import LabClient
 from labtesting.needs import missing
-from labtesting.visitor import Visitor
 
-from hub.tests.cluster.conftest import URL, Deployment
+from hub.tests.cluster.conftest import Deployment
 
 pytestmark = pytest.mark.timeout(400)
 LAB = "app.kubernetes.io/component=lab"
-
-
-def lab_of(visitor: Visitor, user: str) -> LabClient:
-    """Give a client of somebody's lab."""
-    lab = LabClient(URL, user)
-    lab.http.close()
-    lab.http = visitor.http
-    return lab
 
 
 def pod_uid(deployment: Deployment, account: Any) -> str:
@@ -112,7 +102,7 @@ def test_an_orphan_is_removed_and_what_is_not_ours_stays(deployment: Deployment)
 def test_a_hub_that_starts_anew_drops_no_websocket(deployment: Deployment) -> None:
     visitor, account = deployment.member("nia")
     visitor.spawn("nia", image="recommended", size="small")
-    uid, lab = pod_uid(deployment, account), lab_of(visitor, "nia")
+    uid, lab = pod_uid(deployment, account), deployment.client(visitor, "nia")
     with lab.kernel("python3") as kernel:
         kernel.execute("x = 41")
         deployment.restart_hub()
@@ -154,7 +144,7 @@ def test_a_hub_that_is_killed_while_ten_labs_start_finds_them_all(deployment: De
 def test_a_hub_that_starts_while_the_api_is_away_keeps_every_lab(deployment: Deployment) -> None:
     visitor, account = deployment.member("pia")
     visitor.spawn("pia", image="recommended", size="small")
-    uid, lab = pod_uid(deployment, account), lab_of(visitor, "pia")
+    uid, lab = pod_uid(deployment, account), deployment.client(visitor, "pia")
     with lab.kernel("python3") as kernel:
         kernel.execute("x = 41")
         with api_out_of_reach():
@@ -172,7 +162,7 @@ def test_a_hub_that_starts_while_the_api_is_away_keeps_every_lab(deployment: Dep
 def test_an_api_that_goes_away_and_comes_back_costs_no_lab(deployment: Deployment) -> None:
     visitor, account = deployment.member("quin")
     visitor.spawn("quin", image="recommended", size="small")
-    uid, lab = pod_uid(deployment, account), lab_of(visitor, "quin")
+    uid, lab = pod_uid(deployment, account), deployment.client(visitor, "quin")
     other, _ = deployment.member("rita")
     with lab.kernel("python3") as kernel:
         kernel.execute("x = 41")
@@ -182,6 +172,8 @@ def test_an_api_that_goes_away_and_comes_back_costs_no_lab(deployment: Deploymen
             assert "Kubernetes does not answer. Labs that run go on running" in deployment.progress("rita")
             assert deployment.server("quin")["ready"]
             assert kernel.execute("print(x + 1)").stdout == "42\n"
+        # The cluster itself needs a moment: its node has not been heard of.
+        kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=60s")
         other.spawn("rita", image="recommended", size="small")
     assert pod_uid(deployment, account) == uid
     assert visitor.reaches_lab("quin")

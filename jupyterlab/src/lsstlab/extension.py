@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import gc
+import os
 from typing import Any
 
 from tornado.iostream import IOStream
+
+from lsstlab.activity import Activity, count_only_changes
+from lsstlab.bulletin import Bulletin, NoticesHandler
+from lsstlab.lifetime import Lifetime
 
 
 def keep_nodelay() -> None:
@@ -38,6 +43,19 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
     return [{"module": "lsstlab.extension"}]
 
 
+def report_activity(serverapp: Any) -> None:
+    """Make the lab report its use by our rule, and show its user what there is to tell."""
+    count_only_changes()
+    activity = Activity(serverapp.web_app)
+    bulletin = Bulletin(serverapp, activity, Lifetime.read(os.environ), os.environ.get("LAB_HOME_NOTICE", ""))
+    # JupyterHub's extension sends this to the hub; /api/status and the metrics show it.
+    serverapp.web_app.last_activity = activity.last
+    path = f"{serverapp.base_url}lsstlab/notices"
+    serverapp.web_app.add_handlers(".*$", [(path, NoticesHandler, {"bulletin": bulletin})])
+    serverapp.io_loop.add_callback(bulletin.start)
+
+
 def _load_jupyter_server_extension(serverapp: Any) -> None:
     keep_nodelay()
+    report_activity(serverapp)
     resume_collection()

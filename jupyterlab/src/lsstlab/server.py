@@ -11,6 +11,12 @@ from traitlets.config import Config
 from lsstlab.session import environment
 
 SOCKET_PATH_MAX = 107
+# Before the shell of each terminal
+GREETING = """\
+cat "$0" 2>/dev/null
+[ -z "$LAB_HOME_NOTICE" ] || printf '\\033[7m %s \\033[0m\\n\\n' "$LAB_HOME_NOTICE"
+exec /bin/bash -l
+"""
 # What jupyter_client puts after the runtime folder: /kernel-<uuid>-ipc-<port>
 SOCKET_NAME_LENGTH = len("/kernel-") + 36 + len("-ipc-65535")
 
@@ -21,8 +27,10 @@ def configure(c: Config) -> None:
     scratch = Path(surroundings["LAB_SCRATCH"])
     runtime = surroundings["JUPYTER_RUNTIME_DIR"]
 
-    # SQLite files: off the home.
+    # SQLite files: off the home, and with the signatures the secret that they are made with, or a full home could
+    # not trust a notebook.
     c.NotebookNotary.db_file = str(scratch / "nbsignatures.db")
+    c.NotebookNotary.secret_file = str(scratch / "notebook_secret")
     c.BaseFileIdManager.db_path = str(scratch / "file_id.db")
 
     # Unix sockets: faster than TCP, and nobody else on the machine can listen.
@@ -41,6 +49,4 @@ def configure(c: Config) -> None:
     c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 
     motd = Path(sys.prefix) / "share" / "lsstlab" / "motd"
-    c.ServerApp.terminado_settings = {
-        "shell_command": ["/bin/bash", "-c", 'cat "$0" 2>/dev/null; exec /bin/bash -l', str(motd)],
-    }
+    c.ServerApp.terminado_settings = {"shell_command": ["/bin/bash", "-c", GREETING, str(motd)]}

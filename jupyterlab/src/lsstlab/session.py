@@ -11,10 +11,21 @@ import stat
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+
+from lsstlab.home import Finding, Probing
+from lsstlab.lifetime import Lifetime, LifetimeError
 
 # What hubs call the server by.
 SERVER = "jupyterhub-singleuser"
+
+# Without these no kernel starts and extensions are left out. Whoever has none yet gets none in a full home.
+WANTED_FOLDERS = {
+    "IPYTHONDIR": ".ipython/profile_default",
+    "JUPYTER_CONFIG_DIR": ".jupyter",
+    "JUPYTER_DATA_DIR": ".local/share/jupyter",
+}
 
 USER_SETUPS = """\
 # Run by bash before each LSST_Stack kernel starts, after `setup lsst_distrib`. For example:
@@ -90,7 +101,38 @@ def prepare() -> None:
     os.environ.update(environment(os.environ))
     make_private(Path(os.environ["LAB_SCRATCH"]))
     make_private(Path(os.environ["JUPYTER_RUNTIME_DIR"]))
-    make_notebooks(Path(os.environ.get("HOME", "/")))
+
+
+def home_folder() -> Path:
+    """Give the home that this process was told."""
+    return Path(os.environ.get("HOME") or "/")
+
+
+def settle(finding: Finding | None) -> None:
+    """Live with what is wrong with the home: use it if it is only full, else an empty one on the pod's own disk."""
+    home, scratch = home_folder(), Path(os.environ["LAB_SCRATCH"])
+    if finding:
+        sys.stderr.write(f"lab: {home}: {finding.notice}\n")
+        os.environ["LAB_HOME_NOTICE"] = finding.notice
+    if finding and finding.full:
+        for name, folder in WANTED_FOLDERS.items():
+            if not (home / folder).is_dir():
+                os.environ.setdefault(name, str(scratch / name.lower()))
+    elif finding:
+        replace_home(home, scratch / "home", readable=finding.readable)
+    # Jupyter shows the folder that it is started in; nobody has chosen /, where an image's programs start.
+    if finding or os.getcwd() == "/":
+        os.chdir(home_folder())
+    make_notebooks(home_folder())
+
+
+def replace_home(home: Path, replacement: Path, *, readable: bool) -> None:
+    """Make an empty home, with a way to what can still be read of the other."""
+    make_private(replacement)
+    if readable:
+        with suppress(FileExistsError):
+            (replacement / "read-only-home").symlink_to(home)
+    os.environ["HOME"] = str(replacement)
 
 
 def run(command: list[str]) -> None:
@@ -102,6 +144,7 @@ def run(command: list[str]) -> None:
         The scratch folder cannot be used, or there is no such command.
     """
     prepare()
+    make_notebooks(home_folder())
     try:
         os.execvp(command[0], command)  # noqa: S606  (no shell is wanted)
     except OSError as error:
@@ -114,9 +157,15 @@ def run_server(options: list[str]) -> None:
     Raises
     ------
     SessionError
-        The scratch folder cannot be used.
+        The scratch folder cannot be used, or a limit that the hub gave is wrong.
     """
     prepare()
+    try:
+        interval = Lifetime.read(os.environ).report_interval()
+    except LifetimeError as error:
+        raise SessionError(str(error)) from error
+    os.environ.setdefault("JUPYTERHUB_ACTIVITY_INTERVAL", f"{interval.total_seconds():.0f}")
+    probing = Probing(home_folder())  # while the modules load, which do not look into it yet
     # Importing a thousand modules makes the collector run hundreds of times over objects that all stay: 13 % of
     # the time until the server answers. lsstlab.extension, the last thing loaded, turns it on again.
     # Should a user's configuration leave the extension out, the timer does.
@@ -126,5 +175,6 @@ def run_server(options: list[str]) -> None:
     timer.start()
     from jupyterhub.singleuser import main  # type: ignore[import-untyped]
 
+    settle(probing.result())
     sys.argv = [SERVER, *options]
     main()

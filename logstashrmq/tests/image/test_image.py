@@ -19,7 +19,12 @@ from logstashrmq.tests.harness import PLAIN, Queue, wait_until
 
 BROKER = Path(__file__).parents[3] / "testing" / "rabbitmq"
 # What `restricted` Pod Security allows.
-POD: dict[str, Any] = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "mem_limit": "512m"}
+POD: dict[str, Any] = {
+    "read_only": True,
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges"],
+    "mem_limit": "512m",
+}
 
 
 @dataclass
@@ -131,7 +136,9 @@ def test_without_settings_it_ends_with_one_line(image: str) -> None:
 def test_the_check_runs_in_it(image: str, broker: BrokerContainer) -> None:
     queue = Queue(broker)
     with relay_to(image, broker, queue) as (container, _):
-        status, said = container.execute("/opt/relay/bin/python", "-m", "beatsrelay", "--check", "--route", f"/{queue.name}")
+        status, said = container.execute(
+            "/opt/relay/bin/python", "-m", "beatsrelay", "--check", "--route", f"/{queue.name}"
+        )
         assert (status, said.count("ok      ")) == (0, 4), said
 
 

@@ -42,7 +42,9 @@ def read_until(demo: subprocess.Popen[str], text: str) -> str:
 
 def processes_below(pid: int) -> list[int]:
     """List the processes that a process started, and those that they started."""
-    children = [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
+    children = [
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    ]
     return [found for child in children for found in (child, *processes_below(child))]
 
 
@@ -68,7 +70,7 @@ def test_a_broker_that_is_named_is_used(tmp_path: Path, broker: RabbitMQ, queue:
     read_until(demo, "Ctrl-C stops it.")
     with file.open("a") as log:
         log.write("hello\n")
-    assert '"message": "hello"' in read_until(demo, "hello\"")
+    assert '"message": "hello"' in read_until(demo, 'hello"')
     demo.terminate()
     demo.communicate(timeout=30)
     assert queue.count() == 1

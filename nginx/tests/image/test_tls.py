@@ -15,7 +15,6 @@ from labtesting.edge import Edge, run_edge
 
 from nginx.tests.upstream import run_upstream
 
-
 # What the profile does not ask for.
 MORE = ("--resum", "--early_data", "--http_headers")
 

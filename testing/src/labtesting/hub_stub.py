@@ -1,35 +1,99 @@
-"""The three calls that a single-user server makes to its hub when it starts, answered for real over HTTP.
+"""What a single-user server asks of its hub, answered for real over HTTP: version, login, reports of activity.
 
 For tests and benchmarks of the server alone; a lab is spawned by a real JupyterHub elsewhere.
 """
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 TOKEN = "made-up-token"  # noqa: S105
+CLIENT_ID = "jupyterhub-user-"
+# Whoever comes to the login is the lab's user at once: there is no page to fill in.
+CODE = "code-of-"
+BROWSER_TOKEN = "token-of-"  # noqa: S105
+
+
+def reported_time(report: dict[str, Any]) -> datetime:
+    """Give the time of a report of activity, which names it for the one server of the user.
+
+    Raises
+    ------
+    ValueError, KeyError
+        It is not as JupyterHub takes it.
+    """
+    moment = datetime.fromisoformat(report["servers"][""]["last_activity"])
+    if moment.tzinfo is None:
+        raise ValueError(f"a time without its zone: {report}")
+    return moment
+
+
+class Server(ThreadingHTTPServer):
+    """The server, with what it was told."""
+
+    reports: list[datetime]
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers the version check and takes activity reports; a wrong token is refused."""
+    """Answers the version check, the login and activity reports; a wrong token or code is refused."""
 
-    def _answer(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        known = self.headers.get("Authorization") == f"token {TOKEN}" or self.path == "/hub/api"
-        body = f'{{"version": "{version("jupyterhub")}"}}'.encode()
-        self.send_response(200 if known else 403)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("X-JupyterHub-Version", version("jupyterhub"))
-        self.send_header("Content-Length", str(len(body)))
+    server: Server
+
+    def _answer(self, status: int, body: dict[str, Any] | None = None, **headers: str) -> None:
+        content = json.dumps(body or {}).encode()
+        self.send_response(status)
+        fixed = {"Content-Type": "application/json", "X-JupyterHub-Version": version("jupyterhub")}
+        for name, value in {**fixed, "Content-Length": str(len(content)), **headers}.items():
+            self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(content)
 
-    do_GET = do_POST = _answer  # noqa: N815  (named by http.server)
+    def _token(self) -> str:
+        return self.headers.get("Authorization", "").removeprefix("token ")
+
+    def do_GET(self) -> None:
+        """Answer the version check, send a browser back with a code, tell whose a token is."""
+        url = urlsplit(self.path)
+        if url.path == "/hub/api":
+            self._answer(200, {"version": version("jupyterhub")})
+        elif url.path == "/hub/api/oauth2/authorize":
+            asked = {name: values[0] for name, values in parse_qs(url.query).items()}
+            back = {"code": CODE + asked["client_id"].removeprefix(CLIENT_ID), "state": asked["state"]}
+            self._answer(302, Location=f"{asked['redirect_uri']}?{urlencode(back)}")
+        elif url.path == "/hub/api/user" and self._token().startswith(BROWSER_TOKEN):
+            name = self._token().removeprefix(BROWSER_TOKEN)
+            scopes = [f"access:servers!server={name}/"]
+            self._answer(200, {"kind": "user", "name": name, "admin": False, "groups": [], "scopes": scopes})
+        else:
+            self._answer(200 if self._token() == TOKEN else 403)
+
+    def do_POST(self) -> None:
+        """Take a report of activity, or give a token for a code."""
+        content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path == "/hub/api/oauth2/token":
+            code = parse_qs(content.decode())["code"][0]
+            if code.startswith(CODE):
+                token = BROWSER_TOKEN + code.removeprefix(CODE)
+                self._answer(200, {"access_token": token, "token_type": "Bearer"})
+            else:
+                self._answer(400)
+        elif self._token() != TOKEN:
+            self._answer(403)
+        else:
+            try:
+                self.server.reports.append(reported_time(json.loads(content)))
+                self._answer(200)
+            except (ValueError, KeyError):
+                self._answer(400)
 
     def log_message(self, *_: object) -> None:
         """Say nothing: the server under test has a log."""
@@ -43,13 +107,23 @@ class HubStub:
     ----------
     url
         As a container reaches it, on the engine's bridge, or a process on 127.0.0.1.
+    reports
+        The times of last activity that labs have reported, in the order in which they did.
     """
 
     url: str
+    reports: list[datetime] = field(default_factory=list)
 
-    def environment(self, user: str, port: int = 8888) -> dict[str, str]:
-        """Give the variables that a hub gives to the lab of this user."""
+    def environment(self, user: str, port: int = 8888, address: str = "") -> dict[str, str]:
+        """Give the variables that a hub gives to the lab of this user.
+
+        Where lab and hub do not stand behind one proxy, a browser logs in only if the lab's address is given.
+        """
         prefix = f"/user/{user}/"
+        apart = {
+            "JUPYTERHUB_HOST": self.url,
+            "JUPYTERHUB_OAUTH_CALLBACK_URL": self.lab_url(address, "oauth_callback", user, port),
+        }
         return {
             "HOME": f"/home/{user}",
             "JUPYTERHUB_ACTIVITY_URL": f"{self.url}/hub/api/users/{user}/activity",
@@ -63,6 +137,7 @@ class HubStub:
             "JUPYTERHUB_SERVICE_PREFIX": prefix,
             "JUPYTERHUB_SERVICE_URL": f"http://0.0.0.0:{port}{prefix}",
             "JUPYTERHUB_USER": user,
+            **(apart if address else {}),
         }
 
     @staticmethod
@@ -74,11 +149,12 @@ class HubStub:
 @contextmanager
 def run_hub_stub(address: str = "172.17.0.1") -> Iterator[HubStub]:
     """Answer until the end of the block, by default on the engine's bridge."""
-    server = ThreadingHTTPServer((address, 0), Handler)
+    server = Server((address, 0), Handler)
+    server.reports = []
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield HubStub(f"http://{address}:{server.server_port}")
+        yield HubStub(f"http://{address}:{server.server_port}", server.reports)
     finally:
         server.shutdown()
         server.server_close()

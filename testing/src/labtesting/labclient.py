@@ -6,13 +6,16 @@ import json
 import ssl
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import httpx
 from websockets.sync.client import ClientConnection, connect
+
+from labtesting.hub_stub import HubStub
 
 
 @dataclass(frozen=True)
@@ -171,6 +174,10 @@ class LabClient:
             assert time.monotonic() < deadline, f"no lab within {timeout} s: {page.status_code} {page.url}"
             time.sleep(0.1)
 
+    def enter(self) -> None:
+        """Open the page of a lab that runs: the hub lets a browser in that comes by itself."""
+        self.http.get(f"{self.base}lab").raise_for_status()
+
     def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         """Call the lab's REST API; the path is below the lab's."""
         response = self.http.request(
@@ -188,8 +195,8 @@ class LabClient:
             yield socket
 
     @contextmanager
-    def kernel(self, name: str) -> Iterator[Kernel]:
-        """Start a kernel, ready for a cell; it is shut down at the end."""
+    def kernel(self, name: str, *, shut_down: bool = True) -> Iterator[Kernel]:
+        """Start a kernel, ready for a cell; it is shut down at the end, unless the lab is gone by then."""
         kernel_id = self.request("POST", "api/kernels", json={"name": name}).json()["id"]
         try:
             with self.socket(f"api/kernels/{kernel_id}/channels") as socket:
@@ -197,7 +204,8 @@ class LabClient:
                 kernel.wait_until_ready()
                 yield kernel
         finally:
-            self.request("DELETE", f"api/kernels/{kernel_id}")
+            if shut_down:
+                self.request("DELETE", f"api/kernels/{kernel_id}")
 
     @contextmanager
     def terminal(self) -> Iterator[Terminal]:
@@ -208,3 +216,28 @@ class LabClient:
                 yield Terminal(socket)
         finally:
             self.request("DELETE", f"api/terminals/{name}")
+
+
+@dataclass(frozen=True)
+class SpawnedLab:
+    """A lab that a hub has spawned, and what the hub has heard from it."""
+
+    client: LabClient
+    hub: HubStub
+
+    def last_activity(self) -> datetime:
+        """Give when it says that it was last used."""
+        return datetime.fromisoformat(self.client.request("GET", "api/status").json()["last_activity"])
+
+    def notices(self) -> list[dict[str, object]]:
+        """Give what it has to tell its user."""
+        notices: list[dict[str, object]] = self.client.request("GET", "lsstlab/notices").json()
+        return notices
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout: float = 60) -> None:
+    """Ask again and again until it is so."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
+        time.sleep(0.1)

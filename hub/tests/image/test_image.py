@@ -1,0 +1,50 @@
+"""The image itself: what it is made of, how it starts, as whom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from labtesting.container import engine, run_container
+from labtesting.hub_process import wait_until
+
+# As the manifests run it
+STRICT: dict[str, Any] = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"]}
+CHP = ["/opt/proxy/node", "/opt/proxy/node_modules/configurable-http-proxy/bin/configurable-http-proxy"]
+
+
+@pytest.fixture(scope="module")
+def image(request: pytest.FixtureRequest) -> str:
+    """Give the image under test."""
+    name: str = request.config.getoption("--image")
+    return name
+
+
+def test_it_is_nobodys_by_a_number(image: str) -> None:
+    assert engine().images.get(image).attrs["Config"]["User"] == "10001:10001"
+
+
+def test_a_missing_setting_ends_it_with_one_line(image: str) -> None:
+    with run_container(image, **STRICT) as container:
+        assert container.docker.wait(timeout=60)["StatusCode"] == 1
+        assert container.log().splitlines() == [
+            "labhub: JUPYTERHUB_CRYPT_KEY: missing, wanted 32 random bytes as 64 hexadecimal digits (openssl rand -hex 32);"
+            " older keys after a semicolon"
+        ]
+
+
+def test_the_same_image_is_the_proxy(image: str) -> None:
+    environment = {"CONFIGPROXY_AUTH_TOKEN": "made-up"}
+    with run_container(image, *CHP, "--ip=0.0.0.0", ports=[8000], environment=environment, **STRICT) as container:
+        container.wait_for_page(f"http://127.0.0.1:{container.port(8000)}/_chp_healthz")
+        url = f"http://127.0.0.1:{container.port(8000)}/"
+        wait_until(lambda: httpx.get(url).status_code == 404, "a proxy without routes says that there is nothing")
+        container.docker.stop(timeout=5)
+        assert container.docker.wait()["StatusCode"] == 143
+
+
+def test_nothing_that_compiles_or_installs_is_left(image: str) -> None:
+    with run_container(image, "sh", "-c", "command -v gcc npm pip uv git curl; true", **STRICT) as container:
+        container.docker.wait(timeout=30)
+        assert container.log() == ""

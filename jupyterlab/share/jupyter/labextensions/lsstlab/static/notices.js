@@ -1,0 +1,89 @@
+// The lab's notices as notifications, and word to the lab that somebody is there (docs/dev/lab.md, Activity).
+//
+// Written by hand as what webpack's module federation would build, so that the image needs no Node.js to be made:
+// JupyterLab loads this file, calls init() with the packages that it shares, and get() for the plugin.
+(() => {
+  const LOOK_MILLISECONDS = 60000; // for new notices
+  const REPORT_MILLISECONDS = 60000; // at most so often, that somebody is there
+  const URGENT_MILLISECONDS = 3000; // while the lab says that it is about to stop for idleness
+  const INPUT = ['keydown', 'pointerdown', 'pointermove', 'wheel'];
+  let shared;
+
+  async function load(name) {
+    const versions = Object.values(shared[name]);
+    const loaded = versions.find(version => version.loaded) || versions[0];
+    return (await loaded.get())();
+  }
+
+  function format(notice) {
+    const time = new Date(notice.time);
+    const today = time.toDateString() === new Date().toDateString();
+    const shown = today ? time.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' }) : time.toLocaleString();
+    return notice.text.replace('{time}', shown);
+  }
+
+  async function watch(app) {
+    const [{ Notification }, { ServerConnection }] = await Promise.all([
+      load('@jupyterlab/apputils'),
+      load('@jupyterlab/services')
+    ]);
+    const settings = app.serviceManager.serverSettings;
+    const shown = new Map(); // the notification of each notice
+    let urgent = false;
+    let reported = 0;
+
+    function show(notices) {
+      const current = new Set(notices.map(notice => notice.id));
+      urgent = notices.some(notice => notice.use_helps);
+      for (const [id, notification] of shown) {
+        if (!current.has(id)) {
+          Notification.dismiss(notification);
+          shown.delete(id);
+        }
+      }
+      for (const notice of notices.filter(({ id }) => !shown.has(id))) {
+        shown.set(notice.id, Notification.emit(format(notice), notice.level, { autoClose: false }));
+      }
+    }
+
+    async function ask(method) {
+      try {
+        const answer = await ServerConnection.makeRequest(`${settings.baseUrl}lsstlab/notices`, { method }, settings);
+        if (answer.ok) {
+          show(await answer.json());
+        }
+      } catch {
+        // No lab, no notice: JupyterLab itself says that it is gone.
+      }
+    }
+
+    function report() {
+      if (Date.now() - reported > (urgent ? URGENT_MILLISECONDS : REPORT_MILLISECONDS)) {
+        reported = Date.now();
+        ask('POST');
+      }
+    }
+
+    INPUT.forEach(kind => window.addEventListener(kind, report, { capture: true, passive: true }));
+    document.addEventListener('visibilitychange', () => document.hidden || ask('GET'));
+    setInterval(() => ask('GET'), LOOK_MILLISECONDS);
+    report(); // somebody has just opened the page
+  }
+
+  const plugin = {
+    id: 'lsstlab:notices',
+    description: 'Shows what the lab has to tell its user.',
+    autoStart: true,
+    activate: app => {
+      app.restored.then(() => watch(app));
+    }
+  };
+
+  window._JUPYTERLAB = window._JUPYTERLAB || {};
+  window._JUPYTERLAB.lsstlab = {
+    init: scope => {
+      shared = scope;
+    },
+    get: async () => () => ({ __esModule: true, default: [plugin] })
+  };
+})();

@@ -1,0 +1,170 @@
+"""The image as a hub spawns it: whose name and groups it has, and what it does in a full or broken home."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from labtesting.browser import open_browser
+from labtesting.container import Container, run_container
+from labtesting.hub_stub import run_hub_stub
+from labtesting.labclient import LabClient
+from playwright.sync_api import expect
+
+from tools.demo import free_port
+
+UID = "123456"
+# What `restricted` Pod Security allows, and a UID that no image knows.
+RESTRICTED: dict[str, Any] = {
+    "user": f"{UID}:{UID}",
+    "read_only": True,
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges"],
+}
+OWN = f"uid={UID},gid={UID},mode=700"
+NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+GROUPS = {2000 + number: f"org-{number}" for number in range(16)}
+
+
+@pytest.fixture(scope="module")
+def image(request: pytest.FixtureRequest) -> str:
+    """Give the image under test."""
+    name: str = request.config.getoption("--image")
+    return name
+
+
+@contextmanager
+def spawned(image: str, home: str = OWN, **options: Any) -> Iterator[tuple[LabClient, Container]]:
+    """Start the image as a hub does, with a home of these mount options, and log in."""
+    port = free_port()
+    with run_hub_stub("127.0.0.1") as hub:
+        arguments = RESTRICTED | {"tmpfs": {"/tmp": "mode=1777", "/home/vera": home}, **options}
+        environment = hub.environment("vera", port, "127.0.0.1") | {"USER": "vera", "LOGNAME": "vera"}
+        # The engine's host: the lab's address has to be known before it is started.
+        with (
+            run_container(image, environment=environment, network_mode="host", **arguments) as container,
+            LabClient(f"http://127.0.0.1:{port}", "vera") as client,
+        ):
+            container.wait_for_page(hub.lab_url("127.0.0.1", "api", port=port))
+            client.enter()
+            yield client, container
+
+
+def notice(client: LabClient) -> str:
+    """Give the one notice that the lab shows."""
+    (only,) = client.request("GET", "lsstlab/notices").json()
+    assert (only["id"], only["level"]) == ("home", "error")
+    return str(only["text"])
+
+
+def check_use(client: LabClient) -> None:
+    """Do what people do first: look at settings and layout, run a cell of each kernel, trust a notebook."""
+    client.request("GET", "lab/api/settings")
+    client.request("PUT", "lab/api/workspaces/default", json={"data": {}, "metadata": {"id": "default"}})
+    client.request("GET", "api/contents")
+    for name in ("python3", "lsst_stack"):
+        with client.kernel(name) as kernel:
+            output = kernel.execute("print(1 + 1)")
+            assert (output.stdout, output.error) == ("2\n", "")
+
+
+# No room for the probe, and no room for even an empty file: a quota of files, which an NFS server has, too.
+@pytest.mark.parametrize("room", ["size=512k", "nr_inodes=1"])
+def test_a_full_home_is_used_as_it_is(image: str, room: str) -> None:
+    with spawned(image, f"{OWN},{room}") as (client, container):
+        assert notice(client).startswith("Your home is full (No space left on device)")
+        check_use(client)
+        with client.kernel("python3") as kernel:
+            assert kernel.execute("import os; print(os.environ['HOME'], os.getcwd())").stdout == (
+                "/home/vera /home/vera\n"
+            )
+        assert container.execute("find", "/home/vera", "-name", "*probe*") == (0, "")
+
+
+@pytest.mark.parametrize("home", [f"{OWN},nr_inodes=1", f"{OWN},ro"])
+def test_the_page_opens_in_a_full_and_in_a_read_only_home(image: str, home: str) -> None:
+    with spawned(image, home) as (client, _), open_browser() as browser:
+        page = browser.new_page()
+        expect.set_options(timeout=60000)
+        page.goto(f"{client.url}{client.base}lab")
+        # A console: where there is no room there is none for a new notebook.
+        page.locator(".jp-LauncherCard[data-category=Console]", has_text="LSST_Stack").click()
+        expect(page.locator(".jp-CodeConsole")).to_contain_text("IPython")
+        expect(page.locator(".Toastify__toast")).to_contain_text("home")
+        expect(page.locator(".jp-Dialog")).to_have_count(0)
+
+
+def test_room_in_a_full_home_is_made_and_used(image: str) -> None:
+    with spawned(image, f"{OWN},size=512k") as (client, container):
+        assert container.execute("dd", "if=/dev/zero", "of=/home/vera/big", "bs=1k", "count=480")[0] == 0
+        client.request("DELETE", "api/contents/big")
+        client.request("PUT", "api/contents/new.ipynb", json={"type": "notebook", "content": NOTEBOOK})
+        client.request("POST", "api/contents/new.ipynb/trust")
+        check_use(client)
+
+
+@pytest.mark.parametrize(
+    ("home", "reason"),
+    [(f"{OWN},ro", "Read-only file system"), ("uid=0,gid=0,mode=755", "Permission denied")],
+)
+def test_a_home_that_cannot_be_written_is_replaced(image: str, home: str, reason: str) -> None:
+    with spawned(image, home) as (client, container):
+        assert notice(client) == (
+            f"Nothing that you save here is kept: your home cannot be used ({reason}), an empty one stands in."
+        )
+        check_use(client)
+        client.request("PUT", "api/contents/new.ipynb", json={"type": "notebook", "content": NOTEBOOK})
+        found = container.execute("ls", f"/tmp/lab-{UID}/home")[1].split()
+        assert {"new.ipynb", "notebooks", "read-only-home"} <= set(found)
+
+
+def test_no_database_and_no_layout_lies_in_the_home(image: str) -> None:
+    with spawned(image) as (client, container):
+        check_use(client)
+        client.request("PUT", "api/contents/new.ipynb", json={"type": "notebook", "content": NOTEBOOK})
+        client.request("POST", "api/contents/new.ipynb/trust")
+        names = ["*.db", "*.sqlite", "*.jupyterlab-workspace", "notebook_secret"]
+        wanted = [word for name in names for word in ("-o", "-name", name)][1:]
+        find = ("find", "/tmp", "/home/vera", "(", *wanted, ")", "-printf", "%h/%f\n")
+        found = set(container.execute(*find)[1].split())
+        scratch = f"/tmp/lab-{UID}"
+        assert {f"{scratch}/nbsignatures.db", f"{scratch}/notebook_secret"} <= found
+        assert f"{scratch}/ipython_history.sqlite" in found
+        assert any(path.startswith(f"{scratch}/workspaces/") for path in found)
+        assert [path for path in found if path.startswith("/home")] == []
+
+
+@pytest.fixture
+def names(image: str, tmp_path: Path) -> dict[str, dict[str, str]]:
+    """Give the volumes of passwd and group as the hub makes them: the image's lines, then the user's."""
+    lines = {
+        "passwd": [f"vera:x:{UID}:{UID}::/home/vera:/bin/bash"],
+        "group": [f"vera:x:{UID}:", *(f"{name}:x:{gid}:vera" for gid, name in GROUPS.items())],
+    }
+    volumes = {}
+    for name, own in lines.items():
+        with run_container(image, "cat", f"/etc/{name}") as container:
+            container.docker.wait(timeout=60)
+            (tmp_path / name).write_text(container.log() + "\n".join(own) + "\n")
+        volumes[str(tmp_path / name)] = {"bind": f"/etc/{name}", "mode": "ro"}
+    return volumes
+
+
+def test_the_user_and_all_groups_have_their_names(image: str, names: dict[str, dict[str, str]]) -> None:
+    with (
+        spawned(image, volumes=names, group_add=[str(gid) for gid in GROUPS]) as (client, _),
+        client.terminal() as terminal,
+    ):
+        shown = terminal.read_until("\x1b[?2004h")
+        assert "I have no name" not in shown
+        assert "cannot find name" not in shown
+        terminal.type("id -un; id -gn; id -Gn; echo ~ ~vera; cd; pwd; stty size; echo 'the' end")
+        seen = terminal.read_until("the end\r\n").replace("\x1b[?2004l", "").splitlines()
+        answers = seen[-7:]
+        assert "vera@" in seen[0]
+        assert answers[0:2] == ["vera", "vera"], seen
+        assert set(answers[2].split()) == {"vera", *GROUPS.values()}
+        assert answers[3:5] == ["/home/vera /home/vera", "/home/vera"]

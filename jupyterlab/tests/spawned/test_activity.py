@@ -1,0 +1,126 @@
+"""What a spawned lab reports to its hub as use, and what not: docs/dev/lab.md, Activity."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from labtesting.labclient import SpawnedLab, wait_until
+
+Spawn = Callable[..., SpawnedLab]
+# bash tells the terminal that it takes pasted text as such: it waits for input.
+PROMPT = "\x1b[?2004h"
+EMPTY_NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+
+
+def wait_for_idleness(lab: SpawnedLab) -> None:
+    """Wait until the lab has reported the same time three times in a row."""
+    seen = len(lab.hub.reports)
+    wait_until(lambda: len(lab.hub.reports) >= seen + 3 and len(set(lab.hub.reports[-3:])) == 1, "the lab is idle")
+
+
+def wait_for_use(lab: SpawnedLab) -> None:
+    """Wait until the lab has reported a later time three times in a row."""
+    seen = len(lab.hub.reports)
+    wait_until(lambda: len(lab.hub.reports) >= seen + 3, "the lab reports")
+    assert lab.hub.reports[-3] < lab.hub.reports[-2] < lab.hub.reports[-1]
+
+
+def test_a_kernel_that_computes_in_silence_is_use_until_it_is_done(spawn: Spawn) -> None:
+    lab = spawn()
+    with lab.client.kernel("python3") as kernel:
+        wait_for_idleness(lab)
+        kernel.send("execute_request", {"code": "import time; time.sleep(1000)", "silent": False})
+        wait_for_use(lab)
+        lab.client.request("POST", f"api/kernels/{kernel_id(lab)}/interrupt")
+        wait_for_idleness(lab)
+
+
+def kernel_id(lab: SpawnedLab) -> str:
+    kernels: list[dict[str, str]] = lab.client.request("GET", "api/kernels").json()
+    return kernels[0]["id"]
+
+
+def test_a_kernel_whose_page_is_gone_is_use_while_it_computes(spawn: Spawn) -> None:
+    lab = spawn()
+    with lab.client.kernel("python3") as kernel:
+        kernel.send("execute_request", {"code": "import time; time.sleep(1000)", "silent": False})
+        wait_until(lambda: lab.client.request("GET", "api/kernels").json()[0]["execution_state"] == "busy", "it runs")
+        kernel.socket.close()
+        wait_for_use(lab)
+
+
+def test_a_program_in_a_terminal_s_foreground_is_use_until_it_ends(spawn: Spawn) -> None:
+    lab = spawn()
+    with lab.client.terminal() as terminal:
+        terminal.read_until(PROMPT)
+        wait_for_idleness(lab)
+        terminal.type("sleep 1000")
+        wait_for_use(lab)
+        terminal.type("\x03")
+        wait_for_idleness(lab)
+
+
+def test_a_job_in_the_background_is_no_use(spawn: Spawn) -> None:
+    lab = spawn()
+    with lab.client.terminal() as terminal:
+        terminal.type("sleep 1000 & echo started: $!")
+        terminal.read_until("started: ")
+        wait_for_idleness(lab)
+
+
+def test_typing_into_a_terminal_is_use(spawn: Spawn) -> None:
+    lab = spawn()
+    with lab.client.terminal() as terminal:
+        terminal.read_until(PROMPT)
+        before = lab.last_activity()
+
+        def typed() -> bool:
+            terminal.socket.send('["stdin", "x"]')
+            return lab.last_activity() > before
+
+        wait_until(typed, "typing counts")
+
+
+def test_saving_a_file_is_use(spawn: Spawn) -> None:
+    lab = spawn()
+    before = lab.last_activity()
+    lab.client.request("PUT", "api/contents/new.ipynb", json={"type": "notebook", "content": EMPTY_NOTEBOOK})
+    assert lab.last_activity() > before
+
+
+def test_what_an_open_page_asks_by_itself_is_no_use(spawn: Spawn, tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    lab = spawn()
+    before = lab.last_activity()
+    for path in ("api/contents", "api/kernels", "api/sessions", "api/terminals", "lab/api/workspaces"):
+        lab.client.request("GET", path)
+    lab.client.request("POST", "git/status", json={})
+    assert lab.last_activity() == before
+
+
+def test_asking_for_notices_is_no_use_but_saying_that_somebody_is_there(spawn: Spawn) -> None:
+    lab = spawn()
+    before = lab.last_activity()
+    assert lab.notices() == []
+    assert lab.last_activity() == before
+    assert lab.client.request("POST", "lsstlab/notices").json() == []
+    assert lab.last_activity() > before
+
+
+def test_a_page_that_connects_again_by_itself_is_no_use(spawn: Spawn) -> None:
+    lab = spawn()
+    with lab.client.kernel("python3"), lab.client.terminal() as terminal:
+        terminal.read_until(PROMPT)
+        wait_for_idleness(lab)
+        before = lab.last_activity()
+        name = lab.client.request("GET", "api/terminals").json()[0]["name"]
+        with (
+            lab.client.socket(f"terminals/websocket/{name}") as socket,
+            lab.client.socket(f"api/kernels/{kernel_id(lab)}/channels"),
+        ):
+            socket.send('["set_size", 24, 80, 480, 640]')
+            while "2004h" not in str(socket.recv(30)):
+                pass
+            assert lab.last_activity() == before

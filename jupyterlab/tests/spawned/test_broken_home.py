@@ -1,0 +1,34 @@
+"""A spawned lab whose home cannot be used; real full and read-only file systems are in the image's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from labtesting.labclient import SpawnedLab
+
+Spawn = Callable[..., SpawnedLab]
+
+
+def test_a_lab_without_its_home_starts_with_another_and_says_so(spawn: Spawn, tmp_path: Path) -> None:
+    lab = spawn(HOME=str(tmp_path / "missing"))
+    (notice,) = lab.notices()
+    assert (notice["id"], notice["level"]) == ("home", "error")
+    with lab.client.kernel("python3") as kernel:
+        output = kernel.execute("from pathlib import Path; import os; print(Path.home(), os.environ['LAB_SCRATCH'])")
+    home, scratch = output.stdout.split()
+    assert home == f"{scratch}/home"
+    lab.client.request("PUT", "api/contents/new.txt", json={"type": "file", "format": "text", "content": "x"})
+    assert (Path(home) / "new.txt").read_text() == "x"
+
+
+def test_each_terminal_of_it_says_so(spawn: Spawn, tmp_path: Path) -> None:
+    lab = spawn(HOME=str(tmp_path / "missing"))
+    with lab.client.terminal() as terminal:
+        assert "Nothing that you save here is kept" in terminal.read_until("\x1b[?2004h").replace("\r\n", "")
+
+
+def test_a_sound_home_is_left_as_it_is_and_nothing_is_said(spawn: Spawn, tmp_path: Path) -> None:
+    lab = spawn()
+    assert lab.notices() == []
+    assert {path.name for path in (tmp_path / "home").iterdir()} <= {"notebooks", ".ipython", ".jupyter", ".local"}

@@ -1,0 +1,81 @@
+"""What a spawned lab tells its user before the hub stops it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import httpx
+from labtesting.labclient import SpawnedLab, wait_until
+
+Spawn = Callable[..., SpawnedLab]
+
+
+def wait_for_notice(lab: SpawnedLab, kind: str) -> dict[str, object]:
+    """Wait for the one notice, and see that it is of this kind."""
+    wait_until(lambda: lab.notices() != [], f"the lab warns of its {kind}")
+    (notice,) = lab.notices()
+    assert str(notice["id"]).startswith(f"{kind}-")
+    return notice
+
+
+def test_an_idle_lab_says_when_it_stops_and_goes_on_doing_so_while_nobody_uses_it(spawn: Spawn) -> None:
+    lab = spawn(LAB_IDLE_SECONDS="8", LAB_WARNING_SECONDS="4")
+    before = lab.last_activity()
+    notice = wait_for_notice(lab, "idle")
+    assert notice["level"] == "warning"
+    assert str(notice["text"]).startswith("This lab has been idle for ")
+    assert datetime.fromisoformat(str(notice["time"])) == before + timedelta(seconds=8)
+    assert [other["id"] for other in lab.notices()] == [notice["id"]]
+
+
+def test_the_hub_hears_at_once_of_somebody_who_comes_back(spawn: Spawn) -> None:
+    lab = spawn(LAB_IDLE_SECONDS="8", LAB_WARNING_SECONDS="4", JUPYTERHUB_ACTIVITY_INTERVAL="300")
+    wait_for_notice(lab, "idle")
+    heard = len(lab.hub.reports)
+    assert lab.client.request("POST", "lsstlab/notices").json() == []
+    wait_until(lambda: len(lab.hub.reports) > heard, "the hub hears of it")
+    assert lab.hub.reports[-1] == lab.last_activity()
+
+
+def test_the_hub_hears_soon_of_a_kernel_that_starts_to_compute(spawn: Spawn) -> None:
+    lab = spawn(LAB_IDLE_SECONDS="8", LAB_WARNING_SECONDS="4", JUPYTERHUB_ACTIVITY_INTERVAL="300")
+    with lab.client.kernel("python3") as kernel:
+        wait_for_notice(lab, "idle")
+        heard = len(lab.hub.reports)
+        kernel.send("execute_request", {"code": "import time; time.sleep(1000)", "silent": False})
+        wait_until(lambda: len(lab.hub.reports) > heard, "the hub hears of it")
+        assert lab.notices() == []
+
+
+def test_a_lab_that_reaches_its_greatest_age_says_so_whatever_it_does(spawn: Spawn) -> None:
+    lab = spawn(LAB_MAX_AGE_SECONDS="10", LAB_WARNING_SECONDS="5")
+    with lab.client.kernel("python3") as kernel:
+        kernel.send("execute_request", {"code": "import time; time.sleep(1000)", "silent": False})
+        notice = wait_for_notice(lab, "age")
+        assert "whatever runs in it" in str(notice["text"])
+        assert lab.client.request("POST", "lsstlab/notices").json() == [notice]
+
+
+def test_terminals_show_each_warning_once_which_is_no_use(spawn: Spawn) -> None:
+    lab = spawn(LAB_IDLE_SECONDS="12", LAB_WARNING_SECONDS="6")
+    with lab.client.terminal() as terminal:
+        terminal.read_until("\x1b[?2004h")
+        before = lab.last_activity()
+        shown = terminal.read_until(" unless you use it.")
+        assert "This lab has been idle for 6 s. It stops at " in shown
+        wait_for_notice(lab, "idle")
+        assert lab.last_activity() == before
+        lab.client.request("POST", "lsstlab/notices")
+        assert terminal.read_until(" unless you use it.").count("idle") == 1, "the second time"
+
+
+def test_without_limits_there_is_nothing_to_tell(spawn: Spawn) -> None:
+    lab = spawn()
+    assert lab.notices() == []
+
+
+def test_nobody_else_may_ask(spawn: Spawn) -> None:
+    lab = spawn()
+    answer = httpx.get(f"{lab.client.url}{lab.client.base}lsstlab/notices")
+    assert answer.status_code == 403
