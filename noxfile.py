@@ -90,6 +90,8 @@ def typing(session: nox.Session, component: str) -> None:
     folders = [f"{component}/src", f"{component}/tests"]
     if component == "logstashrmq":  # they need what it runs on
         folders += ["benchmarks/relay.py", "tools/demo_logs.py"]
+    if component == "hub":  # it deploys the hub as its tests do
+        folders += ["benchmarks/spawn.py"]
     if component == "testing":  # the project's own programs are checked once, here
         folders += ["noxfile.py", "tools", "benchmarks", "tests"]
         # labtesting's Beats client is made of the relay's protocol, which imports nothing else.
