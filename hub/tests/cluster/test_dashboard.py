@@ -28,7 +28,14 @@ METRICS_PORT = 9464
 def forwarded(deployment: str) -> Iterator[int]:
     """Give a port of this machine that leads to a Deployment's metrics."""
     port = free_ports(1)[0]
-    command = ["kubectl", "port-forward", f"deployment/{deployment}", f"{port}:{METRICS_PORT}", "--namespace", NAMESPACE]
+    command = [
+        "kubectl",
+        "port-forward",
+        f"deployment/{deployment}",
+        f"{port}:{METRICS_PORT}",
+        "--namespace",
+        NAMESPACE,
+    ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         yield port
@@ -44,7 +51,9 @@ def prometheus(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory)
     folder = tmp_path_factory.mktemp("prometheus")
     with ExitStack() as stack:
         ports = {name: stack.enter_context(forwarded(name)) for name in ("hub", "proxy")}
-        jobs = [{"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]} for name, port in ports.items()]
+        jobs = [
+            {"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]} for name, port in ports.items()
+        ]
         config = folder / "prometheus.yml"
         config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}))
         port = free_ports(1)[0]
