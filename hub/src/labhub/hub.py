@@ -67,9 +67,7 @@ def configure_hub(c: Config, settings: LabSettings) -> None:
     c.LabHub.metrics_port = settings.metrics_port
     c.JupyterHub.hub_bind_url = "http://0.0.0.0:8081"
     c.JupyterHub.hub_connect_url = settings.connect_url
-    c.JupyterHub.db_url = settings.database_url.get_secret_value()
-    # Migrates the database after an upgrade; of an SQLite file JupyterHub keeps a copy beside it.
-    c.JupyterHub.upgrade_db = True
+    configure_database(c, settings.database_url.get_secret_value())
     c.JupyterHub.cookie_secret_file = "/srv/jupyterhub/cookie_secret"  # noqa: S105  (where it is, not what)
     c.JupyterHub.cleanup_servers = False
     c.JupyterHub.cleanup_proxy = False
@@ -82,6 +80,12 @@ def configure_hub(c: Config, settings: LabSettings) -> None:
     # The page that waits is shown at once; the labs it waits for may take their time.
     c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}
     c.JupyterHub.concurrent_spawn_limit = 64
+
+
+def configure_database(c: Config, url: str) -> None:
+    """Assign what the hub keeps, and that an older hub's is migrated; of an SQLite file JupyterHub keeps a copy."""
+    c.JupyterHub.db_url = url
+    c.JupyterHub.upgrade_db = True
 
 
 def configure_spawner(c: Config, settings: LabSettings) -> None:
