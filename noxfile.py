@@ -23,6 +23,7 @@ COMPONENTS = sorted(path.parent.name for path in ROOT.glob("*/Dockerfile"))
 # `testing` is tested like a component: the fakes that the others lean on have to hold themselves.
 TESTED = sorted(path.parents[1].name for path in ROOT.glob("*/tests/requirements.txt"))
 WITH_IMAGE_TESTS = sorted(path.parents[1].name for path in ROOT.glob("*/tests/image"))
+WITH_FAULT_TESTS = sorted(path.parents[1].name for path in ROOT.glob("*/tests/faults"))
 WITH_CLUSTER_TESTS = ["manifests", *sorted(path.parents[1].name for path in ROOT.glob("*/tests/cluster"))]
 BENCHMARKS = sorted(path.stem for path in ROOT.glob("benchmarks/*.py"))
 TOOLS = "tools/requirements.txt"
@@ -89,6 +90,8 @@ def typing(session: nox.Session, component: str) -> None:
     folders = [f"{component}/src", f"{component}/tests"]
     if component == "logstashrmq":  # they need what it runs on
         folders += ["benchmarks/relay.py", "tools/demo_logs.py"]
+    if component == "hub":  # it deploys the hub as its tests do
+        folders += ["benchmarks/spawn.py"]
     if component == "testing":  # the project's own programs are checked once, here
         folders += ["noxfile.py", "tools", "benchmarks", "tests"]
         # labtesting's Beats client is made of the relay's protocol, which imports nothing else.
@@ -103,10 +106,18 @@ def typing(session: nox.Session, component: str) -> None:
 def test(session: nox.Session, component: str) -> None:
     """Test each component on real parts, fast, without a Docker engine."""
     install(session, f"{component}/tests/requirements.txt", *own_packages(component))
-    others = [f"--ignore={component}/tests/{name}" for name in ("image", "cluster")]
+    others = [f"--ignore={component}/tests/{name}" for name in ("image", "cluster", "faults")]
     # The manifests of all components are tested once, with `testing`.
     manifests = ["tests/manifests", "--ignore=tests/manifests/cluster"] if component == "testing" else []
     session.run("pytest", f"{component}/tests", *manifests, *others, *session.posargs)
+
+
+@nox.session(name="test-faults")
+@nox.parametrize("component", each(WITH_FAULT_TESTS))
+def test_faults(session: nox.Session, component: str) -> None:
+    """Test what becomes of a component when all around it fails (minutes, without a Docker engine)."""
+    install(session, f"{component}/tests/requirements.txt", *own_packages(component))
+    session.run("pytest", f"{component}/tests/faults", *session.posargs)
 
 
 @nox.session(name="test-image")
@@ -151,6 +162,6 @@ def changelog(session: nox.Session) -> None:
 @nox.parametrize("name", each(BENCHMARKS))
 def bench(session: nox.Session, name: str) -> None:
     """Measure against a named reference, as ratios (nothing depends on the figures)."""
-    component = {"relay": "logstashrmq"}.get(name, "jupyterlab")
+    component = {"relay": "logstashrmq", "spawn": "hub"}.get(name, "jupyterlab")
     install(session, f"{component}/tests/requirements.txt", *own_packages(component))
     session.run("python", "-m", f"benchmarks.{name}", *session.posargs)

@@ -1,10 +1,11 @@
 """The relay next to a raw pika publisher to the same queue: `nox -s "bench(relay)"`.
 
-A durable queue of a real RabbitMQ, persistent messages of about 600 bytes. The reference is what somebody would write with
-pika alone: `basic_publish` on a channel in confirm mode of an asyncio connection, 10,000 unconfirmed at most, no Beats at all.
-The relay gets windows of 2,048 events, compressed at level 3 beforehand, two on their way on each connection, as filebeat
-does; it acknowledges what is confirmed. Reference and relay take turns, so that a machine that slows down slows both; medians
-are compared. Broker, load and relay share the machine: on two cores the broker leaves little to the others.
+A durable queue of a real RabbitMQ, persistent messages of about 600 bytes. The reference is what somebody would write
+with pika alone: `basic_publish` on a channel in confirm mode of an asyncio connection, 10,000 unconfirmed at most, no
+Beats at all. The relay gets windows of 2,048 events, compressed at level 3 beforehand, two on their way on each
+connection, as filebeat does; it acknowledges what is confirmed. Reference and relay take turns, so that a machine that
+slows down slows both; medians are compared. Broker, load and relay share the machine: on two cores the broker leaves
+little to the others.
 """
 
 from __future__ import annotations
@@ -124,15 +125,8 @@ def measure_relay(bench: Bench, setting: Setting) -> Figures:
             for relay in relays:
                 wait_until(lambda relay=relay: relay.ask("/ready").status_code == 200, "the relay is ready")  # type: ignore[misc]
             before = [cpu_seconds(relay) for relay in relays]
-            parts = [
-                bench.part(
-                    "--load",
-                    relay.port,
-                    max(1, setting.connections // setting.processes),
-                    bench.folder if setting.tls else "-",
-                )
-                for relay in relays
-            ]
+            share = max(1, setting.connections // setting.processes)
+            parts = [bench.part("--load", relay.port, share, bench.folder if setting.tls else "-") for relay in relays]
             rates = [float(part.communicate()[0]) for part in parts]
             events = [relay.metric("events_confirmed_total") for relay in relays]
             used = [cpu_seconds(relay) - cpu for relay, cpu in zip(relays, before, strict=True)]
@@ -168,9 +162,12 @@ class RawPublisher:
         self._loop = asyncio.new_event_loop()
         AsyncioConnection(
             pika.ConnectionParameters("localhost", port, credentials=login, ssl_options=context),
-            on_open_callback=lambda connection: connection.channel(on_open_callback=self._opened),
+            on_open_callback=self._connected,
             custom_ioloop=self._loop,
         )
+
+    def _connected(self, connection: pika.connection.Connection) -> None:
+        connection.channel(on_open_callback=self._opened)
 
     def _opened(self, channel: Channel) -> None:
         self._channel = channel
@@ -238,7 +235,8 @@ def compare(bench: Bench, setting: Setting, times: int) -> None:
     cpu, raw_cpu = (statistics.median(figures.cpu_us for figures in both) for both in (relay, raw))
     print(
         f"{setting}: {rate:7,.0f} events/s, pika alone {reference:7,.0f}: {rate / reference:.2f} of it; "
-        f"{cpu:4.1f} us of CPU an event, pika alone {raw_cpu:4.1f}; {max(figures.memory_mb for figures in relay):3.0f} MB",
+        f"{cpu:4.1f} us of CPU an event, pika alone {raw_cpu:4.1f}; "
+        f"{max(figures.memory_mb for figures in relay):3.0f} MB",
         flush=True,
     )
 

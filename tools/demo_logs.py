@@ -1,7 +1,7 @@
 """Try the way of the logs: RabbitMQ, the relay, and a Beats client that ships a file's lines: `nox -s demo-logs`.
 
-Without a broker of yours it starts one, from Debian's package (apt install rabbitmq-server). To use yours, set the relay's
-AMQP_ variables (docs/admin/forwarder.md), AMQP_HOST first. Ctrl-C stops all of it.
+Without a broker of yours it starts one, from Debian's package (apt install rabbitmq-server). To use yours, set the
+relay's AMQP_ variables (docs/admin/forwarder.md), AMQP_HOST first. Ctrl-C stops all of it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TextIO
 
 import pika
 from beatsrelay.broker import connection_parameters, explain
@@ -96,10 +97,8 @@ def start_relay(stack: ExitStack, environ: Mapping[str, str]) -> int:
     process = stack.enter_context(running("beatsrelay", log=log, environ=environ))
 
     def ports() -> dict[str, int]:
-        lines = [
-            json.loads(line) for line in log.read_text().splitlines() if line.startswith("{") and line.endswith("}")
-        ]
-        return next((line for line in lines if line["message"] == "listening"), {})
+        whole = [line for line in log.read_text().splitlines() if line.startswith("{") and line.endswith("}")]
+        return next((found for line in whole if (found := json.loads(line))["message"] == "listening"), {})
 
     wait_until(ports, process, log)
     url = f"http://127.0.0.1:{ports()['metrics_port']}"
@@ -114,22 +113,20 @@ def start_relay(stack: ExitStack, environ: Mapping[str, str]) -> int:
     return ports()["beats_port"]
 
 
-def new_lines(file: Path) -> Iterator[list[str]]:
+def new_lines(file: TextIO) -> Iterator[list[str]]:
     """Give the lines that are added to a file, for ever."""
-    with file.open() as opened:
-        opened.seek(0, os.SEEK_END)
-        started = ""
-        while True:
-            *whole, started = (started + opened.read()).split("\n")
-            yield whole
-            time.sleep(0.2)
+    started = ""
+    while True:
+        *whole, started = (started + file.read()).split("\n")
+        yield whole
+        time.sleep(0.2)
 
 
-def ship(file: Path, port: int) -> None:
+def ship(file: TextIO, port: int) -> None:
     """Ship a file's new lines, for ever; a window that was not acknowledged is sent again."""
     for lines in new_lines(file):
         events = [
-            {"@timestamp": datetime.now(UTC).isoformat(), "message": line, "log": {"file": {"path": str(file)}}}
+            {"@timestamp": datetime.now(UTC).isoformat(), "message": line, "log": {"file": {"path": file.name}}}
             for line in lines
         ]
         while events:
@@ -155,7 +152,8 @@ def read_queue(settings: Settings, found: queue.SimpleQueue[str | DemoError]) ->
         channel.queue_bind(name, settings.exchange, "#")
         found.put(f"RabbitMQ's queue {name} is bound to the exchange {settings.exchange}.")
         for method, _, body in channel.consume(name, auto_ack=True):
-            found.put(f"  {method.routing_key}  {body.decode(errors='replace') if body else ''}")
+            if method and body:
+                found.put(f"  {method.routing_key}  {body.decode(errors='replace')}")
 
 
 def run(file: Path) -> None:
@@ -171,7 +169,9 @@ def run(file: Path) -> None:
         found: queue.SimpleQueue[str | DemoError] = queue.SimpleQueue()
         threading.Thread(target=receive, args=(settings, found), daemon=True).start()
         show(found, START_SECONDS)
-        threading.Thread(target=ship, args=(file, port), daemon=True).start()
+        opened = stack.enter_context(file.open())
+        opened.seek(0, os.SEEK_END)
+        threading.Thread(target=ship, args=(opened, port), daemon=True).start()
         print(f"\n  Each line that is added to {file} arrives here. In another terminal:\n\n    echo hello >> {file}\n")
         print("  Ctrl-C stops it.\n", flush=True)
         while True:
@@ -204,8 +204,10 @@ def main() -> None:
         run(arguments.file.resolve())
     except KeyboardInterrupt:
         print("Stopped.")
-    except (DemoError, SettingsError, OSError, queue.Empty) as error:
-        sys.exit(f"demo-logs: {error or 'the broker did not answer'}")
+    except queue.Empty:
+        sys.exit("demo-logs: the broker did not answer")
+    except (DemoError, SettingsError, OSError) as error:
+        sys.exit(f"demo-logs: {error}")
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ class Certificates:
         self.authority = trustme.CA()
         self.ca = folder / "ca.pem"
         self.authority.cert_pem.write_to_path(str(self.ca))
-        self.server = self.issue("server", "localhost", "127.0.0.1")
+        self.server = self.issue("server", "localhost", "127.0.0.1", "logstashrmq")
         self.client = self.issue("client", "filebeat")
 
     def issue(self, file: str, *names: str) -> tuple[Path, Path]:
@@ -95,8 +95,9 @@ class Certificates:
 
 
 class Broker(Protocol):
-    """How to log in at a broker on 127.0.0.1."""
+    """How to log in at a broker."""
 
+    host: str
     user: str
     password: str
     port: int
@@ -117,7 +118,7 @@ class Queue:
     def channel(self) -> Iterator[BlockingChannel]:
         """Open a channel."""
         login = pika.PlainCredentials(self._broker.user, self._broker.password)
-        parameters = pika.ConnectionParameters("127.0.0.1", self._broker.port, credentials=login)
+        parameters = pika.ConnectionParameters(self._broker.host, self._broker.port, credentials=login)
         with pika.BlockingConnection(parameters) as connection:
             yield connection.channel()
 
@@ -132,7 +133,10 @@ class Queue:
     def count(self) -> int:
         """Count what waits in it."""
         with self.channel() as channel:
-            return int(channel.queue_declare(self.name, passive=True).method.message_count)
+            return self._ready(channel)
+
+    def _ready(self, channel: BlockingChannel) -> int:
+        return int(channel.queue_declare(self.name, passive=True).method.message_count)
 
     def read(self) -> list[tuple[pika.spec.Basic.Deliver, pika.BasicProperties, bytes]]:
         """Take out all that is in it."""
@@ -142,14 +146,18 @@ class Queue:
             arguments = {"x-stream-offset": "first"} if self._kind == "stream" else {}
             for method, properties, body in channel.consume(self.name, inactivity_timeout=0.3, arguments=arguments):
                 if method is None:
-                    break
+                    if self._kind == "stream" or not self._ready(channel):
+                        break
+                    continue
                 assert properties is not None
                 assert body is not None
                 taken.append((method, properties, body))
-                if len(taken) % 250 == 0 or (len(taken) > 0 and self._kind == "stream"):
+                if len(taken) % 250 == 0 or self._kind == "stream":
                     channel.basic_ack(method.delivery_tag, multiple=True)
-            if taken:
-                channel.basic_ack(0, multiple=True)
+            if (
+                len(taken) % 250 and self._kind != "stream"
+            ):  # not all that is open: some may be on its way, and goes back
+                channel.basic_ack(taken[-1][0].delivery_tag, multiple=True)
             channel.cancel()
         return taken
 

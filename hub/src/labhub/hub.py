@@ -122,6 +122,8 @@ def configure_culler(c: Config, settings: LabSettings) -> None:
             "name": CULLER,
             "command": [
                 *(sys.executable, "-m", "jupyterhub_idle_culler"),
+                # Not by way of the Service: the hub's NetworkPolicy lets nobody in from there.
+                "--url=http://127.0.0.1:8081/hub/api",
                 *(f"--timeout={idle or never}", f"--max-age={age}", f"--cull-every={every}"),
             ],
         }

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
-from labhub.diagnosis import STAGES
+from labhub.diagnosis import SAID, STAGES
 
 SECONDS = (0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 13, 21, 34, 60, 120, 300, 600)
 PHASES = (*STAGES[1:], "ready")
@@ -52,6 +52,10 @@ def watch(kind: str, age: Callable[[], float], idle: Callable[[], float]) -> Non
 
 def serve(port: int) -> None:
     """Answer Prometheus on a port, from a thread."""
+    # What has not happened yet is zero, not missing.
     for action in ("orphan", "ghost", "reset"):
         RECONCILED.labels(action)
+    for reason in SAID:
+        FAILURES.labels(reason)
+        ENDS.labels(reason)
     start_http_server(port)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from labhub.identity import Identity
-from labhub.options import Choice, parse_quantity
+from labhub.options import Choice
 
 PREFIX = "jupyterlabdemo.lsst.io"
 CONTAINER = "notebook"
@@ -70,13 +70,12 @@ def group_file(identity: Identity, image_lines: str) -> str:
     return "\n".join([image_lines.rstrip(), *lines]) + "\n"
 
 
-def lab_environment(identity: Identity, choice: Choice, site: Site) -> dict[str, str]:
+def lab_environment(identity: Identity, site: Site) -> dict[str, str]:
     """Give what the lab is told; the contract is `testing/contracts/lab-environment.json`."""
     limits = {
         "LAB_IDLE_SECONDS": site.idle_seconds,
         "LAB_MAX_AGE_SECONDS": site.max_age_seconds,
         "LAB_WARNING_SECONDS": site.warning_seconds,
-        "LAB_MEMORY_BYTES": int(parse_quantity(choice.size.memory)),
     }
     return {
         "HOME": f"/home/{identity.name}",
@@ -202,7 +201,7 @@ def build_pod(
     dict
         The pod as Kubernetes takes it.
     """
-    variables = {**environment, **lab_environment(identity, choice, site)}
+    variables = {**environment, **lab_environment(identity, site)}
     return {
         "apiVersion": "v1",
         "kind": "Pod",

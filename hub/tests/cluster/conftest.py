@@ -7,6 +7,7 @@ import secrets
 import socket
 import ssl
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -307,10 +308,9 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-@pytest.fixture(scope="session")
-def github(authority: trustme.CA) -> Iterator[FakeGitHub]:
-    """Give a GitHub that the cluster's pods and this machine reach by the same address, over https."""
-    cluster.need_cluster()
+@contextmanager
+def run_github(authority: trustme.CA) -> Iterator[FakeGitHub]:
+    """Run a GitHub that the cluster's pods and this machine reach by the same address, over https."""
     address = own_address()
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert(address).configure_cert(tls)
@@ -320,8 +320,8 @@ def github(authority: trustme.CA) -> Iterator[FakeGitHub]:
         yield server
 
 
-@pytest.fixture(scope="session")
-def deployment(github: FakeGitHub, authority: trustme.CA) -> Iterator[Deployment]:
+@contextmanager
+def deploy(github: FakeGitHub, authority: trustme.CA) -> Iterator[Deployment]:
     """Deploy the hub as its README says; everything goes at the end."""
     try:
         for name in ("00-namespace", "labs-namespace"):
@@ -338,8 +338,23 @@ def deployment(github: FakeGitHub, authority: trustme.CA) -> Iterator[Deployment
         wait_until(found.is_up, "hub and proxy answer", 60)
         found.token = administrator_token(found)
         yield found
-        print(found.log())  # noqa: T201  (a failure explains itself)
     finally:
         node_command("hub-test-remove", "rm -rf /storage/*")
         kubectl("delete", "namespace", NAMESPACE, LABS, "--ignore-not-found")
         kubectl("delete", "pv", "hub-test-home", "hub-test-project", "--ignore-not-found")
+
+
+@pytest.fixture(scope="session")
+def github(authority: trustme.CA) -> Iterator[FakeGitHub]:
+    """Give a GitHub for this session."""
+    cluster.need_cluster()
+    with run_github(authority) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def deployment(github: FakeGitHub, authority: trustme.CA) -> Iterator[Deployment]:
+    """Give a deployed hub."""
+    with deploy(github, authority) as found:
+        yield found
+        print(found.log())  # noqa: T201  (a failure explains itself)

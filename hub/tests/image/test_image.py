@@ -29,8 +29,8 @@ def test_a_missing_setting_ends_it_with_one_line(image: str) -> None:
     with run_container(image, **STRICT) as container:
         assert container.docker.wait(timeout=60)["StatusCode"] == 1
         assert container.log().splitlines() == [
-            "labhub: JUPYTERHUB_CRYPT_KEY: missing, wanted 32 random bytes as 64 hexadecimal digits (openssl rand -hex 32);"
-            " older keys after a semicolon"
+            "labhub: JUPYTERHUB_CRYPT_KEY: missing, wanted 32 random bytes as 64 hexadecimal digits "
+            "(openssl rand -hex 32); older keys after a semicolon"
         ]
 
 

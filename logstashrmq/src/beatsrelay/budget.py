@@ -22,18 +22,24 @@ class Budget:
         self._metrics = metrics
         self._line: deque[Turn] = deque()
 
+    def take_now(self, events: int, size: int) -> bool:
+        """Take room if there is some and nobody waits for it."""
+        if self._line or self._events <= 0 or self._size <= 0:
+            return False
+        self._change(-events, -size)
+        return True
+
     async def take(self, events: int, size: int) -> None:
         """Wait for room, and take it."""
         turn = (asyncio.get_running_loop().create_future(), events, size)
         self._line.append(turn)
         self._admit()
-        if turn[0].done():
-            return
         try:
             await turn[0]
         except asyncio.CancelledError:
             if turn in self._line:
                 self._line.remove(turn)
+                self._admit()
             else:
                 self.give_back(events, size)
             raise

@@ -70,6 +70,8 @@ class Peer:
                 if chunk.last:
                     self._waited = 0
                 yield chunk
+                if chunk.last and self._leaving:
+                    return
                 await asyncio.sleep(0)  # the turn of the others
             elif self._leaving and not self._connection.in_window:
                 return
@@ -120,11 +122,12 @@ class Peer:
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
 
-    async def unless_gone(self, something: Awaitable[None]) -> None:
-        """Wait for something, and no longer than the peer is there."""
+    async def unless_gone(self, something: Awaitable[None]) -> bool:
+        """Wait for something, and no longer than the peer is there; tell whether it came."""
         waiting = asyncio.ensure_future(something)
         try:
             await asyncio.wait([waiting, self._gone], return_when=asyncio.FIRST_COMPLETED)
+            return waiting.done()
         finally:
             waiting.cancel()
 

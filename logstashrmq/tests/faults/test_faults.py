@@ -63,7 +63,7 @@ def test_the_broker_is_killed_and_comes_back(start_relay: StartRelay, queue: Que
 
 
 def test_the_broker_is_short_of_memory(start_relay: StartRelay, queue: Queue, broker: RabbitMQ) -> None:
-    relay = start_relay(**LIMITS | {"RELAY_MAX_IN_FLIGHT": "600"})
+    relay = start_relay(**LIMITS | {"RELAY_MAX_IN_FLIGHT": "200"})
     with shipping(relay, "a") as (shipper,):
         try:
             broker.control("set_vm_memory_high_watermark", "0.0000001")
@@ -77,6 +77,24 @@ def test_the_broker_is_short_of_memory(start_relay: StartRelay, queue: Queue, br
             broker.control("set_vm_memory_high_watermark", "0.4")
     assert shipper.reconnects == 0
     assert expect(queue, "a") == {}
+
+
+def test_who_waits_for_room_is_kept_alive_and_who_goes_away_leaves_the_line(
+    start_relay: StartRelay, queue: Queue, broker: RabbitMQ
+) -> None:
+    wire = Wire(broker.port)
+    relay = start_relay(**LIMITS | {"RELAY_MAX_IN_FLIGHT": "10"}, AMQP_PORT=str(wire.port))
+    wire.close()
+    wait_until(lambda: relay.metric("broker_up") == 0, "the broker is away")
+    with BeatsClient(relay.port) as first, BeatsClient(relay.port) as second:
+        first.send(make_events(20, "a"))
+        relay.wait_for_metric("in_flight_events", 20)
+        second.send(make_events(20, "b"))
+        assert second.read_ack() == 0, "it has no room yet, and is told that all is well"
+        assert relay.metric("readers_waiting") == 1
+        assert first.read_ack() == 0
+    wait_until(lambda: relay.metric("connections") == 0, "they are gone")
+    assert (relay.metric("readers_waiting"), relay.metric("in_flight_events")) == (0, 20)
 
 
 def test_the_brokers_disk_is_full(start_relay: StartRelay, queue: Queue, broker: RabbitMQ) -> None:

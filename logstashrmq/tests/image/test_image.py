@@ -34,6 +34,7 @@ class BrokerContainer:
     container: Container
     network: str
     port: int
+    host: str = "127.0.0.1"
     user: str = "relay"
     password: str = "relay-password"
 
@@ -43,7 +44,7 @@ class BrokerContainer:
         login = pika.PlainCredentials(self.user, self.password)
         parameters = pika.ConnectionParameters("127.0.0.1", self.port, credentials=login)
         with pika.BlockingConnection(parameters) as connection:
-            return str(connection._impl.server_properties["version"])
+            return str((connection._impl.server_properties or {})["version"])
 
     def answers(self) -> bool:
         """Tell whether it can be used."""
@@ -136,9 +137,8 @@ def test_without_settings_it_ends_with_one_line(image: str) -> None:
 def test_the_check_runs_in_it(image: str, broker: BrokerContainer) -> None:
     queue = Queue(broker)
     with relay_to(image, broker, queue) as (container, _):
-        status, said = container.execute(
-            "/opt/relay/bin/python", "-m", "beatsrelay", "--check", "--route", f"/{queue.name}"
-        )
+        command = ["/opt/relay/bin/python", "-m", "beatsrelay", "--check", "--route", f"/{queue.name}"]
+        status, said = container.execute(*command)
         assert (status, said.count("ok      ")) == (0, 4), said
 
 

@@ -42,10 +42,8 @@ def read_until(demo: subprocess.Popen[str], text: str) -> str:
 
 def processes_below(pid: int) -> list[int]:
     """List the processes that a process started, and those that they started."""
-    children = [
-        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
-    ]
-    return [found for child in children for found in (child, *processes_below(child))]
+    lists = [(task / "children").read_text().split() for task in Path(f"/proc/{pid}/task").iterdir()]
+    return [found for children in lists for child in children for found in (int(child), *processes_below(int(child)))]
 
 
 @pytest.mark.usefixtures("broker")

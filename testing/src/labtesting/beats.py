@@ -29,15 +29,15 @@ class BeatsClient:
     Parameters
     ----------
     port
-        On 127.0.0.1.
+        Where it listens.
     tls
-        With it, speak TLS, to a server that calls itself localhost.
+        With it, speak TLS, to a server that calls itself as its host is named here.
     """
 
-    def __init__(self, port: int, tls: ssl.SSLContext | None = None, timeout: float = TIMEOUT) -> None:
-        self.socket: socket.socket = socket.create_connection(("127.0.0.1", port), timeout)
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None, host: str = "localhost") -> None:
+        self.socket: socket.socket = socket.create_connection((host, port), TIMEOUT)
         if tls:
-            self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
+            self.socket = tls.wrap_socket(self.socket, server_hostname=host)
         self._connection = ClientConnection()
 
     def __enter__(self) -> BeatsClient:
@@ -94,10 +94,14 @@ class Shipper(threading.Thread):
         level: int = 3,
         pipelining: int = 2,
         tls: ssl.SSLContext | None = None,
+        host: str = "localhost",
+        pause: float = 0,
     ) -> None:
         super().__init__(daemon=True)
         self.port = port
         self._tls = tls
+        self._host = host
+        self._pause = pause
         self._level = level
         self._pipelining = pipelining
         self._windows = deque([list(events[i : i + window]) for i in range(0, len(events), window)])
@@ -111,7 +115,7 @@ class Shipper(threading.Thread):
         """Ship until all is acknowledged."""
         while self._windows and not self._stopped.is_set():
             try:
-                with BeatsClient(self.port, self._tls) as client:
+                with BeatsClient(self.port, self._tls, self._host) as client:
                     self._ship(client)
             except (OSError, ProtocolError):
                 self.reconnects += 1
@@ -125,6 +129,7 @@ class Shipper(threading.Thread):
         sent = 0
         while self._windows and not self._stopped.is_set():
             while sent < min(self._pipelining, len(self._windows)):
+                self._stopped.wait(self._pause)
                 client.send(self._windows[sent], level=self._level)
                 sent += 1
             self._credit(client.read_ack())

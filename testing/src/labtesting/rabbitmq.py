@@ -62,7 +62,7 @@ def free_ports(count: int) -> list[int]:
 
 
 class RabbitMQ:
-    """A broker on 127.0.0.1.
+    """A broker.
 
     Parameters
     ----------
@@ -70,6 +70,8 @@ class RabbitMQ:
         Where its data and logs go; they stay over a restart.
     tls
         With it, it also answers with TLS, on `tls_port`.
+    host
+        The address where it does.
 
     Raises
     ------
@@ -80,7 +82,8 @@ class RabbitMQ:
     user = "relay"
     password = "relay-password"  # noqa: S105  (of a broker that only this machine reaches)
 
-    def __init__(self, folder: Path, tls: Tls | None = None) -> None:
+    def __init__(self, folder: Path, tls: Tls | None = None, host: str = "127.0.0.1") -> None:
+        self.host = host
         self._programs = programs()
         self._folder = folder
         self.port, self.tls_port, distribution, self._epmd_port = free_ports(4)
@@ -103,7 +106,7 @@ class RabbitMQ:
 
     def _write_configuration(self, tls: Tls | None) -> None:
         lines = [
-            f"listeners.tcp.1 = 127.0.0.1:{self.port}",
+            f"listeners.tcp.1 = {self.host}:{self.port}",
             f"default_user = {self.user}",
             f"default_pass = {self.password}",
             "log.file = false",
@@ -111,7 +114,7 @@ class RabbitMQ:
         ]
         if tls:
             lines += [
-                f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}",
+                f"listeners.ssl.1 = {self.host}:{self.tls_port}",
                 f"ssl_options.certfile = {tls.cert}",
                 f"ssl_options.keyfile = {tls.key}",
                 f"ssl_options.cacertfile = {tls.ca}",

@@ -1,0 +1,134 @@
+"""Stock JupyterHub with KubeSpawner on the cluster: its images, and how it is deployed. See stock-hub/Dockerfile."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+import shlex
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+from docker.errors import BuildError, DockerException
+from labtesting import cluster
+from labtesting.cluster import kubectl
+from labtesting.hub_process import wait_until
+
+from tools.components import ROOT
+from tools.images import engine
+
+FOLDER = Path(__file__).parent / "stock-hub"
+NAMESPACE = "spawn-bench"
+URL = "http://127.0.0.1:30081"
+PARTS = ("hub", "proxy", "lab")
+
+
+class StockError(Exception):
+    """Stock cannot be had; the message says why."""
+
+
+@dataclass(frozen=True)
+class Stock:
+    """A running stock hub."""
+
+    token: str
+
+    def stop(self, name: str) -> None:
+        """Have somebody's lab stopped."""
+        headers = {"Authorization": f"token {self.token}"}
+        httpx.delete(f"{URL}/hub/api/users/{name}/server", headers=headers, timeout=120).raise_for_status()
+
+
+def inputs() -> dict[str, str]:
+    """Give the files that the images are made of: ours, and the versions that our images are locked to."""
+    found = {"Dockerfile": (FOLDER / "Dockerfile").read_text()}
+    for name, component in {"hub": "hub", "lab": "jupyterlab"}.items():
+        lock = (ROOT / component / "requirements.txt").read_text()
+        found[f"{name}.txt"] = re.sub(r" \\\n *--hash=[^\n]+|\n *#[^\n]*", "", lock)
+    return found
+
+
+def proxy_version() -> str:
+    """Give the version of the proxy that our image is locked to."""
+    lock = json.loads((ROOT / "hub" / "proxy" / "package-lock.json").read_text())
+    version: str = lock["packages"]["node_modules/configurable-http-proxy"]["version"]
+    return version
+
+
+def build() -> dict[str, str]:
+    """Build the images, those that are not there; give their names.
+
+    Raises
+    ------
+    StockError
+        A step failed.
+    """
+    files, client = inputs(), engine()
+    tag = hashlib.sha256(json.dumps([files, proxy_version()]).encode()).hexdigest()[:12]
+    names = {part: f"spawn-bench-{part}:{tag}" for part in PARTS}
+    with TemporaryDirectory() as folder:
+        for name, text in files.items():
+            Path(folder, name).write_text(text)
+        for part, image in names.items():
+            if client.images.list(image):
+                continue
+            print(f"building stock's {part} ...", flush=True)
+            arguments = {"PROXY_VERSION": proxy_version()}
+            try:
+                client.images.build(path=folder, tag=image, target=part, buildargs=arguments, rm=True)
+            except BuildError as error:
+                log = "".join(line.get("stream", "") for line in error.build_log)
+                raise StockError(f"{part}: {error}\n{log}") from error
+            except DockerException as error:
+                raise StockError(f"{part}: {error}") from error
+    return names
+
+
+def load(names: dict[str, str], command: str) -> None:
+    """Give the cluster's node the images that it does not have.
+
+    Raises
+    ------
+    StockError
+        It has them not, and nobody said how.
+    """
+    there = {name for image in cluster.get("nodes")[0]["status"]["images"] for name in image.get("names") or []}
+    for image in names.values():
+        if any(name == image or name.endswith(f"/{image}") for name in there):
+            continue
+        if not command:
+            wanted = "--load COMMAND, for example --load 'kind load docker-image'"
+            raise StockError(f"the cluster's node has no image {image}: wanted {wanted}")
+        print(f"loading {image} ...", flush=True)
+        subprocess.run([*shlex.split(command), image], check=True)
+
+
+def is_up() -> bool:
+    """Tell whether hub and proxy answer."""
+    try:
+        return httpx.get(f"{URL}/hub/health", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@contextmanager
+def deploy(names: dict[str, str]) -> Iterator[Stock]:
+    """Run it until the end of the block."""
+    token = secrets.token_hex(32)
+    text = (FOLDER / "manifests.yaml").read_text().replace("SECRET", token)
+    for part, image in names.items():
+        text = text.replace(f"IMAGE_{part.upper()}", image)
+    try:
+        kubectl("apply", "--filename", "-", stdin=text)
+        for part in ("proxy", "hub"):
+            kubectl("rollout", "status", f"deployment/{part}", "--namespace", NAMESPACE, "--timeout=90s")
+        wait_until(is_up, "stock's hub and proxy answer", 60)
+        yield Stock(token)
+    finally:
+        kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")

@@ -1,0 +1,115 @@
+"""The dashboard draws: each of its questions, asked of a real Prometheus that reads a real hub."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+from labtesting.browser import open_browser
+from labtesting.cluster import NAMESPACE, get
+from labtesting.hub_process import free_ports, wait_until
+from labtesting.needs import need_program
+
+from hub.tests.cluster.conftest import Deployment
+
+pytestmark = pytest.mark.timeout(300)
+METRICS_PORT = 9464
+
+
+@contextmanager
+def forwarded(deployment: str) -> Iterator[int]:
+    """Give a port of this machine that leads to a Deployment's metrics."""
+    port = free_ports(1)[0]
+    command = [
+        "kubectl",
+        "port-forward",
+        f"deployment/{deployment}",
+        f"{port}:{METRICS_PORT}",
+        "--namespace",
+        NAMESPACE,
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def prometheus(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run Prometheus until it has read hub and proxy twice; give its URL."""
+    program = need_program("prometheus", how="apt install prometheus")
+    folder = tmp_path_factory.mktemp("prometheus")
+    with ExitStack() as stack:
+        ports = {name: stack.enter_context(forwarded(name)) for name in ("hub", "proxy")}
+        jobs = [
+            {"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]} for name, port in ports.items()
+        ]
+        config = folder / "prometheus.yml"
+        config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}))
+        port = free_ports(1)[0]
+        place = [f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address=127.0.0.1:{port}"]
+        process = subprocess.Popen([program, f"--config.file={config}", *place], stderr=subprocess.DEVNULL)
+        stack.callback(process.wait)
+        stack.callback(process.terminate)
+        url = f"http://127.0.0.1:{port}"
+        visitor, _ = deployment.member("vera")
+        visitor.spawn("vera", image="recommended", size="small")
+        wait_until(lambda: answers(url, "min(count_over_time(labhub_spawn_seconds_count[1m])) > 3"), "it has read", 60)
+        yield url
+
+
+def answers(url: str, question: str) -> list[Any]:
+    """Ask Prometheus."""
+    try:
+        answer = httpx.get(f"{url}/api/v1/query", params={"query": question}).json()
+    except httpx.TransportError:
+        return []
+    assert answer["status"] == "success", answer
+    found: list[Any] = answer["data"]["result"]
+    return found
+
+
+def questions() -> dict[str, list[str]]:
+    """Give what each panel asks, of all jobs."""
+    body = get("configmap", "hub-dashboard")["data"]["jupyterlabdemo-hub.json"]
+    panels = [panel for panel in json.loads(body)["panels"] if panel["type"] != "row"]
+    return {panel["title"]: [one["expr"].replace("$job", ".*") for one in panel["targets"]] for panel in panels}
+
+
+def test_every_question_is_of_something_that_there_is(prometheus: str) -> None:
+    there = set(httpx.get(f"{prometheus}/api/v1/label/__name__/values").json()["data"])
+    for title, asked in questions().items():
+        for question in asked:
+            names = set(re.findall(r"\b(?:labhub|jupyterhub|process)_\w+|\bup\b", question))
+            assert names
+            assert names <= there, f"{title}: {sorted(names - there)}"
+            answers(prometheus, question)
+
+
+def test_what_has_happened_is_drawn(prometheus: str, screenshots: Path) -> None:
+    empty = [title for title, asked in questions().items() if not any(answers(prometheus, one) for one in asked)]
+    assert empty == []
+    # Prometheus' own page draws them all, one below the other.
+    shown = [one for asked in questions().values() for one in asked]
+    query = {f"g{number}.{key}": value for number, one in enumerate(shown) for key, value in graph(one).items()}
+    with open_browser() as browser:
+        page = browser.new_page(viewport={"width": 1200, "height": 1000})
+        page.goto(f"{prometheus}/classic/graph?{urlencode(query)}")
+        page.locator("canvas, svg").first.wait_for()
+        page.wait_for_load_state("networkidle")
+        page.screenshot(path=screenshots / "hub-metrics.png", full_page=True)
+
+
+def graph(question: str) -> dict[str, str]:
+    """Give a graph of the last five minutes as the page's address says it."""
+    return {"expr": question, "tab": "0", "range_input": "5m"}

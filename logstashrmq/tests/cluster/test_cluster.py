@@ -1,0 +1,183 @@
+"""The manifests as they are, on a real cluster: who comes in, and what a rolling update does to logs."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from labtesting import beats, cluster
+from labtesting.cluster import NAMESPACE, kubectl
+from labtesting.needs import missing
+from labtesting.rabbitmq import HOW, RabbitMQ, RabbitMQError
+
+from logstashrmq.tests.harness import Certificates, Queue, wait_until
+from tools.components import image_name, version
+
+MANIFESTS = Path(__file__).parents[2] / "kubernetes"
+NAME = "logstashrmq"
+EVENTS = 20_000
+SHIP = f"""
+import ssl
+from beats import Shipper, make_events
+context = ssl.create_default_context(cafile="/test/ca.pem")
+context.load_cert_chain("/test/client.pem", "/test/client.key")
+shipper = Shipper(5044, make_events({EVENTS}, "a"), window=100, pause=0.1, tls=context, host="{NAME}")
+shipper.run()
+print(shipper.acknowledged, shipper.reconnects, shipper.errors)
+"""
+LOOK = f"""
+import socket
+try:
+    socket.create_connection(("{NAME}", 5044), 3)
+    print("comes in")
+except TimeoutError:
+    print("is kept out")
+"""
+
+
+def address_for_pods() -> str:
+    """Give this machine's address on the side where the nodes are."""
+    nodes = json.loads(kubectl("get", "nodes", "--output", "json"))["items"]
+    inside = next(found["address"] for found in nodes[0]["status"]["addresses"] if found["type"] == "InternalIP")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((inside, 9))
+        return str(probe.getsockname()[0])
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Give an authority with a server's and a client's certificate."""
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module")
+def queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
+    """Start RabbitMQ where pods reach it; give a queue."""
+    cluster.need_cluster()
+    try:
+        broker = RabbitMQ(tmp_path_factory.mktemp("rabbitmq"), host=address_for_pods())
+    except RabbitMQError:
+        missing("RabbitMQ", HOW)
+    with broker:
+        yield Queue(broker)
+
+
+def config(kind: str, name: str, **data: str) -> dict[str, Any]:
+    """Make a ConfigMap or a Secret."""
+    field = "stringData" if kind == "Secret" else "data"
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, field: data}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def deployment(queue: Queue, certificates: Certificates) -> Iterator[None]:
+    """Apply the manifests, with the site's settings; at the end take away all but the namespace."""
+    broker = queue._broker
+    tls = {"tls.crt": certificates.server[0], "tls.key": certificates.server[1], "ca.crt": certificates.ca}
+    settings = {
+        "AMQP_HOST": broker.host,
+        "AMQP_PORT": str(broker.port),
+        "AMQP_TLS": "false",
+        "AMQP_USER": broker.user,
+        "AMQP_EXCHANGE": queue.exchange,
+    }
+    files = {file.name: file.read_text() for file in (certificates.ca, *certificates.client, Path(beats.__file__))}
+    try:
+        kubectl("apply", "--filename", MANIFESTS)
+        cluster.apply(
+            config("ConfigMap", NAME, **settings),
+            config("Secret", NAME, AMQP_PASSWORD=broker.password),
+            config("Secret", f"{NAME}-tls", **{name: file.read_text() for name, file in tls.items()}),
+            config("Secret", f"{NAME}-test", **files),
+        )
+        cluster.roll_out(NAME)
+        yield
+    finally:
+        kinds = "deployment,service,networkpolicy,poddisruptionbudget,configmap"
+        kubectl("delete", kinds, NAME, "--namespace", NAMESPACE, "--ignore-not-found")
+        secrets = [NAME, f"{NAME}-tls", f"{NAME}-test"]
+        kubectl("delete", "secret", *secrets, "--namespace", NAMESPACE, "--ignore-not-found")
+
+
+def start_pod(name: str, component: str, program: str) -> None:
+    """Run a Python program in a pod of some component; with the certificates of a client."""
+    container = {
+        "name": "test",
+        "image": f"{image_name(NAME)}:{version()}",
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["/opt/relay/bin/python", "-c", program],
+        "env": [{"name": "PYTHONPATH", "value": "/opt/relay/src:/test"}],
+        "volumeMounts": [{"name": "test", "mountPath": "/test"}],
+    }
+    labels = {"app.kubernetes.io/component": component}
+    cluster.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
+            "spec": {
+                "restartPolicy": "Never",
+                "containers": [container],
+                "volumes": [{"name": "test", "secret": {"secretName": f"{NAME}-test"}}],
+            },
+        }
+    )
+
+
+def end_of_pod(name: str) -> str:
+    """Wait for a pod's program to end; give what it printed, and take the pod away."""
+    try:
+        wait_until(
+            lambda: cluster.get("pod", name)["status"].get("phase") in {"Succeeded", "Failed"}, f"{name} ends", 120
+        )
+        return kubectl("logs", name, "--namespace", NAMESPACE).strip()
+    finally:
+        kubectl("delete", "pod", name, "--namespace", NAMESPACE, "--wait=false")
+
+
+def test_applied_again_nothing_changes() -> None:
+    generation = cluster.get("poddisruptionbudget", NAME)["metadata"]["generation"]
+    said = kubectl("apply", "--filename", MANIFESTS).splitlines()
+    assert len(said) == len(list(MANIFESTS.glob("*.yaml")))
+    # kubectl replaces the selector of a PodDisruptionBudget each time, by the same one, and calls that configured.
+    assert [line.partition("/")[0] for line in said if not line.endswith(" unchanged")] == [
+        "poddisruptionbudget.policy"
+    ]
+    assert cluster.get("poddisruptionbudget", NAME)["metadata"]["generation"] == generation
+
+
+def test_two_replicas_run_and_may_not_go_at_once() -> None:
+    pods = cluster.get("pods", selector=f"app.kubernetes.io/component={NAME}")
+    assert len(pods) == 2
+    assert cluster.get("poddisruptionbudget", NAME)["status"]["disruptionsAllowed"] == 1
+
+
+@pytest.mark.parametrize(("component", "said"), [("filebeat", "comes in"), ("lab", "is kept out")])
+def test_only_filebeat_comes_in(component: str, said: str) -> None:
+    name = f"{NAME}-test-{component}"
+    start_pod(name, component, LOOK)
+    assert end_of_pod(name) == said
+
+
+def test_the_check_says_that_it_could_publish(queue: Queue) -> None:
+    command = ["/opt/relay/bin/python", "-m", "beatsrelay", "--check", "--route", f"/{queue.name}"]
+    said = kubectl("exec", f"deployment/{NAME}", "--namespace", NAMESPACE, "--", *command)
+    assert said.count("ok      ") == 4
+    queue.read()
+
+
+def test_a_rolling_update_under_load_loses_nothing_and_makes_no_duplicate(queue: Queue) -> None:
+    start_pod(f"{NAME}-test-ship", "filebeat", SHIP)
+    wait_until(lambda: queue.count() > EVENTS / 20, "it ships", 60)
+    kubectl("rollout", "restart", f"deployment/{NAME}", "--namespace", NAMESPACE)
+    begun = time.monotonic()
+    cluster.roll_out(NAME)
+    assert queue.count() < EVENTS, f"all was over before the update was, after {time.monotonic() - begun:.0f} s"
+    acknowledged, reconnects, errors = end_of_pod(f"{NAME}-test-ship").split(maxsplit=2)
+    assert (int(acknowledged), errors) == (EVENTS, "[]")
+    assert int(reconnects) > 0, "its relay was replaced"
+    assert queue.collect() == {f"a-{i}": 1 for i in range(EVENTS)}
