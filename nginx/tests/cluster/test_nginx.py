@@ -109,7 +109,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         https = next(port for port in get("service", "nginx")["spec"]["ports"] if port["name"] == "https")
         yield Site(Authority(folder), folder, https["nodePort"])
     finally:
-        kubectl("delete", "-f", FOLDER, *(["--selector", OURS] if was_there else []), "--wait=false")
+        kubectl("delete", "-f", FOLDER, *(["--selector", OURS] if was_there else []))
         for kind, name in (("secret", "nginx-tls"), ("configmap", "nginx"), ("service", "proxy")):
             kubectl("delete", kind, name, "-n", NAMESPACE, "--ignore-not-found")
         kubectl("delete", "deployment", "test-proxy", "-n", NAMESPACE, "--ignore-not-found")

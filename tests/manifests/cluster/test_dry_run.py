@@ -21,6 +21,9 @@ def namespaces() -> Iterator[None]:
     objects = {
         one.name: one for path in FOLDERS for one in read_folder(path, ROOT).manifests if one.kind == "Namespace"
     }
+    for name in objects:  # which another test may be rid of in a moment
+        if kubectl("get", "namespace", name, "--ignore-not-found", "-o", "jsonpath={.status.phase}") == "Terminating":
+            kubectl("wait", "namespace", name, "--for=delete", "--timeout=100s")
     made = [name for name in objects if not exists("namespace", name)]
     for name in made:
         kubectl("apply", "--filename", ROOT / objects[name].file)
