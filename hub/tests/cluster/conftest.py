@@ -316,15 +316,8 @@ def nobodys_pods() -> list[dict[str, Any]]:
         ],
     }
     ours = {"app.kubernetes.io/part-of": "jupyterlabdemo", "app.kubernetes.io/component": "lab"}
-    return [
-        {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": name, "namespace": LABS, "labels": labels},
-            "spec": spec,
-        }
-        for name, labels in ((ORPHAN, ours), (STRANGER, {}))
-    ]
+    named = [{"name": name, "namespace": LABS, "labels": labels} for name, labels in ((ORPHAN, ours), (STRANGER, {}))]
+    return [{"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec} for metadata in named]
 
 
 @pytest.fixture(scope="session")

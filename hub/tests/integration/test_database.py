@@ -40,12 +40,13 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
         as_nobody = ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
     data, port, bin_ = folder / "data", free_ports(1)[0], programs[-1].parent
-    make = [bin_ / "initdb", "--pgdata", data, "--username=hub", "--auth=trust", "--no-sync"]
+    make = [str(bin_ / "initdb"), f"--pgdata={data}", "--username=hub", "--auth=trust", "--no-sync"]
     subprocess.run([*as_nobody, *make], check=True, stdout=subprocess.DEVNULL)
-    run = [bin_ / "postgres", "-D", data, "-k", folder, "-p", str(port), "-c", "listen_addresses=127.0.0.1"]
+    place = ["-D", str(data), "-k", str(folder), "-p", str(port), "-c", "listen_addresses=127.0.0.1"]
+    run = [str(bin_ / "postgres"), *place]
     process = subprocess.Popen([*as_nobody, *run], stderr=subprocess.DEVNULL)
     try:
-        ready = [bin_ / "pg_isready", "--host=127.0.0.1", f"--port={port}", "--quiet"]
+        ready = [str(bin_ / "pg_isready"), "--host=127.0.0.1", f"--port={port}", "--quiet"]
         wait_until(lambda: subprocess.run(ready, check=False).returncode == 0, "PostgreSQL answers")
         yield f"postgresql+psycopg://hub@127.0.0.1:{port}/postgres"
     finally:
