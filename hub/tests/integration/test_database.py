@@ -42,8 +42,8 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     data, port, bin_ = folder / "data", free_ports(1)[0], programs[-1].parent
     make = [str(bin_ / "initdb"), f"--pgdata={data}", "--username=hub", "--auth=trust", "--no-sync"]
     subprocess.run([*as_nobody, *make], check=True, stdout=subprocess.DEVNULL)
-    place = ["-D", str(data), "-k", str(folder), "-p", str(port), "-c", "listen_addresses=127.0.0.1"]
-    run = [str(bin_ / "postgres"), *place]
+    where = ["-D", str(data), "-k", str(folder), "-p", str(port), "-c", "listen_addresses=127.0.0.1"]
+    run = [str(bin_ / "postgres"), *where]
     process = subprocess.Popen([*as_nobody, *run], stderr=subprocess.DEVNULL)
     try:
         ready = [str(bin_ / "pg_isready"), "--host=127.0.0.1", f"--port={port}", "--quiet"]
