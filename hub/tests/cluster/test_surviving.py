@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +9,8 @@ from typing import Any
 
 import pytest
 from labtesting import cluster
-from labtesting.cluster import LABS, NAMESPACE, KubectlError, get, kubectl
+from labtesting.cluster import LABS, NAMESPACE, get, kubectl
 from labtesting.hub_process import wait_until
-from labtesting.needs import missing
 
 from hub.tests.cluster.conftest import ORPHAN, STRANGER, Deployment
 
@@ -46,29 +42,6 @@ def api_out_of_reach() -> Iterator[None]:
         yield
     finally:
         kubectl("delete", "networkpolicy", "no-api", "--namespace", NAMESPACE)
-
-
-@contextmanager
-def api_down() -> Iterator[None]:
-    """Stop the API server, by the commands of whoever runs the cluster."""
-    commands = [os.environ.get(f"CLUSTER_API_{what}") for what in ("STOP", "START")]
-    if not all(commands):
-        missing("a way to stop the API server", "set CLUSTER_API_STOP and CLUSTER_API_START to commands")
-    stop, start = (shlex.split(command or "") for command in commands)
-    subprocess.run(stop, check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(start, check=True)
-        wait_until(api_answers, "the API server is back", 60)
-
-
-def api_answers() -> bool:
-    """Tell whether it does."""
-    try:
-        return kubectl("get", "--raw", "/readyz", "--request-timeout=2s") == "ok"
-    except KubectlError:
-        return False
 
 
 def test_an_orphan_is_removed_and_what_is_not_ours_stays(deployment: Deployment) -> None:
@@ -155,23 +128,3 @@ def test_an_administrator_frees_a_user_who_is_stuck(deployment: Deployment) -> N
     wait_until(lambda: not cluster.exists("pod", deployment.lab(account), namespace=LABS), "the pod goes", 30)
     visitor.spawn("sven", image="recommended", size="small")
     assert deployment.api("POST", "/users/nobody/reset").status_code == 404
-
-
-def test_an_api_that_goes_away_and_comes_back_costs_no_lab(deployment: Deployment) -> None:
-    visitor, account = deployment.member("quin")
-    visitor.spawn("quin", image="recommended", size="small")
-    uid, lab = pod_uid(deployment, account), deployment.client(visitor, "quin")
-    other, _ = deployment.member("rita")
-    with lab.kernel("python3") as kernel:
-        kernel.execute("x = 41")
-        with api_down():
-            # Somebody who starts a lab now is told what it is.
-            other.choose(image="recommended", size="small")
-            assert "Kubernetes does not answer. Labs that run go on running" in deployment.progress("rita")
-            assert deployment.server("quin")["ready"]
-            assert kernel.execute("print(x + 1)").stdout == "42\n"
-        # That a new lab comes is not asked: the cluster's own scheduler may take minutes to come to.
-        age = "labhub_watch_age_seconds"
-        wait_until(lambda: 0 < deployment.metric(age, kind="pods") < 35, "the hub is up to date again", 60)
-    assert pod_uid(deployment, account) == uid
-    assert visitor.reaches_lab("quin")
