@@ -29,6 +29,12 @@ class Refused(Exception):
         self.status = status
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # One spawn asks for up to 17 folders at once, and many may spawn; a connection for which there is no room waits a second.
+    request_queue_size = 1024
+
+
 def serve(host: str, port: int, folders: Folders, read_token: Callable[[], str]) -> ThreadingHTTPServer:
     """Give a server of the API that listens; `serve_forever` runs it.
 
@@ -42,9 +48,7 @@ def serve(host: str, port: int, folders: Folders, read_token: Callable[[], str])
         pass
 
     Handler.folders, Handler.read_token = folders, staticmethod(read_token)
-    server = ThreadingHTTPServer((host, port), Handler)
-    server.daemon_threads = True
-    return server
+    return _Server((host, port), Handler)
 
 
 class _Handler(BaseHTTPRequestHandler):
