@@ -61,6 +61,7 @@ class Labfiles:
             "LABFILES_METRICS_PORT": "0",
             **settings,
         }
+        self._client = httpx.Client(timeout=20)
         self.storage, self.token_file, self.log = storage, token_file, folder / "labfiles.log"
         variables = [f"{name}={text}" for name, text in environ.items()]
         with self.log.open("a") as log:
@@ -89,7 +90,7 @@ class Labfiles:
 
     def put(self, path: str, token: str = TOKEN) -> httpx.Response:
         """Ask for a folder: `homes/<uid>` or `projects/<gid>`."""
-        return httpx.put(f"{self.url}/v1/{path}", headers={"Authorization": f"Bearer {token}"})
+        return self._client.put(f"{self.url}/v1/{path}", headers={"Authorization": f"Bearer {token}"})
 
     def metrics(self) -> dict[str, float]:
         """Give its metrics by name and labels."""
@@ -104,6 +105,7 @@ class Labfiles:
         """End it, if it still runs; give its exit status."""
         if self.process.poll() is None:
             self.signal(signal.SIGTERM)
+        self._client.close()
         return self.process.wait(20)
 
 

@@ -1,0 +1,52 @@
+"""A storage that will not do is refused at the start, in one line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from labfiles.storage import StorageError, check_handles, prepare
+
+
+def test_what_is_missing_is_made_and_made_once(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    (tmp_path / "home/5000").mkdir()
+    storage = prepare(tmp_path)
+    assert {path.name: oct(path.stat().st_mode & 0o7777) for path in tmp_path.iterdir()} == {
+        "home": "0o1777",
+        "project": "0o1777",
+        "recovery": "0o700",
+        "labfiles": "0o700",
+    }
+    assert (storage.home / "5000").is_dir()
+
+
+@pytest.mark.parametrize(("made", "says"), [(False, "found nothing"), (True, "found a file")])
+def test_without_a_folder_it_does_not_start(made: bool, says: str, tmp_path: Path) -> None:
+    if made:
+        (tmp_path / "storage").touch()
+    with pytest.raises(StorageError, match=f"{says}, wanted a folder: the volume"):
+        prepare(tmp_path / "storage")
+
+
+def test_a_root_that_is_open_to_other_things_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir(mode=0o755)
+    owner = os.geteuid()
+    with pytest.raises(StorageError) as told:
+        prepare(tmp_path)
+    assert (
+        str(told.value)
+        == f"{tmp_path}/home: found owner {owner} and mode 755, wanted owner {owner} and mode 1777"
+    )
+
+
+def test_a_root_that_is_a_symlink_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "home").symlink_to("/")
+    with pytest.raises(StorageError, match="/home: found something that is no folder"):
+        prepare(tmp_path)
+
+
+def test_a_file_system_whose_files_have_no_handles_is_refused() -> None:
+    with pytest.raises(StorageError, match=r"name_to_handle_at: .*; wanted a file system that can be exported"):
+        check_handles(Path("/proc"))
