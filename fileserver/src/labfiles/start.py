@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from labfiles.storage import StorageError, prepare
+from labfiles.storage import StorageError, check_handles, prepare
 
 STORAGE = Path("/storage")
 GANESHA = "/usr/bin/ganesha.nfsd"
@@ -17,6 +17,7 @@ def main() -> None:
     """Start, or end with one line that says why not."""
     try:
         prepare(STORAGE)
+        check_handles(STORAGE)
     except StorageError as error:
         sys.exit(f"fileserver: {error}")
     os.umask(0)

@@ -77,7 +77,6 @@ def prepare(root: Path) -> Storage:
     if not root.is_dir():
         raise StorageError(f"{root}: found {'a file' if root.exists() else 'nothing'}, wanted a folder: the volume")
     check_writable(root)
-    check_handles(root)
     storage = Storage(root)
     for path in storage.exports:
         make_folder(path, ROOT_MODE)
