@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from labfiles.storage import StorageError, check_handles, prepare
+from labfiles.storage import StorageError, check_exportable, prepare
 
 STORAGE = Path("/storage")
 GANESHA = "/usr/bin/ganesha.nfsd"
@@ -17,7 +17,7 @@ def main() -> None:
     """Start, or end with one line that says why not."""
     try:
         prepare(STORAGE)
-        check_handles(STORAGE)
+        check_exportable(STORAGE, Path("/proc/mounts").read_text())
     except StorageError as error:
         sys.exit(f"fileserver: {error}")
     os.umask(0)

@@ -18,6 +18,9 @@ MAX_HANDLE = 128
 EXPORTS = ("home", "project")
 ROOT_MODE = 0o1777
 OWN_MODE = 0o700
+# Of these Ganesha takes no notice (populate_posix_file_systems), and then says that the folder is not there.
+PASSED_OVER = {"tmpfs", "nfs", "nfs4"}
+WANTED = "wanted one that can be exported (ext4, xfs or btrfs)"
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -103,22 +106,41 @@ def check_writable(root: Path) -> None:
         )
 
 
-def check_handles(path: Path) -> None:
-    """Refuse a file system whose files have no handles, by which a server knows them after a restart.
+def check_exportable(path: Path, mounts: str) -> None:
+    """Refuse a file system that cannot be exported.
+
+    Parameters
+    ----------
+    path
+        A folder of it.
+    mounts
+        What is mounted, as /proc/mounts has it.
 
     Raises
     ------
     StorageError
-        They have none.
+        Ganesha passes it over, or its files have no handles, by which a server knows them after a restart.
     """
+    kind = file_system(path, mounts)
+    if kind in PASSED_OVER:
+        raise StorageError(f"{path}: found a file system of type {kind}, {WANTED}")
     handle = _Handle(handle_bytes=MAX_HANDLE)
     mount = ctypes.c_int()
     if libc.name_to_handle_at(AT_FDCWD, os.fsencode(path), ctypes.byref(handle), ctypes.byref(mount), 0):
         why = os.strerror(ctypes.get_errno())
         raise StorageError(
-            f"{path}: name_to_handle_at: {why}; wanted a file system that can be exported (ext4, xfs, btrfs or tmpfs, "
-            "not overlayfs), and a container engine that allows the call"
+            f"{path}: found a file system of type {kind} and name_to_handle_at: {why}, {WANTED}, "
+            "and a container engine that allows the call"
         )
+
+
+def file_system(path: Path, mounts: str) -> str:
+    """Give the type of the file system that a folder is on."""
+    found = {}
+    for line in mounts.splitlines():  # what was mounted last covers what was there before
+        _, place, kind, *_ = line.split()
+        found[Path(place.encode().decode("unicode_escape"))] = kind
+    return next(found[place] for place in (path, *path.parents) if place in found)
 
 
 def make_folder(path: Path, mode: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,8 +12,9 @@ from typing import Any
 
 import pytest
 from labtesting.container import Container, engine, run_container
-from labtesting.fileserver import TOKEN
+from labtesting.fileserver import TOKEN, root_command
 from labtesting.hub_process import wait_until
+from labtesting.needs import need_program
 
 PYTHON = "/opt/labfiles/bin/python"
 SERVER_CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "SETGID", "SETUID"]
@@ -89,6 +91,24 @@ def volume_of(**options: str) -> Iterator[str]:
         yield name
     finally:
         made.remove(force=True)
+
+
+@contextmanager
+def small_disk(folder: Path, size: str, inodes: int) -> Iterator[dict[str, str]]:
+    """Make a disk of a file; give the options of a volume on it."""
+    program = need_program("mkfs.ext4", "/sbin/mkfs.ext4", how="apt install e2fsprogs")
+    file = folder / "disk"
+    subprocess.run(["truncate", f"--size={size}", file], check=True)
+    # No block is kept back for root: what users fill is full for all.
+    subprocess.run([program, "-q", "-m", "0", "-N", str(inodes), file], check=True)
+    losetup = [*root_command(), "losetup"]
+    device = subprocess.run(
+        [*losetup, "--find", "--show", file], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    try:
+        yield {"type": "ext4", "device": device}
+    finally:
+        subprocess.run([*losetup, "--detach", device], check=True)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from labfiles.storage import StorageError, check_handles, prepare
+from labfiles.storage import StorageError, check_exportable, file_system, prepare
 
 
 def test_what_is_missing_is_made_and_made_once(tmp_path: Path) -> None:
@@ -47,6 +47,26 @@ def test_a_root_that_is_a_symlink_is_refused(tmp_path: Path) -> None:
         prepare(tmp_path)
 
 
+MOUNTS = "/dev/vda / ext4 rw 0 0\n/dev/vdb /mnt/my\\040disk xfs rw 0 0\ntmpfs /run tmpfs rw 0 0\n/dev/vdc /run ext4 rw 0 0\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/storage", "ext4"), ("/mnt/my disk/a", "xfs"), ("/mnt", "ext4"), ("/run/x", "ext4")]
+)
+def test_the_file_system_is_the_one_that_is_mounted_last_and_deepest(path: str, kind: str) -> None:
+    assert file_system(Path(path), MOUNTS) == kind
+
+
+@pytest.mark.parametrize("kind", ["tmpfs", "nfs4"])
+def test_a_file_system_that_ganesha_passes_over_is_refused(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(StorageError) as told:
+        check_exportable(tmp_path, f"/dev/vda / ext4 rw 0 0\nnone {tmp_path} {kind} rw 0 0\n")
+    assert (
+        str(told.value)
+        == f"{tmp_path}: found a file system of type {kind}, wanted one that can be exported (ext4, xfs or btrfs)"
+    )
+
+
 def test_a_file_system_whose_files_have_no_handles_is_refused() -> None:
-    with pytest.raises(StorageError, match=r"name_to_handle_at: .*; wanted a file system that can be exported"):
-        check_handles(Path("/proc"))
+    with pytest.raises(StorageError, match="of type proc and name_to_handle_at: .*, wanted one that can be exported"):
+        check_exportable(Path("/proc"), "proc /proc proc rw 0 0\n/dev/vda / ext4 rw 0 0\n")

@@ -22,7 +22,7 @@ import yaml
 from labtesting.needs import missing
 
 ROOT = Path(__file__).parents[3]
-VOLUME = ROOT / "fileserver/kubernetes/home-persistentvolume.yaml"
+VOLUME = ROOT / "fileserver/kubernetes/shared-home-persistentvolume.yaml"
 
 
 def mount_options() -> str:
