@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from labfiles.confine import ConfineError, confine
 from labfiles.storage import StorageError, check_exportable, prepare
 
 STORAGE = Path("/storage")
@@ -18,7 +19,8 @@ def main() -> None:
     try:
         prepare(STORAGE)
         check_exportable(STORAGE, Path("/proc/mounts").read_text())
-    except StorageError as error:
+        confine()
+    except (StorageError, ConfineError) as error:
         sys.exit(f"fileserver: {error}")
     os.umask(0)
     os.execv(GANESHA, COMMAND)  # noqa: S606  (it is to be this process)

@@ -188,14 +188,21 @@ def probe(server: Container) -> tuple[int, str]:
 
 
 def test_it_holds_the_capabilities_of_the_manifest_and_no_other(pod: Pod) -> None:
-    (_, status), (_, beside) = pod.server.execute("/bin/cat", "/proc/1/status"), pod.labfiles.execute(
-        "/bin/cat", "/proc/1/status"
-    )
     # CHOWN 0, DAC_OVERRIDE 1, DAC_READ_SEARCH 2, FOWNER 3, SETGID 6, SETUID 7
-    assert re.search(r"CapEff:\s+0*cf\n", status)
-    assert re.search(r"CapEff:\s+0*b\n", beside)
-    assert "NoNewPrivs:\t1" in status
-    assert "NoNewPrivs:\t1" in beside
+    for container, held in ((pod.server, "cf"), (pod.labfiles, "b")):
+        status = container.execute("/bin/cat", "/proc/1/status")[1]
+        assert re.search(rf"CapEff:\s+0*{held}\n", status)
+        assert "NoNewPrivs:\t1" in status
+        assert "Seccomp:\t2" in status, "system calls are filtered"
+
+
+def test_what_the_server_never_needs_is_refused_to_it(image: str) -> None:
+    program = "from labfiles.confine import confine; confine(); import os; os.{}"
+    for call, says in (("chroot('/')", "Operation not permitted"), ("unshare(0)", "Operation not permitted"), ("getpid()", "")):
+        with run_container(image, "-c", program.format(call), entrypoint=PYTHON, cap_add=["SYS_ADMIN"]) as container:
+            container.docker.wait(timeout=20)
+            assert says in container.log()
+            assert bool(says) == ("Error" in container.log())
 
 
 def test_nothing_in_it_installs_packages_or_compiles(image: str) -> None:
