@@ -92,7 +92,7 @@ def schema(folder: Folder) -> Iterator[Complaint]:
 
 
 def same_namespace_file(folder: Folder) -> Iterator[Complaint]:
-    """Every folder carries the same 00-namespace.yaml, so that each can be applied first; so with the labs' namespace."""
+    """Every folder carries the same 00-namespace.yaml, so that each can be applied first; the labs' too."""
     first = folder.path / "00-namespace.yaml"
     if not first.exists():
         yield Complaint(first.relative_to(folder.root), "it is not there; every folder carries it")

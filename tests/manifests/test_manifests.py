@@ -33,7 +33,15 @@ each_alternative = pytest.mark.parametrize("path", ALTERNATIVES, ids=[path.name 
 @each_alternative
 @pytest.mark.parametrize(
     "rule",
-    [house.schema, house.namespaces_first, house.namespace, house.labels, house.no_secret, house.images, house.no_escalation],
+    [
+        house.schema,
+        house.namespaces_first,
+        house.namespace,
+        house.labels,
+        house.no_secret,
+        house.images,
+        house.no_escalation,
+    ],
     ids=rule_name,
 )
 def test_an_alternative_keeps_the_rule(path: Path, rule: Rule) -> None:

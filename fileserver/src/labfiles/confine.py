@@ -1,7 +1,7 @@
 """System calls that the NFS server never needs are refused to it, by a filter of its own.
 
-Container runtimes have one too, but until 2023 theirs refused name_to_handle_at, without which nothing can be exported. So the
-manifest turns that one off for the server, and this takes its place: it refuses what the runtimes' do.
+Container runtimes have one too, but until 2023 theirs refused name_to_handle_at, without which nothing can be exported.
+So the manifest turns that one off for the server, and this takes its place: it refuses what the runtimes' do.
 """
 
 from __future__ import annotations
@@ -13,8 +13,26 @@ import os
 ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM
 REFUSED = (
     # other processes, and the kernel itself
-    *("ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "kcmp", "bpf", "perf_event_open", "userfaultfd"),
-    *("init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot", "syslog", "personality"),
+    *(
+        "ptrace",
+        "process_vm_readv",
+        "process_vm_writev",
+        "pidfd_getfd",
+        "kcmp",
+        "bpf",
+        "perf_event_open",
+        "userfaultfd",
+    ),
+    *(
+        "init_module",
+        "finit_module",
+        "delete_module",
+        "kexec_load",
+        "kexec_file_load",
+        "reboot",
+        "syslog",
+        "personality",
+    ),
     # file systems and namespaces
     *("mount", "umount2", "pivot_root", "chroot", "fsopen", "fsconfig", "fsmount", "fspick", "move_mount", "open_tree"),
     *("mount_setattr", "unshare", "setns", "swapon", "swapoff", "quotactl", "acct"),
@@ -49,4 +67,6 @@ def confine() -> None:
 def check(status: int, what: str) -> None:
     """Turn an error of the library into one of ours."""
     if status:
-        raise ConfineError(f"seccomp: {what} is not taken: {os.strerror(-status)}, wanted a kernel with seccomp filters")
+        raise ConfineError(
+            f"seccomp: {what} is not taken: {os.strerror(-status)}, wanted a kernel with seccomp filters"
+        )

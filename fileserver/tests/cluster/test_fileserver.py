@@ -1,11 +1,13 @@
-"""The manifests as they are, on a real cluster; and the real NFS client, where the machine has one, through the Service."""
+"""The manifests as they are, on a real cluster; and the real NFS client through the Service."""
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,11 @@ def deployment() -> Iterator[None]:
             kubectl("delete", "namespace", name)
 
 
+def is_bound(claim: str) -> bool:
+    """Tell whether a claim of the labs has its volume."""
+    return bool(get("pvc", claim, namespace=LABS)["status"]["phase"] == "Bound")
+
+
 def ask(name: str, labels: dict[str, str], path: str) -> str:
     """Ask for a folder from a pod with these labels; give what it says."""
     container = {
@@ -108,7 +115,9 @@ def test_the_pod_holds_its_capabilities_and_no_other() -> None:
     assert all(status["ready"] for status in pod["status"]["containerStatuses"])
     for container, held in (("server", "cf"), ("labfiles", "b")):
         status = execute("/bin/cat", "/proc/1/status", container=container)
-        capabilities = {line.split()[1].lstrip("0") for line in status.splitlines() if line.startswith(("CapEff", "CapBnd"))}
+        capabilities = {
+            line.split()[1].lstrip("0") for line in status.splitlines() if line.startswith(("CapEff", "CapBnd"))
+        }
         assert capabilities == {held}
         assert "NoNewPrivs:\t1" in status
         assert "Seccomp:\t2" in status
@@ -116,7 +125,7 @@ def test_the_pod_holds_its_capabilities_and_no_other() -> None:
 
 def test_the_labs_claims_are_bound_to_the_exports() -> None:
     for name in ("home", "project"):
-        wait_until(lambda name=name: get("pvc", name, namespace=LABS)["status"]["phase"] == "Bound", f"{name} is bound", 60)
+        wait_until(partial(is_bound, name), f"{name} is bound", 60)
         claim = get("pvc", name, namespace=LABS)
         volume = json.loads(kubectl("get", "pv", claim["spec"]["volumeName"], "--output", "json"))["spec"]
         assert volume["csi"]["volumeAttributes"] == {
@@ -128,7 +137,9 @@ def test_the_labs_claims_are_bound_to_the_exports() -> None:
 def test_the_hub_gets_folders_made_and_nobody_else() -> None:
     assert ask("test-hub", HUB, "projects/7000") == '201 {"path": "/project/7000", "made": true}'
     assert ask("test-lab", LAB, "projects/7001").startswith("is kept out:")
-    assert execute("/usr/bin/stat", "-c", "%n %u:%g %a", "/storage/project/7000") == "/storage/project/7000 0:7000 2770\n"
+    assert (
+        execute("/usr/bin/stat", "-c", "%n %u:%g %a", "/storage/project/7000") == "/storage/project/7000 0:7000 2770\n"
+    )
     assert "7001" not in execute("/bin/ls", "/storage/project")
 
 
@@ -154,7 +165,7 @@ def test_the_service_serves_the_linux_client_and_a_new_pod_has_the_data(tmp_path
 
 def test_the_alternative_for_clusters_without_the_driver_names_the_services_address() -> None:
     """Its PersistentVolumes cannot take the place of those that are there, which is seen first."""
-    with pytest.raises(KubectlError, match="spec.persistentvolumesource"):
+    with pytest.raises(KubectlError, match=r"spec\.persistentvolumesource"):
         run_alternative()
     for file in volumes():
         kubectl("delete", "--filename", file, "--wait=false")
@@ -167,13 +178,11 @@ def test_the_alternative_for_clusters_without_the_driver_names_the_services_addr
     for name in ("home", "project"):
         volume = json.loads(kubectl("get", "pv", f"jupyterlabdemo-{name}", "--output", "json"))["spec"]
         assert volume["nfs"] == {"server": address, "path": f"/{name}"}
-        wait_until(lambda name=name: get("pvc", name, namespace=LABS)["status"]["phase"] == "Bound", f"{name} is bound", 60)
+        wait_until(partial(is_bound, name), f"{name} is bound", 60)
 
 
 def run_alternative() -> str:
     """Apply it; give what kubectl says."""
-    import subprocess
-
     done = subprocess.run([IN_TREE], env=os.environ, capture_output=True, text=True, check=False)
     if done.returncode:
         raise KubectlError(done.stdout + done.stderr)

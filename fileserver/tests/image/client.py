@@ -1,7 +1,7 @@
 """What people do with their homes, one check each: a program for the machine with the NFS client.
 
-`python client.py MOUNT API TOKEN` runs all of them on the fileserver's root mounted at MOUNT, and prints a line of JSON for
-each. Every check is a process of its own, as the user and with the groups that it names.
+`python client.py MOUNT API TOKEN` runs all of them on the fileserver's root mounted at MOUNT, and prints a line of JSON
+for each. Every check is a process of its own, as the user and with the groups that it names.
 """
 
 from __future__ import annotations
@@ -84,13 +84,17 @@ def refused(*numbers: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        assert error.errno in numbers, f"found {error!r}"
+        if error.errno not in numbers:
+            raise
     else:
         raise AssertionError(f"it was allowed, wanted one of {[os.strerror(number) for number in numbers]}")
 
 
 class Other:
-    """A call in another process of the same user (the machine has no shared memory, which multiprocessing's pools want)."""
+    """A call in another process of the same user.
+
+    The machine has no shared memory, which the pools of multiprocessing want.
+    """
 
     def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
         self._read, write = os.pipe()
@@ -217,7 +221,8 @@ def can_lock(lock: Callable[[int, int], None], path: Path) -> bool:
         try:
             lock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            assert error.errno in {errno.EAGAIN, errno.EACCES}, error
+            if error.errno not in {errno.EAGAIN, errno.EACCES}:
+                raise
             return False
         return True
 
@@ -437,7 +442,7 @@ def run(function: Check, uid: int, groups: tuple[int, ...], site: tuple[Path, st
     except BaseException:
         error = traceback.format_exc()
     told = {"check": function.__name__, "seconds": round(time.monotonic() - start, 2), "error": error}
-    print(json.dumps(told), flush=True)  # noqa: T201
+    print(json.dumps(told), flush=True)
 
 
 def main() -> None:

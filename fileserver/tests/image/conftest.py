@@ -74,7 +74,7 @@ def server_options(image: str, volume: str) -> dict[str, Any]:
         **options,
         "image": image,
         "volumes": {volume: {"bind": "/storage", "mode": "rw"}},
-        "tmpfs": {"/run/ganesha": "", "/tmp": ""},  # noqa: S108  (the container's own)
+        "tmpfs": {"/run/ganesha": "", "/tmp": ""},
     }
 
 
@@ -114,7 +114,7 @@ def run_pod(image: str, volume: str, tokens: Path) -> Iterator[Pod]:
     tokens.chmod(0o755)
     with ExitStack() as stack:
         holder = stack.enter_context(run_container(image, "300000", entrypoint="/bin/sleep", init=True))
-        network = {"network_mode": f"container:{holder.docker.id}"}
+        network: dict[str, Any] = {"network_mode": f"container:{holder.docker.id}"}
         server = stack.enter_context(run_container(**server_options(image, volume), **network))
         labfiles = stack.enter_context(
             run_container(

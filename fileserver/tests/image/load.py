@@ -1,8 +1,8 @@
 """Somebody who writes while the server is killed: a program for the machine with the NFS client.
 
-`python load.py FOLDER SECONDS` appends records to a file, each synced, and says how far it is; beside it one copies a large file
-without syncing, and two locks are held. It ends SECONDS after the longest pause of more than a second that it has met, and
-prints that pause and what it finds.
+`python load.py FOLDER SECONDS` appends records to a file, each synced, and says how far it is; beside it one copies
+large files without syncing, and two locks are held. It ends SECONDS after the longest pause of more than a second that
+it has met, and prints that pause and what it finds.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def record(number: int) -> bytes:
 
 def tell(**what: Any) -> None:
     """Print a line."""
-    print(json.dumps(what), flush=True)  # noqa: T201
+    print(json.dumps(what), flush=True)
 
 
 def can_lock(path: Path, whole_file: bool) -> bool:

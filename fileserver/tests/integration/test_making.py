@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from labtesting.fileserver import SOURCE, Labfiles, as_root, run_labfiles
+from labtesting.fileserver import SOURCE, Labfiles, as_root, root_command, run_labfiles
 
 
 def look(path: Path) -> tuple[int, int, str]:
@@ -64,7 +64,11 @@ def test_the_mode_of_a_home_is_put_back(labfiles: Labfiles) -> None:
     ("make", "path", "says"),
     [
         (["mkdir"], "homes/5000", "/home/5000: found owner {me}, wanted 5000"),
-        (["mkdir"], "projects/5000", "/project/5000: found owner {me}:{group} and mode 0755, wanted 0:5000 and mode 2770"),
+        (
+            ["mkdir"],
+            "projects/5000",
+            "/project/5000: found owner {me}:{group} and mode 0755, wanted 0:5000 and mode 2770",
+        ),
         (["touch"], "homes/5000", "/home/5000: found a file, wanted a folder"),
         (["ln", "-s", "/etc"], "homes/5000", "/home/5000: found a symbolic link, wanted a folder"),
         (["ln", "-s", "nowhere"], "projects/5000", "/project/5000: found a symbolic link, wanted a folder"),
@@ -182,7 +186,7 @@ def test_killed_at_any_time_it_leaves_whole_folders_only(tmp_path: Path) -> None
             (0, int(path.name), "2770") for path in (storage / "project").iterdir()
         }
     with run_labfiles(tmp_path, storage):
-        listed = [*([] if os.geteuid() == 0 else ["sudo", "-n"]), "ls", "-A", storage / "labfiles/making"]
+        listed = [*root_command(), "ls", "-A", str(storage / "labfiles/making")]
         assert subprocess.run(listed, capture_output=True, check=True).stdout == b"", "what was begun is cleared away"
 
 

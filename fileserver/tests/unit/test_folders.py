@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,22 @@ def test_every_number_that_the_hub_gives_is_one(number: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "0", "999", "60000", "65534", "65535", "2147483648", "-5000", "+5000", "05000", "5000 ", "5_000", "5000/..", "٥٠٠٠"],
+    [
+        "",
+        "0",
+        "999",
+        "60000",
+        "65534",
+        "65535",
+        "2147483648",
+        "-5000",
+        "+5000",
+        "05000",
+        "5000 ",
+        "5_000",
+        "5000/..",
+        "\u0665\u0660\u0660\u0660",
+    ],
 )
 def test_what_the_hub_never_gives_is_refused(text: str) -> None:
     with pytest.raises(BadIdError, match="wanted a number from 1000 to 2147483647, not 60000 to 65535"):
@@ -27,10 +43,8 @@ def test_what_the_hub_never_gives_is_refused(text: str) -> None:
 
 @given(st.text())
 def test_no_text_is_a_path(text: str) -> None:
-    try:
+    with suppress(BadIdError):
         assert str(parse_id(text)) == text
-    except BadIdError:
-        pass
 
 
 def test_a_folder_that_is_moved_replaces_nothing_not_even_an_empty_one(tmp_path: Path) -> None:

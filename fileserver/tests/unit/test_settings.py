@@ -23,7 +23,11 @@ def test_only_the_token_is_needed(token: str) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("LABFILES_TOKEN_FILE", "", "LABFILES_TOKEN_FILE: missing, wanted an absolute path: a file with the hub's token"),
+        (
+            "LABFILES_TOKEN_FILE",
+            "",
+            "LABFILES_TOKEN_FILE: missing, wanted an absolute path: a file with the hub's token",
+        ),
         ("LABFILES_TOKEN_FILE", "/none", "LABFILES_TOKEN_FILE: cannot read /none: No such file or directory"),
         ("LABFILES_STORAGE", "storage", "LABFILES_STORAGE: found 'storage', wanted an absolute path: the volume"),
         ("LABFILES_PORT", "70000", "LABFILES_PORT: found '70000', wanted a port, 0 to 65535 (0: any free one)"),

@@ -35,10 +35,7 @@ def test_a_root_that_is_open_to_other_things_is_refused(tmp_path: Path) -> None:
     owner = os.geteuid()
     with pytest.raises(StorageError) as told:
         prepare(tmp_path)
-    assert (
-        str(told.value)
-        == f"{tmp_path}/home: found owner {owner} and mode 755, wanted owner {owner} and mode 1777"
-    )
+    assert str(told.value) == f"{tmp_path}/home: found owner {owner} and mode 755, wanted owner {owner} and mode 1777"
 
 
 def test_a_root_that_is_a_symlink_is_refused(tmp_path: Path) -> None:
@@ -47,7 +44,9 @@ def test_a_root_that_is_a_symlink_is_refused(tmp_path: Path) -> None:
         prepare(tmp_path)
 
 
-MOUNTS = "/dev/vda / ext4 rw 0 0\n/dev/vdb /mnt/my\\040disk xfs rw 0 0\ntmpfs /run tmpfs rw 0 0\n/dev/vdc /run ext4 rw 0 0\n"
+MOUNTS = (
+    "/dev/vda / ext4 rw 0 0\n/dev/vdb /mnt/my\\040disk xfs rw 0 0\ntmpfs /run tmpfs rw 0 0\n/dev/vdc /run ext4 rw 0 0\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -68,5 +67,5 @@ def test_a_file_system_that_ganesha_passes_over_is_refused(kind: str, tmp_path: 
 
 
 def test_a_file_system_whose_files_have_no_handles_is_refused() -> None:
-    with pytest.raises(StorageError, match="of type proc and name_to_handle_at: .*, wanted one that can be exported"):
+    with pytest.raises(StorageError, match=r"of type proc and name_to_handle_at: .*, wanted one that can be exported"):
         check_exportable(Path("/proc"), "proc /proc proc rw 0 0\n/dev/vda / ext4 rw 0 0\n")

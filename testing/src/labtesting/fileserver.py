@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,9 +30,9 @@ def root_command() -> list[str]:
     """Give what makes root of a command; the test is skipped where nothing does (fails in CI)."""
     if os.geteuid() == 0:
         return []
-    if subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0:
-        return ["sudo", "-n"]
-    missing("root", "run it as root, or where sudo asks for no password: it gives folders to users")
+    if not shutil.which("sudo") or subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode:
+        missing("root", "run it as root, or where sudo asks for no password: it gives folders to users")
+    return ["sudo", "-n"]
 
 
 def as_root(*command: str | Path) -> None:

@@ -2,8 +2,8 @@
 
     NFS_CLIENT SERVER:/PATH COMMAND...
 
-mounts it on /mnt, with the options of NFS_OPTIONS, and runs the command there as root, in this folder. `.ci/nfs-client` is one
-for machines whose kernel has the client.
+mounts it on /mnt, with the options of NFS_OPTIONS, and runs the command as root, in the folder where we are.
+`.ci/nfs-client` is one for machines whose kernel has the client.
 """
 
 from __future__ import annotations
