@@ -163,6 +163,40 @@ def test_the_service_serves_the_linux_client_and_a_new_pod_has_the_data(tmp_path
     assert execute("/bin/cat", "/storage/home/5000/kept") == "one\ntwo\n"
 
 
+def stream(*command: str, given: Path | None = None, taken: Path | None = None) -> None:
+    """Run a command in the server's container with a file as its input or output."""
+    with (given or Path("/dev/null")).open("rb") as source, (taken or Path("/dev/null")).open("wb") as target:
+        inside = ["kubectl", "exec", "-i", "deployment/fileserver", "-c", "server", "--namespace", NAMESPACE, "--"]
+        subprocess.run([*inside, *command], stdin=source, stdout=target, check=True)
+
+
+LIST = ("find", "/storage/home", "/storage/project", "-mindepth", "1", "-printf", "%P %U:%G %m %s %T@\n")
+
+
+def test_a_backup_is_restored_on_another_disk_and_the_old_one_is_kept(tmp_path: Path) -> None:
+    """As docs/admin/storage.md has it."""
+    before = sorted(execute(*LIST).splitlines())
+    assert len(before) == 3, "a home, a file in it, a project folder"
+    tar = ("tar", "-C", "/storage", "--numeric-owner")
+    stream(*tar, "-cf", "-", "home", "project", taken=tmp_path / "backup.tar")
+    old = str(get("pvc", "fileserver")["spec"]["volumeName"])
+    kubectl("patch", "pv", old, "--patch", '{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}')
+    kubectl("delete", "deployment/fileserver", "pvc/fileserver", "--namespace", NAMESPACE)
+    try:
+        kubectl("apply", "--filename", FOLDER)
+        roll_out("fileserver", 90)
+        assert get("pvc", "fileserver")["spec"]["volumeName"] != old
+        assert execute(*LIST) == ""
+        stream(*tar, "-xpf", "-", given=tmp_path / "backup.tar")
+        assert sorted(execute(*LIST).splitlines()) == before
+        export = f"{get('service', 'fileserver')['spec']['clusterIP']}:/home"
+        with run_on_client(export, *AS_USER, READ, log=tmp_path / "log") as client:
+            assert client.finish() == "one\ntwo\n"
+        assert json.loads(kubectl("get", "pv", old, "--output", "json"))["status"]["phase"] == "Released"
+    finally:
+        kubectl("delete", "pv", old)
+
+
 def test_the_alternative_for_clusters_without_the_driver_names_the_services_address() -> None:
     """Its PersistentVolumes cannot take the place of those that are there, which is seen first."""
     with pytest.raises(KubectlError, match=r"spec\.persistentvolumesource"):

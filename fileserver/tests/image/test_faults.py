@@ -12,8 +12,9 @@ from typing import Any
 import httpx
 import pytest
 from labtesting.container import Container, run_container
-from labtesting.fileserver import TOKEN
+from labtesting.fileserver import TOKEN, as_root
 from labtesting.hub_process import wait_until
+from labtesting.needs import need_program
 from labtesting.nfs import run_on_client
 
 from fileserver.tests.image.conftest import PYTHON, Pod, confined, run_pod, server_options, small_disk, volume_of
@@ -122,6 +123,23 @@ def test_a_full_disk_refuses_writes_and_nothing_else(image: str, tmp_path: Path)
         assert lines(said) == [{"full": True}, {"reads": True}, {"still refused": True}, {"goes on": True}]
         statuses = [put(pod, f"projects/{gid}") for gid in range(6000, 6040)]
         assert {201, 507} == set(statuses), "no room for a folder is told as such"
+
+
+def test_a_disk_that_is_made_larger_is_larger_at_once(image: str, tmp_path: Path) -> None:
+    resize = need_program("resize2fs", "/sbin/resize2fs", how="apt install e2fsprogs")
+    (tmp_path / "tokens").mkdir()
+    with (
+        small_disk(tmp_path, "48M", 1000) as options,
+        volume_of(**options) as volume,
+        run_pod(image, volume, tmp_path / "tokens") as pod,
+    ):
+        before = metric(pod, "labfiles_storage_bytes")
+        # What kubelet does when a claim asks for more.
+        as_root("truncate", "--size=96M", tmp_path / "disk")
+        as_root("losetup", "--set-capacity", options["device"])
+        as_root(resize, options["device"])
+        assert metric(pod, "labfiles_storage_bytes") > 1.8 * before
+        assert pod.answers
 
 
 @pytest.mark.parametrize(
