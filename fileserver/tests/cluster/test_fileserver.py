@@ -21,6 +21,7 @@ from tools.components import image_name, version
 
 FOLDER = Path(__file__).parents[2] / "kubernetes"
 IN_TREE = Path(__file__).parents[2] / "alternatives/in-tree-nfs/apply"
+RESTORE = Path(__file__).parents[2] / "alternatives/restore"
 OURS = "app.kubernetes.io/component=fileserver"
 HUB = {"app.kubernetes.io/name": "jupyterhub", "app.kubernetes.io/component": "hub"}
 LAB = {"app.kubernetes.io/name": "jupyterlab", "app.kubernetes.io/component": "lab"}
@@ -163,10 +164,10 @@ def test_the_service_serves_the_linux_client_and_a_new_pod_has_the_data(tmp_path
     assert execute("/bin/cat", "/storage/home/5000/kept") == "one\ntwo\n"
 
 
-def stream(*command: str, given: Path | None = None, taken: Path | None = None) -> None:
-    """Run a command in the server's container with a file as its input or output."""
+def stream(where: str, *command: str, given: Path | None = None, taken: Path | None = None) -> None:
+    """Run a command in a pod's first container with a file as its input or output."""
     with (given or Path("/dev/null")).open("rb") as source, (taken or Path("/dev/null")).open("wb") as target:
-        inside = ["kubectl", "exec", "-i", "deployment/fileserver", "-c", "server", "--namespace", NAMESPACE, "--"]
+        inside = ["kubectl", "exec", "--quiet", "-i", where, "--namespace", NAMESPACE, "--"]
         subprocess.run([*inside, *command], stdin=source, stdout=target, check=True)
 
 
@@ -177,8 +178,8 @@ def test_a_backup_is_restored_on_another_disk_and_the_old_one_is_kept(tmp_path: 
     """As docs/admin/storage.md has it."""
     before = sorted(execute(*LIST).splitlines())
     assert len(before) == 3, "a home, a file in it, a project folder"
-    tar = ("tar", "-C", "/storage", "--numeric-owner")
-    stream(*tar, "-cf", "-", "home", "project", taken=tmp_path / "backup.tar")
+    tar = ("tar", "-C", "/storage", "--numeric-owner", "--format=posix")
+    stream("deployment/fileserver", *tar, "-cf", "-", "home", "project", taken=tmp_path / "backup.tar")
     old = str(get("pvc", "fileserver")["spec"]["volumeName"])
     kubectl("patch", "pv", old, "--patch", '{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}')
     kubectl("delete", "deployment/fileserver", "pvc/fileserver", "--namespace", NAMESPACE)
@@ -187,13 +188,16 @@ def test_a_backup_is_restored_on_another_disk_and_the_old_one_is_kept(tmp_path: 
         roll_out("fileserver", 90)
         assert get("pvc", "fileserver")["spec"]["volumeName"] != old
         assert execute(*LIST) == ""
-        stream(*tar, "-xpf", "-", given=tmp_path / "backup.tar")
+        kubectl("apply", "--filename", RESTORE)
+        kubectl("wait", "pod/fileserver-restore", "--namespace", NAMESPACE, "--for=condition=Ready", "--timeout=60s")
+        stream("pod/fileserver-restore", *tar[:4], "-xpf", "-", given=tmp_path / "backup.tar")
         assert sorted(execute(*LIST).splitlines()) == before
         export = f"{get('service', 'fileserver')['spec']['clusterIP']}:/home"
         with run_on_client(export, *AS_USER, READ, log=tmp_path / "log") as client:
             assert client.finish() == "one\ntwo\n"
         assert json.loads(kubectl("get", "pv", old, "--output", "json"))["status"]["phase"] == "Released"
     finally:
+        kubectl("delete", "--filename", RESTORE, "--ignore-not-found")
         kubectl("delete", "pv", old)
 
 
