@@ -61,6 +61,15 @@ class LabSettings(BaseModel):
     connect_url: Annotated[str, AfterValidator(check_service)] = Field(
         "http://hub.jupyterlabdemo:8081", alias="HUB_CONNECT_URL", description="http://<host>:<port> that labs reach"
     )
+    fileserver_url: Annotated[str, AfterValidator(check_service)] = Field(
+        "http://fileserver.jupyterlabdemo:8080",
+        alias="FILESERVER_URL",
+        description="http://<host>:<port> of what makes homes and project folders",
+    )
+    fileserver_token: Annotated[SecretStr, Field(min_length=16)] = Field(
+        alias="FILESERVER_TOKEN",
+        description="a random secret that hub and fileserver share (openssl rand -hex 32)",
+    )
     menu: MenuFile = Field(alias="LAB_MENU", description="a TOML file of images and sizes")
     namespace: Annotated[str, Field(pattern=DNS_LABEL)] = Field(
         "jupyterlabdemo-labs", alias="LAB_NAMESPACE", description="the name of a namespace"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from jupyterhub.apihandlers.base import APIHandler  # type: ignore[import-untyped]
 from jupyterhub.handlers import BaseHandler  # type: ignore[import-untyped]
-from jupyterhub.handlers.pages import HealthCheckHandler  # type: ignore[import-untyped]
+from jupyterhub.handlers.pages import HealthCheckHandler, SpawnHandler  # type: ignore[import-untyped]
 from jupyterhub.scopes import needs_scope  # type: ignore[import-untyped]
 from jupyterhub.user import User  # type: ignore[import-untyped]
 from tornado import web
@@ -39,6 +39,25 @@ class LiveHandler(HealthCheckHandler):  # type: ignore[misc]  # untyped
                 self.finish(f"the watch of {one.kind} has not tried for {one.idle:.0f} s\n")
                 return
         self.finish("alive\n")
+
+
+class SpawnPage(SpawnHandler):  # type: ignore[misc]  # untyped
+    """The page on which one chooses a lab, and its start.
+
+    JupyterHub's asks GitHub whether its user may still come in, and after a second of that sends them to the page that
+    waits, which finds no lab that starts and says so.
+    """
+
+    async def _wrap_spawn_single_user(
+        self, user: User, server_name: str, display_name: str, spawner: LabSpawner, pending_url: str, *more: object
+    ) -> None:
+        """Start a lab once GitHub has answered; in one request JupyterHub does not ask again."""
+        if await self.refresh_auth(user, force=True) is None:
+            raise web.HTTPError(403, "auth has expired for %s, login again", user.name)
+        if spawner.active:  # from another tab, meanwhile
+            self.redirect(pending_url)
+        else:
+            await super()._wrap_spawn_single_user(user, server_name, display_name, spawner, pending_url, *more)
 
 
 class ResetHandler(APIHandler):  # type: ignore[misc]  # untyped
@@ -99,5 +118,8 @@ class ResetPage(BaseHandler):  # type: ignore[misc]  # untyped
 HANDLERS = [
     (r"/live", LiveHandler),
     (r"/reset", ResetPage),
+    (r"/spawn", SpawnPage),
+    (r"/spawn/([^/]+)", SpawnPage),
+    (r"/spawn/([^/]+)/([^/]+)", SpawnPage),
     (r"/api/users/([^/]+)/reset", ResetHandler),
 ]
