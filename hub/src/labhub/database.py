@@ -41,4 +41,4 @@ def check(url: str) -> None:
         engine.dispose()
     known = {one.revision for one in ScriptDirectory(ALEMBIC_DIR).walk_revisions()}
     if found and found not in known:
-        raise trouble(url, f"found its schema {found}, which a newer JupyterHub has made; wanted one that this one knows")
+        raise trouble(url, f"found the schema {found} of a newer JupyterHub, wanted one that this one knows")

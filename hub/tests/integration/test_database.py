@@ -37,7 +37,8 @@ CREATE TABLE users (id INTEGER);
 
 def keeping_in(url: str) -> str:
     """Give the configuration of a hub with this database."""
-    return f"{CONFIG}\nfrom labhub.hub import configure_database\nconfigure_database(c, {url!r})\nc.JupyterHub.cleanup_servers = False\n"
+    settings = f"from labhub.hub import configure_database\nconfigure_database(c, {url!r})\n"
+    return f"{CONFIG}\n{settings}c.JupyterHub.cleanup_servers = False\n"
 
 
 @dataclass
@@ -148,7 +149,8 @@ def upgraded(url: str, token: str, folder: Path) -> Iterator[Any]:
         assert ada["auth_state"]["github_user"]["id"] == ADA
         assert ada["groups"] == ["observers"]
         assert site.hub.user("grace") is not None
-        assert "made with 5.3.0" in [one["note"] for one in site.hub.api("GET", "/users/ada/tokens").json()["api_tokens"]]
+        tokens = site.hub.api("GET", "/users/ada/tokens").json()["api_tokens"]
+        assert "made with 5.3.0" in [one["note"] for one in tokens]
         # Their lab is still theirs, and reached.
         assert ada["servers"][""]["ready"]
         assert httpx.get(f"{site.hub.url}/user/ada/").text == "still here"
@@ -196,7 +198,7 @@ def test_a_new_postgresql_is_filled_and_may_be_started_anew_beneath_the_hub(
         wait_until(lambda: site.token_works(token), "the hub has its database again", 10)
         assert visitor.is_in()
         assert PASSWORD not in site.hub.log
-        # JupyterHub tells of the one request that found its connection closed by a traceback, which no other test wants.
+        # One request has found its connection closed, of which JupyterHub tells by a traceback; no other is wanted.
         site.hub.log_file.write_text("")
         site.member("grace")
     with postgresql.connect("new") as connection:
@@ -253,7 +255,7 @@ def test_a_file_that_cannot_be_made_or_is_something_else_is_told(tmp_path: Path)
 
 def test_a_newer_hubs_database_is_told_and_left_alone(tmp_path: Path) -> None:
     url = make_sqlite(tmp_path / "hub.sqlite", NEWER)
-    assert "found its schema f00d1234beef, which a newer JupyterHub has made" in refused(url)
+    assert "found the schema f00d1234beef of a newer JupyterHub" in refused(url)
 
 
 def test_what_postgresql_refuses_is_told_without_the_password(postgresql: PostgreSQL) -> None:

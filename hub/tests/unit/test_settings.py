@@ -135,7 +135,7 @@ def test_every_setting_says_what_is_wanted() -> None:
     ],
 )
 def test_the_databases_url_is_one_that_can_be_shown_without_its_password(url: str) -> None:
-    with pytest.raises(SettingsError, match="^HUB_DATABASE_URL: found [0-9]+ characters, wanted sqlite:////") as caught:
+    with pytest.raises(SettingsError, match=r"^HUB_DATABASE_URL: found \d+ characters, wanted") as caught:
         load({"CONFIGPROXY_AUTH_TOKEN": "made-up", "HUB_DATABASE_URL": url}, LabSettings)
     assert "heim" not in str(caught.value)
 
