@@ -68,6 +68,8 @@ class LabHub(JupyterHub):  # type: ignore[misc]  # untyped
             one.begin()
             LabSpawner.reflectors[(one.kind, namespace)] = one
             metrics.watch(one.kind, partial(getattr, one, "age"), partial(getattr, one, "idle"))
+        # A list, made at once: Prometheus is answered from another thread.
+        metrics.labs(lambda: list(self.pods.pods.values()))
         metrics.serve(self.metrics_port)
         self.reconciler = Reconciler(self, self.pods, namespace)
         self.reconciler.start()
