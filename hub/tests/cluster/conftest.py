@@ -22,8 +22,11 @@ from labtesting.hub_process import wait_until
 from labtesting.labclient import LabClient
 from labtesting.visitor import Visitor
 
+from tools.components import version
+
 MANIFESTS = Path(__file__).parents[2] / "kubernetes"
 NODE_PORT = 30080
+ORPHAN, STRANGER = "lab-4711", "stranger"
 URL = f"http://127.0.0.1:{NODE_PORT}"
 # A folder of the node's that stands in for the fileserver's two exports
 STORAGE = "/var/tmp/jupyterlabdemo-test-storage"
@@ -104,7 +107,10 @@ class Deployment:
     def api(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         """Call the hub's REST API as the administrator."""
         headers = {"Authorization": f"token {self.token}"}
-        return httpx.request(method, f"{URL}/hub/api{path}", headers=headers, timeout=60, **arguments)
+        # A machine that is busy may take the proxy out of its Service for a moment.
+        transport = httpx.HTTPTransport(retries=5)
+        with httpx.Client(transport=transport, headers=headers, timeout=60) as client:
+            return client.request(method, f"{URL}/hub/api{path}", **arguments)
 
     def is_up(self) -> bool:
         """Tell whether hub and proxy answer."""
@@ -190,11 +196,13 @@ def node_command(name: str, script: str) -> None:
         "metadata": {"name": name, "namespace": NAMESPACE},
         "spec": {
             "restartPolicy": "Never",
+            # Not by the scheduler, which may be busy coming to after a test.
+            "nodeName": cluster.get("nodes")[0]["metadata"]["name"],
             "automountServiceAccountToken": False,
             "containers": [
                 {
                     "name": "root",
-                    "image": f"lsstsqre/jupyterlabdemo-hub:{hub_version()}",
+                    "image": f"lsstsqre/jupyterlabdemo-hub:{version()}",
                     "command": ["/bin/sh", "-c", script],
                     "securityContext": {"runAsUser": 0},
                     "volumeMounts": [{"name": "storage", "mountPath": "/storage"}],
@@ -209,13 +217,6 @@ def node_command(name: str, script: str) -> None:
         "wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}", "--namespace", NAMESPACE, "--timeout=60s"
     )
     kubectl("delete", "pod", name, "--namespace", NAMESPACE)
-
-
-def hub_version() -> str:
-    """Give the version that the manifests name."""
-    from tools.components import version
-
-    return version()
 
 
 def storage() -> list[dict[str, Any]]:
@@ -302,6 +303,23 @@ def administrator_token(deployment: Deployment) -> str:
     return str(made.json()["token"])
 
 
+def nobodys_pods() -> list[dict[str, Any]]:
+    """Give a pod that looks like a lab and is none of the hub's, and one that does not look like one."""
+    image = "lsstsqre/jupyterlabdemo-hub:" + version()
+    closed = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    spec = {
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 0,
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 4711, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [
+            {"name": "notebook", "image": image, "command": ["sleep", "infinity"], "securityContext": closed}
+        ],
+    }
+    ours = {"app.kubernetes.io/part-of": "jupyterlabdemo", "app.kubernetes.io/component": "lab"}
+    named = [{"name": name, "namespace": LABS, "labels": labels} for name, labels in ((ORPHAN, ours), (STRANGER, {}))]
+    return [{"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec} for metadata in named]
+
+
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
     """Give the authority that signs GitHub's certificate."""
@@ -356,5 +374,6 @@ def github(authority: trustme.CA) -> Iterator[FakeGitHub]:
 def deployment(github: FakeGitHub, authority: trustme.CA) -> Iterator[Deployment]:
     """Give a deployed hub."""
     with deploy(github, authority) as found:
+        cluster.apply(*nobodys_pods())
         yield found
         print(found.log())  # noqa: T201  (a failure explains itself)

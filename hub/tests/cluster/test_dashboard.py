@@ -1,4 +1,4 @@
-"""The dashboard draws: each of its questions, asked of a real Prometheus that reads a real hub."""
+"""The dashboard's questions, asked of a real Prometheus that reads a real hub."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import httpx
 import pytest
-from labtesting.browser import open_browser
 from labtesting.cluster import NAMESPACE, get
 from labtesting.hub_process import free_ports, wait_until
 from labtesting.needs import need_program
@@ -121,20 +118,3 @@ def test_every_question_is_of_metrics_and_labels_that_there_are(prometheus: str)
         labels |= {one for group in re.findall(r"by \(([^)]*)\)", asked) for one in group.split(", ")} - {"le"}
         for one in found:
             assert labels <= set(one["metric"]), f"{title}: {sorted(labels)}, found {one['metric']}"
-
-
-def test_prometheus_draws_them(prometheus: str, screenshots: Path) -> None:
-    # Its own page draws them all, one below the other.
-    shown = [asked for _, asked, _ in questions(prometheus)]
-    query = {f"g{number}.{key}": value for number, one in enumerate(shown) for key, value in graph(one).items()}
-    with open_browser() as browser:
-        page = browser.new_page(viewport={"width": 1200, "height": 1000})
-        page.goto(f"{prometheus}/classic/graph?{urlencode(query)}")
-        page.locator("canvas, svg").first.wait_for()
-        page.wait_for_load_state("networkidle")
-        page.screenshot(path=screenshots / "hub-metrics.png", full_page=True)
-
-
-def graph(question: str) -> dict[str, str]:
-    """Give a graph of the last five minutes as the page's address says it."""
-    return {"expr": question, "tab": "0", "range_input": "5m"}
