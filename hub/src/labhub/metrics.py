@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from labhub.diagnosis import SAID, STAGES, stage
+from labhub.diagnosis import SAID, STAGES, Pod, stage
 
 SECONDS = (0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 13, 21, 34, 60, 120, 300, 600)
 PHASES = (*STAGES[1:], "ready")
@@ -64,7 +63,7 @@ class Labs(Collector):
         Gives them all.
     """
 
-    def __init__(self, pods: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
+    def __init__(self, pods: Callable[[], Iterable[Pod]]) -> None:
         self.pods = pods
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
@@ -76,7 +75,7 @@ class Labs(Collector):
         yield family
 
 
-def state(pod: Mapping[str, Any]) -> str:
+def state(pod: Pod) -> str:
     """Say what a pod is doing: one of `STATES`."""
     if pod["metadata"].get("deletionTimestamp"):
         return "stopping"
@@ -86,7 +85,7 @@ def state(pod: Mapping[str, Any]) -> str:
     return "running" if found == STAGES[-1] else found
 
 
-def labs(pods: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
+def labs(pods: Callable[[], Iterable[Pod]]) -> None:
     """Count labs from now on."""
     REGISTRY.register(Labs(pods))
 

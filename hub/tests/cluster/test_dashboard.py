@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,6 +20,8 @@ from hub.tests.cluster.conftest import Deployment
 
 pytestmark = pytest.mark.timeout(300)
 METRICS_PORT = 9464
+MONITORING = Path(__file__).parents[3] / "docs/admin/monitoring.md"
+ALERT = re.compile(r"^\| `((?:absent|max|sum|histogram_quantile)\(.+?)(?: > \d+)?` \|", re.MULTILINE)
 
 
 @contextmanager
@@ -118,3 +121,11 @@ def test_every_question_is_of_metrics_and_labels_that_there_are(prometheus: str)
         labels |= {one for group in re.findall(r"by \(([^)]*)\)", asked) for one in group.split(", ")} - {"le"}
         for one in found:
             assert labels <= set(one["metric"]), f"{title}: {sorted(labels)}, found {one['metric']}"
+
+
+def test_every_alert_that_the_docs_suggest_is_of_something_that_there_is(prometheus: str) -> None:
+    alerts = [found.replace("\\|", "|") for found in ALERT.findall(MONITORING.read_text())]
+    assert alerts
+    for alert in alerts:
+        there = re.sub(r"^absent\((.*)\)$", r"\1", alert)
+        assert answers(prometheus, there), f"{there} has no answer"
