@@ -164,7 +164,9 @@ async def test_whoever_waits_is_told(api: Api, pods: PodWatch) -> None:
 
 
 @pytest.mark.asyncio
-async def test_what_is_reported_of_a_pod_is_found_by_its_uid_until_it_is_forgotten(api: Api, events: EventWatch) -> None:
+async def test_what_is_reported_of_a_pod_is_found_by_its_uid_until_it_is_forgotten(
+    api: Api, events: EventWatch
+) -> None:
     first, second, other = (event(*which) for which in (("1", "u", 2), ("2", "u", 1), ("3", "v", 1)))
     api.pods = [first, other]
     events.begin()
