@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 from jupyterhub.apihandlers.base import APIHandler  # type: ignore[import-untyped]
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 # A watch that lives tries at least every 40 s, whether or not anybody answers.
 DEAD_SECONDS = 120
+# GitHub's answer is good for a spawn for so long: each question takes it half a second, and it counts them.
+RECENT_SECONDS = 30
 
 
 class LiveHandler(HealthCheckHandler):  # type: ignore[misc]  # untyped
@@ -51,8 +54,11 @@ class SpawnPage(SpawnHandler):  # type: ignore[misc]  # untyped
     async def _wrap_spawn_single_user(
         self, user: User, server_name: str, display_name: str, spawner: LabSpawner, pending_url: str, *more: object
     ) -> None:
-        """Start a lab once GitHub has answered; in one request JupyterHub does not ask again."""
-        if await self.refresh_auth(user, force=True) is None:
+        """Start a lab once GitHub has answered, now or a moment ago: most have just logged in."""
+        if user._auth_refreshed and time.monotonic() - user._auth_refreshed < RECENT_SECONDS:
+            # In one request JupyterHub asks once, and goes by this.
+            self._refreshed_users = {user.name}
+        elif await self.refresh_auth(user, force=True) is None:
             raise web.HTTPError(403, "auth has expired for %s, login again", user.name)
         if spawner.active:  # from another tab, meanwhile
             self.redirect(pending_url)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from labhub.pages import RECENT_SECONDS
 from labtesting import cluster
 from labtesting.browser import open_browser
 from labtesting.cluster import LABS, kubectl
@@ -111,6 +112,7 @@ def test_a_home_that_is_somebody_elses_is_not_used(browser: Browser, deployment:
 def test_a_github_that_takes_its_time_is_waited_for(deployment: Deployment) -> None:
     visitor, _ = deployment.member("lou")
     world = deployment.github.world
+    time.sleep(RECENT_SECONDS)  # until then the login's answer is good for a spawn, too
     world.trouble = Trouble("hang")
     over = threading.Timer(3, setattr, (world, "trouble", None))
     over.start()
