@@ -16,7 +16,7 @@ from pathlib import Path
 AT_FDCWD = -100
 MAX_HANDLE = 128
 EXPORTS = ("home", "project")
-ROOT_MODE = 0o1777
+ROOT_MODE = 0o755
 OWN_MODE = 0o700
 # Of these Ganesha takes no notice (populate_posix_file_systems), and then says that the folder is not there.
 PASSED_OVER = {"tmpfs", "nfs", "nfs4"}
@@ -144,7 +144,7 @@ def file_system(path: Path, mounts: str) -> str:
 
 
 def make_folder(path: Path, mode: int) -> None:
-    """Make a folder of root's; refuse what is there and is something else.
+    """Make a folder of root's, or give it back its mode; refuse what is there and is something else.
 
     Raises
     ------
@@ -154,14 +154,12 @@ def make_folder(path: Path, mode: int) -> None:
     try:
         if not path.is_symlink() and not path.exists():
             path.mkdir()
-            path.chmod(mode)
     except OSError as error:
         raise StorageError(f"{path}: cannot be made: {error.strerror}") from error
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode):
         raise StorageError(f"{path}: found something that is no folder, wanted a folder of root's")
-    if (found.st_uid, stat.S_IMODE(found.st_mode)) != (os.geteuid(), mode):
-        raise StorageError(
-            f"{path}: found owner {found.st_uid} and mode {stat.S_IMODE(found.st_mode):o}, "
-            f"wanted owner {os.geteuid()} and mode {mode:o}"
-        )
+    if found.st_uid != os.geteuid():
+        raise StorageError(f"{path}: found owner {found.st_uid}, wanted owner {os.geteuid()}")
+    if stat.S_IMODE(found.st_mode) != mode:
+        path.chmod(mode)

@@ -21,6 +21,7 @@ from tools.components import image_name, version
 
 FOLDER = Path(__file__).parents[2] / "kubernetes"
 IN_TREE = Path(__file__).parents[2] / "alternatives/in-tree-nfs/apply"
+HOST_PATH = Path(__file__).parents[2] / "alternatives/hostpath"
 RESTORE = Path(__file__).parents[2] / "alternatives/restore"
 OURS = "app.kubernetes.io/component=fileserver"
 HUB = {"app.kubernetes.io/name": "jupyterhub", "app.kubernetes.io/component": "hub"}
@@ -225,3 +226,18 @@ def run_alternative() -> str:
     if done.returncode:
         raise KubectlError(done.stdout + done.stderr)
     return done.stdout
+
+
+def test_the_alternative_for_one_node_makes_folders_too() -> None:
+    kubectl("delete", "--filename", FOLDER, "--selector", OURS, "--ignore-not-found")
+    try:
+        kubectl("apply", "--filename", HOST_PATH)
+        roll_out("fileserver", 60)
+        assert [line for line in kubectl("apply", "--filename", HOST_PATH).splitlines() if "unchanged" not in line] == []
+        for name in ("home", "project"):
+            wait_until(partial(is_bound, name), f"{name} is bound", 60)
+        # A number of our own: the folder is the node's, and is not taken away.
+        assert ask("test-hub", HUB, "homes/2147483000").startswith("20")
+        kubectl("exec", "deployment/fileserver", "-n", NAMESPACE, "--", "/bin/rmdir", "/storage/home/2147483000")
+    finally:
+        kubectl("delete", "--filename", HOST_PATH, "--selector", OURS, "--ignore-not-found")

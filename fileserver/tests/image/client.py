@@ -26,7 +26,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-ADA, BOB, ROOT, NOBODY = 583231, 583232, 0, 65534
+ADA, BOB, ROOT = 583231, 583232, 0
 # As many as NFS carries, and one more; each has a project folder.
 GROUPS = tuple(range(7000, 7016))
 ONE_MORE = 7016
@@ -360,11 +360,16 @@ def root_on_a_node_is_nobody(site: Site) -> None:
     for attempt in (os.listdir, lambda path: (path / "x").touch(), lambda path: os.chown(path, 0, 0)):
         with refused(errno.EACCES, errno.EPERM):
             attempt(home)
-    made = site.mount / "home/by-root"
-    made.touch()
-    os.chown(made, 0, 0)  # which the server takes for nobody again
-    assert (made.stat().st_uid, made.stat().st_gid) == (NOBODY, NOBODY)
-    made.unlink()
+    for root in ("home", "project"):
+        with refused(errno.EACCES):
+            (site.mount / root / "by-root").touch()
+
+
+@check()
+def nobody_makes_anything_beside_the_homes(site: Site) -> None:
+    for root in ("home", "project"):
+        with refused(errno.EACCES):
+            (site.mount / root / "5001").mkdir()
 
 
 @check()
@@ -429,6 +434,24 @@ def a_project_folder_is_nobodys_to_move_or_open(site: Site) -> None:
 def a_home_is_there_as_soon_as_it_was_made(site: Site) -> None:
     os.listdir(site.mount / "home")
     assert site.make("homes/9000") == 201
+    (site.home / "first").write_text("x")
+    assert "9000" in os.listdir(site.mount / "home")
+
+
+# What a client may believe of a folder before it asks again: acdirmin is 30 s
+CLIENT_SECONDS = 35
+
+
+@check(uid=9001)
+def a_home_that_was_looked_for_in_vain_is_there_when_the_client_asks_again(site: Site) -> None:
+    os.listdir(site.mount / "home")
+    with refused(errno.ENOENT):
+        site.home.stat()
+    assert site.make("homes/9001") == 201
+    start = time.monotonic()
+    while not site.home.exists():
+        assert time.monotonic() - start < CLIENT_SECONDS, "the server says that it is not there"
+        time.sleep(0.5)
     (site.home / "first").write_text("x")
 
 

@@ -34,4 +34,4 @@ def test_for_the_linux_client(name: str, told: dict[str, Any]) -> None:
 
 def test_each_folder_that_was_made_is_in_the_log(pod: Pod, told: dict[str, Any]) -> None:
     made = [line for line in pod.labfiles.log().splitlines() if '"made a ' in line]
-    assert len(made) == 3 + 17
+    assert len(made) == 4 + 17
