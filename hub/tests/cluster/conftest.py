@@ -221,7 +221,7 @@ def node_command(name: str, script: str) -> None:
 
 
 def fileserver() -> str:
-    """Give the manifests of the fileserver for a node without NFS, over a folder that is not the one of a real site's."""
+    """Give the fileserver's manifests for a node without NFS, over a folder that is not a real site's."""
     files = sorted((ROOT / "fileserver/alternatives/hostpath").glob("*.yaml"))
     manifests = "\n---\n".join(file.read_text() for file in files)
     assert SITE_STORAGE in manifests
