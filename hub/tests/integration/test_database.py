@@ -207,7 +207,8 @@ def test_a_new_postgresql_is_filled_and_may_be_started_anew_beneath_the_hub(
 
 def start(url: str, folder: Path) -> tuple[str, str]:
     """Start the hub as its image does, with a database that is of no use; give all it says, and the end of it."""
-    environment = os.environ | COMPLETE | {"HUB_DATABASE_URL": url, "CONFIGPROXY_AUTH_TOKEN": "made-up"}
+    tokens = {"CONFIGPROXY_AUTH_TOKEN": "made-up", "FILESERVER_TOKEN": "made-up-for-this-test"}
+    environment = os.environ | COMPLETE | tokens | {"HUB_DATABASE_URL": url}
     run = "import sys; from labhub.app import LabHub; LabHub.launch_instance(sys.argv[1:])"
     secret = f"--JupyterHub.cookie_secret_file={folder / 'cookie_secret'}"
     command = [sys.executable, "-c", run, "--config", str(CONFIG_FILE), secret]

@@ -18,6 +18,8 @@ COMPLETE = {
     "GITHUB_ORGANIZATION_WHITELIST": "LSST, ,rubin:Pilots,lsst,",
 }
 
+TOKENS = {"CONFIGPROXY_AUTH_TOKEN": "made-up", "FILESERVER_TOKEN": "made-up-for-this-test"}
+
 
 def test_the_list_drops_blanks_capitals_and_repetitions() -> None:
     assert load(COMPLETE, Settings).allowed == (Rule("lsst"), Rule("rubin", "pilots"))
@@ -136,7 +138,7 @@ def test_every_setting_says_what_is_wanted() -> None:
 )
 def test_the_databases_url_is_one_that_can_be_shown_without_its_password(url: str) -> None:
     with pytest.raises(SettingsError, match=r"^HUB_DATABASE_URL: found \d+ characters, wanted") as caught:
-        load({"CONFIGPROXY_AUTH_TOKEN": "made-up", "HUB_DATABASE_URL": url}, LabSettings)
+        load(TOKENS | {"HUB_DATABASE_URL": url}, LabSettings)
     assert "heim" not in str(caught.value)
 
 
@@ -149,5 +151,5 @@ def test_the_databases_url_is_one_that_can_be_shown_without_its_password(url: st
     ],
 )
 def test_files_and_postgresql_are_taken(url: str) -> None:
-    found = load({"CONFIGPROXY_AUTH_TOKEN": "made-up", "HUB_DATABASE_URL": url}, LabSettings)
+    found = load(TOKENS | {"HUB_DATABASE_URL": url}, LabSettings)
     assert found.database_url.get_secret_value() == url
