@@ -47,7 +47,9 @@ def install(session: nox.Session, lock: str, *packages: str) -> None:
 
 def own_packages(component: str) -> list[str]:
     """Name the folders of ours that a component's tests import: its own package and the fixtures."""
-    return [name for name in sorted({component, "testing"}) if (ROOT / name / "pyproject.toml").exists()]
+    # filebeat's tests ship to the relay.
+    names = {component, "testing", *(["logstashrmq"] if component == "filebeat" else [])}
+    return [name for name in sorted(names) if (ROOT / name / "pyproject.toml").exists()]
 
 
 @nox.session
