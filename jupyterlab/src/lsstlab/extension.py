@@ -6,8 +6,10 @@ import gc
 import os
 from typing import Any
 
+from jupyter_server import DEFAULT_EVENTS_SCHEMA_PATH
 from tornado.iostream import IOStream
 
+from lsstlab import logs
 from lsstlab.activity import Activity, count_only_changes
 from lsstlab.bulletin import Bulletin, NoticesHandler
 from lsstlab.lifetime import Lifetime
@@ -55,7 +57,17 @@ def report_activity(serverapp: Any) -> None:
     serverapp.io_loop.add_callback(bulletin.start)
 
 
+def tell_of_session(serverapp: Any) -> None:
+    """Log that a session has begun, and when its kernels start and stop."""
+    events = serverapp.event_logger
+    # Jupyter registers the schema with its first kernel, and is content to find it; nobody can listen before that.
+    events.register_event_schema(DEFAULT_EVENTS_SCHEMA_PATH / "kernel_actions" / "v1.yaml")
+    events.add_listener(schema_id=logs.KERNEL_ACTIONS, listener=logs.tell_of_kernel)
+    logs.tell("session_start", "the session has started")
+
+
 def _load_jupyter_server_extension(serverapp: Any) -> None:
     keep_nodelay()
     report_activity(serverapp)
+    tell_of_session(serverapp)
     resume_collection()

@@ -20,6 +20,7 @@ TOLD = {
     "LAB_IDLE_SECONDS": "14400",
     "LAB_MAX_AGE_SECONDS": "604800",
     "LAB_WARNING_SECONDS": "900",
+    "LAB_LOG": "json",
 }
 
 
