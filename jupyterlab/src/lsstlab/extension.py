@@ -6,7 +6,6 @@ import gc
 import os
 from typing import Any
 
-from jupyter_server import DEFAULT_EVENTS_SCHEMA_PATH
 from tornado.iostream import IOStream
 
 from lsstlab import logs
@@ -59,10 +58,7 @@ def report_activity(serverapp: Any) -> None:
 
 def tell_of_session(serverapp: Any) -> None:
     """Log that a session has begun, and when its kernels start and stop."""
-    events = serverapp.event_logger
-    # Jupyter registers the schema with its first kernel, and is content to find it; nobody can listen before that.
-    events.register_event_schema(DEFAULT_EVENTS_SCHEMA_PATH / "kernel_actions" / "v1.yaml")
-    events.add_listener(schema_id=logs.KERNEL_ACTIONS, listener=logs.tell_of_kernel)
+    serverapp.event_logger.add_listener(schema_id=logs.KERNEL_ACTIONS, listener=logs.tell_of_kernel)
     logs.tell("session_start", "the session has started")
 
 

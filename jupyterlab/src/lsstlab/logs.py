@@ -57,6 +57,15 @@ def logging_config() -> dict[str, Any]:
     }
 
 
+def speak_json() -> None:
+    """Have Jupyter's applications log JSON from their first line on, which they write before they read their files."""
+    from jupyter_server.extension.application import ExtensionApp  # which `lab COMMAND` need not load
+    from jupyter_server.serverapp import ServerApp
+
+    for application in (ExtensionApp, ServerApp):
+        application._log_formatter_cls = Formatter  # type: ignore[assignment]
+
+
 def warn(message: str) -> None:
     """Say something before the server runs, whose logging is not yet set up."""
     if wants_json(os.environ):
@@ -72,7 +81,7 @@ def tell(action: str, message: str, **more: object) -> None:
     SESSION.info(message, extra={name: value for name, value in (who | more).items() if value is not None})
 
 
-async def tell_of_kernel(_: object, __: str, data: dict[str, Any]) -> None:
+async def tell_of_kernel(data: dict[str, Any], **_: object) -> None:
     """Take what Jupyter tells of a kernel."""
     if action := TOLD.get(data["action"]):
         outcome = "success" if data.get("status") == "success" else "failure"

@@ -176,6 +176,8 @@ def run_server(options: list[str]) -> None:
     timer.start()
     from jupyterhub.singleuser import main  # type: ignore[import-untyped]
 
+    if logs.wants_json(os.environ):
+        logs.speak_json()
     settle(probing.result())
     sys.argv = [SERVER, *options]
     main()

@@ -20,7 +20,7 @@ def test_session_and_kernels_are_told_of_in_lines_of_the_contract_and_their_code
         assert SECRET in kernel.execute(f"print('{SECRET}')").stdout
         kernel_id = lab.client.request("GET", "api/kernels").json()[0]["id"]
     log = tmp_path / "lab.log"
-    wait_until(lambda: "kernel_stop" in log.read_text(), "the end of the kernel is told of")
+    wait_until(lambda: "kernel_stop" in log.read_text(), "the end of the kernel is told of", 10)
     lines = assert_log_events(log.read_text().splitlines())
     session = [one for one in lines if one["event.dataset"] == "lab.session"]
     assert [one["event.action"] for one in session] == ["session_start", "kernel_start", "kernel_stop"]
