@@ -69,6 +69,13 @@ def demo_logs(session: nox.Session) -> None:
     session.run(*command, external=True, interrupt_timeout=10, terminate_timeout=10)
 
 
+@nox.session(name="read-logs")
+def read_logs(session: nox.Session) -> None:
+    """Take log events out of a queue of RabbitMQ, and show them (-- --help)."""
+    install(session, "logstashrmq/requirements.txt", "logstashrmq")
+    session.run("python", "-m", "tools.read_logs", *session.posargs)
+
+
 @nox.session
 @nox.parametrize("component", each(COMPONENTS))
 def build(session: nox.Session, component: str) -> None:
@@ -91,7 +98,7 @@ def typing(session: nox.Session, component: str) -> None:
     install(session, f"{component}/tests/requirements.txt", *own_packages(component))
     folders = [f"{component}/src", f"{component}/tests"]
     if component == "logstashrmq":  # they need what it runs on
-        folders += ["benchmarks/relay.py", "tools/demo_logs.py"]
+        folders += ["benchmarks/relay.py", "tools/demo_logs.py", "tools/read_logs.py"]
     if component == "hub":  # it deploys the hub as its tests do
         folders += ["benchmarks/spawn.py"]
     if component == "testing":  # the project's own programs are checked once, here

@@ -56,9 +56,7 @@ def relay(broker: RabbitMQ, queue: Queue, certificates: Certificates, tmp_path: 
 
 
 @pytest.fixture
-def shipper(
-    request: pytest.FixtureRequest, relay: RelayProcess, certificates: Certificates, tmp_path: Path
-) -> Shipper:
+def shipper(request: pytest.FixtureRequest, relay: RelayProcess, certificates: Certificates, tmp_path: Path) -> Shipper:
     """Give what ships the files below `pods` to the relay; it is not yet started."""
     image = os.environ.get("SHIPPER_IMAGE")
     program = None if image else request.getfixturevalue("stand_in")

@@ -1,4 +1,4 @@
-"""What ships in the tests: the image that SHIPPER_IMAGE names, or the stand-in's program; and the files that it reads."""
+"""What ships in the tests, the image that SHIPPER_IMAGE names or the stand-in's program, and the files it reads."""
 
 from __future__ import annotations
 
@@ -34,10 +34,13 @@ def filebeat_yml() -> str:
 
 
 def without_cluster(text: str, port: int, http_port: int, places: dict[str, Path]) -> str:
-    """Give the configuration for where there is no cluster: other places, and no API to ask."""
+    """Give the configuration for where there is no cluster: other places, no API to ask, and shorter waits."""
     settings: dict[str, Any] = yaml.safe_load(text)
     settings["processors"] = [one for one in settings["processors"] if "add_kubernetes_metadata" not in one]
     settings |= {"http.host": "127.0.0.1", "http.port": http_port}
+    [source] = settings["filebeat.inputs"]
+    source |= dict.fromkeys(("prospector.scanner.check_interval", "backoff.init", "backoff.max"), "200ms")
+    source["parsers"][1]["multiline"]["timeout"] = settings["queue.mem"]["flush.timeout"] = "200ms"
     settings["output.logstash"]["hosts"] = [f"localhost:{port}"]
     written = yaml.safe_dump(settings, sort_keys=False, width=1000)
     for inside, outside in places.items():
@@ -113,7 +116,12 @@ class Shipper:
                 str(self.pods): {"bind": "/var/log/pods", "mode": "ro"},
                 str(data): {"bind": "/usr/share/filebeat/data", "mode": "rw"},
             }
-            options: dict[str, Any] = {"user": "0:0", "read_only": True, "cap_drop": ["ALL"], "network_mode": "host"}
+            options: dict[str, Any] = {
+                "user": f"{os.getuid()}:0",
+                "read_only": True,
+                "cap_drop": ["ALL"],
+                "network_mode": "host",
+            }
             environment = {"NODE_NAME": "node-1"}
             with run_container(
                 self.image, *self.arguments, environment=environment, volumes=mounts, **options
@@ -124,7 +132,7 @@ class Shipper:
         assert self.program
         log = self.folder / f"shipper-{time.monotonic_ns()}.log"
         with log.open("wb") as file:
-            command = [self.program, *self.arguments, "--path.data", self.folder / "data"]
+            command = [str(self.program), *self.arguments, "--path.data", str(self.folder / "data")]
             self.running = subprocess.Popen(command, env=os.environ | {"NODE_NAME": "node-1"}, stderr=file)
         try:
             yield self

@@ -28,7 +28,9 @@ def test_a_member_comes_in_with_the_right_identity(site: Any) -> None:
     }
     assert state["scopes"] == ["read:org", "user:email"]
     assert state["email"] == "Ada-Amber@example.org"
-    assert [(one["user.id"], one["hub.admin"]) for one in site.events("login", "ada-amber")] == [(str(account.id), False)]
+    assert [(one["user.id"], one["hub.admin"]) for one in site.events("login", "ada-amber")] == [
+        (str(account.id), False)
+    ]
 
 
 def test_a_member_of_an_allowed_team_comes_in(site: Any) -> None:
@@ -61,7 +63,9 @@ def test_whoever_is_no_member_is_refused(
     assert "Try again" in page.text
     assert not visitor.is_in()
     assert site.hub.user(login) is None
-    assert [(one["event.reason"], one["user.id"]) for one in site.events("refusal", login)] == [(reason, str(account.id))]
+    assert [(one["event.reason"], one["user.id"]) for one in site.events("refusal", login)] == [
+        (reason, str(account.id))
+    ]
 
 
 def test_the_page_for_an_outsider_says_whom_to_ask_and_that_the_app_may_need_approval(site: Any) -> None:

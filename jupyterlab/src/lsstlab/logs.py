@@ -1,7 +1,7 @@
 """What a lab says of itself: as JSON where the hub asks for it (LAB_LOG=json), plain for a person at a terminal.
 
-The fields are a contract: `testing/contracts/log-event.json`. Of a lab's lines only those of its session leave the node:
-docs/dev/logs.md says why.
+The fields are a contract: `testing/contracts/log-event.json`. Of a lab's lines only those of its session leave the
+node: docs/dev/logs.md says why.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator
 from labtesting.contracts import read_contract
 from lsstlab import session
 from lsstlab.lifetime import Lifetime

@@ -10,7 +10,6 @@ from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
-
 SERVICE = "logstashrmq"
 # What ECS has a name for; anything else that is added to a line is named `logstashrmq.*`.
 NAMES = {

@@ -19,6 +19,7 @@ def _validator(part: str) -> Draft202012Validator:
 
 
 LINE, EVENT = _validator("line"), _validator("event")
+SERVICES = set(read_contract("log-event")["$defs"]["fields"]["properties"]["service.name"]["enum"])
 
 
 def flatten(event: Mapping[str, Any], above: str = "") -> dict[str, Any]:
@@ -37,7 +38,7 @@ def complaints(fields: Mapping[str, Any], contract: Draft202012Validator) -> lis
     found = [
         f"{'.'.join(map(str, error.path)) or 'the event'}: {error.message}" for error in contract.iter_errors(fields)
     ]
-    own = {name for name in fields if name.split(".")[0] in contract.schema["$defs"]["fields"]["properties"]["service.name"]["enum"]}
+    own = {name for name in fields if name.split(".")[0] in SERVICES}
     service = fields.get("service.name")
     found += [f"{name}: found in an event of {service}" for name in sorted(own) if name.split(".")[0] != service]
     return found
