@@ -26,6 +26,8 @@ WITH_IMAGE_TESTS = sorted(path.parents[1].name for path in ROOT.glob("*/tests/im
 WITH_FAULT_TESTS = sorted(path.parents[1].name for path in ROOT.glob("*/tests/faults"))
 WITH_CLUSTER_TESTS = ["manifests", *sorted(path.parents[1].name for path in ROOT.glob("*/tests/cluster"))]
 BENCHMARKS = sorted(path.stem for path in ROOT.glob("benchmarks/*.py"))
+# Most tests wait for something that runs: more of them than there are processors, those of a file one after the other.
+PARALLEL = ["-n", "4", "--dist", "loadfile"]
 TOOLS = "tools/requirements.txt"
 LINTERS = "tools/lint/requirements.txt"
 
@@ -118,7 +120,7 @@ def test(session: nox.Session, component: str) -> None:
     others = [f"--ignore={component}/tests/{name}" for name in ("image", "cluster", "faults")]
     # The manifests of all components are tested once, with `testing`.
     manifests = ["tests/manifests", "--ignore=tests/manifests/cluster"] if component == "testing" else []
-    session.run("pytest", f"{component}/tests", *manifests, *others, *session.posargs)
+    session.run("pytest", f"{component}/tests", *manifests, *others, *PARALLEL, *session.posargs)
 
 
 @nox.session(name="test-faults")
@@ -140,6 +142,7 @@ def test_image(session: nox.Session, component: str) -> None:
         "pytest",
         *(suite for suite in suites if (ROOT / suite).exists()),
         f"--image={image_name(component)}",
+        *PARALLEL,
         *session.posargs,
     )
 

@@ -28,7 +28,9 @@ def sources(pattern: str) -> list[Path]:
         capture_output=True,
         text=True,
     )
-    return sorted((Path(line) for line in listed.stdout.split()), key=lambda path: len(path.parts))
+    # What lies in `share` is installed as it is, JupyterLab's extensions with their package.json: it depends on nothing.
+    found = [path for line in listed.stdout.split() if "share" not in (path := Path(line)).parts]
+    return sorted(found, key=lambda path: len(path.parts))
 
 
 def lock_python(source: Path, upgrade: bool) -> None:

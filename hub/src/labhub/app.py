@@ -7,13 +7,15 @@ off (jupyterhub 4575, kubespawner 786). Here it waits for the API's first answer
 from __future__ import annotations
 
 from functools import partial
+from subprocess import CalledProcessError
 
 from jupyterhub.app import JupyterHub  # type: ignore[import-untyped]
 from kubernetes_asyncio.client import Configuration
 from kubespawner.clients import load_config  # type: ignore[import-untyped]
+from sqlalchemy.exc import DBAPIError
 from traitlets import Integer
 
-from labhub import metrics
+from labhub import database, metrics
 from labhub.hub import CONFIG_FILE
 from labhub.pages import HANDLERS
 from labhub.pod import SELECTOR
@@ -29,6 +31,23 @@ class LabHub(JupyterHub):  # type: ignore[misc]  # untyped
     metrics_port = Integer(help="where Prometheus reads").tag(config=True)
     pods: PodWatch
     events: EventWatch
+
+    def init_db(self) -> None:
+        """Take the database up, or end with one line that says what is wrong with it."""
+        try:
+            database.check(self.db_url)
+            super().init_db()
+        except database.DatabaseTrouble as error:
+            self.fail(error)
+        except DBAPIError as error:
+            self.fail(database.trouble(self.db_url, error))
+        except CalledProcessError:  # alembic's, whose own words stand above
+            self.fail(database.trouble(self.db_url, "its migration has failed; docs/admin/database.md: Going back"))
+
+    def fail(self, why: Exception) -> None:
+        """End with one line in the log."""
+        self.log.critical("%s", why)
+        self.exit(1)
 
     def init_handlers(self) -> None:
         """Put our pages before JupyterHub's."""
@@ -49,6 +68,8 @@ class LabHub(JupyterHub):  # type: ignore[misc]  # untyped
             one.begin()
             LabSpawner.reflectors[(one.kind, namespace)] = one
             metrics.watch(one.kind, partial(getattr, one, "age"), partial(getattr, one, "idle"))
+        # A list, made at once: Prometheus is answered from another thread.
+        metrics.labs(lambda: list(self.pods.pods.values()))
         metrics.serve(self.metrics_port)
         self.reconciler = Reconciler(self, self.pods, namespace)
         self.reconciler.start()

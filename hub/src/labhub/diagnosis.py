@@ -6,7 +6,7 @@ A pod is a dictionary as the API gives it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,10 +79,8 @@ def explain(reason: str, detail: str = "", **names: str) -> Diagnosis:
 
 
 def statuses(pod: Pod) -> Iterator[dict[str, Any]]:
-    """Give the states of all containers in the order in which they start."""
-    status = pod.get("status") or {}
-    yield from status.get("initContainerStatuses") or []
-    yield from status.get("containerStatuses") or []
+    """Give the states of all containers."""
+    yield from (pod.get("status") or {}).get("containerStatuses") or []
 
 
 def condition(pod: Pod, kind: str) -> dict[str, Any]:
@@ -149,13 +147,11 @@ def explain_end(pod: Pod) -> Diagnosis:
         return explain("deleted")
     for one in statuses(pod):
         ended = one["state"].get("terminated")
-        if not ended or (ended.get("exitCode") == 0 and one["name"] != CONTAINER):
+        if not ended:
             continue
         detail = ended.get("message") or ""
         if ended.get("reason") == "OOMKilled":
             return explain("memory", detail)
-        if one["name"] != CONTAINER:
-            return explain("home", detail)
         if ended.get("exitCode") == 0:
             return explain("shutdown")
         return explain("ended", f"Its last lines (exit status {ended.get('exitCode')}):\n{detail}")
@@ -176,24 +172,31 @@ def explain_refusal(status: int, message: str) -> Diagnosis:
     return explain("refused", f"{status}: {message}")
 
 
-# How far a pod has come. `pulled`: its first container runs, so the image is there and the volumes are.
+# How far a pod has come. `pulled`: the image is there, and the volumes are.
 STAGES = ("created", "scheduled", "pulled", "started")
 ABOUT = {
     "created": "Looking for a node with room",
     "scheduled": "The image is being fetched, and your storage attached",
-    "pulled": "Your home is being made ready",
+    "pulled": "The lab's container is being made",
     "started": "JupyterLab is starting",
 }
 
 
-def stage(pod: Pod) -> str:
-    """Say how far a pod has come: one of `STAGES`."""
+def stage(pod: Pod, events: Iterable[dict[str, Any]]) -> str:
+    """Say how far a pod has come: one of `STAGES`.
+
+    Parameters
+    ----------
+    pod
+        As it is.
+    events
+        What is reported of it; only there it says that its image has been pulled.
+    """
     if condition(pod, "PodScheduled").get("status") != "True":
         return "created"
-    states = list(statuses(pod))
-    if any("waiting" not in one["state"] for one in states if one["name"] == CONTAINER):
+    if any("waiting" not in one["state"] for one in statuses(pod) if one["name"] == CONTAINER):
         return "started"
-    return "pulled" if any("waiting" not in one["state"] for one in states) else "scheduled"
+    return "pulled" if any(event.get("reason") == "Pulled" for event in events) else "scheduled"
 
 
 class Trouble:

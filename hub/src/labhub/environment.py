@@ -9,7 +9,13 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-SECRETS = {"JUPYTERHUB_CRYPT_KEY", "GITHUB_CLIENT_SECRET", "CONFIGPROXY_AUTH_TOKEN", "HUB_DATABASE_URL"}
+SECRETS = {
+    "JUPYTERHUB_CRYPT_KEY",
+    "GITHUB_CLIENT_SECRET",
+    "CONFIGPROXY_AUTH_TOKEN",
+    "FILESERVER_TOKEN",
+    "HUB_DATABASE_URL",
+}
 # Files that are read where nobody names another
 FILES = {
     "LAB_PASSWD": "/etc/passwd",

@@ -9,6 +9,7 @@ from pathlib import Path
 from traitlets.config import Config
 
 from labhub.authenticator import SCOPES, LabAuthenticator
+from labhub.folders import Folders
 from labhub.labsettings import LabSettings
 from labhub.logs import logging_config
 from labhub.proxy import LabProxy
@@ -94,6 +95,7 @@ def configure_spawner(c: Config, settings: LabSettings) -> None:
     spawner = c.LabSpawner
     spawner.site = settings.site
     spawner.menu = settings.menu
+    spawner.folders = Folders(settings.fileserver_url, settings.fileserver_token.get_secret_value())
     spawner.namespace = settings.namespace
     spawner.pull_seconds = settings.pull_seconds
     spawner.lab_seconds = settings.lab_seconds

@@ -23,8 +23,17 @@ def check_service(url: str) -> str:
 
 
 def check_database(url: SecretStr) -> SecretStr:
-    """Take the URL of a database of a kind that is tested."""
-    if not url.get_secret_value().startswith(("sqlite:////", "postgresql+psycopg://")):
+    """Take the URL of a database of a kind that is tested.
+
+    JupyterHub and SQLAlchemy leave a password out of what they say only where both find it: in its place, with its
+    special characters encoded.
+    """
+    text = url.get_secret_value()
+    parts = urlsplit(text)
+    on_file = parts.scheme == "sqlite" and not parts.netloc and parts.path.startswith("//")
+    served = parts.scheme == "postgresql+psycopg" and parts.hostname and parts.port != 0 and len(parts.path) > 1
+    hidden = text.count("@") == parts.netloc.count("@") <= 1 and "password" not in parts.query and not parts.fragment
+    if not on_file and not (served and hidden):
         raise ValueError("not such a URL")
     return url
 
@@ -53,13 +62,23 @@ class LabSettings(BaseModel):
     database_url: Annotated[SecretStr, AfterValidator(check_database)] = Field(
         SecretStr("sqlite:////srv/jupyterhub/jupyterhub.sqlite"),
         alias="HUB_DATABASE_URL",
-        description="sqlite:////<absolute path> or postgresql+psycopg://user:password@host/database",
+        description="sqlite:////<absolute path> or postgresql+psycopg://user:password@host/database, "
+        "special characters of the password as %XX",
     )
     proxy_api_url: Annotated[str, AfterValidator(check_service)] = Field(
         "http://proxy-api:8001", alias="PROXY_API_URL", description="http://<host>:<port> of the proxy's own API"
     )
     connect_url: Annotated[str, AfterValidator(check_service)] = Field(
         "http://hub.jupyterlabdemo:8081", alias="HUB_CONNECT_URL", description="http://<host>:<port> that labs reach"
+    )
+    fileserver_url: Annotated[str, AfterValidator(check_service)] = Field(
+        "http://fileserver.jupyterlabdemo:8080",
+        alias="FILESERVER_URL",
+        description="http://<host>:<port> of what makes homes and project folders",
+    )
+    fileserver_token: Annotated[SecretStr, Field(min_length=16)] = Field(
+        alias="FILESERVER_TOKEN",
+        description="a random secret that hub and fileserver share (openssl rand -hex 32)",
     )
     menu: MenuFile = Field(alias="LAB_MENU", description="a TOML file of images and sizes")
     namespace: Annotated[str, Field(pattern=DNS_LABEL)] = Field(

@@ -5,14 +5,18 @@ A port of its own, because the hub's is open to everybody whom nginx lets throug
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, start_http_server
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
-from labhub.diagnosis import SAID, STAGES
+from labhub.diagnosis import SAID, STAGES, Pod, stage
 
 SECONDS = (0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 13, 21, 34, 60, 120, 300, 600)
 PHASES = (*STAGES[1:], "ready")
+STATES = ("created", "scheduled", "running", "stopping", "ended")
 
 SPAWN_PHASE = Histogram(
     "labhub_spawn_phase_seconds",
@@ -48,6 +52,42 @@ def watch(kind: str, age: Callable[[], float], idle: Callable[[], float]) -> Non
     """Show the age of a watch."""
     WATCH_AGE.labels(kind).set_function(age)
     WATCH_IDLE.labels(kind).set_function(idle)
+
+
+class Labs(Collector):
+    """Counts the labs' pods by what they are doing, when somebody asks.
+
+    Parameters
+    ----------
+    pods
+        Gives them all.
+    """
+
+    def __init__(self, pods: Callable[[], Iterable[Pod]]) -> None:
+        self.pods = pods
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Count."""
+        tally = Tally(state(pod) for pod in self.pods())
+        family = GaugeMetricFamily("labhub_labs", "Pods of labs, by state", labels=["state"])
+        for name in STATES:
+            family.add_metric([name], tally[name])
+        yield family
+
+
+def state(pod: Pod) -> str:
+    """Say what a pod is doing: one of `STATES`."""
+    if pod["metadata"].get("deletionTimestamp"):
+        return "stopping"
+    if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+        return "ended"
+    found = stage(pod, ())
+    return "running" if found == STAGES[-1] else found
+
+
+def labs(pods: Callable[[], Iterable[Pod]]) -> None:
+    """Count labs from now on."""
+    REGISTRY.register(Labs(pods))
 
 
 def serve(port: int) -> None:

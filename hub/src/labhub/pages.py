@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 from jupyterhub.apihandlers.base import APIHandler  # type: ignore[import-untyped]
 from jupyterhub.handlers import BaseHandler  # type: ignore[import-untyped]
-from jupyterhub.handlers.pages import HealthCheckHandler  # type: ignore[import-untyped]
+from jupyterhub.handlers.pages import HealthCheckHandler, SpawnHandler  # type: ignore[import-untyped]
 from jupyterhub.scopes import needs_scope  # type: ignore[import-untyped]
 from jupyterhub.user import User  # type: ignore[import-untyped]
 from tornado import web
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 # A watch that lives tries at least every 40 s, whether or not anybody answers.
 DEAD_SECONDS = 120
+# GitHub's answer is good for a spawn for so long: each question takes it half a second, and it counts them.
+RECENT_SECONDS = 30
 
 
 class LiveHandler(HealthCheckHandler):  # type: ignore[misc]  # untyped
@@ -39,6 +42,28 @@ class LiveHandler(HealthCheckHandler):  # type: ignore[misc]  # untyped
                 self.finish(f"the watch of {one.kind} has not tried for {one.idle:.0f} s\n")
                 return
         self.finish("alive\n")
+
+
+class SpawnPage(SpawnHandler):  # type: ignore[misc]  # untyped
+    """The page on which one chooses a lab, and its start.
+
+    JupyterHub's asks GitHub whether its user may still come in, and after a second of that sends them to the page that
+    waits, which finds no lab that starts and says so.
+    """
+
+    async def _wrap_spawn_single_user(
+        self, user: User, server_name: str, display_name: str, spawner: LabSpawner, pending_url: str, *more: object
+    ) -> None:
+        """Start a lab once GitHub has answered, now or a moment ago: most have just logged in."""
+        if user._auth_refreshed and time.monotonic() - user._auth_refreshed < RECENT_SECONDS:
+            # In one request JupyterHub asks once, and goes by this.
+            self._refreshed_users = {user.name}
+        elif await self.refresh_auth(user, force=True) is None:
+            raise web.HTTPError(403, "auth has expired for %s, login again", user.name)
+        if spawner.active:  # from another tab, meanwhile
+            self.redirect(pending_url)
+        else:
+            await super()._wrap_spawn_single_user(user, server_name, display_name, spawner, pending_url, *more)
 
 
 class ResetHandler(APIHandler):  # type: ignore[misc]  # untyped
@@ -99,5 +124,8 @@ class ResetPage(BaseHandler):  # type: ignore[misc]  # untyped
 HANDLERS = [
     (r"/live", LiveHandler),
     (r"/reset", ResetPage),
+    (r"/spawn", SpawnPage),
+    (r"/spawn/([^/]+)", SpawnPage),
+    (r"/spawn/([^/]+)/([^/]+)", SpawnPage),
     (r"/api/users/([^/]+)/reset", ResetHandler),
 ]

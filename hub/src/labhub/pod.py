@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from labhub.identity import Identity
@@ -22,7 +21,6 @@ OWNER = f"{PREFIX}/hub-user"
 
 TMP = "/tmp"  # noqa: S108  (in the pod's own volume)
 SCRATCH = f"{TMP}/lab"
-MAKE_HOME = (Path(__file__).parent / "data/make-home.sh").read_text()
 
 
 @dataclass(frozen=True)
@@ -106,26 +104,6 @@ def container_security() -> dict[str, Any]:
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
         "readOnlyRootFilesystem": True,
-    }
-
-
-def init_container(identity: Identity, choice: Choice) -> dict[str, Any]:
-    """Give the container that makes the home and the project folders as the user."""
-    gids = [str(group.gid) for group in identity.groups]
-    return {
-        "name": "home",
-        "image": choice.image.image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["/bin/sh", "-c", MAKE_HOME, "home", *gids],
-        # Its own reason is what the hub shows.
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "securityContext": container_security(),
-        "resources": {"requests": choice.size.requests, "limits": choice.size.limits},
-        "volumeMounts": [
-            {"name": "home", "mountPath": "/storage/home"},
-            {"name": "project", "mountPath": "/storage/project"},
-            {"name": "scratch", "mountPath": TMP},
-        ],
     }
 
 
@@ -230,7 +208,6 @@ def build_pod(
                 "supplementalGroupsPolicy": site.groups_policy,
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
-            "initContainers": [init_container(identity, choice)],
             "containers": [lab_container(identity, choice, variables)],
             "volumes": volumes(site),
         },

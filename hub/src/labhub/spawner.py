@@ -18,6 +18,8 @@ from labhub import diagnosis, metrics
 from labhub.authstate import AuthState
 from labhub.diagnosis import GRACE, STAGES, Diagnosis, Pod
 from labhub.failure import Failed
+from labhub.folders import Folders, FoldersError
+from labhub.identity import Identity
 from labhub.options import Choice, ChoiceError, Menu
 from labhub.pod import Site, build_pod, pod_name
 from labhub.watch import PodWatch, say
@@ -27,8 +29,8 @@ API_ERRORS = (ApiException, aiohttp.ClientError, OSError, TimeoutError, asyncio.
 NOT_FOUND = 404
 # Seconds to read one pod, when the watch says that it has gone
 READ_SECONDS = 5
-# Seconds between looks whether the lab's port answers: nothing tells when it does
-LOOK_SECONDS = 0.1
+# Seconds between looks whether the lab's port answers, which nothing tells; how they grow
+LOOK_FIRST, LOOK_GROWTH, LOOK_LAST = 0.05, 1.1, 0.5
 
 
 class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
@@ -36,6 +38,7 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
 
     site = Instance(Site).tag(config=True)
     menu = Instance(Menu).tag(config=True)
+    folders = Instance(Folders).tag(config=True)
     pull_seconds = Integer(help="for a node, the image and the volumes").tag(config=True)
     lab_seconds = Integer(help="for the lab to answer, from then on").tag(config=True)
     unschedulable_seconds = Integer(help="for a node that has room").tag(config=True)
@@ -141,11 +144,19 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
         # A hub that is killed while the lab starts finds it again.
         self.orm_spawner.state = self.get_state()
         self.user.db.commit()
+        await self._make_folders(identity)
         environment = self.get_env() | {"JUPYTERHUB_ACTIVITY_INTERVAL": str(self._report_seconds())}
         manifest = build_pod(identity, choice, self.site, environment, hub_user=self.user.name, server=self.name)
         await self._create(manifest)
         reached = await self._wait(self.pod_reflector)
         return str(self._get_pod_url(self._known())), reached
+
+    async def _make_folders(self, identity: Identity) -> None:
+        """Have the fileserver make what the pod mounts."""
+        try:
+            await self.folders.make(identity)
+        except FoldersError as error:
+            raise Failed(diagnosis.explain("home", str(error))) from error
 
     def _report_seconds(self) -> int:
         """Say how often a lab tells the hub of its activity: often enough not to be stopped between two times."""
@@ -179,12 +190,13 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
     async def _wait(self, pods: PodWatch) -> dict[str, float]:
         """Wait until the lab answers; give when it came how far."""
         reached: dict[str, float] = {}
+        look = LOOK_FIRST
         deadline = time.monotonic() + self.pull_seconds
         trouble = diagnosis.Trouble({**GRACE, "unschedulable": float(self.unschedulable_seconds)})
         while True:
             now = time.monotonic()
             pod = self._known()
-            at = diagnosis.stage(pod) if pod else STAGES[0]
+            at = diagnosis.stage(pod, self.events) if pod else STAGES[0]
             for one in STAGES[1 : STAGES.index(at) + 1]:
                 if one not in reached:
                     reached[one] = now
@@ -195,7 +207,12 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
                 return reached | {"ready": time.monotonic()}
             if now > deadline:
                 raise Failed(diagnosis.explain("timeout", self._last_warning() or diagnosis.ABOUT[at]))
-            await pods.changed(LOOK_SECONDS if pod and diagnosis.is_ready(pod) else 1)
+            if pod and diagnosis.is_ready(pod):
+                # Less often the longer it takes: twenty labs that start at once on one node take a while.
+                await asyncio.sleep(look)
+                look = min(look * LOOK_GROWTH, LOOK_LAST)
+            else:
+                await pods.changed(1)
 
     async def _answers(self, pod: Pod) -> bool:
         """Tell whether somebody listens on the lab's port; JupyterHub then asks whether it is a lab."""
@@ -211,8 +228,8 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
     def events(self) -> list[dict[str, Any]]:
         """What is reported of this very pod; the one before had the same name."""
         pod = self._known()
-        uid = pod["metadata"]["uid"] if pod else None
-        return [event for event in self.event_reflector.events if event["involvedObject"].get("uid") == uid]
+        events: list[dict[str, Any]] = self.event_reflector.about(pod["metadata"]["uid"]) if pod else []
+        return events
 
     def _last_warning(self) -> str:
         warnings = [event["message"] for event in self.events if event.get("type") == "Warning"]
@@ -223,7 +240,7 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
         said: list[str] = []
         while not (self._start_future and self._start_future.done()):
             pod = self._known()
-            at = diagnosis.stage(pod) if pod else STAGES[0]
+            at = diagnosis.stage(pod, self.events) if pod else STAGES[0]
             percent = 20 * (1 + STAGES.index(at))
             news = [event["message"] for event in self.events] + [diagnosis.ABOUT[at]]
             for line in news:

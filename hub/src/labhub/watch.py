@@ -199,4 +199,31 @@ class PodWatch(Watch, PodReflector):  # type: ignore[misc]  # untyped
 
 
 class EventWatch(Watch, EventReflector):  # type: ignore[misc]  # untyped
-    """What Kubernetes reports about pods of the labs' namespace."""
+    """What Kubernetes reports about pods of the labs' namespace; KubeSpawner's sorts all of it at each look."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._by_uid: dict[str, dict[str, dict[str, Any]]] = {}
+
+    def about(self, uid: str) -> list[dict[str, Any]]:
+        """Give what is reported of one pod, the oldest first."""
+        return sorted(self._by_uid.get(uid, {}).values(), key=lambda one: one["lastTimestamp"] or one["eventTime"])
+
+    async def _list(self) -> str:
+        version = await super()._list()
+        self._by_uid = {}
+        for key, event in self.resources.items():
+            self._by_uid.setdefault(event["involvedObject"].get("uid", ""), {})[key] = event
+        return version
+
+    def _take(self, event: dict[str, Any]) -> str:
+        version = super()._take(event)
+        if event["type"] != "BOOKMARK":
+            key, uid = _key(event["object"]), event["object"]["involvedObject"].get("uid", "")
+            if event["type"] != "DELETED":
+                self._by_uid.setdefault(uid, {})[key] = event["object"]
+            elif uid in self._by_uid:
+                self._by_uid[uid].pop(key, None)
+                if not self._by_uid[uid]:
+                    del self._by_uid[uid]
+        return version

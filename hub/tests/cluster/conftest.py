@@ -28,7 +28,7 @@ MANIFESTS = Path(__file__).parents[2] / "kubernetes"
 NODE_PORT = 30080
 ORPHAN, STRANGER = "lab-4711", "stranger"
 URL = f"http://127.0.0.1:{NODE_PORT}"
-# A folder of the node's that stands in for the fileserver's two exports
+# A folder of the node's that stands in for the fileserver's disk: labs mount from it what they mount by NFS elsewhere
 STORAGE = "/var/tmp/jupyterlabdemo-test-storage"
 ADMIN_ID = 4242
 MENU = """
@@ -267,12 +267,46 @@ def settings(github: FakeGitHub, authority: trustme.CA) -> list[dict[str, Any]]:
         "JUPYTERHUB_CRYPT_KEY": secrets.token_hex(32),
         "GITHUB_CLIENT_SECRET": "made-up-client-secret",
         "CONFIGPROXY_AUTH_TOKEN": secrets.token_hex(32),
+        "FILESERVER_TOKEN": secrets.token_hex(32),
     }
     encoded = {name: base64.b64encode(text.encode()).decode() for name, text in secret.items()}
     return [
         of("ConfigMap", "hub", told),
         of("ConfigMap", "hub-files", {"menu.toml": MENU, "ca.crt": authority.cert_pem.bytes().decode()}),
         of("Secret", "hub", encoded),
+    ]
+
+
+def fileserver() -> list[dict[str, Any]]:
+    """Give the fileserver without its NFS: nodes of test clusters have no client. It makes the folders all the same."""
+    labels = {"app.kubernetes.io/name": "fileserver", "app.kubernetes.io/component": "fileserver"}
+    metadata = {"name": "fileserver", "namespace": NAMESPACE}
+    container = {
+        "name": "labfiles",
+        "image": f"lsstsqre/jupyterlabdemo-fileserver:{version()}",
+        "args": ["labfiles"],
+        "env": [{"name": "LABFILES_TOKEN_FILE", "value": "/run/secrets/hub/FILESERVER_TOKEN"}],
+        "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
+        "volumeMounts": [
+            {"name": "storage", "mountPath": "/storage"},
+            {"name": "token", "mountPath": "/run/secrets/hub", "readOnly": True},
+        ],
+    }
+    volumes = [
+        {"name": "storage", "hostPath": {"path": STORAGE, "type": "DirectoryOrCreate"}},
+        {"name": "token", "secret": {"secretName": "hub"}},
+    ]
+    pod = {"automountServiceAccountToken": False, "containers": [container], "volumes": volumes}
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    spec = {"selector": {"matchLabels": labels}, "template": template}
+    return [
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec},
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": metadata,
+            "spec": {"selector": labels, "ports": [{"port": 8080}]},
+        },
     ]
 
 
@@ -344,9 +378,8 @@ def deploy(github: FakeGitHub, authority: trustme.CA) -> Iterator[Deployment]:
     try:
         for name in ("00-namespace", "labs-namespace"):
             kubectl("apply", "--filename", MANIFESTS / f"{name}.yaml")
-        make = "mkdir -p /storage/home /storage/project && chmod 1777 /storage/home /storage/project"
-        node_command("hub-test-make", make)
-        cluster.apply(*storage(), *settings(github, authority), node_port())
+        cluster.apply(*storage(), *settings(github, authority), *fileserver(), node_port())
+        cluster.roll_out("fileserver")
         kubectl("apply", "--filename", MANIFESTS)
         cluster.roll_out("proxy")
         cluster.roll_out("hub")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from labhub.pages import RECENT_SECONDS
 from labtesting import cluster
 from labtesting.browser import open_browser
 from labtesting.cluster import LABS, kubectl
+from labtesting.github import Trouble
 from labtesting.hub_process import wait_until
 from playwright.sync_api import Browser, Page
 
@@ -101,7 +104,26 @@ def test_a_home_that_is_somebody_elses_is_not_used(browser: Browser, deployment:
         uid = deployment.github.world.find_account("joe").id  # type: ignore[union-attr]
         node_command("hub-test-steal", f"mkdir -m 777 /storage/home/{uid}")
         choose(page, "recommended", "small")
-        assert f"the folder of your home, {uid}, belongs to user 0: it is not used" in failure(page)
+        told = failure(page)
+        assert "Your home could not be made ready." in told
+        assert f"/home/{uid}: found owner 0, wanted {uid}" in told
+
+
+def test_a_github_that_takes_its_time_is_waited_for(deployment: Deployment) -> None:
+    visitor, _ = deployment.member("lou")
+    world = deployment.github.world
+    time.sleep(RECENT_SECONDS)  # until then the login's answer is good for a spawn, too
+    world.trouble = Trouble("hang")
+    over = threading.Timer(3, setattr, (world, "trouble", None))
+    over.start()
+    try:
+        page = visitor.choose(image="recommended", size="small")
+    finally:
+        over.join()
+    # JupyterHub's own page says after a second of this that no lab starts.
+    assert page.url.path == "/hub/spawn-pending/lou"
+    assert "/progress" in page.text
+    wait_until(lambda: visitor.reaches_lab("lou"), "the lab of lou answers")
 
 
 def test_a_lab_that_used_too_much_memory_is_explained(deployment: Deployment) -> None:

@@ -35,7 +35,7 @@ def test_a_missing_setting_ends_it_with_one_line(image: str) -> None:
 
 
 def test_the_same_image_is_the_proxy(image: str) -> None:
-    environment = {"CONFIGPROXY_AUTH_TOKEN": "made-up"}
+    environment = {"CONFIGPROXY_AUTH_TOKEN": "made-up", "FILESERVER_TOKEN": "made-up-for-this-test"}
     with run_container(image, *CHP, "--ip=0.0.0.0", ports=[8000], environment=environment, **STRICT) as container:
         container.wait_for_page(f"http://127.0.0.1:{container.port(8000)}/_chp_healthz")
         url = f"http://127.0.0.1:{container.port(8000)}/"

@@ -1,77 +1,265 @@
-"""The hub's database: SQLite and PostgreSQL, new and of an older JupyterHub."""
+"""The hub's database: SQLite and PostgreSQL, new and of an older JupyterHub, and away."""
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
+import psycopg
 import pytest
+from labhub.database import DatabaseTrouble, check
+from labhub.hub import CONFIG_FILE
 from labtesting.hub_process import free_ports, wait_until
 from labtesting.needs import missing
 
 from hub.tests.integration.conftest import CONFIG, run_site
+from hub.tests.integration.test_start import COMPLETE
 
-OLD = Path(__file__).parent / "data/jupyterhub-5.sql"
-OLD_TOKEN = "0123456789abcdef0123456789abcdef"
+DATA = Path(__file__).parent / "data"
+OLD_KEY, ADA = "5" * 64, 4001
+PASSWORD = "made-up-password"
+NEWER = """
+CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL);
+INSERT INTO alembic_version VALUES ('f00d1234beef');
+CREATE TABLE users (id INTEGER);
+"""
 
 
 def keeping_in(url: str) -> str:
     """Give the configuration of a hub with this database."""
-    return f"{CONFIG}\nfrom labhub.hub import configure_database\nconfigure_database(c, {url!r})\n"
+    settings = f"from labhub.hub import configure_database\nconfigure_database(c, {url!r})\n"
+    return f"{CONFIG}\n{settings}c.JupyterHub.cleanup_servers = False\n"
+
+
+@dataclass
+class PostgreSQL:
+    """A server, run as nobody, since it refuses to be root's."""
+
+    folder: Path
+    programs: Path
+    port: int = field(default_factory=lambda: free_ports(1)[0])
+    process: subprocess.Popen[bytes] | None = None
+
+    def run(self, program: str, *arguments: str | Path) -> subprocess.Popen[bytes]:
+        """Run one of its programs."""
+        as_nobody: list[str] = []
+        if os.getuid() == 0:
+            nobody = pwd.getpwnam("nobody")
+            as_nobody = ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
+        command = [*as_nobody, self.programs / program, *arguments]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder)
+
+    def make(self) -> None:
+        """Make its folder of data."""
+        if os.getuid() == 0:
+            for place in (self.folder, *self.folder.parents[:3]):
+                place.chmod(0o755)
+            os.chown(self.folder, pwd.getpwnam("nobody").pw_uid, -1)
+        options = ("--username=hub", "--auth-host=scram-sha-256", "--auth-local=trust", "--no-sync")
+        password = self.folder / "password"
+        password.write_text(PASSWORD)
+        password.chmod(0o644)
+        assert self.run("initdb", f"--pgdata={self.folder}/data", f"--pwfile={password}", *options).wait() == 0
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        settings = ("-c", "listen_addresses=127.0.0.1", "-c", "fsync=off")
+        self.process = self.run("postgres", "-D", self.folder / "data", "-k", self.folder, f"-p{self.port}", *settings)
+        ready = ("pg_isready", "--host=127.0.0.1", f"--port={self.port}", "--quiet")
+        wait_until(lambda: self.run(*ready).wait() == 0, "PostgreSQL answers")
+
+    def stop(self) -> None:
+        """Stop it as an upgrade of it does: whoever is connected is cut off."""
+        assert self.process
+        self.process.send_signal(2)
+        self.process.wait()
+
+    def url(self, name: str = "postgres") -> str:
+        """Give the URL of a database."""
+        return f"postgresql+psycopg://hub:{PASSWORD}@127.0.0.1:{self.port}/{name}"
+
+    def create(self, name: str) -> str:
+        """Make a database; give its URL."""
+        with self.connect("postgres") as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return self.url(name)
+
+    def connect(self, name: str) -> psycopg.Connection:
+        """Connect, to do things beside the hub."""
+        return psycopg.connect(self.url(name).replace("+psycopg", ""), autocommit=True)
 
 
 @pytest.fixture(scope="module")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run a PostgreSQL, as nobody, since it refuses to be root's; give its URL."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
+    """Run a PostgreSQL."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not programs:
         missing("PostgreSQL", "apt install postgresql")
-    folder = tmp_path_factory.mktemp("postgresql")
-    as_nobody: list[str] = []
-    if os.getuid() == 0:
-        nobody = pwd.getpwnam("nobody")
-        for place in (folder, *folder.parents[:3]):
-            place.chmod(0o755)
-        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-        as_nobody = ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
-    data, port, bin_ = folder / "data", free_ports(1)[0], programs[-1].parent
-    make = [str(bin_ / "initdb"), f"--pgdata={data}", "--username=hub", "--auth=trust", "--no-sync"]
-    subprocess.run([*as_nobody, *make], check=True, stdout=subprocess.DEVNULL)
-    where = ["-D", str(data), "-k", str(folder), "-p", str(port), "-c", "listen_addresses=127.0.0.1"]
-    run = [str(bin_ / "postgres"), *where]
-    process = subprocess.Popen([*as_nobody, *run], stderr=subprocess.DEVNULL)
-    try:
-        ready = [str(bin_ / "pg_isready"), "--host=127.0.0.1", f"--port={port}", "--quiet"]
-        wait_until(lambda: subprocess.run(ready, check=False).returncode == 0, "PostgreSQL answers")
-        yield f"postgresql+psycopg://hub@127.0.0.1:{port}/postgres"
-    finally:
-        process.terminate()
-        process.wait()
+    server = PostgreSQL(tmp_path_factory.mktemp("postgresql"), programs[-1])
+    server.make()
+    server.start()
+    yield server
+    server.stop()
 
 
-def test_postgresql_keeps_who_was_there(postgresql: str, tmp_path: Path) -> None:
-    for name in ("first", "second"):
-        (tmp_path / name).mkdir()
-    with run_site(tmp_path / "first", keeping_in(postgresql)) as site:
-        site.member("ada")
-    with run_site(tmp_path / "second", keeping_in(postgresql)) as site:
-        assert site.hub.user("ada") is not None
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[tuple[int, int]]:
+    """Run what stands for the lab that the older hub has started; give its process and port."""
+    (tmp_path / "lab/user/ada").mkdir(parents=True)
+    (tmp_path / "lab/user/ada/index.html").write_text("still here")
+    port = free_ports(1)[0]
+    command = [sys.executable, "-m", "http.server", str(port), "--bind=127.0.0.1", f"--directory={tmp_path / 'lab'}"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    yield process.pid, port
+    process.terminate()
+    process.wait()
 
 
-def test_a_database_of_an_older_jupyterhub_is_migrated_and_a_copy_kept(tmp_path: Path) -> None:
+def old_database(kind: str, lab: tuple[int, int]) -> tuple[str, str]:
+    """Give what JupyterHub 5.3.0 has left (SQL), its running lab being this one, and ada's token there."""
+    text = (DATA / f"jupyterhub-5.3-{kind}.sql").read_text()
+    filled = text.replace("{{PID}}", str(lab[0])).replace("{{PORT}}", str(lab[1]))
+    return filled, text.split("-- token of ada: ", 1)[1].split()[0]
+
+
+def make_sqlite(file: Path, script: str = "") -> str:
+    """Make a database of SQLite; give its URL."""
+    with closing(sqlite3.connect(file)) as database:
+        database.executescript(script)
+    return f"sqlite:///{file}"
+
+
+@contextmanager
+def upgraded(url: str, token: str, folder: Path) -> Iterator[Any]:
+    """Run our hub on an older hub's database, and look whether all is there that was; ada comes back."""
+    keys = {"JUPYTERHUB_CRYPT_KEY": f"{'6' * 64};{OLD_KEY}", "JUPYTERHUB_CRYPT_KEY_FILE": ""}
+    with run_site(folder, keeping_in(url), **keys) as site:
+        ada = site.hub.user("ada")
+        assert ada is not None
+        assert ada["auth_state"]["github_user"]["id"] == ADA
+        assert ada["groups"] == ["observers"]
+        assert site.hub.user("grace") is not None
+        tokens = site.hub.api("GET", "/users/ada/tokens").json()["api_tokens"]
+        assert "made with 5.3.0" in [one["note"] for one in tokens]
+        # Their lab is still theirs, and reached.
+        assert ada["servers"][""]["ready"]
+        assert httpx.get(f"{site.hub.url}/user/ada/").text == "still here"
+        # A token opens nothing until its owner has come back through our door, once; then it is as good as it was.
+        assert not site.token_works(token)
+        account = site.world.add_account("ada", ADA)
+        site.world.find_organization("lsst-sqre").members[account.id] = "active"
+        assert site.visitor("ada").log_in().status_code == 200
+        assert site.token_works(token)
+        assert site.lab_runs("ada")
+        yield site
+
+
+def test_an_older_jupyterhubs_sqlite_is_migrated_with_all_that_is_in_it_and_a_copy_kept(
+    tmp_path: Path, lab: tuple[int, int]
+) -> None:
+    script, token = old_database("sqlite", lab)
     file = tmp_path / "hub.sqlite"
-    with sqlite3.connect(file) as database:
-        database.executescript(OLD.read_text())
-    database.close()
-    with run_site(tmp_path, keeping_in(f"sqlite:///{file}")) as site:
-        assert site.hub.user("ada") is not None
-        told = httpx.get(f"{site.hub.url}/hub/api/user", headers={"Authorization": f"token {OLD_TOKEN}"})
-        # The token is known; whose it is has no GitHub account yet, so it opens nothing.
-        assert told.status_code == 403
-        assert site.hub.api("GET", "/users/ada/tokens").json()["api_tokens"][0]["note"] == "made with 5.3.0"
+    url = make_sqlite(file, script)
+    before = file.read_bytes()
+    with upgraded(url, token, tmp_path):
+        [copy] = tmp_path.glob("hub.sqlite.2*")
+        assert copy.read_bytes() == before
+
+
+def test_an_older_jupyterhubs_postgresql_is_migrated_with_all_that_is_in_it(
+    postgresql: PostgreSQL, tmp_path: Path, lab: tuple[int, int]
+) -> None:
+    script, token = old_database("postgresql", lab)
+    url = postgresql.create("old")
+    with postgresql.connect("old") as connection:
+        connection.execute(script.encode())
+    with upgraded(url, token, tmp_path) as site:
+        assert PASSWORD not in site.hub.log
+
+
+def test_a_new_postgresql_is_filled_and_may_be_started_anew_beneath_the_hub(
+    postgresql: PostgreSQL, tmp_path: Path
+) -> None:
+    with run_site(tmp_path, keeping_in(postgresql.create("new"))) as site:
+        visitor, _ = site.member("ada")
+        token = site.api_token("ada")
+        postgresql.stop()
+        postgresql.start()
+        wait_until(lambda: site.token_works(token), "the hub has its database again", 10)
+        assert visitor.is_in()
+        assert PASSWORD not in site.hub.log
+        # One request has found its connection closed, of which JupyterHub tells by a traceback; no other is wanted.
+        site.hub.log_file.write_text("")
+        site.member("grace")
+    with postgresql.connect("new") as connection:
+        assert connection.execute("SELECT name FROM users ORDER BY name").fetchall() == [("ada",), ("grace",)]
+
+
+def start(url: str, folder: Path) -> tuple[str, str]:
+    """Start the hub as its image does, with a database that is of no use; give all it says, and the end of it."""
+    tokens = {"CONFIGPROXY_AUTH_TOKEN": "made-up", "FILESERVER_TOKEN": "made-up-for-this-test"}
+    environment = os.environ | COMPLETE | tokens | {"HUB_DATABASE_URL": url}
+    run = "import sys; from labhub.app import LabHub; LabHub.launch_instance(sys.argv[1:])"
+    secret = f"--JupyterHub.cookie_secret_file={folder / 'cookie_secret'}"
+    command = [sys.executable, "-c", run, "--config", str(CONFIG_FILE), secret]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    said = done.stdout + done.stderr
+    assert PASSWORD not in said
+    last = json.loads(said.splitlines()[-1])
+    assert last["level"] == "CRITICAL"
+    assert "\n" not in last["message"]
+    return said, last["message"]
+
+
+def test_a_database_that_is_away_ends_the_hub_with_one_line(tmp_path: Path) -> None:
+    port = free_ports(1)[0]
+    said, last = start(f"postgresql+psycopg://hub:{PASSWORD}@127.0.0.1:{port}/hub", tmp_path)
+    assert f"postgresql+psycopg://hub:***@127.0.0.1:{port}/hub cannot be used: connection failed" in last
+    assert "Traceback" not in said
+
+
+def test_a_migration_that_fails_ends_the_hub_with_one_line_more_and_leaves_the_copy(tmp_path: Path) -> None:
+    script, _ = old_database("sqlite", (1, 1))
+    url = make_sqlite(tmp_path / "hub.sqlite", f"{script}\nALTER TABLE services ADD COLUMN timeout INTEGER;")
+    said, last = start(url, tmp_path)
+    assert "duplicate column name: timeout" in said
+    assert "its migration has failed" in last
     assert len(list(tmp_path.glob("hub.sqlite.2*"))) == 1
+
+
+def refused(url: str) -> str:
+    """Look at a database that is of no use; give what is said of it."""
+    with pytest.raises(DatabaseTrouble) as caught:
+        check(url)
+    said = str(caught.value)
+    assert PASSWORD not in said
+    assert "\n" not in said
+    return said
+
+
+def test_a_file_that_cannot_be_made_or_is_something_else_is_told(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("something else, long enough to have the header of a database")
+    assert refused(f"sqlite:///{tmp_path}/none/hub.sqlite").endswith("unable to open database file")
+    assert refused(f"sqlite:///{tmp_path}/other").endswith("file is not a database")
+
+
+def test_a_newer_hubs_database_is_told_and_left_alone(tmp_path: Path) -> None:
+    url = make_sqlite(tmp_path / "hub.sqlite", NEWER)
+    assert "found the schema f00d1234beef of a newer JupyterHub" in refused(url)
+
+
+def test_what_postgresql_refuses_is_told_without_the_password(postgresql: PostgreSQL) -> None:
+    assert 'database "none" does not exist' in refused(postgresql.url("none"))
+    wrong = postgresql.url().replace("made-up", "other")
+    assert 'password authentication failed for user "hub"' in refused(wrong)

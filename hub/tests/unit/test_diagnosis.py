@@ -40,29 +40,33 @@ def container(name: str, **state: Any) -> dict[str, Any]:
 
 
 def pod(*containers: dict[str, Any], conditions: list[dict[str, Any]] | None = None, **status: Any) -> dict[str, Any]:
-    """Give a pod whose first container is the one that makes the home."""
+    """Give a pod."""
     told = {"phase": "Pending", "conditions": [SCHEDULED] if conditions is None else conditions, **status}
     if containers:
-        told["initContainerStatuses"] = [one for one in containers if one["name"] == "home"]
-        told["containerStatuses"] = [one for one in containers if one["name"] != "home"]
+        told["containerStatuses"] = list(containers)
     return {"metadata": {"name": "lab-1", "namespace": "labs", "uid": "u"}, "status": told}
 
 
-WAITING = {"waiting": {"reason": "PodInitializing"}}
-RUNNING = {"running": {"startedAt": "2026-11-23T03:00:00Z"}}
+WAITING = {"waiting": {"reason": "ContainerCreating"}}
 DONE = {"terminated": {"exitCode": 0, "reason": "Completed"}}
+RUNNING = {"running": {"startedAt": "2026-11-23T03:00:00Z"}}
 PENDING = pod(conditions=[])
-PULLING = pod(container("home", waiting={"reason": "PodInitializing"}), container("notebook", **WAITING))
-MAKING = pod(container("home", **RUNNING), container("notebook", **WAITING))
-STARTED = pod(container("home", **DONE), container("notebook", **RUNNING), podIP="10.0.0.1", phase="Running")
+WAITS = pod(container("notebook", **WAITING))
+STARTED = pod(container("notebook", **RUNNING), podIP="10.0.0.1", phase="Running")
 
 
 @pytest.mark.parametrize(
-    ("at", "found"),
-    [("created", PENDING), ("scheduled", pod()), ("scheduled", PULLING), ("pulled", MAKING), ("started", STARTED)],
+    ("at", "found", "events"),
+    [
+        ("created", PENDING, []),
+        ("scheduled", pod(), ["Scheduled"]),
+        ("scheduled", WAITS, ["Scheduled", "Pulling"]),
+        ("pulled", WAITS, ["Scheduled", "Pulling", "Pulled"]),
+        ("started", STARTED, ["Scheduled"]),
+    ],
 )
-def test_how_far_a_pod_has_come(at: str, found: dict[str, Any]) -> None:
-    assert stage(found) == at
+def test_how_far_a_pod_has_come(at: str, found: dict[str, Any], events: list[str]) -> None:
+    assert stage(found, [{"reason": reason} for reason in events]) == at
     assert find_trouble(found) is None
     assert is_ready(found) == (at == "started")
     assert not has_ended(found)
@@ -74,7 +78,7 @@ def test_how_far_a_pod_has_come(at: str, found: dict[str, Any]) -> None:
         (
             "image",
             "The image lsst/lab:1 cannot be pulled. ImagePullBackOff: Back-off pulling",
-            pod(container("home", waiting={"reason": "ImagePullBackOff", "message": "Back-off pulling"})),
+            pod(container("notebook", waiting={"reason": "ImagePullBackOff", "message": "Back-off pulling"})),
         ),
         (
             "config",
@@ -82,11 +86,6 @@ def test_how_far_a_pod_has_come(at: str, found: dict[str, Any]) -> None:
             pod(container("notebook", waiting={"reason": "CreateContainerConfigError", "message": "secret not found"})),
         ),
         ("unschedulable", "3 Insufficient memory", pod(conditions=[UNSCHEDULABLE])),
-        (
-            "home",
-            "belongs to user 0",
-            pod(container("home", terminated={"exitCode": 1, "message": "belongs to user 0"}), phase="Failed"),
-        ),
         (
             "rejected",
             "SupplementalGroupsPolicyNotSupported",
@@ -166,7 +165,7 @@ def test_a_trouble_that_passes_is_none() -> None:
 
 
 def test_the_exit_status_is_the_labs() -> None:
-    assert exit_status(pod(container("home", **DONE), container("notebook", terminated={"exitCode": 7}))) == 7
+    assert exit_status(pod(container("notebook", terminated={"exitCode": 7}))) == 7
     assert exit_status(pod()) == 1
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from labhub.admission import Rule
 from labhub.environment import SettingsError, load
+from labhub.labsettings import LabSettings
 from labhub.settings import Settings
 
 COMPLETE = {
@@ -16,6 +17,8 @@ COMPLETE = {
     "OAUTH_CALLBACK_URL": "https://lab.example/hub/oauth_callback",
     "GITHUB_ORGANIZATION_WHITELIST": "LSST, ,rubin:Pilots,lsst,",
 }
+
+TOKENS = {"CONFIGPROXY_AUTH_TOKEN": "made-up", "FILESERVER_TOKEN": "made-up-for-this-test"}
 
 
 def test_the_list_drops_blanks_capitals_and_repetitions() -> None:
@@ -115,3 +118,38 @@ def test_the_images_names_and_numbers_are_read(tmp_path: Path) -> None:
 
 def test_every_setting_says_what_is_wanted() -> None:
     assert all(field.alias and field.description for field in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql+pymysql://hub:geheim@db.example/hub",
+        "postgresql://hub:geheim@db.example/hub",
+        "sqlite:///relative.sqlite",
+        "postgresql+psycopg://db.example",
+        # Where JupyterHub or SQLAlchemy would not find the password, and so show it
+        "postgresql+psycopg://hub:ge/heim@db.example/hub",
+        "postgresql+psycopg://hub:12/heim@db.example/hub",
+        "postgresql+psycopg://hub:ge@heim@db.example/hub",
+        "postgresql+psycopg://hub:ge#heim@db.example/hub",
+        "postgresql+psycopg://hub:ge?heim@db.example/hub",
+        "postgresql+psycopg://hub@db.example/hub?password=geheim",
+    ],
+)
+def test_the_databases_url_is_one_that_can_be_shown_without_its_password(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"^HUB_DATABASE_URL: found \d+ characters, wanted") as caught:
+        load(TOKENS | {"HUB_DATABASE_URL": url}, LabSettings)
+    assert "heim" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:////srv/jupyterhub/jupyterhub.sqlite",
+        "postgresql+psycopg://hub:ge%2Fh%40im@db.example:5432/hub?sslmode=verify-full",
+        "postgresql+psycopg://db.example/hub",
+    ],
+)
+def test_files_and_postgresql_are_taken(url: str) -> None:
+    found = load(TOKENS | {"HUB_DATABASE_URL": url}, LabSettings)
+    assert found.database_url.get_secret_value() == url

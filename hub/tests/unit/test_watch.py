@@ -13,7 +13,7 @@ from aiohttp import web
 from kubernetes_asyncio.client import Configuration
 from kubespawner import clients  # type: ignore[import-untyped]
 from labhub import watch
-from labhub.watch import PodWatch
+from labhub.watch import EventWatch, PodWatch
 
 Behaviour = Callable[["Api", web.StreamResponse], Awaitable[None]]
 
@@ -23,6 +23,12 @@ def pod(name: str, version: int, size: int = 0) -> dict[str, Any]:
     annotations = {"text": "x" * size}
     metadata = {"name": name, "namespace": "labs", "resourceVersion": str(version), "annotations": annotations}
     return {"metadata": metadata, "status": {"phase": "Running"}}
+
+
+def event(name: str, uid: str, second: int) -> dict[str, Any]:
+    """Give what is reported of a pod."""
+    metadata = {"name": name, "namespace": "labs", "resourceVersion": "5"}
+    return {"metadata": metadata, "involvedObject": {"uid": uid}, "lastTimestamp": f"2026-11-23T00:00:0{second}Z"}
 
 
 class Api:
@@ -82,7 +88,8 @@ async def api() -> AsyncIterator[Api]:
     """Run the API."""
     served = Api()
     application = web.Application()
-    application.router.add_get("/api/v1/namespaces/labs/pods", served.answer)
+    for kind in ("pods", "events"):
+        application.router.add_get(f"/api/v1/namespaces/labs/{kind}", served.answer)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -93,19 +100,37 @@ async def api() -> AsyncIterator[Api]:
     await runner.cleanup()
 
 
-@pytest_asyncio.fixture
-async def pods(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PodWatch]:
-    """Watch it; what takes half a minute takes a moment."""
+@pytest.fixture
+def quickly(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have watches of the API take a moment for what takes half a minute."""
     clients._client_cache.clear()
     monkeypatch.setattr(watch, "WATCH_SECONDS", 0.3)
     monkeypatch.setattr(watch, "SILENCE_SECONDS", 0.2)
     monkeypatch.setattr(watch, "RETRY_FIRST", 0.01)
     monkeypatch.setattr(watch, "RETRY_LAST", 0.05)
-    watching = PodWatch(namespace="labs", labels={"app": "lab"})
-    yield watching
+
+
+async def end(watching: watch.Watch) -> None:
+    """End a watch."""
     if watching.watch_task is not None:
         watching.watch_task.cancel()
         await asyncio.wait([watching.watch_task])
+
+
+@pytest_asyncio.fixture
+async def pods(quickly: None) -> AsyncIterator[PodWatch]:
+    """Watch the pods."""
+    watching = PodWatch(namespace="labs", labels={"app": "lab"})
+    yield watching
+    await end(watching)
+
+
+@pytest_asyncio.fixture
+async def events(quickly: None) -> AsyncIterator[EventWatch]:
+    """Watch what is reported."""
+    watching = EventWatch(namespace="labs", fields={"involvedObject.kind": "Pod"})
+    yield watching
+    await end(watching)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -136,6 +161,21 @@ async def test_whoever_waits_is_told(api: Api, pods: PodWatch) -> None:
     api.behave = saying({"type": "ADDED", "object": pod("c", 6)})
     async with asyncio.timeout(5):
         await waiting
+
+
+@pytest.mark.asyncio
+async def test_what_is_reported_of_a_pod_is_found_by_its_uid_until_it_is_forgotten(
+    api: Api, events: EventWatch
+) -> None:
+    first, second, other = (event(*which) for which in (("1", "u", 2), ("2", "u", 1), ("3", "v", 1)))
+    api.pods = [first, other]
+    events.begin()
+    await events.loaded()
+    assert events.about("u") == [first]
+    assert events.about("nobody") == []
+    api.behave = saying({"type": "ADDED", "object": second}, {"type": "DELETED", "object": other})
+    await until(lambda: not events.about("v"))
+    assert events.about("u") == [second, first]
 
 
 @pytest.mark.asyncio

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import stat
 import sys
 import threading
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from lsstlab import logs
 from lsstlab.home import Finding, Probing
+from lsstlab.lean import without_the_hub
 from lsstlab.lifetime import Lifetime, LifetimeError
 
 # What hubs call the server by.
@@ -28,6 +30,7 @@ WANTED_FOLDERS = {
     "JUPYTER_DATA_DIR": ".local/share/jupyter",
 }
 
+SKELETON = Path("/etc/skel")
 USER_SETUPS = """\
 # Run by bash before each LSST_Stack kernel starts, after `setup lsst_distrib`. For example:
 # setup -r ~/notebooks/my_package
@@ -79,12 +82,15 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def make_notebooks(home: Path) -> None:
-    """Give a new user `~/notebooks` with a `.user_setups` that explains itself.
+def furnish(home: Path) -> None:
+    """Give a new home the system's first files, and `~/notebooks` with a `.user_setups` that explains itself.
 
     A home that cannot be written (full, read-only) is no reason not to start.
     """
     try:
+        if not any(home.iterdir()):
+            for file in SKELETON.iterdir():
+                (shutil.copytree if file.is_dir() else shutil.copy)(file, home / file.name)
         (home / "notebooks").mkdir()
         (home / "notebooks" / ".user_setups").write_text(USER_SETUPS)
     except OSError:
@@ -124,7 +130,7 @@ def settle(finding: Finding | None) -> None:
     # Jupyter shows the folder that it is started in; nobody has chosen /, where an image's programs start.
     if finding or os.getcwd() == "/":
         os.chdir(home_folder())
-    make_notebooks(home_folder())
+    furnish(home_folder())
 
 
 def replace_home(home: Path, replacement: Path, *, readable: bool) -> None:
@@ -145,7 +151,7 @@ def run(command: list[str]) -> None:
         The scratch folder cannot be used, or there is no such command.
     """
     prepare()
-    make_notebooks(home_folder())
+    furnish(home_folder())
     try:
         os.execvp(command[0], command)  # noqa: S606  (no shell is wanted)
     except OSError as error:
@@ -174,7 +180,8 @@ def run_server(options: list[str]) -> None:
     timer = threading.Timer(60, gc.enable)
     timer.daemon = True
     timer.start()
-    from jupyterhub.singleuser import main  # type: ignore[import-untyped]
+    with without_the_hub():
+        from jupyterhub.singleuser import main  # type: ignore[import-untyped]
 
     if logs.wants_json(os.environ):
         logs.speak_json()

@@ -31,4 +31,6 @@ def test_each_terminal_of_it_says_so(spawn: Spawn, tmp_path: Path) -> None:
 def test_a_sound_home_is_left_as_it_is_and_nothing_is_said(spawn: Spawn, tmp_path: Path) -> None:
     lab = spawn()
     assert lab.notices() == []
-    assert {path.name for path in (tmp_path / "home").iterdir()} <= {"notebooks", ".ipython", ".jupyter", ".local"}
+    first = {path.name for path in Path("/etc/skel").iterdir()}
+    made = {path.name for path in (tmp_path / "home").iterdir()}
+    assert made <= first | {"notebooks", ".ipython", ".jupyter", ".local"}

@@ -42,6 +42,34 @@ def test_a_new_home_gets_notebooks_and_an_explained_user_setups(tmp_path: Path) 
     assert setups.read_text() == "mine"
 
 
+def test_a_new_home_gets_the_systems_first_files_and_stays_private(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    lab(*SHOW, HOME=str(home), LAB_SCRATCH=str(tmp_path / "s"))
+    first = {path.name for path in Path("/etc/skel").iterdir()}
+    assert first
+    assert {path.name for path in home.iterdir()} == first | {"notebooks"}
+    assert home.stat().st_mode & 0o777 == 0o700
+    (home / ".bashrc").unlink()
+    lab(*SHOW, HOME=str(home), LAB_SCRATCH=str(tmp_path / "s"))
+    assert not (home / ".bashrc").exists(), "what somebody has removed does not come back"
+
+
+def test_a_spawned_lab_loads_nothing_of_the_hubs_database_and_whoever_wants_it_gets_it() -> None:
+    script = """
+import sys
+from lsstlab.lean import UNUSED, without_the_hub
+with without_the_hub():
+    import jupyterhub.singleuser
+assert not {name for name in sys.modules if name.partition(".")[0] in {"sqlalchemy", "alembic"}}
+assert not set(UNUSED) & set(sys.modules)
+import jupyterhub.orm, sqlalchemy
+assert issubclass(jupyterhub.orm.User, object) and sqlalchemy.__version__
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_home_that_cannot_be_written_does_not_keep_anyone_out(tmp_path: Path) -> None:
     done = lab(*SHOW, HOME="/proc/self", LAB_SCRATCH=str(tmp_path))
     assert done.returncode == 0

@@ -1,0 +1,130 @@
+"""One real NFS operation: what a probe asks. The program: `python -m labfiles.nfs`.
+
+A COMPOUND of NFSv4.0 (RFC 7530), which needs neither a client id nor a session: PUTROOTFH, LOOKUP of the export, GETATTR of
+its file system's id. Ganesha says that it is up even when an export failed; its name then leads nowhere, or to a
+folder of the root's own file system.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import sys
+
+from labfiles.storage import EXPORTS
+
+PROGRAM, VERSION = 100003, 4
+COMPOUND = 1
+PUTROOTFH, LOOKUP, GETATTR = 24, 15, 9
+FSID = 8
+AUTH_SYS, NOBODY = 1, 65534
+SECONDS = 5
+# Filesystem_id of the exports in ganesha.conf.
+FSIDS = {"home": (1, 1), "project": (2, 2)}
+STATUS = {2: "no such export", 5: "input/output error", 13: "permission denied", 70: "stale file handle", 10013: "grace"}
+
+
+class NfsError(Exception):
+    """The server does not answer as it should; the message says how."""
+
+
+def opaque(data: bytes) -> bytes:
+    """Give bytes of any length as XDR has them."""
+    return struct.pack(">I", len(data)) + data + b"\0" * (-len(data) % 4)
+
+
+def call(xid: int, export: str) -> bytes:
+    """Give the call, as one record."""
+    # AUTH_SYS, as nobody, with no groups; an empty verifier.
+    who = struct.pack(">I", 0) + opaque(b"probe") + struct.pack(">III", NOBODY, NOBODY, 0)
+    credential = struct.pack(">I", AUTH_SYS) + opaque(who) + struct.pack(">II", 0, 0)
+    head = struct.pack(">IIIIII", xid, 0, 2, PROGRAM, VERSION, COMPOUND) + credential
+    operations = struct.pack(">I", PUTROOTFH) + struct.pack(">I", LOOKUP) + opaque(export.encode())
+    operations += struct.pack(">III", GETATTR, 1, 1 << FSID)
+    body = head + opaque(b"labfiles") + struct.pack(">II", 0, 3) + operations
+    return struct.pack(">I", 1 << 31 | len(body)) + body
+
+
+def receive(connection: socket.socket, length: int) -> bytes:
+    """Read so many bytes."""
+    data = b""
+    while len(data) < length:
+        more = connection.recv(length - len(data))
+        if not more:
+            raise NfsError("it closed the connection")
+        data += more
+    return data
+
+
+def read_fsid(reply: bytes, xid: int) -> tuple[int, int]:
+    """Read the file system's id from the answer to `call`.
+
+    Raises
+    ------
+    NfsError
+        The operation failed, or this is no such answer.
+    """
+    try:
+        found, kind, state, _, verifier = struct.unpack_from(">IIIII", reply)
+        at = 20 + verifier + (-verifier % 4)
+        accepted, status, tag = struct.unpack_from(">III", reply, at)
+        if (found, kind, state, accepted) != (xid, 1, 0, 0):
+            raise NfsError(f"it refused the call: {(found == xid, kind, state, accepted)}")
+        if status:
+            raise NfsError(STATUS.get(status, f"NFS error {status}"))
+        # The tag, the number of results; two results of 8 bytes; operation and status of the third, and its bitmap.
+        at += 12 + tag + (-tag % 4) + 4 + 16 + 8
+        (words,) = struct.unpack_from(">I", reply, at)
+        major, minor = struct.unpack_from(">QQ", reply, at + 4 + 4 * words + 4)
+    except struct.error as error:
+        raise NfsError(f"found an answer of {len(reply)} bytes, which is none to our call") from error
+    return major, minor
+
+
+def ask(host: str, port: int, export: str, seconds: float = SECONDS) -> tuple[int, int]:
+    """Give the id of an export's file system.
+
+    Raises
+    ------
+    NfsError
+        There is no such export, or no such server.
+    """
+    xid = int.from_bytes(os.urandom(4), "big")
+    try:
+        with socket.create_connection((host, port), seconds) as connection:
+            connection.settimeout(seconds)
+            connection.sendall(call(xid, export))
+            reply = b""
+            last = 0
+            while not last:
+                (mark,) = struct.unpack(">I", receive(connection, 4))
+                last = mark >> 31
+                reply += receive(connection, min(mark & 0x7FFFFFFF, 4096))
+    except OSError as error:
+        raise NfsError(str(error)) from error
+    return read_fsid(reply, xid)
+
+
+def check(host: str, port: int, seconds: float = SECONDS) -> None:
+    """See that every export is there, and is itself.
+
+    Raises
+    ------
+    NfsError
+        One is not.
+    """
+    for export in EXPORTS:
+        try:
+            found = ask(host, port, export, seconds)
+        except NfsError as error:
+            raise NfsError(f"/{export}: {error}") from error
+        if found != FSIDS[export]:
+            raise NfsError(f"/{export}: found the file system {found}, wanted {FSIDS[export]}: the export failed")
+
+
+if __name__ == "__main__":
+    try:
+        check("127.0.0.1", int(sys.argv[1]) if sys.argv[1:] else 2049)
+    except NfsError as error:
+        sys.exit(f"nfs: {error}")
