@@ -101,6 +101,8 @@ def typing(session: nox.Session, component: str) -> None:
     folders = [f"{component}/src", f"{component}/tests"]
     if component == "logstashrmq":  # they need what it runs on
         folders += ["benchmarks/relay.py", "tools/demo_logs.py", "tools/read_logs.py"]
+    if component == "fileserver":  # it runs the pod as its tests do
+        folders += ["benchmarks/fileserver.py"]
     if component == "hub":  # it deploys the hub as its tests do
         folders += ["benchmarks/spawn.py"]
     if component == "testing":  # the project's own programs are checked once, here
@@ -174,6 +176,6 @@ def changelog(session: nox.Session) -> None:
 @nox.parametrize("name", each(BENCHMARKS))
 def bench(session: nox.Session, name: str) -> None:
     """Measure against a named reference, as ratios (nothing depends on the figures)."""
-    component = {"relay": "logstashrmq", "spawn": "hub"}.get(name, "jupyterlab")
+    component = {"fileserver": "fileserver", "relay": "logstashrmq", "spawn": "hub"}.get(name, "jupyterlab")
     install(session, f"{component}/tests/requirements.txt", *own_packages(component))
     session.run("python", "-m", f"benchmarks.{name}", *session.posargs)

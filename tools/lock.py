@@ -28,7 +28,7 @@ def sources(pattern: str) -> list[Path]:
         capture_output=True,
         text=True,
     )
-    # What lies in `share` is installed as it is, JupyterLab's extensions with their package.json: it depends on nothing.
+    # What lies in `share` is installed as it is: the package.json of JupyterLab's extensions there needs nothing else.
     found = [path for line in listed.stdout.split() if "share" not in (path := Path(line)).parts]
     return sorted(found, key=lambda path: len(path.parts))
 

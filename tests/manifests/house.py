@@ -29,6 +29,7 @@ EXCEPTION = re.compile(r"exception ([a-z-]+): \S+")
 # Which component may break which rule; why, the manifest says.
 KNOWN_EXCEPTIONS = {
     "filebeat": {"nothing-of-the-node", "run-as-non-root"},
+    "fileserver": {"run-as-non-root", "capabilities", "seccomp"},
     "hub": {"run-as-non-root", "capabilities", "no-secret-in-environment", "probes"},
 }
 
@@ -92,14 +93,14 @@ def schema(folder: Folder) -> Iterator[Complaint]:
 
 
 def same_namespace_file(folder: Folder) -> Iterator[Complaint]:
-    """Every folder carries the same 00-namespace.yaml, so that each can be applied first."""
-    file = folder.path / "00-namespace.yaml"
-    if not file.exists():
-        yield Complaint(file.relative_to(folder.root), "it is not there; every folder carries it")
-        return
-    for other in sorted(folder.root.glob("*/kubernetes/00-namespace.yaml")):
-        if other.read_text() != file.read_text():
-            yield Complaint(file.relative_to(folder.root), f"it differs from {other.relative_to(folder.root)}")
+    """Every folder carries the same 00-namespace.yaml, so that each can be applied first; the labs' too."""
+    first = folder.path / "00-namespace.yaml"
+    if not first.exists():
+        yield Complaint(first.relative_to(folder.root), "it is not there; every folder carries it")
+    for file in sorted(folder.path.glob("*namespace.yaml")):
+        for other in sorted(folder.root.glob(f"*/kubernetes/{file.name}")):
+            if other.read_text() != file.read_text():
+                yield Complaint(file.relative_to(folder.root), f"it differs from {other.relative_to(folder.root)}")
 
 
 def namespaces_first(folder: Folder) -> Iterator[Complaint]:

@@ -168,3 +168,8 @@ def read_folder(path: Path, root: Path) -> Folder:
 def find_folders(root: Path) -> list[Path]:
     """Find the folders of manifests in the repository."""
     return sorted({file.parent for file in root.glob("*/kubernetes/*")})
+
+
+def find_alternatives(root: Path) -> list[Path]:
+    """Find the folders that are applied in a component's folder's place, or beside it."""
+    return sorted({file.parent for file in root.glob("*/alternatives/*/*.yaml")})

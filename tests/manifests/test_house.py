@@ -227,12 +227,16 @@ def test_every_folder_has_the_same_namespace_file(tmp_path: Path) -> None:
     write(tmp_path, GOOD)
     other = write(tmp_path, {"00-namespace.yaml": GOOD["00-namespace.yaml"] + "# more\n"}, "other")
     none = write(tmp_path, {"service.yaml": SERVICE}, "none")
+    labs = "labs-namespace.yaml"
+    (tmp_path / "lab/kubernetes" / labs).write_text("kind: Namespace\n")
+    (tmp_path / "none/kubernetes" / labs).write_text("kind: Namespace  # more\n")
     (rule,) = [rule for rule in RULES if rule_name(rule) == "same-namespace-file"]
     assert violations(other, rule) == [
         "other/kubernetes/00-namespace.yaml: it differs from lab/kubernetes/00-namespace.yaml (same-namespace-file)"
     ]
     assert violations(none, rule) == [
-        "none/kubernetes/00-namespace.yaml: it is not there; every folder carries it (same-namespace-file)"
+        "none/kubernetes/00-namespace.yaml: it is not there; every folder carries it (same-namespace-file)",
+        f"none/kubernetes/{labs}: it differs from lab/kubernetes/{labs} (same-namespace-file)",
     ]
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.manifests import house
 from tests.manifests.house import RULES, Rule, needless_exceptions, rule_name, violations
-from tests.manifests.manifest import find_folders, read_folder
+from tests.manifests.manifest import find_alternatives, find_folders, read_folder
 from tools.components import ROOT
 
 FOLDERS = find_folders(ROOT)
@@ -23,3 +24,33 @@ def test_manifests_keep_the_rule(path: Path, rule: Rule) -> None:
 @each_component
 def test_no_exception_is_needless(path: Path) -> None:
     assert needless_exceptions(read_folder(path, ROOT)) == []
+
+
+ALTERNATIVES = find_alternatives(ROOT)
+each_alternative = pytest.mark.parametrize("path", ALTERNATIVES, ids=[path.name for path in ALTERNATIVES])
+
+
+@each_alternative
+@pytest.mark.parametrize(
+    "rule",
+    [
+        house.schema,
+        house.namespaces_first,
+        house.namespace,
+        house.labels,
+        house.no_secret,
+        house.images,
+        house.no_escalation,
+    ],
+    ids=rule_name,
+)
+def test_an_alternative_keeps_the_rule(path: Path, rule: Rule) -> None:
+    assert violations(read_folder(path, ROOT), rule) == []
+
+
+@each_alternative
+def test_what_an_alternative_has_of_the_folder_it_replaces_is_the_same(path: Path) -> None:
+    for file in path.glob("*.yaml"):
+        usual = path.parents[1] / "kubernetes" / file.name
+        if usual.exists() and not file.name.endswith(("-persistentvolume.yaml", "deployment.yaml")):
+            assert file.read_text() == usual.read_text(), file.name

@@ -31,7 +31,7 @@ class Refused(Exception):
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    # One spawn asks for up to 17 folders at once, and many may spawn; a connection for which there is no room waits a second.
+    # One spawn asks for up to 17 folders at once, and many may spawn. A connection that finds no room waits a second.
     request_queue_size = 1024
 
 
@@ -106,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self._answer(405, {"error": f"found {self.command}, {WANTED}"})
 
-    do_GET = do_HEAD = do_POST = do_DELETE = do_PATCH = _refuse_method
+    do_GET = do_HEAD = do_POST = do_DELETE = do_PATCH = _refuse_method  # noqa: N815  (http.server's names)
 
     def _answer(self, status: int, answer: dict[str, object]) -> None:
         body = json.dumps(answer).encode() + b"\n"

@@ -1,7 +1,7 @@
 """Homes and project folders: the one place where root makes something on users' behalf.
 
-A folder is there whole or not at all: it gets its owner and mode outside the exports, and is then moved to its place, where
-it replaces nothing. No path is followed: every step is relative to a folder that is open, and takes no symlink.
+A folder is there whole or not at all: it gets its owner and mode outside the exports, and is then moved to its place,
+where it replaces nothing. No path is followed: every step is relative to a folder that is open, and takes no symlink.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class Folders:
         try:
             folder = os.open(name, OPEN_FOLDER, dir_fd=self._making)
             try:
-                # In this order: with the group changed first, the kernel would drop the bit that hands it on (CAP_FSETID).
+                # In this order: of another's group, the kernel would drop the bit that hands it on (CAP_FSETID).
                 os.fchmod(folder, kind.mode)
                 os.fchown(folder, *kind.owner(number))
                 os.fsync(folder)

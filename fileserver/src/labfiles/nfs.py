@@ -1,8 +1,8 @@
 """One real NFS operation: what a probe asks. The program: `python -m labfiles.nfs`.
 
-A COMPOUND of NFSv4.0 (RFC 7530), which needs neither a client id nor a session: PUTROOTFH, LOOKUP of the export, GETATTR of
-its file system's id. Ganesha says that it is up even when an export failed; its name then leads nowhere, or to a
-folder of the root's own file system.
+A COMPOUND of NFSv4.0 (RFC 7530), which needs neither a client id nor a session: PUTROOTFH, LOOKUP of the export,
+GETATTR of its file system's id. Ganesha says that it is up even when an export failed; its name then leads nowhere, or
+to a folder of the root's own file system.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ AUTH_SYS, NOBODY = 1, 65534
 SECONDS = 5
 # Filesystem_id of the exports in ganesha.conf.
 FSIDS = {"home": (1, 1), "project": (2, 2)}
-STATUS = {2: "no such export", 5: "input/output error", 13: "permission denied", 70: "stale file handle", 10013: "grace"}
+STATUS = {
+    2: "no such export",
+    5: "input/output error",
+    13: "permission denied",
+    70: "stale file handle",
+    10013: "grace",
+}
 
 
 class NfsError(Exception):

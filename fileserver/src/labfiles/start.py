@@ -6,7 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from labfiles.storage import StorageError, prepare
+from labfiles.confine import ConfineError, confine
+from labfiles.storage import StorageError, check_exportable, prepare
 
 STORAGE = Path("/storage")
 GANESHA = "/usr/bin/ganesha.nfsd"
@@ -17,7 +18,9 @@ def main() -> None:
     """Start, or end with one line that says why not."""
     try:
         prepare(STORAGE)
-    except StorageError as error:
+        check_exportable(STORAGE, Path("/proc/mounts").read_text())
+        confine()
+    except (StorageError, ConfineError) as error:
         sys.exit(f"fileserver: {error}")
     os.umask(0)
     os.execv(GANESHA, COMMAND)  # noqa: S606  (it is to be this process)

@@ -1,8 +1,8 @@
 """The storage: one file system, what lies where on it, and whether it will do.
 
-    home, project   exported; the roots belong to root and are sticky
-    recovery        Ganesha's: which clients may reclaim their locks after a restart
-    labfiles        ours: the last scan, and folders that are about to be made
+home, project   exported; the roots belong to root and are sticky
+recovery        Ganesha's: which clients may reclaim their locks after a restart
+labfiles        ours: the last scan, and folders that are about to be made
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ from pathlib import Path
 AT_FDCWD = -100
 MAX_HANDLE = 128
 EXPORTS = ("home", "project")
-ROOT_MODE = 0o1777
+ROOT_MODE = 0o755
 OWN_MODE = 0o700
+# Of these Ganesha takes no notice (populate_posix_file_systems), and then says that the folder is not there.
+PASSED_OVER = {"tmpfs", "nfs", "nfs4"}
+WANTED = "wanted one that can be exported (ext4, xfs or btrfs)"
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -77,7 +80,6 @@ def prepare(root: Path) -> Storage:
     if not root.is_dir():
         raise StorageError(f"{root}: found {'a file' if root.exists() else 'nothing'}, wanted a folder: the volume")
     check_writable(root)
-    check_handles(root)
     storage = Storage(root)
     for path in storage.exports:
         make_folder(path, ROOT_MODE)
@@ -104,26 +106,45 @@ def check_writable(root: Path) -> None:
         )
 
 
-def check_handles(path: Path) -> None:
-    """Refuse a file system whose files have no handles, by which a server knows them after a restart.
+def check_exportable(path: Path, mounts: str) -> None:
+    """Refuse a file system that cannot be exported.
+
+    Parameters
+    ----------
+    path
+        A folder of it.
+    mounts
+        What is mounted, as /proc/mounts has it.
 
     Raises
     ------
     StorageError
-        They have none.
+        Ganesha passes it over, or its files have no handles, by which a server knows them after a restart.
     """
+    kind = file_system(path, mounts)
+    if kind in PASSED_OVER:
+        raise StorageError(f"{path}: found a file system of type {kind}, {WANTED}")
     handle = _Handle(handle_bytes=MAX_HANDLE)
     mount = ctypes.c_int()
     if libc.name_to_handle_at(AT_FDCWD, os.fsencode(path), ctypes.byref(handle), ctypes.byref(mount), 0):
         why = os.strerror(ctypes.get_errno())
         raise StorageError(
-            f"{path}: name_to_handle_at: {why}; wanted a file system that can be exported (ext4, xfs, btrfs or tmpfs, "
-            "not overlayfs), and a container engine that allows the call"
+            f"{path}: found a file system of type {kind} and name_to_handle_at: {why}, {WANTED}, "
+            "and a container engine that allows the call"
         )
 
 
+def file_system(path: Path, mounts: str) -> str:
+    """Give the type of the file system that a folder is on."""
+    found = {}
+    for line in mounts.splitlines():  # what was mounted last covers what was there before
+        _, place, kind, *_ = line.split()
+        found[Path(place.encode().decode("unicode_escape"))] = kind
+    return next(found[place] for place in (path, *path.parents) if place in found)
+
+
 def make_folder(path: Path, mode: int) -> None:
-    """Make a folder of root's; refuse what is there and is something else.
+    """Make a folder of root's, or give it back its mode; refuse what is there and is something else.
 
     Raises
     ------
@@ -133,14 +154,12 @@ def make_folder(path: Path, mode: int) -> None:
     try:
         if not path.is_symlink() and not path.exists():
             path.mkdir()
-            path.chmod(mode)
     except OSError as error:
         raise StorageError(f"{path}: cannot be made: {error.strerror}") from error
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode):
         raise StorageError(f"{path}: found something that is no folder, wanted a folder of root's")
-    if (found.st_uid, stat.S_IMODE(found.st_mode)) != (os.geteuid(), mode):
-        raise StorageError(
-            f"{path}: found owner {found.st_uid} and mode {stat.S_IMODE(found.st_mode):o}, "
-            f"wanted owner {os.geteuid()} and mode {mode:o}"
-        )
+    if found.st_uid != os.geteuid():
+        raise StorageError(f"{path}: found owner {found.st_uid}, wanted owner {os.geteuid()}")
+    if stat.S_IMODE(found.st_mode) != mode:
+        path.chmod(mode)

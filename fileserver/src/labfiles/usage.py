@@ -1,7 +1,7 @@
 """How much each home and project folder holds, measured so slowly that nobody notices.
 
-A round looks at every folder once; then nothing until the next is due. What was measured is kept on the storage, so that a
-restart goes on with the folder where it stopped.
+A round looks at every folder once; then nothing until the next is due. What was measured is kept on the storage, so
+that a restart goes on with the folder where it stopped.
 """
 
 from __future__ import annotations

@@ -58,7 +58,8 @@ class Folders:
         """Ask for one folder, more than once if need be."""
         for pause in (*PAUSES, None):
             try:
-                return await self._ask(session, kind, number)
+                await self._ask(session, kind, number)
+                return
             except _Again as error:
                 if pause is None:
                     message = f"The shared storage does not answer ({error}). Try again in a minute."

@@ -24,12 +24,13 @@ from labtesting.visitor import Visitor
 
 from tools.components import version
 
-MANIFESTS = Path(__file__).parents[2] / "kubernetes"
+ROOT = Path(__file__).parents[3]
+MANIFESTS = ROOT / "hub/kubernetes"
 NODE_PORT = 30080
 ORPHAN, STRANGER = "lab-4711", "stranger"
 URL = f"http://127.0.0.1:{NODE_PORT}"
-# A folder of the node's that stands in for the fileserver's disk: labs mount from it what they mount by NFS elsewhere
-STORAGE = "/var/tmp/jupyterlabdemo-test-storage"
+# The folder of the node's where homes lie, and the one of a site that has no NFS
+STORAGE, SITE_STORAGE = "/var/tmp/jupyterlabdemo-test-storage", "/var/lib/jupyterlabdemo"
 ADMIN_ID = 4242
 MENU = """
 [[images]]
@@ -219,35 +220,16 @@ def node_command(name: str, script: str) -> None:
     kubectl("delete", "pod", name, "--namespace", NAMESPACE)
 
 
-def storage() -> list[dict[str, Any]]:
-    """Give volumes over the node's folder, by the names that labs mount the fileserver's exports by."""
-    made: list[dict[str, Any]] = []
-    for name in ("home", "project"):
-        spec = {"capacity": {"storage": "10Gi"}, "accessModes": ["ReadWriteMany"], "storageClassName": ""}
-        volume = {"hostPath": {"path": f"{STORAGE}/{name}"}, "claimRef": {"name": name, "namespace": LABS}}
-        made.append(
-            {
-                "apiVersion": "v1",
-                "kind": "PersistentVolume",
-                "metadata": {"name": f"hub-test-{name}"},
-                "spec": {**spec, **volume, "persistentVolumeReclaimPolicy": "Retain"},
-            }
-        )
-        claim = {**spec, "volumeName": f"hub-test-{name}", "resources": {"requests": {"storage": "10Gi"}}}
-        del claim["capacity"]
-        made.append(
-            {
-                "apiVersion": "v1",
-                "kind": "PersistentVolumeClaim",
-                "metadata": {"name": name, "namespace": LABS},
-                "spec": claim,
-            }
-        )
-    return made
+def fileserver() -> str:
+    """Give the fileserver's manifests for a node without NFS, over a folder that is not a real site's."""
+    files = sorted((ROOT / "fileserver/alternatives/hostpath").glob("*.yaml"))
+    manifests = "\n---\n".join(file.read_text() for file in files)
+    assert SITE_STORAGE in manifests
+    return manifests.replace(SITE_STORAGE, STORAGE)
 
 
 def settings(github: FakeGitHub, authority: trustme.CA) -> list[dict[str, Any]]:
-    """Give the ConfigMaps and the Secret that a site would write."""
+    """Give the ConfigMaps and the Secrets that a site would write."""
 
     def of(kind: str, name: str, data: dict[str, str]) -> dict[str, Any]:
         return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, "data": data}
@@ -274,39 +256,7 @@ def settings(github: FakeGitHub, authority: trustme.CA) -> list[dict[str, Any]]:
         of("ConfigMap", "hub", told),
         of("ConfigMap", "hub-files", {"menu.toml": MENU, "ca.crt": authority.cert_pem.bytes().decode()}),
         of("Secret", "hub", encoded),
-    ]
-
-
-def fileserver() -> list[dict[str, Any]]:
-    """Give the fileserver without its NFS: nodes of test clusters have no client. It makes the folders all the same."""
-    labels = {"app.kubernetes.io/name": "fileserver", "app.kubernetes.io/component": "fileserver"}
-    metadata = {"name": "fileserver", "namespace": NAMESPACE}
-    container = {
-        "name": "labfiles",
-        "image": f"lsstsqre/jupyterlabdemo-fileserver:{version()}",
-        "args": ["labfiles"],
-        "env": [{"name": "LABFILES_TOKEN_FILE", "value": "/run/secrets/hub/FILESERVER_TOKEN"}],
-        "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
-        "volumeMounts": [
-            {"name": "storage", "mountPath": "/storage"},
-            {"name": "token", "mountPath": "/run/secrets/hub", "readOnly": True},
-        ],
-    }
-    volumes = [
-        {"name": "storage", "hostPath": {"path": STORAGE, "type": "DirectoryOrCreate"}},
-        {"name": "token", "secret": {"secretName": "hub"}},
-    ]
-    pod = {"automountServiceAccountToken": False, "containers": [container], "volumes": volumes}
-    template = {"metadata": {"labels": labels}, "spec": pod}
-    spec = {"selector": {"matchLabels": labels}, "template": template}
-    return [
-        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec},
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": metadata,
-            "spec": {"selector": labels, "ports": [{"port": 8080}]},
-        },
+        of("Secret", "fileserver", {"FILESERVER_TOKEN": encoded["FILESERVER_TOKEN"]}),
     ]
 
 
@@ -378,7 +328,8 @@ def deploy(github: FakeGitHub, authority: trustme.CA) -> Iterator[Deployment]:
     try:
         for name in ("00-namespace", "labs-namespace"):
             kubectl("apply", "--filename", MANIFESTS / f"{name}.yaml")
-        cluster.apply(*storage(), *settings(github, authority), *fileserver(), node_port())
+        cluster.apply(*settings(github, authority), node_port())
+        kubectl("apply", "--filename", "-", stdin=fileserver())
         cluster.roll_out("fileserver")
         kubectl("apply", "--filename", MANIFESTS)
         cluster.roll_out("proxy")
@@ -392,7 +343,7 @@ def deploy(github: FakeGitHub, authority: trustme.CA) -> Iterator[Deployment]:
     finally:
         node_command("hub-test-remove", "rm -rf /storage/*")
         kubectl("delete", "namespace", NAMESPACE, LABS, "--ignore-not-found")
-        kubectl("delete", "pv", "hub-test-home", "hub-test-project", "--ignore-not-found")
+        kubectl("delete", "pv", "jupyterlabdemo-home", "jupyterlabdemo-project", "--ignore-not-found")
 
 
 @pytest.fixture(scope="session")

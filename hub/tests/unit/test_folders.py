@@ -57,7 +57,7 @@ async def test_a_home_of_somebody_else_is_not_used(labfiles: Labfiles, folders: 
 
 async def test_a_project_folder_that_is_a_symlink_is_not_used(labfiles: Labfiles, folders: Folders) -> None:
     (labfiles.storage / "project/5003").symlink_to("/etc")
-    with pytest.raises(FoldersError, match="The folder of your group 5003 cannot be used. 409: .* a symbolic link"):
+    with pytest.raises(FoldersError, match=r"The folder of your group 5003 cannot be used. 409: .* a symbolic link"):
         await folders.make(ADA)
 
 

@@ -158,7 +158,7 @@ def test_the_user_and_all_groups_have_their_names(image: str, names: dict[str, d
         spawned(image, volumes=names, group_add=[str(gid) for gid in GROUPS]) as (client, _),
         client.terminal() as terminal,
     ):
-        shown = terminal.read_until(":~$ ")
+        shown = terminal.read_until("$ ")
         assert "vera@" in shown
         assert "I have no name" not in shown
         assert "cannot find name" not in shown

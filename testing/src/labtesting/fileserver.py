@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,9 +30,9 @@ def root_command() -> list[str]:
     """Give what makes root of a command; the test is skipped where nothing does (fails in CI)."""
     if os.geteuid() == 0:
         return []
-    if subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0:
-        return ["sudo", "-n"]
-    missing("root", "run it as root, or where sudo asks for no password: it gives folders to users")
+    if not shutil.which("sudo") or subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode:
+        missing("root", "run it as root, or where sudo asks for no password: it gives folders to users")
+    return ["sudo", "-n"]
 
 
 def as_root(*command: str | Path) -> None:
@@ -61,6 +62,7 @@ class Labfiles:
             "LABFILES_METRICS_PORT": "0",
             **settings,
         }
+        self._client = httpx.Client(timeout=20)
         self.storage, self.token_file, self.log = storage, token_file, folder / "labfiles.log"
         variables = [f"{name}={text}" for name, text in environ.items()]
         with self.log.open("a") as log:
@@ -89,7 +91,7 @@ class Labfiles:
 
     def put(self, path: str, token: str = TOKEN) -> httpx.Response:
         """Ask for a folder: `homes/<uid>` or `projects/<gid>`."""
-        return httpx.put(f"{self.url}/v1/{path}", headers={"Authorization": f"Bearer {token}"})
+        return self._client.put(f"{self.url}/v1/{path}", headers={"Authorization": f"Bearer {token}"})
 
     def metrics(self) -> dict[str, float]:
         """Give its metrics by name and labels."""
@@ -104,6 +106,7 @@ class Labfiles:
         """End it, if it still runs; give its exit status."""
         if self.process.poll() is None:
             self.signal(signal.SIGTERM)
+        self._client.close()
         return self.process.wait(20)
 
 

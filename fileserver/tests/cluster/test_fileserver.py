@@ -1,0 +1,243 @@
+"""The manifests as they are, on a real cluster; and the real NFS client through the Service."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from labtesting.cluster import LABS, NAMESPACE, KubectlError, apply, exists, get, kubectl, need_cluster, roll_out
+from labtesting.fileserver import TOKEN
+from labtesting.hub_process import wait_until
+from labtesting.nfs import run_on_client
+
+from tools.components import image_name, version
+
+FOLDER = Path(__file__).parents[2] / "kubernetes"
+IN_TREE = Path(__file__).parents[2] / "alternatives/in-tree-nfs/apply"
+HOST_PATH = Path(__file__).parents[2] / "alternatives/hostpath"
+RESTORE = Path(__file__).parents[2] / "alternatives/restore"
+OURS = "app.kubernetes.io/component=fileserver"
+HUB = {"app.kubernetes.io/name": "jupyterhub", "app.kubernetes.io/component": "hub"}
+LAB = {"app.kubernetes.io/name": "jupyterlab", "app.kubernetes.io/component": "lab"}
+PYTHON = "/opt/labfiles/bin/python"
+ASK = """
+import sys, urllib.error, urllib.request
+request = urllib.request.Request(
+    "http://fileserver:8080/v1/" + sys.argv[1], method="PUT", headers={"Authorization": "Bearer " + sys.argv[2]}
+)
+try:
+    with urllib.request.urlopen(request, timeout=5) as response:
+        print(response.status, response.read().decode().strip())
+except urllib.error.HTTPError as error:
+    print(error.code, error.read().decode().strip())
+except (urllib.error.URLError, TimeoutError) as error:
+    print("is kept out:", error)
+"""
+
+
+def secret() -> dict[str, Any]:
+    """Make the Secret that hub and fileserver share."""
+    metadata = {"name": "fileserver", "namespace": NAMESPACE}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"FILESERVER_TOKEN": TOKEN}}
+
+
+def volumes() -> list[Path]:
+    """List the files of what belongs to the labs."""
+    return sorted(FOLDER.glob("shared-*.yaml"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def deployment() -> Iterator[None]:
+    """Apply the folder, as the README says; at the end take away what it made."""
+    need_cluster()
+    was_there = [name for name in (NAMESPACE, LABS) if exists("namespace", name)]
+    busy = [name for name in ("home", "project") if LABS in was_there and exists("pvc", name, namespace=LABS)]
+    assert not busy, f"the claims {busy} of {LABS} are somebody's: delete them first"
+    try:
+        kubectl("apply", "--filename", FOLDER)
+        apply(secret())
+        roll_out("fileserver", 90)
+        yield
+    finally:
+        kubectl("delete", "secret", "fileserver", "--namespace", NAMESPACE, "--ignore-not-found")
+        kubectl("delete", "--filename", FOLDER, "--selector", OURS, "--ignore-not-found")
+        for name in {NAMESPACE, LABS} - set(was_there):
+            kubectl("delete", "namespace", name)
+
+
+def is_bound(claim: str) -> bool:
+    """Tell whether a claim of the labs has its volume."""
+    return bool(get("pvc", claim, namespace=LABS)["status"]["phase"] == "Bound")
+
+
+def ask(name: str, labels: dict[str, str], path: str) -> str:
+    """Ask for a folder from a pod with these labels; give what it says."""
+    container = {
+        "name": "test",
+        "image": f"{image_name('fileserver')}:{version()}",
+        "imagePullPolicy": "IfNotPresent",
+        "command": [PYTHON, "-c", ASK, path, TOKEN],
+    }
+    metadata = {"name": name, "namespace": NAMESPACE, "labels": labels}
+    spec = {"restartPolicy": "Never", "containers": [container]}
+    apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    try:
+        wait_until(lambda: get("pod", name)["status"].get("phase") in {"Succeeded", "Failed"}, f"{name} ends", 60)
+        return kubectl("logs", name, "--namespace", NAMESPACE).strip()
+    finally:
+        kubectl("delete", "pod", name, "--namespace", NAMESPACE, "--wait=false")
+
+
+def server_pod() -> str:
+    """Name the pod that runs."""
+    (found,) = [pod for pod in get("pod", selector=OURS) if "deletionTimestamp" not in pod["metadata"]]
+    return str(found["metadata"]["name"])
+
+
+def execute(*command: str, container: str = "server") -> str:
+    """Run a command in the pod."""
+    return kubectl("exec", server_pod(), "--container", container, "--namespace", NAMESPACE, "--", *command)
+
+
+def test_applied_again_nothing_changes() -> None:
+    said = kubectl("apply", "--filename", FOLDER).splitlines()
+    assert len(said) == len(list(FOLDER.glob("*.yaml")))
+    assert [line for line in said if not line.endswith(" unchanged")] == []
+
+
+def test_the_pod_holds_its_capabilities_and_no_other() -> None:
+    (pod,) = get("pod", selector=OURS)
+    assert all(status["ready"] for status in pod["status"]["containerStatuses"])
+    for container, held in (("server", "cf"), ("labfiles", "b")):
+        status = execute("/bin/cat", "/proc/1/status", container=container)
+        capabilities = {
+            line.split()[1].lstrip("0") for line in status.splitlines() if line.startswith(("CapEff", "CapBnd"))
+        }
+        assert capabilities == {held}
+        assert "NoNewPrivs:\t1" in status
+        assert "Seccomp:\t2" in status
+
+
+def test_the_labs_claims_are_bound_to_the_exports() -> None:
+    for name in ("home", "project"):
+        wait_until(partial(is_bound, name), f"{name} is bound", 60)
+        claim = get("pvc", name, namespace=LABS)
+        volume = json.loads(kubectl("get", "pv", claim["spec"]["volumeName"], "--output", "json"))["spec"]
+        assert volume["csi"]["volumeAttributes"] == {
+            "server": "fileserver.jupyterlabdemo.svc.cluster.local",
+            "share": f"/{name}",
+        }
+
+
+def test_the_hub_gets_folders_made_and_nobody_else() -> None:
+    assert ask("test-hub", HUB, "projects/7000") == '201 {"path": "/project/7000", "made": true}'
+    assert ask("test-lab", LAB, "projects/7001").startswith("is kept out:")
+    assert (
+        execute("/usr/bin/stat", "-c", "%n %u:%g %a", "/storage/project/7000") == "/storage/project/7000 0:7000 2770\n"
+    )
+    assert "7001" not in execute("/bin/ls", "/storage/project")
+
+
+WRITE = "echo one > /mnt/5000/kept && sync /mnt/5000/kept && cat /mnt/5000/kept"
+READ = "cat /mnt/5000/kept && echo two >> /mnt/5000/kept"
+AS_USER = ("setpriv", "--reuid=5000", "--regid=5000", "--clear-groups", "bash", "-c")
+
+
+def test_the_service_serves_the_linux_client_and_a_new_pod_has_the_data(tmp_path: Path) -> None:
+    assert ask("test-hub-home", HUB, "homes/5000").startswith("201 ")
+    export = f"{get('service', 'fileserver')['spec']['clusterIP']}:/home"
+    with run_on_client(export, *AS_USER, WRITE, log=tmp_path / "first") as client:
+        assert client.finish() == "one\n"
+    old, start = server_pod(), time.monotonic()
+    kubectl("delete", "pod", old, "--namespace", NAMESPACE)
+    roll_out("fileserver", 90)
+    print(f"a new pod was ready after {time.monotonic() - start:.0f} s")  # noqa: T201
+    assert server_pod() != old
+    with run_on_client(export, *AS_USER, READ, log=tmp_path / "second") as client:
+        assert client.finish() == "one\n"
+    assert execute("/bin/cat", "/storage/home/5000/kept") == "one\ntwo\n"
+
+
+def stream(where: str, *command: str, given: Path | None = None, taken: Path | None = None) -> None:
+    """Run a command in a pod's first container with a file as its input or output."""
+    with (given or Path("/dev/null")).open("rb") as source, (taken or Path("/dev/null")).open("wb") as target:
+        inside = ["kubectl", "exec", "--quiet", "-i", where, "--namespace", NAMESPACE, "--"]
+        subprocess.run([*inside, *command], stdin=source, stdout=target, check=True)
+
+
+LIST = ("find", "/storage/home", "/storage/project", "-mindepth", "1", "-printf", "%P %U:%G %m %s %T@\n")
+
+
+def test_a_backup_is_restored_on_another_disk_and_the_old_one_is_kept(tmp_path: Path) -> None:
+    """As docs/admin/storage.md has it."""
+    before = sorted(execute(*LIST).splitlines())
+    assert len(before) == 3, "a home, a file in it, a project folder"
+    tar = ("tar", "-C", "/storage", "--numeric-owner", "--format=posix")
+    stream("deployment/fileserver", *tar, "-cf", "-", "home", "project", taken=tmp_path / "backup.tar")
+    old = str(get("pvc", "fileserver")["spec"]["volumeName"])
+    kubectl("patch", "pv", old, "--patch", '{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}')
+    kubectl("delete", "deployment/fileserver", "pvc/fileserver", "--namespace", NAMESPACE)
+    try:
+        kubectl("apply", "--filename", FOLDER)
+        roll_out("fileserver", 90)
+        assert get("pvc", "fileserver")["spec"]["volumeName"] != old
+        assert execute(*LIST) == ""
+        kubectl("apply", "--filename", RESTORE)
+        kubectl("wait", "pod/fileserver-restore", "--namespace", NAMESPACE, "--for=condition=Ready", "--timeout=60s")
+        stream("pod/fileserver-restore", *tar[:4], "-xpf", "-", given=tmp_path / "backup.tar")
+        assert sorted(execute(*LIST).splitlines()) == before
+        export = f"{get('service', 'fileserver')['spec']['clusterIP']}:/home"
+        with run_on_client(export, *AS_USER, READ, log=tmp_path / "log") as client:
+            assert client.finish() == "one\ntwo\n"
+        assert json.loads(kubectl("get", "pv", old, "--output", "json"))["status"]["phase"] == "Released"
+    finally:
+        kubectl("delete", "--filename", RESTORE, "--ignore-not-found")
+        kubectl("delete", "pv", old)
+
+
+def test_the_alternative_for_clusters_without_the_driver_names_the_services_address() -> None:
+    """Its PersistentVolumes cannot take the place of those that are there, which is seen first."""
+    with pytest.raises(KubectlError, match=r"spec\.persistentvolumesource"):
+        run_alternative()
+    for file in volumes():
+        kubectl("delete", "--filename", file, "--wait=false")
+    for name in ("home", "project"):
+        kubectl("wait", "pv", f"jupyterlabdemo-{name}", "--for=delete", "--timeout=60s")
+    run_alternative()
+    said = run_alternative().splitlines()
+    assert [line for line in said if not line.endswith(" unchanged")] == []
+    address = get("service", "fileserver")["spec"]["clusterIP"]
+    for name in ("home", "project"):
+        volume = json.loads(kubectl("get", "pv", f"jupyterlabdemo-{name}", "--output", "json"))["spec"]
+        assert volume["nfs"] == {"server": address, "path": f"/{name}"}
+        wait_until(partial(is_bound, name), f"{name} is bound", 60)
+
+
+def run_alternative() -> str:
+    """Apply it; give what kubectl says."""
+    done = subprocess.run([IN_TREE], env=os.environ, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise KubectlError(done.stdout + done.stderr)
+    return done.stdout
+
+
+def test_the_alternative_for_one_node_makes_folders_too() -> None:
+    kubectl("delete", "--filename", FOLDER, "--selector", OURS, "--ignore-not-found")
+    try:
+        kubectl("apply", "--filename", HOST_PATH)
+        roll_out("fileserver", 60)
+        assert [line for line in kubectl("apply", "--filename", HOST_PATH).splitlines() if "unchanged" not in line] == []
+        for name in ("home", "project"):
+            wait_until(partial(is_bound, name), f"{name} is bound", 60)
+        # A number of our own: the folder is the node's, and is not taken away.
+        assert ask("test-hub", HUB, "homes/2147483000").startswith("20")
+        kubectl("exec", "deployment/fileserver", "-n", NAMESPACE, "--", "/bin/rmdir", "/storage/home/2147483000")
+    finally:
+        kubectl("delete", "--filename", HOST_PATH, "--selector", OURS, "--ignore-not-found")

@@ -1,0 +1,16 @@
+"""The program that makes folders, on a storage of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from labtesting.fileserver import Labfiles, run_labfiles
+
+
+@pytest.fixture
+def labfiles(tmp_path: Path) -> Iterator[Labfiles]:
+    """Run it."""
+    with run_labfiles(tmp_path) as running:
+        yield running

@@ -1,0 +1,147 @@
+"""The image as its pod runs it: one address, two containers, one volume; a server that is killed keeps the address."""
+
+from __future__ import annotations
+
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from labtesting.container import Container, engine, run_container
+from labtesting.fileserver import TOKEN, root_command
+from labtesting.hub_process import wait_until
+from labtesting.needs import need_program
+
+PYTHON = "/opt/labfiles/bin/python"
+SERVER_CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "SETGID", "SETUID"]
+LABFILES_CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER"]
+
+
+@dataclass(frozen=True)
+class Pod:
+    """What runs.
+
+    Attributes
+    ----------
+    address
+        Of all of it.
+    server
+        The container with Ganesha.
+    labfiles
+        The one beside it.
+    """
+
+    address: str
+    server: Container
+    labfiles: Container
+
+    @property
+    def api(self) -> str:
+        """The URL of labfiles."""
+        return f"http://{self.address}:8080"
+
+    @property
+    def answers(self) -> bool:
+        """Whether the probe of the pod passes."""
+        return self.server.execute(PYTHON, "-m", "labfiles.nfs")[0] == 0
+
+    def wait_until_ready(self) -> None:
+        """Wait until NFS answers, and the API."""
+        wait_until(lambda: self.answers, "NFS answers", 30)
+        self.labfiles.wait_for_page(f"http://{self.address}:9465/ready")
+
+
+def confined(*capabilities: str) -> dict[str, Any]:
+    """Give the options of a container as the manifest has them."""
+    return {
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "cap_add": list(capabilities),
+        "security_opt": ["no-new-privileges"],
+        "mem_limit": "1g",
+    }
+
+
+def server_options(image: str, volume: str) -> dict[str, Any]:
+    """Give those of Ganesha's container."""
+    options = confined(*SERVER_CAPABILITIES)
+    options["security_opt"].append("seccomp=unconfined")  # it gives itself a filter
+    return {
+        **options,
+        "image": image,
+        "volumes": {volume: {"bind": "/storage", "mode": "rw"}},
+        "tmpfs": {"/run/ganesha": "", "/tmp": ""},
+    }
+
+
+@contextmanager
+def volume_of(**options: str) -> Iterator[str]:
+    """Make a volume: a folder on the engine's disk (ext4, as a rule), or what the options say."""
+    name = f"fileserver-{uuid.uuid4().hex[:8]}"
+    made = engine().volumes.create(name, driver_opts=options)
+    try:
+        yield name
+    finally:
+        made.remove(force=True)
+
+
+@contextmanager
+def small_disk(folder: Path, size: str, inodes: int) -> Iterator[dict[str, str]]:
+    """Make a disk of a file; give the options of a volume on it."""
+    program = need_program("mkfs.ext4", "/sbin/mkfs.ext4", how="apt install e2fsprogs")
+    file = folder / "disk"
+    subprocess.run(["truncate", f"--size={size}", file], check=True)
+    # No block is kept back for root: what users fill is full for all.
+    subprocess.run([program, "-q", "-m", "0", "-N", str(inodes), file], check=True)
+    losetup = [*root_command(), "losetup"]
+    device = subprocess.run(
+        [*losetup, "--find", "--show", file], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    try:
+        yield {"type": "ext4", "device": device}
+    finally:
+        subprocess.run([*losetup, "--detach", device], check=True)
+
+
+@contextmanager
+def run_pod(image: str, volume: str, tokens: Path) -> Iterator[Pod]:
+    """Run both containers, and one that holds their address."""
+    (tokens / "token").write_text(TOKEN)
+    tokens.chmod(0o755)
+    with ExitStack() as stack:
+        holder = stack.enter_context(run_container(image, "300000", entrypoint="/bin/sleep", init=True))
+        network: dict[str, Any] = {"network_mode": f"container:{holder.docker.id}"}
+        server = stack.enter_context(run_container(**server_options(image, volume), **network))
+        labfiles = stack.enter_context(
+            run_container(
+                image,
+                "labfiles",
+                environment={"LABFILES_TOKEN_FILE": "/run/token/token", "LABFILES_USAGE_SECONDS": "1"},
+                volumes={
+                    volume: {"bind": "/storage", "mode": "rw"},
+                    str(tokens): {"bind": "/run/token", "mode": "ro"},
+                },
+                **confined(*LABFILES_CAPABILITIES),
+                **network,
+            )
+        )
+        pod = Pod(holder.address, server, labfiles)
+        pod.wait_until_ready()
+        yield pod
+
+
+@pytest.fixture(scope="session")
+def image(request: pytest.FixtureRequest) -> str:
+    """Give the image's name."""
+    return str(request.config.getoption("--image"))
+
+
+@pytest.fixture(scope="module")
+def pod(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
+    """Run the pod on a volume of its own."""
+    with volume_of() as volume, run_pod(image, volume, tmp_path_factory.mktemp("tokens")) as running:
+        yield running

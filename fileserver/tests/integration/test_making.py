@@ -1,0 +1,209 @@
+"""labfiles over HTTP: what it makes, what it refuses, and that no folder is ever half-made."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from labtesting.fileserver import SOURCE, Labfiles, as_root, root_command, run_labfiles
+
+
+def look(path: Path) -> tuple[int, int, str]:
+    """Give owner, group and mode."""
+    found = path.lstat()
+    return found.st_uid, found.st_gid, f"{stat.S_IMODE(found.st_mode):04o}"
+
+
+def test_a_home_is_made_once(labfiles: Labfiles) -> None:
+    first, again = labfiles.put("homes/583231"), labfiles.put("homes/583231")
+    assert (first.status_code, first.json()) == (201, {"path": "/home/583231", "made": True})
+    assert (again.status_code, again.json()) == (200, {"path": "/home/583231", "made": False})
+    assert look(labfiles.storage / "home/583231") == (583231, 583231, "0700")
+
+
+def test_a_project_folder_is_the_groups_and_hands_its_group_on(labfiles: Labfiles) -> None:
+    assert labfiles.put("projects/7000").status_code == 201
+    assert look(labfiles.storage / "project/7000") == (0, 7000, "2770")
+    assert labfiles.put("projects/7000").status_code == 200
+
+
+def test_each_folder_that_is_made_has_one_line_in_the_log(labfiles: Labfiles) -> None:
+    labfiles.put("projects/7000")
+    labfiles.put("projects/7000")
+    (line,) = [line for line in labfiles.lines() if line["logger"] == "labfiles.folders"]
+    del line["time"]
+    assert line == {
+        "level": "INFO",
+        "logger": "labfiles.folders",
+        "message": "made a project folder",
+        "path": "/project/7000",
+        "owner": "0:7000",
+        "mode": "2770",
+        "asked_by": "127.0.0.1",
+    }
+
+
+def test_the_mode_of_a_home_is_put_back(labfiles: Labfiles) -> None:
+    labfiles.put("homes/5000")
+    as_root("chmod", "0777", labfiles.storage / "home/5000")
+    assert labfiles.put("homes/5000").status_code == 200
+    assert look(labfiles.storage / "home/5000")[2] == "0700"
+
+
+@pytest.mark.parametrize(
+    ("make", "path", "says"),
+    [
+        (["mkdir"], "homes/5000", "/home/5000: found owner {me}, wanted 5000"),
+        (
+            ["mkdir"],
+            "projects/5000",
+            "/project/5000: found owner {me}:{group} and mode 0755, wanted 0:5000 and mode 2770",
+        ),
+        (["touch"], "homes/5000", "/home/5000: found a file, wanted a folder"),
+        (["ln", "-s", "/etc"], "homes/5000", "/home/5000: found a symbolic link, wanted a folder"),
+        (["ln", "-s", "nowhere"], "projects/5000", "/project/5000: found a symbolic link, wanted a folder"),
+        (["mkfifo"], "projects/5000", "/project/5000: found something special, wanted a folder"),
+    ],
+)
+def test_what_is_there_and_is_something_else_is_refused_and_left(
+    make: list[str], path: str, says: str, labfiles: Labfiles
+) -> None:
+    there = labfiles.storage / path.replace("s/", "/")
+    subprocess.run([*make, there], check=True)
+    if make == ["mkdir"]:
+        there.chmod(0o755)
+    before = there.lstat()
+    refused = labfiles.put(path)
+    assert refused.status_code == 409
+    assert refused.json() == {"error": says.format(me=os.geteuid(), group=os.getegid())}
+    assert (there.lstat().st_ino, there.lstat().st_mode) == (before.st_ino, before.st_mode)
+
+
+def test_a_link_does_not_make_it_touch_what_it_points_to(labfiles: Labfiles, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.mkdir(mode=0o755)
+    (labfiles.storage / "home/5000").symlink_to(target)
+    assert labfiles.put("homes/5000").status_code == 409
+    assert look(target) == (os.geteuid(), os.getegid(), "0755")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "says"),
+    [
+        ("homes/999", 400, "found the id '999', wanted a number from 1000 to 2147483647, not 60000 to 65535"),
+        ("projects/65534", 400, "found the id '65534', wanted a number from 1000"),
+        ("projects/2147483648", 400, "found the id '2147483648', wanted a number from 1000"),
+        ("homes/%2e%2e", 400, "found the id '%2e%2e', wanted a number"),
+        ("homes/5000/x", 404, "found '/v1/homes/5000/x', wanted PUT /v1/homes/<uid> or /v1/projects/<gid>"),
+        ("homes/5000?x", 400, "found the id '5000?x'"),
+        ("secrets/5000", 404, "wanted PUT /v1/homes/<uid>"),
+    ],
+)
+def test_a_wrong_request_is_told_what_is_wrong(path: str, status: int, says: str, labfiles: Labfiles) -> None:
+    refused = labfiles.put(path)
+    assert refused.status_code == status
+    assert says in refused.json()["error"]
+    assert os.listdir(labfiles.storage / "home") == os.listdir(labfiles.storage / "project") == []
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "PATCH"])
+def test_it_does_nothing_but_make(method: str, labfiles: Labfiles) -> None:
+    labfiles.put("homes/5000")
+    refused = httpx.request(method, f"{labfiles.url}/v1/homes/5000")
+    assert (refused.status_code, refused.headers["Allow"]) == (405, "PUT")
+    assert (labfiles.storage / "home/5000").is_dir()
+
+
+def test_without_the_token_nothing_is_made(labfiles: Labfiles) -> None:
+    for headers in ({}, {"Authorization": "Bearer"}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic x"}):
+        refused = httpx.put(f"{labfiles.url}/v1/homes/5000", headers=headers)
+        assert refused.status_code == 401
+        assert refused.headers["WWW-Authenticate"] == "Bearer"
+    assert os.listdir(labfiles.storage / "home") == []
+    assert labfiles.token_file.read_text() not in labfiles.log.read_text()
+
+
+def test_a_new_token_is_taken_without_a_restart(labfiles: Labfiles) -> None:
+    old = labfiles.token_file.read_text()
+    labfiles.token_file.write_text("another-token-that-nobody-guesses")
+    assert labfiles.put("homes/5000", old).status_code == 401
+    assert labfiles.put("homes/5000", "another-token-that-nobody-guesses").status_code == 201
+    labfiles.token_file.unlink()
+    gone = labfiles.put("homes/5001", old)
+    assert (gone.status_code, gone.json()["error"][:33]) == (503, "LABFILES_TOKEN_FILE: cannot read ")
+
+
+def test_a_body_that_is_too_long_is_not_read(labfiles: Labfiles) -> None:
+    refused = httpx.put(f"{labfiles.url}/v1/homes/5000", content=b"x" * 5000)
+    assert refused.status_code == 413
+    assert refused.headers["Connection"] == "close"
+
+
+def test_forty_who_ask_for_one_folder_at_once_get_it_made_once(labfiles: Labfiles) -> None:
+    with ThreadPoolExecutor(40) as pool:
+        answers = list(pool.map(labfiles.put, ["projects/7000"] * 40))
+    assert sorted(answer.status_code for answer in answers) == [200] * 39 + [201]
+
+
+def test_one_that_asks_slowly_keeps_nobody_waiting(labfiles: Labfiles) -> None:
+    port = int(labfiles.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)) as slow:
+        slow.sendall(b"PUT /v1/homes/5000 HTTP/1.1\r\nContent-Length: 10\r\n")
+        assert labfiles.put("homes/5001").status_code == 201
+
+
+def test_killed_at_any_time_it_leaves_whole_folders_only(tmp_path: Path) -> None:
+    storage = tmp_path / "storage"
+    storage.mkdir()
+    as_root("chown", "0:0", storage)
+    for start in range(2000, 5000, 1000):
+        with run_labfiles(tmp_path, storage) as labfiles:
+
+            def ask(number: int, labfiles: Labfiles = labfiles) -> int:
+                try:
+                    return labfiles.put(f"projects/{number}").status_code
+                except httpx.TransportError:
+                    return 0
+
+            with ThreadPoolExecutor(8) as pool:
+                asked = pool.map(ask, range(start, start + 1000))
+                while not (storage / f"project/{start + 100}").exists():
+                    time.sleep(0.001)
+                labfiles.signal(signal.SIGKILL)
+                assert 0 in set(asked), "it was killed in the middle"
+        labfiles.log.unlink()  # the next one's says anew where it listens
+        assert {look(path) for path in (storage / "project").iterdir()} == {
+            (0, int(path.name), "2770") for path in (storage / "project").iterdir()
+        }
+    with run_labfiles(tmp_path, storage):
+        listed = [*root_command(), "ls", "-A", str(storage / "labfiles/making")]
+        assert subprocess.run(listed, capture_output=True, check=True).stdout == b"", "what was begun is cleared away"
+
+
+def test_it_ends_when_it_is_asked_to(labfiles: Labfiles) -> None:
+    start = time.monotonic()
+    assert labfiles.stop() == 0
+    assert time.monotonic() - start < 2
+
+
+def test_a_setting_that_is_wrong_ends_it_with_one_line() -> None:
+    environ = {**os.environ, "PYTHONPATH": str(SOURCE), "LABFILES_TOKEN_FILE": ""}
+    ended = subprocess.run([sys.executable, "-m", "labfiles"], env=environ, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert ended.stderr.startswith("labfiles: LABFILES_TOKEN_FILE: missing, wanted ")
+
+
+def test_its_log_is_json_whatever_is_asked(labfiles: Labfiles) -> None:
+    labfiles.put('homes/"%0a{x')
+    (line,) = [line for line in labfiles.log.read_text().splitlines() if "refused" in line]
+    assert json.loads(line)["status"] == 400

@@ -1,0 +1,76 @@
+"""What Prometheus and the probes see of labfiles."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import httpx
+from labtesting.fileserver import Labfiles, as_root, run_labfiles
+from labtesting.hub_process import wait_until
+
+DOCS = Path(__file__).parents[3] / "docs/admin/storage.md"
+
+
+def test_how_full_the_storage_is_is_what_df_says(labfiles: Labfiles) -> None:
+    found, disk = labfiles.metrics(), os.statvfs(labfiles.storage)
+    assert found["labfiles_storage_bytes"] == disk.f_blocks * disk.f_frsize
+    assert found["labfiles_storage_inodes"] == disk.f_files
+    assert 0 < found["labfiles_storage_available_bytes"] < found["labfiles_storage_bytes"]
+
+
+def test_each_folder_is_measured_within_its_interval(tmp_path: Path) -> None:
+    with run_labfiles(tmp_path, LABFILES_USAGE_SECONDS="1") as labfiles:
+        labfiles.put("homes/5000")
+        labfiles.put("projects/7000")
+        as_root("dd", "if=/dev/zero", f"of={labfiles.storage}/home/5000/big", "bs=1M", "count=2", "conv=fsync")
+        home = 'labfiles_folder_bytes{id="5000",kind="home"}'
+        wait_until(lambda: labfiles.metrics().get(home, 0) > 2 * 2**20, "it is measured", 20)
+        found = labfiles.metrics()
+        assert found['labfiles_folder_files{id="5000",kind="home"}'] == 1
+        assert found['labfiles_folder_files{id="7000",kind="project"}'] == 0
+        assert 0 <= found["labfiles_usage_scan_age_seconds"] < 60
+        assert 0 <= found["labfiles_usage_scan_duration_seconds"] < 60
+
+
+def test_it_measures_only_when_nobody_else_wants_processor_or_disk(labfiles: Labfiles) -> None:
+    (task,) = [one for one in Path(f"/proc/{python_of(labfiles)}/task").iterdir() if nice(one) == 19]
+    said = subprocess.run(["ionice", "-p", task.name], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "idle"
+
+
+def nice(task: Path) -> int:
+    """Give a thread's niceness."""
+    return int((task / "stat").read_text().rpartition(")")[2].split()[16])
+
+
+def python_of(labfiles: Labfiles) -> int:
+    """Give the process that is the program: sudo's child, if there is sudo."""
+    children = Path(f"/proc/{labfiles.process.pid}/task/{labfiles.process.pid}/children").read_text().split()
+    return int(children[0]) if children else labfiles.process.pid
+
+
+def test_without_an_nfs_server_it_says_so(labfiles: Labfiles) -> None:
+    found = labfiles.metrics()
+    assert found["labfiles_nfs_up"] == 0
+    assert "labfiles_nfs_answer_seconds" not in found
+
+
+def test_probes_are_answered(labfiles: Labfiles) -> None:
+    for path, status in (("/live", 200), ("/ready", 200), ("/other", 404)):
+        assert httpx.get(labfiles.metrics_url + path).status_code == status
+
+
+def test_every_metric_has_its_line_in_the_handbook(labfiles: Labfiles) -> None:
+    names = {name.partition("{")[0] for name in labfiles.metrics() if name.startswith("labfiles_")}
+    named = set(re.findall(r"`(labfiles_[a-z_]+)", DOCS.read_text()))
+    sometimes = {
+        "labfiles_nfs_answer_seconds",
+        "labfiles_folder_bytes",
+        "labfiles_folder_files",
+        "labfiles_usage_scan_age_seconds",
+        "labfiles_usage_scan_duration_seconds",
+    }
+    assert names | sometimes == named

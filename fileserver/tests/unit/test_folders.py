@@ -1,0 +1,60 @@
+"""Which ids are folders' names, and how a folder is moved to its place."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from labfiles.folders import FIRST_ID, LAST_ID, RESERVED, BadIdError, move, parse_id
+
+
+@given(st.integers(min_value=FIRST_ID, max_value=LAST_ID).filter(lambda number: number not in RESERVED))
+def test_every_number_that_the_hub_gives_is_one(number: int) -> None:
+    assert parse_id(str(number)) == number
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "0",
+        "999",
+        "60000",
+        "65534",
+        "65535",
+        "2147483648",
+        "-5000",
+        "+5000",
+        "05000",
+        "5000 ",
+        "5_000",
+        "5000/..",
+        "\u0665\u0660\u0660\u0660",
+    ],
+)
+def test_what_the_hub_never_gives_is_refused(text: str) -> None:
+    with pytest.raises(BadIdError, match="wanted a number from 1000 to 2147483647, not 60000 to 65535"):
+        parse_id(text)
+
+
+@given(st.text())
+def test_no_text_is_a_path(text: str) -> None:
+    with suppress(BadIdError):
+        assert str(parse_id(text)) == text
+
+
+def test_a_folder_that_is_moved_replaces_nothing_not_even_an_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "5000").mkdir()
+    folder = os.open(tmp_path, os.O_RDONLY)
+    try:
+        with pytest.raises(FileExistsError):
+            move(folder, "new", folder, "5000")
+        move(folder, "new", folder, "5001")
+    finally:
+        os.close(folder)
+    assert sorted(os.listdir(tmp_path)) == ["5000", "5001"]

@@ -1,0 +1,52 @@
+"""A setting that is missing or wrong is told in one line that names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from labfiles.settings import SettingsError, load
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> str:
+    (tmp_path / "token").write_text("0123456789abcdef\n")
+    return str(tmp_path / "token")
+
+
+def test_only_the_token_is_needed(token: str) -> None:
+    settings = load({"LABFILES_TOKEN_FILE": token, "LABFILES_PORT": ""})
+    assert (settings.storage, settings.port, settings.metrics_port) == (Path("/storage"), 8080, 9465)
+    assert (settings.usage_seconds, settings.usage_rate) == (21600, 1000)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        (
+            "LABFILES_TOKEN_FILE",
+            "",
+            "LABFILES_TOKEN_FILE: missing, wanted an absolute path: a file with the hub's token",
+        ),
+        ("LABFILES_TOKEN_FILE", "/none", "LABFILES_TOKEN_FILE: cannot read /none: No such file or directory"),
+        ("LABFILES_STORAGE", "storage", "LABFILES_STORAGE: found 'storage', wanted an absolute path: the volume"),
+        ("LABFILES_PORT", "70000", "LABFILES_PORT: found '70000', wanted a port, 0 to 65535 (0: any free one)"),
+        ("LABFILES_METRICS_PORT", "x", "LABFILES_METRICS_PORT: found 'x', wanted a port, 0 to 65535 (0: any free one)"),
+        ("LABFILES_NFS_PORT", "0", "LABFILES_NFS_PORT: found '0', wanted a port, 1 to 65535"),
+        ("LABFILES_USAGE_SECONDS", "0", "LABFILES_USAGE_SECONDS: found '0', wanted 1 to 2678400 seconds"),
+        ("LABFILES_USAGE_RATE", "-1", "LABFILES_USAGE_RATE: found '-1', wanted 1 to 1000000 files a second"),
+    ],
+)
+def test_a_wrong_setting_is_named(name: str, text: str, says: str, token: str) -> None:
+    with pytest.raises(SettingsError) as told:
+        load({"LABFILES_TOKEN_FILE": token, name: text})
+    assert str(told.value) == says
+
+
+@pytest.mark.parametrize("weak", ["", "short", "0123456789 abcdef", "schlüssel-0123456789"])
+def test_a_token_that_is_none_is_refused_and_not_shown(weak: str, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(weak)
+    with pytest.raises(SettingsError) as told:
+        load({"LABFILES_TOKEN_FILE": str(tmp_path / "token")})
+    assert f"found {len(weak)} characters in {tmp_path}/token, wanted a random secret" in str(told.value)
+    assert not weak or weak not in str(told.value)

@@ -1,0 +1,69 @@
+"""A storage that will not do is refused at the start, in one line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from labfiles.storage import StorageError, check_exportable, file_system, prepare
+
+
+def test_what_is_missing_is_made_and_made_once(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    (tmp_path / "home/5000").mkdir()
+    storage = prepare(tmp_path)
+    assert {path.name: oct(path.stat().st_mode & 0o7777) for path in tmp_path.iterdir()} == {
+        "home": "0o755",
+        "project": "0o755",
+        "recovery": "0o700",
+        "labfiles": "0o700",
+    }
+    assert (storage.home / "5000").is_dir()
+
+
+@pytest.mark.parametrize(("made", "says"), [(False, "found nothing"), (True, "found a file")])
+def test_without_a_folder_it_does_not_start(made: bool, says: str, tmp_path: Path) -> None:
+    if made:
+        (tmp_path / "storage").touch()
+    with pytest.raises(StorageError, match=f"{says}, wanted a folder: the volume"):
+        prepare(tmp_path / "storage")
+
+
+def test_a_root_in_which_others_could_make_things_is_closed(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home").chmod(0o1777)
+    assert oct(prepare(tmp_path).home.stat().st_mode & 0o7777) == "0o755"
+
+
+def test_a_root_that_is_a_symlink_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "home").symlink_to("/")
+    with pytest.raises(StorageError, match="/home: found something that is no folder"):
+        prepare(tmp_path)
+
+
+MOUNTS = (
+    "/dev/vda / ext4 rw 0 0\n/dev/vdb /mnt/my\\040disk xfs rw 0 0\ntmpfs /run tmpfs rw 0 0\n/dev/vdc /run ext4 rw 0 0\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/storage", "ext4"), ("/mnt/my disk/a", "xfs"), ("/mnt", "ext4"), ("/run/x", "ext4")]
+)
+def test_the_file_system_is_the_one_that_is_mounted_last_and_deepest(path: str, kind: str) -> None:
+    assert file_system(Path(path), MOUNTS) == kind
+
+
+@pytest.mark.parametrize("kind", ["tmpfs", "nfs4"])
+def test_a_file_system_that_ganesha_passes_over_is_refused(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(StorageError) as told:
+        check_exportable(tmp_path, f"/dev/vda / ext4 rw 0 0\nnone {tmp_path} {kind} rw 0 0\n")
+    assert (
+        str(told.value)
+        == f"{tmp_path}: found a file system of type {kind}, wanted one that can be exported (ext4, xfs or btrfs)"
+    )
+
+
+def test_a_file_system_whose_files_have_no_handles_is_refused() -> None:
+    with pytest.raises(StorageError, match=r"of type proc and name_to_handle_at: .*, wanted one that can be exported"):
+        check_exportable(Path("/proc"), "proc /proc proc rw 0 0\n/dev/vda / ext4 rw 0 0\n")
