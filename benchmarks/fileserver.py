@@ -1,9 +1,9 @@
 """Our NFS server next to one with Ganesha's defaults, and to the bare disk: `nox -s "bench(fileserver)"`.
 
-Both servers are the image (`nox -s "build(fileserver)"`, a Docker engine), on volumes of one disk; the client is the real
-one (NFS_CLIENT), with the mount options of our PersistentVolume. What the client has in its memory is dropped before each
-step; what the server has is not. The bare disk is the same folder, worked on in the server's container. Rounds of the
-three alternate; medians are compared.
+Both servers are the image (`nox -s "build(fileserver)"`, a Docker engine), on volumes of one disk; the client is the
+real one (NFS_CLIENT), with the mount options of our PersistentVolume. What the client has in its memory is dropped
+before each step; what the server has is not. The bare disk is the same folder, worked on in the server's container.
+Rounds of the three alternate; medians are compared.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ EXPORT { Export_Id = 1; Path = /storage/home; Pseudo = /home; Protocols = 4; Tra
 START = (
     "from pathlib import Path; from labfiles.storage import prepare; prepare(Path('/storage'));"
     "import os, sys; Path('/tmp/ganesha.conf').write_text(sys.argv[1]);"
-    "os.execv('/usr/bin/ganesha.nfsd', ['ganesha.nfsd', '-F', '-f', '/tmp/ganesha.conf', '-L', '/dev/stdout', '-p', '/tmp/pid'])"
+    "command = '-F -f /tmp/ganesha.conf -L /dev/stdout -p /tmp/pid'.split();"
+    "os.execv('/usr/bin/ganesha.nfsd', ['ganesha.nfsd', *command])"
 )
 OURS, DEFAULT, BARE = "ours", "Ganesha's defaults", "the bare disk"
 Seconds = dict[str, float]
@@ -55,7 +56,8 @@ def run_server(image: str, configuration: str | None) -> Iterator[Container]:
             # Root is nobody there.
             for command in (["/bin/mkdir", "/storage/home/5000"], ["/bin/chmod", "777", "/storage/home/5000"]):
                 status, said = server.execute(*command)
-                assert status == 0, said
+                if status:
+                    raise RuntimeError(f"{command}: {said}")
             yield server
 
 
@@ -70,7 +72,8 @@ def by_nfs(server: Container, log: Path) -> Seconds:
 def bare(server: Container) -> Seconds:
     """Work on the same folder in the server's container."""
     status, said = server.execute(PYTHON, "-c", WORK.read_text(), "/storage/home/5000")
-    assert status == 0, said
+    if status:
+        raise RuntimeError(f"the work failed: {said}")
     return read(said)
 
 
@@ -90,7 +93,9 @@ def amount(step: str, seconds: float) -> str:
 def show(rounds: dict[str, list[Seconds]]) -> None:
     """Print the medians, and their ratios."""
     steps = list(rounds[OURS][0])
-    median = {name: {step: statistics.median(one[step] for one in runs) for step in steps} for name, runs in rounds.items()}
+    median = {
+        name: {step: statistics.median(one[step] for one in runs) for step in steps} for name, runs in rounds.items()
+    }
     print(f"{'':24}{OURS:>16}{DEFAULT:>22}{BARE:>18}{'ours / defaults':>18}{'ours / bare':>14}")
     for step in steps:
         speeds = [amount(step, median[name][step]) for name in (OURS, DEFAULT, BARE)]

@@ -1,4 +1,4 @@
-"""What is measured, on any folder: `python work.py FOLDER` prints a line of JSON. The standard library is all it needs."""
+"""What is measured, on any folder: `python work.py FOLDER` prints a line of JSON. The standard library will do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SMALL = b"x" * 4096
 
 
 def forget() -> None:
-    """Drop what the client's kernel has in its memory; on the bare file system that would be what the server has, too."""
+    """Drop what the client's kernel has in its memory; on the bare disk that would be what the server has, too."""
     if os.environ.get("FORGET"):
         os.sync()
         Path("/proc/sys/vm/drop_caches").write_text("3")

@@ -1,6 +1,6 @@
 """The storage: one file system, what lies where on it, and whether it will do.
 
-home, project   exported; the roots belong to root and are sticky
+home, project   exported; in their roots nobody makes anything but labfiles
 recovery        Ganesha's: which clients may reclaim their locks after a restart
 labfiles        ours: the last scan, and folders that are about to be made
 """

@@ -233,7 +233,9 @@ def test_the_alternative_for_one_node_makes_folders_too() -> None:
     try:
         kubectl("apply", "--filename", HOST_PATH)
         roll_out("fileserver", 60)
-        assert [line for line in kubectl("apply", "--filename", HOST_PATH).splitlines() if "unchanged" not in line] == []
+        assert [
+            line for line in kubectl("apply", "--filename", HOST_PATH).splitlines() if "unchanged" not in line
+        ] == []
         for name in ("home", "project"):
             wait_until(partial(is_bound, name), f"{name} is bound", 60)
         # A number of our own: the folder is the node's, and is not taken away.

@@ -125,21 +125,20 @@ def test_a_full_disk_refuses_writes_and_nothing_else(image: str, tmp_path: Path)
         assert {201, 507} == set(statuses), "no room for a folder is told as such"
 
 
-def test_a_disk_that_is_made_larger_is_larger_at_once(image: str, tmp_path: Path) -> None:
+def test_a_disk_that_was_made_larger_is_served_as_it_was(image: str, tmp_path: Path) -> None:
     resize = need_program("resize2fs", "/sbin/resize2fs", how="apt install e2fsprogs")
     (tmp_path / "tokens").mkdir()
-    with (
-        small_disk(tmp_path, "48M", 1000) as options,
-        volume_of(**options) as volume,
-        run_pod(image, volume, tmp_path / "tokens") as pod,
-    ):
-        before = metric(pod, "labfiles_storage_bytes")
-        # What kubelet does when a claim asks for more.
+    with small_disk(tmp_path, "48M", 1000) as options:
+        with volume_of(**options) as volume, run_pod(image, volume, tmp_path / "tokens") as pod:
+            assert put(pod, f"homes/{HOME}") == 201
+            before = metric(pod, "labfiles_storage_bytes")
+        # What kubelet does when a claim asks for more, which does it while the disk is mounted.
         as_root("truncate", "--size=96M", tmp_path / "disk")
         as_root("losetup", "--set-capacity", options["device"])
-        as_root(resize, options["device"])
-        assert metric(pod, "labfiles_storage_bytes") > 1.8 * before
-        assert pod.answers
+        as_root(resize, "-f", options["device"])
+        with volume_of(**options) as volume, run_pod(image, volume, tmp_path / "tokens") as pod:
+            assert metric(pod, "labfiles_storage_bytes") > 1.8 * before
+            assert put(pod, f"homes/{HOME}") == 200
 
 
 @pytest.mark.parametrize(

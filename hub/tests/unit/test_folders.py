@@ -48,7 +48,7 @@ async def test_many_who_come_at_once_get_their_folders(labfiles: Labfiles, folde
 
 async def test_a_home_of_somebody_else_is_not_used(labfiles: Labfiles, folders: Folders) -> None:
     home = labfiles.storage / "home/583231"
-    home.mkdir()
+    as_root("mkdir", home)
     as_root("chown", "77777", home)
     with pytest.raises(FoldersError) as told:
         await folders.make(ADA)
@@ -56,7 +56,7 @@ async def test_a_home_of_somebody_else_is_not_used(labfiles: Labfiles, folders: 
 
 
 async def test_a_project_folder_that_is_a_symlink_is_not_used(labfiles: Labfiles, folders: Folders) -> None:
-    (labfiles.storage / "project/5003").symlink_to("/etc")
+    as_root("ln", "-s", "/etc", labfiles.storage / "project/5003")
     with pytest.raises(FoldersError, match=r"The folder of your group 5003 cannot be used. 409: .* a symbolic link"):
         await folders.make(ADA)
 
