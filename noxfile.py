@@ -49,7 +49,9 @@ def install(session: nox.Session, lock: str, *packages: str) -> None:
 
 def own_packages(component: str) -> list[str]:
     """Name the folders of ours that a component's tests import: its own package and the fixtures."""
-    return [name for name in sorted({component, "testing"}) if (ROOT / name / "pyproject.toml").exists()]
+    # filebeat's tests ship to the relay.
+    names = {component, "testing", *(["logstashrmq"] if component == "filebeat" else [])}
+    return [name for name in sorted(names) if (ROOT / name / "pyproject.toml").exists()]
 
 
 @nox.session
@@ -67,6 +69,13 @@ def demo_logs(session: nox.Session) -> None:
     install(session, "logstashrmq/requirements.txt", "logstashrmq", "testing")
     command = [*END_WITH_PARENT, "python", "-m", "tools.demo_logs", *session.posargs]
     session.run(*command, external=True, interrupt_timeout=10, terminate_timeout=10)
+
+
+@nox.session(name="read-logs")
+def read_logs(session: nox.Session) -> None:
+    """Take log events out of a queue of RabbitMQ, and show them (-- --help)."""
+    install(session, "logstashrmq/requirements.txt", "logstashrmq")
+    session.run("python", "-m", "tools.read_logs", *session.posargs)
 
 
 @nox.session
@@ -91,7 +100,7 @@ def typing(session: nox.Session, component: str) -> None:
     install(session, f"{component}/tests/requirements.txt", *own_packages(component))
     folders = [f"{component}/src", f"{component}/tests"]
     if component == "logstashrmq":  # they need what it runs on
-        folders += ["benchmarks/relay.py", "tools/demo_logs.py"]
+        folders += ["benchmarks/relay.py", "tools/demo_logs.py", "tools/read_logs.py"]
     if component == "fileserver":  # it runs the pod as its tests do
         folders += ["benchmarks/fileserver.py"]
     if component == "hub":  # it deploys the hub as its tests do

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 TITLE = re.compile(r'org\.opencontainers\.image\.title="([^"]+)"')
+SHIPPER = "filebeat"
 
 
 def image_name(component: str) -> str:
@@ -34,6 +36,20 @@ def version() -> str:
     return found
 
 
+def stand_in() -> str:
+    """Name the image of the stand-in for filebeat: testing/shipper."""
+    return f"{image_name('testing/shipper')}:{version()}"
+
+
+def shipper_image() -> str:
+    """Name the image that takes filebeat's place in tests: what SHIPPER_IMAGE says, or the stand-in.
+
+    Elastic's image cannot be had everywhere. Where it can, SHIPPER_IMAGE names ours, which is made from it.
+    """
+    return os.environ.get("SHIPPER_IMAGE") or stand_in()
+
+
 if __name__ == "__main__":
     for dockerfile in sorted(ROOT.glob("*/Dockerfile")):
-        print(f"{image_name(dockerfile.parent.name)}:{version()}")
+        component = dockerfile.parent.name
+        print(shipper_image() if component == SHIPPER else f"{image_name(component)}:{version()}")

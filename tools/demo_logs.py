@@ -101,7 +101,7 @@ def start_relay(stack: ExitStack, environ: Mapping[str, str]) -> int:
         return next((found for line in whole if (found := json.loads(line))["message"] == "listening"), {})
 
     wait_until(ports, process, log)
-    url = f"http://127.0.0.1:{ports()['metrics_port']}"
+    url = f"http://127.0.0.1:{ports()['logstashrmq.metrics_port']}"
 
     def ready() -> bool:
         with suppress(OSError):
@@ -109,8 +109,8 @@ def start_relay(stack: ExitStack, environ: Mapping[str, str]) -> int:
         return False
 
     wait_until(ready, process, log)
-    print(f"listens on 127.0.0.1:{ports()['beats_port']}, metrics: {url}/metrics, log: {log}")
-    return ports()["beats_port"]
+    print(f"listens on 127.0.0.1:{ports()['logstashrmq.beats_port']}, metrics: {url}/metrics, log: {log}")
+    return ports()["logstashrmq.beats_port"]
 
 
 def new_lines(file: TextIO) -> Iterator[list[str]]:

@@ -2,22 +2,31 @@
 
 The image's name is the title label of its Dockerfile, its tag the project's version, which the manifests name; `latest`
 is the same image.
+
+filebeat's is made from Elastic's. Where that can be neither found nor pulled, and the tests do not ask for it
+(SHIPPER_IMAGE), it is left out with one line; what takes its place in tests, testing/shipper, is always built with it.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import re
+import shutil
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import docker
-from docker.errors import APIError, DockerException
+from docker.errors import APIError, DockerException, ImageNotFound
 
-from tools.components import image_name, version
+from tools.components import SHIPPER, image_name, shipper_image, stand_in, version
 
 ROOT = Path(__file__).parents[1]
+BASE = re.compile(r"^ARG FILEBEAT_IMAGE=(\S+)$", re.MULTILINE)
 
 
 class BuildError(Exception):
@@ -78,6 +87,65 @@ def build(component: str, tag: str, arguments: dict[str, str]) -> str:
     return f"{name}:{tag}"
 
 
+def build_stand_in() -> str:
+    """Build the stand-in for filebeat, whose program is built here; give its name with the tag.
+
+    Raises
+    ------
+    BuildError
+        There is no Go, no engine, or the build failed.
+    """
+    source = ROOT / "testing" / "shipper"
+    if shutil.which("go") is None:
+        raise BuildError("no Go, which the stand-in for filebeat is built with: apt install golang-go")
+    with TemporaryDirectory() as folder:
+        environ = os.environ | {"CGO_ENABLED": "0"}
+        program = ["go", "build", "-trimpath", "-o", f"{folder}/filebeat", "."]
+        if subprocess.run(program, cwd=source, env=environ, check=False).returncode:
+            raise BuildError("the stand-in for filebeat: `go build` failed, see above")
+        shutil.copy(source / "Dockerfile", folder)
+        try:
+            engine().images.build(path=folder, tag=stand_in(), rm=True)
+        except DockerException as error:
+            raise BuildError(f"the stand-in for filebeat: {error}") from error
+    return stand_in()
+
+
+def missing_base(arguments: dict[str, str]) -> str | None:
+    """Give the image that filebeat's is made from, if it can be neither found nor pulled."""
+    found = BASE.search((ROOT / SHIPPER / "Dockerfile").read_text())
+    base = arguments.get("FILEBEAT_IMAGE") or (found[1] if found else "")
+    client = engine()
+    try:
+        client.images.get(base)
+    except ImageNotFound:
+        try:
+            client.images.pull(base)
+        except DockerException:
+            return base
+    return None
+
+
+def build_shipper(tag: str, arguments: dict[str, str]) -> str:
+    """Build filebeat's image if it can be had, and the stand-in if that is what tests use; say what was done.
+
+    Raises
+    ------
+    BuildError
+        What was to be built cannot be.
+    """
+    done = []
+    if base := missing_base(arguments):
+        if shipper_image() != stand_in():
+            raise BuildError(f"{SHIPPER}: {base} can be neither found nor pulled, and SHIPPER_IMAGE asks for it")
+        done.append(f"no image of {SHIPPER}, since {base} can be neither found nor pulled")
+    else:
+        done.append(build(SHIPPER, tag, arguments))
+    if shipper_image() == stand_in():
+        done.append(build_stand_in())
+    return ", ".join(done)
+
+
 def build_argument(text: str) -> tuple[str, str]:
     """Parse NAME=VALUE."""
     name, equals, value = text.partition("=")
@@ -95,7 +163,8 @@ def main() -> None:
     options = parser.parse_args()
     start = time.monotonic()
     try:
-        name = build(options.component, options.tag, dict(options.build_arg))
+        made = build_shipper if options.component == SHIPPER else partial(build, options.component)
+        name = made(options.tag, dict(options.build_arg))
     except BuildError as error:
         sys.exit(f"build: {error}")
     print(f"built {name} in {time.monotonic() - start:.0f} s")

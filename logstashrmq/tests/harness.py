@@ -186,7 +186,10 @@ class RelayProcess:
         wait_until(lambda: self.process.poll() is not None or self.logged("listening"), "the relay listens")
         assert self.process.poll() is None, log.read_text()
         ports = self.logged("listening")[0]
-        self.port, self.metrics_port = int(str(ports["beats_port"])), int(str(ports["metrics_port"]))
+        self.port, self.metrics_port = (
+            int(str(ports["logstashrmq.beats_port"])),
+            int(str(ports["logstashrmq.metrics_port"])),
+        )
 
     def logged(self, message: str) -> list[dict[str, object]]:
         """Give the log lines with this message."""

@@ -1,4 +1,7 @@
-"""Log lines as JSON, one object each, on standard error."""
+"""Log lines as JSON, one object each, on standard error.
+
+Their fields are a contract: `testing/contracts/log-event.json`.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,25 @@ import json
 import logging
 from datetime import UTC, datetime
 
+SERVICE = "fileserver"
+
 
 class JsonLines(logging.Formatter):
-    """One line, one object; what a call gives as `extra={"fields": {...}}` stands in it."""
+    """One line, one object; what a call gives as `extra={"fields": {...}}` stands in it, named `fileserver.*`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Give the line."""
         line = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
+            "@timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "log.level": record.levelname.lower(),
+            "log.logger": record.name,
             "message": record.getMessage(),
-            **getattr(record, "fields", {}),
+            "service.name": SERVICE,
+            "event.dataset": f"{SERVICE}.log",
+            **{f"{SERVICE}.{name}": value for name, value in getattr(record, "fields", {}).items()},
         }
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["error.stack_trace"] = self.formatException(record.exc_info)
         return json.dumps(line)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -16,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 from labtesting.fileserver import SOURCE, Labfiles, as_root, root_command, run_labfiles
+from labtesting.logevents import assert_log_events
 
 
 def look(path: Path) -> tuple[int, int, str]:
@@ -40,16 +40,18 @@ def test_a_project_folder_is_the_groups_and_hands_its_group_on(labfiles: Labfile
 def test_each_folder_that_is_made_has_one_line_in_the_log(labfiles: Labfiles) -> None:
     labfiles.put("projects/7000")
     labfiles.put("projects/7000")
-    (line,) = [line for line in labfiles.lines() if line["logger"] == "labfiles.folders"]
-    del line["time"]
+    (line,) = [line for line in labfiles.lines() if line["log.logger"] == "labfiles.folders"]
+    del line["@timestamp"]
     assert line == {
-        "level": "INFO",
-        "logger": "labfiles.folders",
+        "log.level": "info",
+        "log.logger": "labfiles.folders",
         "message": "made a project folder",
-        "path": "/project/7000",
-        "owner": "0:7000",
-        "mode": "2770",
-        "asked_by": "127.0.0.1",
+        "service.name": "fileserver",
+        "event.dataset": "fileserver.log",
+        "fileserver.path": "/project/7000",
+        "fileserver.owner": "0:7000",
+        "fileserver.mode": "2770",
+        "fileserver.asked_by": "127.0.0.1",
     }
 
 
@@ -206,4 +208,5 @@ def test_a_setting_that_is_wrong_ends_it_with_one_line() -> None:
 def test_its_log_is_json_whatever_is_asked(labfiles: Labfiles) -> None:
     labfiles.put('homes/"%0a{x')
     (line,) = [line for line in labfiles.log.read_text().splitlines() if "refused" in line]
-    assert json.loads(line)["status"] == 400
+    [event] = assert_log_events([line])
+    assert event["fileserver.status"] == 400

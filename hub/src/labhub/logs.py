@@ -1,4 +1,7 @@
-"""Log lines of the whole hub process as JSON, with secrets taken out of URLs."""
+"""Log lines of the whole hub process as JSON, with secrets taken out of URLs.
+
+Their fields are a contract: `testing/contracts/log-event.json`.
+"""
 
 from __future__ import annotations
 
@@ -24,15 +27,27 @@ def scrub(text: str) -> str:
     return SESSION.sub(r"\1 [secret]", QUOTED.sub(r"\1", SECRET.sub(r"\1[secret]", text)))
 
 
+SERVICE = "hub"
+
+
 class Formatter(JsonFormatter):
-    """Writes a record as one JSON object on one line."""
+    """Writes a record as one JSON object on one line; what was added to it without a name of ECS is named `hub.*`."""
 
     def __init__(self, *_: object) -> None:
         super().__init__(
             "%(levelname)s %(name)s %(message)s",
-            rename_fields={"levelname": "level", "name": "logger"},
-            timestamp="time",
+            rename_fields={"levelname": "log.level", "name": "log.logger", "exc_info": "error.stack_trace"},
+            static_fields={"service.name": SERVICE, "event.dataset": f"{SERVICE}.log"},
+            timestamp="@timestamp",
         )
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        """Give the fields the contract's names and values."""
+        log_data["log.level"] = log_data["log.level"].lower()
+        return {
+            name if "." in name or name in {"@timestamp", "message"} else f"{SERVICE}.{name.lower()}": value
+            for name, value in log_data.items()
+        }
 
     def format(self, record: logging.LogRecord) -> str:
         """Format and scrub."""

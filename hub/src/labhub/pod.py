@@ -81,6 +81,7 @@ def lab_environment(identity: Identity, site: Site) -> dict[str, str]:
         "LOGNAME": identity.name,
         "SHELL": "/bin/bash",
         "LAB_SCRATCH": SCRATCH,
+        "LAB_LOG": "json",
     } | {name: str(value) for name, value in limits.items() if value}
 
 

@@ -88,7 +88,7 @@ class Site:
 
     def events(self, event: str, user: str) -> list[dict[str, Any]]:
         """Give the audit events of one kind about one user."""
-        return [one for one in self.hub.events if one["event"] == event and one["user"] == user]
+        return [one for one in self.hub.events if one["event.action"] == event and one.get("user.name") == user]
 
     @contextmanager
     def trouble(self, kind: Any, path: str = "/api/v3") -> Iterator[None]:

@@ -24,7 +24,7 @@ def test_after_the_bound_the_door_is_closed_and_the_lab_goes_on(site: Any) -> No
     token = site.api_token("patient")
     with site.trouble("down"):
         wait_until(lambda: not visitor.is_in(), "the door closes")
-        outcomes = [event["outcome"] for event in site.events("refresh", "patient")]
+        outcomes = [event["hub.outcome"] for event in site.events("refresh", "patient")]
         assert "kept:github_down" in outcomes
         assert outcomes[-1] == "expired:github_down"
         assert not site.token_works(token)
@@ -41,4 +41,4 @@ def test_the_lab_of_somebody_who_has_signed_out_ends_after_the_bound(site: Any) 
     visitor.log_out()
     assert site.lab_runs("gone-home")
     wait_until(lambda: not site.lab_runs("gone-home"), "the lab is stopped")
-    assert site.events("refresh", "gone-home")[-1]["outcome"] == "expired:signed_out"
+    assert site.events("refresh", "gone-home")[-1]["hub.outcome"] == "expired:signed_out"

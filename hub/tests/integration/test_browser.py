@@ -58,7 +58,7 @@ def test_a_member_comes_in_and_signs_out(page: Page, site: Any, screenshots: Pat
     expect(page.get_by_role("button", name="Start My Server")).to_be_visible()
     page.locator("#logout").click()
     expect(page.get_by_role("button", name="Sign in with GitHub")).to_be_visible()
-    assert [event["token_revoked"] for event in site.events("logout", "ada")] == [True]
+    assert [event["hub.token_revoked"] for event in site.events("logout", "ada")] == [True]
 
 
 @pytest.mark.parametrize("login", REFUSED)

@@ -43,7 +43,7 @@ def test_a_definite_no_ends_session_api_token_and_idle_lab_within_one_refresh(
     assert not site.token_works(token)
     assert visitor.get("/hub/spawn").url.path != "/hub/spawn"
     [event] = site.events("revocation", name)
-    assert (event["reason"], event["servers"], event["github_id"]) == (reason, [""], account.id)
+    assert (event["event.reason"], event["hub.servers"], event["user.id"]) == (reason, [""], str(account.id))
     assert site.hub.user(name)["auth_state"] is None
 
 
@@ -106,7 +106,7 @@ def test_a_member_goes_on_while_github_hangs(site: Any, resident: Any, kind: str
 
 
 def last_outcome(site: Any, user: str = "resident") -> str:
-    outcomes = [event["outcome"] for event in site.events("refresh", user)]
+    outcomes = [event["hub.outcome"] for event in site.events("refresh", user)]
     return str(outcomes[-1]) if outcomes else ""
 
 
@@ -141,7 +141,7 @@ def test_a_logout_takes_the_token_back_and_leaves_the_lab(site: Any) -> None:
     visitor.log_out()
     assert tokens_of(site, account) == 0
     assert not visitor.is_in()
-    assert site.events("logout", "tidy")[0]["token_revoked"] is True
+    assert site.events("logout", "tidy")[0]["hub.token_revoked"] is True
     wait_until(lambda: last_outcome(site, "tidy") == "kept:signed_out", "the lab was looked after")
     assert site.lab_runs("tidy")
     assert visitor.log_in().status_code == 200
@@ -154,7 +154,7 @@ def test_a_logout_while_github_hangs_is_a_logout(site: Any) -> None:
     with site.trouble("hang"):
         assert visitor.get("/hub/logout").status_code == 200
     assert not visitor.is_in()
-    assert site.events("logout", "hasty")[0]["token_revoked"] is False
+    assert site.events("logout", "hasty")[0]["hub.token_revoked"] is False
     assert visitor.log_in().status_code == 200
     wait_until(lambda: visitor.is_in() and last_outcome(site, "hasty") == "confirmed", "the new token is used")
 

@@ -13,6 +13,7 @@ from labhub.authstate import AuthState
 from labhub.logs import Formatter
 from labhub.refusal import Reason
 from labtesting.contracts import read_contract
+from labtesting.logevents import assert_log_events
 
 EVENTS = Draft202012Validator(read_contract("audit-event"))
 
@@ -24,6 +25,8 @@ WRITTEN: list[Callable[[], None]] = [
     lambda: audit.refresh("ada", 5150, "expired:signed_out", 90000),
     lambda: audit.revocation("ada", 5150, "not_a_member", ("", "second")),
     lambda: audit.logout("ada", 5150, token_revoked=True),
+    lambda: audit.logout("ada", None, token_revoked=False),
+    lambda: audit.reset("ada", 5150, "root", {"": "pending", "second": "ready"}),
     lambda: audit.refusal(None, None, Reason.GITHUB_DOWN.code),
     *(lambda reason=reason: audit.refusal("ada", 5150, reason.code) for reason in Reason),
 ]
@@ -36,18 +39,22 @@ def test_an_audit_event_has_the_shape_of_the_contract(
     with caplog.at_level(logging.INFO):
         write()
     [record] = caplog.records
-    EVENTS.validate(json.loads(Formatter().format(record)))
+    line = Formatter().format(record)
+    EVENTS.validate(json.loads(line))
+    assert_log_events([line])
 
 
 def test_the_contract_lets_nothing_else_through() -> None:
     event = {
-        "time": "2026-01-01T00:00:00Z",
-        "level": "INFO",
-        "logger": "labhub.audit",
+        "@timestamp": "2026-01-01T00:00:00Z",
+        "log.level": "info",
+        "log.logger": "labhub.audit",
         "message": "",
-        "event": "logout",
+        "service.name": "hub",
+        "event.dataset": "hub.audit",
+        "event.action": "logout",
     }
-    event |= {"user": "ada", "github_id": 5150, "token_revoked": True}  # type: ignore[dict-item]
+    event |= {"user.name": "ada", "user.id": "5150", "hub.token_revoked": True}  # type: ignore[dict-item]
     EVENTS.validate(event)
     with pytest.raises(ValidationError):
         EVENTS.validate(event | {"access_token": "gho_x"})

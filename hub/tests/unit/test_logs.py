@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 from labhub.logs import Formatter, scrub
+from labtesting.logevents import assert_log_events
 
 
 def line(message: str, **extra: object) -> dict[str, object]:
@@ -19,9 +20,27 @@ def line(message: str, **extra: object) -> dict[str, object]:
 
 
 def test_a_line_is_an_object_with_time_level_logger_message_and_what_was_added() -> None:
-    found = line("two\nlines", event="login")
-    assert found.pop("time")
-    assert found == {"level": "INFO", "logger": "a.logger", "message": "two\nlines", "event": "login"}
+    found = line("two\nlines", admin=True, **{"event.action": "login"})
+    assert found.pop("@timestamp")
+    assert found == {
+        "log.level": "info",
+        "log.logger": "a.logger",
+        "message": "two\nlines",
+        "service.name": "hub",
+        "event.dataset": "hub.log",
+        "event.action": "login",
+        "hub.admin": True,
+    }
+
+
+def test_an_exception_is_of_the_contract_in_one_line() -> None:
+    try:
+        raise ValueError("two\nlines")
+    except ValueError as error:
+        exc_info = (type(error), error, error.__traceback__)
+    record = logging.makeLogRecord({"name": "x", "levelname": "ERROR", "msg": "it failed", "exc_info": exc_info})
+    [found] = assert_log_events([Formatter().format(record)])
+    assert "ValueError: two\nlines" in found["error.stack_trace"]
 
 
 URL = "/hub/oauth_callback?code=s3cr3t&state=s3cr3t"

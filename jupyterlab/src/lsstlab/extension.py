@@ -8,6 +8,7 @@ from typing import Any
 
 from tornado.iostream import IOStream
 
+from lsstlab import logs
 from lsstlab.activity import Activity, count_only_changes
 from lsstlab.bulletin import Bulletin, NoticesHandler
 from lsstlab.lifetime import Lifetime
@@ -55,7 +56,14 @@ def report_activity(serverapp: Any) -> None:
     serverapp.io_loop.add_callback(bulletin.start)
 
 
+def tell_of_session(serverapp: Any) -> None:
+    """Log that a session has begun, and when its kernels start and stop."""
+    serverapp.event_logger.add_listener(schema_id=logs.KERNEL_ACTIONS, listener=logs.tell_of_kernel)
+    logs.tell("session_start", "the session has started")
+
+
 def _load_jupyter_server_extension(serverapp: Any) -> None:
     keep_nodelay()
     report_activity(serverapp)
+    tell_of_session(serverapp)
     resume_collection()

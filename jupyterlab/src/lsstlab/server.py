@@ -8,6 +8,7 @@ from pathlib import Path
 
 from traitlets.config import Config
 
+from lsstlab.logs import logging_config, wants_json
 from lsstlab.session import environment
 
 SOCKET_PATH_MAX = 107
@@ -26,6 +27,9 @@ def configure(c: Config) -> None:
     surroundings = environment(os.environ)
     scratch = Path(surroundings["LAB_SCRATCH"])
     runtime = surroundings["JUPYTER_RUNTIME_DIR"]
+
+    if wants_json(os.environ):
+        c.Application.logging_config = logging_config()
 
     # SQLite files: off the home, and with the signatures the secret that they are made with, or a full home could
     # not trust a notebook.

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from lsstlab import logs
 from lsstlab.home import Finding, Probing
 from lsstlab.lean import without_the_hub
 from lsstlab.lifetime import Lifetime, LifetimeError
@@ -118,7 +119,7 @@ def settle(finding: Finding | None) -> None:
     """Live with what is wrong with the home: use it if it is only full, else an empty one on the pod's own disk."""
     home, scratch = home_folder(), Path(os.environ["LAB_SCRATCH"])
     if finding:
-        sys.stderr.write(f"lab: {home}: {finding.notice}\n")
+        logs.warn(f"{home}: {finding.notice}")
         os.environ["LAB_HOME_NOTICE"] = finding.notice
     if finding and finding.full:
         for name, folder in WANTED_FOLDERS.items():
@@ -182,6 +183,8 @@ def run_server(options: list[str]) -> None:
     with without_the_hub():
         from jupyterhub.singleuser import main  # type: ignore[import-untyped]
 
+    if logs.wants_json(os.environ):
+        logs.speak_json()
     settle(probing.result())
     sys.argv = [SERVER, *options]
     main()

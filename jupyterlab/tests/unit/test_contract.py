@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator
 from labtesting.contracts import read_contract
 from lsstlab import session
 from lsstlab.lifetime import Lifetime
@@ -20,6 +20,7 @@ TOLD = {
     "LAB_IDLE_SECONDS": "14400",
     "LAB_MAX_AGE_SECONDS": "604800",
     "LAB_WARNING_SECONDS": "900",
+    "LAB_LOG": "json",
 }
 
 

@@ -142,7 +142,7 @@ def test_the_exchange_is_deleted_and_made_again(start_relay: StartRelay, queue: 
         relay.wait_for_metric("broker_connect_failures_total", 1)
         queue.declare()
     expect(queue, "a")
-    reasons = {str(line["reason"]) for line in relay.logged("no session with the broker")}
+    reasons = {str(line["event.reason"]) for line in relay.logged("no session with the broker")}
     assert any(f"no exchange '{queue.exchange}'" in reason for reason in reasons)
     assert shipper.reconnects == 0
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from labtesting.beats import BeatsClient, Shipper, make_events
+from labtesting.logevents import assert_log_events
 from labtesting.rabbitmq import RabbitMQ
 
 from logstashrmq.tests.conftest import environment
@@ -114,7 +115,7 @@ def test_the_check_refuses_a_broker_that_nobody_vouches_for(broker: RabbitMQ, qu
 def test_it_waits_for_an_exchange_and_says_so(start_relay: StartRelay, broker: RabbitMQ, queue: Queue) -> None:
     relay = start_relay(False, AMQP_EXCHANGE="later")
     wait_until(lambda: relay.logged("no session with the broker"), "it says so")
-    assert "no exchange 'later'" in str(relay.logged("no session with the broker")[0]["reason"])
+    assert "no exchange 'later'" in str(relay.logged("no session with the broker")[0]["event.reason"])
     assert (relay.ask("/ready").status_code, relay.ask("/live").status_code) == (503, 200)
     assert relay.ask("/nothing").status_code == 404
     with queue.channel() as channel:
@@ -219,8 +220,7 @@ def test_an_event_that_the_broker_finds_too_large_stops_no_other(
 def test_logs_are_json_and_hold_no_secret(start_relay: StartRelay, broker: RabbitMQ) -> None:
     relay = start_relay(False, LOG_LEVEL="DEBUG", AMQP_PASSWORD="a-wrong-password")
     wait_until(lambda: relay.logged("no session with the broker"), "it says so")
-    for line in relay.log.read_text().splitlines():
-        assert {"time", "level", "logger", "message"} <= set(json.loads(line))
+    assert_log_events(relay.log.read_text().splitlines())
     assert "a-wrong-password" not in relay.log.read_text()
 
 

@@ -16,20 +16,20 @@ SECRET = "not-to-be-seen"
 def test_a_request_is_a_line_of_json(edge: Edge) -> None:
     with edge.client() as client:
         client.get("/hub/of-json", headers={"User-Agent": 'odd "agent"\t\\', "Referer": "https://localhost/hub/home"})
-    (line,) = wait_until(lambda: [one for one in edge.lines if one.get("path") == "/hub/of-json"], "it is logged")
+    (line,) = wait_until(lambda: [one for one in edge.lines if one.get("url.path") == "/hub/of-json"], "it is logged")
     assert line == line | {
-        "client": "127.0.0.1",
-        "method": "GET",
-        "host": "localhost",
-        "protocol": "HTTP/1.1",
-        "tls": "TLSv1.3",
-        "status": "200",
-        "upstream_status": "200",
-        "referer": "https://localhost/hub/home",
-        "user_agent": 'odd "agent"\t\\',
+        "client.address": "127.0.0.1",
+        "http.request.method": "GET",
+        "url.domain": "localhost",
+        "http.version": "HTTP/1.1",
+        "tls.version": "TLSv1.3",
+        "http.response.status_code": "200",
+        "nginx.upstream.status": "200",
+        "http.request.referrer": "https://localhost/hub/home",
+        "user_agent.original": 'odd "agent"\t\\',
     }
-    assert float(line["upstream_seconds"]) <= line["seconds"] + 0.01
-    assert line["upstream"].startswith("127.0.0.1:")
+    assert float(line["nginx.upstream.seconds"]) <= line["nginx.seconds"] + 0.01
+    assert line["nginx.upstream.address"].startswith("127.0.0.1:")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_no_token_and_no_cookie_is_logged(edge: Edge, path: str) -> None:
     with edge.client() as client:
         client.get(path, headers=headers)
         client.get("/hub/last", headers={"Referer": f"https://localhost/x#access_token={SECRET}"})
-    wait_until(lambda: any(one.get("path") == "/hub/last" for one in edge.lines), "it is logged")
+    wait_until(lambda: any(one.get("url.path") == "/hub/last" for one in edge.lines), "it is logged")
     assert SECRET not in edge.log
 
 
@@ -60,7 +60,7 @@ def test_an_error_is_a_line_of_json_without_the_token(run: RunEdge, tmp_path: Pa
     with run(tmp_path / "nginx", f"127.0.0.1:{free_ports(1)[0]}") as edge, edge.client() as client:
         path = f"/hub/x?token={SECRET}"
         client.get(path, headers={"Referer": f"https://localhost/hub/y?token={SECRET}", "Cookie": SECRET})
-        (line,) = wait_until(lambda: [one for one in edge.lines if one.get("level") == "error"], "it is logged")
+        (line,) = wait_until(lambda: [one for one in edge.lines if one.get("log.level") == "error"], "it is logged")
         assert "connect() failed" in line["message"]
         assert 'request: "GET /hub/x?[masked]' in line["message"]
         assert SECRET not in edge.log

@@ -104,7 +104,7 @@ def test_a_certificate_that_expires_soon_is_warned_of(run: RunEdge, tmp_path: Pa
     folder.mkdir()
     Authority(folder).write(folder / "tls", end=timedelta(days=13))
     with run(folder, UPSTREAM) as edge:
-        (line,) = wait_until(lambda: [one for one in edge.lines if one.get("level") == "warn"], "it warns")
+        (line,) = wait_until(lambda: [one for one in edge.lines if one.get("log.level") == "warning"], "it warns")
     assert "tls.crt: it expires on " in line["message"]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import ssl
@@ -21,6 +20,7 @@ from cryptography import x509
 from labtesting.certificates import Authority, fingerprint
 from labtesting.container import Container, run_container
 from labtesting.hub_process import free_ports, wait_until
+from labtesting.logevents import assert_log_events
 from labtesting.needs import missing, need_program
 from labtesting.tls import trusting
 
@@ -92,8 +92,8 @@ class Edge:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """The lines of its log, every one of which is JSON."""
-        return [json.loads(line) for line in self.log.splitlines()]
+        """The lines of its log, every one of which is of the contract."""
+        return assert_log_events(self.log.splitlines())
 
     def client(self, **options: Any) -> httpx.Client:
         """Give a client that trusts it."""

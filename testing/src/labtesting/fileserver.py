@@ -86,8 +86,8 @@ class Labfiles:
             assert self.process.poll() is None, f"labfiles ended:\n{self.log.read_text()}"
             assert time.monotonic() < deadline, f"labfiles does not start:\n{self.log.read_text()}"
             time.sleep(0.02)
-        self.url = f"http://127.0.0.1:{said[-1]['api_port']}"
-        self.metrics_url = f"http://127.0.0.1:{said[-1]['metrics_port']}"
+        self.url = f"http://127.0.0.1:{said[-1]['fileserver.api_port']}"
+        self.metrics_url = f"http://127.0.0.1:{said[-1]['fileserver.metrics_port']}"
 
     def put(self, path: str, token: str = TOKEN) -> httpx.Response:
         """Ask for a folder: `homes/<uid>` or `projects/<gid>`."""

@@ -74,9 +74,9 @@ class HubProcess:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """The audit events so far, and other lines in JSON that have an `event`."""
+        """The audit events so far, and other lines in JSON that have an `event.action`."""
         lines = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
-        return [line for line in lines if "event" in line]
+        return [line for line in lines if "event.action" in line]
 
     def api(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         """Call the hub's REST API as the service."""

@@ -1,0 +1,313 @@
+"""The manifests as they are, on a real cluster: from a lab's line to RabbitMQ, and who is kept out.
+
+What runs in the DaemonSet is the image that SHIPPER_IMAGE names, or the stand-in, with filebeat's mounts,
+configuration, Secret and account.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from labtesting import cluster
+from labtesting.cluster import LABS, NAMESPACE, KubectlError, kubectl
+from labtesting.logevents import assert_arrived
+from labtesting.needs import missing
+from labtesting.rabbitmq import HOW, RabbitMQ, RabbitMQError
+
+from filebeat.tests.shipper import MANIFESTS, ROOT
+from logstashrmq.tests.cluster.test_cluster import address_for_pods, config
+from logstashrmq.tests.harness import Certificates, Queue, wait_until
+from tools.components import image_name, shipper_image, version
+
+RELAY = ROOT / "logstashrmq" / "kubernetes"
+PYTHON = ["/opt/relay/bin/python", "-c"]
+ANOTHER = "logs-test-elsewhere"
+USER = "system:serviceaccount:jupyterlabdemo:filebeat"
+LOOK = """
+import socket
+try:
+    socket.create_connection(("logstashrmq.jupyterlabdemo", 5044), 3)
+    print("comes in")
+except TimeoutError:
+    print("is kept out")
+"""
+# An empty window, which the relay acknowledges. With TLS 1.3 a client learns only then that it was refused.
+KNOCK = """
+import socket, ssl
+context = ssl.create_default_context(cafile="/test/ca.crt")
+if {shows}:
+    context.load_cert_chain("/test/tls.crt", "/test/tls.key")
+plain = socket.create_connection(("logstashrmq", 5044), 5)
+try:
+    with context.wrap_socket(plain, server_hostname="logstashrmq") as tls:
+        tls.sendall(b"2W\\0\\0\\0\\0")
+        print("taken" if tls.recv(6) == b"2A\\0\\0\\0\\0" else "refused")
+except (ssl.SSLError, ConnectionError):
+    print("refused")
+"""
+SAY = """
+import json, time
+line = {{"@timestamp": "2026-01-01T00:00:00Z", "message": "{mark}", "log.level": "info", "log.logger": "lsstlab"}}
+line |= {{"service.name": "lab", "event.dataset": "lab.session", "event.action": "session_start", "user.id": "1"}}
+print("printed by a user", flush=True)
+print(json.dumps(line | {{"lab.written": time.time()}}), flush=True)
+time.sleep(30)
+"""
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Give an authority with a server's and a client's certificate."""
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module")
+def queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
+    """Start RabbitMQ where pods reach it; give a queue."""
+    cluster.need_cluster()
+    try:
+        broker = RabbitMQ(tmp_path_factory.mktemp("rabbitmq"), host=address_for_pods())
+    except RabbitMQError:
+        missing("RabbitMQ", HOW)
+    with broker:
+        yield Queue(broker)
+
+
+def daemonset() -> dict[str, Any]:
+    """Give the DaemonSet as it is, but for its image."""
+    found: dict[str, Any] = yaml.safe_load((MANIFESTS / "daemonset.yaml").read_text())
+    [container] = found["spec"]["template"]["spec"]["containers"]
+    container["image"] = shipper_image()
+    return found
+
+
+def tls_secret(name: str, pair: tuple[Path, Path], ca: Path) -> dict[str, Any]:
+    """Make a Secret of a certificate, its key and who is trusted."""
+    files = {"tls.crt": pair[0], "tls.key": pair[1], "ca.crt": ca}
+    return config("Secret", name, **{key: file.read_text() for key, file in files.items()})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def deployment(queue: Queue, certificates: Certificates) -> Iterator[None]:
+    """Apply the manifests of filebeat and the relay, with the site's settings; at the end take them away again."""
+    broker = queue._broker
+    settings = {
+        "AMQP_HOST": broker.host,
+        "AMQP_PORT": str(broker.port),
+        "AMQP_TLS": "false",
+        "AMQP_USER": broker.user,
+        "AMQP_EXCHANGE": queue.exchange,
+    }
+    try:
+        kubectl("apply", "--filename", RELAY)
+        for namespace in (LABS, ANOTHER):
+            if not cluster.exists("namespace", namespace):
+                kubectl("create", "namespace", namespace)
+        cluster.apply(
+            config("ConfigMap", "logstashrmq", **settings),
+            config("Secret", "logstashrmq", AMQP_PASSWORD=broker.password),
+            tls_secret("logstashrmq-tls", certificates.server, certificates.ca),
+            tls_secret("filebeat-tls", certificates.client, certificates.ca),
+        )
+        cluster.roll_out("logstashrmq")
+        kubectl("apply", "--filename", MANIFESTS)
+        cluster.apply(daemonset())
+        kubectl("rollout", "status", "daemonset/filebeat", "--namespace", NAMESPACE, "--timeout=90s")
+        yield
+    finally:
+        print(logs_of_filebeat())  # noqa: T201  (a failure explains itself)
+        kubectl("delete", "--ignore-not-found", *(f"--filename={file}" for file in own(MANIFESTS)))
+        kubectl("delete", "--ignore-not-found", *(f"--filename={file}" for file in own(RELAY)))
+        objects = ["configmap/logstashrmq", "secret/logstashrmq", "secret/logstashrmq-tls", "secret/filebeat-tls"]
+        kubectl("delete", *objects, "--namespace", NAMESPACE, "--ignore-not-found")
+        kubectl("delete", "namespace", ANOTHER, "--ignore-not-found", "--wait=false")
+
+
+def own(folder: Path) -> list[Path]:
+    """Give a folder's files without the namespace's."""
+    return [file for file in sorted(folder.glob("*.yaml")) if file.name != "00-namespace.yaml"]
+
+
+def logs_of_filebeat() -> str:
+    """Give what filebeat has said, or why it does not say anything."""
+    try:
+        return kubectl("logs", "daemonset/filebeat", "--namespace", NAMESPACE, "--tail=30")
+    except KubectlError as error:
+        return str(error)
+
+
+@pytest.fixture
+def run_pod() -> Iterator[Callable[..., str]]:
+    """Give what runs a Python program in a pod; give the pod's name. It is taken away at the end."""
+    started: list[tuple[str, str]] = []
+
+    def start(program: str, namespace: str = NAMESPACE, secret: str = "", **labels: str) -> str:
+        name = f"logs-test-{uuid.uuid4().hex[:6]}"
+        container: dict[str, Any] = {
+            "name": "notebook",
+            "image": f"{image_name('logstashrmq')}:{version()}",
+            "imagePullPolicy": "IfNotPresent",
+            "command": [*PYTHON, program],
+            "env": [{"name": "PYTHONPATH", "value": "/opt/relay/src"}],
+            "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        }
+        spec: dict[str, Any] = {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "terminationGracePeriodSeconds": 0,
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [container],
+        }
+        if secret:
+            container["volumeMounts"] = [{"name": "test", "mountPath": "/test"}]
+            spec["volumes"] = [{"name": "test", "secret": {"secretName": secret}}]
+        metadata = {"name": name, "namespace": namespace, "labels": labels}
+        cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+        started.append((name, namespace))
+        return name
+
+    yield start
+    for name, namespace in started:
+        kubectl("delete", "pod", name, "--namespace", namespace, "--wait=false", "--ignore-not-found")
+
+
+def said_by(name: str, namespace: str) -> str:
+    """Wait for a pod's program to end; give what it printed."""
+
+    def ended() -> bool:
+        phase = cluster.get("pod", name, namespace=namespace)["status"].get("phase")
+        return phase in {"Succeeded", "Failed"}
+
+    wait_until(ended, f"{name} ends", 60)
+    return kubectl("logs", name, "--namespace", namespace).strip()
+
+
+@pytest.mark.parametrize("what", ["config", "output"])
+def test_its_own_test_is_content(what: str) -> None:
+    command = ["filebeat", "test", what, "-c", "/etc/filebeat/filebeat.yml"]
+    assert "OK" in kubectl("exec", "daemonset/filebeat", "--namespace", NAMESPACE, "--", *command)
+
+
+def test_a_lab_s_line_is_in_rabbitmq_within_five_seconds_with_its_user_and_what_was_printed_is_not(
+    queue: Queue, run_pod: Callable[..., str]
+) -> None:
+    mark = f"mark-{uuid.uuid4().hex}"
+    prefix = "jupyterlabdemo.lsst.io/"
+    lab = {"github-id": "5150", "user": "ada-amber", "image": "science", "size": "small"}
+    labels = {"app.kubernetes.io/component": "lab", **{prefix + name: value for name, value in lab.items()}}
+    name = run_pod(SAY.format(mark=mark), LABS, **labels)
+    found: list[tuple[float, bytes]] = []
+
+    def arrived() -> bool:
+        found.extend((time.time(), body) for _, _, body in queue.read())
+        return any(mark.encode() in body for _, body in found)
+
+    wait_until(arrived, "the line is in RabbitMQ", 60)
+    at, body = next((at, body) for at, body in found if mark.encode() in body)
+    [event] = assert_arrived([body])
+    took = at - event["lab.written"]
+    assert took < 5, f"found {took:.1f} s, wanted less than 5"
+    wanted = {"user.id": "5150", "user.name": "ada-amber", "labels.image": "science", "labels.size": "small"}
+    node = cluster.get("pod", name, namespace=LABS)["spec"]["nodeName"]
+    assert event == event | wanted | {"kubernetes.pod.name": name, "kubernetes.namespace": LABS, "agent.name": node}
+    assert not any(b"printed by a user" in body for _, body in found)
+    print(f"a line took {took:.2f} s")  # noqa: T201
+
+
+def test_what_the_relay_itself_logs_arrives_as_it_is(queue: Queue) -> None:
+    found: list[dict[str, Any]] = []
+
+    def arrived() -> bool:
+        bodies = [body for _, _, body in queue.read() if b"beatsrelay" in body]
+        found.extend(one for one in assert_arrived(bodies) if one.get("service.name") == "logstashrmq")
+        return bool(found)
+
+    kubectl("rollout", "restart", "deployment/logstashrmq", "--namespace", NAMESPACE)
+    cluster.roll_out("logstashrmq")
+    wait_until(arrived, "the relay's lines", 30)
+    assert {one["kubernetes.container.name"] for one in found} == {"relay"}
+    assert {one["log.level"] for one in found} <= {"info", "warning", "error"}
+
+
+@pytest.mark.parametrize("namespace", [LABS, ANOTHER, NAMESPACE])
+def test_nobody_else_reaches_the_relay(namespace: str, run_pod: Callable[..., str]) -> None:
+    # Of another namespace not even who calls itself filebeat; of ours who does not.
+    component = "lab" if namespace == NAMESPACE else "filebeat"
+    name = run_pod(LOOK, namespace, **{"app.kubernetes.io/component": component})
+    assert said_by(name, namespace) == "is kept out"
+
+
+@pytest.mark.parametrize(("shows", "said"), [(True, "taken"), (False, "refused")])
+def test_who_shows_no_certificate_is_refused(shows: bool, said: str, run_pod: Callable[..., str]) -> None:
+    program = KNOCK.format(shows=shows)
+    name = run_pod(program, secret="filebeat-tls", **{"app.kubernetes.io/component": "filebeat"})
+    assert said_by(name, NAMESPACE) == said
+
+
+def test_the_pod_has_the_mounts_that_it_names_and_no_other() -> None:
+    [pod] = cluster.get("pods", selector="app.kubernetes.io/component=filebeat")
+    [container] = pod["spec"]["containers"]
+    token = "/var/run/secrets/kubernetes.io/serviceaccount"
+    assert {(mount["mountPath"], mount.get("readOnly", False)) for mount in container["volumeMounts"]} == {
+        ("/etc/filebeat", True),
+        ("/run/secrets/filebeat-tls", True),
+        ("/var/log/pods", True),
+        ("/usr/share/filebeat/data", False),
+        (token, True),
+    }
+    paths = {volume["hostPath"]["path"] for volume in pod["spec"]["volumes"] if "hostPath" in volume}
+    assert paths == {"/var/log/pods", "/var/lib/jupyterlabdemo-filebeat"}
+    assert container["image"] == shipper_image()
+    assert pod["spec"]["tolerations"][0] == {"operator": "Exists"}
+
+
+@pytest.mark.parametrize(
+    ("verb", "what", "may"),
+    [
+        ("list", "pods", True),
+        ("watch", "pods", True),
+        ("delete", "pods", False),
+        ("create", "pods/exec", False),
+        ("get", "pods/log", False),
+        ("list", "secrets", False),
+        ("get", "configmaps", False),
+        ("list", "nodes", False),
+        ("list", "namespaces", False),
+    ],
+)
+def test_the_account_may_read_pods_and_nothing_else(verb: str, what: str, may: bool) -> None:
+    resource, _, part = what.partition("/")
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": USER, "resourceAttributes": {"verb": verb, "resource": resource, "subresource": part}},
+    }
+    answer = json.loads(kubectl("create", "--filename", "-", "--output", "json", stdin=json.dumps(review)))
+    assert answer["status"]["allowed"] is may
+
+
+def test_a_restart_sends_nothing_twice(queue: Queue, run_pod: Callable[..., str]) -> None:
+    seen: list[tuple[str, int]] = []
+    mark = f"mark-{uuid.uuid4().hex}"
+
+    def ships() -> bool:
+        bodies = [body for _, _, body in queue.read()]
+        logs = [json.loads(body)["log"] for body in bodies]
+        seen.extend((one["file"]["path"], one["offset"]) for one in logs)
+        return any(mark.encode() in body for body in bodies)
+
+    run_pod(f"print('{mark}')", ANOTHER)
+    wait_until(ships, "it ships", 60)
+    kubectl("rollout", "restart", "daemonset/filebeat", "--namespace", NAMESPACE)
+    kubectl("rollout", "status", "daemonset/filebeat", "--namespace", NAMESPACE, "--timeout=90s")
+    mark = f"mark-{uuid.uuid4().hex}"
+    run_pod(f"print('{mark}')", ANOTHER)
+    wait_until(ships, "it ships again", 60)
+    assert len(seen) == len(set(seen))

@@ -1,0 +1,71 @@
+"""A real broker, the real relay, and what ships to it: the stand-in, or the image that SHIPPER_IMAGE names."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from labtesting.needs import missing, need_program
+from labtesting.rabbitmq import HOW, RabbitMQ, RabbitMQError, free_ports
+
+from filebeat.tests.shipper import STAND_IN, Shipper, filebeat_yml, without_cluster
+from logstashrmq.tests.conftest import environment, relays
+from logstashrmq.tests.harness import Certificates, Queue, RelayProcess
+
+
+@pytest.fixture(scope="session")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the stand-in."""
+    go = need_program("go", how="apt install golang-go, or https://go.dev/dl/")
+    program = tmp_path_factory.mktemp("stand-in") / "filebeat"
+    subprocess.run([go, "build", "-o", program, "."], cwd=STAND_IN, check=True)
+    return program
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Give an authority with a server's and a client's certificate."""
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    """Start RabbitMQ."""
+    try:
+        server = RabbitMQ(tmp_path_factory.mktemp("rabbitmq"))
+    except RabbitMQError:
+        missing("RabbitMQ", HOW)
+    with server:
+        yield server
+
+
+@pytest.fixture
+def queue(broker: RabbitMQ) -> Queue:
+    """Give a queue, bound to an exchange of its own."""
+    return Queue(broker)
+
+
+@pytest.fixture
+def relay(broker: RabbitMQ, queue: Queue, certificates: Certificates, tmp_path: Path) -> Iterator[RelayProcess]:
+    """Start the relay, which asks its peers for certificates."""
+    with relays(environment(broker, queue) | certificates.beats_environment, tmp_path) as start:
+        yield start()
+
+
+@pytest.fixture
+def shipper(request: pytest.FixtureRequest, relay: RelayProcess, certificates: Certificates, tmp_path: Path) -> Shipper:
+    """Give what ships the files below `pods` to the relay; it is not yet started."""
+    image = os.environ.get("SHIPPER_IMAGE")
+    program = None if image else request.getfixturevalue("stand_in")
+    tls, pods, etc = tmp_path / "tls", tmp_path / "pods", tmp_path / "etc"
+    for folder in (tls, pods, etc):
+        folder.mkdir()
+    for name, file in zip(("tls.crt", "tls.key", "ca.crt"), (*certificates.client, certificates.ca), strict=True):
+        (tls / name).write_bytes(file.read_bytes())
+    places = {} if image else {"/var/log/pods": pods, "/run/secrets/filebeat-tls": tls}
+    config = etc / "filebeat.yml"
+    config.write_text(without_cluster(filebeat_yml(), relay.port, free_ports(1)[0], places))
+    return Shipper(tmp_path, config, pods, tls, program, image)

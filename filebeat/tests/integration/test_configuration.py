@@ -1,0 +1,56 @@
+"""Our filebeat.yml, and what the stand-in says of one that it does not know."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from filebeat.tests.shipper import filebeat_yml
+
+
+def check(program: Path, text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    file = folder / "filebeat.yml"
+    file.write_text(text)
+    command = [str(program), "test", "config", "-c", str(file)]
+    environ = os.environ | {"NODE_NAME": "node-1"}
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_the_stand_in_takes_our_configuration(stand_in: Path, tmp_path: Path) -> None:
+    done = check(stand_in, filebeat_yml(), tmp_path)
+    assert (done.returncode, done.stdout) == (0, "Config OK\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "said"),
+    [
+        ("close.on_state_change.inactive:", "close.inactive:", r"line \d+: field close.inactive not found"),
+        ("- drop_event:", "- drop_everything:", r"line \d+: field drop_everything not found"),
+        ("pipelining: 0", "pipelining: 2", "pipelining: found 2, wanted 0"),
+        ("verification_mode: full", "verification_mode: none", "ssl.verification_mode: found none, wanted full"),
+        ("${NODE_NAME}", "${NODE}", "NODE: found nothing in the environment"),
+        ("flush.timeout: 1s", "flush.timeout: soon", "invalid duration"),
+    ],
+)
+def test_what_the_stand_in_does_not_do_is_an_error_that_names_it(
+    found: str, wanted: str, said: str, stand_in: Path, tmp_path: Path
+) -> None:
+    text = filebeat_yml()
+    assert found in text
+    done = check(stand_in, text.replace(found, wanted), tmp_path)
+    assert done.returncode == 1
+    assert re.search(said, done.stderr)
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_batch_at_most_is_sent_twice_by_what_the_configuration_says() -> None:
+    settings = yaml.safe_load(filebeat_yml())
+    output = settings["output.logstash"]
+    assert (settings["filebeat.registry.flush"], output["pipelining"], len(output["hosts"])) == ("0s", 0, 1)
+    assert "worker" not in output
+    assert "workers" not in output

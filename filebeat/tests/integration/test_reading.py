@@ -1,0 +1,58 @@
+"""The example of a consumer, on a real queue with what has really been shipped."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+from labtesting.rabbitmq import RabbitMQ
+
+from filebeat.tests.shipper import POD, ROOT, LogFile, Shipper
+from logstashrmq.tests.harness import Queue, wait_until
+
+
+def read(broker: RabbitMQ, *arguments: str) -> subprocess.CompletedProcess[str]:
+    where = {"AMQP_HOST": "127.0.0.1", "AMQP_PORT": str(broker.port), "AMQP_TLS": "false"}
+    login = {"AMQP_USER": broker.user, "AMQP_PASSWORD": broker.password}
+    command = [sys.executable, "-m", "tools.read_logs", *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, env=os.environ | where | login, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_events_are_shown_and_then_gone_from_the_queue(shipper: Shipper, broker: RabbitMQ, queue: Queue) -> None:
+    log = LogFile(shipper.pods / POD / "x")
+    line = {
+        "message": "ada logged in",
+        "log.level": "info",
+        "service.name": "hub",
+        "user.name": "ada",
+        "user.id": "5150",
+    }
+    with shipper.run():
+        log.write(json.dumps(line).encode(), b"plain, with \x1b[31mcolour")
+        wait_until(lambda: queue.count() == 2, "both have arrived")
+    shown = read(broker, queue.name, "--once").stdout.splitlines()
+    assert [one.split(" ", 1)[1] for one in shown] == ["hub info (ada) ada logged in", "a-pod plain, with  [31mcolour"]
+    assert queue.count() == 0
+
+
+def test_only_one_person_s_events_are_shown_as_they_arrived(shipper: Shipper, broker: RabbitMQ, queue: Queue) -> None:
+    log = LogFile(shipper.pods / POD / "x")
+    with shipper.run():
+        log.write(*(json.dumps({"message": f"of {number}", "user.id": number}).encode() for number in ("5150", "77")))
+        wait_until(lambda: queue.count() == 2, "both have arrived")
+    [event] = [
+        json.loads(line) for line in read(broker, queue.name, "--once", "--json", "--user", "77").stdout.splitlines()
+    ]
+    assert (event["message"], event["user"]["id"]) == ("of 77", "77")
+
+
+def test_a_queue_that_is_not_there_is_named_in_one_line(broker: RabbitMQ) -> None:
+    done = read(broker, "never-made", "--once")
+    assert done.returncode == 1
+    assert done.stderr.startswith("read-logs: cannot read from the broker: ")
+    assert "never-made" in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,152 @@
+"""What ships in the tests, the image that SHIPPER_IMAGE names or the stand-in's program, and the files it reads."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import yaml
+from labtesting.container import Container, run_container
+
+ROOT = Path(__file__).parents[2]
+MANIFESTS = ROOT / "filebeat" / "kubernetes"
+STAND_IN = ROOT / "testing" / "shipper"
+BATCH = 2048
+# A pod's folder and a container's, as kubelet names them.
+NANOSECONDS = count(time.time_ns())
+POD = "somewhere_a-pod_3f0c1a52-7a40-4c3e-9f6e-0d6ae1b0e7a1"
+
+
+def filebeat_yml() -> str:
+    """Give the configuration as the ConfigMap has it."""
+    text: str = yaml.safe_load((MANIFESTS / "configmap.yaml").read_text())["data"]["filebeat.yml"]
+    return text
+
+
+def without_cluster(text: str, port: int, http_port: int, places: dict[str, Path]) -> str:
+    """Give the configuration for where there is no cluster: other places, no API to ask, and shorter waits."""
+    settings: dict[str, Any] = yaml.safe_load(text)
+    settings["processors"] = [one for one in settings["processors"] if "add_kubernetes_metadata" not in one]
+    settings |= {"http.host": "127.0.0.1", "http.port": http_port}
+    [source] = settings["filebeat.inputs"]
+    source |= dict.fromkeys(("prospector.scanner.check_interval", "backoff.init", "backoff.max"), "200ms")
+    source["parsers"][1]["multiline"]["timeout"] = settings["queue.mem"]["flush.timeout"] = "200ms"
+    settings["output.logstash"]["hosts"] = [f"localhost:{port}"]
+    written = yaml.safe_dump(settings, sort_keys=False, width=1000)
+    for inside, outside in places.items():
+        written = written.replace(inside, str(outside))
+    return written
+
+
+@dataclass
+class LogFile:
+    """A container's log, as the kubelet and containerd write it."""
+
+    folder: Path
+    name: str = "0.log"
+
+    @property
+    def path(self) -> Path:
+        """The file that is written to."""
+        return self.folder / self.name
+
+    def write(self, *lines: bytes, stream: str = "stdout") -> None:
+        """Write whole lines."""
+        self.write_raw(b"".join(self.whole(line, stream) for line in lines))
+
+    def whole(self, line: bytes, stream: str = "stdout", tag: str = "F") -> bytes:
+        """Give a line as CRI has it; no two have the same nanosecond."""
+        now = next(NANOSECONDS)
+        second = datetime.fromtimestamp(now // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return f"{second}.{now % 10**9:09d}Z {stream} {tag} ".encode() + line + b"\n"
+
+    def write_raw(self, content: bytes) -> None:
+        """Add bytes to the file."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab") as file:
+            file.write(content)
+
+    def rotate(self, when: str) -> Path:
+        """Begin a new file, as kubelet does: the old one is renamed, the one before that packed."""
+        for old in self.folder.glob(f"{self.name}.*"):
+            if old.suffix != ".gz":
+                packed = old.with_name(f"{old.name}.tmp")
+                packed.write_bytes(gzip.compress(old.read_bytes()))
+                packed.rename(old.with_name(f"{old.name}.gz"))
+                old.unlink()
+        return self.path.rename(self.folder / f"{self.name}.{when}")
+
+
+@dataclass
+class Shipper:
+    """Starts and kills what ships."""
+
+    folder: Path
+    config: Path
+    pods: Path
+    certificates: Path
+    program: Path | None
+    image: str | None
+    running: subprocess.Popen[bytes] | Container | None = None
+
+    @property
+    def arguments(self) -> list[str]:
+        """What it is called with, as in the DaemonSet."""
+        return ["-e", "-c", "/etc/filebeat/filebeat.yml" if self.image else str(self.config)]
+
+    @contextmanager
+    def run(self) -> Iterator[Shipper]:
+        """Ship until the end of the block; then it is killed, if it still runs, and its log is shown."""
+        if self.image:
+            data = self.folder / "data"
+            data.mkdir(exist_ok=True)
+            mounts = {
+                str(self.config.parent): {"bind": "/etc/filebeat", "mode": "ro"},
+                str(self.certificates): {"bind": "/run/secrets/filebeat-tls", "mode": "ro"},
+                str(self.pods): {"bind": "/var/log/pods", "mode": "ro"},
+                str(data): {"bind": "/usr/share/filebeat/data", "mode": "rw"},
+            }
+            options: dict[str, Any] = {
+                "user": f"{os.getuid()}:0",
+                "read_only": True,
+                "cap_drop": ["ALL"],
+                "network_mode": "host",
+            }
+            environment = {"NODE_NAME": "node-1"}
+            with run_container(
+                self.image, *self.arguments, environment=environment, volumes=mounts, **options
+            ) as container:
+                self.running = container
+                yield self
+            return
+        assert self.program
+        log = self.folder / f"shipper-{time.monotonic_ns()}.log"
+        with log.open("wb") as file:
+            command = [str(self.program), *self.arguments, "--path.data", str(self.folder / "data")]
+            self.running = subprocess.Popen(command, env=os.environ | {"NODE_NAME": "node-1"}, stderr=file)
+        try:
+            yield self
+        finally:
+            self.running.kill()
+            self.running.wait()
+            print(log.read_text())  # noqa: T201  (a failure explains itself)
+
+    def kill(self) -> None:
+        """End it as the kernel does when memory runs out."""
+        if isinstance(self.running, Container):
+            self.running.docker.kill(signal="SIGKILL")
+            self.running.docker.wait()
+        else:
+            assert self.running
+            self.running.send_signal(signal.SIGKILL)
+            self.running.wait()
