@@ -217,7 +217,7 @@ def start(url: str, folder: Path) -> tuple[str, str]:
     said = done.stdout + done.stderr
     assert PASSWORD not in said
     last = json.loads(said.splitlines()[-1])
-    assert last["level"] == "CRITICAL"
+    assert last["log.level"] == "critical"
     assert "\n" not in last["message"]
     return said, last["message"]
 
