@@ -34,6 +34,7 @@ from tools.parts import END_WITH_PARENT, FOLDER
 
 LOGS = FOLDER / "logs"
 START_SECONDS = 60
+SIGNAL_SECONDS = 0.5
 
 
 class DemoError(Exception):
@@ -175,10 +176,12 @@ def run(file: Path) -> None:
         print(f"\n  Each line that is added to {file} arrives here. In another terminal:\n\n    echo hello >> {file}\n")
         print("  Ctrl-C stops it.\n", flush=True)
         while True:
-            show(found)
+            # A signal that comes right before a wait without an end does not end it.
+            with suppress(queue.Empty):
+                show(found, SIGNAL_SECONDS)
 
 
-def show(found: queue.SimpleQueue[str | DemoError], timeout: float | None = None) -> None:
+def show(found: queue.SimpleQueue[str | DemoError], timeout: float) -> None:
     """Print the next thing that was found."""
     line = found.get(timeout=timeout)
     if isinstance(line, DemoError):
