@@ -27,7 +27,9 @@ WITH_FAULT_TESTS = sorted(path.parents[1].name for path in ROOT.glob("*/tests/fa
 WITH_CLUSTER_TESTS = ["manifests", *sorted(path.parents[1].name for path in ROOT.glob("*/tests/cluster"))]
 BENCHMARKS = sorted(path.stem for path in ROOT.glob("benchmarks/*.py"))
 # Most tests wait for something that runs: more of them than there are processors, those of a file one after the other.
-PARALLEL = ["-n", "4", "--dist", "loadfile"]
+PARALLEL = ["--dist", "loadfile", "-n", "4"]
+# Containers, and the machines that are NFS clients, want a processor each.
+PARALLEL_CONTAINERS = ["--dist", "loadfile", "-n", "2"]
 TOOLS = "tools/requirements.txt"
 LINTERS = "tools/lint/requirements.txt"
 
@@ -144,7 +146,7 @@ def test_image(session: nox.Session, component: str) -> None:
         "pytest",
         *(suite for suite in suites if (ROOT / suite).exists()),
         f"--image={image_name(component)}",
-        *PARALLEL,
+        *PARALLEL_CONTAINERS,
         *session.posargs,
     )
 

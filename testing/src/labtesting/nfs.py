@@ -45,7 +45,7 @@ class Client:
     def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
         self.process, self.log = process, log
 
-    def wait_for(self, found: Callable[[str], bool], what: str, timeout: float = 60) -> str:
+    def wait_for(self, found: Callable[[str], bool], what: str, timeout: float = 120) -> str:
         """Wait until what it printed so far is so; give that.
 
         Raises
