@@ -34,8 +34,8 @@ def test_an_idle_lab_is_stopped_and_a_busy_one_only_when_it_is_too_old(impatient
     idle, _ = impatient.member("tess")
     idle.spawn("tess", image="recommended", size="small")
     busy, _ = impatient.member("uwe")
+    begun = time.monotonic()  # the hub counts from the click
     busy.spawn("uwe", image="recommended", size="small")
-    begun = time.monotonic()
     with impatient.client(busy, "uwe").kernel("python3", shut_down=False) as kernel:
         # Says nothing for ten minutes: no message passes, only the kernel's state tells.
         kernel.send("execute_request", {"code": "import time; time.sleep(600)", "silent": False})
