@@ -15,6 +15,7 @@ import pytest
 from labtesting.container import run_container
 from labtesting.hub_stub import run_hub_stub
 from labtesting.labclient import LabClient, LoneHub, SpawnedLab, wait_until
+from lsstlab.extension import STOP_SECONDS
 
 from tools.demo import USER, Hub, free_port
 from tools.parts import ALONE, prepare
@@ -72,34 +73,40 @@ def spawn(tmp_path: Path) -> Iterator[Callable[..., SpawnedLab]]:
             scratch = stack.enter_context(TemporaryDirectory(prefix="lab-"))
             told = hub.environment("vera", port, "127.0.0.1") | {"HOME": str(home), "LAB_SCRATCH": scratch}
             told |= {"JUPYTERHUB_ACTIVITY_INTERVAL": "1"} | environ
-            stack.enter_context(run_lab(program, told, tmp_path))
+            process = stack.enter_context(run_lab(program, told, tmp_path))
             wait_until(lambda: answers(hub.lab_url("127.0.0.1", "api", port=port)), "the lab answers")
             client = stack.enter_context(LabClient(f"http://127.0.0.1:{port}", "vera"))
             client.enter()
-            return SpawnedLab(client, hub)
+            return SpawnedLab(client, hub, process)
 
         yield start
 
 
 @contextmanager
-def run_lab(program: Path, environ: dict[str, str], folder: Path) -> Iterator[None]:
-    """Run a lab until the end of the block."""
+def run_lab(program: Path, environ: dict[str, str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a lab until the end of the block; one that does not end then says where it hangs."""
     log = folder / "lab.log"
     with log.open("w") as file:
         lab = subprocess.Popen(
             [program, "--allow-root"],
             cwd=folder,
-            env={"PATH": os.environ["PATH"]} | environ,
+            env={"PATH": os.environ["PATH"], "PYTHONFAULTHANDLER": "1"} | environ,
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
         try:
-            yield
+            yield lab
         finally:
-            os.killpg(lab.pid, signal.SIGTERM)
-            lab.wait()
-            print(log.read_text(errors="replace"))  # noqa: T201  (a failure explains itself)
+            lab.terminate()
+            try:
+                lab.wait(STOP_SECONDS + 20)
+            except subprocess.TimeoutExpired:
+                lab.send_signal(signal.SIGABRT)
+                lab.wait()
+                raise
+            finally:
+                print(log.read_text(errors="replace"))  # noqa: T201  (a failure explains itself)
 
 
 def answers(url: str) -> bool:

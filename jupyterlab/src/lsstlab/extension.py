@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import os
+import signal
 from typing import Any
 
 from tornado.iostream import IOStream
@@ -12,6 +14,9 @@ from lsstlab import logs
 from lsstlab.activity import Activity, count_only_changes
 from lsstlab.bulletin import Bulletin, NoticesHandler
 from lsstlab.lifetime import Lifetime
+
+# Less than the 30 s that Kubernetes gives a pod.
+STOP_SECONDS = 10
 
 
 def keep_nodelay() -> None:
@@ -62,8 +67,26 @@ def tell_of_session(serverapp: Any) -> None:
     logs.tell("session_start", "the session has started")
 
 
+def end_when_told(serverapp: Any) -> None:
+    """Let a SIGTERM end the lab within `STOP_SECONDS`, whatever comes in the way.
+
+    jupyter-server ends its loop only after a clean-up in which nothing failed: a terminal whose shell ends in
+    that moment, or an extension with a mistake, and the process would stay. What then still stands in the way
+    is written to the log. asyncio's handler runs between two callbacks, not in the midst of one.
+    """
+
+    def stop() -> None:
+        faulthandler.dump_traceback_later(STOP_SECONDS, exit=True)
+        serverapp.log.info("SIGTERM: the lab ends")
+        serverapp.stop()
+
+    # Only a running loop can take it, and the server has set its own by then.
+    serverapp.io_loop.add_callback(serverapp.io_loop.asyncio_loop.add_signal_handler, signal.SIGTERM, stop)
+
+
 def _load_jupyter_server_extension(serverapp: Any) -> None:
     keep_nodelay()
     report_activity(serverapp)
     tell_of_session(serverapp)
+    end_when_told(serverapp)
     resume_collection()

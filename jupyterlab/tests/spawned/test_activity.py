@@ -6,11 +6,9 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from labtesting.labclient import SpawnedLab, wait_until
+from labtesting.labclient import PROMPT, SpawnedLab, wait_until
 
 Spawn = Callable[..., SpawnedLab]
-# bash tells the terminal that it takes pasted text as such: it waits for input.
-PROMPT = "\x1b[?2004h"
 EMPTY_NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from labtesting.labclient import SpawnedLab
+from labtesting.labclient import PROMPT, SpawnedLab
 
 Spawn = Callable[..., SpawnedLab]
 
@@ -25,7 +25,7 @@ def test_a_lab_without_its_home_starts_with_another_and_says_so(spawn: Spawn, tm
 def test_each_terminal_of_it_says_so(spawn: Spawn, tmp_path: Path) -> None:
     lab = spawn(HOME=str(tmp_path / "missing"))
     with lab.client.terminal() as terminal:
-        assert "Nothing that you save here is kept" in terminal.read_until("\x1b[?2004h").replace("\r\n", "")
+        assert "Nothing that you save here is kept" in terminal.read_until(PROMPT).replace("\r\n", "")
 
 
 def test_a_sound_home_is_left_as_it_is_and_nothing_is_said(spawn: Spawn, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import httpx
-from labtesting.labclient import SpawnedLab, wait_until
+from labtesting.labclient import PROMPT, SpawnedLab, wait_until
 
 Spawn = Callable[..., SpawnedLab]
 
@@ -61,7 +61,7 @@ def test_a_lab_that_reaches_its_greatest_age_says_so_whatever_it_does(spawn: Spa
 def test_terminals_show_each_warning_once_which_is_no_use(spawn: Spawn) -> None:
     lab = spawn(LAB_IDLE_SECONDS="12", LAB_WARNING_SECONDS="6")
     with lab.client.terminal() as terminal:
-        terminal.read_until("\x1b[?2004h")
+        terminal.read_until(PROMPT)
         before = lab.last_activity()
         shown = terminal.read_until(" unless you use it.")
         assert re.search(r"This lab has been idle for \d+ s\. It stops at ", shown)

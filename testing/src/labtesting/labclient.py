@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -16,6 +17,9 @@ import httpx
 from websockets.sync.client import ClientConnection, connect
 
 from labtesting.hub_stub import HubStub
+
+# bash tells the terminal that it takes pasted text as such: it waits for input.
+PROMPT = "\x1b[?2004h"
 
 
 @dataclass(frozen=True)
@@ -224,6 +228,7 @@ class SpawnedLab:
 
     client: LabClient
     hub: HubStub
+    process: subprocess.Popen[bytes]
 
     def last_activity(self) -> datetime:
         """Give when it says that it was last used."""
