@@ -15,7 +15,7 @@ from kubespawner.clients import load_config  # type: ignore[import-untyped]
 from sqlalchemy.exc import DBAPIError
 from traitlets import Integer
 
-from labhub import database, metrics
+from labhub import adoption, database, metrics
 from labhub.hub import CONFIG_FILE
 from labhub.pages import HANDLERS
 from labhub.pod import SELECTOR
@@ -58,9 +58,10 @@ class LabHub(JupyterHub):  # type: ignore[misc]  # untyped
         """Begin to watch the labs, then look which of them run.
 
         `LabSpawner.poll` waits until Kubernetes has answered once. Until then each lab that ran is one that is being
-        checked, its route stays, and the hub's pages answer.
+        checked, its route stays, and the hub's pages answer. Then it takes up those that its database does not know.
         """
         relax_verification()
+        known_until = adoption.horizon(self.db)  # before anybody can log in
         namespace = self.config.LabSpawner.namespace
         self.pods = PodWatch(parent=self, namespace=namespace, labels=SELECTOR)
         self.events = EventWatch(parent=self, namespace=namespace, fields={"involvedObject.kind": "Pod"})
@@ -71,9 +72,13 @@ class LabHub(JupyterHub):  # type: ignore[misc]  # untyped
         # A list, made at once: Prometheus is answered from another thread.
         metrics.labs(lambda: list(self.pods.pods.values()))
         metrics.serve(self.metrics_port)
+        found = int(await super().init_spawners())
+        await self.pods.loaded()
         self.reconciler = Reconciler(self, self.pods, namespace)
+        unknown = adoption.find_unknown(self.pods.pods.values(), self.reconciler.claimed(), known_until)
+        await adoption.adopt(self, unknown)
         self.reconciler.start()
-        return int(await super().init_spawners())
+        return found + len(unknown)
 
 
 def relax_verification() -> None:

@@ -67,13 +67,13 @@ class Reconciler:
         if self.watch.age > FRESH_SECONDS:
             return
         pods = {pod["metadata"]["name"]: pod for pod in self.watch.pods.values()}
-        for name in find_orphans(pods, self._claimed(), self._since, time.monotonic()):
+        for name in find_orphans(pods, self.claimed(), self._since, time.monotonic()):
             await self._delete(name, pods[name])
         for user, spawner in list(self._running()):
             if spawner.pod_name not in pods:
                 await self._release(user, spawner)
 
-    def _claimed(self) -> set[str]:
+    def claimed(self) -> set[str]:
         """Name the pods of all servers that run, start or stop, also of users whom nobody has asked for yet."""
         rows = self.app.db.query(orm.Spawner).filter(orm.Spawner.server != None)  # noqa: E711  (SQL)
         stored = {str((row.state or {}).get("pod_name")) for row in rows}

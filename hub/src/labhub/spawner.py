@@ -45,6 +45,10 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
 
     last_end: dict[str, Any] | None = None
     """Why the lab before ended: reason, message, detail, at (Unix time, seconds)."""
+    found: Pod | None = None
+    """A lab that runs already, and that the hub is to take up (`labhub.adoption`)."""
+    client_scopes: tuple[str, ...] = ()
+    """What its OAuth client may ask for."""
     _over = False
 
     # --- the menu -----------------------------------------------------------------------------------------------------
@@ -122,6 +126,8 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
         SpawnException
             It will not come, for the reason that it says.
         """
+        if self.found:
+            return self._take_up(self.found)
         started = time.monotonic()
         try:
             url, reached = await self._spawn()
@@ -150,6 +156,15 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
         await self._create(manifest)
         reached = await self._wait(self.pod_reflector)
         return str(self._get_pod_url(self._known())), reached
+
+    def _take_up(self, pod: Pod) -> str:
+        """Be the spawner of a lab that runs, with the token that it has."""
+        self.found, self.pod_name = None, pod["metadata"]["name"]
+        container = pod["spec"]["containers"][0]
+        self.image = container["image"]
+        self.api_token = next(one["value"] for one in container["env"] if one["name"] == "JUPYTERHUB_API_TOKEN")
+        self.client_scopes = tuple(self.orm_spawner.oauth_client.allowed_scopes)
+        return str(self._get_pod_url(pod))
 
     async def _make_folders(self, identity: Identity) -> None:
         """Have the fileserver make what the pod mounts."""

@@ -277,9 +277,6 @@ def node_port() -> dict[str, Any]:
 
 def administrator_token(deployment: Deployment) -> str:
     """Log the administrator in, and have them make a token."""
-    world = deployment.github.world
-    account = world.add_account("chief", ADMIN_ID)
-    deployment.join(account, "lsst-sqre")
     visitor = deployment.visitor("chief")
     visitor.log_in()
     made = visitor.http.post("/hub/api/users/chief/tokens", headers=visitor.xsrf(), json={})
@@ -338,6 +335,7 @@ def deploy(github: FakeGitHub, authority: trustme.CA) -> Iterator[Deployment]:
         authority.configure_trust(tls)
         found = Deployment(github, tls)
         wait_until(found.is_up, "hub and proxy answer", 60)
+        found.join(github.world.add_account("chief", ADMIN_ID), "lsst-sqre")
         found.token = administrator_token(found)
         yield found
     finally:

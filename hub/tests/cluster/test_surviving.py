@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +13,15 @@ from labtesting import cluster
 from labtesting.cluster import LABS, NAMESPACE, get, kubectl
 from labtesting.hub_process import wait_until
 
-from hub.tests.cluster.conftest import ORPHAN, STRANGER, Deployment
+from hub.tests.cluster.conftest import ORPHAN, STRANGER, Deployment, administrator_token
 
 pytestmark = pytest.mark.timeout(400)
+WHO_AM_I = """
+import os, urllib.request
+headers = {"Authorization": "token " + os.environ["JUPYTERHUB_API_TOKEN"]}
+request = urllib.request.Request(os.environ["JUPYTERHUB_API_URL"] + "/user", headers=headers)
+print(urllib.request.urlopen(request).read().decode())
+"""
 LAB = "app.kubernetes.io/component=lab"
 
 
@@ -128,3 +135,30 @@ def test_an_administrator_frees_a_user_who_is_stuck(deployment: Deployment) -> N
     wait_until(lambda: not cluster.exists("pod", deployment.lab(account), namespace=LABS), "the pod goes", 30)
     visitor.spawn("sven", image="recommended", size="small")
     assert deployment.api("POST", "/users/nobody/reset").status_code == 404
+
+
+def test_a_hub_that_has_lost_its_database_finds_the_labs(deployment: Deployment) -> None:
+    visitor, account = deployment.member("tess")
+    visitor.spawn("tess", image="recommended", size="small")
+    uid, lab = pod_uid(deployment, account), deployment.client(visitor, "tess")
+    with lab.kernel("python3", shut_down=False) as kernel:
+        kernel.execute("x = 41")
+        kubectl("exec", "deployment/hub", "--namespace", NAMESPACE, "--", "sh", "-c", "rm /srv/jupyterhub/*")
+        deployment.kill_hub()
+        wait_until(lambda: "is tess's again" in deployment.log(), "the hub finds the lab", 120)
+        wait_until(deployment.is_up, "the hub is back", 60)
+        assert kernel.execute("print(x + 1)").stdout == "42\n"
+    deployment.token = administrator_token(deployment)
+    made = get("pod", deployment.lab(account), namespace=LABS)["metadata"]["creationTimestamp"]
+    assert deployment.server("tess")["started"].startswith(made.rstrip("Z"))
+    # The hub's sessions are over; after the login everything is as it was.
+    assert not visitor.is_in()
+    again = deployment.visitor("tess")
+    again.log_in()
+    assert again.reaches_lab("tess")
+    assert len(deployment.client(again, "tess").request("GET", "api/kernels").json()) == 1
+    assert pod_uid(deployment, account) == uid
+    # The lab's own token counts, by which it tells the hub of its use.
+    assert json.loads(deployment.run(account, "python3", "-c", WHO_AM_I))["name"] == "tess"
+    assert deployment.api("DELETE", "/users/tess/server").status_code in {202, 204}
+    deployment.wait_stopped("tess")
