@@ -15,7 +15,7 @@ from kubespawner.clients import load_config  # type: ignore[import-untyped]
 from sqlalchemy.exc import DBAPIError
 from traitlets import Integer
 
-from labhub import adoption, database, metrics
+from labhub import adoption, connections, database, metrics
 from labhub.hub import CONFIG_FILE
 from labhub.pages import HANDLERS
 from labhub.pod import SELECTOR
@@ -53,6 +53,11 @@ class LabHub(JupyterHub):  # type: ignore[misc]  # untyped
         """Put our pages before JupyterHub's."""
         super().init_handlers()
         self.handlers[:0] = self.add_url_prefix(self.hub_prefix, HANDLERS)
+
+    async def cleanup(self) -> None:
+        """End what the hub has started, and its connections."""
+        await super().cleanup()
+        await connections.close()
 
     async def init_spawners(self) -> int:
         """Begin to watch the labs, then look which of them run.
