@@ -99,6 +99,11 @@ class Site:
         finally:
             self.world.trouble = None
 
+    def last_outcome(self, user: str) -> str:
+        """Give what came of the last time that somebody was looked at again."""
+        outcomes = [event["hub.outcome"] for event in self.events("refresh", user)]
+        return str(outcomes[-1]) if outcomes else ""
+
     def api_token(self, user: str) -> str:
         """Make an API token of the user's."""
         return str(self.hub.api("POST", f"/users/{user}/tokens", json={}).json()["token"])
