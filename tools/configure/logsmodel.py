@@ -9,9 +9,16 @@ from pydantic import AfterValidator, Field, StringConstraints
 from tools.configure.fields import SECRET, Host, Secret, Table, Text, needed, optional
 
 Short = Annotated[str, StringConstraints(min_length=1, max_length=127)]
-Bytes = Annotated[int, Field(ge=1024, le=1024**3)]
-Seconds = Annotated[float, Field(gt=0, le=86400)]
-BYTES, SECONDS = "1024 to 1073741824 bytes", "up to 86400 seconds"
+
+
+def number_of_bytes(variable: str) -> Any:
+    """Declare a size."""
+    return optional("1024 to 1073741824 bytes", variable, ge=1024, le=1024**3)
+
+
+def seconds(variable: str) -> Any:
+    """Declare a time."""
+    return optional("up to 86400 seconds", variable, gt=0, le=86400)
 
 
 def check_route(text: str) -> str:
@@ -62,20 +69,20 @@ class Relay(Table):
     )
     max_connections: int | None = optional("1 to 65536 connections", "BEATS_MAX_CONNECTIONS", ge=1, le=65536)
     max_window: int | None = optional("1 to 1000000 events", "BEATS_MAX_WINDOW", ge=1, le=1000000)
-    max_event_bytes: Bytes | None = optional(BYTES, "BEATS_MAX_EVENT_BYTES")
-    max_frame_bytes: Bytes | None = optional(BYTES, "BEATS_MAX_FRAME_BYTES")
-    max_inflated_bytes: Bytes | None = optional(BYTES, "BEATS_MAX_INFLATED_BYTES")
-    handshake_seconds: Seconds | None = optional(SECONDS, "BEATS_HANDSHAKE_SECONDS")
-    stall_seconds: Seconds | None = optional(SECONDS, "BEATS_STALL_SECONDS")
-    idle_seconds: Seconds | None = optional(SECONDS, "BEATS_IDLE_SECONDS")
-    keepalive_seconds: Seconds | None = optional(SECONDS, "BEATS_KEEPALIVE_SECONDS")
+    max_event_bytes: int | None = number_of_bytes("BEATS_MAX_EVENT_BYTES")
+    max_frame_bytes: int | None = number_of_bytes("BEATS_MAX_FRAME_BYTES")
+    max_inflated_bytes: int | None = number_of_bytes("BEATS_MAX_INFLATED_BYTES")
+    handshake_seconds: float | None = seconds("BEATS_HANDSHAKE_SECONDS")
+    stall_seconds: float | None = seconds("BEATS_STALL_SECONDS")
+    idle_seconds: float | None = seconds("BEATS_IDLE_SECONDS")
+    keepalive_seconds: float | None = seconds("BEATS_KEEPALIVE_SECONDS")
     event_check: Literal["shape", "json"] | None = optional('"shape" or "json"', "RELAY_EVENT_CHECK")
     fields_: Annotated[dict[str, Any], Field(min_length=1)] | None = optional(
         'a table of fields to add to each event, like { site = "summit" }', "RELAY_FIELDS", alias="fields"
     )
     max_in_flight: int | None = optional("1 to 10000000 events", "RELAY_MAX_IN_FLIGHT", ge=1, le=10000000)
-    max_in_flight_bytes: Bytes | None = optional(BYTES, "RELAY_MAX_IN_FLIGHT_BYTES")
-    drain_seconds: Seconds | None = optional(SECONDS, "RELAY_DRAIN_SECONDS")
+    max_in_flight_bytes: int | None = number_of_bytes("RELAY_MAX_IN_FLIGHT_BYTES")
+    drain_seconds: float | None = seconds("RELAY_DRAIN_SECONDS")
     metrics_host: Text | None = optional("an address to listen at", "METRICS_HOST")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None = optional(
         '"DEBUG", "INFO", "WARNING" or "ERROR"', "LOG_LEVEL"
@@ -87,5 +94,5 @@ class Logs(Table):
 
     enabled: bool | None = optional("true or false")
     withheld_from: Text | None = optional('the name of a namespace, or "none"', "OUTPUT_WITHHELD_FROM")
-    amqp: Amqp = needed("the table [logs.amqp]")
+    amqp: Amqp | None = optional("the table [logs.amqp]")
     relay: Relay = Field(default_factory=Relay, description="the table [logs.relay]")

@@ -112,3 +112,8 @@ class Site(Table):
     storage: Storage = Field(default_factory=Storage, description="the table [storage]")
     nginx: Nginx = needed("the table [nginx]")
     logs: Logs | None = Field(None, description="the table [logs]")
+
+    @property
+    def shipping(self) -> Logs | None:
+        """The settings of the logs; None: they are off."""
+        return self.logs if self.logs and self.logs.enabled is not False else None

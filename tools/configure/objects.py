@@ -9,7 +9,8 @@ from typing import Any
 
 from tools.configure.fields import Table
 from tools.configure.keys import Keys, LogKeys
-from tools.configure.model import Site
+from tools.configure.logsmodel import Logs
+from tools.configure.model import Labs, Site
 from tools.configure.problems import keys as fields_of
 from tools.configure.sources import Sources
 
@@ -66,11 +67,12 @@ def hub_variables(site: Site, sources: Sources) -> dict[str, str]:
     return found
 
 
-def relay_variables(site: Site, sources: Sources) -> dict[str, str]:
+def relay_variables(logs: Logs, sources: Sources) -> dict[str, str]:
     """Give the relay's settings."""
-    assert site.logs  # noqa: S101  (build_objects)
-    found = variables(site.logs.amqp) | variables(site.logs.relay)
-    if site.logs.amqp.tls is False:
+    found = variables(logs.relay)
+    if logs.amqp:
+        found |= variables(logs.amqp)
+    if logs.amqp and logs.amqp.tls is False:
         found.setdefault("AMQP_PORT", "5672")
     for file, variable in (
         ("broker-ca.crt", "AMQP_TLS_CA_FILE"),
@@ -82,12 +84,11 @@ def relay_variables(site: Site, sources: Sources) -> dict[str, str]:
     return found
 
 
-def withheld(site: Site) -> dict[str, str]:
+def filebeat_variables(logs: Logs, labs: Labs) -> dict[str, str]:
     """Give filebeat's settings: what labs print stays where they are, whichever namespace that is."""
-    assert site.logs  # noqa: S101  (build_objects)
-    found = variables(site.logs)
-    if site.labs.namespace:
-        found.setdefault("OUTPUT_WITHHELD_FROM", site.labs.namespace)
+    found = variables(logs)
+    if labs.namespace:
+        found.setdefault("OUTPUT_WITHHELD_FROM", labs.namespace)
     return found
 
 
@@ -151,10 +152,10 @@ def build_objects(site: Site, sources: Sources, keys: Keys, logs: LogKeys | None
     )
     if sources.nginx_tls:
         objects |= make.secret("nginx", "nginx-tls", sources.nginx_tls, "kubernetes.io/tls")
-    if logs:
-        objects |= make.config_map("logstashrmq", "logstashrmq", relay_variables(site, sources))
+    if logs and site.shipping:
+        objects |= make.config_map("logstashrmq", "logstashrmq", relay_variables(site.shipping, sources))
         objects |= make.secret("logstashrmq", "logstashrmq", sources.relay_secrets)
-        objects |= make.config_map("filebeat", "filebeat", withheld(site))
+        objects |= make.config_map("filebeat", "filebeat", filebeat_variables(site.shipping, site.labs))
         for name, pair in (("logstashrmq", logs.relay), ("filebeat", logs.filebeat)):
             data = {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": logs.trusted}
             objects |= make.secret(name, f"{name}-tls", data)

@@ -46,6 +46,11 @@ def line_of(path: Path, lines: Mapping[Path, int]) -> int | None:
     return next((lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in lines), None)
 
 
+def in_order(problems: list[Problem], lines: Mapping[Path, int]) -> list[Problem]:
+    """Give problems in the order of the file."""
+    return sorted(problems, key=lambda problem: line_of(problem.path, lines) or 0)
+
+
 def tell(file: str, problem: Problem, lines: Mapping[Path, int]) -> str:
     """Write a problem as one line."""
     line = line_of(problem.path, lines)

@@ -113,7 +113,7 @@ def settle_keys(kept: Keys | None, rotate: str | None) -> Keys:
 def settle_logs(kept: Any, site: Site, now: datetime, rotate: str | None) -> tuple[LogKeys | None, bool]:
     """Give the certificates of the logs, if they are on, and whether some were renewed unasked."""
     asked = rotate if rotate in LOG_NAMES else None
-    if site.logs is None or site.logs.enabled is False:
+    if site.shipping is None:
         if asked:
             raise ConfigureError(f"--rotate {rotate}: found logs that are off, wanted the table [logs] in site.toml")
         return None, False

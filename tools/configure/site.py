@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from tools.configure.lines import find_lines
 from tools.configure.model import Site
-from tools.configure.problems import ConfigureError, Problem, explain, line_of, tell
+from tools.configure.problems import ConfigureError, Problem, explain, in_order, tell
 from tools.configure.sources import Reader, Sources
 
 
@@ -46,5 +46,4 @@ def read_site(file: Path, environ: Mapping[str, str], now: datetime) -> tuple[Si
 def refuse(file: Path, text: str, problems: list[Problem]) -> ConfigureError:
     """Give the error that tells all problems, by line."""
     lines = find_lines(text)
-    problems = sorted(problems, key=lambda problem: line_of(problem.path, lines) or 0)
-    return ConfigureError("\n".join(tell(str(file), problem, lines) for problem in problems))
+    return ConfigureError("\n".join(tell(str(file), problem, lines) for problem in in_order(problems, lines)))

@@ -25,7 +25,7 @@ from tools.configure.fields import Secret
 from tools.configure.logsmodel import Amqp
 from tools.configure.menu import Menu, write_menu
 from tools.configure.model import Database, Github, Labs, Nginx, Site
-from tools.configure.problems import Problem, explain, tell
+from tools.configure.problems import Problem, explain, in_order, tell
 
 # As labhub.labsettings.check_database has it.
 DATABASES = ("postgresql+psycopg://", "sqlite:////")
@@ -84,8 +84,11 @@ class Reader:
         if site.database:
             self._read_database(site.database)
         self._read_nginx(site.nginx, site.hostname)
-        if site.logs and site.logs.enabled is not False:
-            self._read_amqp(site.logs.amqp)
+        if site.shipping and site.shipping.amqp:
+            self._read_amqp(site.shipping.amqp)
+        elif site.shipping:
+            problem = "missing, wanted the table [logs.amqp], or enabled = false above it"
+            self._found.problems.append(Problem(("logs", "amqp"), problem))
         return self._found
 
     @contextmanager
@@ -147,7 +150,8 @@ class Reader:
             self._found.problems.append(Problem(("labs", "menu"), problem))
         elif labs.menu:
             with self._at("labs", "menu"):
-                files["menu.toml"] = self._menu(labs.menu)
+                files["menu.toml"] = self._text(labs.menu)
+                self._check_menu(labs.menu, files["menu.toml"])
         elif labs.images and labs.sizes:
             files["menu.toml"] = write_menu(labs.images, labs.sizes)
         elif labs.images or labs.sizes:
@@ -155,16 +159,15 @@ class Reader:
             problem = f"found no {other} beside it, wanted both or neither"
             self._found.problems.append(Problem(("labs", given), problem))
 
-    def _menu(self, name: str) -> str:
-        text = self._text(name)
+    def _check_menu(self, name: str, text: str) -> None:
         try:
             Menu.model_validate(tomllib.loads(text))
         except tomllib.TOMLDecodeError as error:
             raise SourceError(f"found {name}, which is not TOML: {error}") from error
         except ValidationError as error:
-            problem = explain(error, Menu)[0]
-            raise SourceError(tell(f"in {name}", problem, lines.find_lines(text))) from error
-        return text
+            where = lines.find_lines(text)
+            told = in_order(explain(error, Menu), where)
+            self._found.problems += [Problem(("labs", "menu"), tell(f"in {name}", one, where)) for one in told]
 
     def _read_database(self, database: Database) -> None:
         with self._at("database", "url"):
