@@ -1,4 +1,4 @@
-"""The components, as they read what was written: with their own code, from the same variables and files as in their pods."""
+"""The components as they read what was written: with their own code, from the variables and files of their pods."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ import yaml
 from labtesting.certificates import Authority
 
 from tools.components import ROOT
+from tools.configure.folder import SiteFolder
+from tools.configure.run import OURS, Outcome, run
+from tools.configure.site import read_site
 
 HOSTNAME = "lab.example.org"
 SMALL = f"""
@@ -106,9 +109,14 @@ class SampleSite:
         assert done.returncode == code, done.stdout + done.stderr
         return (done.stderr if code else done.stdout).replace(f"{self.folder}/", "")
 
+    def configure(self, rotate: str | None = None, now: datetime | None = None) -> Outcome:
+        """Run it in this process, on another day if need be: certificates that the site brings are good today only."""
+        settings, sources = read_site(self.folder / "site.toml", self.environ, datetime.now(UTC))
+        return run(settings, sources, SiteFolder(self.output, OURS), now or datetime.now(UTC), rotate)
+
     def files(self) -> dict[str, str]:
         """Give what is in the folder."""
-        return {file.name: file.read_text() for file in sorted(self.output.iterdir())}
+        return {file.name: file.read_text() for file in sorted(self.output.iterdir()) if file.is_file()}
 
     def objects(self) -> list[dict[str, Any]]:
         """Give all objects."""
@@ -121,8 +129,3 @@ class SampleSite:
             return {name: base64.b64decode(text).decode() for name, text in body["data"].items()}
         found: dict[str, str] = body["data"]
         return found
-
-
-def at(text: str) -> datetime:
-    """Give a day, in UTC."""
-    return datetime.fromisoformat(f"{text}T00:00:00+00:00")

@@ -150,7 +150,8 @@ class SiteFolder:
         for name in self._ours - names:
             (self.path / name).unlink(missing_ok=True)
         sync(self.path)
-        shutil.rmtree(self._ready)
+        self._ready.rename(self._writing)  # what is there no run takes over, however little of it is left
+        shutil.rmtree(self._writing)
 
 
 def write_file(path: Path, text: str) -> None:
