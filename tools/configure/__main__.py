@@ -53,6 +53,8 @@ def report(outcome: Outcome, folder: Path, rotate: str | None) -> list[str]:
     if outcome.changed:
         told += ["", "To apply it:", f"  kubectl apply -f {folder}"]
         told += [f"  {command}" for command in commands(outcome.before, outcome.after)]
+    if not outcome.before:
+        told.append("and then each component: kubectl apply -f COMPONENT/kubernetes")
     if rotate == "log-authority":
         told += ["When filebeat has restarted on every node, the second step: --rotate log-certificates"]
     return told

@@ -163,17 +163,20 @@ def read_keys(stored: Stored) -> Keys | None:
         proxy_token=take(hub, "hub-secret.yaml", "CONFIGPROXY_AUTH_TOKEN"),
         fileserver_token=take(hub, "hub-secret.yaml", "FILESERVER_TOKEN"),
     )
-    for key in keys.crypt_key.split(";"):
-        if not re.fullmatch(r"\s*([0-9a-fA-F]{64}|[A-Za-z0-9+/_-]{43}=)\s*", key):
-            raise DamageError(
-                f"hub-secret.yaml: JUPYTERHUB_CRYPT_KEY: found a key of {len(key)} characters, "
-                "wanted 64 hexadecimal digits"
-            )
+    check_crypt_key(keys.crypt_key)
     if fileserver is not None:
         token = take(fileserver, "fileserver-secret.yaml", "FILESERVER_TOKEN")
         if token != keys.fileserver_token:
             raise DamageError("fileserver-secret.yaml: FILESERVER_TOKEN: found another than in hub-secret.yaml")
     return keys
+
+
+def check_crypt_key(text: str) -> None:
+    """Take keys as labhub.settings does."""
+    for key in text.split(";"):
+        if not re.fullmatch(r"[0-9a-fA-F]{64}|[A-Za-z0-9+/_-]{43}=", key.strip()):
+            found = f"found a key of {len(key)} characters, wanted 64 hexadecimal digits"
+            raise DamageError(f"hub-secret.yaml: JUPYTERHUB_CRYPT_KEY: {found}")
 
 
 def take(secret: Mapping[str, str], file: str, name: str) -> str:
