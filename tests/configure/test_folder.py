@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import os
 import subprocess
@@ -214,6 +215,26 @@ def test_what_the_cluster_has_takes_the_place_of_a_lost_file(site: SampleSite) -
     file.write_text(yaml.safe_dump({"data": data, "kind": "Secret", "metadata": metadata, "type": "Opaque"}))
     assert site.configure().changed == ["hub-secret.yaml"]
     assert site.files() == old
+
+
+def test_keys_that_were_made_by_hand_are_taken_over(site: SampleSite) -> None:
+    site.output.mkdir()
+    by_hand = {"JUPYTERHUB_CRYPT_KEY": "ab" * 32, "CONFIGPROXY_AUTH_TOKEN": "cd" * 32, "FILESERVER_TOKEN": "made-by-hand-1234"}
+    data = {name: base64.b64encode(f"{text}\n".encode()).decode() for name, text in by_hand.items()}
+    body = {"kind": "Secret", "metadata": {"name": "hub"}, "data": data}
+    (site.output / "hub-secret.yaml").write_text(yaml.safe_dump(body))
+    site.configure()
+    found = site.data("hub-secret.yaml")
+    assert {name: found[name] for name in by_hand} == by_hand
+    assert site.data("fileserver-secret.yaml") == {"FILESERVER_TOKEN": by_hand["FILESERVER_TOKEN"]}
+
+
+def test_a_lost_authority_is_made_anew_when_its_certificates_are_removed(site: SampleSite) -> None:
+    site.configure()
+    lost = ["filebeat-tls-secret.yaml", "log-authority.pem", "logstashrmq-tls-secret.yaml"]
+    for name in lost:
+        (site.output / name).unlink()
+    assert site.configure().changed == lost
 
 
 def test_the_folder_may_be_a_link(site: SampleSite) -> None:

@@ -181,7 +181,7 @@ def check_crypt_key(text: str) -> None:
 
 def take(secret: Mapping[str, str], file: str, name: str) -> str:
     """Give a word of a Secret."""
-    text = secret.get(name, "")
+    text = secret.get(name, "").strip()
     if len(text) < 16 or not text.isascii() or len(text.split()) != 1:
         raise DamageError(f"{file}: {name}: found {len(text)} characters, wanted a random word of 16 or more")
     return text
