@@ -24,7 +24,7 @@ COMPONENTS = sorted(path.parent.name for path in ROOT.glob("*/Dockerfile"))
 TESTED = sorted(path.parents[1].name for path in ROOT.glob("*/tests/requirements.txt"))
 WITH_IMAGE_TESTS = sorted(path.parents[1].name for path in ROOT.glob("*/tests/image"))
 WITH_FAULT_TESTS = sorted(path.parents[1].name for path in ROOT.glob("*/tests/faults"))
-WITH_CLUSTER_TESTS = ["manifests", *sorted(path.parents[1].name for path in ROOT.glob("*/tests/cluster"))]
+WITH_CLUSTER_TESTS = ["manifests", *sorted(path.parents[1].name for path in ROOT.glob("*/tests/cluster")), "system"]
 BENCHMARKS = sorted(path.stem for path in ROOT.glob("benchmarks/*.py"))
 # Most tests wait for something that runs: more of them than there are processors, those of a file one after the other.
 PARALLEL = ["--dist", "loadfile", "-n", "4"]
@@ -32,6 +32,9 @@ PARALLEL = ["--dist", "loadfile", "-n", "4"]
 PARALLEL_CONTAINERS = ["--dist", "loadfile", "-n", "2"]
 TOOLS = "tools/requirements.txt"
 LINTERS = "tools/lint/requirements.txt"
+CONFIGURE = "tools/configure/requirements.txt"
+# Who reads what `configure` writes: its tests have each of them read it.
+READERS = ["fileserver", "hub", "logstashrmq"]
 
 
 def each(names: list[str]) -> list[nox.param]:
@@ -53,6 +56,8 @@ def own_packages(component: str) -> list[str]:
     """Name the folders of ours that a component's tests import: its own package and the fixtures."""
     # filebeat's tests ship to the relay.
     names = {component, "testing", *(["logstashrmq"] if component == "filebeat" else [])}
+    if component == "testing":
+        names.update(READERS)
     return [name for name in sorted(names) if (ROOT / name / "pyproject.toml").exists()]
 
 
@@ -78,6 +83,13 @@ def read_logs(session: nox.Session) -> None:
     """Take log events out of a queue of RabbitMQ, and show them (-- --help)."""
     install(session, "logstashrmq/requirements.txt", "logstashrmq")
     session.run("python", "-m", "tools.read_logs", *session.posargs)
+
+
+@nox.session
+def configure(session: nox.Session) -> None:
+    """Write the ConfigMaps and Secrets of a site: -- site.toml (-- --help for options)."""
+    install(session, CONFIGURE)
+    session.run("python", "-m", "tools.configure", *session.posargs)
 
 
 @nox.session
@@ -109,10 +121,7 @@ def typing(session: nox.Session, component: str) -> None:
         folders += ["benchmarks/spawn.py"]
     if component == "testing":  # the project's own programs are checked once, here
         folders += ["noxfile.py", "tools", "benchmarks", "tests"]
-        # labtesting's Beats client is made of the relay's protocol, which imports nothing else.
-        bases = ["logstashrmq/src", "testing/src"]
-    else:
-        bases = [f"{name}/src" for name in own_packages(component)]
+    bases = [f"{name}/src" for name in own_packages(component)]
     session.run("mypy", *(name for name in folders if (ROOT / name).exists()), env={"MYPYPATH": ":".join(bases)})
 
 
@@ -122,9 +131,10 @@ def test(session: nox.Session, component: str) -> None:
     """Test each component on real parts, fast, without a Docker engine."""
     install(session, f"{component}/tests/requirements.txt", *own_packages(component))
     others = [f"--ignore={component}/tests/{name}" for name in ("image", "cluster", "faults")]
-    # The manifests of all components are tested once, with `testing`.
-    manifests = ["tests/manifests", "--ignore=tests/manifests/cluster"] if component == "testing" else []
-    session.run("pytest", f"{component}/tests", *manifests, *others, *PARALLEL, *session.posargs)
+    # What belongs to no component, or to all, is tested once, with `testing`.
+    common = ["tests/configure", "tests/manifests", "--ignore=tests/manifests/cluster"]
+    more = common if component == "testing" else []
+    session.run("pytest", f"{component}/tests", *more, *others, *PARALLEL, *session.posargs)
 
 
 @nox.session(name="test-faults")
@@ -155,9 +165,10 @@ def test_image(session: nox.Session, component: str) -> None:
 @nox.parametrize("component", each(WITH_CLUSTER_TESTS))
 def test_cluster(session: nox.Session, component: str) -> None:
     """Test each component on the Kubernetes that KUBECONFIG names, which has its images."""
-    whole, tests = ("testing", "tests/manifests") if component == "manifests" else (component, f"{component}/tests")
+    common = {"manifests": "tests/manifests/cluster", "system": "tests/system"}
+    whole = "testing" if component in common else component
     install(session, f"{whole}/tests/requirements.txt", *own_packages(whole))
-    session.run("pytest", f"{tests}/cluster", *session.posargs)
+    session.run("pytest", common.get(component, f"{component}/tests/cluster"), *session.posargs)
 
 
 @nox.session
