@@ -138,7 +138,8 @@ def groups_policy() -> str:
 
 def configure(folder: Path) -> str:
     """Run configure; give what it says."""
-    command = [sys.executable, "-m", "tools.configure", folder / "site.toml", "--output", folder / "site"]
+    paths = (str(folder / "site.toml"), "--output", str(folder / "site"))
+    command = [sys.executable, "-m", "tools.configure", *paths]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
