@@ -102,8 +102,9 @@ def parse_end(found: object, now: datetime) -> datetime | None:
     except (ValueError, OverflowError):
         ends = None
     if ends is None or ends <= now:
+        example = f"{now.year + 1}-01-31T18:00:00Z"
         raise AnnouncementError(
-            f"ends: found {_shown(found)}, wanted a time to come with its zone, for example {now.year + 1}-01-31T18:00:00Z"
+            f"ends: found {_shown(found)}, wanted a time to come with its zone, for example {example}"
         )
     return ends
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from jupyterhub.apihandlers.base import APIHandler  # type: ignore[import-untyped]
 from jupyterhub.handlers import BaseHandler  # type: ignore[import-untyped]
@@ -89,6 +89,15 @@ class AnnouncePage(BaseHandler):  # type: ignore[misc]  # untyped
         self.finish(await self.render_template("announce.html", levels=LEVELS, longest=LONGEST))
 
 
+class StoppedError(web.HTTPError):
+    """No lab is started."""
+
+    headers: ClassVar = {"Retry-After": RETRY_AFTER}  # JupyterHub answers with them
+
+    def __init__(self, stop: Announcement) -> None:
+        super().__init__(REFUSED, stop.refusal())
+
+
 class Gated(BaseHandler):  # type: ignore[misc]  # untyped
     """What starts labs, unless an administrator has stopped that: nobody's is started then, theirs neither."""
 
@@ -99,9 +108,7 @@ class Gated(BaseHandler):  # type: ignore[misc]  # untyped
     ) -> None:
         """Start a lab, or say why not."""
         if stop := self.app.board.stop:
-            refusal = web.HTTPError(REFUSED, stop.refusal())
-            refusal.headers = {"Retry-After": RETRY_AFTER}
-            raise refusal
+            raise StoppedError(stop)
         await super().spawn_single_user(user, server_name, display_name, options=options)
 
 

@@ -56,7 +56,7 @@ class LabHub(JupyterHub):  # type: ignore[misc]  # untyped
         """Take up what is announced, which every page shows."""
         # In the folder that the hub runs in, where JupyterHub keeps its secret of cookies, too: a volume.
         self.board = Board(Path("announcement.json"))
-        self.template_vars = {**self.template_vars, "board": self.board}
+        self.template_vars["board"] = self.board
         metrics.SPAWNING_STOPPED.set_function(lambda: bool(self.board.stop))
         super().init_tornado_settings()
 

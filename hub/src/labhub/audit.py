@@ -68,7 +68,7 @@ def announcement(administrator: str, told: Mapping[str, Any]) -> None:
 
 
 def announcement_end(administrator: str, told: Mapping[str, Any]) -> None:
-    """What everybody was told was taken back before its end."""
+    """Everybody is told so no more, before its end."""
     message = f"{administrator} ended the announcement: {told['message']}"
     _write("announcement_end", message, None, None, administrator=administrator, **_announced(told))
 

@@ -13,6 +13,7 @@ from jupyterhub.handlers.pages import HealthCheckHandler, SpawnHandler  # type: 
 from jupyterhub.scopes import needs_scope  # type: ignore[import-untyped]
 from jupyterhub.user import User  # type: ignore[import-untyped]
 from tornado import web
+from tornado.httputil import url_concat
 
 from labhub import announcer, audit, metrics
 from labhub.accounts import stored_id
@@ -70,7 +71,10 @@ class SpawnPage(Gated, SpawnHandler):  # type: ignore[misc]  # untyped
             return False
         self.set_status(announcer.REFUSED)
         self.set_header("Retry-After", announcer.RETRY_AFTER)
-        self.finish(await self.render_template("stopped.html", for_user=user))
+        # Only where to go then: JupyterHub would take anything else in the address for a choice, and start with it.
+        where = {"next": self.get_argument("next")} if self.get_argument("next", "") else {}
+        again = url_concat(self.request.path, where)
+        self.finish(await self.render_template("stopped.html", for_user=user, again=again))
         return True
 
     async def _wrap_spawn_single_user(

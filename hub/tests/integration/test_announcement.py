@@ -130,10 +130,12 @@ def test_while_it_stops_them_no_lab_is_started_and_those_that_run_or_start_go_on
         assert "No lab is started now" in refused.text
         assert "&lt;b&gt;at noon" in refused.text
         assert "<form" not in refused.text
+    assert 'href="/hub/spawn/otto?next=%2Fuser%2Fotto%2Flab"' in otto.get("/hub/spawn/otto?next=/user/otto/lab").text
     assert otto.http.post("/hub/spawn", data=otto.xsrf_field()).status_code == 429
     assert 'id="start"' not in otto.get("/hub/user/otto/").text
     words = {"status": 429, "message": f"no lab is started now: {MESSAGE}"}
-    assert otto.http.post("/hub/api/users/otto/server", headers=otto.xsrf()).json() == words
+    called = otto.http.post("/hub/api/users/otto/server", headers=otto.xsrf())
+    assert (called.status_code, called.json(), called.headers["Retry-After"]) == (429, words, "60")
     # Nobody's: not by an administrator, nor for one.
     assert whole.admin.http.post("/hub/api/users/otto/server", headers=whole.admin.xsrf()).json() == words
     assert whole.admin.get("/hub/spawn/otto").status_code == 429

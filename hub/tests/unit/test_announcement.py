@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from jupyterhub.apihandlers import default_handlers as calls  # type: ignore[import-untyped]
 from jupyterhub.handlers import default_handlers as pages  # type: ignore[import-untyped]
-from labhub.announcement import Announcement, AnnouncementError, Board, parse
+from labhub.announcement import NOTHING, Announcement, AnnouncementError, Board, parse
 from labhub.announcer import AnnouncementHandler, Gated
 from labhub.pages import HANDLERS
 from labhub.pod import ANNOUNCEMENT_PATH
+from labtesting.hub_stub import Announced
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 STOP = Announcement("Maintenance", "warning", datetime(2099, 1, 1, tzinfo=UTC), "stopped")
@@ -109,6 +110,10 @@ def test_every_handler_of_jupyterhubs_that_starts_labs_is_replaced_by_one_that_a
     ours = dict(HANDLERS)
     assert len(starting) == 5
     assert [path for path in starting if not issubclass(ours.get(path, object), Gated)] == []
+
+
+def test_the_stand_in_that_labs_are_tested_with_answers_alike() -> None:
+    assert Announced().model() == NOTHING.model()
 
 
 def test_labs_are_told_the_path_that_answers() -> None:

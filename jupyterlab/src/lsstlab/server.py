@@ -43,10 +43,11 @@ def configure(c: Config) -> None:
 
     # The server tries at each page load, for half a second, whether the front end could be rebuilt, which
     # nobody can do in an image. It is JupyterLab's page_config, and this is the way in to it.
-    page = {"buildAvailable": False, "buildCheck": False}
-    # Where a page asks what the hub announces: notices.js.
-    page |= {"hubAnnouncement": os.environ.get("LAB_ANNOUNCEMENT_PATH", "")}
-    c.ServerApp.tornado_settings = {"page_config_data": page}
+    # notices.js asks there what the hub announces.
+    announcement = os.environ.get("LAB_ANNOUNCEMENT_PATH", "")
+    c.ServerApp.tornado_settings = {
+        "page_config_data": {"buildAvailable": False, "buildCheck": False, "hubAnnouncement": announcement},
+    }
     # jupyter-lsp looks for two dozen language servers, with npm if it is there; none is installed.
     c.LanguageServerManager.autodetect = False
     c.LabApp.extension_manager = "readonly"
