@@ -72,7 +72,7 @@ def test_a_page_shows_what_the_hub_announces_until_it_is_over(spawn: Spawn, scre
     told = lab.hub.announced
     with page_of(lab) as page:
         before = lab.last_activity()
-        told.message, told.level = "Maintenance at noon: <b>all</b> labs stop.", "warning"
+        told.message, told.level = "Maintenance at {time}: <b>all</b> labs stop.", "warning"
         page.clock.run_for(61 * SECONDS)
         notification = page.locator(NOTIFICATION)
         expect(notification).to_contain_text(told.message)

@@ -19,6 +19,9 @@
   }
 
   function format(notice) {
+    if (!notice.time) {
+      return notice.text;
+    }
     const time = new Date(notice.time);
     const today = time.toDateString() === new Date().toDateString();
     const shown = today ? time.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' }) : time.toLocaleString();
@@ -97,12 +100,12 @@
       }
     }
 
-    INPUT.forEach(kind => window.addEventListener(kind, report, { capture: true, passive: true }));
     function look() {
       ask('GET');
       askHub();
     }
 
+    INPUT.forEach(kind => window.addEventListener(kind, report, { capture: true, passive: true }));
     document.addEventListener('visibilitychange', () => document.hidden || look());
     setInterval(look, LOOK_MILLISECONDS);
     report(); // somebody has just opened the page
