@@ -76,7 +76,7 @@ class AnnouncementHandler(APIHandler):  # type: ignore[misc]  # untyped
         try:
             self.app.board.post(announcement)
         except OSError as error:
-            raise web.HTTPError(500, f"{error.filename}: {error.strerror}: nothing is changed") from error
+            raise web.HTTPError(500, f"the announcement cannot be kept: {error.strerror}") from error
 
 
 class AnnouncePage(BaseHandler):  # type: ignore[misc]  # untyped
