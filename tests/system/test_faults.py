@@ -16,7 +16,7 @@ from labtesting.cluster import LABS, NAMESPACE, get, kubectl, roll_out
 from labtesting.hub_process import wait_until
 
 from tests.system.deployment import URL, Deployment
-from tests.system.test_working import read_logs
+from tests.system.test_day import read_logs
 
 pytestmark = pytest.mark.timeout(400)
 

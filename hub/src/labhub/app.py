@@ -16,12 +16,8 @@ from kubespawner.clients import load_config  # type: ignore[import-untyped]
 from sqlalchemy.exc import DBAPIError
 from traitlets import Integer
 
-<<<<<<< HEAD
 from labhub import adoption, connections, database, metrics
-=======
-from labhub import database, metrics
 from labhub.announcement import Board
->>>>>>> ann
 from labhub.hub import CONFIG_FILE
 from labhub.pages import HANDLERS
 from labhub.pod import SELECTOR
