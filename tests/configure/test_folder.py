@@ -219,7 +219,11 @@ def test_what_the_cluster_has_takes_the_place_of_a_lost_file(site: SampleSite) -
 
 def test_keys_that_were_made_by_hand_are_taken_over(site: SampleSite) -> None:
     site.output.mkdir()
-    by_hand = {"JUPYTERHUB_CRYPT_KEY": "ab" * 32, "CONFIGPROXY_AUTH_TOKEN": "cd" * 32, "FILESERVER_TOKEN": "made-by-hand-1234"}
+    by_hand = {
+        "JUPYTERHUB_CRYPT_KEY": "ab" * 32,
+        "CONFIGPROXY_AUTH_TOKEN": "cd" * 32,
+        "FILESERVER_TOKEN": "made-by-hand-1234",
+    }
     data = {name: base64.b64encode(f"{text}\n".encode()).decode() for name, text in by_hand.items()}
     body = {"kind": "Secret", "metadata": {"name": "hub"}, "data": data}
     (site.output / "hub-secret.yaml").write_text(yaml.safe_dump(body))
