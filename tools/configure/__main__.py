@@ -45,9 +45,8 @@ def report(outcome: Outcome, folder: Path, rotate: str | None) -> list[str]:
     else:
         told.append(f"{folder}: changed {', '.join(outcome.changed)}")
     if certificate := outcome.after.get("nginx-tls-secret.yaml", {}).get("tls.crt"):
-        told.append(
-            f"certificate of nginx: valid until {read_certificates(certificate)[0].not_valid_after_utc:%Y-%m-%d}"
-        )
+        end = read_certificates(certificate)[0].not_valid_after_utc
+        told.append(f"certificate of nginx: valid until {end:%Y-%m-%d}, renewed by you")
     if outcome.renewed:
         told.append("certificates of the logs were renewed: less than a third of their time was left")
     if outcome.logs:
