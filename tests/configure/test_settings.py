@@ -14,7 +14,7 @@ from labhub.labsettings import LabSettings
 from labhub.settings import Settings as LoginSettings
 
 from tests.configure import components, example
-from tests.configure.sample import SMALL, SampleSite
+from tests.configure.sample import LOGS, SMALL, SampleSite
 from tools.components import ROOT
 from tools.configure.fields import Secret
 from tools.configure.model import Site
@@ -97,6 +97,20 @@ def merge(text: str, more: str) -> str:
         text = re.sub(rf"^\[{re.escape(table)}\]\n", f"[{table}]\n{lines}", text, flags=re.MULTILINE)
     tomllib.loads(text)
     return text
+
+
+def test_what_labs_print_is_withheld_wherever_they_run(site: SampleSite) -> None:
+    site.say((SMALL + LOGS).replace("[nginx]", '[labs]\nnamespace = "notebooks"\n[nginx]'))
+    site.configure()
+    assert site.data("filebeat-configmap.yaml") == {"OUTPUT_WITHHELD_FROM": "notebooks"}
+    assert site.data("hub-configmap.yaml")["LAB_NAMESPACE"] == "notebooks"
+
+
+def test_a_broker_without_tls_is_on_its_other_port(site: SampleSite) -> None:
+    site.say(SMALL + LOGS + "tls = false\n")
+    site.configure()
+    settings = components.load_relay(site)
+    assert (settings["amqp_tls"], settings["amqp_port"]) == (False, 5672)
 
 
 def test_what_is_not_said_is_written_nowhere(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tools.components import ROOT
+from tools.configure.certificates import read_certificates
 from tools.configure.effects import commands
 from tools.configure.folder import FolderError, SiteFolder
 from tools.configure.keys import ROTATABLE, DamageError
@@ -43,6 +44,9 @@ def report(outcome: Outcome, folder: Path, rotate: str | None) -> list[str]:
         told.append(f"{folder}: {len(outcome.changed)} files written. Keep a copy: the keys are nowhere else.")
     else:
         told.append(f"{folder}: changed {', '.join(outcome.changed)}")
+    if certificate := outcome.after.get("nginx-tls-secret.yaml", {}).get("tls.crt"):
+        end = read_certificates(certificate)[0].not_valid_after_utc
+        told.append(f"certificate of nginx: valid until {end:%Y-%m-%d}, renewed by you")
     if outcome.renewed:
         told.append("certificates of the logs were renewed: less than a third of their time was left")
     if outcome.logs:

@@ -44,7 +44,13 @@ def commands(before: Contents, after: Contents) -> list[str]:
 
 
 def removals(before: Contents, after: Contents) -> list[str]:
-    """Give the command that removes what is not written any more, which `kubectl apply` does not."""
-    gone = [file.removesuffix(".yaml").rpartition("-") for file in before if file not in after]
-    names = " ".join(f"{kind}/{name}" for name, _, kind in gone)
+    """Give the command that removes what is not written any more, which `kubectl apply` does not.
+
+    nginx's certificate stays: cert-manager writes it from now on, into the same Secret.
+    """
+    files = [file for file in before if file not in after and file != "nginx-tls-secret.yaml"]
+    gone = [file.removesuffix(".yaml").rpartition("-") for file in files]
+    # Whoever reads them could not start anew without.
+    workloads = {workload: None for file in files for workload in READERS.get(file, [])}
+    names = " ".join([*workloads, *(f"{kind}/{name}" for name, _, kind in gone)])
     return [f"{KUBECTL} delete --ignore-not-found {names}"] if gone else []

@@ -70,8 +70,12 @@ def dotted(path: Path) -> str:
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
-    """Give what a model complains of."""
-    return [Problem(tuple(one["loc"]), describe(one, model)) for one in error.errors()]
+    """Give what a model complains of; a key that is there, but misspelt, is not missing as well."""
+    found = error.errors()
+    unknown = [tuple(one["loc"]) for one in found if one["type"] == "extra_forbidden"]
+    meant = {(*path[:-1], suggest(path, model)) for path in unknown}
+    told = [one for one in found if one["type"] != "missing" or tuple(one["loc"]) not in meant]
+    return [Problem(tuple(one["loc"]), describe(one, model)) for one in told]
 
 
 def describe(error: ErrorDetails, model: type[BaseModel]) -> str:

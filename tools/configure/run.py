@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from tools.components import ROOT, version
+from tools.configure.certificates import Pair
 from tools.configure.folder import AUTHORITY, IGNORE, NAMESPACE_FILE, SiteFolder, read_data, to_yaml
 from tools.configure.keys import (
     KEY_NAMES,
     LOG_NAMES,
-    DamageError,
     Keys,
     LogKeys,
     new_keys,
@@ -110,7 +110,9 @@ def settle_keys(kept: Keys | None, rotate: str | None) -> Keys:
     return rotate_key(kept, rotate) if rotate in KEY_NAMES else kept
 
 
-def settle_logs(kept: Any, site: Site, now: datetime, rotate: str | None) -> tuple[LogKeys | None, bool]:
+def settle_logs(
+    kept: LogKeys | Pair | None, site: Site, now: datetime, rotate: str | None
+) -> tuple[LogKeys | None, bool]:
     """Give the certificates of the logs, if they are on, and whether some were renewed unasked."""
     asked = rotate if rotate in LOG_NAMES else None
     if site.shipping is None:
@@ -127,6 +129,3 @@ def render(objects: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Write all objects, with the namespace that they lie in as every component's folder has it."""
     namespace = (ROOT / "hub/kubernetes" / NAMESPACE_FILE).read_text()
     return {NAMESPACE_FILE: namespace, **IGNORE} | {name: to_yaml(body) for name, body in objects.items()}
-
-
-__all__ = ["OURS", "DamageError", "Outcome", "run"]
