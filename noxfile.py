@@ -172,7 +172,7 @@ def docs(session: nox.Session) -> None:
     """Build the site of docs/ into .site/, and check the links of all Markdown files."""
     install(session, "docs/requirements.txt")
     session.run("python", "-m", "tools.links")
-    session.run("mkdocs", "build", "--strict", "--quiet", *session.posargs)
+    session.run("mkdocs", "build", "--strict", *session.posargs)
 
 
 @nox.session
