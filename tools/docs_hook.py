@@ -29,4 +29,4 @@ def lead_out(markdown: str, page: Path, repository: str) -> str:
 
 def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
     """Change a page before MkDocs reads it."""
-    return lead_out(markdown, Path(page.file.abs_src_path), config["repo_url"].rstrip("/"))
+    return lead_out(markdown, Path(page.file.abs_src_path), config["extra"]["repository"])
