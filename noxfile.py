@@ -179,6 +179,14 @@ def lock(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site of docs/ into .site/, and check the links of all Markdown files."""
+    install(session, "docs/requirements.txt")
+    session.run("python", "-m", "tools.links")
+    session.run("mkdocs", "build", "--strict", *session.posargs)
+
+
+@nox.session
 def changelog(session: nox.Session) -> None:
     """Show what the next release's changelog says (-- --version X --yes writes it)."""
     install(session, LINTERS)
