@@ -10,6 +10,8 @@ What differs from a site's cluster, and why:
 
 from __future__ import annotations
 
+import json
+import os
 import socket
 import ssl
 import subprocess
@@ -27,6 +29,7 @@ from labtesting.cluster import LABS, NAMESPACE, get, kubectl
 from labtesting.github import Account, FakeGitHub, run_fake_github
 from labtesting.hub_process import wait_until
 from labtesting.labclient import LabClient
+from labtesting.logevents import assert_arrived
 from labtesting.needs import missing
 from labtesting.rabbitmq import HOW, RabbitMQ, RabbitMQError, Tls
 from labtesting.visitor import Visitor
@@ -52,6 +55,26 @@ authority = "ca.crt"
 
 [labs]
 groups_policy = "{groups_policy}"
+
+[[labs.images]]
+key = "recommended"
+title = "Recommended"
+image = "lsstsqre/jupyterlabdemo:{{version}}"
+
+# Room for several on a node of two processors, and something to choose
+[[labs.sizes]]
+key = "small"
+title = "Small"
+cpu = "1"
+memory = "1Gi"
+cpu_request = "20m"
+memory_request = "128Mi"
+
+[[labs.sizes]]
+key = "large"
+title = "Large"
+cpu = "2"
+memory = "4Gi"
 
 [nginx]
 certificate = "nginx/tls.crt"
@@ -81,6 +104,8 @@ class Deployment:
         Where `HOST` is.
     trusted
         What Chromium takes nginx and GitHub for good by.
+    events
+        What has been read from RabbitMQ.
     """
 
     folder: Path
@@ -90,6 +115,7 @@ class Deployment:
     broker: RabbitMQ
     trusted: str
     visitors: list[Visitor] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def trust(self) -> ssl.SSLContext:
@@ -112,6 +138,23 @@ class Deployment:
         page = visitor.log_in()
         assert page.status_code == 200, page.text
         return visitor
+
+    def read_events(self) -> list[dict[str, Any]]:
+        """Take what is in the queue, as somebody who reads logs does; give all that ever was there."""
+        told = {
+            "AMQP_HOST": self.broker.host,
+            "AMQP_PORT": str(self.broker.tls_port),
+            "AMQP_USER": self.broker.user,
+            "AMQP_PASSWORD": self.broker.password,
+            "AMQP_TLS_CA_FILE": str(self.authority.file),
+        }
+        command = [sys.executable, "-m", "tools.read_logs", QUEUE, "--json", "--once"]
+        done = subprocess.run(command, cwd=ROOT, env=os.environ | told, capture_output=True, text=True, check=False)
+        print(done.stderr)  # noqa: T201  (a broker that has just started may not have its queue yet)
+        # configurable-http-proxy and Ganesha have lines of their own.
+        ours = (line.encode() for line in done.stdout.splitlines() if json.loads(line).get("service"))
+        self.events += assert_arrived(ours)
+        return self.events
 
     def client(self, visitor: Visitor) -> LabClient:
         """Give a client of somebody's lab, with their session."""

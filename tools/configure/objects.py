@@ -101,7 +101,8 @@ class Maker:
     def config_map(self, component: str, name: str, data: Mapping[str, str]) -> dict[str, Object]:
         """Make a ConfigMap, by its file."""
         made = {"apiVersion": "v1", "kind": "ConfigMap", **self._metadata(component, name)}
-        return {f"{name}-configmap.yaml": made | {"data": dict(sorted(data.items()))}}
+        # Without `data` rather than with an empty one, which kubectl would find changed at each apply.
+        return {f"{name}-configmap.yaml": made | ({"data": dict(sorted(data.items()))} if data else {})}
 
     def secret(self, component: str, name: str, data: Mapping[str, str], kind: str = "Opaque") -> dict[str, Object]:
         """Make a Secret, by its file.
