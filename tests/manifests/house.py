@@ -265,6 +265,17 @@ def named_ports(folder: Folder) -> Iterator[Complaint]:
                 yield Complaint(manifest, "a port without a name", port)
 
 
+def metrics(folder: Folder) -> Iterator[Complaint]:
+    """What has metrics tells Prometheus where, for one that finds pods by their annotations."""
+    for manifest in folder.manifests:
+        ports = [port for container in manifest.containers for port in container.get("ports") or []]
+        numbers = [str(port.get("containerPort")) for port in ports if port.get("name") == "metrics"]
+        told = part(manifest.body, "spec", "template", "metadata", "annotations")
+        found = [told[key] for key in ("prometheus.io/port",) if key in told]
+        if found != numbers:
+            yield Complaint(manifest, f"prometheus.io/port: found {found}, wanted {numbers}", told)
+
+
 def probes(folder: Folder) -> Iterator[Complaint]:
     """What runs until it is stopped says whether it is ready and alive, on a port by its name."""
     for manifest in folder.manifests:
@@ -372,6 +383,7 @@ RULES: tuple[Rule, ...] = (
     service_account_token,
     resources,
     named_ports,
+    metrics,
     probes,
     probe_numbers,
     services_reach_pods,

@@ -160,6 +160,7 @@ BAD = [
     ("deployment.yaml", "              cpu: 10m\n", "", "resources", "lab: no requests of cpu"),
     ("deployment.yaml", "name: http\n", "protocol: TCP\n", "named-ports", "a port without a name"),
     ("service.yaml", "targetPort: http", "targetPort: 8000", "named-ports", "found targetPort 8000"),
+    ("deployment.yaml", "name: http\n", "name: metrics\n", "metrics", "prometheus.io/port: found [], wanted ['8000']"),
     ("deployment.yaml", "readinessProbe", "startupProbe", "probes", "lab: no readinessProbe"),
     (
         "deployment.yaml",

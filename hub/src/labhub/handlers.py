@@ -42,7 +42,7 @@ class CallbackHandler(OAuthCallbackHandler):  # type: ignore[misc]  # untyped
         audit.refusal(refusal.user, refusal.github_id, refusal.reason.code)
         settings = self.authenticator.settings
         self.set_status(refusal.reason.status)
-        if refusal.reason.status == 503:
+        if refusal.reason in {Reason.GITHUB_DOWN, Reason.RATE_LIMITED}:
             self.set_header("Retry-After", RETRY_AFTER)
         page = await self.render_template(
             "refused.html",

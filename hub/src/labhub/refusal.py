@@ -25,8 +25,9 @@ class Reason(Enum):
     CANCELLED = ("cancelled", 403)
     TOKEN_REFUSED = ("token_refused", 403)
     BAD_REQUEST = ("bad_request", 400)
-    GITHUB_DOWN = ("github_down", 503)
-    RATE_LIMITED = ("rate_limited", 503)
+    # Not 503: nginx takes that for a hub that is away, and answers with a page of its own.
+    GITHUB_DOWN = ("github_down", 424)
+    RATE_LIMITED = ("rate_limited", 424)
 
     def __init__(self, code: str, status: int) -> None:
         self.code = code

@@ -244,7 +244,7 @@ def test_a_login_while_github_is_in_trouble_is_refused_with_the_reason(
     page = visitor.ask_github()
     with site.trouble(trouble.kind, trouble.path):
         refused = visitor.http.post(page.url, data={"login": name})
-    assert refused.status_code == 503
+    assert refused.status_code == 424
     assert refused.headers["Retry-After"]
     assert shown in refused.text
     assert site.hub.user(name) is None

@@ -98,6 +98,7 @@ def test_an_address_that_says_nothing_is_told_within_seconds(run: RunEdge, tmp_p
     [
         ("/hub/home", 503, True),  # the proxy has no hub
         ("/user/vera/api/x", 503, False),  # a lab's word to its own page
+        ("/hub/oauth_callback", 424, False),  # the hub: GitHub does not answer
         ("/hub/spawn", 429, False),  # the hub: too many spawn at once
         ("/hub/spawn", 500, False),
         ("/hub/nothing", 404, False),
