@@ -15,9 +15,11 @@ import pytest
 from labtesting.cluster import LABS, NAMESPACE, get, kubectl, roll_out
 from labtesting.hub_process import wait_until
 
-from tests.system.deployment import URL, Deployment
+from tests.system.deployment import DEPLOYMENTS, ROOT, URL, Deployment
+from tools.components import version
 
 pytestmark = pytest.mark.timeout(400)
+LABEL = f"app.kubernetes.io/version: {version()}"
 
 
 @contextmanager
@@ -62,6 +64,33 @@ def test_the_proxy_is_killed_and_labs_are_reached_again(site: Deployment) -> Non
     kubectl("delete", "pod", "--namespace", NAMESPACE, "-l", "app.kubernetes.io/component=proxy", "--force")
     wait_until(lambda: visitor.reaches_lab("hedy"), "the lab is reached again", 90)
     assert [one["id"] for one in lab.request("GET", "api/kernels").json()] == [kernel_id]
+
+
+def test_a_release_follows_another_and_labs_go_on(site: Deployment) -> None:
+    """The same images by another version's label, which is in every pod: each Deployment rolls out as in an upgrade."""
+    site.member("lise")
+    visitor = site.visit("lise")
+    visitor.spawn("lise", image="recommended", size="small")
+    lab = site.client(visitor)
+    kernel_id = lab.request("POST", "api/kernels", json={"name": "python3"}).json()["id"]
+    pods = {name: pod_names(name) for name in DEPLOYMENTS}
+    # In the order of docs/admin/upgrade.md
+    for name in ("logstashrmq", "fileserver", "hub", "nginx"):
+        for file in sorted((ROOT / name / "kubernetes").glob("*deployment.yaml")):
+            kubectl(
+                "apply", "--filename", "-", stdin=file.read_text().replace(LABEL, "app.kubernetes.io/version: next")
+            )
+        for deployment in {name, *(["proxy"] if name == "hub" else [])}:
+            roll_out(deployment, 120)
+    assert all(pods[name].isdisjoint(pod_names(name)) for name in DEPLOYMENTS)
+    wait_until(lambda: visitor.reaches_lab("lise"), "the lab is reached", 90)
+    assert [one["id"] for one in lab.request("GET", "api/kernels").json()] == [kernel_id]
+
+
+def pod_names(component: str) -> set[str]:
+    """Name the pods of a component that are not on their way out."""
+    found = get("pods", selector=f"app.kubernetes.io/component={component}")
+    return {pod["metadata"]["name"] for pod in found if "deletionTimestamp" not in pod["metadata"]}
 
 
 def test_the_broker_is_lost_and_every_event_comes_when_it_is_back(site: Deployment) -> None:
