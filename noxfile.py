@@ -31,6 +31,7 @@ PARALLEL = ["--dist", "loadfile", "-n", "4"]
 # Containers, and the machines that are NFS clients, want a processor each.
 PARALLEL_CONTAINERS = ["--dist", "loadfile", "-n", "2"]
 TOOLS = "tools/requirements.txt"
+DOCTOR = "tools/doctor/requirements.txt"
 LINTERS = "tools/lint/requirements.txt"
 
 
@@ -78,6 +79,15 @@ def read_logs(session: nox.Session) -> None:
     """Take log events out of a queue of RabbitMQ, and show them (-- --help)."""
     install(session, "logstashrmq/requirements.txt", "logstashrmq")
     session.run("python", "-m", "tools.read_logs", *session.posargs)
+
+
+@nox.session
+def doctor(session: nox.Session) -> None:
+    """Say what is wrong with the deployment that kubectl names, and how to mend it (-- --help)."""
+    install(session, DOCTOR)
+    # Its pod in the cluster is removed when it is interrupted; 1 and 2 are its answers, not failures of the session's.
+    command = ["python", "-m", "tools.doctor", *session.posargs]
+    session.run(*command, interrupt_timeout=10, terminate_timeout=10)
 
 
 @nox.session
