@@ -24,7 +24,9 @@ COMPONENTS = sorted(path.parent.name for path in ROOT.glob("*/Dockerfile"))
 TESTED = sorted(path.parents[1].name for path in ROOT.glob("*/tests/requirements.txt"))
 WITH_IMAGE_TESTS = sorted(path.parents[1].name for path in ROOT.glob("*/tests/image"))
 WITH_FAULT_TESTS = sorted(path.parents[1].name for path in ROOT.glob("*/tests/faults"))
-WITH_CLUSTER_TESTS = ["manifests", *sorted(path.parents[1].name for path in ROOT.glob("*/tests/cluster"))]
+# Tests that are no component's, and in whose environment they run.
+TESTS_OF_ALL = {"doctor": "hub", "manifests": "testing"}
+WITH_CLUSTER_TESTS = [*TESTS_OF_ALL, *sorted(path.parents[1].name for path in ROOT.glob("*/tests/cluster"))]
 BENCHMARKS = sorted(path.stem for path in ROOT.glob("benchmarks/*.py"))
 # Most tests wait for something that runs: more of them than there are processors, those of a file one after the other.
 PARALLEL = ["--dist", "loadfile", "-n", "4"]
@@ -115,8 +117,8 @@ def typing(session: nox.Session, component: str) -> None:
         folders += ["benchmarks/relay.py", "tools/demo_logs.py", "tools/read_logs.py"]
     if component == "fileserver":  # it runs the pod as its tests do
         folders += ["benchmarks/fileserver.py"]
-    if component == "hub":  # it deploys the hub as its tests do
-        folders += ["benchmarks/spawn.py"]
+    if component == "hub":  # they deploy the hub as its tests do
+        folders += ["benchmarks/spawn.py", *map(str, (ROOT / "tests/doctor/cluster").glob("*.py"))]
     if component == "testing":  # the project's own programs are checked once, here
         folders += ["noxfile.py", "tools", "benchmarks", "tests"]
         # labtesting's Beats client is made of the relay's protocol, which imports nothing else.
@@ -132,9 +134,10 @@ def test(session: nox.Session, component: str) -> None:
     """Test each component on real parts, fast, without a Docker engine."""
     install(session, f"{component}/tests/requirements.txt", *own_packages(component))
     others = [f"--ignore={component}/tests/{name}" for name in ("image", "cluster", "faults")]
-    # The manifests of all components are tested once, with `testing`.
-    manifests = ["tests/manifests", "--ignore=tests/manifests/cluster"] if component == "testing" else []
-    session.run("pytest", f"{component}/tests", *manifests, *others, *PARALLEL, *session.posargs)
+    # What is no component's is tested once, with `testing`.
+    names = TESTS_OF_ALL if component == "testing" else []
+    all_of = [arg for name in names for arg in (f"tests/{name}", f"--ignore=tests/{name}/cluster")]
+    session.run("pytest", f"{component}/tests", *all_of, *others, *PARALLEL, *session.posargs)
 
 
 @nox.session(name="test-faults")
@@ -165,7 +168,8 @@ def test_image(session: nox.Session, component: str) -> None:
 @nox.parametrize("component", each(WITH_CLUSTER_TESTS))
 def test_cluster(session: nox.Session, component: str) -> None:
     """Test each component on the Kubernetes that KUBECONFIG names, which has its images."""
-    whole, tests = ("testing", "tests/manifests") if component == "manifests" else (component, f"{component}/tests")
+    whole = TESTS_OF_ALL.get(component, component)
+    tests = f"tests/{component}" if component in TESTS_OF_ALL else f"{component}/tests"
     install(session, f"{whole}/tests/requirements.txt", *own_packages(whole))
     session.run("pytest", f"{tests}/cluster", *session.posargs)
 

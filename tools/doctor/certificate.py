@@ -111,4 +111,7 @@ def examine(secret: str, data: Mapping[str, bytes], hosts: list[str], now: float
         yield doubt(f"Secret {secret}: the certificate expires on {ends:%Y-%m-%d}, in {(ends - today).days} days", fix)
     for host in hosts:
         if not covers(certificate, host):
-            yield wrong(f"Secret {secret}: found a certificate for {', '.join(names(certificate)) or 'nobody'}, wanted {host}", fix)
+            yield wrong(
+                f"Secret {secret}: found a certificate for {', '.join(names(certificate)) or 'nobody'}, wanted {host}",
+                fix,
+            )

@@ -33,12 +33,14 @@ def visit(host: str, port: int, name: str, *, trusting: bool = False) -> dict[st
     if trusting:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
-        with socket.create_connection((host, port), SECONDS) as plain:
-            with context.wrap_socket(plain, server_hostname=name) as tls:
-                connection = http.client.HTTPConnection(name, port, timeout=SECONDS)
-                connection.sock = tls
-                connection.request("GET", PATH)
-                return {"status": connection.getresponse().status}
+        with (
+            socket.create_connection((host, port), SECONDS) as plain,
+            context.wrap_socket(plain, server_hostname=name) as tls,
+        ):
+            connection = http.client.HTTPConnection(name, port, timeout=SECONDS)
+            connection.sock = tls
+            connection.request("GET", PATH)
+            return {"status": connection.getresponse().status}
     except ssl.SSLCertVerificationError as error:
         return visit(host, port, name, trusting=True) | {"untrusted": error.verify_message}
     except (OSError, http.client.HTTPException) as error:

@@ -55,7 +55,7 @@ def read_version(kubectl: Kubectl) -> dict[str, dict[str, str]]:
     answer = kubectl.run("version", "--output", "json", "--request-timeout=5s", seconds=10)
     version: dict[str, dict[str, str]] = answer.read()
     if "serverVersion" not in version:
-        fix = "see that KUBECONFIG (or -- --context NAME) names the cluster, and that its API server runs: kubectl version"
+        fix = "does KUBECONFIG (or -- --context NAME) name the cluster, and does its API server run? kubectl version"
         raise Unreachable(wrong(f"the API of Kubernetes does not answer: {answer.why}", fix))
     return version
 
@@ -65,7 +65,6 @@ def read_objects(kubectl: Kubectl, pool: ThreadPoolExecutor) -> Facts:
     version = pool.submit(read_version, kubectl)
     jobs = [(what, pool.submit(kubectl.get, *what)) for what in READ]
     found = version.result()
-    now = time.time()
     items: list[Object] = []
     unread = []
     for what, job in jobs:
@@ -74,7 +73,7 @@ def read_objects(kubectl: Kubectl, pool: ThreadPoolExecutor) -> Facts:
         items += part(answer.read(), "items", default=[])
         if answer.status:
             unread.append(f"{what[0] if len(what[0]) < 40 else what[-1]}: {answer.why}")
-    return Facts(Objects(items), now, found, tuple(unread))
+    return Facts(Objects(items), time.time(), found, tuple(unread))
 
 
 def privileged_pod() -> Object:
@@ -161,13 +160,14 @@ EXPERIMENTS: dict[str, Experiment] = {
 
 def failing(objects: Objects) -> list[tuple[Object, dict[str, Any]]]:
     """Give the containers that have ended and should not have, with their pods."""
-    found = []
-    for workload in objects.workloads():
-        for pod in objects.pods(workload):
-            for kind in ("initContainerStatuses", "containerStatuses"):
-                for status in part(pod, "status", kind, default=[]):
-                    if not status.get("ready") and status.get("restartCount"):
-                        found.append((pod, status))
+    found = [
+        (pod, status)
+        for workload in objects.workloads()
+        for pod in objects.pods(workload)
+        for kind in ("initContainerStatuses", "containerStatuses")
+        for status in part(pod, "status", kind, default=[])
+        if not status.get("ready") and status.get("restartCount")
+    ]
     return found[:LOGS_AT_MOST]
 
 

@@ -65,8 +65,8 @@ class Kubectl:
     def run(self, *arguments: str, stdin: str | None = None, seconds: float = 15) -> Answer:
         """Run it; an answer that does not come in time is one with a status of its own."""
         began = time.time()
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        child = subprocess.Popen([*self._command, *arguments], text=True, **pipes)
+        pipe = subprocess.PIPE
+        child = subprocess.Popen([*self._command, *arguments], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
         self._children.add(child)
         try:
             out, err = child.communicate(stdin or "", timeout=seconds)

@@ -14,17 +14,20 @@ NGINX = "nginx-tls"
 RELAY, SHIPPER = "logstashrmq-tls", "filebeat-tls"
 RELAY_NAME = "logstashrmq"
 NGINX_FIX = (
-    "kubectl -n jupyterlabdemo create secret tls nginx-tls --cert=fullchain.pem --key=privkey.pem --dry-run=client -o yaml"
-    " | kubectl apply -f -  (nginx takes it over by itself; docs/admin/tls.md has cert-manager)"
+    "kubectl -n jupyterlabdemo create secret tls nginx-tls --cert=fullchain.pem --key=privkey.pem --dry-run=client"
+    " -o yaml | kubectl apply -f -  (nginx takes it over by itself; docs/admin/tls.md has cert-manager)"
 )
-LOGS_FIX = "renew it in the Secret, which is taken over within a minute or two: docs/admin/forwarder.md, docs/admin/logs.md"
+LOGS_FIX = (
+    "renew it in the Secret, which is taken over within a minute or two: docs/admin/forwarder.md, docs/admin/logs.md"
+)
 
 
 def front(facts: Facts) -> Iterator[Verdict]:
     """Judge the certificate that people's browsers see."""
     data = facts.objects.secret(NGINX)
     if not data:
-        yield skipped(f"found no Secret {NGINX}" + (" (settings)" if is_deployed("nginx", facts.objects) else ": no nginx"))
+        why = "(settings)" if is_deployed("nginx", facts.objects) else "and no nginx"
+        yield skipped(f"found no Secret {NGINX} {why}")
         return
     names = [urlsplit(facts.callback).hostname, facts.objects.settings("nginx").get("NGINX_SERVER_NAME")]
     hosts = list(dict.fromkeys(name for name in names if name))
@@ -50,7 +53,10 @@ def logs(facts: Facts) -> Iterator[Verdict]:
             verdicts += list(trusted(name, found[name].get("tls.crt", b""), other, found[other].get("ca.crt", b"")))
     yield from verdicts
     if not verdicts:
-        yield well(f"{' and '.join(name for name in found if found[name])} hold" + (", and trust each other" if all(found.values()) else ""))
+        yield well(
+            f"{' and '.join(name for name in found if found[name])} hold"
+            + (", and trust each other" if all(found.values()) else "")
+        )
 
 
 def trusted(name: str, certificate: bytes, other: str, authority: bytes) -> Iterator[Verdict]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 from tools.doctor.facts import Facts
 from tools.doctor.finding import Verdict, doubt, skipped, well, wrong
@@ -19,6 +18,7 @@ CLOCK_SECONDS = 5.0
 # A node renews its lease every ten seconds, and is given up after forty.
 LEASE_SECONDS = 40.0
 SECURITY = "pod-security.kubernetes.io/"
+APPLY = "kubectl apply -f hub/kubernetes/labs-namespace.yaml"
 GROUPS_DOC = "docs/admin/hub.md, LAB_GROUPS_POLICY"
 
 
@@ -41,7 +41,9 @@ def versions(facts: Facts) -> Iterator[Verdict]:
     server, client = (str(part(facts.version, f"{one}Version", "gitVersion")) for one in ("server", "client"))
     if minor(server) < OLDEST:
         wanted = ".".join(map(str, OLDEST))
-        yield wrong(f"found Kubernetes {server}, wanted {wanted} or newer: it ignores the policy of groups", "upgrade it")
+        yield wrong(
+            f"found Kubernetes {server}, wanted {wanted} or newer: it ignores the policy of groups", "upgrade it"
+        )
     elif abs(minor(server)[1] - minor(client)[1]) > 1:
         yield doubt(f"found kubectl {client} for Kubernetes {server}, wanted one minor version apart at most",
                     f"install kubectl {server}")  # fmt: skip
@@ -82,7 +84,9 @@ def groups(facts: Facts) -> Iterator[Verdict]:
     names = ", ".join(f"{name_of(one)} ({part(one, 'status', 'nodeInfo', 'containerRuntimeVersion')})" for one in old)
     if policy == "Strict" and old:
         fix = f"upgrade to containerd 2, or set LAB_GROUPS_POLICY to Merge in the ConfigMap hub ({GROUPS_DOC})"
-        yield wrong(f"found LAB_GROUPS_POLICY Strict, which these nodes do not know, so no lab starts there: {names}", fix)
+        yield wrong(
+            f"found LAB_GROUPS_POLICY Strict, which these nodes do not know, so no lab starts there: {names}", fix
+        )
     elif policy == "Merge" and not old:
         fix = f"take LAB_GROUPS_POLICY out of the ConfigMap hub ({GROUPS_DOC})"
         yield doubt("found LAB_GROUPS_POLICY Merge, wanted Strict: every node knows it", fix)
@@ -103,7 +107,7 @@ def pod_security(facts: Facts) -> Iterator[Verdict]:
     elif "violates PodSecurity" in answer.err:
         yield well(f"{LABS} refuses a privileged pod")
     elif answer.status == 0:
-        fix = "kubectl apply -f hub/kubernetes/labs-namespace.yaml; if that is so already, the API server's PodSecurity is off"
+        fix = f"{APPLY}; if that is so already, the API server's PodSecurity is off"
         yield wrong(f"{LABS} would take a privileged pod, wanted it refused", fix)
     else:
         yield doubt(f"whether {LABS} refuses a privileged pod is not known: {answer.why}", "try with more rights")
@@ -117,7 +121,7 @@ def labels(namespace: Object) -> Iterator[Verdict]:
         if key.startswith(SECURITY) and has.get(key) != value:
             say = wrong if key.endswith("/enforce") else doubt
             said = f"{LABS}: found the label {key}={has.get(key, '')}, wanted {value}"
-            yield say(said, "kubectl apply -f hub/kubernetes/labs-namespace.yaml")
+            yield say(said, APPLY)
 
 
 def offset(told: float, answer: Answer) -> float:
@@ -154,9 +158,11 @@ def clock(facts: Facts) -> Iterator[Verdict]:
     for who, ahead in found.items():
         if abs(ahead) > CLOCK_SECONDS:
             side = "ahead of" if ahead > 0 else "behind"
-            yield wrong(f"{who}: found its clock {abs(ahead):.0f} s {side} this machine's, wanted {CLOCK_SECONDS:.0f} s", fix)
+            yield wrong(
+                f"{who}: found its clock {abs(ahead):.0f} s {side} this machine's, wanted {CLOCK_SECONDS:.0f} s", fix
+            )
     if not found:
         yield skipped("nobody told the time")
     elif all(abs(ahead) <= CLOCK_SECONDS for ahead in found.values()):
-        worst: Any = max(found.values(), key=abs)
-        yield well(f"{len(found)} clocks within {abs(worst):.1f} s of this machine's")
+        worst = max(abs(ahead) for ahead in found.values())
+        yield well(f"{len(found)} clocks within {worst:.1f} s of this machine's")

@@ -28,6 +28,7 @@ SPARE = {"PodDisruptionBudget", "HorizontalPodAutoscaler"}
 SPARE_NAMES = {"prepull", "hub-dashboard"}
 IMAGE = re.compile(r"(?:^|/)(jupyterlabdemo[\w-]*):([\w.-]+)$")
 WATCH_SECONDS = 120
+HEALTHY = 200
 
 
 def folder_of(component: str, found: Objects) -> str:
@@ -50,8 +51,10 @@ def objects(facts: Facts) -> Iterator[Verdict]:
         folder = folder_of(component, facts.objects)
         fix = f"kubectl apply -f {folder}"
         if not is_deployed(component, facts.objects):
-            yield wrong(f"{component} is not deployed", fix) if component in REQUIRED else skipped(
-                f"{component} is not deployed: no logs are shipped to RabbitMQ"
+            yield (
+                wrong(f"{component} is not deployed", fix)
+                if component in REQUIRED
+                else skipped(f"{component} is not deployed: no logs are shipped to RabbitMQ")
             )
             continue
         meant = manifests(folder)
@@ -74,7 +77,8 @@ def workloads(facts: Facts) -> Iterator[Verdict]:
             continue
         why = "; ".join(dict.fromkeys(reasons(one, facts))) or "nothing says why"
         kind = one["kind"].lower()
-        fix = f"kubectl -n {space_of(one)} describe {kind}/{name_of(one)}; its log: kubectl -n {space_of(one)} logs {kind}/{name_of(one)}"
+        here = f"kubectl -n {space_of(one)}"
+        fix = f"{here} describe {kind}/{name_of(one)}; its log: {here} logs {kind}/{name_of(one)}"
         yield wrong(f"{describe(one)}: {ready} of {wanted} ready. {why}", fix)
     if found and running == len(found):
         yield well(f"{running} Deployments and DaemonSets are rolled out")
@@ -85,7 +89,8 @@ def workloads(facts: Facts) -> Iterator[Verdict]:
 def is_observed(workload: Object) -> bool:
     """Tell whether what is said of a workload is said of what was last applied."""
     seen: int = part(workload, "status", "observedGeneration", default=0)
-    return seen >= part(workload, "metadata", "generation", default=0)
+    meant: int = part(workload, "metadata", "generation", default=0)
+    return seen >= meant
 
 
 def counts(workload: Object) -> tuple[int, int]:
@@ -104,7 +109,9 @@ def reasons(workload: Object, facts: Facts) -> Iterator[str]:
         if one["type"] == "ReplicaFailure" and one["status"] == "True":
             yield str(one.get("message"))
     for pod in facts.objects.pods(workload):
-        if not any(one["type"] == "Ready" and one["status"] == "True" for one in part(pod, "status", "conditions", default=[])):
+        if not any(
+            one["type"] == "Ready" and one["status"] == "True" for one in part(pod, "status", "conditions", default=[])
+        ):
             yield from pod_reasons(pod, facts)
 
 
@@ -113,25 +120,34 @@ def pod_reasons(pod: Object, facts: Facts) -> Iterator[str]:
     for one in part(pod, "status", "conditions", default=[]):
         if one["type"] == "PodScheduled" and one["status"] == "False":
             yield f"no node: {one.get('message')}"
-    told = False
-    for kind in ("initContainerStatuses", "containerStatuses"):
-        for state in part(pod, "status", kind, default=[]):
-            if state.get("ready"):
-                continue
-            if line := facts.logs.get(f"{name_of(pod)}/{state['name']}"):
-                told = True
-                yield f"{state['name']} ended with: {line}"
-            elif (message := part(state, "state", "waiting", "message")) and "BackOff" not in message[:8]:
-                told = True
-                yield f"{part(state, 'state', 'waiting', 'reason')}: {message}"
-    if not told and (message := last_warning(pod, facts.objects)):
+            return
+    kinds = ("initContainerStatuses", "containerStatuses")
+    states = [one for kind in kinds for one in part(pod, "status", kind, default=[]) if not one.get("ready")]
+    told = [reason for state in states if (reason := container_reason(pod, state, facts))]
+    if told:
+        yield from told
+    elif message := last_warning(pod, facts.objects):
         yield message
+    else:
+        waiting = [part(state, "state", "waiting", "reason") for state in states]
+        yield f"{name_of(pod)} is {next(filter(None, waiting), 'not ready yet')}"
+
+
+def container_reason(pod: Object, state: Object, facts: Facts) -> str:
+    """Say why a container does not run; nothing if it only has not begun yet."""
+    if line := facts.logs.get(f"{name_of(pod)}/{state['name']}"):
+        return f"{state['name']} ended with: {line}"
+    message: str = part(state, "state", "waiting", "message", default="")
+    # "back-off 10s restarting ..." says nothing new.
+    return "" if message.startswith("back-off") else message
 
 
 def last_warning(found: Object, among: Objects) -> str:
     """Give the newest warning that was reported of an object."""
     uid = part(found, "metadata", "uid")
-    events = [one for one in among.of("Event") if part(one, "involvedObject", "uid") == uid and one.get("type") == "Warning"]
+    events = [
+        one for one in among.of("Event") if part(one, "involvedObject", "uid") == uid and one.get("type") == "Warning"
+    ]
     newest = max(events, key=lambda one: str(one.get("lastTimestamp") or one.get("eventTime") or ""), default={})
     return str(part(newest, "message", default=""))
 
@@ -147,9 +163,14 @@ def images(facts: Facts) -> Iterator[Verdict]:
     if not found:
         yield skipped("no image of ours is deployed under a version")
     elif len(found) > 1:
-        yield wrong(f"found several versions: {told}; wanted one", "apply all components from one checkout: kubectl apply -f <component>/kubernetes")
+        yield wrong(
+            f"found several versions: {told}; wanted one",
+            "apply all components from one checkout: kubectl apply -f <component>/kubernetes",
+        )
     elif version() not in found:
-        yield doubt(f"found version {told}; this checkout is {version()}", f"git checkout {next(iter(found))}, or upgrade")
+        yield doubt(
+            f"found version {told}; this checkout is {version()}", f"git checkout {next(iter(found))}, or upgrade"
+        )
     else:
         yield well(f"all are {version()}")
 
@@ -164,10 +185,12 @@ def hub(facts: Facts) -> Iterator[Verdict]:
     told = answer.read()
     if answer.status or not told:
         yield wrong(f"cannot ask in the hub's pod: {answer.why}", log)
-    elif told["health"] != 200:  # noqa: PLR2004
+    elif told["health"] != HEALTHY:
         yield wrong(f"the hub answers {told['health'] or 'nothing'} to its health check: {told['said']}", log)
     elif told["watch_age"] > WATCH_SECONDS:
-        yield wrong(f"the API of Kubernetes has not answered the hub for {told['watch_age']:.0f} s: no lab can start", log)
+        yield wrong(
+            f"the API of Kubernetes has not answered the hub for {told['watch_age']:.0f} s: no lab can start", log
+        )
     else:
         labs = sum(told["labs"].values())
         running = told["labs"].get('state="running"', 0)

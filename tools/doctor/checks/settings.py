@@ -11,7 +11,7 @@ from tools.doctor.objects import NAMESPACE, Object, Objects, containers, part, p
 
 ALL = ("initContainers", "containers")
 # What the programs ask for, and no manifest names.
-SECRETS = {
+SECRETS: dict[str, dict[str, tuple[str, ...]]] = {
     "nginx": {"nginx-tls": ("tls.crt", "tls.key")},
     "logstashrmq": {"logstashrmq-tls": ("tls.crt", "tls.key", "ca.crt")},
     "filebeat": {"filebeat-tls": ("tls.crt", "tls.key", "ca.crt")},
@@ -55,7 +55,7 @@ def named(workload: Object) -> Wanted:
     return found
 
 
-def files(container: Object, volumes: dict[str, Object]) -> Iterator[tuple[str, str]]:
+def files(container: Object, volumes: Object) -> Iterator[tuple[str, str]]:
     """Give the keys of Secrets that variables name as files: /run/secrets/<name>/<key>."""
     for mount in container.get("volumeMounts") or []:
         name = part(volumes.get(mount["name"]), "secret", "secretName")
@@ -90,7 +90,10 @@ def settings(facts: Facts) -> Iterator[Verdict]:
         found = facts.objects.find(kind, name, NAMESPACE)
         doc = DOCS.get(name, f"kubectl apply -f {name.partition('-')[0]}/kubernetes")
         if found is None:
-            yield wrong(f"{kind} {name} is missing" + (f", wanted with {', '.join(sorted(keys))}" if keys else ""), f"make it: {doc}")
+            yield wrong(
+                f"{kind} {name} is missing" + (f", wanted with {', '.join(sorted(keys))}" if keys else ""),
+                f"make it: {doc}",
+            )
             continue
         data = found.get("data") or {}
         missing = sorted(key for key in keys if not str(data.get(key) or "").strip())
@@ -111,9 +114,10 @@ def tokens(facts: Facts) -> Iterator[Verdict]:
     if not all(both):
         yield skipped("one of the Secrets hub and fileserver has no FILESERVER_TOKEN (settings)")
     elif both[0] != both[1]:
-        fix = f"write the same into both, then kubectl -n {NAMESPACE} rollout restart deployment/hub deployment/fileserver"
-        yield wrong("the Secrets hub and fileserver have different FILESERVER_TOKEN, wanted the same: no home can be made", fix)
+        restart = f"kubectl -n {NAMESPACE} rollout restart deployment/hub deployment/fileserver"
+        fix = f"write the same into both, then {restart}"
+        yield wrong(
+            "the Secrets hub and fileserver have different FILESERVER_TOKEN, wanted the same: no home can be made", fix
+        )
     else:
         yield well("the Secrets hub and fileserver have the same FILESERVER_TOKEN")
-
-

@@ -23,7 +23,9 @@ def driver(facts: Facts) -> Iterator[Verdict]:
         yield skipped(f"{kind}: found none that names {DRIVER}")
         return
     if not facts.objects.find("CSIDriver", DRIVER):
-        yield wrong(f"the volumes name the CSI driver {DRIVER}, which the cluster does not have: no lab starts", INSTALL)
+        yield wrong(
+            f"the volumes name the CSI driver {DRIVER}, which the cluster does not have: no lab starts", INSTALL
+        )
         return
     without = [name_of(one) for one in facts.objects.of("CSINode") if DRIVER not in drivers(one)]
     if without:
@@ -53,7 +55,8 @@ def claims(facts: Facts) -> Iterator[Verdict]:
         phase = part(one, "status", "phase")
         if phase != "Bound":
             why = last_warning(one, facts.objects) or "nothing says why"
-            fix = f"kubectl -n {space_of(one)} describe pvc {name_of(one)}; kubectl get storageclass: one has to be the default"
+            look = f"kubectl -n {space_of(one)} describe pvc {name_of(one)}"
+            fix = f"{look}; kubectl get storageclass: one has to be the default"
             yield wrong(f"{describe(one)}: found {phase}, wanted Bound: {why}", fix)
     if there and all(part(one, "status", "phase") == "Bound" for one in there):
         yield well(f"{len(there)} are bound")
@@ -95,6 +98,9 @@ def space(facts: Facts) -> Iterator[Verdict]:
         least = min(least, left)
         if left < SPARE:
             say = wrong if left < LAST else doubt
-            yield say(f"found {left:.1%} of the {what} left on the homes' disk, wanted {SPARE:.0%}", "docs/admin/storage.md: who fills the disk, and how to make it larger")
+            yield say(
+                f"found {left:.1%} of the {what} left on the homes' disk, wanted {SPARE:.0%}",
+                "docs/admin/storage.md: who fills the disk, and how to make it larger",
+            )
     if least >= SPARE:
         yield well(f"{least:.0%} of the homes' disk is free")

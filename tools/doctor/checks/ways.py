@@ -19,7 +19,11 @@ CREDENTIALS = (
     f" GITHUB_CLIENT_ID in the ConfigMap hub; then {RESTART}"
 )
 # docs.github.com, "Troubleshooting OAuth app access token request errors"
-BAD_CREDENTIALS, BAD_CODE, BAD_CALLBACK = "incorrect_client_credentials", "bad_verification_code", "redirect_uri_mismatch"
+BAD_CREDENTIALS, BAD_CODE, BAD_CALLBACK = (
+    "incorrect_client_credentials",
+    "bad_verification_code",
+    "redirect_uri_mismatch",
+)
 
 
 def page(facts: Facts) -> Iterator[Verdict]:
@@ -38,7 +42,9 @@ def page(facts: Facts) -> Iterator[Verdict]:
         fix = "the cluster needs a load balancer for Services (docs/admin/tls.md has an Ingress in its place)"
         yield wrong(f"the Service nginx has no address yet, and {host} does not answer: {first['error']}", fix)
     else:
-        yield doubt(f"{', '.join(tried)} cannot be reached from this machine: {first['error']}", "try from where people are")
+        yield doubt(
+            f"{', '.join(tried)} cannot be reached from this machine: {first['error']}", "try from where people are"
+        )
 
 
 def judge_page(host: str, answered: str, told: dict[str, Any]) -> Iterator[Verdict]:
@@ -47,11 +53,19 @@ def judge_page(host: str, answered: str, told: dict[str, Any]) -> Iterator[Verdi
         fix = f"kubectl -n {NAMESPACE} get pods; kubectl -n {NAMESPACE} logs deployment/nginx"
         yield wrong(f"{answered} answers {told['status']} to {host}/hub/health, wanted {OK}", fix)
     elif answered != host:
-        yield doubt(f"{host} does not answer from here, {answered}, the address of the Service nginx, does", f"let DNS lead {host} to {answered}")
+        yield doubt(
+            f"{host} does not answer from here, {answered}, the address of the Service nginx, does",
+            f"let DNS lead {host} to {answered}",
+        )
     elif "untrusted" in told:
-        yield doubt(f"{host} answers with a certificate that this machine does not trust: {told['untrusted']}", "is the chain whole in tls.crt of nginx-tls? an authority of your own has to be known to browsers")
+        yield doubt(
+            f"{host} answers with a certificate that this machine does not trust: {told['untrusted']}",
+            "is the chain whole in tls.crt of nginx-tls? an authority of your own has to be known to browsers",
+        )
     elif told["status"] != OK:
-        yield wrong(f"{host} answers {told['status']} to /hub/health, wanted {OK}", "does the name lead to this deployment?")
+        yield wrong(
+            f"{host} answers {told['status']} to /hub/health, wanted {OK}", "does the name lead to this deployment?"
+        )
     else:
         yield well(f"{host} answers over TLS")
 
@@ -67,7 +81,9 @@ def callback(facts: Facts) -> Iterator[Verdict]:
     if not facts.callback.rstrip("/").endswith(PAGE) or not (url.scheme == "https" or local) or not url.hostname:
         yield wrong(f"found {facts.callback}, wanted https://<your host>{PAGE}", fix)
     elif name and name != url.hostname:
-        yield wrong(f"found the host {url.hostname} in OAUTH_CALLBACK_URL and {name} in NGINX_SERVER_NAME, wanted the same", fix)
+        yield wrong(
+            f"found the host {url.hostname} in OAUTH_CALLBACK_URL and {name} in NGINX_SERVER_NAME, wanted the same", fix
+        )
     else:
         yield well(facts.callback)
 
@@ -84,8 +100,8 @@ def github(facts: Facts) -> Iterator[Verdict]:
         return
     for one in told.values():
         if not one["status"] or one["status"] >= SERVER_ERROR:
-            yield wrong(f"the hub's pod does not get an answer of {one['url']}: {one['error'] or one['status']}",
-                        "DNS, a firewall or a proxy on the way out, GITHUB_URL, SSL_CERT_FILE; or githubstatus.com")  # fmt: skip
+            fix = "DNS, a firewall or a proxy on the way out, GITHUB_URL, SSL_CERT_FILE; or www.githubstatus.com"
+            yield wrong(f"the hub's pod gets no answer of {one['url']}: {one['error'] or one['status']}", fix)
             return
     yield judge_app(told["token"], facts)
 
@@ -101,7 +117,9 @@ def judge_app(told: dict[str, Any], facts: Facts) -> Verdict:
     if told["error"] == BAD_CALLBACK:
         fix = "at the OAuth app: Authorization callback URL (docs/admin/github-login.md)"
         return wrong(f"{site} has another callback URL for the app than {facts.callback}: nobody can log in", fix)
-    return doubt(f"{site} answers {told['status']} {told['error']}, wanted {BAD_CODE}", "try again; is GITHUB_URL a GitHub?")
+    return doubt(
+        f"{site} answers {told['status']} {told['error']}, wanted {BAD_CODE}", "try again; is GITHUB_URL a GitHub?"
+    )
 
 
 def broker(facts: Facts) -> Iterator[Verdict]:

@@ -1,7 +1,7 @@
 """In the hub's pod, with its settings: whether GitHub is there, and knows the app.
 
-A code that nobody was given is exchanged: GitHub looks at the app's id and secret first, and only then refuses the code.
-Neither is ever printed.
+A code that nobody was given is exchanged: GitHub looks at the app's id and secret first, and only then refuses the
+code. Neither is ever printed.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import urllib.request
 
 HUB, METRICS = "http://127.0.0.1:8081", "http://127.0.0.1:9464"
 SECONDS = 5
+HEALTHY = 200
 # What goes to this very pod asks no proxy.
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -32,13 +33,13 @@ def read_metrics(text: str, prefix: str) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    hub, metrics = (sys.argv[1:] + [HUB, METRICS])[:2] if sys.argv[2:] else (HUB, METRICS)
+    hub, metrics = sys.argv[1:3] or (HUB, METRICS)
     health, said = fetch(f"{hub}/hub/health")
     _, text = fetch(f"{metrics}/metrics")
     told = {
         "time": time.time(),
         "health": health,
-        "said": said if health != 200 else "",  # noqa: PLR2004
+        "said": said if health != HEALTHY else "",
         "labs": read_metrics(text, "labhub_labs"),
         "watch_age": max(read_metrics(text, "labhub_watch_age_seconds").values(), default=-1.0),
     }
