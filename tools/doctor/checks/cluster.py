@@ -51,6 +51,12 @@ def versions(facts: Facts) -> Iterator[Verdict]:
         yield well(f"Kubernetes {server}, kubectl {client}")
 
 
+def is_ready(node: Object) -> bool:
+    """Tell whether a node is."""
+    conditions = part(node, "status", "conditions", default=[])
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
 def nodes(facts: Facts) -> Iterator[Verdict]:
     """Look whether nodes are ready and have room."""
     found = facts.objects.of("Node")
@@ -58,7 +64,7 @@ def nodes(facts: Facts) -> Iterator[Verdict]:
     for node in found:
         states = {one["type"]: one for one in part(node, "status", "conditions", default=[])}
         name, fix = name_of(node), f"kubectl describe node {name_of(node)}"
-        if part(states, "Ready", "status") != "True":
+        if not is_ready(node):
             yield wrong(f"{name} is not ready: {part(states, 'Ready', 'message', default='it says nothing')}", fix)
             continue
         ready += 1
@@ -143,8 +149,9 @@ def clocks(facts: Facts) -> dict[str, float]:
     for name, who in (("hub", "the hub's node"), ("probe", "the probe's node")):
         if (answer := facts.answers.get(name)) and isinstance(told := part(answer.read(), "time"), float):
             found[who] = offset(told, answer)
+    ready = {name_of(node) for node in facts.objects.of("Node") if is_ready(node)}
     for lease in facts.objects.of("Lease"):
-        if renewed := part(lease, "spec", "renewTime"):
+        if name_of(lease) in ready and (renewed := part(lease, "spec", "renewTime")):
             ahead = stamp(renewed) - facts.now
             # How long ago it was renewed is not known: up to a lease's length behind is as it should be.
             found[f"node {name_of(lease)}"] = max(ahead, 0.0) or min(ahead + LEASE_SECONDS, 0.0)

@@ -1,0 +1,160 @@
+"""Every fault, and what the check has to say of it: a line each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tests.doctor.faults import (
+    NOT_READY,
+    PRESSED,
+    callback,
+    certificate,
+    crashing,
+    front,
+    github,
+    gone,
+    late,
+    lease,
+    no_answer,
+    node,
+    reached,
+    reading,
+    refused_by_quota,
+    relabel,
+    then,
+    unbound,
+    with_foreign_authority,
+    with_foreign_key,
+    with_hostpath,
+    with_image,
+    with_pending_service,
+    without_image,
+    without_key,
+    without_node,
+    without_secret,
+)
+from tests.doctor.site import HOST, Change, answer, stamp
+from tools.doctor.finding import Status
+from tools.doctor.objects import LABS
+
+FAILED, WARNING, SKIPPED = Status.FAILED, Status.WARNING, Status.SKIPPED
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fault, and what the check has to say of it."""
+
+    check: str
+    says: str
+    change: Change
+    status: Status = FAILED
+
+    def __str__(self) -> str:
+        return f"{self.check}: {self.says}"
+
+
+CASES = [
+    Case("api", "cannot read secrets: Forbidden", lambda site: setattr(site, "unread", ("secrets: Forbidden",))),
+    Case("versions", "found Kubernetes v1.31.2", lambda site: site.version["serverVersion"].update(gitVersion="v1.31.2")),
+    Case("versions", "found kubectl v1.33.0 for Kubernetes v1.36.3", lambda site: site.version["clientVersion"].update(gitVersion="v1.33.0"), WARNING),
+    Case("nodes", "node0 is not ready: kubelet stopped", node(conditions=NOT_READY)),
+    Case("nodes", "found no node", lambda site: site.remove("Node", "node0")),
+    Case("nodes", "node0 has DiskPressure: full", node(conditions=PRESSED), WARNING),
+    Case("nodes", "takes no new pods", lambda site: site.find("Node", "node0").update(spec={"unschedulable": True}), WARNING),
+    Case("groups-policy", "no lab starts there: node0 (containerd://2.1.4)", node(features={})),
+    Case("groups-policy", "found LAB_GROUPS_POLICY Merge", lambda site: site.find("ConfigMap", "hub")["data"].update(LAB_GROUPS_POLICY="Merge"), WARNING),
+    Case("groups-policy", "not deployed", lambda site: site.without("hub"), SKIPPED),
+    Case("pod-security", "enforce=baseline, wanted restricted", relabel("pod-security.kubernetes.io/enforce", "baseline")),
+    Case("pod-security", "warn=, wanted restricted", relabel("pod-security.kubernetes.io/warn", ""), WARNING),
+    Case("pod-security", "found no namespace", lambda site: site.remove("Namespace", LABS)),
+    Case("pod-security", "would take a privileged pod", lambda site: site.answers.update(privileged=answer("pod/x created (server dry run)"))),
+    Case("pod-security", "is not known: Error from server", lambda site: site.answers.update(privileged=answer("", 1, "Error from server (Forbidden): pods is forbidden: User x cannot create")), WARNING),
+    Case("pod-security", "was not tried", gone("privileged"), SKIPPED),
+    Case("clock", "the API server: found its clock", lambda site: site.change("time", metadata={"creationTimestamp": stamp(60)})),
+    Case("clock", "the hub's node: found its clock 90 s behind", late("hub", -90)),
+    Case("clock", "the probe's node: found its clock 30 s ahead of", late("probe", 30.4)),
+    Case("clock", "node node0: found its clock", lease(20)),
+    Case("clock", "node node0: found its clock 60 s behind", lease(-100)),
+    Case("clock", "nobody told the time", then(gone("time", "hub", "probe"), lambda site: site.remove("Lease", "node0")), SKIPPED),
+    Case("objects", "NetworkPolicy labs in jupyterlabdemo-labs is missing", lambda site: site.remove("NetworkPolicy", "labs")),
+    Case("objects", "nginx is not deployed", lambda site: site.without("nginx")),
+    Case("objects", "DaemonSet prepull in jupyterlabdemo-labs is missing", lambda site: site.remove("DaemonSet", "prepull"), WARNING),
+    Case("objects", "filebeat is not deployed", lambda site: site.without("filebeat"), SKIPPED),
+    Case("settings", "Secret nginx-tls is missing, wanted with tls.crt, tls.key", lambda site: site.remove("Secret", "nginx-tls")),
+    Case("settings", "ConfigMap hub is missing", lambda site: site.remove("ConfigMap", "hub")),
+    Case("settings", "Secret hub: GITHUB_CLIENT_SECRET missing or empty", without_key("Secret", "hub", "GITHUB_CLIENT_SECRET")),
+    Case("settings", "Secret hub: CONFIGPROXY_AUTH_TOKEN missing", without_key("Secret", "hub", "CONFIGPROXY_AUTH_TOKEN")),
+    Case("settings", "ConfigMap logstashrmq: AMQP_HOST missing", without_key("ConfigMap", "logstashrmq", "AMQP_HOST")),
+    Case("settings", "ConfigMap filebeat-config is missing", lambda site: site.remove("ConfigMap", "filebeat-config")),
+    Case("tokens", "different FILESERVER_TOKEN", lambda site: site.secret("fileserver", {"FILESERVER_TOKEN": b"another"})),
+    Case("tokens", "has no FILESERVER_TOKEN", lambda site: site.remove("Secret", "fileserver"), SKIPPED),
+    Case("images", "9.9.9 of jupyterlabdemo-nginx", with_image("nginx", "9.9.9")),
+    Case("images", "no image of ours", lambda site: setattr(site, "items", []), SKIPPED),
+    Case("workloads", "hub ended with: labhub: GITHUB_CLIENT_ID: missing", crashing),
+    Case("workloads", 'Deployment nginx in jupyterlabdemo: 0 of 2 ready. Back-off pulling image "nobody/has-this:0"', without_image),
+    Case("workloads", 'secret "nginx-tls" not found', without_secret),
+    Case("workloads", "DaemonSet filebeat in jupyterlabdemo: 0 of 1 ready. no node: 0/1 nodes", without_node),
+    Case("workloads", "exceeded quota: small", refused_by_quota),
+    Case("workloads", "nginx-0 is ContainerCreating", lambda site: site.stop("nginx", {"waiting": {"reason": "ContainerCreating"}})),
+    Case("workloads", "found nothing of ours", lambda site: setattr(site, "items", [])),
+    Case("hub", "answers 503 to its health check: Service Unavailable", lambda site: site.change("hub", health=503, said="Service Unavailable")),
+    Case("hub", "answers nothing to its health check", lambda site: site.change("hub", health=0, said="refused")),
+    Case("hub", "has not answered the hub for 300 s", lambda site: site.change("hub", watch_age=300.0)),
+    Case("hub", "cannot ask in the hub's pod: unable to upgrade", no_answer("hub")),
+    Case("hub", "does not run", gone("hub"), SKIPPED),
+    Case("csi-driver", "which the cluster does not have", lambda site: site.remove("CSIDriver", "nfs.csi.k8s.io")),
+    Case("csi-driver", "is not on node0", lambda site: site.find("CSINode", "node0").update(spec={"drivers": None})),
+    Case("csi-driver", "another kind", with_hostpath, SKIPPED),
+    Case("claims", "found Pending, wanted Bound: no persistent volumes available", unbound),
+    Case("claims", "found none", lambda site: [site.remove("PersistentVolumeClaim", name) for name in ("hub", "fileserver", "home", "project")], SKIPPED),
+    Case("nfs", "NFS does not answer for both exports", reading(labfiles_nfs_up=0.0)),
+    Case("nfs", "cannot ask in the fileserver's pod", no_answer("storage")),
+    Case("nfs", "a folder of the node", with_hostpath, SKIPPED),
+    Case("nfs", "does not run", gone("storage"), SKIPPED),
+    Case("space", "found 0.5% of the room left", reading(labfiles_storage_available_bytes=5e9)),
+    Case("space", "found 5.0% of the room for files (inodes)", reading(labfiles_storage_available_inodes=5e4), WARNING),
+    Case("space", "cannot be asked", gone("storage"), SKIPPED),
+    Case("probe", "did not run in the labs' namespace: exceeded quota", lambda site: site.answers.update(probe=answer("", 1, "exceeded quota"))),
+    Case("probe", "no hub is deployed", gone("probe"), SKIPPED),
+    Case("dns", "cannot resolve hub.jupyterlabdemo: Temporary failure", lambda site: site.change("probe", names={"hub.jupyterlabdemo": "Temporary failure in name resolution"})),
+    Case("dns", "did not run", gone("probe"), SKIPPED),
+    Case("reach", "a lab does not reach the hub: timed out", lambda site: site.change("probe", open={"hub": "timed out", "proxy": ""})),
+    Case("reach", "did not run", gone("probe"), SKIPPED),
+    Case("policy", "a lab reaches the API of Kubernetes, NFS; wanted nothing private", reached("the API of Kubernetes", "NFS")),
+    Case("policy", "a lab reaches its node's kubelet", reached("its node's kubelet"), WARNING),
+    Case("policy", "did not run", gone("probe"), SKIPPED),
+    Case("certificate", "expired on", certificate(start=timedelta(days=-90), end=timedelta(days=-1))),
+    Case("certificate", "is valid from", certificate(start=timedelta(days=1))),
+    Case("certificate", "the certificate expires on", certificate(end=timedelta(days=20)), WARNING),
+    Case("certificate", f"found a certificate for other.example.org, wanted {HOST}", certificate(host="other.example.org")),
+    Case("certificate", "tls.key is not the key of tls.crt", with_foreign_key),
+    Case("certificate", "tls.crt holds no certificate", lambda site: site.secret("nginx-tls", {"tls.crt": b"x"})),
+    Case("certificate", "found no Secret", lambda site: site.remove("Secret", "nginx-tls"), SKIPPED),
+    Case("page", "answers 502", front(lab_example_org={"status": 502})),
+    Case("page", "answers 404 to /hub/health", front(lab_example_org={"status": 404})),
+    Case("page", "has no address yet, and lab.example.org does not answer: timed out", with_pending_service),
+    Case("page", "does not trust: self-signed", front(lab_example_org={"status": 200, "untrusted": "self-signed"}), WARNING),
+    Case("page", "lab.example.org does not answer from here, 192.0.2.7", front(lab_example_org={"status": 0, "error": "no such name"}, **{"192_0_2_7": {"status": 200}}), WARNING),
+    Case("page", "cannot be reached from this machine: timed out", front(lab_example_org={"status": 0, "error": "timed out"}), WARNING),
+    Case("page", "there is no Service nginx", lambda site: site.without("nginx"), SKIPPED),
+    Case("callback", "wanted https://<your host>/hub/oauth_callback", callback(f"https://{HOST}/oauth_callback")),
+    Case("callback", "wanted https://<your host>", callback(f"http://{HOST}/hub/oauth_callback")),
+    Case("callback", "and lab.example.org in NGINX_SERVER_NAME", callback("https://old.example.org/hub/oauth_callback")),
+    Case("callback", "has no OAUTH_CALLBACK_URL", callback(""), SKIPPED),
+    Case("github", "does not know GITHUB_CLIENT_ID with GITHUB_CLIENT_SECRET", github(error="incorrect_client_credentials")),
+    Case("github", "does not know GITHUB_CLIENT_ID", github(status=404, error="Not Found")),
+    Case("github", "has another callback URL for the app than https://lab", github(error="redirect_uri_mismatch")),
+    Case("github", "gets no answer of https://github.com/login/oauth/access_token: timed out", github(status=0, error="timed out")),
+    Case("github", "answers 200 no JSON", github(error="no JSON"), WARNING),
+    Case("github", "cannot ask in the hub's pod", no_answer("github")),
+    Case("github", "does not run", gone("github"), SKIPPED),
+    Case("logs-certificates", "filebeat-tls is not signed by ca.crt of logstashrmq-tls", with_foreign_authority),
+    Case("logs-certificates", "found a certificate for relay, wanted logstashrmq", certificate("logstashrmq-tls", "relay")),
+    Case("logs-certificates", "Secret filebeat-tls: the certificate expired", certificate("filebeat-tls", "filebeat", start=timedelta(days=-9), end=timedelta(days=-1))),
+    Case("logs-certificates", "found neither", lambda site: [site.remove("Secret", f"{name}-tls") for name in ("logstashrmq", "filebeat")], SKIPPED),
+    Case("broker", "rabbit: TLS: connection refused", lambda site: site.answers.update(broker=answer("ok      rabbit: name resolution: ::1\nFAILED  rabbit: TLS: connection refused\n", 1))),
+    Case("broker", "cannot be asked", no_answer("broker")),
+    Case("broker", "logstashrmq is not deployed", then(gone("broker"), lambda site: site.without("logstashrmq")), SKIPPED),
+    Case("broker", "the relay does not run", gone("broker"), SKIPPED),
+]  # fmt: skip
