@@ -44,8 +44,9 @@ def relabel(key: str, value: str) -> Change:
     return lambda site: site.find("Namespace", LABS)["metadata"]["labels"].update({key: value})
 
 
-def certificate(name: str = "nginx-tls", host: str = HOST, **terms: timedelta) -> Change:
-    return lambda site: site.certificate(name, host, **terms)
+def certificate(name: str = "nginx-tls", host: str = HOST, start: int = -1, end: int = 80) -> Change:
+    """Give a site a certificate that is valid from a day to another, counted from today."""
+    return lambda site: site.certificate(name, host, start=timedelta(days=start), end=timedelta(days=end))
 
 
 def front(**tried: dict[str, Any]) -> Change:

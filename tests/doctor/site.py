@@ -121,10 +121,18 @@ class Site:
         for name, host in (("nginx-tls", HOST), ("logstashrmq-tls", "logstashrmq"), ("filebeat-tls", "filebeat")):
             self.certificate(name, host)
 
-    def certificate(self, name: str, host: str, authority: Authority | None = None, **terms: timedelta) -> None:
+    def certificate(
+        self,
+        name: str,
+        host: str,
+        authority: Authority | None = None,
+        *,
+        start: timedelta = timedelta(days=-1),
+        end: timedelta = timedelta(days=80),
+    ) -> None:
         """Write a certificate into a Secret."""
         self.authority.file.parent.mkdir(exist_ok=True)
-        (authority or self.authority).write(self.folder / name, host, **terms)
+        (authority or self.authority).write(self.folder / name, host, start=start, end=end)
         data = {key: (self.folder / name / key).read_bytes() for key in ("tls.crt", "tls.key")}
         self.secret(name, data | {"ca.crt": self.authority.file.read_bytes()})
 
@@ -151,17 +159,16 @@ class Site:
         """Find one that has to be there."""
         return self.all(kind, name)[0]
 
-    def remove(self, kind: str, name: str) -> None:
+    def remove(self, kind: str, *names: str) -> None:
         """Remove what is called so."""
-        gone = self.all(kind, name)
+        gone = [one for name in names for one in self.all(kind, name)]
         self.items = [one for one in self.items if one not in gone]
 
     def without(self, component: str) -> None:
         """Remove a component, and what the site gave it."""
         label = "app.kubernetes.io/component"
         self.items = [one for one in self.items if part(one, "metadata", "labels", default={}).get(label) != component]
-        for name in (component, f"{component}-tls"):
-            self.remove("Secret", name)
+        self.remove("Secret", component, f"{component}-tls")
 
     def pod(self, workload: str) -> Object:
         """Find the pod of a workload."""
@@ -200,7 +207,7 @@ class Site:
         return "\n".join(one.what for one in self.judge(name) if one.status in statuses)
 
 
-Change = Callable[[Site], None]
+Change = Callable[[Site], object]
 
 
 def made(kind: str, name: str, namespace: str = NAMESPACE) -> Object:
