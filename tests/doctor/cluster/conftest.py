@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pytest
 import trustme
 from labtesting import cluster
+from labtesting.cluster import LABS, kubectl
 
 from hub.tests.cluster.conftest import Deployment, deploy, run_github
 from tools.components import ROOT
@@ -67,4 +68,5 @@ def deployment(authority: trustme.CA) -> Iterator[Deployment]:
     """Give a deployed hub."""
     cluster.need_cluster()
     with run_github(authority) as github, deploy(github, authority) as found:
+        kubectl("rollout", "status", "daemonset/prepull", "--namespace", LABS, "--timeout=60s")
         yield found

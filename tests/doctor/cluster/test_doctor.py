@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -189,6 +190,36 @@ def test_an_image_that_is_not_to_be_had() -> None:
 
 
 @pytest.mark.usefixtures("deployment")
+def test_a_setting_that_is_missing_and_what_the_hub_says_of_it() -> None:
+    usual = cluster.get("configmap", "hub")["data"]["GITHUB_CLIENT_ID"]
+    restart = ["rollout", "restart", "deployment/hub", "--namespace", NAMESPACE]
+
+    def told() -> bool:
+        return "hub ended with: " in call_doctor("workloads").failed("workloads")
+
+    with patched("configmap", "hub", *({"data": {"GITHUB_CLIENT_ID": value}} for value in (None, usual))):
+        kubectl(*restart)
+        wait_until(told, "the doctor knows what the hub said", 90)
+        report = call_doctor()
+    kubectl(*restart)
+    cluster.roll_out("hub", 120)
+    assert "ConfigMap hub: GITHUB_CLIENT_ID missing or empty" in report.failed("settings")
+    assert "GITHUB_CLIENT_ID" in report.failed("workloads")
+    assert ("github", "the hub does not run (workloads)") in report.said("skipped")
+
+
+def test_an_api_that_is_away(tmp_path: Path) -> None:
+    cluster.need_cluster()
+    file = tmp_path / "config"
+    kubectl("config", "set-cluster", "away", "--server=https://127.0.0.1:1", "--kubeconfig", file)
+    kubectl("config", "set-context", "away", "--cluster=away", "--kubeconfig", file)
+    kubectl("config", "use-context", "away", "--kubeconfig", file)
+    report = call_doctor(KUBECONFIG=str(file))
+    assert report.status == 2
+    assert "does not answer: The connection to the server 127.0.0.1:1 was refused" in report.failed("api")
+
+
+@pytest.mark.usefixtures("deployment")
 def test_a_relay_whose_broker_is_away(authority: trustme.CA) -> None:
     folder = ROOT / "logstashrmq/kubernetes"
     told = {"AMQP_HOST": "localhost", "AMQP_PORT": "1", "AMQP_USER": "logs", "AMQP_EXCHANGE": "logs"}
@@ -228,19 +259,16 @@ def test_a_fileserver_that_is_away() -> None:
 
 
 @pytest.mark.usefixtures("deployment")
-def test_someone_who_may_not_look() -> None:
+def test_someone_who_may_not_look(tmp_path: Path) -> None:
     viewer = "system:serviceaccount:jupyterlabdemo:hub"
     with pytest.raises(KubectlError):
         kubectl("get", "secrets", "--namespace", NAMESPACE, "--as", viewer)
     config_of_viewer = json.loads(kubectl("config", "view", "--raw", "--minify", "--output", "json"))
     config_of_viewer["users"][0]["user"]["as"] = viewer
     # kubectl reads JSON, too.
-    file = ROOT / ".nox" / "viewer.json"
+    file = tmp_path / "viewer.json"
     file.write_text(json.dumps(config_of_viewer))
-    try:
-        report = call_doctor("api", KUBECONFIG=str(file))
-    finally:
-        file.unlink()
+    report = call_doctor("api", KUBECONFIG=str(file))
     assert report.status == 1
     assert "cannot read" in report.failed("api")
     assert "forbidden" in report.failed("api").lower()
