@@ -197,7 +197,7 @@ def test_a_setting_that_is_missing_and_what_the_hub_says_of_it() -> None:
     def told() -> bool:
         return "hub ended with: " in call_doctor("workloads").failed("workloads")
 
-    with patched("configmap", "hub", *({"data": {"GITHUB_CLIENT_ID": value}} for value in (None, usual))):
+    with patched("configmap", "hub", {"data": {"GITHUB_CLIENT_ID": None}}, {"data": {"GITHUB_CLIENT_ID": usual}}):
         kubectl(*restart)
         wait_until(told, "the doctor knows what the hub said", 90)
         report = call_doctor()
