@@ -58,14 +58,21 @@ def answers() -> dict[str, Answer]:
     """Give what experiments say where all is well."""
     shut = dict.fromkeys(("the API of Kubernetes", "its node's kubelet", "NFS"), "timed out")
     probe = {"time": NOW, "names": {"hub.jupyterlabdemo": ""}, "open": {"hub": "", "proxy": ""}, "shut": shut}
-    hub = {"time": NOW, "health": 200, "said": "", "labs": {'state="running"': 3.0}, "watch_age": 1.0}
+    hub = {
+        "fileserver": [404, "Not Found"],
+        "time": NOW,
+        "health": 200,
+        "said": "",
+        "labs": {'state="running"': 3.0},
+        "watch_age": 1.0,
+    }
     return {
         "privileged": answer("", 1, REFUSED),
         "time": answer({"metadata": {"creationTimestamp": stamp(0)}}),
         "probe": answer(probe),
         "hub": answer(hub),
         "storage": answer(STORAGE),
-        "github": answer({"token": APP, "api": API}),
+        "github": answer({"unknown": [], "token": APP, "api": API}),
         "broker": answer(CHECKED),
         "front": answer({HOST: {"status": 200}}),
     }

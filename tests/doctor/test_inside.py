@@ -49,9 +49,12 @@ def serve(status: int, body: str, tls: ssl.SSLContext | None = None) -> Iterator
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
             self.send_response(status)
             self.end_headers()
             self.wfile.write(body.encode())
+
+        do_PUT = do_GET  # noqa: N815  (http.server's name)
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
@@ -90,7 +93,9 @@ def test_github_says_what_it_thinks_of_the_app(changes: dict[str, str], error: s
             "GITHUB_CLIENT_SECRET_FILE": str(secret),
         }
         told |= {key: value for key, value in changes.items() if key in told}
-        found = run("github", **told)
+        github.world.add_organization("lsst-sqre")
+        found = run("github", **told, GITHUB_ORGANIZATION_WHITELIST="lsst-sqre:staff, gone,lsst-sqre")
+    assert found["unknown"] == ["gone"]
     assert (found["token"]["status"], found["token"]["error"]) == (200, error)
     # It wants a token, and so it is there.
     assert found["api"]["status"] == 401
@@ -142,6 +147,14 @@ def test_the_hub_tells_how_it_is() -> None:
     with serve(503, "") as port:
         url = f"http://127.0.0.1:{port}"
         assert (run("hub", url, url)["health"], run("hub", url, url)["said"]) == (503, "Service Unavailable")
+
+
+def test_the_fileserver_is_shown_the_hubs_token() -> None:
+    with serve(401, "") as port:
+        url = f"http://127.0.0.1:{port}"
+        found = run("hub", url, url, FILESERVER_URL=url, FILESERVER_TOKEN="a-token")
+    assert found["fileserver"] == [401, "Unauthorized"]
+    assert "a-token" not in json.dumps(found)
 
 
 def test_the_storage_tells_what_it_measured() -> None:

@@ -46,6 +46,7 @@ CHECKS = (
     Check("deployment", "hub", deployment.hub, ("hub",)),
     Check("storage", "csi-driver", storage.driver),
     Check("storage", "claims", storage.claims),
+    Check("storage", "homes", storage.homes, ("hub",)),
     Check("storage", "nfs", storage.nfs, ("storage",)),
     Check("storage", "space", storage.space, ("storage",)),
     Check("network", "probe", network.probe, ("probe",)),

@@ -12,6 +12,8 @@ from tools.doctor.objects import LABS, NAMESPACE, Object, describe, manifests, n
 DRIVER = "nfs.csi.k8s.io"
 INSTALL = "install it: https://github.com/kubernetes-csi/csi-driver-nfs (docs/admin/storage.md has a way without)"
 SPARE, LAST = 0.10, 0.01
+# It looks at the token before it says that it has no such thing.
+ACCEPTED, REFUSED = 404, 401
 KINDS = {"bytes": "room", "inodes": "room for files (inodes)"}
 
 
@@ -62,6 +64,23 @@ def claims(facts: Facts) -> Iterator[Verdict]:
         yield well(f"{len(there)} are bound")
     if not there:
         yield skipped("found none (objects)")
+
+
+def homes(facts: Facts) -> Iterator[Verdict]:
+    """Judge what the fileserver says to the hub's token: by it homes are made."""
+    answer = facts.answers.get("hub")
+    if answer is None or answer.status:
+        yield skipped("the hub does not run (workloads)")
+        return
+    status, said = answer.read()["fileserver"]
+    if status == ACCEPTED:
+        yield well("the fileserver takes the hub's token")
+        return
+    restart = f"kubectl -n {NAMESPACE} rollout restart deployment/hub deployment/fileserver"
+    fix = f"kubectl -n {NAMESPACE} logs deployment/fileserver -c labfiles"
+    if status == REFUSED:
+        fix = f"the same FILESERVER_TOKEN in the Secrets hub and fileserver (tokens), then {restart}"
+    yield wrong(f"the fileserver answers the hub {status or 'nothing'}: {said}; no home can be made", fix)
 
 
 def nfs(facts: Facts) -> Iterator[Verdict]:

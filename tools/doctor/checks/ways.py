@@ -98,12 +98,16 @@ def github(facts: Facts) -> Iterator[Verdict]:
     if answer.status or "token" not in told:
         yield wrong(f"cannot ask in the hub's pod: {answer.why}", f"kubectl -n {NAMESPACE} logs deployment/hub")
         return
-    for one in told.values():
+    for one in (told["token"], told["api"]):
         if not one["status"] or one["status"] >= SERVER_ERROR:
             fix = "DNS, a firewall or a proxy on the way out, GITHUB_URL, SSL_CERT_FILE; or www.githubstatus.com"
             yield wrong(f"the hub's pod gets no answer of {one['url']}: {one['error'] or one['status']}", fix)
             return
     yield judge_app(told["token"], facts)
+    if told["unknown"]:
+        # Whoever registers the name decides who is a member.
+        fix = f"the names as they are now, in GITHUB_ORGANIZATION_WHITELIST of the ConfigMap hub; then {RESTART}"
+        yield wrong(f"GitHub has no organization {', '.join(told['unknown'])}: nobody comes in by it", fix)
 
 
 def judge_app(told: dict[str, Any], facts: Facts) -> Verdict:

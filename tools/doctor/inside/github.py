@@ -13,7 +13,8 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-SECONDS = 8
+SECONDS = 6
+NOT_FOUND = 404
 PUBLIC = "https://github.com"
 HEADERS = {"Accept": "application/json", "User-Agent": "jupyterlabdemo-doctor"}
 
@@ -43,7 +44,7 @@ def ask(url: str, form: dict[str, str] | None = None) -> dict[str, object]:
 
 
 def main() -> None:
-    """Ask for a token with a code that is none, and the API whether it is there."""
+    """Ask for a token with a code that is none, and the API whether it is there and knows the organizations."""
     github = os.environ.get("GITHUB_URL") or PUBLIC
     api = "https://api.github.com" if github == PUBLIC else f"{github}/api/v3"
     form = {
@@ -52,7 +53,14 @@ def main() -> None:
         "redirect_uri": os.environ.get("OAUTH_CALLBACK_URL", ""),
         "code": "no-code-of-anybody",
     }
-    print(json.dumps({"token": ask(f"{github}/login/oauth/access_token", form), "api": ask(f"{api}/")}))
+    rules = os.environ.get("GITHUB_ORGANIZATION_WHITELIST", "").split(",")
+    names = sorted({rule.partition(":")[0].strip() for rule in rules} - {""})
+    unknown = [name for name in names if ask(f"{api}/orgs/{urllib.parse.quote(name)}")["status"] == NOT_FOUND]
+    print(
+        json.dumps(
+            {"unknown": unknown, "token": ask(f"{github}/login/oauth/access_token", form), "api": ask(f"{api}/")}
+        )
+    )
 
 
 if __name__ == "__main__":

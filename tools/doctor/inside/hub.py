@@ -1,12 +1,17 @@
-"""In the hub's pod: whether it is well, how many labs there are, and what time it is."""
+"""In the hub's pod: whether it is well, how many labs there are, what the fileserver says to its token, and the time.
+
+The fileserver is asked for what it does not have, so nothing is made. It looks at the token first.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 HUB, METRICS = "http://127.0.0.1:8081", "http://127.0.0.1:9464"
 SECONDS = 5
@@ -15,15 +20,23 @@ HEALTHY = 200
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def fetch(url: str) -> tuple[int, str]:
+def fetch(url: str, method: str = "GET", **headers: str) -> tuple[int, str]:
     """Give status and body; 0 and the reason if there was no answer."""
     try:
-        with opener.open(url, timeout=SECONDS) as answer:
+        with opener.open(urllib.request.Request(url, None, headers, method=method), timeout=SECONDS) as answer:  # noqa: S310
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.reason
     except OSError as error:
         return 0, str(getattr(error, "reason", error))
+
+
+def ask_fileserver() -> tuple[int, str]:
+    """Give what the fileserver says to the hub's token."""
+    file = os.environ.get("FILESERVER_TOKEN_FILE")
+    token = Path(file).read_text().strip() if file else os.environ.get("FILESERVER_TOKEN", "")
+    url = os.environ.get("FILESERVER_URL") or "http://fileserver.jupyterlabdemo:8080"
+    return fetch(f"{url}/doctor", "PUT", Authorization=f"Bearer {token}")
 
 
 def read_metrics(text: str, prefix: str) -> dict[str, float]:
@@ -37,6 +50,7 @@ if __name__ == "__main__":
     health, said = fetch(f"{hub}/hub/health")
     _, text = fetch(f"{metrics}/metrics")
     told = {
+        "fileserver": ask_fileserver(),
         "time": time.time(),
         "health": health,
         "said": said if health != HEALTHY else "",
