@@ -101,6 +101,16 @@ def test_a_client_secret_that_github_does_not_know(deployment: Deployment) -> No
     assert usual.client_secret not in json.dumps(report.findings)
 
 
+def test_an_organization_that_was_renamed(deployment: Deployment) -> None:
+    found = deployment.github.world.find_organization("lsst-sqre")
+    assert found is not None
+    found.login = "rubin-sqre"
+    try:
+        assert "GitHub has no organization lsst-sqre" in call_doctor("github").failed("github")
+    finally:
+        found.login = "lsst-sqre"
+
+
 def test_a_callback_url_that_the_app_does_not_have(deployment: Deployment) -> None:
     world = deployment.github.world
     usual = world.app
@@ -252,10 +262,12 @@ def test_a_fileserver_that_is_away() -> None:
     kubectl(*scale, "--replicas=0")
     try:
         wait_until(lambda: not cluster.get("pods", selector="app.kubernetes.io/component=fileserver"), "it is gone", 60)
-        assert call_doctor("space").said("skipped") == [("space", "the fileserver cannot be asked (workloads)")]
+        report = call_doctor("space", "homes")
     finally:
         kubectl(*scale, "--replicas=1")
         cluster.roll_out("fileserver")
+    assert report.said("skipped") == [("space", "the fileserver cannot be asked (workloads)")]
+    assert "the fileserver answers the hub nothing" in report.failed("homes")
 
 
 @pytest.mark.usefixtures("deployment")
