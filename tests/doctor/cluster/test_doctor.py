@@ -222,7 +222,8 @@ def test_an_api_that_is_away(tmp_path: Path) -> None:
     cluster.need_cluster()
     file = tmp_path / "config"
     kubectl("config", "set-cluster", "away", "--server=https://127.0.0.1:1", "--kubeconfig", file)
-    kubectl("config", "set-context", "away", "--cluster=away", "--kubeconfig", file)
+    kubectl("config", "set-credentials", "somebody", "--token=a-token", "--kubeconfig", file)
+    kubectl("config", "set-context", "away", "--cluster=away", "--user=somebody", "--kubeconfig", file)
     kubectl("config", "use-context", "away", "--kubeconfig", file)
     report = call_doctor(KUBECONFIG=str(file))
     assert report.status == 2
