@@ -25,8 +25,8 @@ TESTED = sorted(path.parents[1].name for path in ROOT.glob("*/tests/requirements
 WITH_IMAGE_TESTS = sorted(path.parents[1].name for path in ROOT.glob("*/tests/image"))
 WITH_FAULT_TESTS = sorted(path.parents[1].name for path in ROOT.glob("*/tests/faults"))
 # Tests that are no component's, and in whose environment they run.
-TESTS_OF_ALL = {"doctor": "hub", "manifests": "testing"}
-WITH_CLUSTER_TESTS = [*TESTS_OF_ALL, *sorted(path.parents[1].name for path in ROOT.glob("*/tests/cluster"))]
+COMMON = {"doctor": "hub", "manifests": "testing", "system": "testing"}
+WITH_CLUSTER_TESTS = [*sorted(path.parents[1].name for path in ROOT.glob("*/tests/cluster")), *COMMON]
 BENCHMARKS = sorted(path.stem for path in ROOT.glob("benchmarks/*.py"))
 # Most tests wait for something that runs: more of them than there are processors, those of a file one after the other.
 PARALLEL = ["--dist", "loadfile", "-n", "4"]
@@ -35,6 +35,9 @@ PARALLEL_CONTAINERS = ["--dist", "loadfile", "-n", "2"]
 TOOLS = "tools/requirements.txt"
 DOCTOR = "tools/doctor/requirements.txt"
 LINTERS = "tools/lint/requirements.txt"
+CONFIGURE = "tools/configure/requirements.txt"
+# Who reads what `configure` writes: its tests have each of them read it.
+READERS = ["fileserver", "hub", "logstashrmq"]
 
 
 def each(names: list[str]) -> list[nox.param]:
@@ -56,6 +59,8 @@ def own_packages(component: str) -> list[str]:
     """Name the folders of ours that a component's tests import: its own package and the fixtures."""
     # filebeat's tests ship to the relay.
     names = {component, "testing", *(["logstashrmq"] if component == "filebeat" else [])}
+    if component == "testing":
+        names.update(READERS)
     return [name for name in sorted(names) if (ROOT / name / "pyproject.toml").exists()]
 
 
@@ -84,12 +89,18 @@ def read_logs(session: nox.Session) -> None:
 
 
 @nox.session
+def configure(session: nox.Session) -> None:
+    """Write the ConfigMaps and Secrets of a site: -- site.toml (-- --help for options)."""
+    install(session, CONFIGURE)
+    session.run("python", "-m", "tools.configure", *session.posargs)
+
+
+@nox.session
 def doctor(session: nox.Session) -> None:
     """Say what is wrong with the deployment that kubectl names, and how to mend it (-- --help)."""
     install(session, DOCTOR)
-    # Its pod in the cluster is removed when it is interrupted; 1 and 2 are its answers, not failures of the session's.
-    command = ["python", "-m", "tools.doctor", *session.posargs]
-    session.run(*command, interrupt_timeout=10, terminate_timeout=10)
+    # Its pod in the cluster is removed when it is interrupted.
+    session.run("python", "-m", "tools.doctor", *session.posargs, interrupt_timeout=10, terminate_timeout=10)
 
 
 @nox.session
@@ -121,10 +132,7 @@ def typing(session: nox.Session, component: str) -> None:
         folders += ["benchmarks/spawn.py", *map(str, (ROOT / "tests/doctor/cluster").glob("*.py"))]
     if component == "testing":  # the project's own programs are checked once, here
         folders += ["noxfile.py", "tools", "benchmarks", "tests"]
-        # labtesting's Beats client is made of the relay's protocol, which imports nothing else.
-        bases = ["logstashrmq/src", "testing/src"]
-    else:
-        bases = [f"{name}/src" for name in own_packages(component)]
+    bases = [f"{name}/src" for name in own_packages(component)]
     session.run("mypy", *(name for name in folders if (ROOT / name).exists()), env={"MYPYPATH": ":".join(bases)})
 
 
@@ -134,10 +142,11 @@ def test(session: nox.Session, component: str) -> None:
     """Test each component on real parts, fast, without a Docker engine."""
     install(session, f"{component}/tests/requirements.txt", *own_packages(component))
     others = [f"--ignore={component}/tests/{name}" for name in ("image", "cluster", "faults")]
-    # What is no component's is tested once, with `testing`.
-    names = TESTS_OF_ALL if component == "testing" else []
-    all_of = [arg for name in names for arg in (f"tests/{name}", f"--ignore=tests/{name}/cluster")]
-    session.run("pytest", f"{component}/tests", *all_of, *others, *PARALLEL, *session.posargs)
+    # What belongs to no component, or to all, is tested once, with `testing`.
+    common = ["tests/configure", "tests/doctor", "tests/manifests"]
+    common += ["--ignore=tests/doctor/cluster", "--ignore=tests/manifests/cluster"]
+    more = common if component == "testing" else []
+    session.run("pytest", f"{component}/tests", *more, *others, *PARALLEL, *session.posargs)
 
 
 @nox.session(name="test-faults")
@@ -168,10 +177,11 @@ def test_image(session: nox.Session, component: str) -> None:
 @nox.parametrize("component", each(WITH_CLUSTER_TESTS))
 def test_cluster(session: nox.Session, component: str) -> None:
     """Test each component on the Kubernetes that KUBECONFIG names, which has its images."""
-    whole = TESTS_OF_ALL.get(component, component)
-    tests = f"tests/{component}" if component in TESTS_OF_ALL else f"{component}/tests"
+    whole = COMMON.get(component, component)
+    inside = f"tests/{component}" if component in COMMON else f"{component}/tests"
     install(session, f"{whole}/tests/requirements.txt", *own_packages(whole))
-    session.run("pytest", f"{tests}/cluster", *session.posargs)
+    tests = next(name for name in (f"{inside}/cluster", inside) if (ROOT / name).exists())
+    session.run("pytest", tests, *session.posargs)
 
 
 @nox.session
@@ -179,6 +189,14 @@ def lock(session: nox.Session) -> None:
     """Write every lock anew from its requirements.in or package.json (-- --upgrade for newest)."""
     install(session, TOOLS)
     session.run("python", "-m", "tools.lock", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site of docs/ into .site/, and check the links of all Markdown files."""
+    install(session, "docs/requirements.txt")
+    session.run("python", "-m", "tools.links")
+    session.run("mkdocs", "build", "--strict", *session.posargs)
 
 
 @nox.session

@@ -7,6 +7,7 @@ off (jupyterhub 4575, kubespawner 786). Here it waits for the API's first answer
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from subprocess import CalledProcessError
 
 from jupyterhub.app import JupyterHub  # type: ignore[import-untyped]
@@ -15,7 +16,8 @@ from kubespawner.clients import load_config  # type: ignore[import-untyped]
 from sqlalchemy.exc import DBAPIError
 from traitlets import Integer
 
-from labhub import adoption, database, metrics
+from labhub import adoption, connections, database, metrics
+from labhub.announcement import Board
 from labhub.hub import CONFIG_FILE
 from labhub.pages import HANDLERS
 from labhub.pod import SELECTOR
@@ -29,6 +31,7 @@ class LabHub(JupyterHub):  # type: ignore[misc]  # untyped
 
     name = "labhub"
     metrics_port = Integer(help="where Prometheus reads").tag(config=True)
+    board: Board
     pods: PodWatch
     events: EventWatch
 
@@ -49,10 +52,23 @@ class LabHub(JupyterHub):  # type: ignore[misc]  # untyped
         self.log.critical("%s", why)
         self.exit(1)
 
+    def init_tornado_settings(self) -> None:
+        """Take up what is announced, which every page shows."""
+        # In the folder that the hub runs in, where JupyterHub keeps its secret of cookies, too: a volume.
+        self.board = Board(Path("announcement.json"))
+        self.template_vars["board"] = self.board
+        metrics.SPAWNING_STOPPED.set_function(lambda: bool(self.board.stop))
+        super().init_tornado_settings()
+
     def init_handlers(self) -> None:
         """Put our pages before JupyterHub's."""
         super().init_handlers()
         self.handlers[:0] = self.add_url_prefix(self.hub_prefix, HANDLERS)
+
+    async def cleanup(self) -> None:
+        """End what the hub has started, and its connections."""
+        await super().cleanup()
+        await connections.close()
 
     async def init_spawners(self) -> int:
         """Begin to watch the labs, then look which of them run.

@@ -1,4 +1,4 @@
-"""One log line for everything that lets somebody in or keeps them out.
+"""One log line for everything that lets somebody in or keeps them out, and for what administrators do.
 
 The shape is a contract: `testing/contracts/audit-event.json`. No token and no auth state is ever in it.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 LOGGER = "labhub.audit"
 _log = logging.getLogger(LOGGER)
@@ -56,3 +57,21 @@ def reset(user: str, github_id: int | None, administrator: str, servers: Mapping
     # Two lists, not an object: the first lab has no name, and no index takes a field without one.
     more = {"administrator": administrator, "servers": list(servers), "states": list(servers.values())}
     _write("reset", f"{user} was reset by {administrator}", user, github_id, level=logging.WARNING, **more)
+
+
+def announcement(administrator: str, told: Mapping[str, Any]) -> None:
+    """Everybody is told something; `told` is `labhub.announcement.Announcement.model`."""
+    stopped = told["spawning"] == "stopped"
+    message = f"{administrator} announced: {told['message']}{'; no lab is started' if stopped else ''}"
+    level = logging.WARNING if stopped else logging.INFO
+    _write("announcement", message, None, None, level=level, administrator=administrator, **_announced(told))
+
+
+def announcement_end(administrator: str, told: Mapping[str, Any]) -> None:
+    """Everybody is told so no more, before its end."""
+    message = f"{administrator} ended the announcement: {told['message']}"
+    _write("announcement_end", message, None, None, administrator=administrator, **_announced(told))
+
+
+def _announced(told: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"announcement_{name}": value for name, value in told.items()}

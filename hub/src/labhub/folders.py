@@ -7,10 +7,11 @@ from http import HTTPStatus
 
 import aiohttp
 
+from labhub import connections
 from labhub.identity import Identity
 
 # One request takes the fileserver a millisecond; a server that was restarted is back in a few seconds.
-REQUEST_SECONDS = 5
+TIMEOUT = aiohttp.ClientTimeout(5)
 PAUSES = (0.2, 1, 3)
 
 
@@ -46,19 +47,17 @@ class Folders:
             One is not, after some tries.
         """
         wanted = [("homes", identity.uid), *(("projects", group.gid) for group in identity.groups)]
-        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
-        async with aiohttp.ClientSession(headers=self._headers, timeout=timeout) as session:
-            asked = [self._make(session, kind, number) for kind, number in wanted]
-            answers = await asyncio.gather(*asked, return_exceptions=True)
+        asked = [self._make(kind, number) for kind, number in wanted]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
 
-    async def _make(self, session: aiohttp.ClientSession, kind: str, number: int) -> None:
+    async def _make(self, kind: str, number: int) -> None:
         """Ask for one folder, more than once if need be."""
         for pause in (*PAUSES, None):
             try:
-                await self._ask(session, kind, number)
+                await self._ask(kind, number)
                 return
             except _Again as error:
                 if pause is None:
@@ -66,9 +65,10 @@ class Folders:
                     raise FoldersError(message) from error
                 await asyncio.sleep(pause)
 
-    async def _ask(self, session: aiohttp.ClientSession, kind: str, number: int) -> None:
+    async def _ask(self, kind: str, number: int) -> None:
+        url = f"{self._url}/v1/{kind}/{number}"
         try:
-            async with session.put(f"{self._url}/v1/{kind}/{number}") as response:
+            async with connections.session().put(url, headers=self._headers, timeout=TIMEOUT) as response:
                 status, said = response.status, await _said(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _Again(str(error) or type(error).__name__) from error

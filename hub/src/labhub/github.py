@@ -8,19 +8,24 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
+import aiohttp
 
+from labhub import connections
 from labhub.admission import Membership, Rule, Standing
 from labhub.identity import Account, Organization
 from labhub.refusal import Reason
 
 PAGE_SIZE = 100  # GitHub's most; without asking it gives 30
 PAGES_MAX = 100
-CONNECTIONS = 20
+HEADERS = {
+    "Accept": "application/vnd.github+json",
+    "X-GitHub-Api-Version": "2022-11-28",
+    "User-Agent": "jupyterlabdemo",  # GitHub refuses a request without one
+}
 NEXT_PAGE = re.compile(r'<([^>]+)>\s*;[^,]*rel="next"')
 
 
@@ -75,20 +80,31 @@ class Person:
     standing: Standing
 
 
-def check(response: HTTPResponse) -> None:
-    """Raise the error that a response stands for."""
-    code = response.code
+@dataclass(frozen=True)
+class Answer:
+    """What GitHub says to a request for a path; the names of headers are case-insensitive."""
+
+    method: str
+    path: str
+    code: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def check(answer: Answer) -> None:
+    """Raise the error that an answer stands for."""
+    code = answer.code
     if code < 300:
         return
-    what = f"{code} from {response.request.method} {response.request.url.partition('?')[0]}"
-    message = read_message(response).lower()
-    limited = response.headers.get("X-RateLimit-Remaining") == "0" or "Retry-After" in response.headers
+    what = f"{code} from {answer.method} {answer.path.partition('?')[0]}"
+    message = read_message(answer).lower()
+    limited = answer.headers.get("X-RateLimit-Remaining") == "0" or "Retry-After" in answer.headers
     if code == 429 or (code == 403 and (limited or "rate limit" in message)):
         raise UnavailableError(what, Reason.RATE_LIMITED)
     if code == 401:
         raise RevokedError(what)
     # Of the account, that is: an organization or an app may be suspended, too, and a lab is not stopped for that.
-    if code == 403 and "suspended" in message and response.request.url.endswith("/user"):
+    if code == 403 and "suspended" in message and answer.path == "/user":
         raise SuspendedError(what)
     if code == 403:
         raise ForbiddenError(what)
@@ -97,10 +113,10 @@ def check(response: HTTPResponse) -> None:
     raise UnavailableError(what)
 
 
-def read_message(response: HTTPResponse) -> str:
+def read_message(answer: Answer) -> str:
     """Give the message of an error, or nothing."""
     try:
-        return str(json.loads(response.body)["message"])
+        return str(json.loads(answer.body)["message"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return ""
 
@@ -137,8 +153,6 @@ class GitHub:
     def __init__(self, api_url: str, timeout: float) -> None:
         self.api_url = api_url
         self.timeout = timeout
-        # Not the client that the hub shares: a GitHub that hangs would hold up the hub's talk with its proxy.
-        self._client = AsyncHTTPClient(force_instance=True, defaults=None, max_clients=CONNECTIONS)
 
     async def fetch_person(self, token: str, rules: Iterable[Rule], known: Iterable[Organization] = ()) -> Person:
         """Ask who the owner of a token is, and where they are a member.
@@ -186,18 +200,14 @@ class GitHub:
         GitHubError
             GitHub refuses or does not answer.
         """
-        request = HTTPRequest(
-            f"{self.api_url}/applications/{client_id}/token",
-            method="DELETE",
-            auth_username=client_id,
-            auth_password=client_secret,
-            body=json.dumps({"access_token": token}),
-            headers={"Content-Type": "application/json"},
-            allow_nonstandard_methods=True,  # tornado's name for a DELETE with a body
+        answer = await self._send(
+            "DELETE",
+            f"/applications/{client_id}/token",
+            auth=aiohttp.BasicAuth(client_id, client_secret),
+            json={"access_token": token},
         )
-        response = await self._send(request)
-        if response.code not in {404, 422}:
-            check(response)
+        if answer.code not in {404, 422}:
+            check(answer)
 
     async def _fetch_person(self, token: str, rules: frozenset[Rule], known: tuple[Organization, ...]) -> Person:
         account = parse_account(self._parse(await self._get(token, "/user")))
@@ -246,41 +256,44 @@ class GitHub:
         for _ in range(PAGES_MAX):
             if url is None:
                 return items
-            response = await self._get(token, url)
-            page = self._parse(response)
+            answer = await self._get(token, url)
+            page = self._parse(answer)
             if not isinstance(page, list):
                 raise UnavailableError(f"{path} is not a list")
             items += page
-            url = self._next_page(response)
+            url = self._next_page(answer)
         raise UnavailableError(f"{path} does not end")
 
-    def _next_page(self, response: HTTPResponse) -> str | None:
-        link = NEXT_PAGE.search(response.headers.get("Link", ""))
+    def _next_page(self, answer: Answer) -> str | None:
+        link = NEXT_PAGE.search(answer.headers.get("Link", ""))
         if link is None:
             return None
         if not link[1].startswith(f"{self.api_url}/"):  # the token goes nowhere else
             raise UnavailableError("the next page is on another host")
         return link[1].removeprefix(self.api_url)
 
-    async def _get(self, token: str, path: str) -> HTTPResponse:
-        response = await self._send(HTTPRequest(self.api_url + path, headers={"Authorization": f"Bearer {token}"}))
-        check(response)
-        return response
+    async def _get(self, token: str, path: str) -> Answer:
+        answer = await self._send("GET", path, headers={"Authorization": f"Bearer {token}"})
+        check(answer)
+        return answer
 
-    async def _send(self, request: HTTPRequest) -> HTTPResponse:
-        request.headers["Accept"] = "application/vnd.github+json"
-        request.headers["X-GitHub-Api-Version"] = "2022-11-28"
-        request.headers["User-Agent"] = "jupyterlabdemo"  # GitHub refuses a request without one
-        request.connect_timeout = request.request_timeout = self.timeout
-        request.follow_redirects = False
+    async def _send(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> Answer:
         try:
-            return await self._client.fetch(request, raise_error=False)
-        except (OSError, HTTPClientError) as error:  # raise_error=False does not mean a closed connection or a time-out
-            raise UnavailableError(f"GitHub cannot be reached: {error}") from error
+            async with connections.session().request(
+                method,
+                self.api_url + path,
+                headers={**HEADERS, **(headers or {})},
+                timeout=aiohttp.ClientTimeout(self.timeout),
+                allow_redirects=False,
+                **more,
+            ) as response:
+                return Answer(method, path, response.status, response.headers, await response.read())
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise UnavailableError(f"GitHub cannot be reached: {str(error) or type(error).__name__}") from error
 
     @staticmethod
-    def _parse(response: HTTPResponse) -> object:
+    def _parse(answer: Answer) -> object:
         try:
-            return json.loads(response.body)
+            return json.loads(answer.body)
         except (ValueError, RecursionError) as error:
             raise UnavailableError("an answer that is not JSON") from error

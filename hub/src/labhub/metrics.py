@@ -32,6 +32,8 @@ RECONCILED = Counter("labhub_reconcile_actions_total", "What the reconcile has p
 WATCH_AGE = Gauge("labhub_watch_age_seconds", "Time since the API last confirmed what the hub knows of it", ["kind"])
 WATCH_IDLE = Gauge("labhub_watch_idle_seconds", "Time since the watch last tried; it is dead when that grows", ["kind"])
 
+SPAWNING_STOPPED = Gauge("labhub_spawning_stopped", "1 while an administrator has stopped that labs are started")
+
 
 def spawned(begun: float, reached: Mapping[str, float]) -> None:
     """Count a spawn that has succeeded; times in seconds of one clock."""

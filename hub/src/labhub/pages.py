@@ -1,4 +1,4 @@
-"""Pages and calls of ours: is the hub alive, and how an administrator frees a user who is stuck."""
+"""Pages and calls of ours: is the hub alive, the start of a lab, how an administrator frees a user who is stuck."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ import time
 from typing import TYPE_CHECKING
 
 from jupyterhub.apihandlers.base import APIHandler  # type: ignore[import-untyped]
+from jupyterhub.apihandlers.users import UserServerAPIHandler  # type: ignore[import-untyped]
 from jupyterhub.handlers import BaseHandler  # type: ignore[import-untyped]
 from jupyterhub.handlers.pages import HealthCheckHandler, SpawnHandler  # type: ignore[import-untyped]
 from jupyterhub.scopes import needs_scope  # type: ignore[import-untyped]
 from jupyterhub.user import User  # type: ignore[import-untyped]
 from tornado import web
+from tornado.httputil import url_concat
 
-from labhub import audit, metrics
+from labhub import announcer, audit, metrics
 from labhub.accounts import stored_id
+from labhub.announcer import Gated
 from labhub.spawner import LabSpawner
 
 if TYPE_CHECKING:
@@ -44,12 +47,35 @@ class LiveHandler(HealthCheckHandler):  # type: ignore[misc]  # untyped
         self.finish("alive\n")
 
 
-class SpawnPage(SpawnHandler):  # type: ignore[misc]  # untyped
+class SpawnPage(Gated, SpawnHandler):  # type: ignore[misc]  # untyped
     """The page on which one chooses a lab, and its start.
 
     JupyterHub's asks GitHub whether its user may still come in, and after a second of that sends them to the page that
     waits, which finds no lab that starts and says so.
     """
+
+    @needs_scope("servers")  # type: ignore[untyped-decorator]
+    async def _get(self, user_name: str, server_name: str, display_name: str) -> None:
+        if not await self._refuses(user_name, server_name):
+            await super()._get(user_name=user_name, server_name=server_name, display_name=display_name)
+
+    @needs_scope("servers")  # type: ignore[untyped-decorator]
+    async def _post(self, user_name: str, server_name: str, display_name: str) -> None:
+        if not await self._refuses(user_name, server_name):
+            await super()._post(user_name=user_name, server_name=server_name, display_name=display_name)
+
+    async def _refuses(self, user_name: str, server_name: str) -> bool:
+        """Show why no lab is started, if that is so; who has one comes to it."""
+        user = self.find_user(user_name)
+        if not self.app.board.stop or not user or (server_name in user.spawners and user.spawners[server_name].active):
+            return False
+        self.set_status(announcer.REFUSED)
+        self.set_header("Retry-After", announcer.RETRY_AFTER)
+        # Only where to go then: JupyterHub would take anything else in the address for a choice, and start with it.
+        where = {"next": self.get_argument("next")} if self.get_argument("next", "") else {}
+        again = url_concat(self.request.path, where)
+        self.finish(await self.render_template("stopped.html", for_user=user, again=again))
+        return True
 
     async def _wrap_spawn_single_user(
         self, user: User, server_name: str, display_name: str, spawner: LabSpawner, pending_url: str, *more: object
@@ -64,6 +90,10 @@ class SpawnPage(SpawnHandler):  # type: ignore[misc]  # untyped
             self.redirect(pending_url)
         else:
             await super()._wrap_spawn_single_user(user, server_name, display_name, spawner, pending_url, *more)
+
+
+class ServerCall(Gated, UserServerAPIHandler):  # type: ignore[misc]  # untyped
+    """The same by the API, which the page for administrators uses, too."""
 
 
 class ResetHandler(APIHandler):  # type: ignore[misc]  # untyped
@@ -122,10 +152,13 @@ class ResetPage(BaseHandler):  # type: ignore[misc]  # untyped
 
 
 HANDLERS = [
+    *announcer.HANDLERS,
     (r"/live", LiveHandler),
     (r"/reset", ResetPage),
     (r"/spawn", SpawnPage),
     (r"/spawn/([^/]+)", SpawnPage),
     (r"/spawn/([^/]+)/([^/]+)", SpawnPage),
+    (r"/api/users/([^/]+)/server", ServerCall),
+    (r"/api/users/([^/]+)/servers/([^/]*)", ServerCall),
     (r"/api/users/([^/]+)/reset", ResetHandler),
 ]

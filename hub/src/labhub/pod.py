@@ -21,6 +21,8 @@ OWNER = f"{PREFIX}/hub-user"
 
 TMP = "/tmp"  # noqa: S108  (in the pod's own volume)
 SCRATCH = f"{TMP}/lab"
+# Below the hub's host, which the lab's page knows: `labhub.announcer`.
+ANNOUNCEMENT_PATH = "/hub/api/announcement"
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ def lab_environment(identity: Identity, site: Site) -> dict[str, str]:
         "SHELL": "/bin/bash",
         "LAB_SCRATCH": SCRATCH,
         "LAB_LOG": "json",
+        "LAB_ANNOUNCEMENT_PATH": ANNOUNCEMENT_PATH,
     } | {name: str(value) for name, value in limits.items() if value}
 
 

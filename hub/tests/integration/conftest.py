@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,6 +99,11 @@ class Site:
         finally:
             self.world.trouble = None
 
+    def last_outcome(self, user: str) -> str:
+        """Give what came of the last time that somebody was looked at again."""
+        outcomes = [event["hub.outcome"] for event in self.events("refresh", user)]
+        return str(outcomes[-1]) if outcomes else ""
+
     def api_token(self, user: str) -> str:
         """Make an API token of the user's."""
         return str(self.hub.api("POST", f"/users/{user}/tokens", json={}).json()["token"])
@@ -138,7 +143,9 @@ def login_settings(github_url: str, callback: str) -> dict[str, str]:
 
 
 @contextmanager
-def run_site(folder: Path, config: str = CONFIG, **settings: str) -> Iterator[Site]:
+def run_site(
+    folder: Path, config: str = CONFIG, program: Sequence[str] = ("-m", "jupyterhub"), **settings: str
+) -> Iterator[Site]:
     """Run a hub and a GitHub; at the end no secret may stand in the log or on a page."""
     port, hub_port, proxy_port = free_ports(3)
     url, token, crypt_key = f"http://127.0.0.1:{port}", secrets.token_hex(16), secrets.token_hex(32)
@@ -159,7 +166,7 @@ def run_site(folder: Path, config: str = CONFIG, **settings: str) -> Iterator[Si
         keeper = github.world.add_account("keeper")
         github.world.add_organization("lsst-sqre", keeper)
         github.world.add_organization("rubin", keeper, pilots=[keeper], admins=[keeper])
-        with run_hub(config + place, environment | settings, folder, token, url) as hub:
+        with run_hub(config + place, environment | settings, folder, token, url, program) as hub:
             site = Site(hub, github, [CLIENT_SECRET, crypt_key])
             yield site
             for visitor in site.visitors:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import pytest_asyncio
+from labhub import connections
 from labhub.admission import Admission
 from labhub.environment import load
 from labhub.examiner import Examiner, Finding
@@ -19,8 +21,8 @@ def github() -> Iterator[FakeGitHub]:
         yield github
 
 
-@pytest.fixture
-def examiner(github: FakeGitHub) -> Examiner:
+@pytest_asyncio.fixture
+async def examiner(github: FakeGitHub) -> AsyncIterator[Examiner]:
     settings = load(
         {
             "JUPYTERHUB_CRYPT_KEY": "ab" * 32,
@@ -32,7 +34,8 @@ def examiner(github: FakeGitHub) -> Examiner:
         },
         Settings,
     )
-    return Examiner(GitHub(f"{github.url}/api/v3", 5), settings)
+    yield Examiner(GitHub(f"{github.url}/api/v3", 5), settings)
+    await connections.close()
 
 
 async def look_twice(github: FakeGitHub, examiner: Examiner, leaves: Organization, hides: Organization) -> Finding:

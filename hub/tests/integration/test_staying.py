@@ -89,11 +89,11 @@ def test_a_member_goes_on_and_starts_a_lab_while_github_is_in_trouble(
 ) -> None:
     token = site.api_token("resident")
     with site.trouble(kind):
-        wait_until(lambda: resident.is_in() and last_outcome(site) == f"kept:{reason}", "the last answer counts")
+        wait_until(lambda: resident.is_in() and site.last_outcome("resident") == f"kept:{reason}", "it is kept")
         resident.spawn("resident")
         assert resident.is_in()
         assert site.token_works(token)
-    wait_until(lambda: resident.is_in() and last_outcome(site) == "confirmed", "GitHub is asked again")
+    wait_until(lambda: resident.is_in() and site.last_outcome("resident") == "confirmed", "GitHub is asked again")
     assert resident.reaches_lab("resident")
     site.stop_lab("resident")
 
@@ -101,13 +101,8 @@ def test_a_member_goes_on_and_starts_a_lab_while_github_is_in_trouble(
 @pytest.mark.parametrize("kind", ["hang", "hangup"])
 def test_a_member_goes_on_while_github_hangs(site: Any, resident: Any, kind: str) -> None:
     with site.trouble(kind):
-        wait_until(lambda: resident.is_in() and last_outcome(site) == "kept:github_down", "the last answer counts")
+        wait_until(lambda: resident.is_in() and site.last_outcome("resident") == "kept:github_down", "it is kept")
     assert resident.is_in()
-
-
-def last_outcome(site: Any, user: str = "resident") -> str:
-    outcomes = [event["hub.outcome"] for event in site.events("refresh", user)]
-    return str(outcomes[-1]) if outcomes else ""
 
 
 @pytest.mark.parametrize("wall", ["app_approved", "sso"])
@@ -122,7 +117,7 @@ def test_an_organization_that_hides_its_members_has_removed_nobody(site: Any, wa
     assert len(groups(site, name)) == 2
     sqre = site.world.find_organization("lsst-sqre")
     setattr(sqre, wall, wall == "sso")
-    wait_until(lambda: visitor.is_in() and last_outcome(site, name) == "kept:hidden", "the last answer counts")
+    wait_until(lambda: visitor.is_in() and site.last_outcome(name) == "kept:hidden", "the last answer counts")
     setattr(sqre, wall, wall != "sso")
     del other.members[account.id]
     setattr(other, wall, wall != "sso")
@@ -132,68 +127,3 @@ def test_an_organization_that_hides_its_members_has_removed_nobody(site: Any, wa
 def groups(site: Any, name: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = site.hub.user(name)["auth_state"]["identity"]["groups"]
     return found
-
-
-def test_a_logout_takes_the_token_back_and_leaves_the_lab(site: Any) -> None:
-    visitor, account = site.member("tidy")
-    visitor.spawn("tidy")
-    assert tokens_of(site, account) == 1
-    visitor.log_out()
-    assert tokens_of(site, account) == 0
-    assert not visitor.is_in()
-    assert site.events("logout", "tidy")[0]["hub.token_revoked"] is True
-    wait_until(lambda: last_outcome(site, "tidy") == "kept:signed_out", "the lab was looked after")
-    assert site.lab_runs("tidy")
-    assert visitor.log_in().status_code == 200
-    assert visitor.reaches_lab("tidy")
-    site.stop_lab("tidy")
-
-
-def test_a_logout_while_github_hangs_is_a_logout(site: Any) -> None:
-    visitor, _ = site.member("hasty")
-    with site.trouble("hang"):
-        assert visitor.get("/hub/logout").status_code == 200
-    assert not visitor.is_in()
-    assert site.events("logout", "hasty")[0]["hub.token_revoked"] is False
-    assert visitor.log_in().status_code == 200
-    wait_until(lambda: visitor.is_in() and last_outcome(site, "hasty") == "confirmed", "the new token is used")
-
-
-def test_after_a_logout_no_other_session_and_no_token_outlives_a_removal(site: Any) -> None:
-    visitor, account = site.member("evader")
-    other = site.visitor("evader")
-    assert other.log_in().status_code == 200
-    token = site.api_token("evader")
-    visitor.log_out()
-    remove(site.world, account)
-    wait_until(lambda: not other.is_in(), "the other session has ended")
-    assert not site.token_works(token)
-
-
-def test_a_second_login_takes_the_first_ones_token_back_and_ends_nothing(site: Any) -> None:
-    visitor, account = site.member("two-screens")
-    other = site.visitor("two-screens")
-    assert other.log_in().status_code == 200
-    assert tokens_of(site, account) == 1
-    wait_until(lambda: visitor.is_in() and last_outcome(site, "two-screens") == "confirmed", "the new token is used")
-    assert other.is_in()
-    assert site.events("revocation", "two-screens") == []
-
-
-def tokens_of(site: Any, account: Account) -> int:
-    return sum(token.account_id == account.id for token in site.world.tokens.values())
-
-
-def test_a_renamed_user_keeps_the_old_name_as_long_as_the_lab_runs(site: Any) -> None:
-    visitor, account = site.member("before-wedding")
-    visitor.spawn("before-wedding")
-    site.world.rename(account, "after-wedding")
-    session = site.visitor("after-wedding")
-    assert session.log_in().status_code == 200
-    assert session.reaches_lab("before-wedding")
-    assert site.hub.user("after-wedding") is None
-    site.stop_lab("before-wedding")
-    assert session.log_in().status_code == 200
-    session.spawn("after-wedding")
-    assert site.hub.user("after-wedding")["auth_state"]["identity"]["uid"] == account.id
-    site.stop_lab("after-wedding")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 from labhub import audit
+from labhub.announcement import Announcement
 from labhub.authstate import AuthState
 from labhub.logs import Formatter
 from labhub.refusal import Reason
@@ -27,6 +29,9 @@ WRITTEN: list[Callable[[], None]] = [
     lambda: audit.logout("ada", 5150, token_revoked=True),
     lambda: audit.logout("ada", None, token_revoked=False),
     lambda: audit.reset("ada", 5150, "root", {"": "pending", "second": "ready"}),
+    lambda: audit.announcement("root", Announcement("Maintenance at noon").model()),
+    lambda: audit.announcement("root", Announcement("Come back", "error", datetime(2030, 1, 1, tzinfo=UTC)).model()),
+    lambda: audit.announcement_end("root", Announcement("Down", "warning", None, "stopped").model()),
     lambda: audit.refusal(None, None, Reason.GITHUB_DOWN.code),
     *(lambda reason=reason: audit.refusal("ada", 5150, reason.code) for reason in Reason),
 ]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
+from labhub import connections
 from labhub.folders import PAUSES, Folders, FoldersError
 from labhub.identity import Group, Identity, Organization
 from labtesting.fileserver import TOKEN, Labfiles, as_root, run_labfiles
@@ -24,9 +26,10 @@ def labfiles(tmp_path: Path) -> Iterator[Labfiles]:
         yield running
 
 
-@pytest.fixture
-def folders(labfiles: Labfiles) -> Folders:
-    return Folders(labfiles.url, TOKEN)
+@pytest_asyncio.fixture
+async def folders(labfiles: Labfiles) -> AsyncIterator[Folders]:
+    yield Folders(labfiles.url, TOKEN)
+    await connections.close()
 
 
 async def test_home_and_project_folders_are_there_afterwards(labfiles: Labfiles, folders: Folders) -> None:
@@ -64,6 +67,7 @@ async def test_a_project_folder_that_is_a_symlink_is_not_used(labfiles: Labfiles
 async def test_another_token_is_refused_at_once(labfiles: Labfiles) -> None:
     with pytest.raises(FoldersError, match="401: found another token"):
         await asyncio.wait_for(Folders(labfiles.url, "another").make(ADA), PAUSES[-1])
+    await connections.close()
 
 
 async def test_a_fileserver_that_comes_back_is_waited_for(labfiles: Labfiles, folders: Folders) -> None:

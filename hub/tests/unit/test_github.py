@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import io
-
 import pytest
-from labhub.github import GitHub, SuspendedError, UnavailableError, check
-from tornado.httpclient import HTTPRequest, HTTPResponse
-from tornado.httputil import HTTPHeaders
+from labhub.github import Answer, GitHub, SuspendedError, UnavailableError, check
 
 API = "https://api.github.example"
 
 
-def response(path: str, code: int = 200, body: bytes = b"[]", **headers: str) -> HTTPResponse:
+def answer(path: str, code: int = 200, body: bytes = b"[]", **headers: str) -> Answer:
     """Make an answer of GitHub's."""
-    return HTTPResponse(HTTPRequest(API + path), code, HTTPHeaders(headers), buffer=io.BytesIO(body))
+    return Answer("GET", path, code, headers, body)
 
 
 def test_the_token_follows_no_link_to_another_host() -> None:
     github = GitHub(API, 1)
     next_page = f'<{API}/user/orgs?page=2>; rel="next"'
-    assert github._next_page(response("/user/orgs", Link=next_page)) == "/user/orgs?page=2"
+    assert github._next_page(answer("/user/orgs", Link=next_page)) == "/user/orgs?page=2"
     for elsewhere in ("https://elsewhere.example/user/orgs", f"{API}.elsewhere.example/user/orgs"):
         with pytest.raises(UnavailableError):
-            github._next_page(response("/user/orgs", Link=f'<{elsewhere}>; rel="next"'))
+            github._next_page(answer("/user/orgs", Link=f'<{elsewhere}>; rel="next"'))
 
 
 def test_only_a_suspended_account_is_suspended() -> None:
     body = b'{"message": "Sorry. This has been suspended."}'
     with pytest.raises(SuspendedError):
-        check(response("/user", 403, body))
+        check(answer("/user", 403, body))
     with pytest.raises(Exception, match="403") as raised:
-        check(response("/user/memberships/orgs/rubin", 403, body))
+        check(answer("/user/memberships/orgs/rubin", 403, body))
     assert not isinstance(raised.value, SuspendedError)

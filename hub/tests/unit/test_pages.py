@@ -12,7 +12,8 @@ from labhub.admission import Rule
 from labhub.hub import TEMPLATES
 from labhub.refusal import Reason
 
-FOLDERS = [TEMPLATES, Path(DATA_FILES_PATH) / "templates"]
+# As JupyterHub looks for them, its own also below `templates/`
+FOLDERS = [TEMPLATES, Path(DATA_FILES_PATH) / "templates", DATA_FILES_PATH]
 PAGES = Environment(loader=FileSystemLoader(FOLDERS), undefined=ChainableUndefined, autoescape=select_autoescape())
 
 

@@ -65,3 +65,50 @@ def test_an_open_page_is_use_as_long_as_somebody_is_at_it(spawn: Spawn) -> None:
         page.clock.run_for(61 * SECONDS)
         page.keyboard.press("Shift")
         wait_until(lambda: lab.last_activity() > before, "a key is use")
+
+
+def test_a_page_shows_what_the_hub_announces_until_it_is_over(spawn: Spawn, screenshots: Path) -> None:
+    lab = spawn(LAB_ANNOUNCEMENT_PATH="/hub/api/announcement")
+    told = lab.hub.announced
+    with page_of(lab) as page:
+        before = lab.last_activity()
+        told.message, told.level = "Maintenance at {time}: <b>all</b> labs stop.", "warning"
+        page.clock.run_for(61 * SECONDS)
+        notification = page.locator(NOTIFICATION)
+        expect(notification).to_contain_text(told.message)
+        expect(notification).to_be_in_viewport(ratio=1)
+        told.spawning = "stopped"
+        page.clock.run_for(61 * SECONDS)
+        expect(notification).to_have_count(2)
+        expect(page.get_by_text("No lab is started now")).to_be_in_viewport(ratio=1)
+        assert "…" not in notification.nth(1).inner_text(), "JupyterLab shows 140 characters"
+        page.screenshot(path=screenshots / "announcement.png")
+        told.message, told.spawning = "", "allowed"
+        page.clock.run_for(61 * SECONDS)
+        expect(notification).to_have_count(0)
+        assert lab.last_activity() == before
+
+
+def test_a_page_that_nobody_sees_does_not_ask_the_hub_and_one_that_is_seen_asks_once_a_minute(spawn: Spawn) -> None:
+    lab = spawn(LAB_ANNOUNCEMENT_PATH="/hub/api/announcement")
+    with page_of(lab) as page:
+        wait_until(lambda: lab.hub.announced.asked == 1, "the page asks")
+        hide = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true});"
+        hide += "document.dispatchEvent(new Event('visibilitychange'));"
+        page.evaluate(hide % "true")
+        page.clock.run_for(600 * SECONDS)
+        page.evaluate(hide % "false")
+        wait_until(lambda: lab.hub.announced.asked > 1, "the page asks again")
+        page.evaluate(hide % "false")
+        page.clock.run_for(61 * SECONDS)
+        wait_until(lambda: lab.hub.announced.asked > 2, "the page asks again")
+        assert lab.hub.announced.asked == 3
+
+
+def test_a_page_whose_hub_announces_nothing_does_not_ask_it(spawn: Spawn) -> None:
+    lab = spawn()
+    with page_of(lab) as page:
+        page.clock.run_for(121 * SECONDS)
+        # Its lab's notices, which it asks for in the same moment, have been answered by then.
+        page.evaluate("fetch('api')")
+        assert lab.hub.announced.asked == 0

@@ -21,6 +21,7 @@ TOLD = {
     "LAB_MAX_AGE_SECONDS": "604800",
     "LAB_WARNING_SECONDS": "900",
     "LAB_LOG": "json",
+    "LAB_ANNOUNCEMENT_PATH": "/hub/api/announcement",
 }
 
 

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,13 +113,23 @@ class HubProcess:
 
 
 @contextmanager
-def run_hub(config: str, environment: Mapping[str, str], folder: Path, token: str, url: str) -> Iterator[HubProcess]:
-    """Run a hub with this configuration (Python) until the end of the block; its log is shown then."""
+def run_hub(
+    config: str,
+    environment: Mapping[str, str],
+    folder: Path,
+    token: str,
+    url: str,
+    program: Sequence[str] = ("-m", "jupyterhub"),
+) -> Iterator[HubProcess]:
+    """Run a hub with this configuration (Python) until the end of the block; its log is shown then.
+
+    The program is what Python is told to run.
+    """
     file, log_file = folder / "jupyterhub_config.py", folder / "hub.log"
     file.write_text(config)
     with log_file.open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "jupyterhub", "--config", file],
+            [sys.executable, *program, "--config", file],
             cwd=folder,
             env=os.environ | environment,
             stdin=subprocess.DEVNULL,

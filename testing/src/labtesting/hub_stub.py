@@ -1,4 +1,4 @@
-"""What a single-user server asks of its hub, answered for real over HTTP: version, login, reports of activity.
+"""What a lab and its page ask of the hub, answered for real over HTTP: version, login, activity, announcement.
 
 For tests and benchmarks of the server alone; a lab is spawned by a real JupyterHub elsewhere.
 """
@@ -37,10 +37,25 @@ def reported_time(report: dict[str, Any]) -> datetime:
     return moment
 
 
+@dataclass
+class Announced:
+    """What the hub announces, as `GET /hub/api/announcement` gives it, and how often that was asked."""
+
+    message: str = ""
+    level: str = "info"
+    spawning: str = "allowed"
+    asked: int = 0
+
+    def model(self) -> dict[str, Any]:
+        """Give the answer."""
+        return {"message": self.message, "level": self.level, "ends": None, "spawning": self.spawning}
+
+
 class Server(ThreadingHTTPServer):
     """The server, with what it was told."""
 
     reports: list[datetime]
+    announced: Announced
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -65,6 +80,10 @@ class Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         if url.path == "/hub/api":
             self._answer(200, {"version": version("jupyterhub")})
+        elif url.path == "/hub/api/announcement":
+            self.server.announced.asked += 1
+            # Lab and stub stand at two ports, which for a browser are two sites.
+            self._answer(200, self.server.announced.model(), **{"Access-Control-Allow-Origin": "*"})
         elif url.path == "/hub/api/oauth2/authorize":
             asked = {name: values[0] for name, values in parse_qs(url.query).items()}
             back = {"code": CODE + asked["client_id"].removeprefix(CLIENT_ID), "state": asked["state"]}
@@ -109,10 +128,13 @@ class HubStub:
         As a container reaches it, on the engine's bridge, or a process on 127.0.0.1.
     reports
         The times of last activity that labs have reported, in the order in which they did.
+    announced
+        What it announces.
     """
 
     url: str
     reports: list[datetime] = field(default_factory=list)
+    announced: Announced = field(default_factory=Announced)
 
     def environment(self, user: str, port: int = 8888, address: str = "") -> dict[str, str]:
         """Give the variables that a hub gives to the lab of this user.
@@ -150,11 +172,11 @@ class HubStub:
 def run_hub_stub(address: str = "172.17.0.1") -> Iterator[HubStub]:
     """Answer until the end of the block, by default on the engine's bridge."""
     server = Server((address, 0), Handler)
-    server.reports = []
+    server.reports, server.announced = [], Announced()
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield HubStub(f"http://{address}:{server.server_port}", server.reports)
+        yield HubStub(f"http://{address}:{server.server_port}", server.reports, server.announced)
     finally:
         server.shutdown()
         server.server_close()

@@ -93,6 +93,10 @@ class Visitor:
         cookies = (cookie for cookie in self.http.cookies.jar if cookie.name == "_xsrf" and cookie.path == "/hub/")
         return {"X-XSRFToken": next(cookie.value or "" for cookie in cookies)}
 
+    def xsrf_field(self) -> dict[str, str]:
+        """Give the same as the hidden field of a form."""
+        return {"_xsrf": self.xsrf()["X-XSRFToken"]}
+
     def choose(self, **choice: str) -> httpx.Response:
         """Fill in the form of what lab to start and send it; give the page that follows."""
         form = self.get("/hub/spawn")

@@ -1,4 +1,5 @@
-// The lab's notices as notifications, and word to the lab that somebody is there (docs/dev/lab.md, Activity).
+// The notices of the lab, and of the hub, as notifications, and word to the lab that somebody is there (docs/dev/lab.md,
+// Activity, Announcements).
 //
 // Written by hand as what webpack's module federation would build, so that the image needs no Node.js to be made:
 // JupyterLab loads this file, calls init() with the packages that it shares, and get() for the plugin.
@@ -6,6 +7,8 @@
   const LOOK_MILLISECONDS = 60000; // for new notices
   const REPORT_MILLISECONDS = 60000; // at most so often, that somebody is there
   const URGENT_MILLISECONDS = 3000; // while the lab says that it is about to stop for idleness
+  const HUB_MILLISECONDS = 55000; // at most so often, what the hub announces
+  const STOPPED = 'No lab is started now: if you stop yours, you cannot start it again until this is over.';
   const INPUT = ['keydown', 'pointerdown', 'pointermove', 'wheel'];
   let shared;
 
@@ -16,23 +19,38 @@
   }
 
   function format(notice) {
+    if (!notice.time) {
+      return notice.text;
+    }
     const time = new Date(notice.time);
     const today = time.toDateString() === new Date().toDateString();
     const shown = today ? time.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' }) : time.toLocaleString();
     return notice.text.replace('{time}', shown);
   }
 
+  // What the hub announces as notices; whoever stops their lab has to know that it will not start again.
+  function announced({ message, level, spawning }) {
+    const notices = message ? [{ id: `hub-${level}-${message}`, level, text: message }] : [];
+    return spawning === 'stopped' ? [...notices, { id: 'hub-stopped', level: 'warning', text: STOPPED }] : notices;
+  }
+
   async function watch(app) {
-    const [{ Notification }, { ServerConnection }] = await Promise.all([
+    const [{ Notification }, { ServerConnection }, { PageConfig }] = await Promise.all([
       load('@jupyterlab/apputils'),
-      load('@jupyterlab/services')
+      load('@jupyterlab/services'),
+      load('@jupyterlab/coreutils')
     ]);
     const settings = app.serviceManager.serverSettings;
+    const hubPath = PageConfig.getOption('hubAnnouncement'); // empty where no hub announces anything
+    const told = { lab: [], hub: [] };
     const shown = new Map(); // the notification of each notice
     let urgent = false;
     let reported = 0;
+    let askedHub = 0;
 
-    function show(notices) {
+    function show(source, news) {
+      told[source] = news;
+      const notices = [...told.hub, ...told.lab];
       const current = new Set(notices.map(notice => notice.id));
       urgent = notices.some(notice => notice.use_helps);
       for (const [id, notification] of shown) {
@@ -50,10 +68,28 @@
       try {
         const answer = await ServerConnection.makeRequest(`${settings.baseUrl}lsstlab/notices`, { method }, settings);
         if (answer.ok) {
-          show(await answer.json());
+          show('lab', await answer.json());
         }
       } catch {
         // No lab, no notice: JupyterLab itself says that it is gone.
+      }
+    }
+
+    // Of the hub only a page asks that somebody can see: thousands may be open.
+    async function askHub() {
+      if (!hubPath || document.hidden || Date.now() - askedHub < HUB_MILLISECONDS) {
+        return;
+      }
+      askedHub = Date.now();
+      try {
+        // Without cookies, and the browser itself takes a 304 for what it has.
+        const options = { credentials: 'omit', cache: 'no-cache' };
+        const answer = await fetch(PageConfig.getOption('hubHost') + hubPath, options);
+        if (answer.ok) {
+          show('hub', announced(await answer.json()));
+        }
+      } catch {
+        // A hub that is away has said what it has said.
       }
     }
 
@@ -64,10 +100,16 @@
       }
     }
 
+    function look() {
+      ask('GET');
+      askHub();
+    }
+
     INPUT.forEach(kind => window.addEventListener(kind, report, { capture: true, passive: true }));
-    document.addEventListener('visibilitychange', () => document.hidden || ask('GET'));
-    setInterval(() => ask('GET'), LOOK_MILLISECONDS);
+    document.addEventListener('visibilitychange', () => document.hidden || look());
+    setInterval(look, LOOK_MILLISECONDS);
     report(); // somebody has just opened the page
+    askHub();
   }
 
   const plugin = {

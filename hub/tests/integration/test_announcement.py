@@ -1,0 +1,243 @@
+"""What an administrator announces, as the hub's own program shows it and keeps to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from labtesting.browser import open_browser
+from labtesting.hub_process import free_ports, wait_until
+from labtesting.visitor import Visitor
+from playwright.sync_api import expect
+
+from hub.tests.integration.conftest import CONFIG, run_site
+
+# The whole hub, with labs that are processes: of Kubernetes it knows an address where nobody answers.
+PROGRAM = ("-c", "from labhub.app import LabHub; LabHub.launch_instance()")
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+current-context: nowhere
+contexts: [{name: nowhere, context: {cluster: nowhere, user: nobody}}]
+clusters: [{name: nowhere, cluster: {server: "http://127.0.0.1:1"}}]
+users: [{name: nobody, user: {}}]
+"""
+WHOLE = """
+from jupyterhub.spawner import SimpleLocalProcessSpawner
+SimpleLocalProcessSpawner.pod_name = ""
+c.LabHub.metrics_port = %d
+c.LabSpawner.namespace = "labs"
+"""
+MESSAGE = "Maintenance <b>at noon</b>"
+STOP = {"message": MESSAGE, "level": "warning", "ends": None, "spawning": "stopped"}
+NOTHING = {"message": "", "level": "info", "ends": None, "spawning": "allowed"}
+PATH = "/hub/api/announcement"
+
+
+@dataclass
+class Announcing:
+    """A hub that was stopped and started anew while something was announced."""
+
+    site: Any
+    metrics: str
+    kept: dict[str, Any]
+    admin: Visitor
+
+    def put(self, **announcement: Any) -> httpx.Response:
+        """Announce something as the administrator, as the page does."""
+        return self.admin.http.put(PATH, json=announcement, headers=self.admin.xsrf())
+
+    def stopped(self) -> float:
+        """Read the metric."""
+        found = re.search(r"^labhub_spawning_stopped (\S+)$", httpx.get(self.metrics).text, re.MULTILINE)
+        assert found
+        return float(found[1])
+
+    def events(self) -> list[dict[str, Any]]:
+        """Give what was logged of announcements."""
+        return [one for one in self.site.hub.events if one["event.action"].startswith("announcement")]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Announcing]:
+    """Run the hub, announce something, and run it again."""
+    folder = tmp_path_factory.mktemp("announcement")
+    (folder / "kubeconfig").write_text(KUBECONFIG)
+    settings = {"KUBECONFIG": str(folder / "kubeconfig"), "GITHUB_ADMINS": "rubin:admins"}
+    (port,) = free_ports(1)
+    config = CONFIG + WHOLE % port
+    with run_site(folder, config, PROGRAM, **settings) as site:
+        assert site.hub.api("PUT", "/announcement", json=STOP).json() == STOP
+    with run_site(folder, config, PROGRAM, **settings) as site:
+        kept = httpx.get(f"{site.hub.url}{PATH}").json()
+        site.hub.api("DELETE", "/announcement")
+        admin = site.visitor("keeper")
+        assert admin.log_in().status_code == 200
+        yield Announcing(site, f"http://127.0.0.1:{port}/metrics", kept, admin)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_announced(whole: Announcing) -> Iterator[None]:
+    yield
+    assert whole.site.hub.api("DELETE", "/announcement").status_code == 204
+
+
+def test_it_outlives_the_hub(whole: Announcing) -> None:
+    assert whole.kept == STOP
+
+
+def test_everybody_reads_it_and_who_has_it_gets_no_second_copy_and_no_line_in_the_log(whole: Announcing) -> None:
+    url = f"{whole.site.hub.url}{PATH}"
+    assert whole.put(message="One", ends="2099-01-01T00:00:00+01:00").status_code == 200
+    first = httpx.get(url)
+    assert first.json() == {"message": "One", "level": "info", "ends": "2098-12-31T23:00:00Z", "spawning": "allowed"}
+    again = httpx.get(url, headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    whole.put(message="Two")
+    assert httpx.get(url, headers={"If-None-Match": first.headers["ETag"]}).json()["message"] == "Two"
+    assert "GET /hub/api/announcement" not in whole.site.hub.log
+
+
+def test_it_stands_on_every_page_as_text(whole: Announcing) -> None:
+    whole.put(message=MESSAGE)
+    ida, _ = whole.site.member("ida")
+    stranger = whole.site.visitor("stranger")
+    shown = [ida.get("/hub/home"), ida.get("/hub/token"), ida.get("/hub/nowhere"), stranger.get("/hub/login")]
+    assert [page.status_code for page in shown] == [200, 200, 404, 200]
+    for page in shown:
+        assert "<strong>Maintenance &lt;b&gt;at noon&lt;/b&gt;</strong>" in page.text
+        assert "No lab is started" not in page.text
+    assert "/hub/announce" not in shown[0].text
+    assert "/hub/announce" in whole.admin.get("/hub/admin").text
+
+
+def test_while_it_stops_them_no_lab_is_started_and_those_that_run_or_start_go_on(whole: Announcing) -> None:
+    site = whole.site
+    (una, _), (otto, _) = site.member("una"), site.member("otto")
+    assert una.get("/hub/spawn", follow_redirects=False).status_code == 302
+    assert whole.put(**STOP).status_code == 200
+    wait_until(lambda: una.reaches_lab("una"), "the lab that was starting answers")
+    assert una.get("/hub/spawn?next=/user/una/files/").url.path.startswith("/user/una/")
+
+    for page in ("/hub/spawn", "/hub/spawn/otto?next=/user/otto/lab", "/hub/spawn?opt-image=any"):
+        refused = otto.get(page)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "60")
+        assert "No lab is started now" in refused.text
+        assert "&lt;b&gt;at noon" in refused.text
+        assert "<form" not in refused.text
+    assert 'href="/hub/spawn/otto?next=%2Fuser%2Fotto%2Flab"' in otto.get("/hub/spawn/otto?next=/user/otto/lab").text
+    assert otto.http.post("/hub/spawn", data=otto.xsrf_field()).status_code == 429
+    assert 'id="start"' not in otto.get("/hub/user/otto/").text
+    words = {"status": 429, "message": f"no lab is started now: {MESSAGE}"}
+    called = otto.http.post("/hub/api/users/otto/server", headers=otto.xsrf())
+    assert (called.status_code, called.json(), called.headers["Retry-After"]) == (429, words, "60")
+    # Nobody's: not by an administrator, nor for one.
+    assert whole.admin.http.post("/hub/api/users/otto/server", headers=whole.admin.xsrf()).json() == words
+    assert whole.admin.get("/hub/spawn/otto").status_code == 429
+    assert site.hub.api("POST", "/users/keeper/server").status_code == 429
+    assert not site.lab_runs("otto")
+
+    assert whole.admin.http.delete(PATH, headers=whole.admin.xsrf()).status_code == 204
+    otto.spawn("otto")
+    for name in ("una", "otto"):
+        site.stop_lab(name)
+
+
+def test_only_administrators_change_it(whole: Announcing) -> None:
+    vic, _ = whole.site.member("vic")
+    made = whole.admin.http.post(
+        "/hub/api/users/keeper/tokens", headers=whole.admin.xsrf(), json={"scopes": ["admin:servers!user=vic"]}
+    )
+    some = {"Authorization": f"token {made.json()['token']}"}
+    for answer in (
+        httpx.put(f"{whole.site.hub.url}{PATH}", json=STOP, headers=some),
+        vic.http.put(PATH, json=STOP, headers=vic.xsrf()),
+        vic.http.delete(PATH, headers=vic.xsrf()),
+        httpx.put(f"{whole.site.hub.url}{PATH}", json=STOP),
+        whole.admin.http.put(PATH, json=STOP),  # from another site
+        vic.get("/hub/announce"),
+    ):
+        assert answer.status_code == 403
+    assert httpx.get(f"{whole.site.hub.url}{PATH}").json() == NOTHING
+
+
+def test_what_is_wrong_is_refused_with_what_is_wanted_and_changes_nothing(whole: Announcing) -> None:
+    whole.put(message="Before")
+    answer = whole.put(message="x", ends="noon 100%")
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith("ends: found 'noon 100%', wanted a time to come with its zone")
+    broken = whole.admin.http.put(PATH, content=b"{", headers=whole.admin.xsrf())
+    assert (broken.status_code, broken.json()["message"]) == (400, "found no JSON, wanted an object with a message")
+    assert httpx.get(f"{whole.site.hub.url}{PATH}").json()["message"] == "Before"
+
+
+def test_who_did_it_is_logged_and_a_metric_tells_of_a_stop_until_its_end(whole: Announcing) -> None:
+    before = len(whole.events())
+    assert whole.stopped() == 0
+    ends = (datetime.now(UTC) + timedelta(seconds=3)).isoformat()
+    whole.put(**STOP | {"ends": ends})
+    assert whole.stopped() == 1
+    wait_until(lambda: whole.stopped() == 0, "it ends by itself")
+    assert httpx.get(f"{whole.site.hub.url}{PATH}").json() == NOTHING
+    whole.put(message="Back again")
+    whole.admin.http.delete(PATH, headers=whole.admin.xsrf())
+    whole.admin.http.delete(PATH, headers=whole.admin.xsrf())  # of what is not there nothing is told
+    told = [
+        (one["event.action"], one["log.level"], one["hub.announcement_message"], one["hub.announcement_spawning"])
+        for one in whole.events()[before:]
+    ]
+    assert told == [
+        ("announcement", "warning", MESSAGE, "stopped"),
+        ("announcement", "info", "Back again", "allowed"),
+        ("announcement_end", "info", "Back again", "allowed"),
+    ]
+    assert {one["hub.administrator"] for one in whole.events()[before:]} == {"keeper"}
+
+
+def test_an_administrator_announces_with_the_keyboard_and_ends_it(whole: Announcing, screenshots: Path) -> None:
+    whole.site.member("zoe")
+    with open_browser() as browser:
+        page = browser.new_page(viewport={"width": 1100, "height": 800})
+        page.goto(f"{whole.site.hub.url}/hub/login?next=/hub/home")
+        page.get_by_role("button", name="Sign in with GitHub").click()
+        page.locator('button[name="login"][value="keeper"]').click()
+        page.get_by_role("link", name="Announce").press("Enter")
+        page.get_by_label("Message").focus()
+        page.keyboard.type("Down from noon: save your work, please")
+        page.keyboard.press("Tab")
+        page.keyboard.type("warning")
+        page.get_by_label("Until").fill("2001-01-01T12:00")
+        page.get_by_label("Start no labs meanwhile").press("Space")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        expect(page.locator("#announce-answer")).to_contain_text("ends: found '2001-01-01T12:00:00.000Z'")
+        page.screenshot(path=screenshots / "announce-refused.png", full_page=True)
+        page.get_by_label("Until").fill("2099-01-01T12:00")
+        page.get_by_label("Until").press("Enter")
+        banner = page.locator("#announcement")
+        expect(banner).to_contain_text("Down from noon: save your work, please")
+        expect(banner).to_contain_text("Jan 1, 2099")
+        assert whole.site.hub.api("GET", "/announcement").json()["level"] == "warning"
+        # What is announced stands in the form, to be changed.
+        expect(page.get_by_label("Message")).to_have_value("Down from noon: save your work, please")
+        expect(page.get_by_label("Until")).to_have_value("2099-01-01T12:00")
+        expect(page.get_by_label("Start no labs meanwhile")).to_be_checked()
+        page.screenshot(path=screenshots / "announce.png", full_page=True)
+
+        page.goto(f"{whole.site.hub.url}/hub/spawn")
+        expect(page.get_by_role("heading", name="No lab is started now")).to_be_visible()
+        page.screenshot(path=screenshots / "stopped.png", full_page=True)
+        page.set_viewport_size({"width": 390, "height": 700})
+        page.emulate_media(color_scheme="dark")
+        page.goto(f"{whole.site.hub.url}/hub/announce")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.screenshot(path=screenshots / "announce-phone.png", full_page=True)
+        page.get_by_role("button", name="End it").press("Enter")
+        expect(banner).to_have_count(0)
+        assert whole.site.hub.api("GET", "/announcement").json() == NOTHING

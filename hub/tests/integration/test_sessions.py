@@ -1,0 +1,73 @@
+"""Logging out, a second login, a new name: what ends with it, and what goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from labtesting.github import Account
+from labtesting.hub_process import wait_until
+
+
+def test_a_logout_takes_the_token_back_and_leaves_the_lab(site: Any) -> None:
+    visitor, account = site.member("tidy")
+    visitor.spawn("tidy")
+    assert tokens_of(site, account) == 1
+    visitor.log_out()
+    assert tokens_of(site, account) == 0
+    assert not visitor.is_in()
+    assert site.events("logout", "tidy")[0]["hub.token_revoked"] is True
+    wait_until(lambda: site.last_outcome("tidy") == "kept:signed_out", "the lab was looked after")
+    assert site.lab_runs("tidy")
+    assert visitor.log_in().status_code == 200
+    assert visitor.reaches_lab("tidy")
+    site.stop_lab("tidy")
+
+
+def test_a_logout_while_github_hangs_is_a_logout(site: Any) -> None:
+    visitor, _ = site.member("hasty")
+    with site.trouble("hang"):
+        assert visitor.get("/hub/logout").status_code == 200
+    assert not visitor.is_in()
+    assert site.events("logout", "hasty")[0]["hub.token_revoked"] is False
+    assert visitor.log_in().status_code == 200
+    wait_until(lambda: visitor.is_in() and site.last_outcome("hasty") == "confirmed", "the new token is used")
+
+
+def test_after_a_logout_no_other_session_and_no_token_outlives_a_removal(site: Any) -> None:
+    visitor, account = site.member("evader")
+    other = site.visitor("evader")
+    assert other.log_in().status_code == 200
+    token = site.api_token("evader")
+    visitor.log_out()
+    del site.world.find_organization("lsst-sqre").members[account.id]
+    wait_until(lambda: not other.is_in(), "the other session has ended")
+    assert not site.token_works(token)
+
+
+def test_a_second_login_takes_the_first_ones_token_back_and_ends_nothing(site: Any) -> None:
+    visitor, account = site.member("two-screens")
+    other = site.visitor("two-screens")
+    assert other.log_in().status_code == 200
+    assert tokens_of(site, account) == 1
+    wait_until(lambda: visitor.is_in() and site.last_outcome("two-screens") == "confirmed", "the new token is used")
+    assert other.is_in()
+    assert site.events("revocation", "two-screens") == []
+
+
+def tokens_of(site: Any, account: Account) -> int:
+    return sum(token.account_id == account.id for token in site.world.tokens.values())
+
+
+def test_a_renamed_user_keeps_the_old_name_as_long_as_the_lab_runs(site: Any) -> None:
+    visitor, account = site.member("before-wedding")
+    visitor.spawn("before-wedding")
+    site.world.rename(account, "after-wedding")
+    session = site.visitor("after-wedding")
+    assert session.log_in().status_code == 200
+    assert session.reaches_lab("before-wedding")
+    assert site.hub.user("after-wedding") is None
+    site.stop_lab("before-wedding")
+    assert session.log_in().status_code == 200
+    session.spawn("after-wedding")
+    assert site.hub.user("after-wedding")["auth_state"]["identity"]["uid"] == account.id
+    site.stop_lab("after-wedding")

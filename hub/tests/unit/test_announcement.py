@@ -1,0 +1,121 @@
+"""What can be announced, what is wrong with what cannot, and that it outlives the hub."""
+
+from __future__ import annotations
+
+import errno
+import inspect
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from jupyterhub.apihandlers import default_handlers as calls  # type: ignore[import-untyped]
+from jupyterhub.handlers import default_handlers as pages  # type: ignore[import-untyped]
+from labhub.announcement import NOTHING, Announcement, AnnouncementError, Board, parse
+from labhub.announcer import AnnouncementHandler, Gated
+from labhub.pages import HANDLERS
+from labhub.pod import ANNOUNCEMENT_PATH
+from labtesting.hub_stub import Announced
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+STOP = Announcement("Maintenance", "warning", datetime(2099, 1, 1, tzinfo=UTC), "stopped")
+
+
+def test_the_message_is_enough() -> None:
+    assert parse({"message": " Maintenance at noon "}, NOW) == Announcement("Maintenance at noon", "info")
+
+
+def test_what_is_given_is_read_and_given_again() -> None:
+    model = {"message": "Ünter <b> 100 %", "level": "error", "ends": "2026-11-23T14:00:00Z", "spawning": "stopped"}
+    assert parse(model, NOW).model() == model
+    assert parse(model | {"ends": "2026-11-23T15:00:00+01:00"}, NOW).model() == model
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (None, "found nothing, wanted an object with a message"),
+        (["a"], "found ['a'], wanted an object"),
+        ({"text": "a"}, "found 'text', wanted one of message, level, ends, spawning"),
+        ({}, "message: found nothing, wanted 1 to 140 characters of plain text on one line"),
+        ({"message": "  "}, "message: found '  '"),
+        ({"message": 5}, "message: found 5"),
+        ({"message": "two\nlines"}, r"message: found 'two\nlines'"),
+        ({"message": "turned \u202e round"}, r"message: found 'turned \u202e round'"),
+        ({"message": "x" * 141}, "message: found 141 characters"),
+        ({"message": "a", "level": "success"}, "level: found 'success', wanted info or warning or error"),
+        ({"message": "a", "spawning": False}, "spawning: found False, wanted allowed or stopped"),
+        ({"message": "a", "ends": "tomorrow"}, "ends: found 'tomorrow', wanted a time to come with its zone"),
+        ({"message": "a", "ends": "2026-11-23T14:00:00"}, "ends: found '2026-11-23T14:00:00'"),
+        ({"message": "a", "ends": "2026-11-23T12:00:00Z"}, "ends: found '2026-11-23T12:00:00Z'"),
+        ({"message": "a", "ends": "9999-12-31T23:59:59-14:00"}, "ends: found '9999"),
+        ({"message": "a", "ends": 1795392000}, "ends: found 1795392000"),
+    ],
+)
+def test_what_is_wrong_is_named_with_what_is_wanted(found: object, said: str) -> None:
+    with pytest.raises(AnnouncementError) as raised:
+        parse(found, NOW)
+    assert said in str(raised.value)
+    assert str(raised.value).isprintable()
+
+
+def test_a_board_is_read_again_until_it_is_cleared(tmp_path: Path) -> None:
+    file = tmp_path / "announcement.json"
+    board = Board(file)
+    assert board.current is None
+    board.post(STOP)
+    assert Board(file).stop == STOP
+    board.post(Announcement("Only that you know"))
+    assert Board(file).current == Announcement("Only that you know")
+    assert Board(file).stop is None
+    board.post(None)
+    assert board.current is None
+    assert Board(file).current is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_has_ended_stops_nothing_also_where_it_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "announcement.json"
+    over = Announcement("Maintenance", "info", datetime.now(UTC) - timedelta(seconds=1), "stopped")
+    board = Board(file)
+    board.post(over)
+    assert board.stop is board.current is None
+    assert Board(file).stop is None
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"message": ""}', "[]"])
+def test_a_file_that_cannot_be_read_is_told_and_keeps_no_hub_from_starting(
+    tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "announcement.json"
+    file.write_text(text)
+    assert Board(file).current is None
+    assert f"{file}: nothing is announced, it cannot be read: " in caplog.text
+
+
+def test_a_disk_that_is_full_leaves_what_was(tmp_path: Path) -> None:
+    file = tmp_path / "announcement.json"
+    board = Board(file)
+    board.post(STOP)
+    (tmp_path / "announcement.json.new").symlink_to("/dev/full")
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        board.post(Announcement("Other"))
+    assert board.current == STOP
+    assert Board(file).current == STOP
+
+
+def test_every_handler_of_jupyterhubs_that_starts_labs_is_replaced_by_one_that_asks_first() -> None:
+    every = [(path, handler) for path, handler, *_ in [*pages, *calls]]
+    starting = [path for path, handler in every if "self.spawn_single_user(" in inspect.getsource(handler)]
+    ours = dict(HANDLERS)
+    assert len(starting) == 5
+    assert [path for path in starting if not issubclass(ours.get(path, object), Gated)] == []
+
+
+def test_the_stand_in_that_labs_are_tested_with_answers_alike() -> None:
+    assert Announced().model() == NOTHING.model()
+
+
+def test_labs_are_told_the_path_that_answers() -> None:
+    [path] = [path for path, handler in HANDLERS if handler is AnnouncementHandler]
+    assert f"/hub{path}" == ANNOUNCEMENT_PATH

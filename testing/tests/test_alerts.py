@@ -1,0 +1,128 @@
+"""The alerts of docs/admin: each one fires when it should, none when all is well, and each has its action."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from labtesting.needs import need_program
+
+from tools.links import anchors
+
+ADMIN = Path(__file__).parents[2] / "docs/admin"
+RULES = ADMIN / "alerts.rules.yaml"
+ALERTS: dict[str, dict[str, Any]] = {
+    rule["alert"]: rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]
+}
+MINUTES = 120
+STEADY, ZERO, GROWING = f"1+0x{MINUTES}", f"0+0x{MINUTES}", f"0+10x{MINUTES}"
+GONE = "stale"
+OURS = 'namespace="jupyterlabdemo"'
+# Series when all is well: promtool's notation, a sample each minute.
+WELL = {
+    'labhub_watch_age_seconds{kind="pods"}': STEADY,
+    'labhub_watch_idle_seconds{kind="pods"}': STEADY,
+    "requests_web": STEADY,
+    'labhub_spawn_failures_total{reason="image"}': ZERO,
+    'labhub_spawn_failures_total{reason="quota"}': ZERO,
+    'labhub_spawn_failures_total{reason="timeout"}': GROWING,
+    'labhub_lab_ends_total{reason="node"}': ZERO,
+    'labhub_lab_ends_total{reason="idle"}': GROWING,
+    'labhub_reconcile_actions_total{action="orphan"}': ZERO,
+    'labhub_spawn_seconds_bucket{le="30"}': GROWING,
+    'labhub_spawn_seconds_bucket{le="120"}': GROWING,
+    'labhub_spawn_seconds_bucket{le="+Inf"}': GROWING,
+    "labfiles_nfs_up": STEADY,
+    "labfiles_storage_bytes": f"100+0x{MINUTES}",
+    "labfiles_storage_available_bytes": f"50+0x{MINUTES}",
+    "labfiles_storage_inodes": f"100+0x{MINUTES}",
+    "labfiles_storage_available_inodes": f"50+0x{MINUTES}",
+    "beatsrelay_broker_up": STEADY,
+    "beatsrelay_broker_blocked": ZERO,
+    'beatsrelay_events_published_again_total{reason="returned"}': ZERO,
+    'beatsrelay_events_dead_lettered_total{reason="malformed"}': ZERO,
+    'beatsrelay_events_dropped_total{reason="malformed"}': ZERO,
+    "beatsrelay_certificates_failed_total": ZERO,
+    "beatsrelay_events_received_total": GROWING,
+    f'kube_daemonset_status_number_unavailable{{{OURS},daemonset="filebeat"}}': ZERO,
+    f'kube_deployment_status_replicas_available{{{OURS},deployment="nginx"}}': f"2+0x{MINUTES}",
+    "probe_ssl_earliest_cert_expiry": f"9999999+0x{MINUTES}",
+}
+# What is otherwise when an alert has to fire, and nothing else does.
+TROUBLE = {
+    "HubAway": {'labhub_watch_age_seconds{kind="pods"}': GONE},
+    "ProxyAway": {"requests_web": GONE},
+    "KubernetesSilent": {'labhub_watch_age_seconds{kind="pods"}': f"0+60x{MINUTES}"},
+    "HubWatchHangs": {'labhub_watch_idle_seconds{kind="pods"}': f"61+0x{MINUTES}"},
+    "LabsDoNotStart": {'labhub_spawn_failures_total{reason="image"}': GROWING},
+    "ClusterFull": {'labhub_spawn_failures_total{reason="quota"}': GROWING},
+    "NodesGo": {'labhub_lab_ends_total{reason="node"}': GROWING},
+    "HubLosesLabs": {'labhub_reconcile_actions_total{action="orphan"}': GROWING},
+    "LabsStartSlowly": {'labhub_spawn_seconds_bucket{le="30"}': ZERO},
+    "FileserverAway": {"labfiles_nfs_up": GONE},
+    "NfsDoesNotAnswer": {"labfiles_nfs_up": ZERO},
+    "DiskNearlyFull": {"labfiles_storage_available_bytes": f"9+0x{MINUTES}"},
+    "InodesNearlyGone": {"labfiles_storage_available_inodes": f"9+0x{MINUTES}"},
+    "RelayAway": {"beatsrelay_broker_up": GONE},
+    "RelayWithoutBroker": {"beatsrelay_broker_up": ZERO},
+    "BrokerBlocks": {"beatsrelay_broker_blocked": STEADY},
+    "LogsUnroutable": {'beatsrelay_events_published_again_total{reason="returned"}': GROWING},
+    "LogsDeadLettered": {'beatsrelay_events_dead_lettered_total{reason="malformed"}': GROWING},
+    "LogsDropped": {'beatsrelay_events_dropped_total{reason="malformed"}': GROWING},
+    "RelayRefusesCertificate": {"beatsrelay_certificates_failed_total": GROWING},
+    "NoLogsArrive": {"beatsrelay_events_received_total": ZERO},
+    "FilebeatMissing": {f'kube_daemonset_status_number_unavailable{{{OURS},daemonset="filebeat"}}': STEADY},
+    "NginxAway": {f'kube_deployment_status_replicas_available{{{OURS},deployment="nginx"}}': ZERO},
+    "CertificateEnds": {"probe_ssl_earliest_cert_expiry": f"86400+0x{MINUTES}"},
+}
+
+
+def scenario(fires: str | None) -> dict[str, Any]:
+    """Give promtool's test of one trouble: its alert fires, the others do not."""
+    series = WELL | (TROUBLE[fires] if fires else {})
+    kept = [{"series": name, "values": values} for name, values in series.items() if values != GONE]
+    expected = []
+    for name, rule in ALERTS.items():
+        test: dict[str, Any] = {"alertname": name, "eval_time": f"{MINUTES}m", "exp_alerts": []}
+        if name == fires:
+            series_labels = dict(re.findall(r'(namespace|daemonset|deployment)="(\w+)"', rule["expr"]))
+            absent = re.search(r'absent\(\w+{kind="(\w+)"}', rule["expr"])
+            metric_labels = series_labels | ({"kind": absent[1]} if absent else {})
+            test["exp_alerts"] = [
+                {"exp_labels": metric_labels | rule["labels"], "exp_annotations": rule["annotations"]}
+            ]
+        expected.append(test)
+    return {"name": fires or "all is well", "interval": "1m", "input_series": kept, "alert_rule_test": expected}
+
+
+def test_each_alert_fires_in_its_trouble_and_in_no_other(tmp_path: Path) -> None:
+    promtool = need_program("promtool", how="apt install prometheus")
+    subprocess.run([promtool, "check", "rules", RULES], check=True)
+    tests = [scenario(name) for name in (None, *ALERTS)]
+    file = tmp_path / "tests.json"
+    file.write_text(json.dumps({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}))
+    subprocess.run([promtool, "test", "rules", file], check=True)
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_leads_to_its_action(name: str) -> None:
+    page, _, anchor = ALERTS[name]["annotations"]["runbook_url"].partition("#")
+    assert page.endswith("/docs/admin/alerts.md")
+    assert anchor == name.lower()
+    assert anchor in anchors((ADMIN / "alerts.md").read_text())
+
+
+def test_every_trouble_is_of_an_alert() -> None:
+    assert set(TROUBLE) == set(ALERTS)
+
+
+def test_the_table_of_the_hub_has_the_same_questions() -> None:
+    table = (ADMIN / "monitoring.md").read_text().partition("## Alerts")[2]
+    asked = {found.replace("\\|", "|") for found in re.findall(r"^\| `(.+?)` \|", table, re.MULTILINE)}
+    assert asked
+    assert asked <= {rule["expr"] for rule in ALERTS.values()}

@@ -1,0 +1,225 @@
+"""The whole system on a cluster, set up as docs/admin/deploy.md says: configure, then each component's folder as it is.
+
+What differs from a site's cluster, and why:
+
+- Nobody gives the Service `nginx` an address (there is no load balancer): it gets the node's.
+- The node's kernel may have no NFS client and the cluster no CSI driver: the labs' volumes are the very folders that
+  the fileserver exports, as hostPath. `labtesting.nfs` reads through its Service what labs have written there.
+- Elastic's image cannot be had everywhere: the DaemonSet runs what `SHIPPER_IMAGE` names, or our stand-in.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from labtesting import cluster
+from labtesting.certificates import Authority, fingerprint
+from labtesting.cluster import LABS, NAMESPACE, get, kubectl
+from labtesting.github import Account, FakeGitHub, run_fake_github
+from labtesting.hub_process import wait_until
+from labtesting.labclient import LabClient
+from labtesting.needs import missing
+from labtesting.rabbitmq import HOW, RabbitMQ, RabbitMQError, Tls
+from labtesting.visitor import Visitor
+
+from tools.components import shipper_image
+
+ROOT = Path(__file__).parents[2]
+HOST = "lab.example.org"
+URL = f"https://{HOST}"
+ORGANIZATION = "lsst-sqre"
+QUEUE = "logs"
+COMPONENTS = ("fileserver", "hub", "nginx", "logstashrmq", "filebeat")
+DEPLOYMENTS = ("fileserver", "hub", "proxy", "nginx", "logstashrmq")
+SITE = """
+hostname = "{host}"
+
+[github]
+client_id = "labhub-test"
+client_secret = {{ file = "github-client-secret" }}
+organizations = ["{organization}"]
+url = "{github}"
+authority = "ca.crt"
+
+[labs]
+groups_policy = "{groups_policy}"
+
+[nginx]
+certificate = "nginx/tls.crt"
+key = {{ file = "nginx/tls.key" }}
+
+[logs.amqp]
+host = ["{broker.host}"]
+port = {broker.tls_port}
+authority = "ca.crt"
+user = "{broker.user}"
+password = {{ file = "amqp-password" }}
+exchange = "logs"
+declare = true
+queue = "{queue}"
+"""
+
+
+@dataclass
+class Deployment:
+    """A running system, and who comes by.
+
+    Attributes
+    ----------
+    folder
+        With site.toml, and what configure made of it.
+    address
+        Where `HOST` is.
+    trusted
+        What Chromium takes nginx and GitHub for good by.
+    """
+
+    folder: Path
+    address: str
+    authority: Authority
+    github: FakeGitHub
+    broker: RabbitMQ
+    trusted: str
+    visitors: list[Visitor] = field(default_factory=list)
+
+    @property
+    def trust(self) -> ssl.SSLContext:
+        """What trusts nginx and GitHub."""
+        return ssl.create_default_context(cafile=self.authority.file)
+
+    def member(self, login: str) -> Account:
+        """Make somebody whom GitHub knows a member of the organization that may come in."""
+        world = self.github.world
+        account: Account = world.add_account(login)
+        organization = world.find_organization(ORGANIZATION)
+        assert organization is not None
+        organization.members[account.id] = "active"
+        return account
+
+    def visit(self, login: str) -> Visitor:
+        """Let somebody in, without a browser."""
+        visitor = Visitor(URL, login, self.trust)
+        self.visitors.append(visitor)
+        page = visitor.log_in()
+        assert page.status_code == 200, page.text
+        return visitor
+
+    def client(self, visitor: Visitor) -> LabClient:
+        """Give a client of somebody's lab, with their session."""
+        lab = LabClient(URL, visitor.login, self.trust)
+        lab.http.close()
+        lab.http = visitor.http
+        return lab
+
+
+def own_address() -> str:
+    """Give the address of this machine that the cluster's pods reach."""
+    addresses = get("nodes")[0]["status"]["addresses"]
+    inside = next(one["address"] for one in addresses if one["type"] == "InternalIP")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((inside, 9))
+        return str(probe.getsockname()[0])
+
+
+def groups_policy() -> str:
+    """Give the strictest policy of groups that the node knows."""
+    features = get("nodes")[0]["status"].get("features", {})
+    return "Strict" if features.get("supplementalGroupsPolicy") else "Merge"
+
+
+def configure(folder: Path) -> str:
+    """Run configure; give what it says."""
+    paths = (str(folder / "site.toml"), "--output", str(folder / "site"))
+    command = [sys.executable, "-m", "tools.configure", *paths]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@contextmanager
+def surroundings(folder: Path) -> Iterator[Deployment]:
+    """Start what a site has already, GitHub and RabbitMQ, and write its site.toml."""
+    address = own_address()
+    authority = Authority(folder)
+    hosts = {"github": address, "broker": address, "nginx": HOST}
+    certificates = {name: authority.write(folder / name, host) for name, host in hosts.items()}
+    trusted = ",".join(fingerprint(certificates[name]) for name in ("github", "nginx"))
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(folder / "github/tls.crt", folder / "github/tls.key")
+    certificate = Tls(folder / "broker/tls.crt", folder / "broker/tls.key", authority.file)
+    try:
+        broker = RabbitMQ(folder / "rabbitmq", certificate, address)
+    except RabbitMQError:
+        missing("RabbitMQ", HOW)
+    with run_fake_github(f"{URL}/hub/oauth_callback", host=address, tls=tls) as github, broker:
+        github.world.add_organization(ORGANIZATION)
+        told = SITE.format(
+            host=HOST,
+            organization=ORGANIZATION,
+            github=github.url,
+            groups_policy=groups_policy(),
+            broker=broker,
+            queue=QUEUE,
+        )
+        (folder / "site.toml").write_text(told)
+        (folder / "github-client-secret").write_text("made-up-client-secret\n")
+        (folder / "amqp-password").write_text(broker.password)
+        yield Deployment(folder, address, authority, github, broker, trusted)
+
+
+def apply_component(name: str) -> None:
+    """Apply a component's folder, all of it that this cluster can do."""
+    folder = ROOT / name / "kubernetes"
+    if name != "fileserver":
+        kubectl("apply", "--filename", folder)
+        return
+    files = [file for file in sorted(folder.glob("*.yaml")) if not file.name.endswith("-persistentvolume.yaml")]
+    kubectl("apply", *(f"--filename={file}" for file in files))
+    wait_until(lambda: get("pvc", "fileserver")["status"]["phase"] == "Bound", "the fileserver has its disk", 60)
+    disk = get("pv", get("pvc", "fileserver")["spec"]["volumeName"])["spec"]["hostPath"]["path"]
+    for file in sorted(folder.glob("*-persistentvolume.yaml")):
+        volume: dict[str, Any] = yaml.safe_load(file.read_text())
+        share = volume["spec"].pop("csi")["volumeAttributes"]["share"]
+        del volume["spec"]["mountOptions"]
+        volume["spec"]["hostPath"] = {"path": disk + share}
+        cluster.apply(volume)
+
+
+def stand_in() -> dict[str, Any]:
+    """Give filebeat's DaemonSet as it is, but for its image."""
+    found: dict[str, Any] = yaml.safe_load((ROOT / "filebeat/kubernetes/daemonset.yaml").read_text())
+    [container] = found["spec"]["template"]["spec"]["containers"]
+    container["image"] = shipper_image()
+    return found
+
+
+@contextmanager
+def deployed(site: Deployment) -> Iterator[None]:
+    """Deploy; at the end everything goes."""
+    try:
+        configure(site.folder)
+        kubectl("apply", "--filename", site.folder / "site")
+        for name in COMPONENTS:
+            apply_component(name)
+        cluster.apply(stand_in())
+        kubectl(
+            *("patch", "service", "nginx", "--namespace", NAMESPACE, "--patch"),
+            f'{{"spec": {{"externalIPs": ["{site.address}"]}}}}',
+        )
+        for name in DEPLOYMENTS:
+            cluster.roll_out(name, 120)
+        kubectl("rollout", "status", "daemonset/filebeat", "--namespace", NAMESPACE, "--timeout=90s")
+        yield
+    finally:
+        kubectl("delete", "namespace", NAMESPACE, LABS, "--ignore-not-found", timeout=240)
+        kubectl("delete", "pv", "jupyterlabdemo-home", "jupyterlabdemo-project", "--ignore-not-found")
+        kubectl("delete", "--filename", ROOT / "filebeat/kubernetes", "--ignore-not-found")

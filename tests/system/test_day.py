@@ -1,0 +1,135 @@
+"""From the login to the logout: what somebody does in a day, and where it can be seen afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from labtesting.cluster import LABS, get, kubectl
+from labtesting.hub_process import wait_until
+from labtesting.logevents import assert_log_events
+from labtesting.nfs import run_on_client
+from playwright.sync_api import Browser, Page, expect
+
+from tests.system.deployment import COMPONENTS, ORGANIZATION, QUEUE, ROOT, URL, Deployment, apply_component, configure
+
+SECONDS = 1000
+# Its output is one line, so that it can be seen on the page.
+CELL = (
+    "import pathlib, lsst.daf.butler as butler; "
+    "pathlib.Path('from-lab.txt').write_text('of the home'); "
+    f"pathlib.Path('/project/{ORGANIZATION}/from-lab.txt').write_text('of the project'); "
+    "print('written with', butler.Butler.__name__)"
+)
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def read_logs(site: Deployment) -> list[dict[str, Any]]:
+    """Take what is in the queue, as somebody who reads logs does."""
+    broker = site.broker
+    told = {
+        "AMQP_HOST": broker.host,
+        "AMQP_PORT": str(broker.tls_port),
+        "AMQP_USER": broker.user,
+        "AMQP_PASSWORD": broker.password,
+        "AMQP_TLS_CA_FILE": str(site.authority.file),
+    }
+    command = [sys.executable, "-m", "tools.read_logs", QUEUE, "--json", "--once"]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | told, capture_output=True, text=True, check=False)
+    print(done.stderr)  # noqa: T201  (a broker that has just started may not have its queue yet)
+    return assert_log_events(done.stdout.splitlines())
+
+
+def test_configured_and_applied_again_nothing_changes(site: Deployment) -> None:
+    configure(site.folder)
+    said = kubectl("apply", "--filename", site.folder / "site").splitlines()
+    # The Service is patched here, and filebeat's image: see deployment.py.
+    for name in {*COMPONENTS} - {"fileserver", "nginx", "filebeat"}:
+        said += kubectl("apply", "--filename", ROOT / name / "kubernetes").splitlines()
+    assert [line for line in said if not line.endswith(" unchanged")] == []
+    apply_component("fileserver")
+
+
+def test_somebody_logs_in_works_and_logs_out(
+    site: Deployment, browser: Browser, tmp_path: Path, screenshots: Path
+) -> None:
+    account = site.member("grace")
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    page.set_default_timeout(60 * SECONDS)
+    expect.set_options(timeout=60 * SECONDS)
+    read_logs(site)
+
+    log_in(page, "grace")
+    page.get_by_role("button", name="Start My Server").click()
+    page.get_by_role("button", name="Start").click()
+    expect(page.locator(".jp-LauncherCard", has_text="LSST_Stack").first).to_be_visible()
+    page.screenshot(path=screenshots / "system-launcher.png")
+    run_cell(page, CELL)
+    expect(page.locator(".jp-OutputArea-output", has_text="written with Butler")).to_be_visible()
+    page.screenshot(path=screenshots / "system-notebook.png")
+
+    lab = f"lab-{account.id}"
+    assert "uid=" + str(account.id) in kubectl("exec", lab, "--namespace", LABS, "--", "id")
+    assert_read_by_nfs(site, account.id, tmp_path)
+    wait_until(lambda: sessions(site, account.id) >= {"session_start", "kernel_start"}, "its events arrive", 60)
+
+    page.goto(f"{URL}/hub/home")
+    page.locator("#logout").click()
+    expect(page.get_by_role("button", name="Sign in with GitHub")).to_be_visible()
+    context.close()
+
+
+def log_in(page: Page, login: str) -> None:
+    """Come by as people do: type the site's name, press the button, agree at GitHub."""
+    page.goto(URL)
+    page.get_by_role("button", name="Sign in with GitHub").click()
+    page.locator(f'button[name="login"][value="{login}"]').click()
+
+
+def run_cell(page: Page, code: str) -> None:
+    """Open a notebook of the stack, and run a cell."""
+    page.locator(".jp-LauncherCard", has_text="LSST_Stack").first.click()
+    expect(page.get_by_role("button", name="LSST_Stack | Idle")).to_be_visible()
+    page.locator(".jp-Notebook .jp-Cell .cm-content").first.click()
+    page.keyboard.insert_text(code)
+    page.keyboard.press("Shift+Enter")
+
+
+def assert_read_by_nfs(site: Deployment, uid: int, folder: Path) -> None:
+    """Read what the lab wrote by a real NFS client, through the fileserver's Service."""
+    address = get("service", "fileserver")["spec"]["clusterIP"]
+    organization = site.github.world.find_organization(ORGANIZATION)
+    assert organization is not None
+    for path, text in ((f"home/{uid}", "of the home"), (f"project/{organization.id}", "of the project")):
+        share, name = path.split("/")
+        command = ("/bin/cat", f"/mnt/{name}/from-lab.txt")
+        with run_on_client(f"{address}:/{share}", *command, log=folder / share) as client:
+            assert client.finish().strip() == text
+
+
+EVENTS: list[dict[str, Any]] = []
+
+
+def sessions(site: Deployment, uid: int) -> set[str]:
+    """Name the actions of somebody's session that are in RabbitMQ by now."""
+    EVENTS.extend(read_logs(site))
+    mine = [event for event in EVENTS if event.get("user.id") == str(uid)]
+    return {event["event.action"] for event in mine if event.get("event.dataset") == "lab.session"}
+
+
+def test_every_component_s_lines_arrive(site: Deployment) -> None:
+    wanted = {"hub", "nginx", "labfiles", "logstashrmq", "lab"}
+
+    def arrived() -> bool:
+        EVENTS.extend(read_logs(site))
+        return {str(event.get("service.name")) for event in EVENTS} >= wanted
+
+    wait_until(arrived, f"lines of {sorted(wanted)}", 60)
+    assert not any("made-up-client-secret" in json.dumps(event) for event in EVENTS)

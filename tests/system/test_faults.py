@@ -1,0 +1,122 @@
+"""What breaks in a site's life, and that nothing of anybody's is lost by it.
+
+Faults of one component alone are tested with it: docs/dev/faults.md has the table.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from labtesting.cluster import LABS, NAMESPACE, get, kubectl, roll_out
+from labtesting.hub_process import wait_until
+
+from tests.system.deployment import URL, Deployment
+from tests.system.test_day import read_logs
+
+pytestmark = pytest.mark.timeout(400)
+
+
+@contextmanager
+def asking(site: Deployment, path: str) -> Iterator[list[str]]:
+    """Ask for a page again and again, over new connections; give what did not go well."""
+    failed: list[str] = []
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.wait(0.05):
+            try:
+                status = httpx.get(URL + path, verify=site.trust, timeout=10).status_code
+            except httpx.HTTPError as error:
+                failed.append(repr(error))
+            else:
+                failed.extend([str(status)] if status >= 500 else [])
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield failed
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_nginx_is_replaced_and_nobody_is_refused(site: Deployment) -> None:
+    with asking(site, "/hub/health") as failed:
+        kubectl("rollout", "restart", "deployment/nginx", "--namespace", NAMESPACE)
+        roll_out("nginx", 120)
+    assert failed == []
+
+
+def test_the_proxy_is_killed_and_labs_are_reached_again(site: Deployment) -> None:
+    site.member("hedy")
+    visitor = site.visit("hedy")
+    visitor.spawn("hedy", image="recommended", size="small")
+    lab = site.client(visitor)
+    with lab.kernel("python3", shut_down=False) as kernel:
+        kernel.execute("x = 41")
+    kernel_id = lab.request("GET", "api/kernels").json()[0]["id"]
+    kubectl("delete", "pod", "--namespace", NAMESPACE, "-l", "app.kubernetes.io/component=proxy", "--force")
+    wait_until(lambda: visitor.reaches_lab("hedy"), "the lab is reached again", 90)
+    assert [one["id"] for one in lab.request("GET", "api/kernels").json()] == [kernel_id]
+
+
+def test_the_broker_is_lost_and_every_event_comes_when_it_is_back(site: Deployment) -> None:
+    account = site.member("ida")
+    visitor = site.visit("ida")
+    site.broker.kill()
+    visitor.spawn("ida", image="recommended", size="small")
+    lab, mark = site.client(visitor), uuid.uuid4().hex
+    for _ in range(3):
+        with lab.kernel("python3") as kernel:
+            assert kernel.execute(f"print('{mark}')").stdout == f"{mark}\n"
+    site.broker.start()
+    actions: list[str] = []
+
+    def arrived() -> bool:
+        mine = [event for event in read_logs(site) if event.get("user.id") == str(account.id)]
+        actions.extend(event["event.action"] for event in mine if event.get("event.dataset") == "lab.session")
+        return actions.count("kernel_stop") >= 3
+
+    wait_until(arrived, "the events of three kernels", 120)
+    assert {"session_start", "kernel_start"} <= set(actions)
+
+
+def test_the_fileserver_is_replaced_and_a_lab_goes_on(site: Deployment) -> None:
+    site.member("joan")
+    visitor = site.visit("joan")
+    kubectl("delete", "pod", "--namespace", NAMESPACE, "-l", "app.kubernetes.io/component=fileserver", "--force")
+    # The hub asks it for the home: it waits for it, or says so.
+    visitor.spawn("joan", image="recommended", size="small")
+    with site.client(visitor).kernel("python3") as kernel:
+        kernel.execute("open('kept', 'w').write('all of it')")
+        assert kernel.execute("print(open('kept').read())").stdout == "all of it\n"
+    roll_out("fileserver", 120)
+
+
+def test_the_node_is_emptied_and_what_was_written_is_there_afterwards(site: Deployment) -> None:
+    account = site.member("kay")
+    visitor = site.visit("kay")
+    visitor.spawn("kay", image="recommended", size="small")
+    with site.client(visitor).kernel("python3") as kernel:
+        kernel.execute("open('kept', 'w').write('before')")
+    (node,) = [one["metadata"]["name"] for one in get("nodes")]
+    # There is one node: nginx's budget would keep its last pod on it for ever.
+    options = ["--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=200s"]
+    chosen = "--pod-selector=app.kubernetes.io/part-of=jupyterlabdemo,app.kubernetes.io/component notin (nginx)"
+    try:
+        kubectl("drain", node, *options, chosen, timeout=220)
+    finally:
+        kubectl("uncordon", node)
+    for name in ("fileserver", "hub", "proxy", "logstashrmq"):
+        roll_out(name, 120)
+    assert get("pods", namespace=LABS, selector=f"jupyterlabdemo.lsst.io/github-id={account.id}") == []
+    wait_until(visitor.is_in, "the hub answers", 60)
+    assert "emptied" in visitor.get("/hub/home").text or "emptied" in visitor.get("/hub/spawn").text
+    visitor.spawn("kay", image="recommended", size="small")
+    with site.client(visitor).kernel("python3") as kernel:
+        assert kernel.execute("print(open('kept').read())").stdout == "before\n"
