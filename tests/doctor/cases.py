@@ -96,6 +96,7 @@ CASES = [
     Case("workloads", "DaemonSet filebeat in jupyterlabdemo: 0 of 1 ready. no node: 0/1 nodes", without_node),
     Case("workloads", "exceeded quota: small", refused_by_quota),
     Case("workloads", "nginx-0 is ContainerCreating", lambda site: site.stop("nginx", {"waiting": {"reason": "ContainerCreating"}})),
+    Case("workloads", "Deployment hub in jupyterlabdemo is scaled to 0", lambda site: site.find("Deployment", "hub")["spec"].update(replicas=0)),
     Case("workloads", "found nothing of ours", lambda site: setattr(site, "items", [])),
     Case("hub", "answers 503 to its health check: Service Unavailable", lambda site: site.change("hub", health=503, said="Service Unavailable")),
     Case("hub", "answers nothing to its health check", lambda site: site.change("hub", health=0, said="refused")),

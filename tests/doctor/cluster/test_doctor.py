@@ -263,11 +263,12 @@ def test_a_fileserver_that_is_away() -> None:
     kubectl(*scale, "--replicas=0")
     try:
         wait_until(lambda: not cluster.get("pods", selector="app.kubernetes.io/component=fileserver"), "it is gone", 60)
-        report = call_doctor("space", "homes")
+        report = call_doctor("space", "homes", "workloads")
     finally:
         kubectl(*scale, "--replicas=1")
         cluster.roll_out("fileserver")
     assert report.said("skipped") == [("space", "the fileserver cannot be asked (workloads)")]
+    assert "Deployment fileserver in jupyterlabdemo is scaled to 0" in report.failed("workloads")
     assert "the fileserver answers the hub nothing" in report.failed("homes")
 
 

@@ -72,6 +72,10 @@ def workloads(facts: Facts) -> Iterator[Verdict]:
     running = 0
     for one in found:
         wanted, ready = counts(one)
+        if not wanted and one["kind"] == "Deployment":
+            fix = f"kubectl -n {space_of(one)} scale deployment/{name_of(one)} --replicas=1"
+            yield wrong(f"{describe(one)} is scaled to 0", fix)
+            continue
         if ready >= wanted and is_observed(one):
             running += 1
             continue
