@@ -31,6 +31,8 @@ READ: tuple[tuple[str, ...], ...] = (
 )
 AT_ONCE = 8
 LOGS_AT_MOST = 8
+# kubelet writes it in the place of a log that it does not have any more.
+NO_LOG = "unable to retrieve container logs"
 
 
 class Unreachable(Exception):
@@ -174,7 +176,13 @@ def failing(objects: Objects) -> list[tuple[Object, dict[str, Any]]]:
 def last_line(kubectl: Kubectl, pod: Object, status: dict[str, Any]) -> str:
     """Give the last line that a container wrote before it ended."""
     which = [name_of(pod), "--container", status["name"], "--namespace", space_of(pod), "--tail=5", REQUEST_TIMEOUT]
-    return kubectl.run("logs", *which, "--previous").out.strip().rpartition("\n")[2]
+    # Of one that runs again the one before; of one that waits for its next start, kubelet may have removed that.
+    for how in (["--previous"], []) if "running" in part(status, "state", default={}) else ([], ["--previous"]):
+        answer = kubectl.run("logs", *which, *how)
+        line = answer.out.strip().rpartition("\n")[2]
+        if not answer.status and line and not line.startswith(NO_LOG):
+            return line
+    return ""
 
 
 def gather(kubectl: Kubectl, experiments: Collection[str]) -> Facts:
