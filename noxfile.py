@@ -24,13 +24,16 @@ COMPONENTS = sorted(path.parent.name for path in ROOT.glob("*/Dockerfile"))
 TESTED = sorted(path.parents[1].name for path in ROOT.glob("*/tests/requirements.txt"))
 WITH_IMAGE_TESTS = sorted(path.parents[1].name for path in ROOT.glob("*/tests/image"))
 WITH_FAULT_TESTS = sorted(path.parents[1].name for path in ROOT.glob("*/tests/faults"))
-WITH_CLUSTER_TESTS = ["manifests", *sorted(path.parents[1].name for path in ROOT.glob("*/tests/cluster")), "system"]
+# Tests that are no component's, and in whose environment they run.
+COMMON = {"doctor": "hub", "manifests": "testing", "system": "testing"}
+WITH_CLUSTER_TESTS = [*sorted(path.parents[1].name for path in ROOT.glob("*/tests/cluster")), *COMMON]
 BENCHMARKS = sorted(path.stem for path in ROOT.glob("benchmarks/*.py"))
 # Most tests wait for something that runs: more of them than there are processors, those of a file one after the other.
 PARALLEL = ["--dist", "loadfile", "-n", "4"]
 # Containers, and the machines that are NFS clients, want a processor each.
 PARALLEL_CONTAINERS = ["--dist", "loadfile", "-n", "2"]
 TOOLS = "tools/requirements.txt"
+DOCTOR = "tools/doctor/requirements.txt"
 LINTERS = "tools/lint/requirements.txt"
 CONFIGURE = "tools/configure/requirements.txt"
 # Who reads what `configure` writes: its tests have each of them read it.
@@ -93,6 +96,14 @@ def configure(session: nox.Session) -> None:
 
 
 @nox.session
+def doctor(session: nox.Session) -> None:
+    """Say what is wrong with the deployment that kubectl names, and how to mend it (-- --help)."""
+    install(session, DOCTOR)
+    # Its pod in the cluster is removed when it is interrupted.
+    session.run("python", "-m", "tools.doctor", *session.posargs, interrupt_timeout=10, terminate_timeout=10)
+
+
+@nox.session
 @nox.parametrize("component", each(COMPONENTS))
 def build(session: nox.Session, component: str) -> None:
     """Build the container image of each component (needs a Docker engine)."""
@@ -117,8 +128,8 @@ def typing(session: nox.Session, component: str) -> None:
         folders += ["benchmarks/relay.py", "tools/demo_logs.py", "tools/read_logs.py"]
     if component == "fileserver":  # it runs the pod as its tests do
         folders += ["benchmarks/fileserver.py"]
-    if component == "hub":  # it deploys the hub as its tests do
-        folders += ["benchmarks/spawn.py"]
+    if component == "hub":  # they deploy the hub as its tests do
+        folders += ["benchmarks/spawn.py", *map(str, (ROOT / "tests/doctor/cluster").glob("*.py"))]
     if component == "testing":  # the project's own programs are checked once, here
         folders += ["noxfile.py", "tools", "benchmarks", "tests"]
     bases = [f"{name}/src" for name in own_packages(component)]
@@ -132,7 +143,8 @@ def test(session: nox.Session, component: str) -> None:
     install(session, f"{component}/tests/requirements.txt", *own_packages(component))
     others = [f"--ignore={component}/tests/{name}" for name in ("image", "cluster", "faults")]
     # What belongs to no component, or to all, is tested once, with `testing`.
-    common = ["tests/configure", "tests/manifests", "--ignore=tests/manifests/cluster"]
+    common = ["tests/configure", "tests/doctor", "tests/manifests"]
+    common += ["--ignore=tests/doctor/cluster", "--ignore=tests/manifests/cluster"]
     more = common if component == "testing" else []
     session.run("pytest", f"{component}/tests", *more, *others, *PARALLEL, *session.posargs)
 
@@ -165,10 +177,11 @@ def test_image(session: nox.Session, component: str) -> None:
 @nox.parametrize("component", each(WITH_CLUSTER_TESTS))
 def test_cluster(session: nox.Session, component: str) -> None:
     """Test each component on the Kubernetes that KUBECONFIG names, which has its images."""
-    common = {"manifests": "tests/manifests/cluster", "system": "tests/system"}
-    whole = "testing" if component in common else component
+    whole = COMMON.get(component, component)
+    inside = f"tests/{component}" if component in COMMON else f"{component}/tests"
     install(session, f"{whole}/tests/requirements.txt", *own_packages(whole))
-    session.run("pytest", common.get(component, f"{component}/tests/cluster"), *session.posargs)
+    tests = next(name for name in (f"{inside}/cluster", inside) if (ROOT / name).exists())
+    session.run("pytest", tests, *session.posargs)
 
 
 @nox.session

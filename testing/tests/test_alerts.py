@@ -19,7 +19,7 @@ RULES = ADMIN / "alerts.rules.yaml"
 ALERTS: dict[str, dict[str, Any]] = {
     rule["alert"]: rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]
 }
-MINUTES = 120
+MINUTES = 13 * 60  # longer than any alert waits
 STEADY, ZERO, GROWING = f"1+0x{MINUTES}", f"0+0x{MINUTES}", f"0+10x{MINUTES}"
 GONE = "stale"
 OURS = 'namespace="jupyterlabdemo"'
@@ -34,6 +34,7 @@ WELL = {
     'labhub_lab_ends_total{reason="node"}': ZERO,
     'labhub_lab_ends_total{reason="idle"}': GROWING,
     'labhub_reconcile_actions_total{action="orphan"}': ZERO,
+    "labhub_spawning_stopped": ZERO,
     'labhub_spawn_seconds_bucket{le="30"}': GROWING,
     'labhub_spawn_seconds_bucket{le="120"}': GROWING,
     'labhub_spawn_seconds_bucket{le="+Inf"}': GROWING,
@@ -63,6 +64,7 @@ TROUBLE = {
     "ClusterFull": {'labhub_spawn_failures_total{reason="quota"}': GROWING},
     "NodesGo": {'labhub_lab_ends_total{reason="node"}': GROWING},
     "HubLosesLabs": {'labhub_reconcile_actions_total{action="orphan"}': GROWING},
+    "SpawningStopped": {"labhub_spawning_stopped": STEADY},
     "LabsStartSlowly": {'labhub_spawn_seconds_bucket{le="30"}': ZERO},
     "FileserverAway": {"labfiles_nfs_up": GONE},
     "NfsDoesNotAnswer": {"labfiles_nfs_up": ZERO},

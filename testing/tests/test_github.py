@@ -89,6 +89,9 @@ def test_a_code_is_good_once(github: FakeGitHub) -> None:
         ({"code": "guessed"}, "bad_verification_code"),
         ({"code_verifier": "guessed"}, "bad_verification_code"),
         ({"redirect_uri": f"{CALLBACK}/other"}, "redirect_uri_mismatch"),
+        # The app is looked at before the code: what `nox -s doctor` relies on.
+        ({"client_secret": "guessed", "code": "guessed"}, "incorrect_client_credentials"),
+        ({"redirect_uri": "https://elsewhere.example/hub/oauth_callback", "code": "guessed"}, "redirect_uri_mismatch"),
     ],
 )
 def test_a_bad_exchange_is_an_error_with_status_200(github: FakeGitHub, change: dict[str, str], error: str) -> None:

@@ -127,5 +127,5 @@ class SampleSite:
         body = yaml.safe_load((self.output / file).read_text())
         if body["kind"] == "Secret":
             return {name: base64.b64decode(text).decode() for name, text in body["data"].items()}
-        found: dict[str, str] = body["data"]
+        found: dict[str, str] = body.get("data", {})  # a ConfigMap of nothing has none
         return found

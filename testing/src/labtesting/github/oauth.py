@@ -18,7 +18,7 @@ def authorize(world: World, request: Request) -> Response:
         return Response(404, error_page("There is no app with this client id."))
     back = asked.get("redirect_uri", world.app.callback)
     state = {"state": asked["state"]} if "state" in asked else {}
-    if not (back == world.app.callback or back.startswith(world.app.callback.rstrip("/") + "/")):
+    if not is_registered(world, back):
         answer = {"error": "redirect_uri_mismatch", "error_description": "The redirect_uri is not the app's."}
         return redirect(f"{world.app.callback}?{urlencode(answer | state)}")
     if "code_challenge" in asked and asked.get("code_challenge_method") != "S256":
@@ -34,11 +34,19 @@ def authorize(world: World, request: Request) -> Response:
     return redirect(f"{back}?{urlencode(answer | state)}")
 
 
+def is_registered(world: World, back: str) -> bool:
+    """Tell whether people may be sent there: to the app's callback URL, or below it."""
+    return back == world.app.callback or back.startswith(world.app.callback.rstrip("/") + "/")
+
+
 def exchange(world: World, request: Request) -> Response:
     """Give a token for a code; every error has status 200, as GitHub's."""
     form = request.form
     if (form.get("client_id"), form.get("client_secret")) != (world.app.client_id, world.app.client_secret):
         return failure("incorrect_client_credentials", "The client_id and/or client_secret passed are incorrect.")
+    if not is_registered(world, form.get("redirect_uri", world.app.callback)):
+        description = "The redirect_uri MUST match the registered callback URL for this application."
+        return failure("redirect_uri_mismatch", description)
     code = world.codes.pop(form.get("code", ""), None)
     if code is None or not verify(code.challenge, form.get("code_verifier", "")):
         return failure("bad_verification_code", "The code passed is incorrect or expired.")

@@ -1,0 +1,60 @@
+"""In the hub's pod: whether it is well, how many labs there are, what the fileserver says to its token, and the time.
+
+The fileserver is asked for what it does not have, so nothing is made. It looks at the token first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+HUB, METRICS = "http://127.0.0.1:8081", "http://127.0.0.1:9464"
+SECONDS = 5
+HEALTHY = 200
+# What goes to this very pod asks no proxy.
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def fetch(url: str, method: str = "GET", **headers: str) -> tuple[int, str]:
+    """Give status and body; 0 and the reason if there was no answer."""
+    try:
+        with opener.open(urllib.request.Request(url, None, headers, method=method), timeout=SECONDS) as answer:  # noqa: S310
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.reason
+    except OSError as error:
+        return 0, str(getattr(error, "reason", error))
+
+
+def ask_fileserver() -> tuple[int, str]:
+    """Give what the fileserver says to the hub's token."""
+    file = os.environ.get("FILESERVER_TOKEN_FILE")
+    token = Path(file).read_text().strip() if file else os.environ.get("FILESERVER_TOKEN", "")
+    url = os.environ.get("FILESERVER_URL") or "http://fileserver.jupyterlabdemo:8080"
+    return fetch(f"{url}/doctor", "PUT", Authorization=f"Bearer {token}")
+
+
+def read_metrics(text: str, prefix: str) -> dict[str, float]:
+    """Read metrics of one name, by what stands between the braces."""
+    lines = [line.rsplit(" ", 1) for line in text.splitlines() if line.startswith((f"{prefix}{{", f"{prefix} "))]
+    return {name.partition("{")[2].rstrip("}"): float(value) for name, value in lines}
+
+
+if __name__ == "__main__":
+    hub, metrics = sys.argv[1:3] or (HUB, METRICS)
+    health, said = fetch(f"{hub}/hub/health")
+    _, text = fetch(f"{metrics}/metrics")
+    told = {
+        "fileserver": ask_fileserver(),
+        "time": time.time(),
+        "health": health,
+        "said": said if health != HEALTHY else "",
+        "labs": read_metrics(text, "labhub_labs"),
+        "watch_age": max(read_metrics(text, "labhub_watch_age_seconds").values(), default=-1.0),
+    }
+    print(json.dumps(told))
