@@ -5,6 +5,7 @@ Faults of one component alone are tested with it: docs/dev/faults.md has the tab
 
 from __future__ import annotations
 
+import re
 import threading
 import uuid
 from collections.abc import Iterator
@@ -144,7 +145,8 @@ def test_the_node_is_emptied_and_what_was_written_is_there_afterwards(site: Depl
         roll_out(name, 120)
     assert get("pods", namespace=LABS, selector=f"jupyterlabdemo.lsst.io/github-id={account.id}") == []
     wait_until(visitor.is_in, "the hub answers", 60)
-    assert "emptied" in visitor.get("/hub/home").text or "emptied" in visitor.get("/hub/spawn").text
+    # The hub was on the node, too, and may or may not have seen it.
+    assert re.search("emptied|perhaps with its node", visitor.get("/hub/spawn").text)
     visitor.spawn("kay", image="recommended", size="small")
     with site.client(visitor).kernel("python3") as kernel:
         assert kernel.execute("print(open('kept').read())").stdout == "before\n"

@@ -38,6 +38,7 @@ SAID = {
     "evicted": "The lab was moved off its node, which was running short of {resource}.",
     "node": "The lab was ended with its node, which went away or was emptied for maintenance.",
     "deleted": "The lab's pod was deleted.",
+    "unseen": "The lab ended while the hub was away, too: perhaps with its node.",
     "quota": "There is no room for another lab: the site's quota is used up.",
     "refused": "Kubernetes refused the lab.",
     "api": "Kubernetes does not answer. Labs that run go on running; try again in a minute.",
@@ -162,7 +163,7 @@ def explain_end(pod: Pod) -> Diagnosis:
 
 def explain_deletion(pod: Pod | None) -> Diagnosis:
     """Say why a lab's pod has gone, from what it was last; None: nobody saw it go."""
-    return explain_end(pod) if pod else explain("deleted")
+    return explain_end(pod) if pod else explain("unseen")
 
 
 def explain_refusal(status: int, message: str) -> Diagnosis:

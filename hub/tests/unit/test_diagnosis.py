@@ -139,7 +139,11 @@ def test_why_a_lab_has_ended(reason: str, said: str, found: dict[str, Any]) -> N
 def test_a_pod_that_somebody_deleted_was_deleted_whatever_its_containers_say() -> None:
     found = pod(container("notebook", terminated={"exitCode": 143, "reason": "Error"}))
     found["metadata"]["deletionTimestamp"] = "2026-11-23T03:00:00Z"
-    assert explain_deletion(found).reason == explain_deletion(None).reason == "deleted"
+    assert explain_deletion(found).reason == "deleted"
+
+
+def test_of_a_pod_that_nobody_saw_go_it_is_not_said_that_somebody_deleted_it() -> None:
+    assert explain_deletion(None).reason == "unseen"
 
 
 @pytest.mark.parametrize(
