@@ -13,11 +13,12 @@ from tempfile import TemporaryDirectory
 import httpx
 import pytest
 from labtesting.container import run_container
+from labtesting.hub_process import free_ports
 from labtesting.hub_stub import run_hub_stub
 from labtesting.labclient import LabClient, LoneHub, SpawnedLab, wait_until
 from lsstlab.extension import STOP_SECONDS
 
-from tools.demo import USER, Hub, free_port
+from tools.demo import USER, Hub
 from tools.parts import ALONE, prepare
 
 
@@ -31,7 +32,7 @@ def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 def hub_of_demo(state: Path) -> Iterator[LoneHub]:
     """Start the demo's hub, with a state of its own."""
-    demo = Hub(prepare(*ALONE), state, free_port())
+    demo = Hub(prepare(*ALONE), state, free_ports(1)[0])
     try:
         demo.wait_until_ready()
         yield LoneHub(demo.url, USER, demo.password)
@@ -66,7 +67,7 @@ def spawn(tmp_path: Path) -> Iterator[Callable[..., SpawnedLab]]:
         hub = stack.enter_context(run_hub_stub("127.0.0.1"))
 
         def start(**environ: str) -> SpawnedLab:
-            port = free_port()
+            (port,) = free_ports(1)
             home = tmp_path / "home"
             home.mkdir(exist_ok=True)
             # Not below tmp_path: the path of a Unix socket must be short.

@@ -89,13 +89,13 @@ class AnnouncePage(BaseHandler):  # type: ignore[misc]  # untyped
         self.finish(await self.render_template("announce.html", levels=LEVELS, longest=LONGEST))
 
 
-class StoppedError(web.HTTPError):
+class NotNowError(web.HTTPError):
     """No lab is started."""
 
     headers: ClassVar = {"Retry-After": RETRY_AFTER}  # JupyterHub answers with them
 
-    def __init__(self, stop: Announcement) -> None:
-        super().__init__(REFUSED, stop.refusal())
+    def __init__(self, why: str) -> None:
+        super().__init__(REFUSED, why)
 
 
 class Gated(BaseHandler):  # type: ignore[misc]  # untyped
@@ -108,7 +108,10 @@ class Gated(BaseHandler):  # type: ignore[misc]  # untyped
     ) -> None:
         """Start a lab, or say why not."""
         if stop := self.app.board.stop:
-            raise StoppedError(stop)
+            raise NotNowError(stop.refusal())
+        if self.app.adopting:
+            # Theirs may be one of them.
+            raise NotNowError("The hub has just started and finds the labs that run. Try again in a minute.")
         await super().spawn_single_user(user, server_name, display_name, options=options)
 
 

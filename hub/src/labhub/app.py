@@ -6,6 +6,8 @@ off (jupyterhub 4575, kubespawner 786). Here it waits for the API's first answer
 
 from __future__ import annotations
 
+import asyncio
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from subprocess import CalledProcessError
@@ -34,6 +36,8 @@ class LabHub(JupyterHub):  # type: ignore[misc]  # untyped
     board: Board
     pods: PodWatch
     events: EventWatch
+    adopting = False
+    """Labs that run are being made their users' again: none is started meanwhile."""
 
     def init_db(self) -> None:
         """Take the database up, or end with one line that says what is wrong with it."""
@@ -74,7 +78,7 @@ class LabHub(JupyterHub):  # type: ignore[misc]  # untyped
         """Begin to watch the labs, then look which of them run.
 
         `LabSpawner.poll` waits until Kubernetes has answered once. Until then each lab that ran is one that is being
-        checked, its route stays, and the hub's pages answer. Then it takes up those that its database does not know.
+        checked, its route stays, and the hub's pages answer.
         """
         relax_verification()
         known_until = adoption.horizon(self.db)  # before anybody can log in
@@ -89,12 +93,18 @@ class LabHub(JupyterHub):  # type: ignore[misc]  # untyped
         metrics.labs(lambda: list(self.pods.pods.values()))
         metrics.serve(self.metrics_port)
         found = int(await super().init_spawners())
+        # Apart: of what is cancelled in here, as at an early end, JupyterHub logs a traceback.
+        self._reconciling = asyncio.create_task(self._reconcile(Reconciler(self, self.pods, namespace), known_until))
+        return found
+
+    async def _reconcile(self, reconciler: Reconciler, known_until: datetime) -> None:
+        """Take up the labs that the database does not know, then put both in line from time to time."""
         await self.pods.loaded()
-        self.reconciler = Reconciler(self, self.pods, namespace)
-        unknown = adoption.find_unknown(self.pods.pods.values(), self.reconciler.claimed(), known_until)
+        unknown = adoption.find_unknown(self.pods.pods.values(), reconciler.claimed(), known_until)
+        self.adopting = bool(unknown)
         await adoption.adopt(self, unknown)
-        self.reconciler.start()
-        return found + len(unknown)
+        self.adopting = False
+        reconciler.start()
 
 
 def relax_verification() -> None:

@@ -8,16 +8,16 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from labtesting.hub_process import free_ports
 from labtesting.visitor import Visitor
 
-from tools.demo import free_port
 from tools.parts import ROOT
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start it; give the hub's URL."""
-    options = ["--github", "--port", str(free_port()), "--state", str(tmp_path_factory.mktemp("state"))]
+    options = ["--github", "--port", str(free_ports(1)[0]), "--state", str(tmp_path_factory.mktemp("state"))]
     demo = subprocess.Popen([sys.executable, "-m", "tools.demo", *options], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert demo.stdout is not None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from labhub.adoption import find_unknown
+from labhub.announcer import Gated, NotNowError
 from labhub.pod import OWNER
 
 LAST_HEARD = datetime(2026, 3, 1, 12)
@@ -42,3 +44,10 @@ def test_what_was_made_after_the_database_last_heard_of_anybody_is_taken_up() ->
 )
 def test_others_stay_orphans(other: dict[str, Any]) -> None:
     assert names(pod("lab-1", **other)) == []
+
+
+@pytest.mark.asyncio
+async def test_meanwhile_no_lab_is_started() -> None:
+    handler: Any = SimpleNamespace(app=SimpleNamespace(board=SimpleNamespace(stop=None), adopting=True))
+    with pytest.raises(NotNowError, match="finds the labs that run"):
+        await Gated.spawn_single_user(handler, None)

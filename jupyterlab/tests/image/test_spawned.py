@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 from labtesting.browser import open_browser
 from labtesting.container import Container, run_container
+from labtesting.hub_process import free_ports
 from labtesting.hub_stub import run_hub_stub
 from labtesting.labclient import LabClient
 from playwright.sync_api import expect
-
-from tools.demo import free_port
 
 UID = "123456"
 # What `restricted` Pod Security allows, and a UID that no image knows.
@@ -39,7 +38,7 @@ def image(request: pytest.FixtureRequest) -> str:
 @contextmanager
 def spawned(image: str, home: str = OWN, **options: Any) -> Iterator[tuple[LabClient, Container]]:
     """Start the image as a hub does, with a home of these mount options, and log in."""
-    port = free_port()
+    (port,) = free_ports(1)
     with run_hub_stub("127.0.0.1") as hub:
         arguments = RESTRICTED | {"tmpfs": {"/tmp": "mode=1777", "/home/vera": home}, **options}
         environment = hub.environment("vera", port, "127.0.0.1") | {"USER": "vera", "LOGNAME": "vera"}
