@@ -129,7 +129,11 @@ def typing(session: nox.Session, component: str) -> None:
     if component == "fileserver":  # it runs the pod as its tests do
         folders += ["benchmarks/fileserver.py"]
     if component == "hub":  # they deploy the hub as its tests do
-        folders += ["benchmarks/spawn.py", *map(str, (ROOT / "tests/doctor/cluster").glob("*.py"))]
+        folders += [
+            "benchmarks/scale.py",
+            "benchmarks/spawn.py",
+            *map(str, (ROOT / "tests/doctor/cluster").glob("*.py")),
+        ]
     if component == "testing":  # the project's own programs are checked once, here
         folders += ["noxfile.py", "tools", "benchmarks", "tests"]
     bases = [f"{name}/src" for name in own_packages(component)]
@@ -210,6 +214,7 @@ def changelog(session: nox.Session) -> None:
 @nox.parametrize("name", each(BENCHMARKS))
 def bench(session: nox.Session, name: str) -> None:
     """Measure against a named reference, as ratios (nothing depends on the figures)."""
-    component = {"fileserver": "fileserver", "relay": "logstashrmq", "spawn": "hub"}.get(name, "jupyterlab")
+    needs = {"fileserver": "fileserver", "relay": "logstashrmq", "scale": "hub", "spawn": "hub"}
+    component = needs.get(name, "jupyterlab")
     install(session, f"{component}/tests/requirements.txt", *own_packages(component))
     session.run("python", "-m", f"benchmarks.{name}", *session.posargs)

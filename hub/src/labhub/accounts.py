@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from jupyterhub import orm  # type: ignore[import-untyped]
 from jupyterhub.user import User, UserDict  # type: ignore[import-untyped]
+from sqlalchemy import Text, type_coerce
 
 from labhub.authstate import AuthState
 from labhub.identity import Identity
@@ -22,8 +24,10 @@ def user_info(github_id: int) -> dict[str, Any]:
 
 def find_user(users: UserDict, github_id: int) -> User | None:
     """Find the user of an account, whatever the name."""
-    stored = users.db.query(orm.User.id, orm.User.user_info).filter(orm.User.user_info.is_not(None))
-    return next((users[row] for row, info in stored if info.get(ID_KEY) == github_id), None)
+    # As text, as it is stored: that the database looks costs a login the same however many users there are.
+    info = type_coerce(orm.User.user_info, Text)
+    likely = users.db.query(orm.User.id, info).filter(info.contains(f'"{ID_KEY}": {github_id}', autoescape=True))
+    return next((users[row] for row, text in likely if json.loads(text).get(ID_KEY) == github_id), None)
 
 
 async def stored_id(user: User) -> int | None:

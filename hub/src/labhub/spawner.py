@@ -227,7 +227,7 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
                 await asyncio.sleep(look)
                 look = min(look * LOOK_GROWTH, LOOK_LAST)
             else:
-                await pods.changed(1)
+                await pods.changed(self._key, 1)
 
     async def _answers(self, pod: Pod) -> bool:
         """Tell whether somebody listens on the lab's port; JupyterHub then asks whether it is a lab."""
@@ -262,7 +262,7 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
                 if line not in said:
                     said.append(line)
                     yield {"progress": percent, "message": line}
-            await self.pod_reflector.changed(1)
+            await self.pod_reflector.changed(self._key, 1)
 
     # --- is it there? -------------------------------------------------------------------------------------------------
 
@@ -318,7 +318,7 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
                 break
             if diagnosis.is_ready(pod):
                 return str(self._get_pod_url(pod))
-            await self.pod_reflector.changed(1)
+            await self.pod_reflector.changed(self._key, 1)
         return str(self.server.url)
 
     # --- stop ---------------------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ class Watch(ResourceReflector):  # type: ignore[misc]  # untyped
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.seen_at = self.tried_at = time.monotonic()
-        self._changed: asyncio.Event = asyncio.Event()
+        self._changed: dict[str, asyncio.Event] = {}
 
     @property
     def age(self) -> float:
@@ -67,17 +67,20 @@ class Watch(ResourceReflector):  # type: ignore[misc]  # untyped
         """Wait until the API has answered once."""
         await asyncio.shield(self.first_load_future)
 
-    async def changed(self, seconds: float) -> None:
-        """Wait until something is different, or for so long."""
+    async def changed(self, key: str, seconds: float) -> None:
+        """Wait until this one is different, or for so long; of what happens to others nobody is woken."""
+        changed = self._changed.setdefault(key, asyncio.Event())
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), seconds)
+            # Not `wait_for`: until Python 3.12 it may swallow a cancellation.
+            async with asyncio.timeout(seconds):
+                await changed.wait()
 
     def _confirm(self) -> None:
         self.seen_at = self.tried_at = time.monotonic()
 
-    def _tell(self) -> None:
-        event, self._changed = self._changed, asyncio.Event()
-        event.set()
+    def _tell(self, key: str) -> None:
+        if changed := self._changed.pop(key, None):
+            changed.set()
 
     async def _list(self) -> str:
         """Learn everything anew; give the version of it."""
@@ -85,7 +88,8 @@ class Watch(ResourceReflector):  # type: ignore[misc]  # untyped
         found = await response.json()
         self.resources = {_key(one): one for one in found["items"]}
         self._confirm()
-        self._tell()
+        for key in list(self._changed):
+            self._tell(key)
         if not self.first_load_future.done():
             self.first_load_future.set_result(None)
         return str(found["metadata"]["resourceVersion"])
@@ -142,7 +146,7 @@ class Watch(ResourceReflector):  # type: ignore[misc]  # untyped
                 self.resources.pop(key, None)
             else:
                 self.resources[key] = found
-            self._tell()
+            self._tell(key)
         return str(found["metadata"]["resourceVersion"])
 
     async def _events(self, version: str) -> AsyncIterator[dict[str, Any]]:

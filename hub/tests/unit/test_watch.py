@@ -152,15 +152,16 @@ async def test_what_comes_and_goes_is_known_at_once(api: Api, pods: PodWatch) ->
 
 
 @pytest.mark.asyncio
-async def test_whoever_waits_is_told(api: Api, pods: PodWatch) -> None:
+async def test_whoever_waits_is_told_and_nobody_else(api: Api, pods: PodWatch) -> None:
     pods.begin()
     await pods.loaded()
-    waiting = asyncio.create_task(pods.changed(60))
+    waiting, other = (asyncio.create_task(pods.changed(f"labs/{name}", 60)) for name in "cb")
     await asyncio.sleep(0)
-    api.pods = [pod("b", 9)]
     api.behave = saying({"type": "ADDED", "object": pod("c", 6)})
     async with asyncio.timeout(5):
         await waiting
+    assert not other.done()
+    other.cancel()
 
 
 @pytest.mark.asyncio

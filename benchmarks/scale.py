@@ -1,0 +1,268 @@
+"""The hub with thousands of labs next to stock's: `nox -s "bench(scale)"`.
+
+Both run on this machine, one after the other, against the one-node cluster that KUBECONFIG names; labs are pods that
+nobody runs (benchmarks/scaling/hollow.py), so what is measured is the hub and the API of Kubernetes. It needs root, Go,
+and the commands that take the API server away and bring it back: CLUSTER_API_STOP, CLUSTER_API_START.
+
+The floor is the time of the same pods made straight through the API.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import shlex
+import shutil
+import signal
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from benchmarks.scaling import hollow
+from benchmarks.scaling.hubs import Hub, run
+from benchmarks.scaling.load import (
+    Load,
+    Round,
+    bare,
+    kubernetes,
+    labs,
+    load,
+    looking_at_health,
+    looking_at_labs,
+    together,
+    tokens,
+)
+from tools.components import ROOT
+
+# People who come to fill it, at once
+AT_ONCE = 40
+FEW = 50
+IDLE_SECONDS = 60
+AWAY_SECONDS = 20
+SETTLE_SECONDS = 180
+FLOORS = 3
+
+
+class Bench:
+    """One hub's run."""
+
+    def __init__(self, who: Load, core: Any, options: argparse.Namespace) -> None:
+        self.who, self.core, self.options = who, core, options
+        self.hub: Hub = who.hub
+        self.found: dict[str, float] = {}
+        self.running: list[str] = []
+
+    def note(self, what: str, value: float) -> None:
+        """Keep a figure, and show it as it comes."""
+        self.found[what] = value
+        print(f"  {self.hub.title:<6}{what:<52}{value:10.3f}", flush=True)
+
+    def note_round(self, what: str, found: Round) -> None:
+        """Keep what was seen of a round."""
+        self.note(f"{what}: half of them, s", statistics.median(found.seconds))
+        self.note(f"{what}: all of them, s", found.seconds[-1])
+        if found.cpu:
+            self.note(f"{what}: hub's processor for one, ms", 1000 * found.cpu)
+
+    async def storm(self, what: str, task: Callable[[str], Awaitable[None]], names: Sequence[str]) -> None:
+        """Have labs asked for at once."""
+        with looking_at_health(self.hub) as seen:
+            found = await together([partial(task, name) for name in names], self.hub)
+        self.note_round(what, found)
+        self.note(f"{what}: slowest health page, s", seen.worst)
+
+    async def floor(self, what: str) -> None:
+        """Make the same pods without a hub, and name that the floor."""
+        template = (await labs(self.core))[0]
+        rounds = [await bare(self.core, template, self.options.storm) for _ in range(FLOORS)]
+        self.note_round(what, sorted(rounds, key=lambda one: one.seconds[-1])[FLOORS // 2])
+
+    async def fill(self, count: int) -> None:
+        """Let people in until so many labs run."""
+        if count <= len(self.running):
+            return
+        names = [f"fill-{number}" for number in range(len(self.running), count)]
+        self.who.join(names)
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def one(name: str) -> None:
+            async with gate:
+                await self.who.log_in(name)
+
+        start = time.monotonic()
+        await asyncio.gather(*(one(name) for name in names))
+        self.running += names
+        self.note(f"filled to {count}: one came, and had a lab, every s", (time.monotonic() - start) / len(names))
+
+    async def few(self, names: Sequence[str]) -> None:
+        """See what a spawn costs with the labs that run."""
+        await self.storm(f"{FEW} by REST, {len(self.running)} run", self.who.call, names[:FEW])
+        await self.who.stop(names[:FEW])
+
+    async def whole(self) -> None:
+        """Do everything."""
+        storm, count = self.options.storm, self.options.labs
+        first, later = ([f"{name}-{number}" for number in range(storm)] for name in ("first", "later"))
+        self.who.join([*first, *later])
+        await self.storm(f"{storm} log in", self.who.log_in, first)
+        if self.hub.title == "ours":
+            await self.floor(f"{storm} bare pods, {storm} run")
+        await self.who.stop(first)
+        await self.storm(f"{storm} by REST", self.who.call, first)
+        await self.who.stop(first)
+        await self.fill(min(100, count))
+        await self.few(first)
+        await self.fill(count)
+        self.note("memory, MiB", self.hub.memory())
+        await self.few(first)
+        if self.hub.title == "ours":
+            await self.floor(f"{storm} bare pods, {count} run")
+        await self.storm(f"{storm} by REST, {count} run", self.who.call, first)
+        await self.who.stop(first)
+        await self.storm(f"{storm} log in, {count} run", self.who.log_in, later)
+        await self.who.stop(later)
+        await self.idle()
+        await self.killed()
+        await self.api_away()
+
+    async def idle(self) -> None:
+        """Let nothing happen but reports of activity."""
+        known = tokens(await labs(self.core))
+        before = self.hub.cpu()
+        with looking_at_health(self.hub, every=1) as seen:
+            await self.who.report(known, IDLE_SECONDS)
+        self.note("idle, % of a processor", 100 * (self.hub.cpu() - before) / IDLE_SECONDS)
+        self.note("idle: slowest health page, s", seen.worst)
+
+    async def killed(self) -> None:
+        """Kill the hub, and start it again."""
+        with looking_at_labs(self.hub, self.running) as seen:
+            self.hub.end(signal.SIGKILL)
+            start = time.monotonic()
+            self.hub.start()
+            await asyncio.to_thread(self.hub.wait_until_up)
+            self.note("killed: the hub answers after, s", time.monotonic() - start)
+            await self.settle()
+            self.note("killed: all labs are known after, s", time.monotonic() - start)
+            self.note("killed: hub's processor until then, s", self.hub.cpu())
+        await self.note_lost("killed")
+        self.note("killed: requests to labs that failed", len(seen.failed))
+
+    async def api_away(self) -> None:
+        """Start the hub while Kubernetes is away."""
+        with looking_at_labs(self.hub, self.running) as seen:
+            self.hub.end(signal.SIGKILL)
+            await call(self.options.api_stop)
+            try:
+                start = time.monotonic()
+                self.hub.start()
+                await asyncio.sleep(AWAY_SECONDS)
+            finally:
+                await call(self.options.api_start)
+            await asyncio.to_thread(self.hub.wait_until_up)
+            await self.settle()
+            self.note("API away: settled after, s", time.monotonic() - start)
+        await self.note_lost("API away")
+        self.note("API away: requests to labs that failed", len(seen.failed))
+        for one in seen.failed[:3]:
+            print(f"        {one}")
+
+    async def settle(self) -> None:
+        """Wait until the hub says of all labs that they are ready, or it has had its time."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while await self.who.ready() < len(self.running) and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.5)
+
+    async def note_lost(self, what: str) -> None:
+        """Count what is not there any more."""
+        count = len(self.running)
+        self.note(f"{what}: labs that the hub forgot", count - await self.who.ready())
+        self.note(f"{what}: labs that the proxy forgot", count - await self.who.routes())
+        self.note(f"{what}: labs that are gone", count - len(await labs(self.core)))
+
+
+async def call(command: str) -> None:
+    """Run a command."""
+    process = await asyncio.create_subprocess_exec(*shlex.split(command), stdout=asyncio.subprocess.DEVNULL)
+    if await process.wait():
+        raise RuntimeError(f"{command} failed")
+
+
+async def measure(hub: Hub, options: argparse.Namespace) -> dict[str, float]:
+    """Run it all for one hub."""
+    async with load(hub) as who, kubernetes() as core:
+        bench = Bench(who, core, options)
+        await bench.whole()
+        return bench.found
+
+
+def report(found: dict[str, dict[str, float]], options: argparse.Namespace) -> None:
+    """Print both, and the ratios that are goals."""
+    ours, stock = found["ours"], found.get("stock", {})
+    print(f"\n{'':<58}{'ours':>10}{'stock':>10}{'ratio':>8}")
+    for what, value in ours.items():
+        other = stock.get(what)
+        ratio = f"{value / other:8.2f}" if other else ""
+        print(f"{what:<58}{value:10.3f}{'' if other is None else f'{other:10.3f}'}{ratio}")
+    storm, count = options.storm, options.labs
+    floor = ours[f"{storm} bare pods, {storm} run: all of them, s"]
+    rest, full = (ours[f"{storm} by REST{more}: all of them, s"] for more in ("", f", {count} run"))
+    cpu = [ours[f"{FEW} by REST, {run} run: hub's processor for one, ms"] for run in (min(100, count), count)]
+    goals = [
+        (f"{storm} by REST, of the floor's time", rest / floor, 2.0),
+        (f"the same with {count} labs, of that with none", full / rest, 1.2),
+        (f"hub's processor for a spawn, {count} labs, of that with 100", cpu[1] / cpu[0], 1.3),
+        ("idle, % of a processor", ours["idle, % of a processor"], 3.0),
+        ("slowest health page, s", max(value for what, value in ours.items() if "health" in what), 0.5),
+    ]
+    if stock:
+        spawn = f"{FEW} by REST, {count} run: hub's processor for one, ms"
+        known = "killed: all labs are known after, s"
+        goals += [
+            (f"hub's processor for a spawn, {count} labs, of stock's", ours[spawn] / stock[spawn], 0.5),
+            ("killed: all labs are known, of stock's time", ours[known] / stock[known], 1 / 3),
+        ]
+    print()
+    for what, value, goal in goals:
+        print(f"{what:<58}{value:10.2f}   goal {goal:.2f}")
+
+
+def main() -> None:
+    """Measure both, and print the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--labs", type=int, default=2000)
+    parser.add_argument("--storm", type=int, default=200)
+    parser.add_argument("--only", choices=["ours", "stock"])
+    parser.add_argument("--database", default="sqlite:///jupyterhub.sqlite", help="URL of an empty one")
+    parser.add_argument("--kwok", type=Path, default=ROOT / ".demo", help="folder where KWOK is built")
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--api-stop", default=os.environ.get("CLUSTER_API_STOP"))
+    parser.add_argument("--api-start", default=os.environ.get("CLUSTER_API_START"))
+    options = parser.parse_args()
+    if not options.api_stop or not options.api_start:
+        parser.error("wanted --api-stop and --api-start: the commands that take the API server away and bring it back")
+    kwok = hollow.build(options.kwok)
+    folder = Path(mkdtemp(prefix="scale-"))
+    found: dict[str, dict[str, float]] = {}
+    print(f"logs are in {folder}", flush=True)
+    for title in (options.only,) if options.only else ("stock", "ours"):
+        with ExitStack() as stack:
+            stack.enter_context(hollow.play(kwok, folder))
+            hub = stack.enter_context(run(title, folder / title, options.database))
+            found[title] = asyncio.run(measure(hub, options))
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=2))
+    if "ours" in found:
+        report(found, options)
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""Labs that cost nothing: pods that KWOK takes to Running, and one small server that answers for all of them.
+
+KWOK plays a node of the real cluster. Its pods' addresses are routed to this machine, where whoever asks one of them
+for a lab gets an answer like JupyterLab's. The cluster's own nodes take no new pods meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jupyterhub  # type: ignore[import-untyped]
+from labtesting import cluster
+from labtesting.cluster import kubectl
+from labtesting.hub_process import wait_until
+
+MODULE = "sigs.k8s.io/kwok"
+VERSION = "v0.8.0"
+# Of its own: what a node and a pod go through.
+STAGES = (
+    "node/fast/node-initialize",
+    "node/heartbeat-with-lease/node-heartbeat-with-lease",
+    "pod/fast/pod-ready",
+    "pod/fast/pod-delete",
+)
+NAMESPACE = "scale-bench"
+NODE = "scale-bench"
+PODS = "10.201.0.1/16"
+PORT = 8888
+ANSWER = b'{"version": "2.0"}'
+RESPONSE = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+    b"X-JupyterHub-Version: %s\r\nContent-Length: %d\r\n\r\n%s" % (jupyterhub.__version__.encode(), len(ANSWER), ANSWER)
+)
+
+
+def build(folder: Path) -> Path:
+    """Build KWOK, if it is not there; give the program."""
+    program = folder / f"kwok-{VERSION}" / "kwok"
+    if not program.exists():
+        print(f"building KWOK {VERSION} ...", flush=True)
+        environ = os.environ | {"GOBIN": str(program.parent.resolve())}
+        subprocess.run(["go", "install", f"{MODULE}/cmd/kwok@{VERSION}"], check=True, env=environ)
+    return program
+
+
+def stages() -> list[str]:
+    """Give KWOK's arguments that name the stages."""
+    listed = subprocess.run(
+        ["go", "mod", "download", "-json", f"{MODULE}@{VERSION}"], check=True, capture_output=True, text=True
+    )
+    folder = Path(json.loads(listed.stdout)["Dir"], "kustomize/stage")
+    return [f"--config={folder / name}.yaml" for name in STAGES]
+
+
+def objects() -> list[dict[str, Any]]:
+    """Give the node, the labs' namespace, and the volumes that ours mounts."""
+    room = {"cpu": "100k", "memory": "1Pi", "pods": "10k"}
+    node: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": NODE, "annotations": {"kwok.x-k8s.io/node": "fake"}},
+        "status": {"allocatable": room, "capacity": room},
+    }
+    found: list[dict[str, Any]] = [
+        node,
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
+    ]
+    access: dict[str, Any] = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
+    for name in ("home", "project"):
+        volume = f"{NAMESPACE}-{name}"
+        size = {"storage": "1Gi"}
+        found += [
+            {
+                "apiVersion": "v1",
+                "kind": "PersistentVolume",
+                "metadata": {"name": volume},
+                "spec": access | {"capacity": size, "hostPath": {"path": "/nowhere"}},
+            },
+            {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "metadata": {"name": name, "namespace": NAMESPACE},
+                "spec": access | {"volumeName": volume, "resources": {"requests": size}},
+            },
+        ]
+    return found
+
+
+@contextmanager
+def cordoned() -> Iterator[None]:
+    """Let the real nodes take no new pods until the end of the block."""
+    names = [one["metadata"]["name"] for one in cluster.get("nodes") if not one["spec"].get("unschedulable")]
+    kubectl("cordon", *names)
+    try:
+        yield
+    finally:
+        kubectl("uncordon", *names)
+
+
+@contextmanager
+def running(command: Sequence[str | Path], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program until the end of the block."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def play(kwok: Path, folder: Path) -> Iterator[None]:
+    """Play a node until the end of the block."""
+    route = ["local", PODS.replace(".1/", ".0/"), "dev", "lo"]
+    command: list[str | Path] = [
+        kwok,
+        f"--kubeconfig={os.environ['KUBECONFIG']}",
+        "--manage-all-nodes=false",
+        "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
+        f"--cidr={PODS}",
+        "--node-lease-duration-seconds=40",
+        *stages(),
+    ]
+    subprocess.run(["ip", "route", "replace", *route], check=True)
+    try:
+        with (
+            cordoned(),
+            running([sys.executable, "-m", "benchmarks.scaling.hollow"], folder / "answers.log"),
+            running([*command, "--server-address=127.0.0.1:0"], folder / "kwok.log"),
+        ):
+            cluster.apply(*objects())
+            wait_until(lambda: is_ready(), "KWOK's node is ready", 60)
+            yield
+    finally:
+        clear()
+        kubectl("delete", "node", NODE, "--ignore-not-found")
+        kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", timeout=300)
+        kubectl("delete", "pv", f"{NAMESPACE}-home", f"{NAMESPACE}-project", "--ignore-not-found")
+        subprocess.run(["ip", "route", "del", *route], check=True)
+
+
+def is_ready() -> bool:
+    """Tell whether the node takes pods."""
+    status = cluster.get("node", NODE)["status"]
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions", []))
+
+
+def clear() -> None:
+    """Remove all pods, and wait until they are gone."""
+    arguments = ["--all", "--namespace", NAMESPACE, "--ignore-not-found"]
+    kubectl("delete", "pods", *arguments, "--grace-period=0", "--force", timeout=600)
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer whatever is asked, as a lab does."""
+    try:
+        while await reader.readuntil(b"\r\n\r\n"):
+            writer.write(RESPONSE)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        writer.close()
+
+
+async def serve() -> None:
+    """Answer for all labs."""
+    server = await asyncio.start_server(answer, "0.0.0.0", PORT, backlog=4096)  # noqa: S104  (every pod's address)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())

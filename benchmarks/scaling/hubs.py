@@ -1,0 +1,227 @@
+"""Ours and stock JupyterHub with KubeSpawner, as processes with their proxies apart."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from labtesting.fileserver import TOKEN, Labfiles
+from labtesting.github import FakeGitHub, run_fake_github
+from labtesting.hub_process import free_ports, wait_until
+
+from benchmarks.scaling.hollow import NAMESPACE, running
+from hub.tests.integration.conftest import make_proxy
+
+TICKS_PER_SECOND = 100  # Linux tells programs so on every machine
+START_SECONDS = 300
+ORGANIZATION = "lsst-sqre"
+# Where both are, and who measures; no lab reaches the hub here.
+PLACE = """
+c.JupyterHub.bind_url = "{url}"
+c.JupyterHub.hub_bind_url = "http://127.0.0.1:{hub_port}"
+c.JupyterHub.hub_connect_url = "http://127.0.0.1:{hub_port}"
+c.JupyterHub.cookie_secret_file = "cookie_secret"
+c.JupyterHub.db_url = "{database}"
+c.JupyterHub.services = [{{"name": "bench", "api_token": "{token}"}}]
+c.JupyterHub.load_roles = [{{
+    "name": "bench",
+    "scopes": ["admin:servers", "admin:users", "list:users", "read:users", "proxy", "read:metrics", "users:activity"],
+    "services": ["bench"],
+}}]
+"""
+OURS = """
+import os
+
+from labhub.environment import load_or_exit
+from labhub.hub import configure, configure_labs
+from labhub.labsettings import LabSettings
+from labhub.settings import Settings
+
+c = get_config()
+configure(c, load_or_exit(os.environ, Settings))
+configure_labs(c, load_or_exit(os.environ, LabSettings))
+"""
+STOCK = """
+from kubernetes_asyncio.client import Configuration
+from kubespawner.clients import load_config
+
+# As in benchmarks/spawning/stock-hub
+load_config(host="", ssl_ca_cert="", verify_ssl=None)
+configuration = Configuration.get_default_copy()
+configuration.disable_strict_ssl_verification = True
+Configuration.set_default(configuration)
+
+c = get_config()
+c.JupyterHub.cleanup_servers = False
+c.JupyterHub.cleanup_proxy = False
+c.ConfigurableHTTPProxy.should_start = False
+c.ConfigurableHTTPProxy.api_url = "{proxy_url}"
+c.ConfigurableHTTPProxy.auth_token = "{token}"
+c.JupyterHub.authenticator_class = "dummy"
+c.Authenticator.allow_all = True
+c.JupyterHub.spawner_class = "kubespawner.KubeSpawner"
+c.KubeSpawner.namespace = "{namespace}"
+c.KubeSpawner.image = "nobody/runs-this:0"
+# Its defaults are for fewer: 100 at once, and failures end it.
+c.JupyterHub.concurrent_spawn_limit = 1000
+c.Spawner.consecutive_failure_limit = 0
+c.Spawner.http_timeout = 300
+c.Spawner.start_timeout = 300
+"""
+MENU = """
+[[images]]
+key = "hollow"
+title = "Hollow"
+image = "nobody/runs-this:0"
+
+[[sizes]]
+key = "small"
+title = "Small"
+cpu = "1"
+memory = "1Gi"
+"""
+
+
+class HubError(Exception):
+    """A hub does not run; the message says where its log is."""
+
+
+@dataclass
+class Hub:
+    """A hub that can be killed and started again.
+
+    Attributes
+    ----------
+    url
+        The proxy's.
+    hub_url
+        Its own, which answers also while the proxy is busy.
+    token
+        Of a service that may see and do everything.
+    github
+        Where people log in; None at stock, which asks for a name.
+    """
+
+    title: str
+    folder: Path
+    program: Sequence[str]
+    environ: dict[str, str]
+    url: str
+    hub_url: str
+    proxy_url: str
+    token: str
+    github: FakeGitHub | None
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it; it may take its time to answer."""
+        with (self.folder / "hub.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, *self.program, "--config", "config.py"],
+                cwd=self.folder,
+                env=os.environ | self.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def wait_until_up(self) -> None:
+        """Wait until it answers."""
+        wait_until(self.is_up, f"{self.title} answers: {self.folder}/hub.log", START_SECONDS)
+
+    def is_up(self) -> bool:
+        """Tell whether it answers."""
+        if self.process is None or self.process.poll() is not None:
+            raise HubError(f"{self.title} ended: {self.folder}/hub.log")
+        try:
+            return httpx.get(f"{self.hub_url}/hub/health", timeout=60).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        """Send it a signal that ends it."""
+        if self.process:
+            self.process.send_signal(number)
+            self.process.wait()
+            self.process = None
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        if self.process is None:
+            raise HubError(f"{self.title} is not started")
+        return self.process.pid
+
+    def cpu(self) -> float:
+        """Seconds of processor that it has used."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+
+    def memory(self) -> float:
+        """MiB that it has in memory."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+
+
+@contextmanager
+def run(title: str, folder: Path, database: str) -> Iterator[Hub]:
+    """Run one of the two, `ours` or `stock`, with its proxy, until the end of the block."""
+    folder.mkdir()
+    public, hub_port, proxy_port = free_ports(3)
+    token, key = secrets.token_hex(32), secrets.token_hex(32)
+    url, proxy_url = f"http://127.0.0.1:{public}", f"http://127.0.0.1:{proxy_port}"
+    told = {"url": url, "hub_port": hub_port, "database": database, "token": token}
+    hub_url = f"http://127.0.0.1:{hub_port}"
+    proxy: list[str | Path] = [*make_proxy(), "--ip=127.0.0.1", f"--port={public}", "--api-ip=127.0.0.1"]
+    proxy += [f"--api-port={proxy_port}", f"--default-target={hub_url}", f"--error-target={hub_url}/hub/error"]
+    os.environ["CONFIGPROXY_AUTH_TOKEN"] = token
+    with ExitStack() as stack:
+        stack.enter_context(running(proxy, folder / "proxy.log"))
+        if title == "stock":
+            (folder / "config.py").write_text(
+                STOCK.format(proxy_url=proxy_url, token=token, namespace=NAMESPACE) + PLACE.format(**told)
+            )
+            hub = Hub(title, folder, ("-m", "jupyterhub"), {}, url, hub_url, proxy_url, token, None)
+        else:
+            (folder / "config.py").write_text(OURS + PLACE.format(**told))
+            (folder / "menu.toml").write_text(MENU)
+            github = stack.enter_context(run_fake_github(f"{url}/hub/oauth_callback"))
+            github.world.add_organization(ORGANIZATION)
+            (folder / "storage").mkdir()
+            labfiles = Labfiles(folder / "storage", folder)
+            stack.callback(labfiles.stop)
+            labfiles.wait_until_ready()
+            environ = {
+                "JUPYTERHUB_CRYPT_KEY": key,
+                "GITHUB_CLIENT_ID": "labhub-test",
+                "GITHUB_CLIENT_SECRET": "made-up-client-secret",
+                "OAUTH_CALLBACK_URL": f"{url}/hub/oauth_callback",
+                "GITHUB_URL": github.url,
+                "GITHUB_ORGANIZATION_WHITELIST": ORGANIZATION,
+                "PROXY_API_URL": proxy_url,
+                "FILESERVER_URL": labfiles.url,
+                "FILESERVER_TOKEN": TOKEN,
+                "LAB_MENU": str(folder / "menu.toml"),
+                "LAB_NAMESPACE": NAMESPACE,
+                "LAB_GROUPS_POLICY": "Merge",
+                # Nothing is measured of the culler, which is a program of its own.
+                "LAB_IDLE_SECONDS": "0",
+                "LAB_MAX_AGE_SECONDS": "0",
+                "HUB_METRICS_PORT": str(free_ports(1)[0]),
+            }
+            program = ("-c", "from labhub.app import LabHub; LabHub.launch_instance()")
+            hub = Hub(title, folder, program, environ, url, hub_url, proxy_url, token, github)
+        hub.start()
+        try:
+            hub.wait_until_up()
+            yield hub
+        finally:
+            hub.end(signal.SIGKILL)
