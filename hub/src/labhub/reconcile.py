@@ -6,6 +6,7 @@ when it wanted to delete. A ghost is a server of the hub's whose pod has gone wi
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -56,11 +57,20 @@ class Reconciler:
         self.watch = watch
         self.namespace = namespace
         self._since: dict[str, float] = {}
+        self._looking: set[asyncio.Task[None]] = set()
         self._timer = PeriodicCallback(self.run, EVERY_SECONDS * 1000)
 
     def start(self) -> None:
         """Begin to look."""
+        self.watch.on_end = self.look
         self._timer.start()
+
+    def look(self, name: str) -> None:
+        """Have the server of a pod that has ended looked at, now and not when its time comes."""
+        for _, spawner in self._running():
+            if spawner.pod_name == name:
+                self._looking.add(task := asyncio.create_task(spawner.poll_and_notify()))
+                task.add_done_callback(self._looking.discard)
 
     async def run(self) -> None:
         """Look once, if what is known is fresh."""

@@ -174,8 +174,11 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
             raise Failed(diagnosis.explain("home", str(error))) from error
 
     def _report_seconds(self) -> int:
-        """Say how often a lab tells the hub of its activity: often enough not to be stopped between two times."""
-        return max(5, min(300, self.site.idle_seconds // 4 or 300))
+        """Say how often a lab tells the hub of its activity: it is stopped at most so much too early.
+
+        Of thousands of labs these reports are most of what a hub has to do.
+        """
+        return max(5, min(900, self.site.idle_seconds // 16 or 900))
 
     def _choose(self) -> Choice:
         try:

@@ -11,12 +11,14 @@ import contextlib
 import json
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from kubernetes_asyncio.client import ApiException
 from kubespawner.reflector import ResourceReflector  # type: ignore[import-untyped]
 from kubespawner.spawner import EventReflector, PodReflector  # type: ignore[import-untyped]
+
+from labhub.diagnosis import has_ended
 
 # Seconds after which the API ends a watch, and it is started again from where it was: costs one request, and a
 # connection that something between has forgotten is noticed.
@@ -185,11 +187,14 @@ class PodWatch(Watch, PodReflector):  # type: ignore[misc]  # untyped
     ----------
     gone
         Pods that have been deleted, as they were last, until one of the same name is there: why they went stands there.
+    on_end
+        Is told the name of a pod that has ended or gone.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.gone: dict[str, dict[str, Any]] = {}
+        self.on_end: Callable[[str], None] = lambda _name: None
 
     def _take(self, event: dict[str, Any]) -> str:
         version = super()._take(event)
@@ -199,6 +204,8 @@ class PodWatch(Watch, PodReflector):  # type: ignore[misc]  # untyped
                 self.gone[key] = event["object"]
             else:
                 self.gone.pop(key, None)
+            if event["type"] == "DELETED" or has_ended(event["object"]):
+                self.on_end(event["object"]["metadata"]["name"])
         return version
 
 

@@ -138,27 +138,27 @@ def test_an_administrator_frees_a_user_who_is_stuck(deployment: Deployment) -> N
 
 
 def test_a_hub_that_has_lost_its_database_finds_the_labs(deployment: Deployment) -> None:
-    visitor, account = deployment.member("tess")
-    visitor.spawn("tess", image="recommended", size="small")
-    uid, lab = pod_uid(deployment, account), deployment.client(visitor, "tess")
+    visitor, account = deployment.member("wilma")
+    visitor.spawn("wilma", image="recommended", size="small")
+    uid, lab = pod_uid(deployment, account), deployment.client(visitor, "wilma")
     with lab.kernel("python3", shut_down=False) as kernel:
         kernel.execute("x = 41")
         kubectl("exec", "deployment/hub", "--namespace", NAMESPACE, "--", "sh", "-c", "rm /srv/jupyterhub/*")
         deployment.kill_hub()
-        wait_until(lambda: "is tess's again" in deployment.log(), "the hub finds the lab", 120)
+        wait_until(lambda: "is wilma's again" in deployment.log(), "the hub finds the lab", 120)
         wait_until(deployment.is_up, "the hub is back", 60)
         assert kernel.execute("print(x + 1)").stdout == "42\n"
     deployment.token = administrator_token(deployment)
     made = get("pod", deployment.lab(account), namespace=LABS)["metadata"]["creationTimestamp"]
-    assert deployment.server("tess")["started"].startswith(made.rstrip("Z"))
+    assert deployment.server("wilma")["started"].startswith(made.rstrip("Z"))
     # The hub's sessions are over; after the login everything is as it was.
     assert not visitor.is_in()
-    again = deployment.visitor("tess")
+    again = deployment.visitor("wilma")
     again.log_in()
-    assert again.reaches_lab("tess")
-    assert len(deployment.client(again, "tess").request("GET", "api/kernels").json()) == 1
+    assert again.reaches_lab("wilma")
+    assert len(deployment.client(again, "wilma").request("GET", "api/kernels").json()) == 1
     assert pod_uid(deployment, account) == uid
     # The lab's own token counts, by which it tells the hub of its use.
-    assert json.loads(deployment.run(account, "python3", "-c", WHO_AM_I))["name"] == "tess"
-    assert deployment.api("DELETE", "/users/tess/server").status_code in {202, 204}
-    deployment.wait_stopped("tess")
+    assert json.loads(deployment.run(account, "python3", "-c", WHO_AM_I))["name"] == "wilma"
+    assert deployment.api("DELETE", "/users/wilma/server").status_code in {202, 204}
+    deployment.wait_stopped("wilma")

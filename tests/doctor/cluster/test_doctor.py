@@ -80,11 +80,14 @@ def test_the_hub_does_not_take_the_probe_for_a_lab(deployment: Deployment) -> No
 
 @pytest.mark.usefixtures("deployment")
 def test_the_probe_goes_when_the_doctor_is_interrupted() -> None:
+    nodes = [one["metadata"]["name"] for one in cluster.get("nodes")]
+    kubectl("cordon", *nodes)  # no node takes it: the doctor waits
     doctor = subprocess.Popen(command("--only=policy"), cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
         wait_until(lambda: bool(probes()), "the probe is there", 20)
     finally:
         doctor.send_signal(signal.SIGINT)
+        kubectl("uncordon", *nodes)
     assert doctor.wait(30) == 130
     wait_until(lambda: not probes(), "the probe is gone", 20)
 
