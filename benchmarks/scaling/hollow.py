@@ -138,10 +138,10 @@ def play(kwok: Path, folder: Path) -> Iterator[None]:
             running([*command, "--server-address=127.0.0.1:0"], folder / "kwok.log"),
         ):
             cluster.apply(*objects())
-            wait_until(lambda: is_ready(), "KWOK's node is ready", 60)
+            wait_until(is_ready, "KWOK's node is ready", 60)
             yield
+            clear()
     finally:
-        clear()
         kubectl("delete", "node", NODE, "--ignore-not-found")
         kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", timeout=300)
         kubectl("delete", "pv", f"{NAMESPACE}-home", f"{NAMESPACE}-project", "--ignore-not-found")

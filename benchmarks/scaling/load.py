@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -239,28 +240,32 @@ async def bare(core: Any, template: dict[str, Any], count: int) -> Round:
     """Make so many pods like this one at once; measure until each answers, and remove them."""
     names = [f"bare-{number}" for number in range(count)]
     there = {name: asyncio.Event() for name in names}
-    metadata = {key: template["metadata"][key] for key in ("labels", "annotations") if key in template["metadata"]}
+    # Not its labels: a hub would take them for labs of its own that nobody has.
+    metadata = {"annotations": template["metadata"].get("annotations", {})}
     spec = {key: value for key, value in template["spec"].items() if key not in {"nodeName", "tolerations"}}
     addresses: dict[str, str] = {}
-    version = (await (await core.list_namespaced_pod(NAMESPACE, limit=1, _preload_content=False)).json())["metadata"]
+    listed = await core.list_namespaced_pod(NAMESPACE, limit=1, _preload_content=False)
+    version: str = (await listed.json())["metadata"]["resourceVersion"]
 
     async def watch() -> None:
-        response = await core.list_namespaced_pod(
-            NAMESPACE,
-            watch=True,
-            resource_version=version["resourceVersion"],
-            _preload_content=False,
-            _request_timeout=300,
-        )
-        rest = b""
-        async for chunk in response.content.iter_any():
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                pod = json.loads(line)["object"]
-                name, status = pod["metadata"]["name"], pod.get("status", {})
-                if name in there and status.get("phase") == "Running" and status.get("podIP"):
-                    addresses[name] = status["podIP"]
-                    there[name].set()
+        nonlocal version
+        # Again and again: of who reads too slowly the API server ends the watch.
+        while True:
+            response = await core.list_namespaced_pod(
+                NAMESPACE, watch=True, resource_version=version, _preload_content=False, _request_timeout=300
+            )
+            rest = b""
+            async for chunk in response.content.iter_any():
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    version = take(json.loads(line)["object"])
+
+    def take(pod: dict[str, Any]) -> str:
+        name, status = pod["metadata"]["name"], pod.get("status", {})
+        if name in there and status.get("phase") == "Running" and status.get("podIP"):
+            addresses[name] = status["podIP"]
+            there[name].set()
+        return str(pod["metadata"]["resourceVersion"])
 
     async def one(name: str) -> None:
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata | {"name": name}, "spec": spec}
@@ -272,14 +277,14 @@ async def bare(core: Any, template: dict[str, Any], count: int) -> Round:
         _, writer = await asyncio.open_connection(addresses[name], PORT)
         writer.close()
 
-    watching = asyncio.create_task(watch())
-    await asyncio.sleep(0.5)
-    try:
-        return await together([lambda name=name: one(name) for name in names])  # type: ignore[misc]
-    finally:
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(watch())
+        await asyncio.sleep(0.5)
+        found = await together([partial(one, name) for name in names])
         watching.cancel()
-        for name in names:
-            await core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0)
+    for name in names:
+        await core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0)
+    return found
 
 
 # --- who looks on -----------------------------------------------------------------------------------------------------

@@ -38,6 +38,8 @@ class LabHub(JupyterHub):  # type: ignore[misc]  # untyped
     events: EventWatch
     adopting = False
     """Labs that run are being made their users' again: none is started meanwhile."""
+    adopted = False
+    """That has been done: whatever else runs is nobody's."""
 
     def init_db(self) -> None:
         """Take the database up, or end with one line that says what is wrong with it."""
@@ -103,7 +105,7 @@ class LabHub(JupyterHub):  # type: ignore[misc]  # untyped
         unknown = adoption.find_unknown(self.pods.pods.values(), reconciler.claimed(), known_until)
         self.adopting = bool(unknown)
         await adoption.adopt(self, unknown)
-        self.adopting = False
+        self.adopting, self.adopted = False, True
         reconciler.start()
 
 

@@ -147,6 +147,7 @@ def test_a_hub_that_has_lost_its_database_finds_the_labs(deployment: Deployment)
         deployment.kill_hub()
         wait_until(lambda: "is wilma's again" in deployment.log(), "the hub finds the lab", 120)
         wait_until(deployment.is_up, "the hub is back", 60)
+        assert "Deleting stale route /user/wilma/" not in deployment.log()
         assert kernel.execute("print(x + 1)").stdout == "42\n"
     deployment.token = administrator_token(deployment)
     made = get("pod", deployment.lab(account), namespace=LABS)["metadata"]["creationTimestamp"]
