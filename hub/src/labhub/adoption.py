@@ -74,7 +74,12 @@ async def _adopt(app: JupyterHub, pod: Pod) -> None:
     labels = pod["metadata"]["labels"]
     spawner = user.get_or_create_spawner("", "", replace_failed=True)
     spawner.found = pod
-    await user.spawn("", options={name: labels[f"{PREFIX}/{name}"] for name in ("image", "size")})
+    # As JupyterHub's handlers do: whoever looks meanwhile, such as for routes, leaves it alone.
+    spawner._spawn_pending = True
+    try:
+        await user.spawn("", options={name: labels[f"{PREFIX}/{name}"] for name in ("image", "size")})
+    finally:
+        spawner._spawn_pending = False
     row = spawner.orm_spawner
     # JupyterHub takes the lab's start for now, and forgets what its client may ask for when it comes with a token.
     row.started = created(pod)
