@@ -29,6 +29,9 @@ API_ERRORS = (ApiException, aiohttp.ClientError, OSError, TimeoutError, asyncio.
 NOT_FOUND = 404
 # Seconds to read one pod, when the watch says that it has gone
 READ_SECONDS = 5
+# Seconds to connect to a lab. What network plugins drop while they learn of a new pod Linux sends again after a second:
+# to ask anew is faster.
+CONNECT_SECONDS = 0.25
 # Seconds between looks whether the lab's port answers, which nothing tells; how they grow
 LOOK_FIRST, LOOK_GROWTH, LOOK_LAST = 0.05, 1.1, 0.5
 
@@ -236,7 +239,7 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
         """Tell whether somebody listens on the lab's port; JupyterHub then asks whether it is a lab."""
         try:
             connecting = asyncio.open_connection(pod["status"]["podIP"], self._get_pod_port(pod))
-            _, writer = await asyncio.wait_for(connecting, 1)
+            _, writer = await asyncio.wait_for(connecting, CONNECT_SECONDS)
         except (OSError, TimeoutError):
             return False
         writer.close()

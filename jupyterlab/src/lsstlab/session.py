@@ -19,6 +19,7 @@ from lsstlab import logs
 from lsstlab.home import Finding, Probing
 from lsstlab.lean import without_the_hub
 from lsstlab.lifetime import Lifetime, LifetimeError
+from lsstlab.reach import reach_first
 
 # What hubs call the server by.
 SERVER = "jupyterhub-singleuser"
@@ -181,8 +182,9 @@ def run_server(options: list[str]) -> None:
     timer.daemon = True
     timer.start()
     with without_the_hub():
-        from jupyterhub.singleuser import main  # type: ignore[import-untyped]
+        from jupyterhub.singleuser.extension import JupyterHubSingleUser, main  # type: ignore[import-untyped]
 
+    reach_first(JupyterHubSingleUser)
     if logs.wants_json(os.environ):
         logs.speak_json()
     settle(probing.result())
