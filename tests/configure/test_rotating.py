@@ -149,9 +149,11 @@ def test_logs_that_are_turned_off_are_removed_and_their_authority_is_kept(site: 
     assert site.configure().changed == []
 
 
-def test_a_site_without_logs_says_what_not_to_apply(site: SampleSite) -> None:
+def test_a_site_without_logs_is_told_to_apply_what_is_left(site: SampleSite) -> None:
     site.say(SMALL + "[logs]\nenabled = false\n")
-    assert "leave out filebeat/kubernetes and logstashrmq/kubernetes" in site.run()
+    said = site.run()
+    assert "logs: off\n" in said
+    assert "kubectl apply -f fileserver/kubernetes -f hub/kubernetes -f nginx/kubernetes\n" in said
     assert "log-authority.pem" not in site.files()
     assert "found logs that are off" in site.run("--rotate", "log-authority", code=1)
 

@@ -53,12 +53,14 @@ def report(outcome: Outcome, folder: Path, rotate: str | None) -> list[str]:
         end = min(pair.first.not_valid_after_utc for pair in (outcome.logs.relay, outcome.logs.filebeat))
         told.append(f"certificates of the logs: valid until {end:%Y-%m-%d}, renewed by a run in their last third")
     else:
-        told.append("logs: off; leave out filebeat/kubernetes and logstashrmq/kubernetes")
+        told.append("logs: off")
     if outcome.changed:
         told += ["", "To apply it:", f"  kubectl apply -f {folder}"]
         told += [f"  {command}" for command in commands(outcome.before, outcome.after)]
     if not outcome.before:
-        told.append("and then each component: kubectl apply -f COMPONENT/kubernetes")
+        names = ["fileserver", "hub", "nginx", *(["logstashrmq", "filebeat"] if outcome.logs else [])]
+        told.append("and then the components (other storage than NFS: docs/admin/deploy.md):")
+        told.append(f"  kubectl apply {' '.join(f'-f {name}/kubernetes' for name in names)}")
     if rotate == "log-authority":
         told += ["When filebeat has restarted on every node, the second step: --rotate log-certificates"]
     return told
