@@ -89,7 +89,8 @@ def groups(facts: Facts) -> Iterator[Verdict]:
     old = [one for one in found if not part(one, "status", "features", "supplementalGroupsPolicy")]
     names = ", ".join(f"{name_of(one)} ({part(one, 'status', 'nodeInfo', 'containerRuntimeVersion')})" for one in old)
     if policy == "Strict" and old:
-        fix = f"upgrade to containerd 2, or set LAB_GROUPS_POLICY to Merge in the ConfigMap hub ({GROUPS_DOC})"
+        fix = 'upgrade to containerd 2, or say groups_policy = "Merge" under [labs] in site.toml and configure again'
+        fix = f"{fix}: LAB_GROUPS_POLICY in the ConfigMap hub ({GROUPS_DOC})"
         yield wrong(
             f"found LAB_GROUPS_POLICY Strict, which these nodes do not know, so no lab starts there: {names}", fix
         )
