@@ -79,7 +79,8 @@ async def _adopt(app: JupyterHub, pod: Pod) -> None:
     try:
         await user.spawn("", options={name: labels[f"{PREFIX}/{name}"] for name in ("image", "size")})
     finally:
-        spawner._spawn_pending = False
+        # What could not be taken up, the next start must not take up either.
+        spawner._spawn_pending, spawner.found = False, None
     row = spawner.orm_spawner
     # JupyterHub takes the lab's start for now, and forgets what its client may ask for when it comes with a token.
     row.started = created(pod)

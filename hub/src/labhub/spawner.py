@@ -29,8 +29,7 @@ API_ERRORS = (ApiException, aiohttp.ClientError, OSError, TimeoutError, asyncio.
 NOT_FOUND = 404
 # Seconds to read one pod, when the watch says that it has gone
 READ_SECONDS = 5
-# Seconds to connect to a lab. What network plugins drop while they learn of a new pod Linux sends again after a second:
-# to ask anew is faster.
+# Seconds to connect to a lab: less than the one after which Linux sends a packet again that was dropped
 CONNECT_SECONDS = 0.25
 # Seconds between looks whether the lab's port answers, which nothing tells; how they grow
 LOOK_FIRST, LOOK_GROWTH, LOOK_LAST = 0.05, 1.1, 0.5
