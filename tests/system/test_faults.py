@@ -62,7 +62,11 @@ def test_the_proxy_is_killed_and_labs_are_reached_again(site: Deployment) -> Non
     with lab.kernel("python3", shut_down=False) as kernel:
         kernel.execute("x = 41")
     kernel_id = lab.request("GET", "api/kernels").json()[0]["id"]
+    killed = pod_names("proxy")
     kubectl("delete", "pod", "--namespace", NAMESPACE, "-l", "app.kubernetes.io/component=proxy", "--force")
+    # The killed one answers for a moment more: what it answers says nothing.
+    wait_until(lambda: pod_names("proxy") - killed, "another proxy", 30)
+    kubectl("wait", "pod", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=proxy", "--for=condition=Ready")
     wait_until(lambda: visitor.reaches_lab("hedy"), "the lab is reached again", 90)
     assert [one["id"] for one in lab.request("GET", "api/kernels").json()] == [kernel_id]
 
