@@ -71,7 +71,7 @@ c.JupyterHub.spawner_class = "kubespawner.KubeSpawner"
 c.KubeSpawner.namespace = "{namespace}"
 c.KubeSpawner.image = "nobody/runs-this:0"
 # Its defaults are for fewer: 100 at once, and failures end it.
-c.JupyterHub.concurrent_spawn_limit = 1000
+c.JupyterHub.concurrent_spawn_limit = 0
 c.Spawner.consecutive_failure_limit = 0
 c.Spawner.http_timeout = 300
 c.Spawner.start_timeout = 300

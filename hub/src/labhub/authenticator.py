@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import replace
 from typing import Any
@@ -11,8 +12,8 @@ from jupyterhub.handlers import BaseHandler  # type: ignore[import-untyped]
 from jupyterhub.user import User  # type: ignore[import-untyped]
 from oauthenticator.github import GitHubOAuthenticator  # type: ignore[import-untyped]
 from tornado import web
-from tornado.httpclient import HTTPClientError
-from traitlets import Instance
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError
+from traitlets import Instance, default
 
 from labhub import audit
 from labhub.accounts import find_user, settle, user_info
@@ -26,6 +27,9 @@ from labhub.refusal import Reason, RefusedError
 from labhub.settings import Settings
 
 SCOPES = ("read:org", "user:email")
+# Logins that ask GitHub at the same time. The others wait here, where no time runs out: a hundred at once would time
+# out in queues of ours, and be told that GitHub does not answer. GitHub itself wants 100 requests at once at most.
+AT_ONCE = 32
 # What contains it, so that GitHub answers with only the larger one
 READ_ORG = {"read:org", "write:org", "admin:org"}
 ADMISSION_REFUSED = {
@@ -48,6 +52,11 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
         self.github = GitHub(self.github_api, self.settings.timeout_seconds)
         self.examiner = Examiner(self.github, self.settings)
         self.recheck = Recheck(self.parent, self.examiner)
+        self._gate = asyncio.Semaphore(AT_ONCE)
+
+    @default("http_client")
+    def _make_http_client(self) -> AsyncHTTPClient:
+        return AsyncHTTPClient(force_instance=True, max_clients=AT_ONCE)  # tornado's own has 10
 
     def get_handlers(self, app: JupyterHub) -> list[tuple[str, type[BaseHandler]]]:
         """Give the login's pages; JupyterHub asks once, when its loop runs, so the sweep starts here."""
@@ -68,8 +77,9 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
         if not isinstance(handler, CallbackHandler):
             raise web.HTTPError(405, "people log in at GitHub")  # JupyterHub's own form of names and passwords
         parameters = self.build_access_tokens_request_params(handler, data)
-        token, scopes = self._read_token(await self.get_token_info(handler, parameters))
-        finding = await self._examine(token)
+        async with self._gate:
+            token, scopes = self._read_token(await self.get_token_info(handler, parameters))
+            finding = await self._examine(token)
         login, github_id = finding.account.login.lower(), finding.account.id
         if finding.admission is not Admission.ADMITTED:
             raise RefusedError(ADMISSION_REFUSED[finding.admission], login, github_id)
@@ -107,6 +117,7 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
         except SuspendedError as error:
             raise RefusedError(Reason.SUSPENDED) from error
         except UnavailableError as error:
+            self.log.warning("GitHub: %s", error)
             raise RefusedError(error.reason) from error
         except GitHubError as error:
             raise RefusedError(Reason.TOKEN_REFUSED) from error

@@ -7,8 +7,8 @@ from weakref import WeakKeyDictionary
 
 import aiohttp
 
-# So that one of them that hangs does not hold up the other
-PER_HOST = 20
+# So that one of them that hangs does not hold up the other; more at once GitHub does not want.
+PER_HOST = 100
 
 _sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = WeakKeyDictionary()
 

@@ -80,7 +80,8 @@ def configure_hub(c: Config, settings: LabSettings) -> None:
     c.JupyterHub.last_activity_interval = 60
     # The page that waits is shown at once; the labs it waits for may take their time.
     c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}
-    c.JupyterHub.concurrent_spawn_limit = 64
+    # Nobody is refused for coming when everybody does: the queues are Kubernetes'.
+    c.JupyterHub.concurrent_spawn_limit = 0
 
 
 def configure_database(c: Config, url: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -249,6 +250,22 @@ def test_a_login_while_github_is_in_trouble_is_refused_with_the_reason(
     assert shown in refused.text
     assert site.hub.user(name) is None
     assert [one["event.reason"] for one in site.hub.events if one["event.action"] == "refusal"][-1] == reason
+
+
+def test_many_come_at_once_and_none_is_told_that_github_does_not_answer(site: Any) -> None:
+    """Each of its answers is well within the time, but a queue for ten connections would not be."""
+    names = [f"early-{number}" for number in range(80)]
+    visitors = [site.visitor(name) for name in names]
+    organization = site.world.find_organization("lsst-sqre")
+    for name in names:
+        organization.members[site.world.add_account(name).id] = "active"
+    site.world.pause = 0.3
+    try:
+        with ThreadPoolExecutor(len(visitors)) as pool:
+            answers = list(pool.map(lambda visitor: visitor.log_in().status_code, visitors))
+    finally:
+        site.world.pause = 0
+    assert set(answers) == {200}
 
 
 def test_jupyterhub_s_own_login_form_takes_nobody(site: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,6 +36,7 @@ class FakeGitHub(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 1024  # of Python's 5, whoever comes with a crowd finds the connection reset
 
     def __init__(self, world: World, port: int = 0, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         super().__init__((host, port), Handler)
@@ -54,6 +56,7 @@ class FakeGitHub(ThreadingHTTPServer):
         trouble = self.world.trouble
         if trouble and request.path.startswith(trouble.path):
             return self.trouble_answer(trouble)
+        time.sleep(self.world.pause)
         if request.path == AUTHORIZE and request.method in {"GET", "POST"}:
             return oauth.authorize(self.world, request)
         if request.path == TOKEN and request.method == "POST":

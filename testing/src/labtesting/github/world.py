@@ -107,6 +107,8 @@ class World:
         self.issued: list[str] = []
         """Every token and code there ever was: what must be found in no log."""
         self.trouble: Trouble | None = None
+        self.pause = 0.0
+        """Seconds that every answer takes."""
         self.granted: frozenset[str] | None = None
         """The scopes that people grant, whatever is asked for; None: what is asked for."""
         self._last_id = 1_000_000
