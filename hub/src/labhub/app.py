@@ -18,7 +18,7 @@ from kubespawner.clients import load_config  # type: ignore[import-untyped]
 from sqlalchemy.exc import DBAPIError
 from traitlets import Integer
 
-from labhub import adoption, connections, database, metrics
+from labhub import adoption, connections, database, metrics, restart, upstream
 from labhub.announcement import Board
 from labhub.hub import CONFIG_FILE
 from labhub.pages import HANDLERS
@@ -43,6 +43,7 @@ class LabHub(JupyterHub):  # type: ignore[misc]  # untyped
 
     def init_db(self) -> None:
         """Take the database up, or end with one line that says what is wrong with it."""
+        upstream.mend(self.db_url)
         try:
             database.check(self.db_url)
             super().init_db()
@@ -94,7 +95,7 @@ class LabHub(JupyterHub):  # type: ignore[misc]  # untyped
         # A list, made at once: Prometheus is answered from another thread.
         metrics.labs(lambda: list(self.pods.pods.values()))
         metrics.serve(self.metrics_port)
-        found = int(await super().init_spawners())
+        found = await restart.take_up(self)
         # Apart: of what is cancelled in here, as at an early end, JupyterHub logs a traceback.
         self._reconciling = asyncio.create_task(self._reconcile(Reconciler(self, self.pods, namespace), known_until))
         return found

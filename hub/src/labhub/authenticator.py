@@ -15,7 +15,7 @@ from tornado import web
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 from traitlets import Instance, default
 
-from labhub import audit
+from labhub import audit, turns
 from labhub.accounts import find_user, settle, user_info
 from labhub.admission import Admission
 from labhub.authstate import AuthState
@@ -80,6 +80,7 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
         async with self._gate:
             token, scopes = self._read_token(await self.get_token_info(handler, parameters))
             finding = await self._examine(token)
+        await turns.take()
         login, github_id = finding.account.login.lower(), finding.account.id
         if finding.admission is not Admission.ADMITTED:
             raise RefusedError(ADMISSION_REFUSED[finding.admission], login, github_id)

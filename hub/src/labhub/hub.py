@@ -76,6 +76,12 @@ def configure_hub(c: Config, settings: LabSettings) -> None:
     c.LabProxy.should_start = False
     c.LabProxy.api_url = settings.proxy_api_url
     c.LabProxy.auth_token = settings.proxy_token.get_secret_value()
+    # Those of the configuration are made by programs, too: they need not be hashed 16,384 times at each request.
+    c.JupyterHub.trust_user_provided_tokens = True
+    # When a token was last used is noted to the hour. Labs report each quarter of one, with theirs.
+    c.JupyterHub.activity_resolution = 3600
+    # The hub answers while it looks which labs run.
+    c.JupyterHub.init_spawners_timeout = 1
     # A proxy that was started anew has no routes: they are put back after at most this many seconds.
     c.JupyterHub.last_activity_interval = 60
     # The page that waits is shown at once; the labs it waits for may take their time.

@@ -18,6 +18,8 @@ from jupyterhub.user import User  # type: ignore[import-untyped]
 from tornado.ioloop import PeriodicCallback
 
 from labhub import metrics
+from labhub.diagnosis import Pod
+from labhub.pod import OWNER
 from labhub.spawner import API_ERRORS, LabSpawner
 from labhub.watch import PodWatch, say
 
@@ -65,10 +67,13 @@ class Reconciler:
         self.watch.on_end = self.look
         self._timer.start()
 
-    def look(self, name: str) -> None:
+    def look(self, pod: Pod) -> None:
         """Have the server of a pod that has ended looked at, now and not when its time comes."""
-        for _, spawner in self._running():
-            if spawner.pod_name == name:
+        owner = orm.User.find(self.app.db, pod["metadata"].get("annotations", {}).get(OWNER))
+        if owner is None or owner not in self.app.users:
+            return
+        for spawner in self.app.users[owner].spawners.values():
+            if spawner.ready and spawner.pod_name == pod["metadata"]["name"]:
                 self._looking.add(task := asyncio.create_task(spawner.poll_and_notify()))
                 task.add_done_callback(self._looking.discard)
 
@@ -77,7 +82,10 @@ class Reconciler:
         if self.watch.age > FRESH_SECONDS:
             return
         pods = {pod["metadata"]["name"]: pod for pod in self.watch.pods.values()}
-        for name in find_orphans(pods, self.claimed(), self._since, time.monotonic()):
+        claimed = self._known()
+        if not claimed.issuperset(pods):
+            claimed = self.claimed()
+        for name in find_orphans(pods, claimed, self._since, time.monotonic()):
             await self._delete(name, pods[name])
         for user, spawner in list(self._running()):
             if spawner.pod_name not in pods:
@@ -85,9 +93,11 @@ class Reconciler:
 
     def claimed(self) -> set[str]:
         """Name the pods of all servers that run, start or stop, also of users whom nobody has asked for yet."""
-        rows = self.app.db.query(orm.Spawner).filter(orm.Spawner.server != None)  # noqa: E711  (SQL)
-        stored = {str((row.state or {}).get("pod_name")) for row in rows}
-        return stored | {spawner.pod_name for _, spawner in self._all() if spawner.active}
+        rows = self.app.db.query(orm.Spawner.state).filter(orm.Spawner.server_id != None)  # noqa: E711  (SQL)
+        return self._known() | {str((state or {}).get("pod_name")) for (state,) in rows}
+
+    def _known(self) -> set[str]:
+        return {spawner.pod_name for _, spawner in self._all() if spawner.active}
 
     def _all(self) -> Iterator[tuple[User, LabSpawner]]:
         for user in list(self.app.users.values()):

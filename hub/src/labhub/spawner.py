@@ -14,7 +14,7 @@ from kubernetes_asyncio.client import ApiException, V1ObjectMeta, V1Pod
 from kubespawner import KubeSpawner  # type: ignore[import-untyped]
 from traitlets import Instance, Integer
 
-from labhub import diagnosis, metrics
+from labhub import diagnosis, metrics, turns
 from labhub.authstate import AuthState
 from labhub.diagnosis import GRACE, STAGES, Diagnosis, Pod
 from labhub.failure import Failed
@@ -142,6 +142,7 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
         return url
 
     async def _spawn(self) -> tuple[str, dict[str, float]]:
+        await turns.take()
         auth_state = AuthState.from_dict(await self.user.get_auth_state() or {})
         if auth_state is None:
             raise Failed(diagnosis.explain("identity"))
@@ -157,6 +158,7 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
         manifest = build_pod(identity, choice, self.site, environment, hub_user=self.user.name, server=self.name)
         await self._create(manifest)
         reached = await self._wait(self.pod_reflector)
+        await turns.take()
         return str(self._get_pod_url(self._known())), reached
 
     def _take_up(self, pod: Pod) -> str:

@@ -25,8 +25,10 @@ from labhub.diagnosis import has_ended
 WATCH_SECONDS = 30
 # Seconds without a sign after that: the connection is dead.
 SILENCE_SECONDS = 10
-# Seconds for a list of everything
+# Seconds for a page of a list of everything, and how many are on one: a list of thousands is megabytes of JSON, and
+# nobody else is answered while it is read.
 LIST_SECONDS = 15
+PAGE = 100
 # Seconds between attempts while the API does not answer.
 RETRY_FIRST, RETRY_LAST = 0.2, 5.0
 OK, GONE = 200, 410
@@ -86,9 +88,16 @@ class Watch(ResourceReflector):  # type: ignore[misc]  # untyped
 
     async def _list(self) -> str:
         """Learn everything anew; give the version of it."""
-        response = await self._ask(_request_timeout=LIST_SECONDS)
-        found = await response.json()
-        self.resources = {_key(one): one for one in found["items"]}
+        resources: dict[str, dict[str, Any]] = {}
+        rest: dict[str, str] = {}
+        while True:
+            response = await self._ask(limit=PAGE, _request_timeout=LIST_SECONDS, **rest)
+            found = await response.json()
+            resources |= {_key(one): _trim(one) for one in found["items"]}
+            if not found["metadata"].get("continue"):
+                break
+            rest = {"_continue": found["metadata"]["continue"]}
+        self.resources = resources
         self._confirm()
         for key in list(self._changed):
             self._tell(key)
@@ -147,7 +156,7 @@ class Watch(ResourceReflector):  # type: ignore[misc]  # untyped
             if kind == "DELETED":
                 self.resources.pop(key, None)
             else:
-                self.resources[key] = found
+                self.resources[key] = _trim(found)
             self._tell(key)
         return str(found["metadata"]["resourceVersion"])
 
@@ -176,6 +185,12 @@ def say(error: BaseException) -> str:
     return f"{type(error).__name__}: {told}" if told else type(error).__name__
 
 
+def _trim(found: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what nobody reads, a third of it: who has changed which field."""
+    found["metadata"].pop("managedFields", None)
+    return found
+
+
 def _key(found: dict[str, Any]) -> str:
     return f"{found['metadata']['namespace']}/{found['metadata']['name']}"
 
@@ -188,13 +203,13 @@ class PodWatch(Watch, PodReflector):  # type: ignore[misc]  # untyped
     gone
         Pods that have been deleted, as they were last, until one of the same name is there: why they went stands there.
     on_end
-        Is told the name of a pod that has ended or gone.
+        Is told of a pod that has ended or gone.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.gone: dict[str, dict[str, Any]] = {}
-        self.on_end: Callable[[str], None] = lambda _name: None
+        self.on_end: Callable[[dict[str, Any]], None] = lambda _pod: None
 
     def _take(self, event: dict[str, Any]) -> str:
         version = super()._take(event)
@@ -205,7 +220,7 @@ class PodWatch(Watch, PodReflector):  # type: ignore[misc]  # untyped
             else:
                 self.gone.pop(key, None)
             if event["type"] == "DELETED" or has_ended(event["object"]):
-                self.on_end(event["object"]["metadata"]["name"])
+                self.on_end(event["object"])
         return version
 
 

@@ -143,14 +143,14 @@ async def until(condition: Callable[[], bool]) -> None:
 @pytest.mark.asyncio
 async def test_what_comes_and_goes_is_known_at_once(api: Api, pods: PodWatch) -> None:
     changes = [{"type": "ADDED", "object": pod("b", 6)}, {"type": "DELETED", "object": pod("a", 7)}]
-    ended: list[str] = []
+    ended: list[Any] = []
     pods.on_end = ended.append
     api.behave = saying(*changes)
     pods.begin()
     await pods.loaded()
     await until(lambda: set(pods.pods) == {"labs/b"})
     assert set(pods.gone) == {"labs/a"}
-    assert ended == ["a"]
+    assert [pod["metadata"]["name"] for pod in ended] == ["a"]
     assert api.lists == 1
 
 

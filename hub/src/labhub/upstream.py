@@ -1,0 +1,86 @@
+"""What costs JupyterHub most, and more the more labs there are, mended from outside.
+
+Each is held against the very source that it stands for by `hub/tests/unit/test_upstream.py`: a release that changes it
+fails there, and somebody looks again. The figures are a hub's processor time with 2,000 labs, as
+docs/dev/scale.md tells.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from functools import partial
+from typing import Any
+
+from jupyterhub import orm, utils  # type: ignore[import-untyped]
+from jupyterhub.handlers import BaseHandler  # type: ignore[import-untyped]
+from jupyterhub.handlers.metrics import MetricsHandler  # type: ignore[import-untyped]
+from jupyterhub.handlers.pages import HealthCheckHandler  # type: ignore[import-untyped]
+from jupyterhub.oauth import provider  # type: ignore[import-untyped]
+from jupyterhub.user import UserDict  # type: ignore[import-untyped]
+
+from labhub import turns
+
+count_active_users = UserDict.count_active_users
+prepare = BaseHandler.prepare
+EAGER = ("roles", "groups", "shared_with_me")
+# Seconds for which a count counts
+COUNTED_SECONDS = 5
+
+
+def mend(database_url: str) -> None:
+    """Mend everything; before the database is opened."""
+    load_users_alone()
+    hash_secrets_once()
+    count_seldom()
+    answer_in_turn()
+    orm.JSONDict.cache_ok = True  # SQLAlchemy compiled anew each statement with such a value
+    if database_url.startswith("sqlite"):
+        # A file has no connection that could have been lost: no `SELECT 1` before each transaction (3 % of a spawn).
+        orm.register_ping_connection = lambda _engine: None
+
+
+def load_users_alone() -> None:
+    """Load what a user belongs to when somebody asks for it, once.
+
+    JupyterHub asks for it in three more queries with each query for a user, also for one whom it has long had: a fifth
+    of a spawn, a quarter of a report of activity. Where it lists users it says itself what to load with them.
+    """
+    for name in EAGER:
+        relationship = getattr(orm.User, name).property
+        relationship.lazy = "select"
+        relationship.strategy_key = (("lazy", "select"),)
+
+
+def hash_secrets_once() -> None:
+    """Hash a lab's OAuth secret, which is a token made by the hub, once, as JupyterHub does with the same token.
+
+    It takes secrets for somebody's password: 16,384 rounds at each spawn, and again when the lab shows it (7 ms each).
+    """
+    provider.hash_token = partial(utils.hash_token, rounds=1)
+
+
+def count_seldom() -> None:
+    """Count the active labs from time to time; between two counts JupyterHub's metric adds and subtracts.
+
+    It does at each spawn, to hold them against limits, which `labhub.hub` does not set: an eighth of a spawn.
+    """
+    UserDict.count_active_users = _count_active_users
+
+
+def _count_active_users(users: Any) -> Counter[str]:
+    at, found = getattr(users, "_counted", (0.0, Counter[str]()))
+    if time.monotonic() - at > COUNTED_SECONDS:
+        users._counted = time.monotonic(), (found := count_active_users(users))
+    return found
+
+
+def answer_in_turn() -> None:
+    """Have those who are to be looked up in the database wait for their turn, and nobody else."""
+    BaseHandler.prepare = _prepare
+
+
+async def _prepare(handler: BaseHandler) -> None:
+    if not isinstance(handler, HealthCheckHandler | MetricsHandler):
+        await turns.take()
+    await prepare(handler)
