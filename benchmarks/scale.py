@@ -37,7 +37,6 @@ from benchmarks.scaling.load import (
     looking_at_health,
     looking_at_labs,
     together,
-    tokens,
 )
 from tools.components import ROOT
 
@@ -134,10 +133,10 @@ class Bench:
 
     async def idle(self) -> None:
         """Let nothing happen but reports of activity."""
-        known = tokens(await labs(self.core))
+        pods = await labs(self.core)
         before = self.hub.cpu()
         with looking_at_health(self.hub, every=1) as seen:
-            await self.who.report(known, IDLE_SECONDS)
+            await self.who.report(pods, IDLE_SECONDS)
         self.note("idle, % of a processor", 100 * (self.hub.cpu() - before) / IDLE_SECONDS)
         self.note("idle: slowest health page, s", seen.worst)
 

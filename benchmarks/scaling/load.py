@@ -24,7 +24,7 @@ from benchmarks.spawning.person import PROGRESS, XSRF
 
 LIMIT = aiohttp.ClientTimeout(600)
 PAGE = 200  # what JupyterHub gives at most
-# Seconds between two reports of a lab's activity
+# Seconds between two reports of a lab's activity, if its hub does not tell it another number
 REPORT_SECONDS = 300
 
 
@@ -162,14 +162,16 @@ class Load:
             for name in names:
                 organization.members[world.add_account(name).id] = "active"
 
-    async def report(self, tokens: dict[str, str], seconds: float) -> None:
+    async def report(self, pods: Sequence[dict[str, Any]], seconds: float) -> None:
         """Tell of the labs' activity as they do, spread over their time, for so long."""
-        pause = REPORT_SECONDS / len(tokens)
+        labs = [variables(pod) for pod in pods]
+        pause = int(labs[0].get("JUPYTERHUB_ACTIVITY_INTERVAL", REPORT_SECONDS)) / len(labs)
         end = time.monotonic() + seconds
         running: set[asyncio.Task[None]] = set()
         while time.monotonic() < end:
-            for name, token in tokens.items():
-                running.add(task := asyncio.create_task(self._report(name, token)))
+            for lab in labs:
+                report = self._report(lab["JUPYTERHUB_USER"], lab["JUPYTERHUB_API_TOKEN"])
+                running.add(task := asyncio.create_task(report))
                 task.add_done_callback(running.discard)
                 await asyncio.sleep(pause)
                 if time.monotonic() > end:
@@ -228,12 +230,6 @@ async def labs(core: Any) -> list[dict[str, Any]]:
 def variables(pod: dict[str, Any]) -> dict[str, str]:
     """Give the environment of a lab."""
     return {one["name"]: one.get("value", "") for one in pod["spec"]["containers"][0]["env"]}
-
-
-def tokens(pods: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """Give each lab's token by its user's name."""
-    found = [variables(pod) for pod in pods]
-    return {one["JUPYTERHUB_USER"]: one["JUPYTERHUB_API_TOKEN"] for one in found}
 
 
 async def bare(core: Any, template: dict[str, Any], count: int) -> Round:

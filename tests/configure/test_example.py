@@ -70,7 +70,7 @@ def test_the_defaults_that_it_shows_are_those_of_the_components(tmp_path: Path) 
         site.run()
     nginx = dict(re.findall(r"^(NGINX_\w+)=\$\{\1:-(.*)\}$", (ROOT / "nginx/start").read_text(), re.MULTILINE))
     for name, text in uncommented.data("nginx-configmap.yaml").items():
-        assert name in {"NGINX_SERVER_NAME", "NGINX_RESOLVER"} or text == nginx[name], name
+        assert name in {"NGINX_SERVER_NAME", "NGINX_OTHER_HUBS", "NGINX_RESOLVER"} or text == nginx[name], name
     one, other = components.load_all(without), components.load_all(uncommented)
     random = {"crypt_keys", "proxy_token", "fileserver_token", "token_file", "client_secret", "amqp_password"}
     random |= {"beats_cert", "beats_key", "beats_ca"}

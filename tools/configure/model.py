@@ -88,6 +88,11 @@ class Nginx(Table):
     certificate: Text | None = optional("the path of a file with the certificate of hostname, then its chain, PEM")
     key: Secret | None = optional(f"the certificate's key, PEM, as {SECRET}")
     cert_manager: bool | None = optional("true or false")
+    other_hubs: list[Annotated[str, Field(pattern=r"^[a-z0-9.-]+=[a-z0-9.-]+(:[0-9]+)?$")]] | None = optional(
+        "a list of a name and its proxy for each further hub, like b.example.org=proxy.b.svc.cluster.local",
+        "NGINX_OTHER_HUBS",
+        form="spaces",
+    )
     max_body: Annotated[str, Field(pattern="^[1-9][0-9]{0,8}[kmg]?$")] | None = optional(
         'the size of the largest upload, like "500m" or "4g"', "NGINX_MAX_BODY"
     )

@@ -113,8 +113,8 @@ def configure_spawner(c: Config, settings: LabSettings) -> None:
     # moment is not stopped for it.
     spawner.http_timeout = 120
     spawner.default_url = "/lab"
-    # The watch tells of labs that end: this is for what it missed.
-    spawner.poll_interval = 300
+    # The watch tells of labs that end, and `labhub.reconcile` finds what it missed: no timer for each lab.
+    spawner.poll_interval = 0
     # `LabSpawner` takes the choice itself; JupyterHub warns of options that nobody takes.
     spawner.apply_user_options = lambda _spawner, _options: None
     # However many labs fail, the hub goes on: an image that cannot be pulled is no reason to start it anew.

@@ -144,15 +144,17 @@ class Recheck:
         """Look again at everybody who has a lab running: an idle lab asks the hub nothing, so nothing else would."""
         for user in [user for user in self.app.users.values() if user.active]:
             try:
-                await self._sweep_user(user)
+                if await self._is_due(user):
+                    await self._sweep_user(user)
+                    await asyncio.sleep(PACE * self.settings.refresh_seconds)
             except Exception:  # whatever it is, the others are looked after
                 _log.exception("%s was not looked after", user.name)
-            await asyncio.sleep(PACE * self.settings.refresh_seconds)
+
+    async def _is_due(self, user: User) -> bool:
+        fresh_until = (user._auth_refreshed or 0) + self.settings.refresh_seconds
+        return time.monotonic() >= fresh_until and await stored_id(user) is not None
 
     async def _sweep_user(self, user: User) -> None:
-        fresh_until = (user._auth_refreshed or 0) + self.settings.refresh_seconds
-        if time.monotonic() < fresh_until or await stored_id(user) is None:
-            return
         answer = await self.refresh(user)
         if isinstance(answer, dict):
             user.admin = answer["admin"]

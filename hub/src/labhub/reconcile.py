@@ -1,7 +1,7 @@
 """What the hub believes, held against what Kubernetes has, once a minute.
 
 An orphan is a lab's pod that no server of the hub's stands for: a hub was killed at a bad moment, or the API was away
-when it wanted to delete. A ghost is a server of the hub's whose pod has gone without anybody noticing.
+when it wanted to delete. A ghost is a server of the hub's whose pod has gone or ended without anybody noticing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from jupyterhub.user import User  # type: ignore[import-untyped]
 from tornado.ioloop import PeriodicCallback
 
 from labhub import metrics
-from labhub.diagnosis import Pod
+from labhub.diagnosis import Pod, has_ended
 from labhub.pod import OWNER
 from labhub.spawner import API_ERRORS, LabSpawner
 from labhub.watch import PodWatch, say
@@ -87,8 +87,8 @@ class Reconciler:
             claimed = self.claimed()
         for name in find_orphans(pods, claimed, self._since, time.monotonic()):
             await self._delete(name, pods[name])
-        for user, spawner in list(self._running()):
-            if spawner.pod_name not in pods:
+        for user, spawner in list(self._all()):
+            if spawner.ready and (spawner.pod_name not in pods or has_ended(pods[spawner.pod_name])):
                 await self._release(user, spawner)
 
     def claimed(self) -> set[str]:
@@ -103,9 +103,6 @@ class Reconciler:
         for user in list(self.app.users.values()):
             for spawner in list(user.spawners.values()):
                 yield user, spawner
-
-    def _running(self) -> Iterator[tuple[User, LabSpawner]]:
-        return ((user, spawner) for user, spawner in self._all() if spawner.ready)
 
     async def _delete(self, name: str, pod: Mapping[str, Any]) -> None:
         if "deletionTimestamp" in pod["metadata"]:

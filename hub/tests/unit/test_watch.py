@@ -22,6 +22,7 @@ def pod(name: str, version: int, size: int = 0) -> dict[str, Any]:
     """Give a pod."""
     annotations = {"text": "x" * size}
     metadata = {"name": name, "namespace": "labs", "resourceVersion": str(version), "annotations": annotations}
+    metadata["managedFields"] = [{"manager": "kubelet"}]
     return {"metadata": metadata, "status": {"phase": "Running"}}
 
 
@@ -56,7 +57,10 @@ class Api:
             return web.json_response({"message": "etcd is away", "code": 500}, status=500)
         if request.query.get("watch") != "True" and request.query.get("watch") != "true":
             self.lists += 1
-            return web.json_response({"metadata": {"resourceVersion": "5"}, "items": self.pods})
+            start, limit = int(request.query.get("continue", 0)), int(request.query["limit"])
+            rest = {"continue": str(start + limit)} if start + limit < len(self.pods) else {}
+            page = self.pods[start : start + limit]
+            return web.json_response({"metadata": {"resourceVersion": "5"} | rest, "items": page})
         self.watches += 1
         response = web.StreamResponse()
         await response.prepare(request)
@@ -138,6 +142,16 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110  (it is asked of a server, which tells nobody)
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.asyncio
+async def test_a_list_of_many_comes_in_pages_without_what_nobody_reads(api: Api, pods: PodWatch) -> None:
+    api.pods = [pod(f"lab-{number}", number) for number in range(2 * watch.PAGE + 1)]
+    pods.begin()
+    await pods.loaded()
+    assert api.lists == 3
+    assert len(pods.pods) == len(api.pods)
+    assert not any("managedFields" in one["metadata"] for one in pods.pods.values())
 
 
 @pytest.mark.asyncio

@@ -33,6 +33,8 @@ def refusal(run: RunEdge, folder: Path, **settings: str) -> str:
         ("NGINX_SERVER_NAME", "a.org\n}", "found 'a.org?}', wanted the name"),
         ("NGINX_UPSTREAM_HOST", "proxy:8000", "found 'proxy:8000', wanted the whole name of the proxy"),
         ("NGINX_UPSTREAM_PORT", "http", "found 'http', wanted a port"),
+        ("NGINX_OTHER_HUBS", "b.org", "found 'b.org', wanted a name and its proxy for each further hub"),
+        ("NGINX_OTHER_HUBS", "b.org=x; return 200", "found 'b.org=x; return 200', wanted a name and its proxy"),
         ("NGINX_MAX_BODY", "4 GB", "found '4 GB', wanted the size of the largest upload"),
         ("NGINX_HSTS_SECONDS", "1y", "found '1y', wanted for how many seconds"),
         ("NGINX_HTTP3", "yes", "found 'yes', wanted on or off"),

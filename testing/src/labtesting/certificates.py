@@ -70,8 +70,7 @@ class Authority:
     def write(
         self,
         folder: Path,
-        name: str = "localhost",
-        *,
+        *names: str,
         key: ec.EllipticCurvePrivateKey | None = None,
         start: timedelta = timedelta(days=-1),
         end: timedelta = timedelta(days=80),
@@ -81,19 +80,19 @@ class Authority:
 
         Parameters
         ----------
-        name
-            Of a host, or its address.
+        names
+            Of hosts, or their addresses; none: `localhost`.
         start, end
             From when until when it holds, counted from now.
         responder
             The URL that answers whether it was revoked; the authority's certificate then is in `tls.crt`, too.
         """
         key, now = key or new_key(), datetime.now(UTC)
-        public = key.public_key()
+        public, names = key.public_key(), names or ("localhost",)
         builder = (
-            self._builder(_name(name), now + start, now + end)
+            self._builder(_name(names[0]), now + start, now + end)
             .public_key(public)
-            .add_extension(x509.SubjectAlternativeName([_general_name(name)]), critical=False)
+            .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)

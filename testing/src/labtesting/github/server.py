@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -49,6 +50,11 @@ class FakeGitHub(ThreadingHTTPServer):
         self.requests: list[str] = []
         """Method and path of every request so far."""
         self.closing = threading.Event()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Be silent about a client that has gone."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     def answer(self, request: Request) -> Response | None:
         """Answer a request; None: hang up without an answer."""
