@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from jupyterhub.apihandlers.base import APIHandler  # type: ignore[import-untyped]
-from jupyterhub.apihandlers.users import UserServerAPIHandler  # type: ignore[import-untyped]
+from jupyterhub.apihandlers.users import ActivityAPIHandler, UserServerAPIHandler  # type: ignore[import-untyped]
 from jupyterhub.handlers import BaseHandler  # type: ignore[import-untyped]
 from jupyterhub.handlers.pages import HealthCheckHandler, SpawnHandler  # type: ignore[import-untyped]
 from jupyterhub.scopes import needs_scope  # type: ignore[import-untyped]
@@ -96,6 +96,20 @@ class ServerCall(Gated, UserServerAPIHandler):  # type: ignore[misc]  # untyped
     """The same by the API, which the page for administrators uses, too."""
 
 
+class ActivityCall(ActivityAPIHandler):  # type: ignore[misc]  # untyped
+    """A lab's report of activity: of thousands of labs, most of what an idle hub has to do.
+
+    JupyterHub asks GitHub about its user, which the sweep does (`labhub.recheck`), and notes that the token was used.
+    """
+
+    async def refresh_auth(self, user: User, force: bool = False) -> User:
+        """Take the lab's word as it is."""
+        return user
+
+    def _record_activity(self, obj: object, timestamp: object = None) -> bool:
+        return False
+
+
 class ResetHandler(APIHandler):  # type: ignore[misc]  # untyped
     """`POST /hub/api/users/<name>/reset`: whatever state a user's lab is in, it is stopped, and they can start anew."""
 
@@ -160,5 +174,6 @@ HANDLERS = [
     (r"/spawn/([^/]+)/([^/]+)", SpawnPage),
     (r"/api/users/([^/]+)/server", ServerCall),
     (r"/api/users/([^/]+)/servers/([^/]*)", ServerCall),
+    (r"/api/users/([^/]+)/activity", ActivityCall),
     (r"/api/users/([^/]+)/reset", ResetHandler),
 ]

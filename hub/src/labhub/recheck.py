@@ -21,9 +21,9 @@ from labhub.refusal import Reason
 
 Refreshed = dict[str, Any] | bool
 SIGNED_OUT = "signed_out"
-# Of the time after which somebody is looked at again, what lies between two of them: of more than 300 who have a lab
+# Of the time after which somebody is looked at again, what lies between two of them: of more than 150 who have a lab
 # each is looked at later, so that a hub with thousands has time for anything else.
-PACE = 1 / 300
+PACE = 1 / 150
 CLOCK_SKEW = 60  # seconds that the clock may have been set back; more, and an answer would count for longer than it may
 TOKEN_REVOKED = "token_revoked"  # noqa: S105  (a reason's name)
 ANOTHER_ACCOUNT = "another_account"
