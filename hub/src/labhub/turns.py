@@ -1,7 +1,8 @@
 """One after the other: a crowd that comes at once does not keep the hub from answering anybody else.
 
 Whatever is ready runs in one pass of the event loop, and whoever came meanwhile waits until the pass is over: of 200
-requests that take 10 ms each, two seconds, and as often as an answer takes passes. Here each pass lets one of them go on.
+requests that take 10 ms each, two seconds, and as often as an answer takes passes. Here each pass lets one of them go
+on.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def write_ahead(engine: Engine) -> None:
     the last moment is lost when the machine's power fails, not when the hub is killed; labs that run are found again.
     """
 
-    @event.listens_for(engine, "connect")  # type: ignore[untyped-decorator]
+    @event.listens_for(engine, "connect")
     def _set(connection: Any, _record: object) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")

@@ -21,7 +21,8 @@ Behaviour = Callable[["Api", web.StreamResponse], Awaitable[None]]
 def pod(name: str, version: int, size: int = 0) -> dict[str, Any]:
     """Give a pod."""
     annotations = {"text": "x" * size}
-    metadata = {"name": name, "namespace": "labs", "resourceVersion": str(version), "annotations": annotations}
+    metadata: dict[str, Any] = {"name": name, "namespace": "labs", "resourceVersion": str(version)}
+    metadata["annotations"] = annotations
     metadata["managedFields"] = [{"manager": "kubelet"}]
     return {"metadata": metadata, "status": {"phase": "Running"}}
 
