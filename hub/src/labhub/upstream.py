@@ -16,6 +16,7 @@ from jupyterhub import orm, utils  # type: ignore[import-untyped]
 from jupyterhub.handlers import BaseHandler  # type: ignore[import-untyped]
 from jupyterhub.handlers.metrics import MetricsHandler  # type: ignore[import-untyped]
 from jupyterhub.handlers.pages import HealthCheckHandler  # type: ignore[import-untyped]
+from jupyterhub.metrics import RUNNING_SERVERS  # type: ignore[import-untyped]
 from jupyterhub.oauth import provider  # type: ignore[import-untyped]
 from jupyterhub.user import UserDict  # type: ignore[import-untyped]
 from sqlalchemy import Engine, event
@@ -69,10 +70,13 @@ def count_seldom() -> None:
 
 
 def _count_active_users(users: Any) -> Counter[str]:
-    at, found = getattr(users, "_counted", (0.0, Counter[str]()))
-    if time.monotonic() - at > COUNTED_SECONDS:
-        users._counted = time.monotonic(), (found := count_active_users(users))
-    return found
+    now = time.monotonic()
+    if now - getattr(users, "_counted_at", 0.0) > COUNTED_SECONDS:
+        users._counted_at = now
+        found: Counter[str] = count_active_users(users)
+        return found
+    # The metric is set to what comes of this: it stays what it is.
+    return Counter(active=int(RUNNING_SERVERS._value.get()))
 
 
 def answer_in_turn() -> None:

@@ -114,10 +114,13 @@ def test_labs_are_counted_from_time_to_time(db: Session, monkeypatch: pytest.Mon
     lab = SimpleNamespace(pending=None, active=True, ready=True)
     users[1] = SimpleNamespace(spawners={"": lab})
     assert users.count_active_users()["active"] == 1
-    users[2] = SimpleNamespace(spawners={"": lab})
-    assert users.count_active_users()["active"] == 1
-    now += upstream.COUNTED_SECONDS + 1
+    users[2] = users[3] = SimpleNamespace(spawners={"": lab})
+    # As JupyterHub does at the next start of a lab, and when one has started in between.
+    upstream.RUNNING_SERVERS.set(1)
+    upstream.RUNNING_SERVERS.inc()
     assert users.count_active_users()["active"] == 2
+    now += upstream.COUNTED_SECONDS + 1
+    assert users.count_active_users()["active"] == 3
 
 
 def test_sqlite_has_a_write_ahead_log_and_nobody_asks_it_whether_it_is_there(db: Session, asked: list[str]) -> None:

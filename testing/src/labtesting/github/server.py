@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -19,6 +19,29 @@ from labtesting.github.world import App, Trouble, World
 HANG_POLL = 0.05
 AUTHORIZE = "/login/oauth/authorize"
 TOKEN = "/login/oauth/access_token"  # noqa: S105
+
+
+class Crowd:
+    """Counts who is in the block at the same time.
+
+    Attributes
+    ----------
+    most
+        How many there were at once.
+    """
+
+    def __init__(self) -> None:
+        self.most = self._now = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._now -= 1
 
 
 class FakeGitHub(ThreadingHTTPServer):
@@ -50,6 +73,7 @@ class FakeGitHub(ThreadingHTTPServer):
         self.requests: list[str] = []
         """Method and path of every request so far."""
         self.closing = threading.Event()
+        self.exchanging = Crowd()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Be silent about a client that has gone."""
@@ -62,7 +86,8 @@ class FakeGitHub(ThreadingHTTPServer):
         trouble = self.world.trouble
         if trouble and request.path.startswith(trouble.path):
             return self.trouble_answer(trouble)
-        time.sleep(self.world.pause)
+        with self.exchanging if request.path == TOKEN else nullcontext():
+            time.sleep(self.world.pause)
         if request.path == AUTHORIZE and request.method in {"GET", "POST"}:
             return oauth.authorize(self.world, request)
         if request.path == TOKEN and request.method == "POST":
