@@ -14,6 +14,7 @@ import pytest
 from jupyterhub import orm, roles  # type: ignore[import-untyped]
 from jupyterhub.app import JupyterHub  # type: ignore[import-untyped]
 from jupyterhub.handlers import BaseHandler  # type: ignore[import-untyped]
+from jupyterhub.metrics import RUNNING_SERVERS  # type: ignore[import-untyped]
 from jupyterhub.oauth import provider  # type: ignore[import-untyped]
 from jupyterhub.user import User, UserDict  # type: ignore[import-untyped]
 from jupyterhub.utils import compare_token  # type: ignore[import-untyped]
@@ -116,8 +117,8 @@ def test_labs_are_counted_from_time_to_time(db: Session, monkeypatch: pytest.Mon
     assert users.count_active_users()["active"] == 1
     users[2] = users[3] = SimpleNamespace(spawners={"": lab})
     # As JupyterHub does at the next start of a lab, and when one has started in between.
-    upstream.RUNNING_SERVERS.set(1)
-    upstream.RUNNING_SERVERS.inc()
+    RUNNING_SERVERS.set(1)
+    RUNNING_SERVERS.inc()
     assert users.count_active_users()["active"] == 2
     now += upstream.COUNTED_SECONDS + 1
     assert users.count_active_users()["active"] == 3
