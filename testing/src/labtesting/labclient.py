@@ -195,7 +195,9 @@ class LabClient:
         """Open a WebSocket of the lab."""
         cookies = self.http.build_request("GET", self.base).headers["cookie"]
         url = f"{self.url.replace('http', 'ws', 1)}{self.base}{path}"
-        with connect(url, additional_headers={"Cookie": cookies}, max_size=None, ssl=self.trust) as socket:
+        headers = {"Cookie": cookies}
+        # The handshake is over when the kernel answers.
+        with connect(url, additional_headers=headers, max_size=None, ssl=self.trust, open_timeout=60) as socket:
             yield socket
 
     @contextmanager
