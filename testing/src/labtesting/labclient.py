@@ -14,11 +14,13 @@ from datetime import datetime
 from typing import Any
 
 import httpx
+from websockets.exceptions import InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
 
 from labtesting.hub_stub import HubStub
 
 # bash tells the terminal that it takes pasted text as such: it waits for input.
+ATTEMPTS = 4  # of ten seconds each
 PROMPT = "\x1b[?2004h"
 
 
@@ -195,9 +197,16 @@ class LabClient:
         """Open a WebSocket of the lab."""
         cookies = self.http.build_request("GET", self.base).headers["cookie"]
         url = f"{self.url.replace('http', 'ws', 1)}{self.base}{path}"
-        headers = {"Cookie": cookies}
-        # The handshake is over when the kernel answers.
-        with connect(url, additional_headers=headers, max_size=None, ssl=self.trust, open_timeout=60) as socket:
+        # As JupyterLab does: what stands between may just be being replaced.
+        for attempts_left in reversed(range(ATTEMPTS)):
+            try:
+                socket = connect(url, additional_headers={"Cookie": cookies}, max_size=None, ssl=self.trust)
+            except (OSError, EOFError, InvalidHandshake):
+                if not attempts_left:
+                    raise
+            else:
+                break
+        with socket:
             yield socket
 
     @contextmanager
