@@ -25,7 +25,7 @@ from typing import Any
 import yaml
 from labtesting import cluster
 from labtesting.certificates import Authority, fingerprint
-from labtesting.cluster import LABS, NAMESPACE, get, kubectl
+from labtesting.cluster import NAMESPACE, get, kubectl
 from labtesting.github import Account, FakeGitHub, run_fake_github
 from labtesting.hub_process import wait_until
 from labtesting.labclient import LabClient
@@ -248,7 +248,7 @@ def stand_in() -> dict[str, Any]:
 @contextmanager
 def deployed(site: Deployment) -> Iterator[None]:
     """Deploy; at the end everything goes."""
-    try:
+    with cluster.own_namespaces():
         configure(site.folder)
         kubectl("apply", "--filename", site.folder / "site")
         for name in COMPONENTS:
@@ -262,7 +262,3 @@ def deployed(site: Deployment) -> Iterator[None]:
             cluster.roll_out(name, 120)
         kubectl("rollout", "status", "daemonset/filebeat", "--namespace", NAMESPACE, "--timeout=90s")
         yield
-    finally:
-        kubectl("delete", "namespace", NAMESPACE, LABS, "--ignore-not-found", timeout=240)
-        kubectl("delete", "pv", "jupyterlabdemo-home", "jupyterlabdemo-project", "--ignore-not-found")
-        kubectl("delete", "--filename", ROOT / "filebeat/kubernetes", "--ignore-not-found")

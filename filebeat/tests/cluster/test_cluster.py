@@ -105,11 +105,8 @@ def deployment(queue: Queue, certificates: Certificates) -> Iterator[None]:
         "AMQP_USER": broker.user,
         "AMQP_EXCHANGE": queue.exchange,
     }
-    try:
+    with cluster.own_namespaces(NAMESPACE, LABS, ANOTHER):
         kubectl("apply", "--filename", RELAY)
-        for namespace in (LABS, ANOTHER):
-            if not cluster.exists("namespace", namespace):
-                kubectl("create", "namespace", namespace)
         cluster.apply(
             config("ConfigMap", "logstashrmq", **settings),
             config("Secret", "logstashrmq", AMQP_PASSWORD=broker.password),
@@ -117,22 +114,13 @@ def deployment(queue: Queue, certificates: Certificates) -> Iterator[None]:
             tls_secret("filebeat-tls", certificates.client, certificates.ca),
         )
         cluster.roll_out("logstashrmq")
-        kubectl("apply", "--filename", MANIFESTS)
-        cluster.apply(daemonset())
-        kubectl("rollout", "status", "daemonset/filebeat", "--namespace", NAMESPACE, "--timeout=90s")
-        yield
-    finally:
-        print(logs_of_filebeat())  # noqa: T201  (a failure explains itself)
-        kubectl("delete", "--ignore-not-found", *(f"--filename={file}" for file in own(MANIFESTS)))
-        kubectl("delete", "--ignore-not-found", *(f"--filename={file}" for file in own(RELAY)))
-        objects = ["configmap/logstashrmq", "secret/logstashrmq", "secret/logstashrmq-tls", "secret/filebeat-tls"]
-        kubectl("delete", *objects, "--namespace", NAMESPACE, "--ignore-not-found")
-        kubectl("delete", "namespace", ANOTHER, "--ignore-not-found", "--wait=false")
-
-
-def own(folder: Path) -> list[Path]:
-    """Give a folder's files without the namespace's."""
-    return [file for file in sorted(folder.glob("*.yaml")) if file.name != "00-namespace.yaml"]
+        try:
+            kubectl("apply", "--filename", MANIFESTS)
+            cluster.apply(daemonset())
+            kubectl("rollout", "status", "daemonset/filebeat", "--namespace", NAMESPACE, "--timeout=90s")
+            yield
+        finally:
+            print(logs_of_filebeat())  # noqa: T201  (a failure explains itself)
 
 
 def logs_of_filebeat() -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from labtesting.cluster import LABS, NAMESPACE, KubectlError, apply, exists, get, kubectl, need_cluster, roll_out
+from labtesting.cluster import LABS, NAMESPACE, KubectlError, apply, get, kubectl, own_namespaces, roll_out
 from labtesting.fileserver import TOKEN
 from labtesting.hub_process import wait_until
 from labtesting.nfs import run_on_client
@@ -55,21 +55,12 @@ def volumes() -> list[Path]:
 
 @pytest.fixture(scope="module", autouse=True)
 def deployment() -> Iterator[None]:
-    """Apply the folder, as the README says; at the end take away what it made."""
-    need_cluster()
-    was_there = [name for name in (NAMESPACE, LABS) if exists("namespace", name)]
-    busy = [name for name in ("home", "project") if LABS in was_there and exists("pvc", name, namespace=LABS)]
-    assert not busy, f"the claims {busy} of {LABS} are somebody's: delete them first"
-    try:
+    """Apply the folder, as the README says."""
+    with own_namespaces():
         kubectl("apply", "--filename", FOLDER)
         apply(secret())
         roll_out("fileserver", 90)
         yield
-    finally:
-        kubectl("delete", "secret", "fileserver", "--namespace", NAMESPACE, "--ignore-not-found")
-        kubectl("delete", "--filename", FOLDER, "--selector", OURS, "--ignore-not-found")
-        for name in {NAMESPACE, LABS} - set(was_there):
-            kubectl("delete", "namespace", name)
 
 
 def is_bound(claim: str) -> bool:

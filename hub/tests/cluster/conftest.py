@@ -322,26 +322,25 @@ def run_github(authority: trustme.CA) -> Iterator[FakeGitHub]:
 @contextmanager
 def deploy(github: FakeGitHub, authority: trustme.CA) -> Iterator[Deployment]:
     """Deploy the hub as its README says; everything goes at the end."""
-    try:
-        for name in ("00-namespace", "labs-namespace"):
-            kubectl("apply", "--filename", MANIFESTS / f"{name}.yaml")
-        cluster.apply(*settings(github, authority), node_port())
-        kubectl("apply", "--filename", "-", stdin=fileserver())
-        cluster.roll_out("fileserver")
-        kubectl("apply", "--filename", MANIFESTS)
-        cluster.roll_out("proxy")
-        cluster.roll_out("hub")
-        tls = ssl.create_default_context()
-        authority.configure_trust(tls)
-        found = Deployment(github, tls)
-        wait_until(found.is_up, "hub and proxy answer", 60)
-        found.join(github.world.add_account("chief", ADMIN_ID), "lsst-sqre")
-        found.token = administrator_token(found)
-        yield found
-    finally:
-        node_command("hub-test-remove", "rm -rf /storage/*")
-        kubectl("delete", "namespace", NAMESPACE, LABS, "--ignore-not-found")
-        kubectl("delete", "pv", "jupyterlabdemo-home", "jupyterlabdemo-project", "--ignore-not-found")
+    with cluster.own_namespaces():
+        try:
+            for name in ("00-namespace", "labs-namespace"):
+                kubectl("apply", "--filename", MANIFESTS / f"{name}.yaml")
+            cluster.apply(*settings(github, authority), node_port())
+            kubectl("apply", "--filename", "-", stdin=fileserver())
+            cluster.roll_out("fileserver")
+            kubectl("apply", "--filename", MANIFESTS)
+            cluster.roll_out("proxy")
+            cluster.roll_out("hub")
+            tls = ssl.create_default_context()
+            authority.configure_trust(tls)
+            found = Deployment(github, tls)
+            wait_until(found.is_up, "hub and proxy answer", 60)
+            found.join(github.world.add_account("chief", ADMIN_ID), "lsst-sqre")
+            found.token = administrator_token(found)
+            yield found
+        finally:
+            node_command("hub-test-remove", "rm -rf /storage/*")
 
 
 @pytest.fixture(scope="session")

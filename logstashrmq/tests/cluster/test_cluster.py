@@ -75,7 +75,7 @@ def config(kind: str, name: str, **data: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module", autouse=True)
 def deployment(queue: Queue, certificates: Certificates) -> Iterator[None]:
-    """Apply the manifests, with the site's settings; at the end take away all but the namespace."""
+    """Apply the manifests, with the site's settings."""
     broker = queue._broker
     tls = {"tls.crt": certificates.server[0], "tls.key": certificates.server[1], "ca.crt": certificates.ca}
     settings = {
@@ -86,7 +86,7 @@ def deployment(queue: Queue, certificates: Certificates) -> Iterator[None]:
         "AMQP_EXCHANGE": queue.exchange,
     }
     files = {file.name: file.read_text() for file in (certificates.ca, *certificates.client, Path(beats.__file__))}
-    try:
+    with cluster.own_namespaces():
         kubectl("apply", "--filename", MANIFESTS)
         cluster.apply(
             config("ConfigMap", NAME, **settings),
@@ -96,11 +96,6 @@ def deployment(queue: Queue, certificates: Certificates) -> Iterator[None]:
         )
         cluster.roll_out(NAME)
         yield
-    finally:
-        kinds = "deployment,service,networkpolicy,poddisruptionbudget,configmap"
-        kubectl("delete", kinds, NAME, "--namespace", NAMESPACE, "--ignore-not-found")
-        secrets = [NAME, f"{NAME}-tls", f"{NAME}-test"]
-        kubectl("delete", "secret", *secrets, "--namespace", NAMESPACE, "--ignore-not-found")
 
 
 def start_pod(name: str, component: str, program: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from labtesting.certificates import Authority
-from labtesting.cluster import NAMESPACE, KubectlError, apply, exists, get, kubectl, need_cluster, roll_out
+from labtesting.cluster import NAMESPACE, KubectlError, apply, get, kubectl, own_namespaces, roll_out
 from labtesting.hub_process import wait_until
 
 from tools.components import image_name, version
@@ -99,21 +99,13 @@ def proxy_deployment() -> None:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Set a site up: the Secret, the ConfigMap, the folder."""
-    need_cluster()
-    was_there = exists("namespace", NAMESPACE)
     folder = tmp_path_factory.mktemp("site")
-    try:
+    with own_namespaces():
         kubectl("apply", "-f", FOLDER)
         proxy_deployment()
         proxy_service()
         https = next(port for port in get("service", "nginx")["spec"]["ports"] if port["name"] == "https")
         yield Site(Authority(folder), folder, https["nodePort"])
-    finally:
-        kubectl("delete", "-f", FOLDER, *(["--selector", OURS] if was_there else []))
-        for kind, name in (("secret", "nginx-tls"), ("configmap", "nginx"), ("service", "proxy")):
-            kubectl("delete", kind, name, "-n", NAMESPACE, "--ignore-not-found")
-        kubectl("delete", "deployment", "test-proxy", "-n", NAMESPACE, "--ignore-not-found")
-        kubectl("wait", "pod", "-l", OURS, "-n", NAMESPACE, "--for=delete", "--timeout=120s", timeout=130)
 
 
 @pytest.mark.timeout(200)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,13 @@ from labtesting.needs import missing, need_program
 
 NAMESPACE = "jupyterlabdemo"
 LABS = "jupyterlabdemo-labs"
+# What our manifests make outside of every namespace
+OUTSIDE = (
+    *("persistentvolume/jupyterlabdemo-home", "persistentvolume/jupyterlabdemo-project"),
+    *("clusterrole/jupyterlabdemo-filebeat", "clusterrolebinding/jupyterlabdemo-filebeat"),
+)
+# On each namespace that a test has made, so that what a run left that was killed is told from a site.
+MADE = "jupyterlabdemo.test/made"
 
 
 class KubectlError(AssertionError):
@@ -58,6 +67,44 @@ def exists(kind: str, name: str, *, namespace: str = NAMESPACE) -> bool:
     """Tell whether there is such an object."""
     arguments = ["get", kind, name, "--namespace", namespace, "--ignore-not-found", "--output", "name"]
     return bool(kubectl(*arguments).strip())
+
+
+@contextmanager
+def own_namespaces(*names: str) -> Iterator[None]:
+    """Have namespaces, empty ones, until the end of the block; then they go with all that is in them.
+
+    What a run has left that was killed is taken away first. Without names these are hub's and labs'.
+
+    Raises
+    ------
+    KubectlError
+        One of them is somebody's.
+    """
+    need_cluster()
+    names = names or (NAMESPACE, LABS)
+    for name in names:
+        found = json.loads(kubectl("get", "namespace", name, "--ignore-not-found", "--output", "json") or "{}")
+        ended = found.get("status", {}).get("phase") == "Terminating"
+        if found and not ended and MADE not in found["metadata"].get("annotations", {}):
+            raise KubectlError(
+                f"the cluster has a namespace {name} that no test made: these tests deploy into it and delete it "
+                "at the end, so wanted another cluster (KUBECONFIG), or one without it"
+            )
+    _delete_namespaces(names)
+    try:
+        for name in names:
+            # Not applied: then the component's own manifest would take the annotation away.
+            kubectl("create", "namespace", name)
+            kubectl("annotate", "namespace", name, f"{MADE}=")
+        yield
+    finally:
+        _delete_namespaces(names)
+
+
+def _delete_namespaces(names: tuple[str, ...]) -> None:
+    kubectl("delete", "namespace", *names, "--ignore-not-found", timeout=240)
+    if NAMESPACE in names:
+        kubectl("delete", *OUTSIDE, "--ignore-not-found")
 
 
 def apply(*objects: dict[str, Any]) -> None:

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from labtesting.cluster import KubectlError, exists, kubectl, need_cluster
+from labtesting.cluster import KubectlError, exists, kubectl
 
 from tests.manifests.manifest import find_folders, read_folder
 from tools.components import ROOT
 
 FOLDERS = find_folders(ROOT)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def namespaces() -> Iterator[None]:
-    """Make the namespaces that are not there: what is applied dry goes nowhere without."""
-    need_cluster()
-    objects = {
-        one.name: one for path in FOLDERS for one in read_folder(path, ROOT).manifests if one.kind == "Namespace"
-    }
-    for name in objects:  # which another test may be rid of in a moment
-        if kubectl("get", "namespace", name, "--ignore-not-found", "-o", "jsonpath={.status.phase}") == "Terminating":
-            kubectl("wait", "namespace", name, "--for=delete", "--timeout=100s")
-    made = [name for name in objects if not exists("namespace", name)]
-    for name in made:
-        kubectl("apply", "--filename", ROOT / objects[name].file)
-    yield
-    if made:
-        kubectl("delete", "namespace", *made)
 
 
 def dry_run(path: Path) -> str:

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from labtesting.cluster import NAMESPACE, exists, kubectl, need_cluster
+from labtesting.cluster import NAMESPACE, kubectl, own_namespaces
 
 from tests.configure import example
 from tests.configure.sample import SampleSite
-
-
-@pytest.fixture(scope="module", autouse=True)
-def namespace() -> Iterator[None]:
-    """Make the namespace, if it is not there: what is applied dry goes nowhere without."""
-    need_cluster()
-    if kubectl("get", "namespace", NAMESPACE, "--ignore-not-found", "-o", "jsonpath={.status.phase}") == "Terminating":
-        kubectl("wait", "namespace", NAMESPACE, "--for=delete", "--timeout=100s")
-    made = not exists("namespace", NAMESPACE)
-    if made:
-        kubectl("create", "namespace", NAMESPACE)
-    yield
-    if made:
-        kubectl("delete", "namespace", NAMESPACE)
 
 
 @pytest.mark.parametrize(
@@ -46,8 +31,7 @@ def test_what_is_written_can_be_applied_again_and_loses_what_was_left_out(tmp_pa
     site.configure()
     # In a namespace of its own, so that it does not meet a site's real settings.
     apart = f"{NAMESPACE}-configure-test"
-    kubectl("create", "namespace", apart)
-    try:
+    with own_namespaces(apart):
         for _ in range(2):
             told = apply_apart(site, apart)
         assert told.count("unchanged") == len(site.objects()) - 1
@@ -55,8 +39,6 @@ def test_what_is_written_can_be_applied_again_and_loses_what_was_left_out(tmp_pa
         site.configure()
         apply_apart(site, apart)
         assert kubectl("get", "configmap", "fileserver", "--namespace", apart, "-o", "jsonpath={.data}") == ""
-    finally:
-        kubectl("delete", "namespace", apart)
 
 
 def apply_apart(site: SampleSite, namespace: str) -> str:

@@ -1,0 +1,26 @@
+"""What the cluster tests do with a cluster that has something already."""
+
+from __future__ import annotations
+
+import pytest
+from labtesting.cluster import KubectlError, exists, kubectl, own_namespaces
+
+NAME = "jupyterlabdemo-own-namespaces-test"
+
+
+def test_somebodys_namespace_is_left_alone() -> None:
+    kubectl("create", "namespace", NAME)
+    try:
+        with pytest.raises(KubectlError, match=f"a namespace {NAME} that no test made"), own_namespaces(NAME):
+            pass
+        assert exists("namespace", NAME)
+    finally:
+        kubectl("delete", "namespace", NAME)
+
+
+def test_what_a_killed_run_left_is_taken_away_first() -> None:
+    with own_namespaces(NAME):
+        kubectl("create", "configmap", "left", "--namespace", NAME)
+        with own_namespaces(NAME):
+            assert not exists("configmap", "left", namespace=NAME)
+    assert not exists("namespace", NAME)
