@@ -20,6 +20,13 @@ from labtesting.hub_process import free_ports, wait_until
 from benchmarks.scaling.hollow import NAMESPACE, running
 from hub.tests.integration.conftest import make_proxy
 
+# As `python -m labhub`, but for its own configuration
+PROGRAM = """
+from labhub.lazily import load_lazily
+load_lazily()
+from labhub.app import LabHub
+LabHub.launch_instance()
+"""
 TICKS_PER_SECOND = 100  # Linux tells programs so on every machine
 START_SECONDS = 300
 ORGANIZATION = "lsst-sqre"
@@ -217,7 +224,7 @@ def run(title: str, folder: Path, database: str) -> Iterator[Hub]:
                 "LAB_MAX_AGE_SECONDS": "0",
                 "HUB_METRICS_PORT": str(free_ports(1)[0]),
             }
-            program = ("-c", "from labhub.app import LabHub; LabHub.launch_instance()")
+            program = ("-c", PROGRAM)
             hub = Hub(title, folder, program, environ, url, hub_url, proxy_url, token, github)
         hub.start()
         try:
