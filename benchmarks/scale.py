@@ -47,6 +47,7 @@ IDLE_SECONDS = 60
 AWAY_SECONDS = 20
 SETTLE_SECONDS = 180
 FLOORS = 3
+MACHINE = "the machine alone, a fixed loop, ms"
 
 
 class Bench:
@@ -57,6 +58,7 @@ class Bench:
         self.hub: Hub = who.hub
         self.found: dict[str, float] = {}
         self.running: list[str] = []
+        self.speeds: list[float] = []
 
     def note(self, what: str, value: float) -> None:
         """Keep a figure, and show it as it comes."""
@@ -72,6 +74,7 @@ class Bench:
 
     async def storm(self, what: str, task: Callable[[str], Awaitable[None]], names: Sequence[str]) -> None:
         """Have labs asked for at once."""
+        self.speeds.append(await asyncio.to_thread(speed))
         with looking_at_health(self.hub) as seen:
             found = await together([partial(task, name) for name in names], self.hub)
         self.note_round(what, found)
@@ -129,7 +132,9 @@ class Bench:
         await self.who.stop(later)
         await self.idle()
         await self.killed()
+        self.speeds.append(await asyncio.to_thread(speed))
         await self.api_away()
+        self.note(MACHINE, 1000 * statistics.median(self.speeds))
 
     async def idle(self) -> None:
         """Let nothing happen but reports of activity."""
@@ -185,6 +190,14 @@ class Bench:
         self.note(f"{what}: labs that the hub forgot", count - await self.who.ready())
         self.note(f"{what}: labs that the proxy forgot", count - await self.who.routes())
         self.note(f"{what}: labs that are gone", count - len(await labs(self.core)))
+
+
+def speed() -> float:
+    """Give how long the same piece of Python takes, in seconds: a shared host is not equally fast at all times."""
+    start, total = time.monotonic(), 0
+    for number in range(1_000_000):
+        total += number * number % 7
+    return time.monotonic() - start
 
 
 async def call(command: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import replace
 from typing import Any
 
 from jupyterhub.app import JupyterHub  # type: ignore[import-untyped]
@@ -58,7 +59,7 @@ class Recheck:
         Returns
         -------
         dict, True or False
-            A new answer of GitHub's; the last known one still counts; access has ended.
+            What is new; what was known still counts; access has ended.
         """
         task = self._asking.get(user.id)
         if task is None:  # a page of the hub and its parts ask at the same time
@@ -100,6 +101,10 @@ class Recheck:
             return True
         audit.refresh(user.name, finding.account.id, "confirmed", age=0)
         fresh = AuthState(finding.identity, state.access_token, state.scopes, time.time(), state.email)
+        if fresh == replace(state, checked_at=fresh.checked_at) and finding.admin == user.admin:
+            # JupyterHub would look all of the user's roles up again.
+            await user.save_auth_state(fresh.to_dict())
+            return True
         return fresh.to_auth_model(admin=finding.admin)
 
     def _keep(self, user: User, state: AuthState, reason: str) -> bool:

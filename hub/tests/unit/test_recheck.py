@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -44,6 +45,7 @@ class FakeUser:
 
     id: int = 1
     name: str = "ada"
+    admin: bool = False
     stored: dict[str, Any] | None = field(default_factory=STATE.to_dict)
     spawners: dict[str, FakeSpawner] = field(default_factory=dict)
 
@@ -78,7 +80,7 @@ OUTSIDER = replace(MEMBER, admission=Admission.OUTSIDER)
 
 @pytest.mark.asyncio
 async def test_many_requests_at_once_ask_github_once() -> None:
-    examiner, user = SlowExaminer(MEMBER), FakeUser()
+    examiner, user = SlowExaminer(replace(MEMBER, admin=True)), FakeUser()
     recheck = Recheck(None, examiner)
     tasks = [asyncio.create_task(recheck.refresh(user)) for _ in range(5)]
     await examiner.was_asked.wait()
@@ -89,6 +91,16 @@ async def test_many_requests_at_once_ask_github_once() -> None:
         isinstance(answer, dict) and answer["auth_state"]["identity"] == IDENTITY.to_dict() for answer in answers
     )
     assert answers[0] is not answers[1]
+
+
+@pytest.mark.asyncio
+async def test_an_answer_with_nothing_new_is_kept_with_its_time_and_no_work_for_jupyterhub() -> None:
+    examiner, user, start = SlowExaminer(MEMBER), FakeUser(), time.time()
+    examiner.may_answer.set()
+    assert await Recheck(None, examiner).refresh(user) is True
+    assert user.stored is not None
+    assert user.stored.pop("checked_at") >= start
+    assert user.stored.items() <= STATE.to_dict().items()
 
 
 @pytest.mark.asyncio
