@@ -50,7 +50,9 @@ def install(session: nox.Session, lock: str, *packages: str) -> None:
 
     A lock is whole, so nothing is resolved again: what uv.toml leaves out on purpose stays out.
     """
-    session.install("--require-hashes", "--no-deps", "-r", lock)
+    # Compiled once: where Python is told to write no bytecode, as in many a CI, each hub that a test starts would take
+    # twice as long.
+    session.install("--require-hashes", "--no-deps", "-r", lock, env={"UV_COMPILE_BYTECODE": "1"})
     if packages:
         session.install("--no-deps", *(arg for name in packages for arg in ("-e", f"./{name}")))
 

@@ -22,6 +22,8 @@ from hub.tests.integration.conftest import make_proxy
 
 # As `python -m labhub`, but for its own configuration
 PROGRAM = """
+import gc
+gc.disable()
 from labhub.lazily import load_lazily
 load_lazily()
 from labhub.app import LabHub

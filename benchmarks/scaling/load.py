@@ -148,6 +148,11 @@ class Load:
                 return count
             offset += PAGE
 
+    async def is_ready(self, name: str) -> bool:
+        """Tell whether the hub says of somebody's lab that it is ready."""
+        async with self.api.get(f"{self.hub.hub_url}/hub/api/users/{name}") as response:
+            return bool((await response.json()).get("server"))
+
     async def routes(self) -> int:
         """Count the labs that the proxy knows."""
         async with self.api.get(f"{self.hub.proxy_url}/api/routes") as response:

@@ -49,7 +49,6 @@ class LabHub(JupyterHub):  # type: ignore[misc]  # untyped
     def init_db(self) -> None:
         """Take the database up, or end with one line that says what is wrong with it."""
         upstream.mend(self.db_url)
-        gc.set_threshold(*COLLECT)
         try:
             database.check(self.db_url)
             super().init_db()
@@ -105,6 +104,13 @@ class LabHub(JupyterHub):  # type: ignore[misc]  # untyped
         # Apart: of what is cancelled in here, as at an early end, JupyterHub logs a traceback.
         self._reconciling = asyncio.create_task(self._reconcile(Reconciler(self, self.pods, namespace), known_until))
         return found
+
+    async def start(self) -> None:
+        """Begin to serve."""
+        gc.freeze()
+        gc.set_threshold(*COLLECT)
+        gc.enable()
+        await super().start()
 
     async def _reconcile(self, reconciler: Reconciler, known_until: datetime) -> None:
         """Take up the labs that the database does not know, then put both in line from time to time."""

@@ -25,6 +25,8 @@ SIGNED_OUT = "signed_out"
 # Of the time after which somebody is looked at again, what lies between two of them: of more than 150 who have a lab
 # each is looked at later, so that a hub with thousands has time for anything else.
 PACE = 1 / 150
+# Of the time that GitHub's answer counts for, for which the same is not stored again: it ends so much earlier.
+STORED = 1 / 100
 CLOCK_SKEW = 60  # seconds that the clock may have been set back; more, and an answer would count for longer than it may
 TOKEN_REVOKED = "token_revoked"  # noqa: S105  (a reason's name)
 ANOTHER_ACCOUNT = "another_account"
@@ -102,8 +104,9 @@ class Recheck:
         audit.refresh(user.name, finding.account.id, "confirmed", age=0)
         fresh = AuthState(finding.identity, state.access_token, state.scopes, time.time(), state.email)
         if fresh == replace(state, checked_at=fresh.checked_at) and finding.admin == user.admin:
-            # JupyterHub would look all of the user's roles up again.
-            await user.save_auth_state(fresh.to_dict())
+            # JupyterHub would look all of the user's roles up again; and who has just logged in is stored.
+            if not 0 <= fresh.checked_at - state.checked_at < STORED * self.settings.stale_seconds:
+                await user.save_auth_state(fresh.to_dict())
             return True
         return fresh.to_auth_model(admin=finding.admin)
 

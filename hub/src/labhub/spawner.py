@@ -6,11 +6,12 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
 from jupyterhub.utils import utcnow  # type: ignore[import-untyped]
-from kubernetes_asyncio.client import ApiException, V1ObjectMeta, V1Pod
+from kubernetes_asyncio.client import ApiException
 from kubespawner import KubeSpawner  # type: ignore[import-untyped]
 from traitlets import Instance, Integer
 
@@ -26,7 +27,6 @@ from labhub.watch import PodWatch, say
 
 # What an API that is away or a connection that is lost raises
 API_ERRORS = (ApiException, aiohttp.ClientError, OSError, TimeoutError, asyncio.TimeoutError)
-NOT_FOUND = 404
 # Seconds to read one pod, when the watch says that it has gone
 READ_SECONDS = 5
 # Seconds to connect to a lab: less than the one after which Linux sends a packet again that was dropped
@@ -52,6 +52,7 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
     client_scopes: tuple[str, ...] = ()
     """What its OAuth client may ask for."""
     _over = False
+    _identity: Identity | None = None
 
     # --- the menu -----------------------------------------------------------------------------------------------------
 
@@ -115,6 +116,16 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
 
     # --- start --------------------------------------------------------------------------------------------------------
 
+    async def run_auth_state_hook(self, auth_state: dict[str, Any] | None) -> None:
+        """Note which pod it will be, just before JupyterHub commits: a hub that is killed meanwhile finds it again."""
+        await super().run_auth_state_hook(auth_state)
+        state = AuthState.from_dict(auth_state or {})
+        self._identity = state.identity if state else None
+        if self._identity and not self.found:
+            self.pod_name = pod_name(self._identity, self.name)
+            self.last_end, self._over = None, False
+            self.orm_spawner.state = self.get_state()
+
     async def _start(self) -> str:
         """Start the lab.
 
@@ -143,16 +154,11 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
 
     async def _spawn(self) -> tuple[str, dict[str, float]]:
         await turns.take()
-        auth_state = AuthState.from_dict(await self.user.get_auth_state() or {})
-        if auth_state is None:
+        identity = self._identity
+        if identity is None:
             raise Failed(diagnosis.explain("identity"))
-        identity = auth_state.identity
         choice = self._choose()
-        self.pod_name, self.image = pod_name(identity, self.name), choice.image.image
-        self.last_end, self._over = None, False
-        # A hub that is killed while the lab starts finds it again.
-        self.orm_spawner.state = self.get_state()
-        self.user.db.commit()
+        self.image = choice.image.image
         await self._make_folders(identity)
         environment = self.get_env() | {"JUPYTERHUB_ACTIVITY_INTERVAL": str(self._report_seconds())}
         manifest = build_pod(identity, choice, self.site, environment, hub_user=self.user.name, server=self.name)
@@ -192,22 +198,33 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
 
     async def _create(self, manifest: Pod) -> None:
         """Make the pod; one of the same name that is left over is removed first."""
-        metadata = manifest["metadata"]
-        model = V1ObjectMeta(name=metadata["name"], labels=metadata["labels"], annotations=metadata["annotations"])
-        pod = V1Pod(api_version="v1", kind="Pod", metadata=model, spec=manifest["spec"])
         deadline = time.monotonic() + self.k8s_api_request_retry_timeout
         while True:
             try:
-                if await self._make_create_pod_request(pod, self.k8s_api_request_timeout):
+                if await self._is_created(manifest):
                     return
-            except ApiException as error:
-                if error.status and error.status < 500:
-                    raise Failed(diagnosis.explain_refusal(error.status, _message(error))) from error
             except API_ERRORS as error:
                 self.log.warning("the API of Kubernetes does not answer: %s", say(error))
             if time.monotonic() > deadline:
                 raise Failed(diagnosis.explain("api"))
             await asyncio.sleep(2)
+
+    async def _is_created(self, manifest: Pod) -> bool:
+        """Ask once for the pod."""
+        # The answer is the pod as the watch brings it, too: to make objects of it is 3 % of a spawn.
+        response = await self.api.create_namespaced_pod(
+            self.namespace, manifest, _request_timeout=self.k8s_api_request_timeout, _preload_content=False
+        )
+        said = await response.text()
+        if response.status == HTTPStatus.CREATED:
+            return True
+        if response.status == HTTPStatus.CONFLICT:
+            self.log.warning("%s is there already; it is removed first", self._key)
+            await self.stop(True)
+            return False
+        if response.status >= 500 or response.status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise ApiException(status=response.status, reason=_message(said))
+        raise Failed(diagnosis.explain_refusal(response.status, _message(said)))
 
     async def _wait(self, pods: PodWatch) -> dict[str, float]:
         """Wait until the lab answers; give when it came how far."""
@@ -309,9 +326,9 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
         response = await self.api.read_namespaced_pod(
             self.pod_name, self.namespace, _request_timeout=READ_SECONDS, _preload_content=False
         )
-        if response.status == NOT_FOUND:
+        if response.status == HTTPStatus.NOT_FOUND:
             return None
-        if response.status != 200:
+        if response.status != HTTPStatus.OK:
             raise ApiException(status=response.status, reason=response.reason)
         pod: Pod = await response.json()
         return pod
@@ -357,7 +374,7 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
                 self.pod_name, self.namespace, grace_period_seconds=0, _request_timeout=READ_SECONDS
             )
         except API_ERRORS as error:
-            if getattr(error, "status", None) != NOT_FOUND:
+            if getattr(error, "status", None) != HTTPStatus.NOT_FOUND:
                 self.log.warning("%s cannot be removed now: %s", self._key, say(error))
 
     async def _clean_up(self) -> None:
@@ -365,13 +382,13 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
         try:
             await self.api.delete_namespaced_pod(self.pod_name, self.namespace, _request_timeout=READ_SECONDS)
         except API_ERRORS as error:
-            if getattr(error, "status", None) != NOT_FOUND:
+            if getattr(error, "status", None) != HTTPStatus.NOT_FOUND:
                 self.log.warning("%s cannot be deleted now: %s", self._key, say(error))
 
 
-def _message(error: ApiException) -> str:
+def _message(body: str) -> str:
     """Give what the API says in an error's body, which is JSON."""
     try:
-        return str(json.loads(error.body or b"")["message"])
+        return str(json.loads(body)["message"])
     except (TypeError, ValueError, KeyError):
-        return str(error.reason)
+        return body

@@ -20,6 +20,7 @@ from jupyterhub.metrics import RUNNING_SERVERS  # type: ignore[import-untyped]
 from jupyterhub.oauth import provider  # type: ignore[import-untyped]
 from jupyterhub.user import UserDict  # type: ignore[import-untyped]
 from sqlalchemy import Engine, event
+from sqlalchemy.orm.attributes import set_committed_value
 
 from labhub import turns
 
@@ -33,6 +34,7 @@ COUNTED_SECONDS = 5
 def mend(database_url: str) -> None:
     """Mend everything; before the database is opened."""
     load_users_alone()
+    know_new_rows()
     hash_secrets_once()
     count_seldom()
     answer_in_turn()
@@ -51,6 +53,21 @@ def load_users_alone() -> None:
     for name in EAGER:
         relationship = getattr(orm.User, name).property
         relationship.strategy = relationship._get_strategy((("lazy", "select"),))
+
+
+def know_new_rows() -> None:
+    """Have nobody ask the database for whom a server or an OAuth client is that has just been made: nobody yet.
+
+    SQLAlchemy does as soon as it is given to somebody, to find whom it is taken from: two queries of a spawn.
+    """
+    for kind in (orm.Server, orm.OAuthClient):
+        if not event.contains(kind, "init", _of_nobody):
+            event.listen(kind, "init", _of_nobody)
+
+
+def _of_nobody(row: Any, _args: object, _given: object) -> None:
+    for owner in ("spawner", "service"):
+        set_committed_value(row, owner, None)
 
 
 def hash_secrets_once() -> None:

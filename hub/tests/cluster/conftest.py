@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[3]
 MANIFESTS = ROOT / "hub/kubernetes"
 NODE_PORT = 30080
 ORPHAN, STRANGER = "lab-4711", "stranger"
+LIKE_A_LAB = {"app.kubernetes.io/part-of": "jupyterlabdemo", "app.kubernetes.io/component": "lab"}
 URL = f"http://127.0.0.1:{NODE_PORT}"
 # The folder of the node's where homes lie, and the one of a site that has no NFS
 STORAGE, SITE_STORAGE = "/var/tmp/jupyterlabdemo-test-storage", "/var/lib/jupyterlabdemo"
@@ -284,8 +285,8 @@ def administrator_token(deployment: Deployment) -> str:
     return str(made.json()["token"])
 
 
-def nobodys_pods() -> list[dict[str, Any]]:
-    """Give a pod that looks like a lab and is none of the hub's, and one that does not look like one."""
+def nobodys_pod(name: str, **labels: str) -> dict[str, Any]:
+    """Give a pod beside the labs that the hub has not made."""
     image = "lsstsqre/jupyterlabdemo-hub:" + version()
     closed = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     spec = {
@@ -296,9 +297,8 @@ def nobodys_pods() -> list[dict[str, Any]]:
             {"name": "notebook", "image": image, "command": ["sleep", "infinity"], "securityContext": closed}
         ],
     }
-    ours = {"app.kubernetes.io/part-of": "jupyterlabdemo", "app.kubernetes.io/component": "lab"}
-    named = [{"name": name, "namespace": LABS, "labels": labels} for name, labels in ((ORPHAN, ours), (STRANGER, {}))]
-    return [{"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec} for metadata in named]
+    metadata = {"name": name, "namespace": LABS, "labels": labels}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
 @pytest.fixture(scope="session")
@@ -355,6 +355,6 @@ def github(authority: trustme.CA) -> Iterator[FakeGitHub]:
 def deployment(github: FakeGitHub, authority: trustme.CA) -> Iterator[Deployment]:
     """Give a deployed hub."""
     with deploy(github, authority) as found:
-        cluster.apply(*nobodys_pods())
+        cluster.apply(nobodys_pod(STRANGER), nobodys_pod(ORPHAN, **LIKE_A_LAB))
         yield found
         print(found.log())  # noqa: T201  (a failure explains itself)

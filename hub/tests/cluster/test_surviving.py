@@ -13,7 +13,7 @@ from labtesting import cluster
 from labtesting.cluster import LABS, NAMESPACE, get, kubectl
 from labtesting.hub_process import wait_until
 
-from hub.tests.cluster.conftest import ORPHAN, STRANGER, Deployment, administrator_token
+from hub.tests.cluster.conftest import ORPHAN, STRANGER, Deployment, administrator_token, nobodys_pod
 
 pytestmark = pytest.mark.timeout(400)
 WHO_AM_I = """
@@ -23,6 +23,7 @@ request = urllib.request.Request(os.environ["JUPYTERHUB_API_URL"] + "/user", hea
 print(urllib.request.urlopen(request).read().decode())
 """
 LAB = "app.kubernetes.io/component=lab"
+BUSY = "test-busy"
 
 
 def pod_uid(deployment: Deployment, account: Any) -> str:
@@ -59,6 +60,42 @@ def test_an_orphan_is_removed_and_what_is_not_ours_stays(deployment: Deployment)
     wait_until(lambda: not cluster.exists("pod", ORPHAN, namespace=LABS), "the orphan goes", 180)
     assert cluster.exists("pod", STRANGER, namespace=LABS)
     assert pod_uid(deployment, account) == uid
+
+
+def test_a_pod_that_has_a_labs_name_makes_room(deployment: Deployment) -> None:
+    visitor, account = deployment.member("ned")
+    cluster.apply(nobodys_pod(deployment.lab(account)))
+    uid = pod_uid(deployment, account)
+    visitor.spawn("ned", image="recommended", size="small")
+    assert pod_uid(deployment, account) != uid
+    assert f"{LABS}/{deployment.lab(account)} is there already; it is removed first" in deployment.log()
+
+
+@contextmanager
+def api_too_busy_for_pods() -> Iterator[None]:
+    """Have Kubernetes' API answer "429 Too Many Requests" to who makes pods among the labs."""
+    limited = {"nominalConcurrencyShares": 0, "lendablePercent": 0, "limitResponse": {"type": "Reject"}}
+    spec = {"type": "Limited", "limited": limited | {"borrowingLimitPercent": 0}}
+    level = {"kind": "PriorityLevelConfiguration", "metadata": {"name": BUSY}, "spec": spec}
+    rule = {
+        "subjects": [{"kind": "Group", "group": {"name": f"system:serviceaccounts:{NAMESPACE}"}}],
+        "resourceRules": [{"verbs": ["create"], "apiGroups": [""], "resources": ["pods"], "namespaces": [LABS]}],
+    }
+    spec = {"matchingPrecedence": 1, "priorityLevelConfiguration": {"name": BUSY}, "rules": [rule]}
+    schema = {"kind": "FlowSchema", "metadata": {"name": BUSY}, "spec": spec}
+    cluster.apply(*({"apiVersion": "flowcontrol.apiserver.k8s.io/v1", **one} for one in (level, schema)))
+    try:
+        yield
+    finally:
+        kubectl("delete", f"flowschema/{BUSY}", f"prioritylevelconfiguration/{BUSY}")
+
+
+def test_an_api_that_is_too_busy_is_asked_again(deployment: Deployment) -> None:
+    visitor, _ = deployment.member("nils")
+    with api_too_busy_for_pods():
+        visitor.choose(image="recommended", size="small")
+        wait_until(lambda: "the API of Kubernetes does not answer: 429" in deployment.log(), "it is told to wait", 60)
+    wait_until(lambda: visitor.reaches_lab("nils"), "the lab of nils answers", 60)
 
 
 def test_a_hub_that_starts_anew_drops_no_websocket(deployment: Deployment) -> None:

@@ -108,6 +108,26 @@ def test_a_labs_secret_is_hashed_once_and_known_again(db: Session) -> None:
     assert not compare_token(client.secret, "another")
 
 
+def test_whose_a_new_server_is_is_not_asked(db: Session, asked: list[str]) -> None:
+    spawner = orm.Spawner(user=add(db, "ada"), name="")
+    service = orm.Service(name="culler")
+    db.add_all([spawner, service])
+    db.commit()
+    for owner in (spawner, service):
+        server, client = orm.Server(base_url="/"), orm.OAuthClient(identifier=type(owner).__name__)
+        db.add_all([server, client])
+        db.commit()
+        asked.clear()
+        owner.server, owner.oauth_client = server, client
+        db.commit()
+        assert [statement.split()[0] for statement in asked] == ["UPDATE"]
+    db.expunge_all()
+    for kind in (orm.Spawner, orm.Service):
+        owner = db.query(kind).one()
+        assert owner.server.base_url == "/"
+        assert owner.oauth_client.identifier == kind.__name__
+
+
 def test_labs_are_counted_from_time_to_time(db: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(upstream, "time", SimpleNamespace(monotonic=lambda: now))
