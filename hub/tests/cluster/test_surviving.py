@@ -74,15 +74,22 @@ def test_a_pod_that_has_a_labs_name_makes_room(deployment: Deployment) -> None:
 @contextmanager
 def api_too_busy_for_pods() -> Iterator[None]:
     """Have Kubernetes' API answer "429 Too Many Requests" to who makes pods among the labs."""
-    limited = {"nominalConcurrencyShares": 0, "lendablePercent": 0, "limitResponse": {"type": "Reject"}}
-    spec = {"type": "Limited", "limited": limited | {"borrowingLimitPercent": 0}}
-    level = {"kind": "PriorityLevelConfiguration", "metadata": {"name": BUSY}, "spec": spec}
+    none_at_all = {"nominalConcurrencyShares": 0, "lendablePercent": 0, "borrowingLimitPercent": 0}
+    limited = {**none_at_all, "limitResponse": {"type": "Reject"}}
+    level = {
+        "kind": "PriorityLevelConfiguration",
+        "metadata": {"name": BUSY},
+        "spec": {"type": "Limited", "limited": limited},
+    }
     rule = {
         "subjects": [{"kind": "Group", "group": {"name": f"system:serviceaccounts:{NAMESPACE}"}}],
         "resourceRules": [{"verbs": ["create"], "apiGroups": [""], "resources": ["pods"], "namespaces": [LABS]}],
     }
-    spec = {"matchingPrecedence": 1, "priorityLevelConfiguration": {"name": BUSY}, "rules": [rule]}
-    schema = {"kind": "FlowSchema", "metadata": {"name": BUSY}, "spec": spec}
+    schema = {
+        "kind": "FlowSchema",
+        "metadata": {"name": BUSY},
+        "spec": {"matchingPrecedence": 1, "priorityLevelConfiguration": {"name": BUSY}, "rules": [rule]},
+    }
     cluster.apply(*({"apiVersion": "flowcontrol.apiserver.k8s.io/v1", **one} for one in (level, schema)))
     try:
         yield

@@ -24,9 +24,11 @@ async def test_a_packet_that_is_dropped_does_not_cost_its_second() -> None:
                 for _ in range(2):
                     server.accept()[0].close()
 
-            threading.Timer(0.1, take).start()
+            taking = threading.Timer(0.1, take)
+            taking.start()
             await reach(f"http://127.0.0.1:{server.getsockname()[1]}/hub/api")
             assert time.monotonic() - freed[0] < 0.8  # Linux sends it again after one
+            taking.join()
 
 
 @pytest.mark.asyncio
