@@ -437,8 +437,8 @@ def a_home_is_there_as_soon_as_it_was_made(site: Site) -> None:
     (site.home / "first").write_text("x")
 
 
-# A client believes a folder for 30 s (acdirmin), for up to 60 (acdirmax) where it has found it unchanged before; then the
-# server may for 5.
+# A client believes a folder for 30 s (acdirmin), for up to 60 (acdirmax) where it has found it unchanged before; then
+# the server may for 5.
 CLIENT_SECONDS = 80
 
 
