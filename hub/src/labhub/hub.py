@@ -125,6 +125,8 @@ def configure_spawner(c: Config, settings: LabSettings) -> None:
     spawner.storage_pvc_ensure = False
     spawner.delete_pvc = False
     spawner.k8s_api_request_timeout = 5
+    # What the role `server` has, which JupyterHub would look up at each start.
+    spawner.server_token_scopes = ["users:activity!user", "access:servers!server"]
 
 
 def configure_culler(c: Config, settings: LabSettings) -> None:

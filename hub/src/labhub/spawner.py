@@ -117,11 +117,14 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
     # --- start --------------------------------------------------------------------------------------------------------
 
     async def run_auth_state_hook(self, auth_state: dict[str, Any] | None) -> None:
-        """Note which pod it will be, just before JupyterHub commits: a hub that is killed meanwhile finds it again."""
+        """Note which pod it will be, just before JupyterHub commits: a hub that is killed meanwhile finds it again.
+
+        JupyterHub calls this for the form, too, where nothing starts and nothing is committed.
+        """
         await super().run_auth_state_hook(auth_state)
         state = AuthState.from_dict(auth_state or {})
         self._identity = state.identity if state else None
-        if self._identity and not self.found:
+        if self._identity and self._start_pending and not self.found:
             self.pod_name = pod_name(self._identity, self.name)
             self.last_end, self._over = None, False
             self.orm_spawner.state = self.get_state()

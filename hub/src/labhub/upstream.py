@@ -18,14 +18,17 @@ from jupyterhub.handlers.metrics import MetricsHandler  # type: ignore[import-un
 from jupyterhub.handlers.pages import HealthCheckHandler  # type: ignore[import-untyped]
 from jupyterhub.metrics import RUNNING_SERVERS  # type: ignore[import-untyped]
 from jupyterhub.oauth import provider  # type: ignore[import-untyped]
-from jupyterhub.user import UserDict  # type: ignore[import-untyped]
+from jupyterhub.user import User, UserDict  # type: ignore[import-untyped]
 from sqlalchemy import Engine, event
+from sqlalchemy.orm import sessionmaker
 from sqlalchemy.orm.attributes import set_committed_value
 
 from labhub import turns
+from labhub.steps import StepSession, in_steps
 
 count_active_users = UserDict.count_active_users
 prepare = BaseHandler.prepare
+spawn, stop, auth_to_user = User.spawn, User.stop, BaseHandler.auth_to_user
 EAGER = ("roles", "groups", "shared_with_me")
 # Seconds for which a count counts
 COUNTED_SECONDS = 5
@@ -37,6 +40,7 @@ def mend(database_url: str) -> None:
     know_new_rows()
     hash_secrets_once()
     count_seldom()
+    commit_in_steps()
     answer_in_turn()
     orm.JSONDict.cache_ok = True  # SQLAlchemy compiled anew each statement with such a value
     if database_url.startswith("sqlite"):
@@ -94,6 +98,23 @@ def _count_active_users(users: Any) -> Counter[str]:
         return found
     # The metric is set to what comes of this: it stays what it is.
     return Counter(active=int(RUNNING_SERVERS._value.get()))
+
+
+def commit_in_steps() -> None:
+    """Have the start of a lab, its end and a login commit once between two waits: a sixth of a spawn."""
+    orm.sessionmaker = partial(sessionmaker, class_=StepSession)
+    User.spawn, User.stop = in_steps(spawn), in_steps(stop)
+    BaseHandler.auth_to_user = in_steps(auth_to_user)
+    if not event.contains(orm.Server, "init", _whole):
+        event.listen(orm.Server, "init", _whole)
+
+
+def _whole(_row: orm.Server, _args: object, given: dict[str, Any]) -> None:
+    """Give a server what the database would give it at the first commit, which is read before now."""
+    for column in orm.Server.__table__.columns:
+        if column.default is not None:
+            default = column.default.arg
+            given.setdefault(column.key, default(None) if callable(default) else default)
 
 
 def answer_in_turn() -> None:

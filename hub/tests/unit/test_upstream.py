@@ -31,6 +31,9 @@ LOOKED_AT = {
     provider.JupyterHubOAuthServer.add_client: "37e7d04b6eb9bdad",
     upstream.count_active_users: "ec675f883c8ea876",
     upstream.prepare: "e39bd2f5e0810570",
+    upstream.spawn: "890673db0a1e343f",
+    upstream.stop: "493c27f62f3c23bc",
+    upstream.auth_to_user: "48bd176ec3eff338",
     JupyterHub.init_spawners: "4fcb1886e4519cda",
     BaseHandler.spawn_single_user: "83e4731f2505cc8b",
     User._wait_up: "ebfdce8726c6654a",
@@ -46,8 +49,10 @@ def test_the_source_is_the_one_that_was_looked_at(function: Callable[..., object
 def db(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     """Open a database of a hub that is mended; afterwards JupyterHub is as it was."""
     places = [(orm, "register_ping_connection"), (provider, "hash_token"), (UserDict, "count_active_users")]
+    places += [(orm, "sessionmaker"), (User, "spawn"), (User, "stop")]
+    places += [(BaseHandler, "auth_to_user"), (BaseHandler, "prepare")]
     relationships = [getattr(orm.User, name).property for name in upstream.EAGER]
-    for place, name in [*places, (BaseHandler, "prepare"), *((one, "strategy") for one in relationships)]:
+    for place, name in [*places, *((one, "strategy") for one in relationships)]:
         monkeypatch.setattr(place, name, getattr(place, name))
     monkeypatch.setattr(orm.JSONDict, "cache_ok", None, raising=False)
     url = f"sqlite:///{tmp_path}/hub.sqlite"
@@ -126,6 +131,15 @@ def test_whose_a_new_server_is_is_not_asked(db: Session, asked: list[str]) -> No
         owner = db.query(kind).one()
         assert owner.server.base_url == "/"
         assert owner.oauth_client.identifier == kind.__name__
+
+
+def test_a_new_server_has_what_the_database_would_give_it(db: Session) -> None:
+    server = orm.Server(base_url="/user/ada/")
+    assert (server.proto, server.ip, server.base_url, server.cookie_name) == ("http", "", "/user/ada/", "cookie")
+    assert 1024 < server.port < 65536
+    db.add(server)
+    db.commit()
+    assert db.query(orm.Server).one() is server
 
 
 def test_labs_are_counted_from_time_to_time(db: Session, monkeypatch: pytest.MonkeyPatch) -> None:
