@@ -1,8 +1,9 @@
 """The hub with thousands of labs next to stock's: `nox -s "bench(scale)"`.
 
-Both run on this machine, one after the other, against the one-node cluster that KUBECONFIG names; labs are pods that
-nobody runs (benchmarks/scaling/hollow.py), so what is measured is the hub and the API of Kubernetes. It needs root, Go,
-and the commands that take the API server away and bring it back: CLUSTER_API_STOP, CLUSTER_API_START.
+Both run on this machine against the one-node cluster that KUBECONFIG names, and take turns: while one is measured the
+other is halted. Labs are pods that nobody runs (benchmarks/scaling/hollow.py), so what is measured is the hub and the
+API of Kubernetes. It needs root, Go, and the commands that take the API server away and bring it back:
+CLUSTER_API_STOP, CLUSTER_API_START.
 
 The floor is the time of the same pods made straight through the API.
 """
@@ -19,7 +20,7 @@ import signal
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
@@ -45,6 +46,8 @@ AT_ONCE = 40
 FEW = 50
 IDLE_SECONDS = 60
 AWAY_SECONDS = 20
+# For a hub that was halted to learn what has happened
+CATCH_UP_SECONDS = 5
 SETTLE_SECONDS = 180
 FLOORS = 3
 MACHINE = "the machine alone, a fixed loop, ms"
@@ -80,9 +83,13 @@ class Bench:
         self.note_round(what, found)
         self.note(f"{what}: slowest health page, s", seen.worst)
 
+    async def pods(self) -> list[dict[str, Any]]:
+        """Give its labs' pods."""
+        return await labs(self.core, self.hub.namespace)
+
     async def floor(self, what: str) -> None:
         """Make the same pods without a hub, and name that the floor."""
-        template = (await labs(self.core))[0]
+        template = (await self.pods())[0]
         rounds = [await bare(self.core, template, self.options.storm) for _ in range(FLOORS)]
         self.note_round(what, sorted(rounds, key=lambda one: one.seconds[-1])[FLOORS // 2])
 
@@ -108,37 +115,44 @@ class Bench:
         await self.storm(f"{FEW} by REST, {len(self.running)} run", self.who.call, names[:FEW])
         await self.who.stop(names[:FEW])
 
-    async def whole(self) -> None:
-        """Do everything."""
-        storm, count = self.options.storm, self.options.labs
-        first, later = ([f"{name}-{number}" for number in range(storm)] for name in ("first", "later"))
-        self.who.join([*first, *later])
-        await self.storm(f"{storm} log in", self.who.log_in, first)
+    async def first(self) -> None:
+        """Have a crowd log in, and another by the API."""
+        storm, names = self.options.storm, self.crowd("first")
+        await self.storm(f"{storm} log in", self.who.log_in, names)
         if self.hub.title == "ours":
             await self.floor(f"{storm} bare pods, {storm} run")
-        await self.who.stop(first)
-        await self.storm(f"{storm} by REST", self.who.call, first)
-        await self.who.stop(first)
-        await self.fill(min(100, count))
-        await self.few(first)
-        await self.fill(count)
+        await self.who.stop(names)
+        await self.storm(f"{storm} by REST", self.who.call, names)
+        await self.who.stop(names)
+        await self.fill(min(100, self.options.labs))
+        await self.few(names)
+
+    async def filled(self) -> None:
+        """Let everybody in."""
+        await self.fill(self.options.labs)
         self.note("memory, MiB", self.hub.memory())
-        await self.few(first)
+
+    async def again(self) -> None:
+        """Have the crowds come again, with all labs that run."""
+        storm, count, names = self.options.storm, self.options.labs, self.crowd("later")
+        await self.few(names)
         if self.hub.title == "ours":
             await self.floor(f"{storm} bare pods, {count} run")
-        await self.storm(f"{storm} by REST, {count} run", self.who.call, first)
-        await self.who.stop(first)
-        await self.storm(f"{storm} log in, {count} run", self.who.log_in, later)
-        await self.who.stop(later)
-        await self.idle()
-        await self.killed()
-        self.speeds.append(await asyncio.to_thread(speed))
-        await self.api_away()
-        self.note(MACHINE, 1000 * statistics.median(self.speeds))
+        await self.storm(f"{storm} by REST, {count} run", self.who.call, names)
+        await self.who.stop(names)
+        names = self.crowd("last")
+        await self.storm(f"{storm} log in, {count} run", self.who.log_in, names)
+        await self.who.stop(names)
+
+    def crowd(self, name: str) -> list[str]:
+        """Give people who may come."""
+        names = [f"{name}-{number}" for number in range(self.options.storm)]
+        self.who.join(names)
+        return names
 
     async def idle(self) -> None:
         """Let nothing happen but reports of activity."""
-        pods = await labs(self.core)
+        pods = await self.pods()
         before = self.hub.cpu()
         with looking_at_health(self.hub, every=1) as seen:
             await self.who.report(pods, IDLE_SECONDS)
@@ -195,7 +209,7 @@ class Bench:
         count = len(self.running)
         self.note(f"{what}: labs that the hub forgot", count - await self.who.ready())
         self.note(f"{what}: labs that the proxy forgot", count - await self.who.routes())
-        self.note(f"{what}: labs that are gone", count - len(await labs(self.core)))
+        self.note(f"{what}: labs that are gone", count - len(await self.pods()))
 
 
 def speed() -> float:
@@ -213,12 +227,22 @@ async def call(command: str) -> None:
         raise RuntimeError(f"{command} failed")
 
 
-async def measure(hub: Hub, options: argparse.Namespace) -> dict[str, float]:
-    """Run it all for one hub."""
-    async with load(hub) as who, kubernetes() as core:
-        bench = Bench(who, core, options)
-        await bench.whole()
-        return bench.found
+async def measure(hubs: Sequence[Hub], options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Run it all, each phase for one hub after the other."""
+    async with AsyncExitStack() as stack:
+        core = await stack.enter_async_context(kubernetes())
+        benches = [Bench(await stack.enter_async_context(load(hub)), core, options) for hub in hubs]
+        for phase in (Bench.first, Bench.filled, Bench.again, Bench.idle, Bench.killed, Bench.api_away):
+            for bench in benches:
+                with ExitStack() as others:
+                    for other in hubs:
+                        if other is not bench.hub:
+                            others.enter_context(other.halted())
+                    await asyncio.sleep(CATCH_UP_SECONDS)
+                    await phase(bench)
+        for bench in benches:
+            bench.note(MACHINE, 1000 * statistics.median(bench.speeds))
+        return {bench.hub.title: bench.found for bench in benches}
 
 
 def report(found: dict[str, dict[str, float]], options: argparse.Namespace) -> None:
@@ -268,13 +292,12 @@ def main() -> None:
         parser.error("wanted --api-stop and --api-start: the commands that take the API server away and bring it back")
     kwok = hollow.build(options.kwok)
     folder = Path(mkdtemp(prefix="scale-"))
-    found: dict[str, dict[str, float]] = {}
     print(f"logs are in {folder}", flush=True)
-    for title in (options.only,) if options.only else ("stock", "ours"):
-        with ExitStack() as stack:
-            stack.enter_context(hollow.play(kwok, folder))
-            hub = stack.enter_context(run(title, folder / title, options.database))
-            found[title] = asyncio.run(measure(hub, options))
+    with ExitStack() as stack:
+        stack.enter_context(hollow.play(kwok, folder))
+        titles = (options.only,) if options.only else hollow.HUBS
+        hubs = [stack.enter_context(run(title, folder / title, options.database)) for title in titles]
+        found = asyncio.run(measure(hubs, options))
     if options.json:
         options.json.write_text(json.dumps(found, indent=2))
     if "ours" in found:

@@ -30,7 +30,9 @@ STAGES = (
     "pod/fast/pod-ready",
     "pod/fast/pod-delete",
 )
-NAMESPACE = "scale-bench"
+HUBS = ("stock", "ours")
+# Of each hub's labs
+NAMESPACES = {title: f"scale-bench-{title}" for title in HUBS}
 NODE = "scale-bench"
 PODS = "10.201.0.1/16"
 PORT = 8888
@@ -61,7 +63,7 @@ def stages() -> list[str]:
 
 
 def objects() -> list[dict[str, Any]]:
-    """Give the node, the labs' namespace, and the volumes that ours mounts."""
+    """Give the node, the labs' namespaces, and the volumes that ours mounts."""
     room = {"cpu": "100k", "memory": "1Pi", "pods": "10k"}
     node: dict[str, Any] = {
         "apiVersion": "v1",
@@ -71,11 +73,11 @@ def objects() -> list[dict[str, Any]]:
     }
     found: list[dict[str, Any]] = [
         node,
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
+        *({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in NAMESPACES.values()),
     ]
     access: dict[str, Any] = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
     for name in ("home", "project"):
-        volume = f"{NAMESPACE}-{name}"
+        volume = f"{NODE}-{name}"
         size = {"storage": "1Gi"}
         found += [
             {
@@ -87,7 +89,7 @@ def objects() -> list[dict[str, Any]]:
             {
                 "apiVersion": "v1",
                 "kind": "PersistentVolumeClaim",
-                "metadata": {"name": name, "namespace": NAMESPACE},
+                "metadata": {"name": name, "namespace": NAMESPACES["ours"]},
                 "spec": access | {"volumeName": volume, "resources": {"requests": size}},
             },
         ]
@@ -143,8 +145,8 @@ def play(kwok: Path, folder: Path) -> Iterator[None]:
             clear()
     finally:
         kubectl("delete", "node", NODE, "--ignore-not-found")
-        kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", timeout=300)
-        kubectl("delete", "pv", f"{NAMESPACE}-home", f"{NAMESPACE}-project", "--ignore-not-found")
+        kubectl("delete", "namespace", *NAMESPACES.values(), "--ignore-not-found", timeout=300)
+        kubectl("delete", "pv", f"{NODE}-home", f"{NODE}-project", "--ignore-not-found")
         subprocess.run(["ip", "route", "del", *route], check=True)
 
 
@@ -156,9 +158,11 @@ def is_ready() -> bool:
 
 def clear() -> None:
     """Remove all pods, and wait until they are gone."""
-    pods = f"/api/v1/namespaces/{NAMESPACE}/pods"
-    kubectl("delete", "--raw", f"{pods}?gracePeriodSeconds=0")  # one by one, as `--all` does, takes minutes
-    wait_until(lambda: not cluster.get("pods", namespace=NAMESPACE), "all pods are gone", 300)
+    namespaces = NAMESPACES.values()
+    for namespace in namespaces:
+        # One by one, as `--all` does, takes minutes.
+        kubectl("delete", "--raw", f"/api/v1/namespaces/{namespace}/pods?gracePeriodSeconds=0")
+    wait_until(lambda: not any(cluster.get("pods", namespace=name) for name in namespaces), "all pods are gone", 300)
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -17,7 +17,7 @@ from labtesting.fileserver import TOKEN, Labfiles
 from labtesting.github import FakeGitHub, run_fake_github
 from labtesting.hub_process import free_ports, wait_until
 
-from benchmarks.scaling.hollow import NAMESPACE, running
+from benchmarks.scaling.hollow import NAMESPACES, running
 from hub.tests.integration.conftest import make_proxy
 
 # As `python -m labhub`, but for its own configuration
@@ -163,6 +163,20 @@ class Hub:
             self.process = None
 
     @property
+    def namespace(self) -> str:
+        """Where its labs are."""
+        return NAMESPACES[self.title]
+
+    @contextmanager
+    def halted(self) -> Iterator[None]:
+        """Keep it from doing anything until the end of the block."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
+
+    @property
     def pid(self) -> int:
         """Its process."""
         if self.process is None:
@@ -196,7 +210,7 @@ def run(title: str, folder: Path, database: str) -> Iterator[Hub]:
         stack.enter_context(running(proxy, folder / "proxy.log"))
         if title == "stock":
             (folder / "config.py").write_text(
-                STOCK.format(proxy_url=proxy_url, token=token, namespace=NAMESPACE) + PLACE.format(**told)
+                STOCK.format(proxy_url=proxy_url, token=token, namespace=NAMESPACES[title]) + PLACE.format(**told)
             )
             hub = Hub(title, folder, ("-m", "jupyterhub"), {}, url, hub_url, proxy_url, token, None)
         else:
@@ -216,10 +230,11 @@ def run(title: str, folder: Path, database: str) -> Iterator[Hub]:
                 "GITHUB_URL": github.url,
                 "GITHUB_ORGANIZATION_WHITELIST": ORGANIZATION,
                 "PROXY_API_URL": proxy_url,
+                "CONFIGPROXY_AUTH_TOKEN": token,
                 "FILESERVER_URL": labfiles.url,
                 "FILESERVER_TOKEN": TOKEN,
                 "LAB_MENU": str(folder / "menu.toml"),
-                "LAB_NAMESPACE": NAMESPACE,
+                "LAB_NAMESPACE": NAMESPACES[title],
                 "LAB_GROUPS_POLICY": "Merge",
                 # Nothing is measured of the culler, which is a program of its own.
                 "LAB_IDLE_SECONDS": "0",

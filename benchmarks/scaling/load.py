@@ -18,7 +18,7 @@ import aiohttp
 import httpx
 from kubernetes_asyncio import client, config
 
-from benchmarks.scaling.hollow import ANSWER, NAMESPACE, PORT
+from benchmarks.scaling.hollow import ANSWER, PORT
 from benchmarks.scaling.hubs import ORGANIZATION, Hub
 from benchmarks.spawning.person import PROGRESS, XSRF
 
@@ -225,9 +225,9 @@ async def kubernetes() -> AsyncIterator[Any]:
         yield client.CoreV1Api(found)
 
 
-async def labs(core: Any) -> list[dict[str, Any]]:
+async def labs(core: Any, namespace: str) -> list[dict[str, Any]]:
     """Give all labs' pods."""
-    response = await core.list_namespaced_pod(NAMESPACE, _preload_content=False)
+    response = await core.list_namespaced_pod(namespace, _preload_content=False)
     found: list[dict[str, Any]] = (await response.json())["items"]
     return found
 
@@ -241,11 +241,12 @@ async def bare(core: Any, template: dict[str, Any], count: int) -> Round:
     """Make so many pods like this one at once; measure until each answers, and remove them."""
     names = [f"bare-{number}" for number in range(count)]
     there = {name: asyncio.Event() for name in names}
+    namespace: str = template["metadata"]["namespace"]
     # Not its labels: a hub would take them for labs of its own that nobody has.
     metadata = {"annotations": template["metadata"].get("annotations", {})}
     spec = {key: value for key, value in template["spec"].items() if key not in {"nodeName", "tolerations"}}
     addresses: dict[str, str] = {}
-    listed = await core.list_namespaced_pod(NAMESPACE, limit=1, _preload_content=False)
+    listed = await core.list_namespaced_pod(namespace, limit=1, _preload_content=False)
     version: str = (await listed.json())["metadata"]["resourceVersion"]
 
     async def watch() -> None:
@@ -253,7 +254,7 @@ async def bare(core: Any, template: dict[str, Any], count: int) -> Round:
         # Again and again: of who reads too slowly the API server ends the watch.
         while True:
             response = await core.list_namespaced_pod(
-                NAMESPACE, watch=True, resource_version=version, _preload_content=False, _request_timeout=300
+                namespace, watch=True, resource_version=version, _preload_content=False, _request_timeout=300
             )
             rest = b""
             async for chunk in response.content.iter_any():
@@ -270,7 +271,7 @@ async def bare(core: Any, template: dict[str, Any], count: int) -> Round:
 
     async def one(name: str) -> None:
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata | {"name": name}, "spec": spec}
-        response = await core.create_namespaced_pod(NAMESPACE, pod, _preload_content=False)
+        response = await core.create_namespaced_pod(namespace, pod, _preload_content=False)
         if response.status != 201:
             raise LoadError(await response.text())
         response.release()
@@ -284,7 +285,7 @@ async def bare(core: Any, template: dict[str, Any], count: int) -> Round:
         found = await together([partial(one, name) for name in names])
         watching.cancel()
     for name in names:
-        await core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0)
+        await core.delete_namespaced_pod(name, namespace, grace_period_seconds=0)
     return found
 
 
