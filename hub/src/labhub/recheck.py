@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from dataclasses import replace
+from math import ceil
 from typing import Any
 
 from jupyterhub.app import JupyterHub  # type: ignore[import-untyped]
@@ -22,9 +23,12 @@ from labhub.refusal import Reason
 
 Refreshed = dict[str, Any] | bool
 SIGNED_OUT = "signed_out"
-# Of the time after which somebody is looked at again, what lies between two of them: of more than 150 who have a lab
-# each is looked at later, so that a hub with thousands has time for anything else.
-PACE = 1 / 150
+# Sweeps in the time after which somebody is looked at again: each looks at who is due before the next.
+SWEEPS = 10
+# Who are looked at in one, at most, beside what it takes to come round: after a start all are due at once.
+FEW = 20
+# Questions to GitHub at the same time, beside those of logins: it wants 100 at most.
+AT_ONCE = 16
 # Of the time that GitHub's answer counts for, for which the same is not stored again: it ends so much earlier.
 STORED = 1 / 100
 CLOCK_SKEW = 60  # seconds that the clock may have been set back; more, and an answer would count for longer than it may
@@ -49,7 +53,9 @@ class Recheck:
         self.settings = examiner.settings
         self._asking: dict[int, asyncio.Task[Refreshed]] = {}
         self._stopping: set[asyncio.Task[None]] = set()
-        self._sweeper = PeriodicCallback(self.sweep, self.settings.refresh_seconds * 1000)
+        self._swept: dict[int, float] = {}
+        self._gate = asyncio.Semaphore(AT_ONCE)
+        self._sweeper = PeriodicCallback(self.sweep, self.settings.refresh_seconds * 1000 / SWEEPS)
 
     def start(self) -> None:
         """Start to look after labs whose user does not come by."""
@@ -149,18 +155,30 @@ class Recheck:
             await user.stop(name)
 
     async def sweep(self) -> None:
-        """Look again at everybody who has a lab running: an idle lab asks the hub nothing, so nothing else would."""
-        for user in [user for user in self.app.users.values() if user.active]:
-            try:
-                if await self._is_due(user):
-                    await self._sweep_user(user)
-                    await asyncio.sleep(PACE * self.settings.refresh_seconds)
-            except Exception:  # whatever it is, the others are looked after
-                _log.exception("%s was not looked after", user.name)
+        """Look again at who has a lab running and is due: an idle lab asks the hub nothing, so nothing else would."""
+        refresh = self.settings.refresh_seconds
+        running = [user for user in self.app.users.values() if user.active]
+        before_next = time.monotonic() - refresh + refresh / SWEEPS
+        due = sorted((user for user in running if self._seen(user) <= before_next), key=self._seen)
+        due = due[: max(FEW, ceil(1.25 * len(running) / SWEEPS))]
+        async with asyncio.TaskGroup() as looks:
+            for user in due:
+                looks.create_task(self._look_after(user))
+                # One after the other, so that a hub with thousands has time for anything else; all before the next.
+                await asyncio.sleep(0.8 * refresh / SWEEPS / len(due))
 
-    async def _is_due(self, user: User) -> bool:
-        fresh_until = (user._auth_refreshed or 0) + self.settings.refresh_seconds
-        return time.monotonic() >= fresh_until and await stored_id(user) is not None
+    def _seen(self, user: User) -> float:
+        """Give when somebody was looked at, whatever came of it."""
+        return max(user._auth_refreshed or 0.0, self._swept.get(user.id, 0.0))
+
+    async def _look_after(self, user: User) -> None:
+        self._swept[user.id] = time.monotonic()
+        try:
+            async with self._gate:
+                if await stored_id(user) is not None:
+                    await self._sweep_user(user)
+        except Exception:  # whatever it is, the others are looked after
+            _log.exception("%s was not looked after", user.name)
 
     async def _sweep_user(self, user: User) -> None:
         answer = await self.refresh(user)

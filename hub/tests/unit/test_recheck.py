@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from labhub.environment import load
 from labhub.examiner import Examiner, Finding
 from labhub.github import GitHub, RevokedError
 from labhub.identity import Account, Identity
-from labhub.recheck import Recheck
+from labhub.recheck import SWEEPS, Recheck
 from labhub.settings import Settings
 
 SETTINGS = load(
@@ -48,6 +49,12 @@ class FakeUser:
     admin: bool = False
     stored: dict[str, Any] | None = field(default_factory=STATE.to_dict)
     spawners: dict[str, FakeSpawner] = field(default_factory=dict)
+    user_info: dict[str, Any] = field(default_factory=dict)
+    _auth_refreshed: float | None = None
+
+    @property
+    def active(self) -> bool:
+        return any(one.active for one in self.spawners.values())
 
     async def get_auth_state(self) -> dict[str, Any] | None:
         return self.stored
@@ -139,3 +146,23 @@ async def test_a_token_that_is_suddenly_another_accounts_is_an_end() -> None:
     examiner.may_answer.set()
     assert await Recheck(None, examiner).refresh(user) is False
     assert user.stored is None
+
+
+@pytest.mark.asyncio
+async def test_everybody_with_a_lab_is_looked_at_in_turn_within_one_refresh() -> None:
+    examiner = SlowExaminer(MEMBER)
+    examiner.may_answer.set()
+    examiner.settings = SETTINGS.model_copy(update={"refresh_seconds": 0.1})
+    gone = FakeUser(0, spawners={"": FakeSpawner()}, stored=replace(STATE, access_token=None).to_dict())
+    users = {number: FakeUser(number, f"user-{number}", spawners={"": FakeSpawner()}) for number in range(1, 300)}
+    idle = FakeUser(300)
+    recheck = Recheck(SimpleNamespace(users={0: gone, **users, 300: idle}), examiner)
+    await recheck.sweep()
+    # Not all at once, though all were due.
+    assert examiner.asked == 37
+    for _ in range(SWEEPS - 1):
+        await recheck.sweep()
+    assert all(user._auth_refreshed for user in users.values())
+    assert idle._auth_refreshed is None
+    # Nobody can ask about who has signed out, which is no reason to look at them before the others.
+    assert gone._auth_refreshed is None
