@@ -282,7 +282,9 @@ def main() -> None:
     parser.add_argument("--labs", type=int, default=2000)
     parser.add_argument("--storm", type=int, default=200)
     parser.add_argument("--only", choices=["ours", "stock"])
-    parser.add_argument("--database", default="sqlite:///jupyterhub.sqlite", help="URL of an empty one")
+    parser.add_argument(
+        "--database", default="sqlite:///jupyterhub.sqlite", help="URL of an empty one; {title} in it is stock or ours"
+    )
     parser.add_argument("--kwok", type=Path, default=ROOT / ".demo", help="folder where KWOK is built")
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--api-stop", default=os.environ.get("CLUSTER_API_STOP"))
@@ -296,7 +298,9 @@ def main() -> None:
     with ExitStack() as stack:
         stack.enter_context(hollow.play(kwok, folder))
         titles = (options.only,) if options.only else hollow.HUBS
-        hubs = [stack.enter_context(run(title, folder / title, options.database)) for title in titles]
+        hubs = [
+            stack.enter_context(run(title, folder / title, options.database.format(title=title))) for title in titles
+        ]
         found = asyncio.run(measure(hubs, options))
     if options.json:
         options.json.write_text(json.dumps(found, indent=2))

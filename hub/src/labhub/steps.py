@@ -27,19 +27,18 @@ class StepSession(Session):
     """Something is to be committed at the end."""
 
     def commit(self) -> None:
-        """Commit, now or at the end of the step."""
-        if self.steps:
+        """Commit, now or at the end of the step; what has failed before is said now."""
+        if self.steps and self.is_active:
             self.wanted = True
         else:
             super().commit()
 
     def end_step(self) -> None:
-        """Commit, if that was wanted; what has failed waits for whoever rolls it back."""
+        """Commit, if that was wanted."""
         self.steps -= 1
         if not self.steps and self.wanted:
             self.wanted = False
-            if self.is_active:
-                self.commit()
+            self.commit()
 
 
 @types.coroutine

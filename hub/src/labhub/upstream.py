@@ -28,7 +28,7 @@ from labhub.steps import StepSession, in_steps
 
 count_active_users = UserDict.count_active_users
 prepare = BaseHandler.prepare
-spawn, stop, auth_to_user = User.spawn, User.stop, BaseHandler.auth_to_user
+spawn, stop = User.spawn, User.stop
 EAGER = ("roles", "groups", "shared_with_me")
 # Seconds for which a count counts
 COUNTED_SECONDS = 5
@@ -101,10 +101,12 @@ def _count_active_users(users: Any) -> Counter[str]:
 
 
 def commit_in_steps() -> None:
-    """Have the start of a lab, its end and a login commit once between two waits: a sixth of a spawn."""
+    """Have the start of a lab and its end commit once between two waits: a sixth of a spawn.
+
+    Not a login: JupyterHub keeps a new user in memory as soon as it has committed them.
+    """
     orm.sessionmaker = partial(sessionmaker, class_=StepSession)
     User.spawn, User.stop = in_steps(spawn), in_steps(stop)
-    BaseHandler.auth_to_user = in_steps(auth_to_user)
     if not event.contains(orm.Server, "init", _whole):
         event.listen(orm.Server, "init", _whole)
 

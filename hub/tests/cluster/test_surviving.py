@@ -88,7 +88,7 @@ def api_too_busy_for_pods() -> Iterator[None]:
     schema = {
         "kind": "FlowSchema",
         "metadata": {"name": BUSY},
-        "spec": {"matchingPrecedence": 1, "priorityLevelConfiguration": {"name": BUSY}, "rules": [rule]},
+        "spec": {"matchingPrecedence": 50, "priorityLevelConfiguration": {"name": BUSY}, "rules": [rule]},
     }
     cluster.apply(*({"apiVersion": "flowcontrol.apiserver.k8s.io/v1", **one} for one in (level, schema)))
     try:

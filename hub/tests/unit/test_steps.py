@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from labhub.steps import StepSession, in_steps
+from labhub.steps import StepSession, in_steps, take
 from sqlalchemy import Column, Engine, Integer, create_engine, event, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, PendingRollbackError
 from sqlalchemy.orm import DeclarativeBase
 
 pytestmark = pytest.mark.asyncio
@@ -128,6 +129,22 @@ async def test_a_commit_that_fails_is_an_error_where_it_waits(engine: Engine) ->
     assert stored(engine) == [1, 2, 4]
     hub.add(7)
     assert 7 in stored(engine)
+
+
+async def test_an_error_of_the_database_in_the_middle_of_a_step_is_not_passed_over(engine: Engine) -> None:
+    hub = Hub(engine)
+
+    async def fail_and_go_on() -> None:
+        hub.add(1)
+        hub.db.add_all([Row(number=2), Row(number=2)])
+        with suppress(IntegrityError):
+            hub.db.flush()
+        hub.add(3)
+
+    with pytest.raises(PendingRollbackError):
+        await take(fail_and_go_on(), hub.db)
+    hub.db.rollback()
+    assert stored(engine) == []
 
 
 async def test_what_is_cancelled_ends_and_keeps_what_it_had_stored(engine: Engine) -> None:

@@ -33,7 +33,6 @@ LOOKED_AT = {
     upstream.prepare: "e39bd2f5e0810570",
     upstream.spawn: "890673db0a1e343f",
     upstream.stop: "493c27f62f3c23bc",
-    upstream.auth_to_user: "48bd176ec3eff338",
     JupyterHub.init_spawners: "4fcb1886e4519cda",
     BaseHandler.spawn_single_user: "83e4731f2505cc8b",
     User._wait_up: "ebfdce8726c6654a",
@@ -49,8 +48,7 @@ def test_the_source_is_the_one_that_was_looked_at(function: Callable[..., object
 def db(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     """Open a database of a hub that is mended; afterwards JupyterHub is as it was."""
     places = [(orm, "register_ping_connection"), (provider, "hash_token"), (UserDict, "count_active_users")]
-    places += [(orm, "sessionmaker"), (User, "spawn"), (User, "stop")]
-    places += [(BaseHandler, "auth_to_user"), (BaseHandler, "prepare")]
+    places += [(orm, "sessionmaker"), (User, "spawn"), (User, "stop"), (BaseHandler, "prepare")]
     relationships = [getattr(orm.User, name).property for name in upstream.EAGER]
     for place, name in [*places, *((one, "strategy") for one in relationships)]:
         monkeypatch.setattr(place, name, getattr(place, name))

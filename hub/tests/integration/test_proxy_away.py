@@ -1,0 +1,55 @@
+"""A hub that starts while its proxy is away."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+from pathlib import Path
+
+import httpx
+from labtesting.hub_process import free_ports, run_hub, wait_until
+
+from hub.tests.integration.conftest import CONFIG, PLACE, login_settings, make_proxy
+from hub.tests.integration.test_announcement import KUBECONFIG, PROGRAM, WHOLE
+
+APART = """
+from labhub.proxy import LabProxy
+c.JupyterHub.proxy_class = LabProxy
+c.LabProxy.should_start = False
+c.LabProxy.auth_token = {token!r}
+"""
+
+
+def test_it_answers_meanwhile_and_is_reached_as_soon_as_the_proxy_is_there(tmp_path: Path) -> None:
+    port, hub_port, proxy_port, metrics_port = free_ports(4)
+    url, hub_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{hub_port}"
+    token, proxy = secrets.token_hex(16), make_proxy()
+    place = PLACE.format(
+        url=url, hub_port=hub_port, proxy_port=proxy_port, proxy=proxy, home="", singleuser="none", token=token
+    )
+    (tmp_path / "kubeconfig").write_text(KUBECONFIG)
+    environment = login_settings("http://127.0.0.1:1", f"{url}/hub/oauth_callback")
+    environment |= {"JUPYTERHUB_CRYPT_KEY": secrets.token_hex(32), "KUBECONFIG": str(tmp_path / "kubeconfig")}
+    config = CONFIG + place + WHOLE % metrics_port + APART.format(token=token)
+    with run_hub(config, environment, tmp_path, token, hub_url, PROGRAM) as hub:
+        assert "api_request to the proxy failed with connection error" in hub.log
+        api = [f"--api-port={proxy_port}", "--api-ip=127.0.0.1"]
+        running = subprocess.Popen(
+            [*proxy, f"--port={port}", "--ip=127.0.0.1", *api], env=os.environ | {"CONFIGPROXY_AUTH_TOKEN": token}
+        )
+        try:
+            wait_until(lambda: is_there(f"{url}/hub/health"), "the hub is reached through the proxy")
+            assert hub.process.poll() is None
+        finally:
+            running.terminate()
+            running.wait()
+        assert "Traceback" not in hub.log
+
+
+def is_there(url: str) -> bool:
+    """Tell whether a page is answered."""
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.TransportError:
+        return False

@@ -1,0 +1,42 @@
+"""What the hub asks of its proxy."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from jupyterhub.proxy import ConfigurableHTTPProxy, Proxy  # type: ignore[import-untyped]
+from labhub.proxy import LabProxy
+
+ROUTES: dict[str, Any] = {
+    "/user/ada/": {
+        "routespec": "/user/ada/",
+        "target": "http://10.1.2.3:8888",
+        "data": {"user": "ada", "server_name": ""},
+    }
+}
+
+
+@pytest.mark.asyncio
+async def test_routes_are_put_right_when_a_proxy_that_was_away_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, checked = [], []
+
+    async def ask(_proxy: Proxy) -> dict[str, Any]:
+        asked.append(True)
+        if len(asked) == 1:
+            raise TimeoutError("Repeated api_request failed")
+        return ROUTES
+
+    async def check(_proxy: Proxy, _users: object, _services: object, routes: dict[str, Any]) -> None:
+        checked.append(routes)
+
+    monkeypatch.setattr(ConfigurableHTTPProxy, "get_all_routes", ask)
+    monkeypatch.setattr(Proxy, "check_routes", check)
+    app = SimpleNamespace(http_server=object(), adopted=True)
+    proxy = LabProxy(app=app, api_url="http://proxy.example:8001")
+    await proxy.check_routes({}, {})
+    assert checked == []
+    assert proxy._later
+    await proxy._later
+    assert checked == [ROUTES]
