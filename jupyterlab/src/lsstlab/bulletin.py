@@ -35,30 +35,27 @@ class Bulletin:
         self.lifetime = lifetime
         self.lasting = [Notice("home", "error", home_notice)] if home_notice else []
         self._told = {notice.id for notice in self.lasting}  # the shell's greeting says it
-        self._idle_warned = False
+        self._nearing_end = False
 
     def start(self) -> None:
         """Look from time to time whether there is something to tell, if the hub ever stops this lab."""
-        if self.lifetime.warns:
+        if self.lifetime.ends:
             PeriodicCallback(self.look, self.lifetime.look_interval()).start()
 
     def current(self) -> list[Notice]:
         """Give the notices that hold now."""
-        started = self.serverapp.web_app.settings["started"]
-        last_activity = self.activity.last()
-        warnings = self.lifetime.notices(utcnow(), started, last_activity)
-        self._idle_warned = self._idle_warned or any(notice.use_helps for notice in warnings)
-        return self.lasting + warnings
+        started, now, last_activity = self.serverapp.web_app.settings["started"], utcnow(), self.activity.last()
+        self._nearing_end = self._nearing_end or self.lifetime.is_nearing_idle_end(now, last_activity)
+        return self.lasting + self.lifetime.notices(now, started, last_activity)
 
     def look(self) -> None:
         """Tell the terminals what is new, and the hub at once that a lab which was about to stop is used again."""
-        notices = self.current()
-        for notice in notices:
+        for notice in self.current():
             if notice.id not in self._told:
                 self._told.add(notice.id)
                 self.write_to_terminals(notice)
-        if self._idle_warned and not any(notice.use_helps for notice in notices):
-            self._idle_warned = False
+        if self._nearing_end and not self.lifetime.is_nearing_idle_end(utcnow(), self.activity.last()):
+            self._nearing_end = False
             # Nobody waits for a hub that does not answer.
             self.serverapp.io_loop.spawn_callback(self.report)
 

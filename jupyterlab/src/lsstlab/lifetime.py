@@ -79,23 +79,17 @@ class Lifetime:
         )
 
     @property
-    def warns(self) -> bool:
-        """Whether there is anything to warn of."""
-        return bool(self.warning and (self.idle or self.age))
+    def ends(self) -> bool:
+        """Whether the hub ever stops the lab by itself."""
+        return bool(self.idle or self.age)
 
-    def report_interval(self) -> timedelta:
-        """Give how often the hub has to hear of activity, so that it never stops a lab that is used again.
-
-        Whoever comes back just before the warning must be reported before it ends.
-        """
-        if self.idle is None:
-            return REPORT_INTERVAL
-        urgent = self.warned_before(self.idle) / 3 or self.idle / 10
-        return max(timedelta(seconds=1), min(REPORT_INTERVAL, urgent))
+    def is_nearing_idle_end(self, now: datetime, last_activity: datetime) -> bool:
+        """Tell whether the hub has to hear at once if the lab is used again: half of its time without use is over."""
+        return self.idle is not None and now >= last_activity + self.idle / 2
 
     def look_interval(self) -> timedelta:
-        """Give how often to look whether there is something to tell."""
-        spans = [self.warned_before(span) for span in (self.idle, self.age) if span]
+        """Give how often to look whether there is something to tell the user or the hub."""
+        spans = [self.warned_before(span) or span / 2 for span in (self.idle, self.age) if span]
         return max(timedelta(seconds=0.5), min([LOOK_INTERVAL, *(span / 10 for span in spans)]))
 
     def warned_before(self, span: timedelta) -> timedelta:
@@ -116,7 +110,6 @@ class Lifetime:
         return notices
 
 
-REPORT_INTERVAL = timedelta(seconds=300)  # JupyterHub's own
 LOOK_INTERVAL = timedelta(seconds=15)
 
 

@@ -169,10 +169,9 @@ def run_server(options: list[str]) -> None:
     """
     prepare()
     try:
-        interval = Lifetime.read(os.environ).report_interval()
+        Lifetime.read(os.environ)
     except LifetimeError as error:
         raise SessionError(str(error)) from error
-    os.environ.setdefault("JUPYTERHUB_ACTIVITY_INTERVAL", f"{interval.total_seconds():.0f}")
     probing = Probing(home_folder())  # while the modules load, which do not look into it yet
     # Importing a thousand modules makes the collector run hundreds of times over objects that all stay: 13 % of
     # the time until the server answers. lsstlab.extension, the last thing loaded, turns it on again.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx
 from labtesting.labclient import PROMPT, SpawnedLab, wait_until
@@ -37,6 +37,16 @@ def test_the_hub_hears_at_once_of_somebody_who_comes_back(spawn: Spawn) -> None:
     assert lab.client.request("POST", "lsstlab/notices").json() == []
     wait_until(lambda: len(lab.hub.reports) > heard, "the hub hears of it")
     assert lab.hub.reports[-1] == lab.last_activity()
+
+
+def test_the_hub_hears_at_once_of_use_though_it_wants_no_warnings(spawn: Spawn) -> None:
+    lab = spawn(LAB_IDLE_SECONDS="4", JUPYTERHUB_ACTIVITY_INTERVAL="300")
+    before = lab.last_activity()
+    wait_until(lambda: datetime.now(UTC) > before + timedelta(seconds=3), "half of its time is over")
+    heard = len(lab.hub.reports)
+    lab.client.request("POST", "lsstlab/notices")
+    wait_until(lambda: len(lab.hub.reports) > heard, "the hub hears of it")
+    assert lab.notices() == []
 
 
 def test_the_hub_hears_soon_of_a_kernel_that_starts_to_compute(spawn: Spawn) -> None:

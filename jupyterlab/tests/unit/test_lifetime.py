@@ -43,7 +43,6 @@ def test_a_warning_longer_than_the_limit_does_not_show_all_the_time() -> None:
     "limits", [{}, {"LAB_WARNING_SECONDS": "900"}, {"LAB_IDLE_SECONDS": "60", "LAB_MAX_AGE_SECONDS": "60"}]
 )
 def test_without_a_limit_or_a_warning_it_says_nothing(limits: dict[str, str]) -> None:
-    assert not Lifetime.read(limits).warns
     assert told(limits, START + HOUR * 1000, START) == []
 
 
@@ -61,17 +60,19 @@ def test_a_notice_keeps_its_name_until_the_end_moves() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limits", "seconds"),
-    [
-        ({}, 300),
-        (LIMITS, 300),
-        ({"LAB_IDLE_SECONDS": "600", "LAB_WARNING_SECONDS": "60"}, 20),
-        ({"LAB_IDLE_SECONDS": "600"}, 60),
-        ({"LAB_IDLE_SECONDS": "2"}, 1),
-    ],
+    ("limits", "seconds"), [({}, 15), (LIMITS, 15), ({"LAB_IDLE_SECONDS": "60"}, 3), ({"LAB_IDLE_SECONDS": "2"}, 0.5)]
 )
-def test_the_hub_hears_often_enough_to_stop_no_lab_that_is_used_again(limits: dict[str, str], seconds: int) -> None:
-    assert Lifetime.read(limits).report_interval() == timedelta(seconds=seconds)
+def test_it_looks_often_enough_for_a_short_limit_too(limits: dict[str, str], seconds: float) -> None:
+    assert Lifetime.read(limits).look_interval() == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(("limits", "from_minute"), [({}, None), (LIMITS, 120), ({"LAB_IDLE_SECONDS": "600"}, 5)])
+def test_use_is_urgent_news_once_half_of_the_time_without_is_over(
+    limits: dict[str, str], from_minute: int | None
+) -> None:
+    lifetime = Lifetime.read(limits)
+    urgent = [minute for minute in range(240) if lifetime.is_nearing_idle_end(START + minute * HOUR / 60, START)]
+    assert urgent == ([] if from_minute is None else list(range(from_minute, 240)))
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "4h", "1.5", "٤", "9" * 5000])
