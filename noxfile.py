@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
 
 sys.path.insert(0, str(Path(__file__).parent))  # nox is a program of its own: it does not know the checkout
 
@@ -18,6 +20,8 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 
 ROOT = Path(__file__).parent
+if not os.access(ROOT, os.W_OK):
+    sys.exit(f"nox: cannot write {ROOT}, where the sessions keep what they install: use a checkout of your own")
 # A component is a folder with a Dockerfile; what else it has decides which sessions it takes part in.
 COMPONENTS = sorted(path.parent.name for path in ROOT.glob("*/Dockerfile"))
 # `testing` is tested like a component: the fakes that the others lean on have to hold themselves.
@@ -69,7 +73,10 @@ def own_packages(component: str) -> list[str]:
 @nox.session
 def demo(session: nox.Session) -> None:
     """Start a JupyterLab of your own on http://127.0.0.1:8000 (-- --help for options)."""
-    install(session, TOOLS)
+    try:
+        install(session, TOOLS)
+    except CommandFailed:
+        session.error("no network? What the demo runs on could not be downloaded from PyPI: the lines above say why")
     # The hub takes its labs and its proxy down when it is interrupted: that takes longer than nox's 0.3 s.
     command = [*END_WITH_PARENT, "python", "-m", "tools.demo", *session.posargs]
     session.run(*command, external=True, interrupt_timeout=5, terminate_timeout=20)

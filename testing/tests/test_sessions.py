@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -89,13 +89,14 @@ def checkout(tmp_path: Path) -> Path:
     """Give a checkout of the working tree with nothing installed in it."""
     for name in ("tools", "jupyterlab"):
         shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "noxfile.py", tmp_path)
     return tmp_path
 
 
-def demo_in(checkout: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Start the demo of another checkout, where it is expected to end by itself."""
+def run_in(checkout: Path, *command: str, by: Sequence[str] = (), **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run a module of Python's in another checkout, where it is expected to end by itself."""
     return subprocess.run(
-        [sys.executable, "-m", "tools.demo", "--port", str(free_port())],
+        [*by, sys.executable, "-m", *command],
         cwd=checkout,
         env=os.environ | environ,
         capture_output=True,
@@ -105,12 +106,37 @@ def demo_in(checkout: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_without_a_network_the_demo_says_so_in_one_line(checkout: Path, tmp_path: Path) -> None:
-    # A network in which nothing answers: a proxy on a closed port, and nothing cached.
-    nowhere = f"http://127.0.0.1:{free_port()}"
-    done = demo_in(
-        checkout, ALL_PROXY=nowhere, HTTPS_PROXY=nowhere, UV_CACHE_DIR=str(tmp_path / "cache"), UV_HTTP_RETRIES="0"
-    )
+def demo_in(checkout: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Start the demo of another checkout."""
+    return run_in(checkout, "tools.demo", "--port", str(free_port()), **environ)
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path) -> dict[str, str]:
+    """Give a network in which nothing answers: a proxy on a closed port, and nothing cached."""
+    closed = f"http://127.0.0.1:{free_port()}"
+    cache = str(tmp_path / "cache")
+    return {"ALL_PROXY": closed, "HTTPS_PROXY": closed, "UV_CACHE_DIR": cache, "UV_HTTP_RETRIES": "0"}
+
+
+def test_without_a_network_its_session_ends_with_a_line_that_says_so(checkout: Path, nowhere: dict[str, str]) -> None:
+    done = run_in(checkout, "nox", "-s", "demo", **nowhere)
+    assert done.returncode == 1
+    assert "no network? What the demo runs on could not be downloaded" in done.stderr
+
+
+def test_in_a_checkout_that_cannot_be_written_nox_says_so_in_one_line(checkout: Path) -> None:
+    checkout.chmod(0o555)
+    # Root may write anywhere, by a capability.
+    by = () if os.getuid() else ("setpriv", "--inh-caps=-all", "--bounding-set=-all")
+    done = run_in(checkout, "nox", "-l", by=by)
+    checkout.chmod(0o755)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"nox: cannot write {checkout}, where the sessions keep")
+
+
+def test_without_a_network_the_demo_says_so_in_one_line(checkout: Path, nowhere: dict[str, str]) -> None:
+    done = demo_in(checkout, **nowhere)
     assert done.returncode == 1
     assert done.stderr.startswith("demo: no network? JupyterLab and JupyterHub could not be downloaded")
     assert done.stderr.count("\n") == 1
