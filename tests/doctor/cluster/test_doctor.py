@@ -82,7 +82,9 @@ def test_the_hub_does_not_take_the_probe_for_a_lab(deployment: Deployment) -> No
 def test_the_probe_goes_when_the_doctor_is_interrupted() -> None:
     nodes = [one["metadata"]["name"] for one in cluster.get("nodes")]
     kubectl("cordon", *nodes)  # no node takes it: the doctor waits
-    doctor = subprocess.Popen(command("--only=policy"), cwd=ROOT, stdout=subprocess.DEVNULL)
+    # What runs in the background of a shell has it ignore the signal, and hands that on.
+    interruptible = ["env", "--default-signal=INT", *command("--only=policy")]
+    doctor = subprocess.Popen(interruptible, cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
         wait_until(lambda: bool(probes()), "the probe is there", 20)
     finally:
