@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from labfiles import nfs
+from labfiles.logs import LoggingServer
 from labfiles.storage import Storage
 from labfiles.usage import Scanner
 
@@ -109,7 +110,7 @@ def make_registry(storage: Storage, scanner: Scanner, nfs_port: int) -> Collecto
     return registry
 
 
-def serve(host: str, port: int, registry: CollectorRegistry, ready: Callable[[], bool]) -> ThreadingHTTPServer:
+def serve(host: str, port: int, registry: CollectorRegistry, ready: Callable[[], bool]) -> LoggingServer:
     """Answer in a thread of its own; give the server.
 
     Raises
@@ -142,7 +143,6 @@ def serve(host: str, port: int, registry: CollectorRegistry, ready: Callable[[],
         def log_message(self, *_: object) -> None:
             """Say nothing: a probe comes every few seconds."""
 
-    server = ThreadingHTTPServer((host, port), Handler)
-    server.daemon_threads = True
+    server = LoggingServer((host, port), Handler)
     threading.Thread(target=server.serve_forever, daemon=True, name="metrics").start()
     return server

@@ -8,8 +8,10 @@ import subprocess
 from pathlib import Path
 
 import httpx
+import pytest
 from labtesting.fileserver import Labfiles, as_root, run_labfiles
 from labtesting.hub_process import wait_until
+from labtesting.logevents import assert_log_events
 
 DOCS = Path(__file__).parents[3] / "docs/admin/storage.md"
 
@@ -56,6 +58,17 @@ def test_without_an_nfs_server_it_says_so(labfiles: Labfiles) -> None:
     found = labfiles.metrics()
     assert found["labfiles_nfs_up"] == 0
     assert "labfiles_nfs_answer_seconds" not in found
+
+
+def test_a_storage_that_cannot_be_asked_is_told_in_one_line(labfiles: Labfiles) -> None:
+    away = labfiles.storage.rename(labfiles.storage.with_name("away"))
+    with pytest.raises(httpx.RemoteProtocolError):
+        labfiles.metrics()
+    away.rename(labfiles.storage)
+    assert labfiles.metrics()["labfiles_storage_bytes"] > 0
+    line = assert_log_events(labfiles.log.read_text().splitlines())[-1]
+    assert line["message"].startswith("a request broke off: FileNotFoundError(")
+    assert "statvfs" in line["error.stack_trace"]
 
 
 def test_probes_are_answered(labfiles: Labfiles) -> None:
