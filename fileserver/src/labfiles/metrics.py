@@ -101,12 +101,13 @@ class Server(Collector):
         return received, sent
 
 
-def make_registry(storage: Storage, scanner: Scanner, nfs_port: int) -> CollectorRegistry:
-    """Give all metrics."""
+def make_registry(storage: Storage, scanner: Scanner, nfs_port: int | None) -> CollectorRegistry:
+    """Give all metrics; those of NFS only where there is a port on which it answers."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     registry.register(Storages(storage, scanner))
-    registry.register(Server(nfs_port))
+    if nfs_port is not None:
+        registry.register(Server(nfs_port))
     return registry
 
 
