@@ -66,7 +66,7 @@ TROUBLE = {
     "HubLosesLabs": {'labhub_reconcile_actions_total{action="orphan"}': GROWING},
     "SpawningStopped": {"labhub_spawning_stopped": STEADY},
     "LabsStartSlowly": {'labhub_spawn_seconds_bucket{le="30"}': ZERO},
-    "FileserverAway": {"labfiles_nfs_up": GONE},
+    "FileserverAway": {"labfiles_nfs_up": GONE, "labfiles_storage_bytes": GONE},
     "NfsDoesNotAnswer": {"labfiles_nfs_up": ZERO},
     "DiskNearlyFull": {"labfiles_storage_available_bytes": f"9+0x{MINUTES}"},
     "InodesNearlyGone": {"labfiles_storage_available_inodes": f"9+0x{MINUTES}"},
@@ -82,11 +82,13 @@ TROUBLE = {
     "NginxAway": {f'kube_deployment_status_replicas_available{{{OURS},deployment="nginx"}}': ZERO},
     "CertificateEnds": {"probe_ssl_earliest_cert_expiry": f"86400+0x{MINUTES}"},
 }
+# Homes in a folder of the node: fileserver/alternatives/hostpath.
+WELL_WITHOUT_NFS = WELL | {"labfiles_nfs_up": GONE}
 
 
-def scenario(fires: str | None) -> dict[str, Any]:
+def scenario(fires: str | None, well: dict[str, str] = WELL) -> dict[str, Any]:
     """Give promtool's test of one trouble: its alert fires, the others do not."""
-    series = WELL | (TROUBLE[fires] if fires else {})
+    series = well | (TROUBLE[fires] if fires else {})
     kept = [{"series": name, "values": values} for name, values in series.items() if values != GONE]
     expected = []
     for name, rule in ALERTS.items():
@@ -103,9 +105,17 @@ def scenario(fires: str | None) -> dict[str, Any]:
 
 
 def test_each_alert_fires_in_its_trouble_and_in_no_other(tmp_path: Path) -> None:
+    check([scenario(name) for name in (None, *ALERTS)], tmp_path)
+
+
+def test_without_nfs_all_is_quiet_until_the_fileserver_is_away(tmp_path: Path) -> None:
+    check([scenario(name, WELL_WITHOUT_NFS) for name in (None, "FileserverAway")], tmp_path)
+
+
+def check(tests: list[dict[str, Any]], tmp_path: Path) -> None:
+    """Have promtool look at the rules, and evaluate them."""
     promtool = need_program("promtool", how="apt install prometheus")
     subprocess.run([promtool, "check", "rules", RULES], check=True)
-    tests = [scenario(name) for name in (None, *ALERTS)]
     file = tmp_path / "tests.json"
     file.write_text(json.dumps({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}))
     subprocess.run([promtool, "test", "rules", file], check=True)

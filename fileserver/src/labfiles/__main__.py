@@ -41,7 +41,7 @@ def run(settings: Settings) -> None:
     scanner = Scanner(storage, settings.usage_seconds, settings.usage_rate)
     folders = Folders(storage)
     server = api.serve(settings.host, settings.port, folders, lambda: read_token(settings.token_file))
-    registry = metrics.make_registry(storage, scanner, settings.nfs_port)
+    registry = metrics.make_registry(storage, scanner, settings.nfs_port if settings.nfs else None)
     watched = metrics.serve(settings.host, settings.metrics_port, registry, lambda: not stopping.is_set())
     stopping = threading.Event()
 

@@ -7,9 +7,10 @@ import hmac
 import json
 import logging
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 from labfiles.folders import HOME, PROJECT, BadIdError, Folders, TakenError, parse_id
+from labfiles.logs import LoggingServer
 from labfiles.settings import SettingsError
 
 logger = logging.getLogger(__name__)
@@ -18,6 +19,7 @@ KINDS = {"homes": HOME, "projects": PROJECT}
 WANTED = "wanted PUT /v1/homes/<uid> or /v1/projects/<gid>"
 # The hub's requests have no body; a small one does no harm.
 MAX_BODY = 4096
+MAX_DIGITS = len(str(MAX_BODY))
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -29,13 +31,12 @@ class Refused(Exception):
         self.status = status
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
+class _Server(LoggingServer):
     # One spawn asks for up to 17 folders at once, and many may spawn. A connection that finds no room waits a second.
     request_queue_size = 1024
 
 
-def serve(host: str, port: int, folders: Folders, read_token: Callable[[], str]) -> ThreadingHTTPServer:
+def serve(host: str, port: int, folders: Folders, read_token: Callable[[], str]) -> LoggingServer:
     """Give a server of the API that listens; `serve_forever` runs it.
 
     Raises
@@ -97,7 +98,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _read_body(self) -> None:
         length = self.headers.get("Content-Length", "0")
-        if "Transfer-Encoding" in self.headers or not length.isdecimal() or int(length) > MAX_BODY:
+        # int() raises ValueError at more than 4300 digits.
+        fits = length.isdecimal() and len(length) <= MAX_DIGITS and int(length) <= MAX_BODY
+        if "Transfer-Encoding" in self.headers or not fits:
             self.close_connection = True  # what follows is not read
             raise Refused(413, f"wanted no body, or one of at most {MAX_BODY} bytes and a Content-Length")
         self.rfile.read(int(length))

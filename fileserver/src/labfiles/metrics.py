@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from labfiles import nfs
+from labfiles.logs import LoggingServer
 from labfiles.storage import Storage
 from labfiles.usage import Scanner
 
@@ -100,16 +101,17 @@ class Server(Collector):
         return received, sent
 
 
-def make_registry(storage: Storage, scanner: Scanner, nfs_port: int) -> CollectorRegistry:
-    """Give all metrics."""
+def make_registry(storage: Storage, scanner: Scanner, nfs_port: int | None) -> CollectorRegistry:
+    """Give all metrics; those of NFS only where there is a port on which it answers."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     registry.register(Storages(storage, scanner))
-    registry.register(Server(nfs_port))
+    if nfs_port is not None:
+        registry.register(Server(nfs_port))
     return registry
 
 
-def serve(host: str, port: int, registry: CollectorRegistry, ready: Callable[[], bool]) -> ThreadingHTTPServer:
+def serve(host: str, port: int, registry: CollectorRegistry, ready: Callable[[], bool]) -> LoggingServer:
     """Answer in a thread of its own; give the server.
 
     Raises
@@ -142,7 +144,6 @@ def serve(host: str, port: int, registry: CollectorRegistry, ready: Callable[[],
         def log_message(self, *_: object) -> None:
             """Say nothing: a probe comes every few seconds."""
 
-    server = ThreadingHTTPServer((host, port), Handler)
-    server.daemon_threads = True
+    server = LoggingServer((host, port), Handler)
     threading.Thread(target=server.serve_forever, daemon=True, name="metrics").start()
     return server

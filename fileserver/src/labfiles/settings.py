@@ -30,6 +30,8 @@ class Settings:
         Where the API listens; port 0: any that is free.
     metrics_port
         For /metrics, /live and /ready.
+    nfs
+        Whether Ganesha runs beside it, and has metrics.
     nfs_port
         Of this machine, where Ganesha answers.
     usage_seconds
@@ -43,6 +45,7 @@ class Settings:
     host: str
     port: int
     metrics_port: int
+    nfs: bool
     nfs_port: int
     usage_seconds: int
     usage_rate: int
@@ -93,6 +96,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         host=environ.get("LABFILES_HOST") or "0.0.0.0",  # noqa: S104  (a NetworkPolicy says who comes in)
         port=take("LABFILES_PORT", "8080", number(0, 65535), port),
         metrics_port=take("LABFILES_METRICS_PORT", "9465", number(0, 65535), port),
+        nfs=take("LABFILES_NFS", "true", truth, "true or false"),
         nfs_port=take("LABFILES_NFS_PORT", "2049", number(1, 65535), "a port, 1 to 65535"),
         usage_seconds=take("LABFILES_USAGE_SECONDS", "21600", number(1, 31 * 86400), "1 to 2678400 seconds"),
         usage_rate=take("LABFILES_USAGE_RATE", "1000", number(1, 10**6), "1 to 1000000 files a second"),
@@ -107,6 +111,13 @@ def absolute_path(text: str) -> Path:
     if not path.is_absolute():
         raise ValueError("relative")
     return path
+
+
+def truth(text: str) -> bool:
+    """Read `true` or `false`."""
+    if text not in {"true", "false"}:
+        raise ValueError("neither")
+    return text == "true"
 
 
 def number(least: int, most: int) -> Callable[[str], int]:

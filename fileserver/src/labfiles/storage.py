@@ -22,6 +22,9 @@ OWN_MODE = 0o700
 PASSED_OVER = {"tmpfs", "nfs", "nfs4"}
 WANTED = "wanted one that can be exported (ext4, xfs or btrfs)"
 
+# Their handles name the device's number; those of ext4 and btrfs come of the file system's UUID.
+BY_DEVICE = {"xfs"}
+
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -132,6 +135,25 @@ def check_exportable(path: Path, mounts: str) -> None:
             f"{path}: found a file system of type {kind} and name_to_handle_at: {why}, {WANTED}, "
             "and a container engine that allows the call"
         )
+
+
+def find_doubt(path: Path, mounts: str) -> str:
+    """Say in one line what is to be known of a file system that can be exported; nothing if there is nothing.
+
+    Parameters
+    ----------
+    path
+        A folder of it.
+    mounts
+        What is mounted, as /proc/mounts has it.
+    """
+    kind = file_system(path, mounts)
+    if kind not in BY_DEVICE:
+        return ""
+    return (
+        f"{path}: found a file system of type {kind}, better is ext4: "
+        "when this disk comes back as another device, labs get stale file handles"
+    )
 
 
 def file_system(path: Path, mounts: str) -> str:

@@ -29,6 +29,8 @@ MAX_DEPTH = 100
 # The scan sleeps when it is this many seconds ahead of its rate.
 AHEAD = 0.05
 SAVE_SECONDS = 10.0
+# After a round that failed; a shorter interval comes first.
+RETRY_SECONDS = 60.0
 
 
 @dataclass
@@ -192,8 +194,16 @@ class Scanner:
         be_idle()
         with suppress(StoppedError):
             while not self._stop.wait(self._seconds_until_due()):
-                self._round()
+                self._try_round()
         self.report.write(self._file)
+
+    def _try_round(self) -> None:
+        try:
+            self._round()
+        except OSError as error:  # a disk that fails, or a root that is away during a restore
+            seconds = min(self._interval, RETRY_SECONDS)
+            logger.warning("the folders cannot be measured, tried again in %d s: %s", seconds, error)
+            self._stop.wait(seconds)
 
     def _seconds_until_due(self) -> float:
         if self.report.finished < self.report.started:  # one was begun, and not finished

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,9 +16,10 @@ import pytest
 from labtesting.cluster import LABS, NAMESPACE, KubectlError, apply, get, kubectl, own_namespaces, roll_out
 from labtesting.fileserver import TOKEN
 from labtesting.hub_process import wait_until
+from labtesting.needs import need_program
 from labtesting.nfs import run_on_client
 
-from tools.components import image_name, version
+from tools.components import ROOT, image_name, version
 
 FOLDER = Path(__file__).parents[2] / "kubernetes"
 IN_TREE = Path(__file__).parents[2] / "alternatives/in-tree-nfs/apply"
@@ -156,11 +158,17 @@ def test_the_service_serves_the_linux_client_and_a_new_pod_has_the_data(tmp_path
     assert execute("/bin/cat", "/storage/home/5000/kept") == "one\ntwo\n"
 
 
-def stream(where: str, *command: str, given: Path | None = None, taken: Path | None = None) -> None:
-    """Run a command in a pod's first container with a file as its input or output."""
-    with (given or Path("/dev/null")).open("rb") as source, (taken or Path("/dev/null")).open("wb") as target:
-        inside = ["kubectl", "exec", "--quiet", "-i", where, "--namespace", NAMESPACE, "--"]
-        subprocess.run([*inside, *command], stdin=source, stdout=target, check=True)
+def handbook(heading: str) -> list[str]:
+    """Give the commands below a heading of docs/admin/storage.md, block by block."""
+    text = (ROOT / "docs/admin/storage.md").read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def follow(commands: str, folder: Path) -> None:
+    """Run commands of the handbook in a folder, in which they find the repository's."""
+    if not (link := folder / "fileserver").exists():
+        link.symlink_to(ROOT / "fileserver")
+    subprocess.run(["bash", "-euo", "pipefail", "-c", commands], cwd=folder, check=True)
 
 
 LIST = ("find", "/storage/home", "/storage/project", "-mindepth", "1", "-printf", "%P %U:%G %m %s %T@\n")
@@ -170,8 +178,9 @@ def test_a_backup_is_restored_on_another_disk_and_the_old_one_is_kept(tmp_path: 
     """As docs/admin/storage.md has it."""
     before = sorted(execute(*LIST).splitlines())
     assert len(before) == 3, "a home, a file in it, a project folder"
-    tar = ("tar", "-C", "/storage", "--numeric-owner", "--format=posix")
-    stream("deployment/fileserver", *tar, "-cf", "-", "home", "project", taken=tmp_path / "backup.tar")
+    need_program("zstd", how="apt install zstd")
+    back_up, restore = handbook("Back up and restore")
+    follow(back_up, tmp_path)
     old = str(get("pvc", "fileserver")["spec"]["volumeName"])
     kubectl("patch", "pv", old, "--patch", '{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}')
     kubectl("delete", "deployment/fileserver", "pvc/fileserver", "--namespace", NAMESPACE)
@@ -180,9 +189,7 @@ def test_a_backup_is_restored_on_another_disk_and_the_old_one_is_kept(tmp_path: 
         roll_out("fileserver", 90)
         assert get("pvc", "fileserver")["spec"]["volumeName"] != old
         assert execute(*LIST) == ""
-        kubectl("apply", "--filename", RESTORE)
-        kubectl("wait", "pod/fileserver-restore", "--namespace", NAMESPACE, "--for=condition=Ready", "--timeout=60s")
-        stream("pod/fileserver-restore", *tar[:4], "-xpf", "-", given=tmp_path / "backup.tar")
+        follow(restore, tmp_path)
         assert sorted(execute(*LIST).splitlines()) == before
         export = f"{get('service', 'fileserver')['spec']['clusterIP']}:/home"
         with run_on_client(export, *AS_USER, READ, log=tmp_path / "log") as client:

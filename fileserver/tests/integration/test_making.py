@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import sys
 import time
@@ -15,6 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 from labtesting.fileserver import SOURCE, Labfiles, as_root, root_command, run_labfiles
+from labtesting.hub_process import wait_until
 from labtesting.logevents import assert_log_events
 
 
@@ -149,6 +152,25 @@ def test_a_body_that_is_too_long_is_not_read(labfiles: Labfiles) -> None:
     refused = httpx.put(f"{labfiles.url}/v1/homes/5000", content=b"x" * 5000)
     assert refused.status_code == 413
     assert refused.headers["Connection"] == "close"
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "4097", "-1", "x"])
+def test_a_length_that_is_none_is_refused_before_the_token_is_looked_at(length: str, labfiles: Labfiles) -> None:
+    connection = http.client.HTTPConnection(labfiles.url.removeprefix("http://"), timeout=20)
+    connection.request("PUT", "/v1/homes/5000", headers={"Content-Length": length})
+    assert connection.getresponse().status == 413
+    connection.close()
+    assert_log_events(labfiles.log.read_text().splitlines())
+
+
+def test_one_that_goes_away_in_the_middle_has_one_line_in_the_log(labfiles: Labfiles) -> None:
+    port = int(labfiles.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)) as gone:
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed by a reset
+        gone.sendall(b"PUT /v1/homes/5000 HTTP/1.1\r\n")
+    wait_until(lambda: "reset by peer" in labfiles.log.read_text(), "it is told", 10)
+    line = assert_log_events(labfiles.log.read_text().splitlines())[-1]
+    assert (line["log.level"], line["fileserver.asked_by"]) == ("warning", "127.0.0.1")
 
 
 def test_forty_who_ask_for_one_folder_at_once_get_it_made_once(labfiles: Labfiles) -> None:

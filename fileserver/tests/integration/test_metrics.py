@@ -8,10 +8,13 @@ import subprocess
 from pathlib import Path
 
 import httpx
+import pytest
 from labtesting.fileserver import Labfiles, as_root, run_labfiles
 from labtesting.hub_process import wait_until
+from labtesting.logevents import assert_log_events
 
 DOCS = Path(__file__).parents[3] / "docs/admin/storage.md"
+HOST_PATH = Path(__file__).parents[2] / "alternatives/hostpath/deployment.yaml"
 
 
 def test_how_full_the_storage_is_is_what_df_says(labfiles: Labfiles) -> None:
@@ -56,6 +59,26 @@ def test_without_an_nfs_server_it_says_so(labfiles: Labfiles) -> None:
     found = labfiles.metrics()
     assert found["labfiles_nfs_up"] == 0
     assert "labfiles_nfs_answer_seconds" not in found
+
+
+def test_beside_no_nfs_server_it_says_nothing_of_nfs(tmp_path: Path) -> None:
+    environment = dict(re.findall(r'- name: (LABFILES_NFS\w*)\n +value: "(.*)"', HOST_PATH.read_text()))
+    assert environment, "the alternative says it"
+    with run_labfiles(tmp_path, **environment) as labfiles:
+        found = labfiles.metrics()
+    assert [name for name in found if "nfs" in name] == []
+    assert found["labfiles_storage_bytes"] > 0, "by which FileserverAway knows that it is there"
+
+
+def test_a_storage_that_cannot_be_asked_is_told_in_one_line(labfiles: Labfiles) -> None:
+    away = labfiles.storage.rename(labfiles.storage.with_name("away"))
+    with pytest.raises(httpx.RemoteProtocolError):
+        labfiles.metrics()
+    away.rename(labfiles.storage)
+    assert labfiles.metrics()["labfiles_storage_bytes"] > 0
+    line = assert_log_events(labfiles.log.read_text().splitlines())[-1]
+    assert line["message"].startswith("a request broke off: FileNotFoundError(")
+    assert "statvfs" in line["error.stack_trace"]
 
 
 def test_probes_are_answered(labfiles: Labfiles) -> None:

@@ -18,6 +18,7 @@ def test_only_the_token_is_needed(token: str) -> None:
     settings = load({"LABFILES_TOKEN_FILE": token, "LABFILES_PORT": ""})
     assert (settings.storage, settings.port, settings.metrics_port) == (Path("/storage"), 8080, 9465)
     assert (settings.usage_seconds, settings.usage_rate) == (21600, 1000)
+    assert (settings.nfs, settings.nfs_port) == (True, 2049)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,7 @@ def test_only_the_token_is_needed(token: str) -> None:
         ("LABFILES_STORAGE", "storage", "LABFILES_STORAGE: found 'storage', wanted an absolute path: the volume"),
         ("LABFILES_PORT", "70000", "LABFILES_PORT: found '70000', wanted a port, 0 to 65535 (0: any free one)"),
         ("LABFILES_METRICS_PORT", "x", "LABFILES_METRICS_PORT: found 'x', wanted a port, 0 to 65535 (0: any free one)"),
+        ("LABFILES_NFS", "no", "LABFILES_NFS: found 'no', wanted true or false"),
         ("LABFILES_NFS_PORT", "0", "LABFILES_NFS_PORT: found '0', wanted a port, 1 to 65535"),
         ("LABFILES_USAGE_SECONDS", "0", "LABFILES_USAGE_SECONDS: found '0', wanted 1 to 2678400 seconds"),
         ("LABFILES_USAGE_RATE", "-1", "LABFILES_USAGE_RATE: found '-1', wanted 1 to 1000000 files a second"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from labfiles.start import warn
 from labfiles.storage import StorageError, check_exportable, file_system, prepare
 
 
@@ -61,6 +62,21 @@ def test_a_file_system_that_ganesha_passes_over_is_refused(kind: str, tmp_path: 
         str(told.value)
         == f"{tmp_path}: found a file system of type {kind}, wanted one that can be exported (ext4, xfs or btrfs)"
     )
+
+
+def test_a_disk_with_xfs_is_warned_of_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ganesha's handles have statfs' fsid, which for xfs is the device's number (nfs-ganesha, issue 1035)."""
+    warn("/dev/vda / ext4 rw 0 0\n/dev/vdb /storage xfs rw 0 0\n")
+    assert capsys.readouterr().err == (
+        "fileserver: /storage: found a file system of type xfs, better is ext4: "
+        "when this disk comes back as another device, labs get stale file handles\n"
+    )
+
+
+@pytest.mark.parametrize("kind", ["ext4", "btrfs"])
+def test_a_disk_whose_handles_come_of_its_uuid_is_not(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    warn(f"/dev/vda / xfs rw 0 0\n/dev/vdb /storage {kind} rw 0 0\n")
+    assert capsys.readouterr().err == ""
 
 
 def test_a_file_system_whose_files_have_no_handles_is_refused() -> None:

@@ -127,6 +127,30 @@ def test_after_a_restart_it_goes_on_where_it_was(storage: Storage) -> None:
     assert kept.seconds >= 5
 
 
+def test_a_root_that_is_away_for_a_while_does_not_end_it(storage: Storage, caplog: pytest.LogCaptureFixture) -> None:
+    fill(storage.home / "5000")
+    away = storage.home.rename(storage.root / "away")
+    scanner = Scanner(storage, interval=1, rate=10**6)
+    scanner.start()
+    try:
+        wait_until(lambda: "cannot be measured, tried again in 1 s" in caplog.text, "it says so", 10)
+        assert (scanner.report.finished, scanner.scanning) == (0, False)
+        away.rename(storage.home)
+        wait_until(lambda: "home/5000" in scanner.report.folders, "it is measured", 10)
+    finally:
+        scanner.stop()
+
+
+def test_it_ends_at_once_while_it_waits_to_try_again(storage: Storage, caplog: pytest.LogCaptureFixture) -> None:
+    storage.home.rmdir()
+    scanner = Scanner(storage, interval=3600, rate=10**6)
+    scanner.start()
+    wait_until(lambda: "tried again in 60 s" in caplog.text, "it says so", 10)
+    start = time.monotonic()
+    scanner.stop()
+    assert time.monotonic() - start < 5
+
+
 def test_what_was_kept_and_is_broken_is_measured_anew(tmp_path: Path) -> None:
     for text in ("", "{", "[]", '{"folders": {"home/5000": 5}}', '{"folders": {}, "more": 1}'):
         (tmp_path / "usage.json").write_text(text)
