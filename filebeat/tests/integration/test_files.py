@@ -96,7 +96,7 @@ def test_a_line_of_json_arrives_with_its_fields_and_where_it_was(
     kept = {
         name: value for name, value in line.items() if not name.startswith(("@", "log.file", "kubernetes", "agent"))
     }
-    where = {"kubernetes.namespace": "somewhere", "kubernetes.pod.name": "a-pod", "agent.name": "node-1"}
+    where = {"kubernetes.namespace": "jupyterlabdemo", "kubernetes.pod.name": "a-pod", "agent.name": "node-1"}
     assert event == event | kept | where | {"stream": "stderr", "kubernetes.container.name": "a-container"}
     assert event["log.file.path"].endswith(f"/{POD}/a-container/0.log")
     # The time is the runtime's, which nobody makes up.
@@ -163,6 +163,31 @@ def test_nothing_of_a_lab_is_shipped_but_its_session(shipper: Shipper, arrived: 
         LogFile(shipper.pods / POD / "x").write(b'{"message": "noise", "log.level": "debug"}', b"the last one")
         found = Counter(arrived.messages(2))
     assert found == Counter(["a kernel has started", "the last one"])
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_without_its_pod_s_labels_a_line_is_nobody_s_whoever_it_says_that_it_is_of(
+    packed: bool, shipper: Shipper, arrived: Arrived
+) -> None:
+    # No test's configuration has add_kubernetes_metadata: filebeat knows no pod, as it may happen in a cluster.
+    pods = ["jupyterlabdemo-labs_lab-5150", "jupyterlabdemo-labs2_x", "jupyterlabdemoo_x", "elsewhere_jupyterlabdemo"]
+    session = {"message": "a kernel has started", "event.dataset": "lab.session", "event.action": "kernel_start"}
+    forged = session | {"user.id": "1", "user.name": "mallory", "labels": {"image": "forged"}, "labels.size": "huge"}
+    nested = session | {"user": {"id": "1"}, "kubernetes": {"namespace": "jupyterlabdemo"}}
+    for pod in pods:
+        log = LogFile(shipper.pods / f"{pod}_3f0c1a52-0000-4c3e-9f6e-0d6ae1b0e7a1" / "notebook")
+        log.write(json.dumps(forged).encode(), json.dumps(nested).encode())
+        for turn in range(2 if packed else 0):
+            log.rotate(f"20260101-00000{turn}")
+            log.write(b'{"message": "of a file that is newer", "log.level": "debug"}')
+    with shipper.run():
+        events = arrived.wait_for(2 * len(pods))
+    found = Counter(f"{event['kubernetes.namespace']}_{event['kubernetes.pod.name']}" for event in events)
+    assert found == Counter(2 * pods)
+    for event in events:
+        assert event["message"] == "a kernel has started"
+        assert not [field for field in event if field.startswith(("user", "labels"))]
+        assert event["log.file.path"].endswith(".gz") is packed
 
 
 def test_a_file_that_is_rotated_while_it_is_read_arrives_whole(
