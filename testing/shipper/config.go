@@ -31,23 +31,23 @@ type config struct {
 }
 
 type input struct {
-	Type              string      `yaml:"type"`
-	ID                string      `yaml:"id"`
-	Paths             []string    `yaml:"paths"`
-	ExcludeFiles      []string    `yaml:"prospector.scanner.exclude_files"`
-	Fingerprint       interface{} `yaml:"file_identity.fingerprint"`
-	FingerprintLength int         `yaml:"prospector.scanner.fingerprint.length"`
-	Compression       string      `yaml:"compression"`
-	CheckInterval     duration    `yaml:"prospector.scanner.check_interval"`
-	BackoffInit       duration    `yaml:"backoff.init"`
-	BackoffMax        duration    `yaml:"backoff.max"`
-	CloseInactive     duration    `yaml:"close.on_state_change.inactive"`
-	CloseRemoved      bool        `yaml:"close.on_state_change.removed"`
-	CleanRemoved      bool        `yaml:"clean_removed"`
-	IgnoreOlder       duration    `yaml:"ignore_older"`
-	CleanInactive     duration    `yaml:"clean_inactive"`
-	MessageMaxBytes   int         `yaml:"message_max_bytes"`
-	Parsers           []parser    `yaml:"parsers"`
+	Type              string   `yaml:"type"`
+	ID                string   `yaml:"id"`
+	Paths             []string `yaml:"paths"`
+	ExcludeFiles      []string `yaml:"prospector.scanner.exclude_files"`
+	Growing           bool     `yaml:"file_identity.fingerprint.growing"`
+	FingerprintLength int      `yaml:"prospector.scanner.fingerprint.length"`
+	Compression       string   `yaml:"compression"`
+	CheckInterval     duration `yaml:"prospector.scanner.check_interval"`
+	BackoffInit       duration `yaml:"backoff.init"`
+	BackoffMax        duration `yaml:"backoff.max"`
+	CloseInactive     duration `yaml:"close.on_state_change.inactive"`
+	CloseRemoved      bool     `yaml:"close.on_state_change.removed"`
+	CleanRemoved      bool     `yaml:"clean_removed"`
+	IgnoreOlder       duration `yaml:"ignore_older"`
+	CleanInactive     duration `yaml:"clean_inactive"`
+	MessageMaxBytes   int      `yaml:"message_max_bytes"`
+	Parsers           []parser `yaml:"parsers"`
 
 	excluded []*regexp.Regexp
 }
@@ -167,6 +167,7 @@ func (c *config) check() error {
 		{"filebeat.registry.flush", c.RegistryFlush == 0, time.Duration(c.RegistryFlush), "0s"},
 		{"type", in.Type == "filestream", in.Type, "filestream"},
 		{"compression", in.Compression == "auto", in.Compression, "auto"},
+		{"file_identity.fingerprint.growing", in.Growing, in.Growing, true},
 		{"prospector.scanner.fingerprint.length", in.FingerprintLength >= 64, in.FingerprintLength, "64 or more"},
 		{"close.on_state_change.removed", !in.CloseRemoved, in.CloseRemoved, false},
 		{"clean_removed", !in.CleanRemoved, in.CleanRemoved, false},

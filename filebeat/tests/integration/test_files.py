@@ -207,6 +207,30 @@ def test_a_file_that_is_rotated_while_it_is_read_arrives_whole(
     assert found == Counter([*expected, "the last one, in the file that is new"])
 
 
+def test_a_file_of_one_short_line_arrives_at_once_and_nothing_of_it_twice_when_it_grows(
+    shipper: Shipper, log: LogFile, arrived: Arrived
+) -> None:
+    other = LogFile(log.folder.parent / "another-container")
+    with shipper.run():
+        log.write(b"short")
+        other.write(b"short")
+        assert log.path.stat().st_size < 64
+        arrived.wait_for(2)
+        wait_until(lambda: is_noted(shipper, "a-container") and is_noted(shipper, "another-container"), "it is noted")
+        shipper.kill()
+    log.write(b"longer, while nobody read")
+    with shipper.run():
+        arrived.wait_for(3)
+        other.write(b"longer, while it is read")
+        log.write(b"and longer")
+        arrived.wait_for(5)
+        other.rotate("20260101-000000")
+        other.write(b"new")
+        found = Counter(arrived.messages(6))
+    longer = ["longer, while nobody read", "longer, while it is read", "and longer"]
+    assert found == Counter(["short", "short", *longer, "new"])
+
+
 def test_a_file_that_is_truncated_is_read_from_its_start(shipper: Shipper, log: LogFile, arrived: Arrived) -> None:
     with shipper.run():
         log.write(*(f"line {i} before it is truncated".encode() for i in range(100)))
