@@ -71,10 +71,9 @@ type multiline struct {
 	Type    string   `yaml:"type"`
 	Pattern string   `yaml:"pattern"`
 	Negate  bool     `yaml:"negate"`
-	Match   string   `yaml:"match"`
 	Timeout duration `yaml:"timeout"`
 
-	continues *regexp.Regexp
+	joins *regexp.Regexp
 }
 
 type output struct {
@@ -189,8 +188,8 @@ func (c *config) check() error {
 	switch {
 	case container.Stream != "all" || container.Format != "cri":
 		return fmt.Errorf("container: found %+v, wanted stream all, format cri", *container)
-	case lines.Type != "pattern" || lines.Negate || lines.Match != "after":
-		return fmt.Errorf("multiline: found %+v, wanted type pattern, negate false, match after", *lines)
+	case lines.Type != "while_pattern" || lines.Negate:
+		return fmt.Errorf("multiline: found %+v, wanted type while_pattern, negate false", *lines)
 	case json.Target != "" || !json.Expand || json.Overwrite || json.AddErrorKey || !json.IgnoreErrors:
 		return fmt.Errorf("ndjson: found %+v, wanted no target, expanded, nothing overwritten, no errors", *json)
 	}
@@ -207,7 +206,7 @@ func (c *config) compile() (err error) {
 		in.excluded = append(in.excluded, excluded)
 	}
 	lines := in.Parsers[1].Multiline
-	if lines.continues, err = regexp.Compile(lines.Pattern); err != nil {
+	if lines.joins, err = regexp.Compile(lines.Pattern); err != nil {
 		return fmt.Errorf("multiline.pattern: %w", err)
 	}
 	for i := range c.Processors {

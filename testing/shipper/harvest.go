@@ -186,8 +186,10 @@ func (p *prospector) read(file *os.File, id string, offset int64) int64 {
 			if at < 0 {
 				break
 			}
-			if done := lines.add(rest[:at], offset, offset+int64(at)+1); done != nil && !p.send(done, lines, id) {
-				return 0
+			for _, done := range lines.add(rest[:at], offset, offset+int64(at)+1) {
+				if !p.send(done, lines, id) {
+					return 0
+				}
 			}
 			offset += int64(at) + 1
 			rest = rest[at+1:]
@@ -201,7 +203,7 @@ func (p *prospector) read(file *os.File, id string, offset int64) int64 {
 		}
 		// What has been written is read.
 		if lines.waits() && (packed || time.Since(lines.touched) >= time.Duration(lines.rules.Timeout)) {
-			if done := lines.flush(); !p.send(done, lines, id) {
+			if done := lines.flush(); !p.send(done[0], lines, id) {
 				return 0
 			}
 		}

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import traceback
+import zlib
 from collections import Counter
+from collections.abc import Iterator
+from queue import Empty
 from typing import Any
 
 import pytest
@@ -14,15 +18,6 @@ from logstashrmq.tests.harness import Queue, RelayProcess, wait_until
 
 MANY = 100_000
 FIELDS = {"@timestamp", "agent", "host", "input", "kubernetes", "log", "message", "stream"}
-TRACEBACK = b"""\
-Traceback (most recent call last):
-  File "a.py", line 3, in <module>
-    boil(sea)
-  File "b.py", line 7, in boil
-
-    raise ocean.TooLargeError(
-        sea)
-ocean.TooLargeError: the sea is too large"""
 
 
 class Arrived:
@@ -128,13 +123,86 @@ def test_a_very_long_line_is_cut_and_says_so(shipper: Shipper, log: LogFile, arr
     assert following["message"] == "the next line"
 
 
-def test_a_traceback_is_one_event(shipper: Shipper, log: LogFile, arrived: Arrived) -> None:
-    before, after = {"message": "a line of json"}, b"a line after it, which says Error: in the middle"
+class ChannelClosedByBroker(RuntimeError):
+    """An exception whose name ends like no other."""
+
+
+def raised(
+    error: BaseException, cause: BaseException | None = None, context: BaseException | None = None
+) -> BaseException:
+    """Raise an error and catch it, so that it has lines to show."""
+    if cause:
+        error.__cause__ = cause  # even None would hide the context
+    error.__context__ = context
+    try:
+        raise error
+    except BaseException as caught:
+        return caught
+
+
+def errors() -> Iterator[BaseException]:
+    """Give errors of all kinds."""
+    yield raised(ValueError("the sea is too large"))
+    yield raised(ValueError("the first\n\n    indented, below a blank line"))
+    yield raised(AssertionError())
+    yield raised(KeyboardInterrupt())
+    yield raised(StopIteration())
+    yield raised(ChannelClosedByBroker("406, \"PRECONDITION_FAILED - inequivalent arg 'durable'\""))
+    yield raised(Empty())
+    yield raised(zlib.error("Error -3"))
+    yield raised(ValueError("the second"), context=raised(KeyError("the first")))
+    yield raised(ValueError("the second"), cause=raised(KeyError("the first")))
+    yield raised(group())
+    yield raised(ValueError("the second"), context=raised(group()))
+
+
+def group() -> BaseException:
+    """Give a group in a group."""
+    inner = ExceptionGroup("inner", [OSError()])
+    return ExceptionGroup("several", [ValueError("one\n\nwith a blank line"), inner])
+
+
+@pytest.mark.parametrize("blank_at_the_end", [False, True])
+def test_a_traceback_as_python_prints_it_is_one_event_and_no_other_line_is_of_it(
+    blank_at_the_end: bool, shipper: Shipper, log: LogFile, arrived: Arrived
+) -> None:
+    around = [b'{"message": "a line of json"}', b"a line of text: Error, and more", b'{"message": "json once more"}']
+    said = ["a line of json", "a line of text: Error, and more", "json once more"]
+    expected: list[str] = []
     with shipper.run():
-        lines = TRACEBACK.replace(b"\n\n", b"\n").split(b"\n")
-        log.write(json.dumps(before).encode(), *lines, json.dumps(before).encode(), after)
-        found = arrived.messages(4)
-    assert found == [before["message"], TRACEBACK.replace(b"\n\n", b"\n").decode(), before["message"], after.decode()]
+        for error in errors():
+            printed = "".join(traceback.format_exception(error)).removesuffix("\n")  # as format_exc() gives it
+            lines = printed.split("\n") + [""] * blank_at_the_end
+            for neighbour, message in zip(around, said, strict=True):
+                log.write(neighbour, *(line.encode() for line in lines))
+                expected += [message, "\n".join(lines)]
+        found = arrived.messages(len(expected))
+    assert found == expected
+
+
+def test_lines_of_other_programs_are_not_joined(shipper: Shipper, log: LogFile, arrived: Arrived) -> None:
+    lines = [
+        "INFO: ready",
+        "INFO: ready again",
+        "Error: cannot open it",
+        "Warning: it is not there",
+        "done",
+        "10.0.0.1: a host",
+        "2026-01-01T00:00:00Z Error: text",
+        "a.file: not found",
+        "-----",
+        "[I 2026-01-01 ServerApp] Jupyter",
+        "E0101 00:00:00.000000 1 reflector.go:1] Failed",
+        "Traceback of something else",
+        "During maintenance",
+        "The above is wrong",
+        '{"message": "cut off',
+        "NAME   READY",
+    ]
+    with shipper.run():
+        log.write(*(line.encode() for line in lines), b'{"message": "json"}', *(line.encode() for line in lines))
+        found = arrived.messages(2 * len(lines) + 1)
+    assert found == [*lines, "json", *lines]
 
 
 def test_binary_and_odd_lines_arrive(shipper: Shipper, log: LogFile, arrived: Arrived) -> None:
