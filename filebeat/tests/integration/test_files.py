@@ -180,8 +180,11 @@ def test_a_traceback_as_python_prints_it_is_one_event_and_no_other_line_is_of_it
     assert found == expected
 
 
-def test_lines_of_other_programs_are_not_joined(shipper: Shipper, log: LogFile, arrived: Arrived) -> None:
+def test_lines_of_other_programs_are_joined_neither_to_each_other_nor_to_json(
+    shipper: Shipper, log: LogFile, arrived: Arrived
+) -> None:
     lines = [
+        "  indented, and after JSON",
         "INFO: ready",
         "INFO: ready again",
         "Error: cannot open it",
