@@ -22,9 +22,9 @@ ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "filebeat" / "kubernetes"
 STAND_IN = ROOT / "testing" / "shipper"
 BATCH = 2048
-# A pod's folder and a container's, as kubelet names them.
 NANOSECONDS = count(time.time_ns())
-POD = "somewhere_a-pod_3f0c1a52-7a40-4c3e-9f6e-0d6ae1b0e7a1"
+# A pod's folder, as kubelet names them. It is one of our namespace, who may say whom a line is about.
+POD = "jupyterlabdemo_a-pod_3f0c1a52-7a40-4c3e-9f6e-0d6ae1b0e7a1"
 
 
 def filebeat_yml() -> str:

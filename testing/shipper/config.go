@@ -31,23 +31,23 @@ type config struct {
 }
 
 type input struct {
-	Type              string      `yaml:"type"`
-	ID                string      `yaml:"id"`
-	Paths             []string    `yaml:"paths"`
-	ExcludeFiles      []string    `yaml:"prospector.scanner.exclude_files"`
-	Fingerprint       interface{} `yaml:"file_identity.fingerprint"`
-	FingerprintLength int         `yaml:"prospector.scanner.fingerprint.length"`
-	Compression       string      `yaml:"compression"`
-	CheckInterval     duration    `yaml:"prospector.scanner.check_interval"`
-	BackoffInit       duration    `yaml:"backoff.init"`
-	BackoffMax        duration    `yaml:"backoff.max"`
-	CloseInactive     duration    `yaml:"close.on_state_change.inactive"`
-	CloseRemoved      bool        `yaml:"close.on_state_change.removed"`
-	CleanRemoved      bool        `yaml:"clean_removed"`
-	IgnoreOlder       duration    `yaml:"ignore_older"`
-	CleanInactive     duration    `yaml:"clean_inactive"`
-	MessageMaxBytes   int         `yaml:"message_max_bytes"`
-	Parsers           []parser    `yaml:"parsers"`
+	Type              string   `yaml:"type"`
+	ID                string   `yaml:"id"`
+	Paths             []string `yaml:"paths"`
+	ExcludeFiles      []string `yaml:"prospector.scanner.exclude_files"`
+	Growing           bool     `yaml:"file_identity.fingerprint.growing"`
+	FingerprintLength int      `yaml:"prospector.scanner.fingerprint.length"`
+	Compression       string   `yaml:"compression"`
+	CheckInterval     duration `yaml:"prospector.scanner.check_interval"`
+	BackoffInit       duration `yaml:"backoff.init"`
+	BackoffMax        duration `yaml:"backoff.max"`
+	CloseInactive     duration `yaml:"close.on_state_change.inactive"`
+	CloseRemoved      bool     `yaml:"close.on_state_change.removed"`
+	CleanRemoved      bool     `yaml:"clean_removed"`
+	IgnoreOlder       duration `yaml:"ignore_older"`
+	CleanInactive     duration `yaml:"clean_inactive"`
+	MessageMaxBytes   int      `yaml:"message_max_bytes"`
+	Parsers           []parser `yaml:"parsers"`
 
 	excluded []*regexp.Regexp
 }
@@ -71,10 +71,9 @@ type multiline struct {
 	Type    string   `yaml:"type"`
 	Pattern string   `yaml:"pattern"`
 	Negate  bool     `yaml:"negate"`
-	Match   string   `yaml:"match"`
 	Timeout duration `yaml:"timeout"`
 
-	continues *regexp.Regexp
+	joins *regexp.Regexp
 }
 
 type output struct {
@@ -167,6 +166,7 @@ func (c *config) check() error {
 		{"filebeat.registry.flush", c.RegistryFlush == 0, time.Duration(c.RegistryFlush), "0s"},
 		{"type", in.Type == "filestream", in.Type, "filestream"},
 		{"compression", in.Compression == "auto", in.Compression, "auto"},
+		{"file_identity.fingerprint.growing", in.Growing, in.Growing, true},
 		{"prospector.scanner.fingerprint.length", in.FingerprintLength >= 64, in.FingerprintLength, "64 or more"},
 		{"close.on_state_change.removed", !in.CloseRemoved, in.CloseRemoved, false},
 		{"clean_removed", !in.CleanRemoved, in.CleanRemoved, false},
@@ -188,8 +188,8 @@ func (c *config) check() error {
 	switch {
 	case container.Stream != "all" || container.Format != "cri":
 		return fmt.Errorf("container: found %+v, wanted stream all, format cri", *container)
-	case lines.Type != "pattern" || lines.Negate || lines.Match != "after":
-		return fmt.Errorf("multiline: found %+v, wanted type pattern, negate false, match after", *lines)
+	case lines.Type != "while_pattern" || lines.Negate:
+		return fmt.Errorf("multiline: found %+v, wanted type while_pattern, negate false", *lines)
 	case json.Target != "" || !json.Expand || json.Overwrite || json.AddErrorKey || !json.IgnoreErrors:
 		return fmt.Errorf("ndjson: found %+v, wanted no target, expanded, nothing overwritten, no errors", *json)
 	}
@@ -206,7 +206,7 @@ func (c *config) compile() (err error) {
 		in.excluded = append(in.excluded, excluded)
 	}
 	lines := in.Parsers[1].Multiline
-	if lines.continues, err = regexp.Compile(lines.Pattern); err != nil {
+	if lines.joins, err = regexp.Compile(lines.Pattern); err != nil {
 		return fmt.Errorf("multiline.pattern: %w", err)
 	}
 	for i := range c.Processors {

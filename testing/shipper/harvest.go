@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -98,7 +97,8 @@ func (p *prospector) find() []string {
 	return found
 }
 
-// Opens a file and gives its fingerprint; none if it is too short for one yet, or gone.
+// Opens a file and gives its fingerprint; none if it has no whole line yet, or is gone. What a file began with when it was
+// first seen stays its fingerprint: it may grow. Its first line has a nanosecond, so no other file begins like that.
 func (p *prospector) identify(path string) (*os.File, int64, string) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -106,15 +106,29 @@ func (p *prospector) identify(path string) (*os.File, int64, string) {
 	}
 	head := make([]byte, p.input.FingerprintLength)
 	if reader, _, err := unpack(file); err == nil {
-		if _, err := io.ReadFull(reader, head); err == nil {
+		n, err := io.ReadFull(reader, head)
+		if err == nil || bytes.IndexByte(head[:n], '\n') >= 0 {
 			if info, err := file.Stat(); err == nil {
-				sum := sha256.Sum256(head)
-				return file, info.Size(), hex.EncodeToString(sum[:])
+				return file, info.Size(), p.known(hex.EncodeToString(head[:n]))
 			}
 		}
 	}
 	file.Close()
 	return nil, 0, ""
+}
+
+// Gives the fingerprint of a file that was shorter when it was seen first, or this one.
+func (p *prospector) known(id string) string {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	for shorter := id; shorter != ""; shorter = shorter[:len(shorter)-2] {
+		_, reads := p.paths[shorter]
+		_, was := p.closed[shorter]
+		if reads || was || p.registry.knows(shorter) {
+			return shorter
+		}
+	}
+	return id
 }
 
 // Gives a reader from the file's start, of what is in it if it is packed.
@@ -172,8 +186,10 @@ func (p *prospector) read(file *os.File, id string, offset int64) int64 {
 			if at < 0 {
 				break
 			}
-			if done := lines.add(rest[:at], offset, offset+int64(at)+1); done != nil && !p.send(done, lines, id) {
-				return 0
+			for _, done := range lines.add(rest[:at], offset, offset+int64(at)+1) {
+				if !p.send(done, lines, id) {
+					return 0
+				}
 			}
 			offset += int64(at) + 1
 			rest = rest[at+1:]
@@ -187,7 +203,7 @@ func (p *prospector) read(file *os.File, id string, offset int64) int64 {
 		}
 		// What has been written is read.
 		if lines.waits() && (packed || time.Since(lines.touched) >= time.Duration(lines.rules.Timeout)) {
-			if done := lines.flush(); !p.send(done, lines, id) {
+			if done := lines.flush(); !p.send(done[0], lines, id) {
 				return 0
 			}
 		}

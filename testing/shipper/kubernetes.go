@@ -20,7 +20,8 @@ type enabled struct {
 	Enabled bool `yaml:"enabled"`
 }
 
-// The settings of add_kubernetes_metadata, and what it knows of the node's pods, by their UIDs.
+// The settings of add_kubernetes_metadata, and what it knows of the node's pods, by their UIDs. As filebeat's it asks for
+// no line: of a pod that it has not heard of yet, or has forgotten, it knows nothing.
 type podMetadata struct {
 	Node      string `yaml:"node"`
 	Scope     string `yaml:"scope"`
@@ -46,9 +47,16 @@ type podMetadata struct {
 
 	client *http.Client
 	lock   sync.Mutex
-	pods   map[string]fields
-	asked  time.Time
+	pods   map[string]known
 }
+
+// What the API said of a pod, and when last.
+type known struct {
+	fields fields
+	at     time.Time
+}
+
+const forgotten = time.Minute // cleanup_timeout by default
 
 type pod struct {
 	Metadata struct {
@@ -75,7 +83,7 @@ func (p *podMetadata) check() error {
 	return nil
 }
 
-// Waits for the API, and learns the node's pods.
+// Waits for the API, learns the node's pods, and goes on doing so.
 func (p *podMetadata) start() error {
 	pem, err := os.ReadFile(account + "ca.crt")
 	if err != nil {
@@ -85,9 +93,23 @@ func (p *podMetadata) start() error {
 	roots.AppendCertsFromPEM(pem)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
 	p.client = &http.Client{Timeout: 5 * time.Second, Transport: transport}
+	p.pods = map[string]known{}
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Second) { // wait_for_metadata_timeout by default
-		if err = p.refresh(); err == nil || time.Now().After(deadline) {
+		if err = p.refresh(); err == nil {
+			go p.follow()
+			return nil
+		}
+		if time.Now().After(deadline) {
 			return err
+		}
+	}
+}
+
+// filebeat is told of pods by a watch, before their containers begin. A list twice a second is as good for tests.
+func (p *podMetadata) follow() {
+	for ; ; time.Sleep(500 * time.Millisecond) {
+		if err := p.refresh(); err != nil {
+			say("warn", "cannot list pods", fields{"error.message": err.Error()})
 		}
 	}
 }
@@ -116,11 +138,17 @@ func (p *podMetadata) refresh() error {
 	if err := json.NewDecoder(answer.Body).Decode(&list); err != nil {
 		return err
 	}
-	pods := map[string]fields{}
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	now := time.Now()
 	for i := range list.Items {
-		pods[list.Items[i].Metadata.UID] = list.Items[i].fields()
+		p.pods[list.Items[i].Metadata.UID] = known{list.Items[i].fields(), now}
 	}
-	p.pods = pods
+	for uid, one := range p.pods {
+		if now.Sub(one.at) > forgotten {
+			delete(p.pods, uid)
+		}
+	}
 	return nil
 }
 
@@ -138,37 +166,31 @@ func (p *pod) fields() fields {
 	}
 }
 
-// What the API says of a pod; of one it was not asked of yet it is, but not more often than it can bear.
 func (p *podMetadata) look(uid string) fields {
 	p.lock.Lock()
 	defer p.lock.Unlock()
-	if _, is := p.pods[uid]; !is && time.Since(p.asked) > 500*time.Millisecond {
-		p.asked = time.Now()
-		if err := p.refresh(); err != nil {
-			say("warn", "cannot list pods", fields{"error.message": err.Error()})
-		}
-	}
-	return p.pods[uid]
+	return p.pods[uid].fields
 }
 
 func (p *podMetadata) apply(event fields) {
 	path, _ := get(event, "log.file.path").(string)
 	rest := strings.TrimPrefix(path, p.Matchers[0].LogsPath.Path)
 	parts := strings.Split(rest, "/") // namespace_name_uid/container/file
-	if rest == path || len(parts) != 3 {
+	// The matcher logs_path takes no packed file.
+	if rest == path || len(parts) != 3 || strings.HasSuffix(path, ".gz") {
 		return
 	}
 	found := p.look(parts[0][strings.LastIndex(parts[0], "_")+1:])
 	if found == nil {
 		return
 	}
-	known := fields{"container": fields{"name": parts[1]}}
+	added := fields{"container": fields{"name": parts[1]}}
 	for key, value := range found {
 		if key != "images" {
-			known[key] = copyOf(value)
+			added[key] = copyOf(value)
 		}
 	}
-	event["kubernetes"] = known
+	event["kubernetes"] = added
 	if image, is := found["images"].(fields)[parts[1]]; is {
 		put(event, "container.image.name", image)
 	}

@@ -30,11 +30,12 @@ func parseCRI(line []byte) (found message, whole bool) {
 	return message{time: time.Now().UTC(), text: line}, true
 }
 
-// Joins what the runtime split, and then what belongs together by the multiline pattern.
+// Joins what the runtime split, and then lines of the multiline pattern that follow each other.
 type joiner struct {
 	rules   *multiline
 	parts   map[string]*message // by stream: begun, and not whole
-	pending *message            // whole, and perhaps continued
+	pending *message            // whole lines of the pattern, perhaps with more to come
+	lines   int
 	touched time.Time
 }
 
@@ -44,8 +45,8 @@ func newJoiner(rules *multiline) *joiner {
 	return &joiner{rules: rules, parts: map[string]*message{}}
 }
 
-// Takes a line of the file; gives a message if that ends one.
-func (j *joiner) add(line []byte, start, end int64) *message {
+// Takes a line of the file; gives the messages that it ends.
+func (j *joiner) add(line []byte, start, end int64) []*message {
 	found, whole := parseCRI(line)
 	found.start, found.end = start, end
 	if begun := j.parts[found.stream]; begun != nil {
@@ -62,23 +63,29 @@ func (j *joiner) add(line []byte, start, end int64) *message {
 	delete(j.parts, found.stream)
 	found.text = append([]byte{}, found.text...)
 	j.touched = time.Now()
-	if j.pending != nil && j.rules.continues.Match(found.text) {
-		if bytes.Count(j.pending.text, []byte("\n")) < maxLines {
-			j.pending.text = append(append(j.pending.text, '\n'), found.text...)
-		}
-		j.pending.end = end
+	if !j.rules.joins.Match(found.text) {
+		return append(j.flush(), &found)
+	}
+	if j.pending == nil {
+		j.pending, j.lines = &found, 1
 		return nil
 	}
-	done := j.flush()
-	j.pending = &found
-	return done
+	if j.lines < maxLines {
+		j.pending.text = append(append(j.pending.text, '\n'), found.text...)
+		j.lines++
+	}
+	j.pending.end = end
+	return nil
 }
 
-// Gives the message that waits for its continuation.
-func (j *joiner) flush() *message {
+// Gives the message that waits for more, if there is one.
+func (j *joiner) flush() []*message {
+	if j.pending == nil {
+		return nil
+	}
 	done := j.pending
 	j.pending = nil
-	return done
+	return []*message{done}
 }
 
 func (j *joiner) waits() bool { return j.pending != nil }

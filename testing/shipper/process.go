@@ -32,6 +32,7 @@ type condition struct {
 	Equals    map[string]string `yaml:"equals"`
 	HasFields []string          `yaml:"has_fields"`
 	And       []condition       `yaml:"and"`
+	Or        []condition       `yaml:"or"`
 	Not       *condition        `yaml:"not"`
 }
 
@@ -66,7 +67,11 @@ func (c *condition) holds(event fields) bool {
 			return false
 		}
 	}
-	return c.Not == nil || !c.Not.holds(event)
+	either := len(c.Or) == 0
+	for i := range c.Or {
+		either = either || c.Or[i].holds(event)
+	}
+	return either && (c.Not == nil || !c.Not.holds(event))
 }
 
 var token = regexp.MustCompile(`%\{([^}]*)\}`)

@@ -49,6 +49,13 @@ func (r *registry) offset(file string) int64 {
 	return r.files[file].Offset
 }
 
+func (r *registry) knows(file string) bool {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	_, is := r.files[file]
+	return is
+}
+
 func (r *registry) save(done []item) error {
 	r.lock.Lock()
 	defer r.lock.Unlock()

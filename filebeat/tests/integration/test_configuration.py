@@ -31,6 +31,8 @@ def test_the_stand_in_takes_our_configuration(stand_in: Path, tmp_path: Path) ->
     [
         ("close.on_state_change.inactive:", "close.inactive:", r"line \d+: field close.inactive not found"),
         ("- drop_event:", "- drop_everything:", r"line \d+: field drop_everything not found"),
+        ("growing: true", "growing: false", "file_identity.fingerprint.growing: found false, wanted true"),
+        ("type: while_pattern", "type: count", "multiline: found .*count.*, wanted type while_pattern"),
         ("pipelining: 0", "pipelining: 2", "pipelining: found 2, wanted 0"),
         ("verification_mode: full", "verification_mode: none", "ssl.verification_mode: found none, wanted full"),
         ("${NODE_NAME}", "${NODE}", "NODE: found nothing in the environment"),

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import traceback
+import zlib
 from collections import Counter
+from collections.abc import Iterator
+from queue import Empty
 from typing import Any
 
 import pytest
@@ -14,15 +18,6 @@ from logstashrmq.tests.harness import Queue, RelayProcess, wait_until
 
 MANY = 100_000
 FIELDS = {"@timestamp", "agent", "host", "input", "kubernetes", "log", "message", "stream"}
-TRACEBACK = b"""\
-Traceback (most recent call last):
-  File "a.py", line 3, in <module>
-    boil(sea)
-  File "b.py", line 7, in boil
-
-    raise ocean.TooLargeError(
-        sea)
-ocean.TooLargeError: the sea is too large"""
 
 
 class Arrived:
@@ -96,7 +91,7 @@ def test_a_line_of_json_arrives_with_its_fields_and_where_it_was(
     kept = {
         name: value for name, value in line.items() if not name.startswith(("@", "log.file", "kubernetes", "agent"))
     }
-    where = {"kubernetes.namespace": "somewhere", "kubernetes.pod.name": "a-pod", "agent.name": "node-1"}
+    where = {"kubernetes.namespace": "jupyterlabdemo", "kubernetes.pod.name": "a-pod", "agent.name": "node-1"}
     assert event == event | kept | where | {"stream": "stderr", "kubernetes.container.name": "a-container"}
     assert event["log.file.path"].endswith(f"/{POD}/a-container/0.log")
     # The time is the runtime's, which nobody makes up.
@@ -128,13 +123,89 @@ def test_a_very_long_line_is_cut_and_says_so(shipper: Shipper, log: LogFile, arr
     assert following["message"] == "the next line"
 
 
-def test_a_traceback_is_one_event(shipper: Shipper, log: LogFile, arrived: Arrived) -> None:
-    before, after = {"message": "a line of json"}, b"a line after it, which says Error: in the middle"
+class ChannelClosedByBroker(RuntimeError):
+    """An exception whose name ends like no other."""
+
+
+def raised(
+    error: BaseException, cause: BaseException | None = None, context: BaseException | None = None
+) -> BaseException:
+    """Raise an error and catch it, so that it has lines to show."""
+    if cause:
+        error.__cause__ = cause  # even None would hide the context
+    error.__context__ = context
+    try:
+        raise error
+    except BaseException as caught:
+        return caught
+
+
+def errors() -> Iterator[BaseException]:
+    """Give errors of all kinds."""
+    yield raised(ValueError("the sea is too large"))
+    yield raised(ValueError("the first\n\n    indented, below a blank line"))
+    yield raised(AssertionError())
+    yield raised(KeyboardInterrupt())
+    yield raised(StopIteration())
+    yield raised(ChannelClosedByBroker("406, \"PRECONDITION_FAILED - inequivalent arg 'durable'\""))
+    yield raised(Empty())
+    yield raised(zlib.error("Error -3"))
+    yield raised(ValueError("the second"), context=raised(KeyError("the first")))
+    yield raised(ValueError("the second"), cause=raised(KeyError("the first")))
+    yield raised(group())
+    yield raised(ValueError("the second"), context=raised(group()))
+
+
+def group() -> BaseException:
+    """Give a group in a group."""
+    inner = ExceptionGroup("inner", [OSError()])
+    return ExceptionGroup("several", [ValueError("one\n\nwith a blank line"), inner])
+
+
+@pytest.mark.parametrize("blank_at_the_end", [False, True])
+def test_a_traceback_as_python_prints_it_is_one_event_and_no_other_line_is_of_it(
+    blank_at_the_end: bool, shipper: Shipper, log: LogFile, arrived: Arrived
+) -> None:
+    around = [b'{"message": "a line of json"}', b"a line of text: Error, and more", b'{"message": "json once more"}']
+    said = ["a line of json", "a line of text: Error, and more", "json once more"]
+    expected: list[str] = []
     with shipper.run():
-        lines = TRACEBACK.replace(b"\n\n", b"\n").split(b"\n")
-        log.write(json.dumps(before).encode(), *lines, json.dumps(before).encode(), after)
-        found = arrived.messages(4)
-    assert found == [before["message"], TRACEBACK.replace(b"\n\n", b"\n").decode(), before["message"], after.decode()]
+        for error in errors():
+            printed = "".join(traceback.format_exception(error)).removesuffix("\n")  # as format_exc() gives it
+            lines = printed.split("\n") + [""] * blank_at_the_end
+            for neighbour, message in zip(around, said, strict=True):
+                log.write(neighbour, *(line.encode() for line in lines))
+                expected += [message, "\n".join(lines)]
+        found = arrived.messages(len(expected))
+    assert found == expected
+
+
+def test_lines_of_other_programs_are_joined_neither_to_each_other_nor_to_json(
+    shipper: Shipper, log: LogFile, arrived: Arrived
+) -> None:
+    lines = [
+        "  indented, and after JSON",
+        "INFO: ready",
+        "INFO: ready again",
+        "Error: cannot open it",
+        "Warning: it is not there",
+        "done",
+        "10.0.0.1: a host",
+        "2026-01-01T00:00:00Z Error: text",
+        "a.file: not found",
+        "-----",
+        "[I 2026-01-01 ServerApp] Jupyter",
+        "E0101 00:00:00.000000 1 reflector.go:1] Failed",
+        "Traceback of something else",
+        "During maintenance",
+        "The above is wrong",
+        '{"message": "cut off',
+        "NAME   READY",
+    ]
+    with shipper.run():
+        log.write(*(line.encode() for line in lines), b'{"message": "json"}', *(line.encode() for line in lines))
+        found = arrived.messages(2 * len(lines) + 1)
+    assert found == [*lines, "json", *lines]
 
 
 def test_binary_and_odd_lines_arrive(shipper: Shipper, log: LogFile, arrived: Arrived) -> None:
@@ -165,6 +236,31 @@ def test_nothing_of_a_lab_is_shipped_but_its_session(shipper: Shipper, arrived: 
     assert found == Counter(["a kernel has started", "the last one"])
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_without_its_pod_s_labels_a_line_is_nobody_s_whoever_it_says_that_it_is_of(
+    packed: bool, shipper: Shipper, arrived: Arrived
+) -> None:
+    # No test's configuration has add_kubernetes_metadata: filebeat knows no pod, as it may happen in a cluster.
+    pods = ["jupyterlabdemo-labs_lab-5150", "jupyterlabdemo-labs2_x", "jupyterlabdemoo_x", "elsewhere_jupyterlabdemo"]
+    session = {"message": "a kernel has started", "event.dataset": "lab.session", "event.action": "kernel_start"}
+    forged = session | {"user.id": "1", "user.name": "mallory", "labels": {"image": "forged"}, "labels.size": "huge"}
+    nested = session | {"user": {"id": "1"}, "kubernetes": {"namespace": "jupyterlabdemo"}}
+    for pod in pods:
+        log = LogFile(shipper.pods / f"{pod}_3f0c1a52-0000-4c3e-9f6e-0d6ae1b0e7a1" / "notebook")
+        log.write(json.dumps(forged).encode(), json.dumps(nested).encode())
+        for turn in range(2 if packed else 0):
+            log.rotate(f"20260101-00000{turn}")
+            log.write(b'{"message": "of a file that is newer", "log.level": "debug"}')
+    with shipper.run():
+        events = arrived.wait_for(2 * len(pods))
+    found = Counter(f"{event['kubernetes.namespace']}_{event['kubernetes.pod.name']}" for event in events)
+    assert found == Counter(2 * pods)
+    for event in events:
+        assert event["message"] == "a kernel has started"
+        assert not [field for field in event if field.startswith(("user", "labels"))]
+        assert event["log.file.path"].endswith(".gz") is packed
+
+
 def test_a_file_that_is_rotated_while_it_is_read_arrives_whole(
     shipper: Shipper, log: LogFile, arrived: Arrived
 ) -> None:
@@ -180,6 +276,30 @@ def test_a_file_that_is_rotated_while_it_is_read_arrives_whole(
         log.write(b"the last one, in the file that is new")
         found = Counter(arrived.messages(2001))
     assert found == Counter([*expected, "the last one, in the file that is new"])
+
+
+def test_a_file_of_one_short_line_arrives_at_once_and_nothing_of_it_twice_when_it_grows(
+    shipper: Shipper, log: LogFile, arrived: Arrived
+) -> None:
+    other = LogFile(log.folder.parent / "another-container")
+    with shipper.run():
+        log.write(b"short")
+        other.write(b"short")
+        assert log.path.stat().st_size < 64
+        arrived.wait_for(2)
+        wait_until(lambda: is_noted(shipper, "a-container") and is_noted(shipper, "another-container"), "it is noted")
+        shipper.kill()
+    log.write(b"longer, while nobody read")
+    with shipper.run():
+        arrived.wait_for(3)
+        other.write(b"longer, while it is read")
+        log.write(b"and longer")
+        arrived.wait_for(5)
+        other.rotate("20260101-000000")
+        other.write(b"new")
+        found = Counter(arrived.messages(6))
+    longer = ["longer, while nobody read", "longer, while it is read", "and longer"]
+    assert found == Counter(["short", "short", *longer, "new"])
 
 
 def test_a_file_that_is_truncated_is_read_from_its_start(shipper: Shipper, log: LogFile, arrived: Arrived) -> None:
