@@ -50,6 +50,8 @@ SAID = {
     "idle": "The lab was stopped because nothing had happened in it for {time}.",
     "age": "The lab was stopped because it had run for {time}, the greatest age here.",
 }
+# In the details of these stands what the lab has printed: its user may see it, the hub's log may not have it.
+PRINTED = {"ended", "memory"}
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,11 @@ class Diagnosis:
 
     def __str__(self) -> str:
         return f"{self.message} {self.detail}".strip()
+
+    @property
+    def logged(self) -> str:
+        """What the hub's log may have, which is shipped: nothing that a lab has printed."""
+        return self.message if self.reason in PRINTED else str(self)
 
 
 def explain(reason: str, detail: str = "", **names: str) -> Diagnosis:

@@ -13,7 +13,7 @@ class Failed(Exception):
     """A lab does not start; the diagnosis says why."""
 
     def __init__(self, found: Diagnosis, status: int = 500) -> None:
-        super().__init__(str(found))
+        super().__init__(found.logged)
         self.diagnosis = found
         self.status = status
 
@@ -23,7 +23,8 @@ class Failed(Exception):
         shown = f"<strong>{html.escape(found.message)}</strong>"
         if found.detail:
             shown += f'<pre class="lab-detail">{html.escape(found.detail)}</pre>'
-        error = SpawnException(str(found), reason=found.reason, message_html=shown, status_code=self.status)
+        # JupyterHub logs the first; a `log_message` for it beside tornado's own `HTTPError` overwrites in 6.1.1.
+        error = SpawnException(found.logged, reason=found.reason, message_html=shown, status_code=self.status)
         # What JupyterHub's pages look at; of `message_html` they know nothing in 6.1.1.
         error.jupyterhub_message, error.jupyterhub_html_message = str(found), shown
         return error

@@ -158,7 +158,7 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
             url, reached = await self._spawn()
         except Failed as failure:
             metrics.spawn_failed(failure.diagnosis.reason)
-            self.log.warning("%s: no lab: %s", self.user.name, failure.diagnosis)
+            self.log.warning("%s: no lab: %s: %s", self.user.name, failure.diagnosis.reason, failure.diagnosis.logged)
             await self._clean_up()
             raise failure.for_user() from None
         metrics.spawned(started, reached)

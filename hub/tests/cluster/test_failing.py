@@ -86,6 +86,9 @@ def test_the_reason_is_on_the_page_soon(
     wait_until(lambda: not deployment.server(login), "the hub lets go")
     pod = f"lab-{deployment.github.world.find_account(login).id}"  # type: ignore[union-attr]
     wait_until(lambda: not cluster.exists("pod", pod, namespace=LABS), "the pod goes", 60)
+    # What Kubernetes says is in the log, what the lab printed is not.
+    assert f"{login}: no lab: " in deployment.log()
+    assert (said in deployment.log()) == (image != "broken")
 
 
 def test_a_used_up_quota_is_said(browser: Browser, deployment: Deployment) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
 from labtesting import cluster
-from labtesting.cluster import LABS, NAMESPACE, KubectlError, get
+from labtesting.browser import open_browser
+from labtesting.cluster import LABS, NAMESPACE, KubectlError, get, kubectl
 from labtesting.github import Account
+from labtesting.hub_process import wait_until
 from labtesting.visitor import Visitor
 
-from hub.tests.cluster.conftest import Deployment, node_command
+from hub.tests.cluster.conftest import URL, Deployment, nobodys_pod, node_command
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -155,6 +159,33 @@ def test_a_lab_reaches_the_hub_and_nothing_else_that_is_private(ada: Person, ben
     assert not [one for one in [*private, ("169.254.169.254", 80)] if ada.reaches(*one)]
 
 
+@contextmanager
+def pod_beside_the_hub(component: str) -> Iterator[str]:
+    """Run a pod in the hub's namespace that has a component's label, but no name: no Service leads to it."""
+    name = f"test-like-{component}"
+    pod = nobodys_pod(name, **{"app.kubernetes.io/component": component})
+    pod["metadata"]["namespace"] = NAMESPACE
+    cluster.apply(pod)
+    try:
+        kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--namespace", NAMESPACE, "--timeout=60s")
+        yield name
+    finally:
+        kubectl("delete", "pod", name, "--namespace", NAMESPACE)
+
+
+def test_of_all_that_runs_beside_the_hub_only_the_proxy_reaches_a_lab(ada: Person) -> None:
+    lab = str(ada.pod["status"]["podIP"])  # type: ignore[index]
+
+    def reaches(pod: str) -> bool:
+        command = ("python", "-c", CONNECT, lab, "8888")
+        return kubectl("exec", pod, "--namespace", NAMESPACE, "--", *command).strip() == "open"
+
+    with pod_beside_the_hub("nginx") as other, pod_beside_the_hub("proxy") as proxy:
+        # The lab's rule learns of a new pod a moment after it runs; the other was there before.
+        wait_until(lambda: reaches(proxy), "the rule knows the pods", 30)
+        assert not reaches(other)
+
+
 def test_what_is_not_on_the_menu_is_refused(deployment: Deployment) -> None:
     visitor, account = deployment.member("dora")
     page = visitor.choose(image="evil/miner:1", size="small")
@@ -174,3 +205,13 @@ def test_the_form_remembers_the_last_choice(deployment: Deployment) -> None:
     form = visitor.get("/hub/spawn").text
     chosen = [part.split('"')[0] for part in form.split('value="')[1:] if "checked" in part.split(">")[0]]
     assert chosen == ["recommended", "tiny"]
+
+
+def test_the_form_does_not_scroll_sideways_on_a_phone(deployment: Deployment) -> None:
+    deployment.join(deployment.github.world.add_account("fritz"), "lsst-sqre")
+    with open_browser() as browser:
+        page = browser.new_page(viewport={"width": 390, "height": 700}, ignore_https_errors=True)
+        page.goto(f"{URL}/hub/oauth_login?next=/hub/spawn")
+        page.locator("[value=fritz]").click()
+        page.locator("#spawn_form").wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -16,8 +16,16 @@ from labtesting.contracts import read_contract
 from labtesting.github import Account, FakeGitHub, Trouble, run_fake_github
 from labtesting.hub_process import HubProcess, free_ports, run_hub, wait_until
 from labtesting.visitor import Visitor
+from playwright.sync_api import Browser, Page
 
 from tools.parts import PROXY, prepare
+
+# Tells of a page when it has loaded, and before it is left: by then its own scripts may have written into it. What is
+# told later ("pagehide") does not arrive.
+KEEP = """
+for (const when of ["load", "beforeunload"])
+  addEventListener(when, () => keep(document.documentElement.outerHTML));
+"""
 
 CONTRACT = Draft202012Validator(read_contract("audit-event"))
 CLIENT_SECRET = "made-up-client-secret"
@@ -66,6 +74,8 @@ class Site:
     github: FakeGitHub
     secrets: list[str]
     visitors: list[Visitor] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)
+    """What Chromium has shown of the hub."""
 
     @property
     def world(self) -> Any:
@@ -106,7 +116,8 @@ class Site:
 
     def api_token(self, user: str) -> str:
         """Make an API token of the user's."""
-        return str(self.hub.api("POST", f"/users/{user}/tokens", json={}).json()["token"])
+        self.secrets.append(str(self.hub.api("POST", f"/users/{user}/tokens", json={}).json()["token"]))
+        return self.secrets[-1]
 
     def token_works(self, token: str) -> bool:
         """Tell whether the hub still takes an API token."""
@@ -121,10 +132,27 @@ class Site:
         self.hub.api("DELETE", f"/users/{user}/server")
         wait_until(lambda: not self.lab_runs(user), f"the lab of {user} stops")
 
+    @contextmanager
+    def browse(self, browser: Browser, width: int = 1100, height: int = 760) -> Iterator[Page]:
+        """Give a page of Chromium with a session of its own; what it shows of the hub is looked through for secrets."""
+        context = browser.new_context(viewport={"width": width, "height": height})
+        context.expose_binding("keep", lambda source, text: self._keep(source["frame"].url, text))
+        context.add_init_script(KEEP)
+        page = context.new_page()
+        try:
+            yield page
+            self._keep(page.url, page.content())
+        finally:
+            context.close()
+
+    def _keep(self, url: str, text: str) -> None:
+        if url.startswith(self.hub.url):
+            self.seen.append(text)
+
     def leaks(self) -> list[str]:
         """Name the secrets that stand in the log or on a page."""
         states = [state for visitor in self.visitors for state in visitor.states]
-        shown = "\n".join([self.hub.log, *(page for visitor in self.visitors for page in visitor.pages)])
+        shown = "\n".join([self.hub.log, *self.seen, *(page for visitor in self.visitors for page in visitor.pages)])
         return [secret for secret in {*self.secrets, *self.world.issued, *states} if secret in shown]
 
 
@@ -167,7 +195,7 @@ def run_site(
         github.world.add_organization("lsst-sqre", keeper)
         github.world.add_organization("rubin", keeper, pilots=[keeper], admins=[keeper])
         with run_hub(config + place, environment | settings, folder, token, url, program) as hub:
-            site = Site(hub, github, [CLIENT_SECRET, crypt_key])
+            site = Site(hub, github, [CLIENT_SECRET, crypt_key, token])
             yield site
             for visitor in site.visitors:
                 visitor.http.close()

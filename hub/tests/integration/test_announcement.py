@@ -202,8 +202,7 @@ def test_who_did_it_is_logged_and_a_metric_tells_of_a_stop_until_its_end(whole: 
 
 def test_an_administrator_announces_with_the_keyboard_and_ends_it(whole: Announcing, screenshots: Path) -> None:
     whole.site.member("zoe")
-    with open_browser() as browser:
-        page = browser.new_page(viewport={"width": 1100, "height": 800})
+    with open_browser() as browser, whole.site.browse(browser, height=800) as page:
         page.goto(f"{whole.site.hub.url}/hub/login?next=/hub/home")
         page.get_by_role("button", name="Sign in with GitHub").click()
         page.locator('button[name="login"][value="keeper"]').click()

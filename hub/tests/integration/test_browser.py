@@ -36,10 +36,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1100, "height": 760})
-    yield context.new_page()
-    context.close()
+def page(browser: Browser, site: Any) -> Iterator[Page]:
+    with site.browse(browser) as page:
+        yield page
 
 
 def choose(page: Page, site: Any, login: str) -> None:
@@ -78,3 +77,19 @@ def test_while_github_is_in_trouble_the_page_says_so(page: Page, site: Any, kind
         heading = "GitHub does not answer" if kind == "down" else "GitHub asks us to slow down"
         expect(page.get_by_role("heading", level=1)).to_have_text(heading)
         page.screenshot(path=screenshots / f"refused-{kind}.png", full_page=True)
+
+
+def test_a_secret_in_a_token_of_the_api_or_in_what_chromium_shows_would_be_found(page: Page, site: Any) -> None:
+    choose(page, site, "ada")
+    page.goto(f"{site.hub.url}/hub/token")
+    assert site.leaks() == []
+    assert site.api_token("ada") in site.secrets
+    assert site.hub.token in site.secrets
+    page.evaluate("document.body.append('a-secret' + '-of-this-test')")
+    page.reload()
+    site.secrets.append("a-secret-of-this-test")
+    try:
+        assert site.leaks() == ["a-secret-of-this-test"]
+    finally:
+        # Else the end of all tests finds it, too.
+        site.secrets.pop()

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from labhub.admission import Rule
 from labhub.environment import SettingsError, load
+from labhub.hub import configure_spawner
 from labhub.labsettings import LabSettings
 from labhub.settings import Settings
+from traitlets.config import Config
 
 COMPLETE = {
     "JUPYTERHUB_CRYPT_KEY": "ab" * 32,
@@ -153,3 +155,10 @@ def test_the_databases_url_is_one_that_can_be_shown_without_its_password(url: st
 def test_files_and_postgresql_are_taken(url: str) -> None:
     found = load(TOKENS | {"HUB_DATABASE_URL": url}, LabSettings)
     assert found.database_url.get_secret_value() == url
+
+
+def test_labs_that_fail_are_no_reason_for_the_hub_to_end() -> None:
+    config = Config()
+    configure_spawner(config, load(COMPLETE | TOKENS, LabSettings))
+    # JupyterHub's own default; but in Zero to JupyterHub it is 5.
+    assert config.LabSpawner.consecutive_failure_limit == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from aiohttp import web
 from kubernetes_asyncio.client import Configuration
 from kubespawner import clients  # type: ignore[import-untyped]
 from labhub import watch
+from labhub.pages import DEAD_SECONDS, LiveHandler
 from labhub.watch import EventWatch, PodWatch
 
 Behaviour = Callable[["Api", web.StreamResponse], Awaitable[None]]
@@ -258,3 +260,48 @@ async def test_a_watch_that_ends_in_time_goes_on_from_where_it_was(api: Api, pod
     pods.begin()
     await until(lambda: api.watches >= 2)
     assert api.lists == 1
+
+
+class Asked:
+    """What the liveness probe is told of a hub with these watches."""
+
+    def __init__(self, pods: PodWatch, events: EventWatch) -> None:
+        self.app = SimpleNamespace(pods=pods, events=events)
+        self.status, self.text = 200, ""
+        handler: Any = self
+        LiveHandler.get(handler)
+
+    def set_status(self, status: int) -> None:
+        self.status = status
+
+    def finish(self, text: str) -> None:
+        self.text = text
+
+
+@pytest.mark.asyncio
+async def test_the_hub_is_alive_while_its_watches_try_whatever_they_find(
+    api: Api, pods: PodWatch, events: EventWatch
+) -> None:
+    api.down = True
+    for one in (pods, events):
+        one.begin()
+        one.seen_at = one.tried_at = one.tried_at - 2 * DEAD_SECONDS
+    assert Asked(pods, events).status == 503
+    await until(lambda: max(pods.idle, events.idle) < DEAD_SECONDS)
+    assert min(pods.age, events.age) > DEAD_SECONDS
+    assert (Asked(pods, events).status, Asked(pods, events).text) == (200, "alive\n")
+
+
+@pytest.mark.asyncio
+async def test_a_watch_that_does_not_try_any_more_is_the_end_of_the_hub(
+    api: Api, pods: PodWatch, events: EventWatch
+) -> None:
+    for one in (pods, events):
+        one.begin()
+        await one.loaded()
+    assert Asked(pods, events).status == 200
+    await end(events)
+    events.tried_at -= DEAD_SECONDS + 1
+    told = Asked(pods, events)
+    assert told.status == 503
+    assert told.text.startswith("the watch of events has not tried for 12")
