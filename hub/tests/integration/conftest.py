@@ -30,13 +30,16 @@ for (const when of ["load", "beforeunload"])
 CONTRACT = Draft202012Validator(read_contract("audit-event"))
 CLIENT_SECRET = "made-up-client-secret"
 CONTACT = "help@lsst.example"
+# With what `labhub.app` mends of JupyterHub, whose own program runs it: labs are processes here, and there is no Kubernetes.
 CONFIG = """
 import os
+from labhub import upstream
 from labhub.hub import configure
 from labhub.environment import load_or_exit
 from labhub.settings import Settings
 
 configure(c, load_or_exit(os.environ, Settings))
+upstream.mend(c.JupyterHub.get("db_url", "sqlite:///jupyterhub.sqlite"))
 """
 # Everything that has to do with where and how: the same for ours and for a stock hub
 PLACE = """

@@ -38,7 +38,7 @@ CREATE TABLE users (id INTEGER);
 def keeping_in(url: str) -> str:
     """Give the configuration of a hub with this database."""
     settings = f"from labhub.hub import configure_database\nconfigure_database(c, {url!r})\n"
-    return f"{CONFIG}\n{settings}c.JupyterHub.cleanup_servers = False\n"
+    return f"{settings}{CONFIG}c.JupyterHub.cleanup_servers = False\n"
 
 
 @dataclass
