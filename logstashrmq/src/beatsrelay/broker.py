@@ -240,7 +240,7 @@ def innermost(error: object) -> str:
     if isinstance(error, ConnectionClosed | ChannelClosed):
         return f"{error.reply_text} ({error.reply_code})"
     if isinstance(error, ShortStringTooLong):
-        return f"longer than AMQP's 255 bytes: {error}"
+        return f"found a name of {len(error.args[0])} bytes, wanted up to 255"
     if isinstance(error, AMQPConnectionWorkflowFailed):
         return innermost(error.exceptions[-1])
     if isinstance(error, AMQPConnectorPhaseErrorBase):
