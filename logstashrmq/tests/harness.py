@@ -256,6 +256,13 @@ class Watch(threading.Thread):
 class Wire(threading.Thread):
     """A piece of network between the relay and the broker, which can be cut, or go silent.
 
+    Parameters
+    ----------
+    target
+        The broker's port.
+    listener
+        Where it takes connections, if not at a port of its own.
+
     Attributes
     ----------
     port
@@ -264,10 +271,10 @@ class Wire(threading.Thread):
         Nothing passes any more, and nobody is told.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, listener: socket.socket | None = None) -> None:
         super().__init__(daemon=True)
         self._target = target
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = listener or socket.create_server(("127.0.0.1", 0))
         self._sockets: list[socket.socket] = []
         self.port = int(self._listener.getsockname()[1])
         self.silent = False

@@ -16,10 +16,12 @@ from pika.adapters.utils.connection_workflow import AMQPConnectionWorkflowFailed
 from pika.channel import Channel
 from pika.exceptions import (
     AMQPConnectionError,
+    AMQPError,
     ChannelClosed,
     ConnectionClosed,
     ProbableAccessDeniedError,
     ProbableAuthenticationError,
+    ShortStringTooLong,
 )
 from pika.spec import Basic
 
@@ -86,6 +88,9 @@ class Session:
         except BrokerError as error:
             await self.close()
             raise BrokerError(f"{host}: {error}") from error
+        except AMQPError as error:  # pika itself refuses to send something
+            await self.close()
+            raise BrokerError(f"{host}: {explain(error)}") from error
         except BaseException:
             await self.close()
             raise
@@ -147,7 +152,7 @@ class Session:
     async def _or_lost(self, future: asyncio.Future[Answer]) -> Answer:
         either: list[asyncio.Future[Any]] = [future, self.lost]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if not future.done():
+        if self.lost.done():  # though there may be an answer, too: a broker that leaves may have given one just before
             raise BrokerError(self.lost.result())
         return future.result()
 
@@ -234,6 +239,8 @@ def innermost(error: object) -> str:
     """Dig the cause out of what pika has wrapped it in."""
     if isinstance(error, ConnectionClosed | ChannelClosed):
         return f"{error.reply_text} ({error.reply_code})"
+    if isinstance(error, ShortStringTooLong):
+        return f"found a name of {len(error.args[0])} bytes, wanted up to 255"
     if isinstance(error, AMQPConnectionWorkflowFailed):
         return innermost(error.exceptions[-1])
     if isinstance(error, AMQPConnectorPhaseErrorBase):

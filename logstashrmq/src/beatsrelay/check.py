@@ -50,12 +50,20 @@ async def check_host(settings: Settings, host: str, test: Route | None) -> int:
             async with asyncio.timeout(SECONDS):
                 print(f"ok      {host}: {name}: {await step()}")  # noqa: T201
         except (OSError, BrokerError) as error:
-            said = str(error) if isinstance(error, BrokerError) else explain(error)
-            print(f"FAILED  {host}: {name}: {said or f'no answer within {SECONDS} s'}")  # noqa: T201
+            print(f"FAILED  {host}: {name}: {reason(error)}")  # noqa: T201
             status = 1
             break
     await session.close()
     return status
+
+
+def reason(error: OSError | BrokerError) -> str:
+    """Say in one line why a step failed."""
+    if isinstance(error, BrokerError):
+        return str(error)
+    if isinstance(error, TimeoutError) and not error.errno:  # our own; the network's has a number
+        return f"no answer within {SECONDS} s"
+    return explain(error)
 
 
 async def resolve(host: str, port: int) -> str:

@@ -16,7 +16,7 @@ from pydantic import (
     SecretStr,
     ValidationError,
 )
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from beatsrelay.lumberjack.events import Limits
 from beatsrelay.routing import Route, Template, parse_template
@@ -48,6 +48,7 @@ def parse_route(text: str) -> Route:
 def parse_fields(text: str) -> dict[str, Any]:
     """Read a JSON object with at least one member."""
     fields = from_json(text, allow_inf_nan=False)
+    from_json(to_json(fields), allow_inf_nan=False)  # 1e400 is read, as infinite, and would spoil each event
     if not isinstance(fields, dict) or not fields:
         raise ValueError("not an object")
     return fields

@@ -62,11 +62,18 @@ class Shaper:
         routed: list[tuple[Route, bytes]] = []
         bad = []
         for event in events:
-            parsed = parse(event)  # one at a time: thousands of live dicts would cost garbage collection
-            if parsed is None:
+            # One at a time: thousands of live dicts would cost garbage collection.
+            if (parsed := parse(event)) is None or (body := self._add_fields(event, parsed)) is None:
                 bad.append(event)
                 continue
             route = self._route or Route(self._exchange, self._template.fill(parsed))
-            routed.append((route, to_json(parsed | self._fields) if self._fields else event))
+            routed.append((route, body))
         runs = groupby(routed, key=lambda pair: pair[0])
         return [(route, [event for _, event in run]) for route, run in runs], bad
+
+    def _add_fields(self, event: bytes, parsed: dict[str, Any]) -> bytes | None:
+        if not self._fields:
+            return event
+        written = to_json(parsed | self._fields)
+        # 1e400 is JSON, but no float: it is read as infinite, and written as what is no JSON.
+        return None if b"Infinity" in written and parse(written) is None else written

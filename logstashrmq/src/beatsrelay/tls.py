@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from pathlib import Path
 
 from beatsrelay.metrics import Metrics
 from beatsrelay.settings import Settings
@@ -33,6 +34,14 @@ def make_context(settings: Settings) -> ssl.SSLContext:
     return context
 
 
+def content(path: Path) -> bytes | None:
+    """Give what is in a file; none if it cannot be read now: whoever changes it may be in the middle of it."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
 class Certificates:
     """The context for the next handshake, if there is TLS at all.
 
@@ -50,7 +59,7 @@ class Certificates:
         self.context = make_context(settings) if settings.beats_tls else None
 
     def _look(self) -> list[bytes | None]:
-        return [path.read_bytes() if path.exists() else None for path in self._files]
+        return [content(path) for path in self._files]
 
     def reload(self) -> None:
         """Read the files again; if they are of no use, stay with what was."""

@@ -28,17 +28,24 @@ LIMITS = {"RELAY_MAX_IN_FLIGHT": "5000", "BEATS_KEEPALIVE_SECONDS": "0.5", "AMQP
 
 
 @contextmanager
+def in_little_memory(relay: RelayProcess) -> Iterator[None]:
+    """Watch a relay, until this ends or the relay does."""
+    with Watch(relay) as watch:
+        yield
+    assert 0 < watch.peak < BOUND
+
+
+@contextmanager
 def shipping(relay: RelayProcess, *names: str, count: int = EVENTS, at: float = 0.2) -> Iterator[list[Shipper]]:
     """Ship events, and go on when part of them is confirmed; at the end all must be acknowledged."""
     shippers = [Shipper(relay.port, make_events(count // len(names), name)) for name in names]
-    with Watch(relay) as watch:
+    with in_little_memory(relay):
         for shipper in shippers:
             shipper.start()
         relay.wait_for_metric("events_confirmed_total", count * at)
         yield shippers
         for shipper in shippers:
             shipper.finish(60)
-    assert watch.peak < BOUND
 
 
 def expect(queue: Queue, *names: str, count: int = EVENTS) -> dict[str, int]:
@@ -172,13 +179,15 @@ def test_a_queue_that_is_full_refuses_and_is_emptied(start_relay: StartRelay, br
 def test_the_relay_is_killed_and_comes_back(start_relay: StartRelay, queue: Queue) -> None:
     relay = start_relay()
     shippers = [Shipper(relay.port, make_events(EVENTS, name)) for name in "ab"]
-    for shipper in shippers:
-        shipper.start()
-    relay.wait_for_metric("events_confirmed_total", EVENTS / 5)
-    relay.stop(signal.SIGKILL)
+    with in_little_memory(relay):
+        for shipper in shippers:
+            shipper.start()
+        relay.wait_for_metric("events_confirmed_total", EVENTS / 5)
+        relay.stop(signal.SIGKILL)
     again = start_relay(BEATS_PORT=str(relay.port))
-    for shipper in shippers:
-        shipper.finish()
+    with in_little_memory(again):
+        for shipper in shippers:
+            shipper.finish()
     assert again.metric("events_confirmed_total") > 0
     expect(queue, "a", "b", count=2 * EVENTS)
 
@@ -191,14 +200,16 @@ def test_sigterm_under_load_loses_nothing_and_makes_no_duplicate(
     context = certificates.client_context() if tls else None
     relay = start_relay(**settings)
     shippers = [Shipper(relay.port, make_events(EVENTS // 4, name), window=300, tls=context) for name in "abcd"]
-    for shipper in shippers:
-        shipper.start()
-    relay.wait_for_metric("events_confirmed_total", EVENTS / 10)
-    assert relay.stop() == 0
+    with in_little_memory(relay):
+        for shipper in shippers:
+            shipper.start()
+        relay.wait_for_metric("events_confirmed_total", EVENTS / 10)
+        assert relay.stop() == 0
     assert any(shipper.is_alive() for shipper in shippers), "it was stopped in the middle"
     again = start_relay(BEATS_PORT=str(relay.port), **settings)
-    for shipper in shippers:
-        shipper.finish()
+    with in_little_memory(again):
+        for shipper in shippers:
+            shipper.finish()
     assert again.metric("events_confirmed_total") > 0
     assert expect(queue, *"abcd") == {}
 
@@ -211,9 +222,10 @@ def test_sigterm_without_a_broker_ends_in_time_and_acknowledges_nothing(
     wire.close()
     wait_until(lambda: relay.metric("broker_up") == 0, "the broker is away")
     shipper = Shipper(relay.port, make_events(1000, "a"))
-    shipper.start()
-    relay.wait_for_metric("in_flight_events", 1000)
-    assert relay.stop() == 0
+    with in_little_memory(relay):
+        shipper.start()
+        relay.wait_for_metric("in_flight_events", 1000)
+        assert relay.stop() == 0
     assert shipper.acknowledged == 0
     again = start_relay(BEATS_PORT=str(relay.port))
     shipper.finish()
@@ -224,13 +236,13 @@ def test_sigterm_without_a_broker_ends_in_time_and_acknowledges_nothing(
 def test_at_the_deadline_what_is_safe_is_acknowledged_in_part(start_relay: StartRelay, queue: Queue) -> None:
     relay = start_relay(RELAY_DRAIN_SECONDS="0.2", BEATS_STALL_SECONDS="60")
     events = make_events(10, "a")
-    with BeatsClient(relay.port) as client:
+    with in_little_memory(relay), BeatsClient(relay.port) as client:
         whole = client._connection.send(events, level=0)
         client.socket.sendall(whole[: len(whole) * 3 // 4])
         relay.wait_for_metric("events_confirmed_total", 7)
         relay.process.send_signal(signal.SIGTERM)
         assert client.read_until(7)[-1] == 7
-    assert relay.process.wait(10) == 0
+        assert relay.process.wait(10) == 0
     assert len(queue.collect()) == 7
 
 
@@ -240,7 +252,7 @@ def test_certificates_are_changed_while_connections_stay(
     old = Certificates(tmp_path_factory.mktemp("old"))
     outdated = old.client_context()
     relay = start_relay(**old.beats_environment)
-    with BeatsClient(relay.port, outdated) as before:
+    with in_little_memory(relay), BeatsClient(relay.port, outdated) as before:
         for name in ("ca", "server"):
             for file in old.ca.parent.glob(f"{name}.*"):
                 file.write_bytes((certificates.ca.parent / file.name).read_bytes())
@@ -260,7 +272,36 @@ def test_new_certificates_that_are_of_no_use_change_nothing(
     own = Certificates(tmp_path_factory.mktemp("own"))
     relay = start_relay(**own.beats_environment)
     own.server[0].write_text("no certificate")
-    relay.wait_for_metric("certificates_failed_total", 1)
-    with BeatsClient(relay.port, own.client_context()) as client:
+    with in_little_memory(relay):
+        relay.wait_for_metric("certificates_failed_total", 1)
+        ship_one(relay, own)
+
+
+@pytest.mark.parametrize("instead", ["nothing", "a folder"])
+def test_certificates_that_cannot_be_read_for_a_while_change_nothing(
+    start_relay: StartRelay, tmp_path_factory: pytest.TempPathFactory, instead: str
+) -> None:
+    own = Certificates(tmp_path_factory.mktemp("own"))
+    relay = start_relay(**own.beats_environment)
+    cert, key = own.server
+    key.unlink()
+    if instead == "a folder":
+        key.mkdir()
+    with in_little_memory(relay):
+        relay.wait_for_metric("certificates_failed_total", 1)
+        assert relay.logged("the new certificates are of no use")
+        ship_one(relay, own)
+        if instead == "a folder":
+            key.rmdir()
+        assert own.issue("server", "localhost") == (cert, key)
+        relay.wait_for_metric("certificates_loaded_total", 1)
+        ship_one(relay, own)
+    with pytest.raises(OSError, match="certificate verify failed"):
+        BeatsClient(relay.port, own.client_context(), "127.0.0.1")
+
+
+def ship_one(relay: RelayProcess, certificates: Certificates) -> None:
+    """Send an event over a new connection, to a relay that shows a certificate of these."""
+    with BeatsClient(relay.port, certificates.client_context()) as client:
         client.send(make_events(1, "a"))
         assert client.read_until(1)[-1] == 1

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -88,6 +89,7 @@ def test_the_check_goes_all_the_way(broker: RabbitMQ, queue: Queue, certificates
         ({"AMQP_TLS": "true"}, (), "TLS: TLS failed: WRONG_VERSION_NUMBER (is it a TLS port?)"),
         ({"AMQP_PASSWORD": "wrong"}, (), "the login was refused: AMQP_USER and AMQP_PASSWORD are not"),
         ({"AMQP_VHOST": "nowhere"}, (), "the virtual host was refused (AMQP_VHOST): NOT_ALLOWED - vhost nowhere not"),
+        ({"AMQP_EXCHANGE": "\N{SPIRAL NOTE PAD}" * 127}, (), "exchange: found a name of 508 bytes, wanted up to 255"),
         ({"AMQP_EXCHANGE": "nothing"}, (), "NOT_FOUND - no exchange 'nothing' in vhost '/'"),
         ({"AMQP_DEAD_LETTER": "/nothing"}, (), "NOT_FOUND - no queue 'nothing' in vhost '/'"),
         ({}, ("--route", "/nothing"), "a confirmed message: no queue takes what goes there"),
@@ -101,6 +103,13 @@ def test_the_check_names_the_step_that_fails(
     assert status == 1
     assert lines[-1].startswith("FAILED  ")
     assert said in lines[-1]
+
+
+@pytest.mark.parametrize(("tls", "step"), [("true", "TLS"), ("false", "login, virtual host, exchange")])
+def test_the_check_gives_up_on_a_broker_that_says_nothing(broker: RabbitMQ, queue: Queue, tls: str, step: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        status, lines = check(broker, queue, AMQP_PORT=str(silent.getsockname()[1]), AMQP_TLS=tls)
+    assert (status, lines[-1]) == (1, f"FAILED  127.0.0.1: {step}: no answer within 10 s")
 
 
 def test_the_check_refuses_a_broker_that_nobody_vouches_for(broker: RabbitMQ, queue: Queue, tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def test_tls_needs_its_files_and_is_on_unless_it_is_switched_off(name: str, tmp_
         ("BEATS_STALL_SECONDS", "nan"),
         ("RELAY_FIELDS", "[]"),
         ("RELAY_FIELDS", "{"),
+        ("RELAY_FIELDS", '{"a":1e400}'),
         ("RELAY_EVENT_CHECK", "no"),
         ("LOG_LEVEL", "loud"),
     ],

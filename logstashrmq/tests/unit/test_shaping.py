@@ -26,6 +26,18 @@ def test_with_the_json_check_only_json_objects_are_events(event: bytes) -> None:
     assert shaper.shape([event, b"{}"]) == ([(Route("logs", "logs"), [b"{}"])], [event])
 
 
+@pytest.mark.parametrize("event", [b'{"a":1e400}', b'{"a":[{"b":-1E999}],"c":"Infinity"}'])
+def test_a_number_that_no_float_holds_is_not_written_anew_as_what_is_no_json(event: bytes) -> None:
+    shaper = Shaper(load(PLAIN | {"RELAY_FIELDS": '{"site":"summit"}'}))
+    good = b'{"message":"Infinity"}'
+    assert shaper.shape([event, good]) == (
+        [(Route("logs", "logs"), [b'{"message":"Infinity","site":"summit"}'])],
+        [event],
+    )
+    as_it_came = Shaper(load(PLAIN | {"RELAY_EVENT_CHECK": "json"}))
+    assert as_it_came.shape([event]) == ([(Route("logs", "logs"), [event])], [])
+
+
 def test_events_keep_their_order_and_their_bytes() -> None:
     shaper = Shaper(load(PLAIN | {"AMQP_ROUTING_KEY": "a.%{[k]}"}))
     events = [b'{"k": "x","n":1.50}', b'{"k":"x"}', b"bad", b'{"k":"y"}', b'{"k":"x"}']
