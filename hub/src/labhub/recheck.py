@@ -125,7 +125,7 @@ class Recheck:
         age = time.time() - state.checked_at
         kept = -CLOCK_SKEW <= age <= self.settings.stale_seconds
         outcome = f"kept:{reason}" if kept else f"expired:{reason}"
-        audit.refresh(user.name, state.identity.github_id, outcome, age)
+        audit.refresh(user.name, state.identity.github_id, outcome, max(age, 0))
         if not kept and state.access_token is None:
             self._stop_labs(user)
         return kept

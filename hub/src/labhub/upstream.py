@@ -12,7 +12,9 @@ from collections import Counter
 from functools import partial
 from typing import Any
 
+from cryptography.fernet import InvalidToken
 from jupyterhub import orm, utils  # type: ignore[import-untyped]
+from jupyterhub.crypto import CryptKeeper, EncryptionUnavailable, decrypt, encrypt  # type: ignore[import-untyped]
 from jupyterhub.handlers import BaseHandler  # type: ignore[import-untyped]
 from jupyterhub.handlers.metrics import MetricsHandler  # type: ignore[import-untyped]
 from jupyterhub.handlers.pages import HealthCheckHandler  # type: ignore[import-untyped]
@@ -28,7 +30,7 @@ from labhub.steps import StepSession, in_steps
 
 count_active_users = UserDict.count_active_users
 prepare = BaseHandler.prepare
-spawn, stop = User.spawn, User.stop
+spawn, stop, get_auth_state = User.spawn, User.stop, User.get_auth_state
 EAGER = ("roles", "groups", "shared_with_me")
 # Seconds for which a count counts
 COUNTED_SECONDS = 5
@@ -41,6 +43,7 @@ def mend(database_url: str) -> None:
     hash_secrets_once()
     count_seldom()
     commit_in_steps()
+    keep_newest_auth_state()
     answer_in_turn()
     orm.JSONDict.cache_ok = True  # SQLAlchemy compiled anew each statement with such a value
     if database_url.startswith("sqlite"):
@@ -117,6 +120,31 @@ def _whole(_row: orm.Server, _args: object, given: dict[str, Any]) -> None:
         if column.default is not None:
             default = column.default.arg
             given.setdefault(column.key, default(None) if callable(default) else default)
+
+
+def keep_newest_auth_state() -> None:
+    """Have nobody who reads what is known of a user undo what a login or a logout stores meanwhile.
+
+    With two keys, while one replaces the other, JupyterHub stores what it has read again, whatever stands there now.
+    """
+    User.get_auth_state = _get_auth_state
+
+
+async def _get_auth_state(user: User) -> dict[str, Any] | None:
+    stored = user.encrypted_auth_state
+    if stored is None:
+        return None
+    try:
+        state: dict[str, Any] = await decrypt(stored)
+    except (ValueError, InvalidToken, EncryptionUnavailable) as error:
+        user.log.warning("what is known of %s cannot be read: %r", user.name, error)
+        return None
+    if len(CryptKeeper.instance().keys) > 1:
+        renewed = await encrypt(state)
+        if user.encrypted_auth_state == stored:
+            user.encrypted_auth_state = renewed
+            user.db.commit()
+    return state
 
 
 def answer_in_turn() -> None:

@@ -30,7 +30,7 @@ for (const when of ["load", "beforeunload"])
 CONTRACT = Draft202012Validator(read_contract("audit-event"))
 CLIENT_SECRET = "made-up-client-secret"
 CONTACT = "help@lsst.example"
-# With what `labhub.app` mends of JupyterHub, whose own program runs it: labs are processes here, and there is no Kubernetes.
+# With what `labhub.app` mends of JupyterHub, whose own program runs it: labs are processes here, without Kubernetes.
 CONFIG = """
 import os
 from labhub import upstream

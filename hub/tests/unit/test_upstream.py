@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from jupyterhub import orm, roles  # type: ignore[import-untyped]
 from jupyterhub.app import JupyterHub  # type: ignore[import-untyped]
+from jupyterhub.crypto import CryptKeeper, encrypt  # type: ignore[import-untyped]
 from jupyterhub.handlers import BaseHandler  # type: ignore[import-untyped]
 from jupyterhub.metrics import RUNNING_SERVERS  # type: ignore[import-untyped]
 from jupyterhub.oauth import provider  # type: ignore[import-untyped]
@@ -33,6 +35,7 @@ LOOKED_AT = {
     upstream.prepare: "e39bd2f5e0810570",
     upstream.spawn: "890673db0a1e343f",
     upstream.stop: "493c27f62f3c23bc",
+    upstream.get_auth_state: "76860e788c015c65",
     JupyterHub.init_spawners: "4fcb1886e4519cda",
     BaseHandler.spawn_single_user: "83e4731f2505cc8b",
     User._wait_up: "ebfdce8726c6654a",
@@ -48,7 +51,13 @@ def test_the_source_is_the_one_that_was_looked_at(function: Callable[..., object
 def db(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     """Open a database of a hub that is mended; afterwards JupyterHub is as it was."""
     places = [(orm, "register_ping_connection"), (provider, "hash_token"), (UserDict, "count_active_users")]
-    places += [(orm, "sessionmaker"), (User, "spawn"), (User, "stop"), (BaseHandler, "prepare")]
+    places += [
+        (orm, "sessionmaker"),
+        (User, "spawn"),
+        (User, "stop"),
+        (User, "get_auth_state"),
+        (BaseHandler, "prepare"),
+    ]
     relationships = [getattr(orm.User, name).property for name in upstream.EAGER]
     for place, name in [*places, *((one, "strategy") for one in relationships)]:
         monkeypatch.setattr(place, name, getattr(place, name))
@@ -138,6 +147,36 @@ def test_a_new_server_has_what_the_database_would_give_it(db: Session) -> None:
     db.add(server)
     db.commit()
     assert db.query(orm.Server).one() is server
+
+
+@pytest.mark.asyncio
+async def test_who_reads_under_two_keys_renews_what_is_stored_and_undoes_nothing(
+    db: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = CryptKeeper.instance()
+    user = SimpleNamespace(name="ada", db=db, log=logging.getLogger("test"), encrypted_auth_state=None)
+    assert await upstream._get_auth_state(user) is None
+    monkeypatch.setattr(keeper, "keys", [b"1" * 32])
+    user.encrypted_auth_state = first = await upstream.encrypt({"token": "old"})
+    assert await upstream._get_auth_state(user) == {"token": "old"}
+    assert user.encrypted_auth_state is first
+    monkeypatch.setattr(keeper, "keys", [b"2" * 32, b"1" * 32])
+    assert await upstream._get_auth_state(user) == {"token": "old"}
+    renewed = user.encrypted_auth_state
+    monkeypatch.setattr(keeper, "keys", [b"2" * 32])
+    assert await upstream._get_auth_state(user) == {"token": "old"}
+    monkeypatch.setattr(keeper, "keys", [b"3" * 32, b"2" * 32])
+
+    async def encrypt_while_they_log_out(state: object) -> bytes:
+        user.encrypted_auth_state = None
+        return await encrypt(state)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(upstream, "encrypt", encrypt_while_they_log_out)
+    assert await upstream._get_auth_state(user) == {"token": "old"}
+    assert user.encrypted_auth_state is None
+    user.encrypted_auth_state = renewed
+    monkeypatch.setattr(keeper, "keys", [b"4" * 32])
+    assert await upstream._get_auth_state(user) is None
 
 
 def test_labs_are_counted_from_time_to_time(db: Session, monkeypatch: pytest.MonkeyPatch) -> None:
