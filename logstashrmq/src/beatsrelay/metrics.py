@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+# Why events are given up, or sent once more. All are there from the start: of a series that begins with the first event
+# Prometheus sees no increase, and no alert comes of it.
+BURIED = ("malformed", "oversized", "unroutable", "above_broker_limit")
+AGAIN = ("nacked", "returned", "lost")
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 
@@ -32,6 +36,9 @@ class Metrics:
         self.returned = counter("events_returned", "Messages that no queue took")
         self.dead_lettered = counter("events_dead_lettered", "Events sent to the dead-letter route", "reason")
         self.dropped = counter("events_dropped", "Events dropped for want of a dead-letter route", "reason")
+        for counted, reasons in ((self.dead_lettered, BURIED), (self.dropped, BURIED), (self.published_again, AGAIN)):
+            for reason in reasons:
+                counted.labels(reason)
         self.windows = counter("windows", "Windows acknowledged whole")
         self.keepalives = counter("keepalives", "Acknowledgements that only say: still at it")
         self.connections = gauge("connections", "Open connections of Beats")

@@ -21,6 +21,7 @@ from logstashrmq.tests.conftest import environment
 from logstashrmq.tests.harness import PLAIN, Certificates, Queue, RelayProcess, StartRelay, wait_until
 
 DASHBOARD = Path(__file__).parents[2] / "grafana" / "dashboard.json"
+ALERTS = Path(__file__).parents[3] / "docs/admin/alerts.rules.yaml"
 
 
 def command(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -264,3 +265,12 @@ def test_a_second_signal_while_it_leaves_does_no_harm(start_relay: StartRelay, q
 def test_several_brokers_are_tried_in_turn(start_relay: StartRelay, broker: RabbitMQ, queue: Queue) -> None:
     relay = start_relay(AMQP_HOST="no.such.host.invalid, 127.0.0.1")
     assert relay.metric("broker_up") == 1
+
+
+def test_what_alerts_count_is_there_before_it_happens(start_relay: StartRelay) -> None:
+    rules = ALERTS.read_text()
+    # Of a series that begins with its first event Prometheus sees no increase.
+    wanted = set(re.findall(r"(beatsrelay_\w+(?:{[^}]*})?)", rules))
+    shown = start_relay().ask("/metrics").text
+    assert len(wanted) > 5
+    assert [series for series in wanted if f"\n{series}" not in shown] == []
