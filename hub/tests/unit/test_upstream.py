@@ -157,7 +157,7 @@ async def test_who_reads_under_two_keys_renews_what_is_stored_and_undoes_nothing
     user = SimpleNamespace(name="ada", db=db, log=logging.getLogger("test"), encrypted_auth_state=None)
     assert await upstream._get_auth_state(user) is None
     monkeypatch.setattr(keeper, "keys", [b"1" * 32])
-    user.encrypted_auth_state = first = await upstream.encrypt({"token": "old"})
+    user.encrypted_auth_state = first = await encrypt({"token": "old"})
     assert await upstream._get_auth_state(user) == {"token": "old"}
     assert user.encrypted_auth_state is first
     monkeypatch.setattr(keeper, "keys", [b"2" * 32, b"1" * 32])
