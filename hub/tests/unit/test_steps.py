@@ -131,6 +131,7 @@ async def test_a_commit_that_fails_is_an_error_where_it_waits(engine: Engine) ->
     assert 7 in stored(engine)
 
 
+@pytest.mark.filterwarnings("ignore:Session's state has been changed on a non-active transaction")
 async def test_an_error_of_the_database_in_the_middle_of_a_step_is_not_passed_over(engine: Engine) -> None:
     hub = Hub(engine)
     with engine.begin() as other:
