@@ -137,6 +137,23 @@ def test_a_lab_tries_again_while_the_network_does_not_know_it_yet() -> None:
     assert "refused" in found["shut"]["it"]
 
 
+def test_what_a_lab_reached_before_its_policies_were_there_is_tried_again() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as private, socket.create_server(("127.0.0.1", 0)) as needed:
+        rows = {"shut": private.getsockname()[1], "open": needed.getsockname()[1]}
+
+        def close_after_the_first() -> None:
+            for server in (private, needed):
+                server.accept()[0].close()
+            private.close()
+            needed.close()
+
+        threading.Thread(target=close_after_the_first, daemon=True).start()
+        wanted = {kind: [["it", "127.0.0.1", str(port)]] for kind, port in rows.items()}
+        found = run("lab", json.dumps(wanted | {"names": []}), "2")
+    assert "refused" in found["shut"]["it"]
+    assert "refused" in found["open"]["it"]
+
+
 def test_the_hub_tells_how_it_is() -> None:
     with serve(200, METRICS) as port:
         url = f"http://127.0.0.1:{port}"
