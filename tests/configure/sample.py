@@ -20,6 +20,8 @@ from tools.configure.run import OURS, Outcome, run
 from tools.configure.site import read_site
 
 HOSTNAME = "lab.example.org"
+# As site.example.toml has it
+OTHER_NAME = "other.example.org"
 SMALL = f"""
 hostname = "{HOSTNAME}"
 [github]
@@ -65,7 +67,7 @@ class SampleSite:
         secrets = folder / "secrets"
         secrets.mkdir(parents=True)
         authority = Authority(folder)
-        authority.write(secrets, HOSTNAME)
+        authority.write(secrets, HOSTNAME, OTHER_NAME)
         (secrets / "tls.crt").rename(secrets / "fullchain.pem")
         (secrets / "tls.key").rename(secrets / "privkey.pem")
         authority.write(folder / "client", "relay")

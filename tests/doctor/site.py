@@ -63,6 +63,7 @@ def answers() -> dict[str, Answer]:
         "time": NOW,
         "health": 200,
         "said": "",
+        "metrics": "",
         "labs": {'state="running"': 3.0},
         "watch_age": 1.0,
     }

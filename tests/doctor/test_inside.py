@@ -137,16 +137,47 @@ def test_a_lab_tries_again_while_the_network_does_not_know_it_yet() -> None:
     assert "refused" in found["shut"]["it"]
 
 
+def test_what_a_lab_reached_before_its_policies_were_there_is_tried_again() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as private, socket.create_server(("127.0.0.1", 0)) as needed:
+        rows = {"shut": private.getsockname()[1], "open": needed.getsockname()[1]}
+
+        def close_after_the_first() -> None:
+            for server in (private, needed):
+                server.accept()[0].close()
+            private.close()
+            needed.close()
+
+        threading.Thread(target=close_after_the_first, daemon=True).start()
+        wanted = {kind: [["it", "127.0.0.1", str(port)]] for kind, port in rows.items()}
+        found = run("lab", json.dumps(wanted | {"names": []}), "2")
+    assert "refused" in found["shut"]["it"]
+    assert "refused" in found["open"]["it"]
+
+
 def test_the_hub_tells_how_it_is() -> None:
     with serve(200, METRICS) as port:
         url = f"http://127.0.0.1:{port}"
         found = run("hub", url, url)
         assert found["labs"] == {'state="running"': 3.0, 'state="created"': 1.0}
         assert (found["health"], found["watch_age"]) == (200, 150.0)
+        assert found["metrics"] == ""
         assert run("hub", f"http://127.0.0.1:{closed_port()}", url)["health"] == 0
     with serve(503, "") as port:
         url = f"http://127.0.0.1:{port}"
         assert (run("hub", url, url)["health"], run("hub", url, url)["said"]) == (503, "Service Unavailable")
+
+
+def test_a_hub_whose_metrics_do_not_answer_tells_why(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    with serve(200, "") as port, serve(500, METRICS) as broken:
+        url = f"http://127.0.0.1:{port}"
+        for metrics, says in (
+            (broken, "500 Internal Server Error"),
+            (closed_port(), "refused"),
+            (port, "answer without it"),
+        ):
+            site.answers["hub"] = answer(run("hub", url, f"http://127.0.0.1:{metrics}"))
+            assert says in site.said("hub", Status.FAILED)
 
 
 def test_the_fileserver_is_shown_the_hubs_token() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,12 @@ def _last_line(node: yaml.Node) -> int:
 
 
 _Loader.add_constructor("tag:yaml.org,2002:map", _block)
+
+
+def read_documented(page: Path) -> list[dict[str, Any]]:
+    """Give the objects that a page of the documentation shows."""
+    blocks = re.findall(r"^```yaml\n(.+?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    return [found for block in blocks for found in yaml.safe_load_all(block)]
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ class Deployment:
     folder
         With site.toml, and what configure made of it.
     address
-        Where `HOST` is.
+        Where `HOST` is: the node's, which is not this machine's where the node is a container (kind).
     trusted
         What Chromium takes nginx and GitHub for good by.
     events
@@ -164,12 +164,16 @@ class Deployment:
         return lab
 
 
-def own_address() -> str:
-    """Give the address of this machine that the cluster's pods reach."""
+def node_address() -> str:
+    """Give the address of the node."""
     addresses = get("nodes")[0]["status"]["addresses"]
-    inside = next(one["address"] for one in addresses if one["type"] == "InternalIP")
+    return str(next(one["address"] for one in addresses if one["type"] == "InternalIP"))
+
+
+def own_address(node: str) -> str:
+    """Give the address of this machine that the cluster's pods reach."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect((inside, 9))
+        probe.connect((node, 9))
         return str(probe.getsockname()[0])
 
 
@@ -191,7 +195,8 @@ def configure(folder: Path) -> str:
 @contextmanager
 def surroundings(folder: Path) -> Iterator[Deployment]:
     """Start what a site has already, GitHub and RabbitMQ, and write its site.toml."""
-    address = own_address()
+    node = node_address()
+    address = own_address(node)
     authority = Authority(folder)
     hosts = {"github": address, "broker": address, "nginx": HOST}
     certificates = {name: authority.write(folder / name, host) for name, host in hosts.items()}
@@ -216,7 +221,7 @@ def surroundings(folder: Path) -> Iterator[Deployment]:
         (folder / "site.toml").write_text(told)
         (folder / "github-client-secret").write_text("made-up-client-secret\n")
         (folder / "amqp-password").write_text(broker.password)
-        yield Deployment(folder, address, authority, github, broker, trusted)
+        yield Deployment(folder, node, authority, github, broker, trusted)
 
 
 def apply_component(name: str) -> None:

@@ -105,6 +105,11 @@ class Nginx(Table):
     upstream_port: int | None = optional("a port, 1 to 65535", "NGINX_UPSTREAM_PORT", ge=1, le=65535)
     tls_check_seconds: int | None = optional("1 to 99999 seconds", "NGINX_TLS_CHECK_SECONDS", ge=1, le=99999)
 
+    @property
+    def other_names(self) -> list[str]:
+        """The names of further hubs, by which people come."""
+        return [hub.partition("=")[0] for hub in self.other_hubs or []]
+
 
 class Site(Table):
     """All of site.toml."""

@@ -189,9 +189,10 @@ class Reader:
             return
         pair = self._pair(("nginx",), nginx.certificate, nginx.key, "or cert_manager = true")
         if pair and nginx.certificate:
-            with self._at("nginx", "certificate"), _naming(nginx.certificate):
-                check_hostname(pair.first, hostname)
-                self._found.nginx_tls = {"tls.crt": pair.certificate, "tls.key": pair.key}
+            for name in (hostname, *nginx.other_names):
+                with self._at("nginx", "certificate"), _naming(nginx.certificate):
+                    check_hostname(pair.first, name)
+            self._found.nginx_tls = {"tls.crt": pair.certificate, "tls.key": pair.key}
 
     def _pair(self, table: tuple[str, ...], certificate: str | None, key: Secret | None, more: str) -> Pair | None:
         """Read a certificate and its key."""

@@ -32,12 +32,13 @@ class Site:
 
     Attributes
     ----------
-    port
-        Of 127.0.0.1, where the Service's TLS port answers.
+    address, port
+        Of the node, where the Service's TLS port answers. Not this machine's: kind's node is a container.
     """
 
     authority: Authority
     folder: Path
+    address: str
     port: int
 
     @property
@@ -47,7 +48,9 @@ class Site:
 
     def get(self, path: str = "/hub/home") -> httpx.Response:
         """Ask as a person does, over a new connection."""
-        return httpx.get(f"https://localhost:{self.port}{path}", verify=self.trust, timeout=10)
+        url, name = f"https://{self.address}:{self.port}{path}", "localhost"
+        with httpx.Client(verify=self.trust, timeout=10, headers={"Host": name}) as client:
+            return client.get(url, extensions={"sni_hostname": name})
 
     def write_certificate(self) -> None:
         """Write a new certificate into the Secret."""
@@ -61,10 +64,16 @@ class Site:
     def serial(self) -> str:
         """Give the serial number of the certificate that is served."""
         with (
-            socket.create_connection(("127.0.0.1", self.port), timeout=10) as plain,
+            socket.create_connection((self.address, self.port), timeout=10) as plain,
             self.trust.wrap_socket(plain, server_hostname="localhost") as connection,
         ):
             return str((connection.getpeercert() or {})["serialNumber"])
+
+
+def node_address() -> str:
+    """Give the address of the node."""
+    addresses = get("nodes")[0]["status"]["addresses"]
+    return str(next(one["address"] for one in addresses if one["type"] == "InternalIP"))
 
 
 def proxy_service() -> None:
@@ -105,7 +114,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         proxy_deployment()
         proxy_service()
         https = next(port for port in get("service", "nginx")["spec"]["ports"] if port["name"] == "https")
-        yield Site(Authority(folder), folder, https["nodePort"])
+        yield Site(Authority(folder), folder, node_address(), https["nodePort"])
 
 
 @pytest.mark.timeout(200)

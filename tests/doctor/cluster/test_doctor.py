@@ -16,11 +16,13 @@ from typing import Any
 
 import pytest
 import trustme
+import yaml
 from labtesting import cluster
 from labtesting.cluster import LABS, NAMESPACE, KubectlError, kubectl
 from labtesting.hub_process import wait_until
 
-from hub.tests.cluster.conftest import Deployment
+from hub.tests.cluster.conftest import Deployment, groups_policy
+from hub.tests.cluster.test_surviving import api_out_of_reach
 from tests.doctor.cluster.conftest import call_doctor, command
 from tools.components import ROOT
 
@@ -259,6 +261,119 @@ def test_a_relay_whose_broker_is_away(authority: trustme.CA) -> None:
     assert "not signed by ca.crt" in report.failed("logs-certificates")
     assert "Deployment logstashrmq in jupyterlabdemo: 0 of 2 ready" in report.failed("workloads")
     assert "a-password" not in json.dumps(report.findings)
+
+
+@pytest.mark.usefixtures("deployment")
+def test_a_callback_url_of_another_form_or_host() -> None:
+    usual = cluster.get("configmap", "hub")["data"]["OAUTH_CALLBACK_URL"]
+    for url, says in ((f"{usual}s", "wanted https://<your host>/hub/oauth_callback"), (usual, "in NGINX_SERVER_NAME")):
+        cluster.apply(config("nginx", NGINX_SERVER_NAME="lab.example.org"))
+        try:
+            change, back = ({"data": {"OAUTH_CALLBACK_URL": one}} for one in (url, usual))
+            with patched("configmap", "hub", change, back):
+                assert says in call_doctor("callback").failed("callback")
+        finally:
+            kubectl("delete", "configmap", "nginx", "--namespace", NAMESPACE)
+
+
+@pytest.mark.usefixtures("deployment")
+def test_a_policy_of_groups_that_is_not_what_the_nodes_know() -> None:
+    usual = groups_policy()
+    # Where a node knows it, nothing can fail.
+    other, status, says = {
+        "Merge": ("Strict", "failed", "found LAB_GROUPS_POLICY Strict, which these nodes do not know"),
+        "Strict": ("Merge", "warning", "found LAB_GROUPS_POLICY Merge, wanted Strict"),
+    }[usual]
+    change, back = ({"data": {"LAB_GROUPS_POLICY": one}} for one in (other, usual))
+    with patched("configmap", "hub", change, back):
+        said = call_doctor("groups-policy").said(status)
+    assert says in dict(said)["groups-policy"]
+
+
+def has_volume(claim: str) -> bool:
+    return bool(cluster.get("pvc", claim, namespace=LABS)["status"].get("phase") == "Bound")
+
+
+@contextmanager
+def claim_without_a_class() -> Iterator[None]:
+    """Have the labs' claim of the projects name a class that nobody has; no lab mounts it meanwhile."""
+    claim, volume = ("pvc", "project", "--namespace", LABS), "jupyterlabdemo-project"
+    usual = cluster.get("pvc", "project", namespace=LABS)
+    spec = {key: usual["spec"][key] for key in ("accessModes", "resources")} | {"storageClassName": "nobodys"}
+    metadata = {"name": "project", "namespace": LABS, "labels": usual["metadata"]["labels"]}
+    kubectl("delete", *claim)
+    try:
+        cluster.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec})
+        yield
+    finally:
+        kubectl("delete", *claim, "--ignore-not-found")
+        # The volume waits for the claim that is gone: of its name, and its uid.
+        kubectl("patch", "pv", volume, "--type=merge", "--patch", '{"spec": {"claimRef": {"uid": null}}}')
+        file = "fileserver/alternatives/hostpath/shared-project-persistentvolumeclaim.yaml"
+        kubectl("apply", "--filename", ROOT / file)
+        wait_until(lambda: has_volume(claim[1]), "the claim has its volume again", 60)
+
+
+@pytest.mark.usefixtures("deployment")
+def test_a_claim_whose_class_nobody_has() -> None:
+    def told() -> bool:
+        said = call_doctor("claims").failed("claims")
+        return 'found Pending, wanted Bound: storageclass.storage.k8s.io "nobodys" not found' in said
+
+    with claim_without_a_class():
+        wait_until(told, "the doctor knows why", 60)
+    assert call_doctor("claims").failed("claims") == ""
+
+
+@pytest.mark.usefixtures("deployment")
+def test_a_volume_of_a_driver_that_the_cluster_does_not_have() -> None:
+    name = "jupyterlabdemo-doctor-test"
+    spec = {
+        "capacity": {"storage": "1Gi"},
+        "accessModes": ["ReadWriteMany"],
+        "persistentVolumeReclaimPolicy": "Retain",
+        "claimRef": {"namespace": LABS, "name": "nobodys"},
+        "csi": {"driver": "nfs.csi.k8s.io", "volumeHandle": name},
+    }
+    assert not cluster.exists("csidriver", "nfs.csi.k8s.io")
+    cluster.apply({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec})
+    try:
+        assert "which the cluster does not have: no lab starts" in call_doctor("csi-driver").failed("csi-driver")
+    finally:
+        kubectl("delete", "pv", name)
+
+
+@pytest.mark.usefixtures("deployment")
+def test_labs_that_may_not_ask_for_names() -> None:
+    file = ROOT / "hub/kubernetes/labs-networkpolicy.yaml"
+    policy: dict[str, Any] = yaml.safe_load(file.read_text())
+    rules = policy["spec"]["egress"]
+    policy["spec"]["egress"] = [rule for rule in rules if 53 not in [port["port"] for port in rule.get("ports", [])]]
+    assert len(policy["spec"]["egress"]) == len(rules) - 1
+
+    def told() -> bool:
+        report = call_doctor("probe", "dns")
+        assert report.failed("probe") == ""
+        return "a lab cannot resolve hub.jupyterlabdemo: " in report.failed("dns")
+
+    cluster.apply(policy)
+    try:
+        # The network plugin may not have heard yet.
+        wait_until(told, "the doctor says so", 90)
+    finally:
+        kubectl("apply", "--filename", file)
+
+
+def test_a_hub_that_kubernetes_does_not_answer(deployment: Deployment) -> None:
+    def told() -> bool:
+        return "the API of Kubernetes has not answered the hub for" in call_doctor("hub").failed("hub")
+
+    with api_out_of_reach():
+        # Connections that are open may outlive a policy.
+        deployment.kill_hub()
+        wait_until(deployment.is_up, "the hub's pages answer all the same", 60)
+        wait_until(told, "the doctor says so", 200)
+    wait_until(lambda: call_doctor("hub").failed("hub") == "", "the hub is well again", 60)
 
 
 @pytest.mark.usefixtures("deployment")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from labtesting.cluster import KubectlError, exists, kubectl
+import yaml
+from labtesting.cluster import KubectlError, exists, kubectl, own_namespaces
 
-from tests.manifests.manifest import find_folders, read_folder
+from tests.manifests.manifest import find_folders, read_documented, read_folder
 from tools.components import ROOT
 
 FOLDERS = find_folders(ROOT)
@@ -21,6 +22,13 @@ def dry_run(path: Path) -> str:
 def test_the_api_server_takes_the_folder_without_a_warning(path: Path) -> None:
     told = dry_run(path)
     assert told.count("(server dry run)") == len(read_folder(path, ROOT).manifests)
+
+
+def test_the_api_server_takes_the_policies_of_several_hubs(tmp_path: Path) -> None:
+    policies = read_documented(ROOT / "docs/admin/capacity.md")
+    (tmp_path / "policies.yaml").write_text(yaml.safe_dump_all(policies))
+    with own_namespaces(policies[1]["metadata"]["namespace"]):
+        assert dry_run(tmp_path).count("(server dry run)") == len(policies)
 
 
 @pytest.mark.parametrize(

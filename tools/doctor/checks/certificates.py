@@ -29,7 +29,9 @@ def front(facts: Facts) -> Iterator[Verdict]:
         why = "(settings)" if is_deployed("nginx", facts.objects) else "and no nginx"
         yield skipped(f"found no Secret {NGINX} {why}")
         return
-    names = [urlsplit(facts.callback).hostname, facts.objects.settings("nginx").get("NGINX_SERVER_NAME")]
+    told = facts.objects.settings("nginx")
+    others = [hub.partition("=")[0] for hub in told.get("NGINX_OTHER_HUBS", "").split()]
+    names = [urlsplit(facts.callback).hostname, told.get("NGINX_SERVER_NAME"), *others]
     hosts = list(dict.fromkeys(name for name in names if name))
     found = list(examine(NGINX, data, hosts, facts.now, NGINX_FIX))
     yield from found

@@ -191,6 +191,12 @@ def hub(facts: Facts) -> Iterator[Verdict]:
         yield wrong(f"cannot ask in the hub's pod: {answer.why}", log)
     elif told["health"] != HEALTHY:
         yield wrong(f"the hub answers {told['health'] or 'nothing'} to its health check: {told['said']}", log)
+    elif told["metrics"] or told["watch_age"] < 0:
+        yield wrong(
+            f"found no labhub_watch_age_seconds in the hub's metrics ({told['metrics'] or 'they answer without it'}):"
+            " whether Kubernetes answers the hub is not known, and no alert will tell",
+            f"{log}; then kubectl -n {NAMESPACE} rollout restart deployment/hub",
+        )
     elif told["watch_age"] > WATCH_SECONDS:
         yield wrong(
             f"the API of Kubernetes has not answered the hub for {told['watch_age']:.0f} s: no lab can start", log

@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-HUB, METRICS = "http://127.0.0.1:8081", "http://127.0.0.1:9464"
+HUB, METRICS = "http://127.0.0.1:8081", f"http://127.0.0.1:{os.environ.get('HUB_METRICS_PORT') or 9464}"
 SECONDS = 5
 HEALTHY = 200
 # What goes to this very pod asks no proxy.
@@ -48,12 +48,13 @@ def read_metrics(text: str, prefix: str) -> dict[str, float]:
 if __name__ == "__main__":
     hub, metrics = sys.argv[1:3] or (HUB, METRICS)
     health, said = fetch(f"{hub}/hub/health")
-    _, text = fetch(f"{metrics}/metrics")
+    status, text = fetch(f"{metrics}/metrics")
     told = {
         "fileserver": ask_fileserver(),
         "time": time.time(),
         "health": health,
         "said": said if health != HEALTHY else "",
+        "metrics": "" if status == HEALTHY else f"{status} {text}" if status else text,
         "labs": read_metrics(text, "labhub_labs"),
         "watch_age": max(read_metrics(text, "labhub_watch_age_seconds").values(), default=-1.0),
     }

@@ -1,0 +1,135 @@
+"""A lab's pages while there is no hub, or no lab, behind the real proxy: who opens one sees what is going on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from labtesting.browser import open_browser
+from labtesting.edge import Edge
+from labtesting.hub_process import free_ports, wait_until
+
+from nginx.tests.conftest import RunEdge
+from nginx.tests.upstream import run_upstream
+from tools.parts import PROXY, prepare
+
+TOKEN = "of-the-proxy"
+BARE = "Service Unavailable"
+OURS = "JupyterLab cannot be reached just now"
+HUBS = b"<h1>Your server appears to be down</h1>"
+OPENED = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+@dataclass(frozen=True)
+class Site:
+    """nginx in front of a proxy, whose hub may be there or not.
+
+    Attributes
+    ----------
+    hub_port
+        Where the proxy looks for the hub.
+    routes
+        The proxy's API.
+    """
+
+    edge: Edge
+    hub_port: int
+    routes: str
+
+
+def answers(url: str) -> bool:
+    """Tell whether something answers."""
+    try:
+        return httpx.get(url).is_success
+    except httpx.TransportError:
+        return False
+
+
+@contextmanager
+def run_proxy(hub: int) -> Iterator[tuple[str, str]]:
+    """Run configurable-http-proxy with the manifest's options for a hub at a port; give its address, and its API."""
+    folder = prepare(PROXY) / PROXY.name
+    port, api = free_ports(2)
+    target = f"http://127.0.0.1:{hub}"
+    options = ["--ip=127.0.0.1", f"--port={port}", f"--api-port={api}", f"--default-target={target}"]
+    options += [f"--error-target={target}/hub/error", "--log-level=warn"]
+    program = folder / "node_modules/configurable-http-proxy/bin/configurable-http-proxy"
+    process = subprocess.Popen([folder / "node", program, *options], env=os.environ | {"CONFIGPROXY_AUTH_TOKEN": TOKEN})
+    try:
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/_chp_healthz"), "the proxy answers")
+        yield f"127.0.0.1:{port}", f"http://127.0.0.1:{api}/api/routes"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def site(run: RunEdge, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Run both, and no hub."""
+    (hub,) = free_ports(1)
+    with run_proxy(hub) as (address, routes), run(tmp_path_factory.mktemp("away") / "nginx", address) as edge:
+        yield Site(edge, hub, routes)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("path", ["", "/", "/lab", "/lab/tree/a b.ipynb", "/tree", "/notebooks/a.ipynb", "/doc/tree/a"])
+def test_whoever_opens_a_lab_s_page_without_a_hub_sees_our_page(site: Site, path: str, method: str) -> None:
+    with site.edge.client(headers=OPENED) as client:
+        answer = client.request(method, f"/user/vera{path}?token=x")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert (OURS in answer.text) is (method == "GET")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "accept"),
+    [
+        ("GET", "/user/vera/api/contents", OPENED["Accept"]),
+        ("GET", "/user/vera/files/a.html", OPENED["Accept"]),
+        ("GET", "/user/vera/labs", OPENED["Accept"]),
+        ("GET", "/user/vera/lab/api/workspaces/a", "*/*"),
+        ("GET", "/user/vera/lab", "*/*"),
+        ("POST", "/user/vera/lab", OPENED["Accept"]),
+    ],
+)
+def test_what_is_no_page_is_told_by_the_proxy_itself(site: Site, method: str, path: str, accept: str) -> None:
+    with site.edge.client(headers={"Accept": accept}) as client:
+        answer = client.request(method, path)
+    assert (answer.status_code, answer.text) == (503, BARE)
+
+
+def test_a_websocket_is_told_by_the_proxy_itself(site: Site) -> None:
+    upgrade = {"Connection": "upgrade", "Upgrade": "websocket"}
+    with site.edge.client(headers=OPENED | upgrade) as client:
+        answer = client.get("/user/vera/lab")
+    assert answer.status_code == 503
+    assert OURS not in answer.text
+
+
+def test_of_a_lab_that_is_away_the_hub_tells_if_there_is_one(site: Site) -> None:
+    route = {"target": f"http://127.0.0.1:{free_ports(1)[0]}"}
+    http = httpx.Client(headers={"Authorization": f"token {TOKEN}"})
+    assert http.post(f"{site.routes}/user/ada", json=route).status_code == 201
+    with site.edge.client(headers=OPENED) as client:
+        assert OURS in client.get("/user/ada/lab").text
+        with run_upstream(port=site.hub_port, body=HUBS) as hub:
+            # Else the proxy keeps the connection, and with it this hub after its end.
+            hub.answers["/hub/error/503"] = (200, {"Connection": "close"})
+            answer = client.get("/user/ada/lab")
+            assert (answer.status_code, answer.content) == (503, HUBS)
+            assert hub.asked[-1].path == "/hub/error/503"
+            assert client.post("/user/ada/lab").content == HUBS
+
+
+def test_a_page_comes_by_itself_when_the_hub_is_back(site: Site) -> None:
+    with open_browser() as browser:
+        page = browser.new_page(ignore_https_errors=True)
+        page.goto(f"{site.edge.url}/user/vera/lab")
+        assert page.get_by_role("heading").inner_text() == OURS
+        with run_upstream(port=site.hub_port, body=b"<h1>The hub</h1>") as hub:
+            hub.answers["/user/vera/lab"] = (200, {"Content-Type": "text/html"})
+            page.get_by_role("heading", name="The hub").wait_for(timeout=20_000)
