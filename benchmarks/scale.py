@@ -61,6 +61,7 @@ class Bench:
         self.hub: Hub = who.hub
         self.found: dict[str, float] = {}
         self.running: list[str] = []
+        self.known: list[str] = []
         self.speeds: list[float] = []
 
     def note(self, what: str, value: float) -> None:
@@ -117,7 +118,8 @@ class Bench:
 
     async def first(self) -> None:
         """Have a crowd log in, and another by the API."""
-        storm, names = self.options.storm, self.crowd("first")
+        storm = self.options.storm
+        names = self.known = self.crowd("first")
         await self.storm(f"{storm} log in", self.who.log_in, names)
         if self.hub.title == "ours":
             await self.floor(f"{storm} bare pods, {storm} run")
@@ -134,13 +136,13 @@ class Bench:
 
     async def again(self) -> None:
         """Have the crowds come again, with all labs that run."""
-        storm, count, names = self.options.storm, self.options.labs, self.crowd("later")
+        storm, count, names = self.options.storm, self.options.labs, self.known
         await self.few(names)
         if self.hub.title == "ours":
             await self.floor(f"{storm} bare pods, {count} run")
         await self.storm(f"{storm} by REST, {count} run", self.who.call, names)
         await self.who.stop(names)
-        names = self.crowd("last")
+        names = self.crowd("later")
         await self.storm(f"{storm} log in, {count} run", self.who.log_in, names)
         await self.who.stop(names)
 

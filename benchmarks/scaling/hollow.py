@@ -141,8 +141,10 @@ def play(kwok: Path, folder: Path) -> Iterator[None]:
         ):
             cluster.apply(*objects())
             wait_until(is_ready, "KWOK's node is ready", 60)
-            yield
-            clear()
+            try:
+                yield
+            finally:
+                clear()
     finally:
         kubectl("delete", "node", NODE, "--ignore-not-found")
         kubectl("delete", "namespace", *NAMESPACES.values(), "--ignore-not-found", timeout=300)
