@@ -61,8 +61,10 @@ def choose(page: Page, image: str, size: str) -> float:
 
 def failure(page: Page) -> str:
     """Wait until the page says that the lab will not come; give what it says."""
-    page.locator("text=Your lab did not start").or_(page.locator(".alert-danger")).first.wait_for(timeout=60_000)
-    return page.locator("#progress-message").or_(page.locator(".alert-danger")).first.inner_text()
+    page.locator("text=Your lab did not start").or_(page.locator(".alert-danger:visible")).first.wait_for(timeout=60_000)
+    # The page that waits; the one that says it of a lab that is over before that page is there; the form.
+    said = ("#progress-message", "#lab-message", ".alert-danger:visible")
+    return page.locator(", ".join(said)).first.inner_text()
 
 
 @pytest.mark.parametrize(
