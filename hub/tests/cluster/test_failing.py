@@ -22,6 +22,7 @@ from hub.tests.cluster.conftest import URL, Deployment, node_command
 pytestmark = pytest.mark.timeout(300)
 # Seconds from the click until the page has to say why
 SOON = 15
+SHOWN = ".alert-danger:visible"  # each page has one for errors of its scripts, hidden
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +62,9 @@ def choose(page: Page, image: str, size: str) -> float:
 
 def failure(page: Page) -> str:
     """Wait until the page says that the lab will not come; give what it says."""
-    page.locator("text=Your lab did not start").or_(page.locator(".alert-danger:visible")).first.wait_for(timeout=60_000)
+    page.locator("text=Your lab did not start").or_(page.locator(SHOWN)).first.wait_for(timeout=60_000)
     # The page that waits; the one that says it of a lab that is over before that page is there; the form.
-    said = ("#progress-message", "#lab-message", ".alert-danger:visible")
-    return page.locator(", ".join(said)).first.inner_text()
+    return page.locator(f"#progress-message, #lab-message, {SHOWN}").first.inner_text()
 
 
 @pytest.mark.parametrize(
