@@ -47,6 +47,18 @@ def test_a_page_that_nobody_touches_warns_and_is_no_use(spawn: Spawn, screenshot
         wait_until(lambda: lab.hub.reports[-1] > before, "the hub hears of it")
 
 
+def test_no_page_asks_whether_the_front_end_could_be_built_which_takes_the_server_half_a_second(spawn: Spawn) -> None:
+    lab = spawn()
+    asked: list[str] = []
+    with open_browser() as browser:
+        page = browser.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{lab.client.url}{lab.client.base}lab")
+        expect(page.locator(".jp-LauncherCard").first).to_be_visible(timeout=60 * SECONDS)
+    assert any("/api/kernelspecs" in url for url in asked)
+    assert not any("/api/build" in url for url in asked)
+
+
 def test_a_page_tells_what_holds_from_the_start_once(spawn: Spawn, tmp_path: Path, screenshots: Path) -> None:
     lab = spawn(HOME=str(tmp_path / "missing"))
     with page_of(lab) as page:

@@ -70,6 +70,14 @@ assert issubclass(jupyterhub.orm.User, object) and sqlalchemy.__version__
     assert done.returncode == 0, done.stderr
 
 
+def test_what_builds_a_grammar_for_a_second_when_it_is_imported_is_in_no_lock() -> None:
+    locks = [
+        path for path in Path(__file__).parents[3].glob("*/requirements.txt") if "jupyter-events==" in path.read_text()
+    ]
+    assert {path.parent.name for path in locks} >= {"hub", "jupyterlab"}
+    assert [path for path in locks if "rfc3987-syntax" in path.read_text()] == []
+
+
 def test_a_home_that_cannot_be_written_does_not_keep_anyone_out(tmp_path: Path) -> None:
     done = lab(*SHOW, HOME="/proc/self", LAB_SCRATCH=str(tmp_path))
     assert done.returncode == 0
