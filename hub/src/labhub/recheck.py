@@ -25,8 +25,8 @@ Refreshed = dict[str, Any] | bool
 SIGNED_OUT = "signed_out"
 # Sweeps in the time after which somebody is looked at again: each looks at who is due before the next.
 SWEEPS = 10
-# Who are looked at in one, at least and at most: after a start all are due at once, and with thousands each is looked at
-# later. A look takes 3.6 ms of the processor.
+# Who are looked at in one, at least and at most: after a start all are due at once, and with thousands each is looked
+# at later. A look takes 3.6 ms of the processor.
 FEW, MANY = 20, 100
 # Questions to GitHub at the same time, beside those of logins: it wants 100 at most.
 AT_ONCE = 16
