@@ -138,12 +138,12 @@ def build_shipper(tag: str, arguments: dict[str, str]) -> str:
     if base := missing_base(arguments):
         if shipper_image() != stand_in():
             raise BuildError(f"{SHIPPER}: {base} can be neither found nor pulled, and SHIPPER_IMAGE asks for it")
-        done.append(f"no image of {SHIPPER}, since {base} can be neither found nor pulled")
+        done.append(f"no image of {SHIPPER}: {base}, which it is made from, can be neither found nor pulled")
     else:
         done.append(build(SHIPPER, tag, arguments))
     if shipper_image() == stand_in():
-        done.append(build_stand_in())
-    return ", ".join(done)
+        done.append(f"{build_stand_in()}, which stands in for it in tests")
+    return "; ".join(done)
 
 
 def build_argument(text: str) -> tuple[str, str]:

@@ -64,12 +64,12 @@ def test_a_broker_that_leaves_while_a_session_opens_is_tried_again(
     relay = start_relay(False, AMQP_PORT=str(listener.getsockname()[1]))
     relay.wait_for_metric("broker_connect_failures_total", len(FAREWELLS))
     leaver.join()
+    reasons = [str(line["event.reason"]) for line in relay.logged("no session with the broker")]
     wire = Wire(broker.port, listener)
     with BeatsClient(relay.port) as client:
         client.send(make_events(10, "a"))
         assert client.read_until(10)[-1] == 10
     wire.close()
     assert queue.collect() == {f"a-{i}": 1 for i in range(10)}
-    reasons = [str(line["event.reason"]) for line in relay.logged("no session with the broker")]
     assert [reason.startswith("127.0.0.1: ") for reason in reasons] == [True] * len(FAREWELLS)
     assert [reasons[i] for i in (0, 2)] == ["127.0.0.1: CONNECTION_FORCED - broker shutdown (320)"] * 2
