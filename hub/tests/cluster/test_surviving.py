@@ -97,6 +97,12 @@ def test_a_pod_that_has_a_labs_name_makes_room(deployment: Deployment) -> None:
     assert f"{LABS}/{deployment.lab(account)} is there already; it is removed first" in deployment.log()
 
 
+def is_in_force() -> bool:
+    """Tell whether the API server goes by the flow schema: it says then that its priority level is there."""
+    conditions = get("flowschema", BUSY).get("status", {}).get("conditions", [])
+    return any((one["type"], one["status"]) == ("Dangling", "False") for one in conditions)
+
+
 @contextmanager
 def api_too_busy_for_pods() -> Iterator[None]:
     """Have Kubernetes' API answer "429 Too Many Requests" to who makes pods among the labs."""
@@ -118,6 +124,7 @@ def api_too_busy_for_pods() -> Iterator[None]:
     }
     cluster.apply(*({"apiVersion": "flowcontrol.apiserver.k8s.io/v1", **one} for one in (level, schema)))
     try:
+        wait_until(is_in_force, "the API server has taken it up")
         yield
     finally:
         kubectl("delete", f"flowschema/{BUSY}", f"prioritylevelconfiguration/{BUSY}")
