@@ -30,7 +30,6 @@ request = urllib.request.Request(os.environ["JUPYTERHUB_API_URL"] + "/user", hea
 print(urllib.request.urlopen(request).read().decode())
 """
 LAB = "app.kubernetes.io/component=lab"
-BUSY = "test-busy"
 LATE_ORPHAN = "lab-4712"
 
 
@@ -95,47 +94,6 @@ def test_a_pod_that_has_a_labs_name_makes_room(deployment: Deployment) -> None:
     visitor.spawn("ned", image="recommended", size="small")
     assert pod_uid(deployment, account) != uid
     assert f"{LABS}/{deployment.lab(account)} is there already; it is removed first" in deployment.log()
-
-
-def is_in_force() -> bool:
-    """Tell whether the API server goes by the flow schema: it says then that its priority level is there."""
-    conditions = get("flowschema", BUSY).get("status", {}).get("conditions", [])
-    return any((one["type"], one["status"]) == ("Dangling", "False") for one in conditions)
-
-
-@contextmanager
-def api_too_busy_for_pods() -> Iterator[None]:
-    """Have Kubernetes' API answer "429 Too Many Requests" to who makes pods among the labs."""
-    none_at_all = {"nominalConcurrencyShares": 0, "lendablePercent": 0, "borrowingLimitPercent": 0}
-    limited = {**none_at_all, "limitResponse": {"type": "Reject"}}
-    level = {
-        "kind": "PriorityLevelConfiguration",
-        "metadata": {"name": BUSY},
-        "spec": {"type": "Limited", "limited": limited},
-    }
-    rule = {
-        "subjects": [{"kind": "Group", "group": {"name": f"system:serviceaccounts:{NAMESPACE}"}}],
-        "resourceRules": [{"verbs": ["create"], "apiGroups": [""], "resources": ["pods"], "namespaces": [LABS]}],
-    }
-    schema = {
-        "kind": "FlowSchema",
-        "metadata": {"name": BUSY},
-        "spec": {"matchingPrecedence": 50, "priorityLevelConfiguration": {"name": BUSY}, "rules": [rule]},
-    }
-    cluster.apply(*({"apiVersion": "flowcontrol.apiserver.k8s.io/v1", **one} for one in (level, schema)))
-    try:
-        wait_until(is_in_force, "the API server has taken it up")
-        yield
-    finally:
-        kubectl("delete", f"flowschema/{BUSY}", f"prioritylevelconfiguration/{BUSY}")
-
-
-def test_an_api_that_is_too_busy_is_asked_again(deployment: Deployment) -> None:
-    visitor, _ = deployment.member("nils")
-    with api_too_busy_for_pods():
-        visitor.choose(image="recommended", size="small")
-        wait_until(lambda: "the API of Kubernetes does not answer: 429" in deployment.log(), "it is told to wait", 60)
-    wait_until(lambda: visitor.reaches_lab("nils"), "the lab of nils answers", 60)
 
 
 def test_a_hub_that_starts_anew_drops_no_websocket(deployment: Deployment) -> None:
