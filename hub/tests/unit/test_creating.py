@@ -36,7 +36,7 @@ async def create(*answers: tuple[int, str]) -> list[dict[str, Any]]:
     port = runner.addresses[0][1]
     try:
         async with ApiClient(Configuration(host=f"http://127.0.0.1:{port}")) as client:
-            spawner = SimpleNamespace(
+            spawner: Any = SimpleNamespace(
                 api=CoreV1Api(client),
                 namespace="labs",
                 k8s_api_request_timeout=5,
