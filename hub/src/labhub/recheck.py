@@ -134,6 +134,7 @@ class Recheck:
     async def _end(self, user: User, state: AuthState, reason: str) -> bool:
         """End somebody's access: the session, their tokens (`auth_refresh_strict`) and their labs."""
         pending = any(spawner.pending for spawner in user.spawners.values())
+        user._auth_refreshed = None  # the session, too, ends with the next request, not when the last look has aged
         audit.revocation(user.name, state.identity.github_id, reason, self._stop_labs(user))
         if not pending:  # else it is asked again, and the lab that is starting now is stopped then
             await user.save_auth_state(None)

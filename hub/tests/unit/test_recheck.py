@@ -149,6 +149,15 @@ async def test_a_token_that_is_suddenly_another_accounts_is_an_end() -> None:
 
 
 @pytest.mark.asyncio
+async def test_after_a_no_the_next_request_is_not_let_through_because_somebody_was_in_a_moment_ago() -> None:
+    examiner, user = SlowExaminer(OUTSIDER), FakeUser(_auth_refreshed=time.monotonic())
+    examiner.may_answer.set()
+    assert await Recheck(None, examiner).refresh(user) is False
+    # JupyterHub asks again as soon as it does not know when it has last.
+    assert user._auth_refreshed is None
+
+
+@pytest.mark.asyncio
 async def test_everybody_with_a_lab_is_looked_at_in_turn_within_one_refresh() -> None:
     examiner = SlowExaminer(MEMBER)
     examiner.may_answer.set()
