@@ -1,8 +1,9 @@
 """What a coroutine commits between two waits is committed once, as soon as it waits.
 
 The start of a lab commits twenty times, most of them before it waits for anything, and each time SQLAlchemy looks
-through all that has changed. Nobody else runs between two waits, and all of it is committed before anything outside is done, a
-pod made for example. An error of the database undoes the whole step, and is told where the coroutine waits, or ends.
+through all that has changed. Nobody else runs between two waits, and all of it is committed before anything outside is
+done, a pod made for example. An error of the database undoes the whole step, and is told where the coroutine waits, or
+ends.
 """
 
 from __future__ import annotations
