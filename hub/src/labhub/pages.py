@@ -100,7 +100,16 @@ class ActivityCall(ActivityAPIHandler):  # type: ignore[misc]  # untyped
     """A lab's report of activity: of thousands of labs, most of what an idle hub has to do.
 
     JupyterHub asks GitHub about its user, which the sweep does (`labhub.recheck`), and notes that the token was used.
+    A lab's first report comes when it is about to answer, which the hub could not know.
     """
+
+    def post(self, user_name: str) -> None:
+        """Take the report, from who may send it."""
+        super().post(user_name)
+        user = self.find_user(user_name)
+        for spawner in user.spawners.values() if user else ():
+            if spawner.pending == "spawn":
+                spawner.look()
 
     async def refresh_auth(self, user: User, force: bool = False) -> User:
         """Take the lab's word as it is."""

@@ -31,8 +31,8 @@ API_ERRORS = (ApiException, aiohttp.ClientError, OSError, TimeoutError, asyncio.
 READ_SECONDS = 5
 # Seconds to connect to a lab: less than the one after which Linux sends a packet again that was dropped
 CONNECT_SECONDS = 0.25
-# Seconds between looks whether the lab's port answers, which nothing tells; how they grow
-LOOK_FIRST, LOOK_GROWTH, LOOK_LAST = 0.05, 1.1, 0.5
+# Seconds between looks whether the lab's port answers; how they grow
+LOOK_FIRST, LOOK_GROWTH, LOOK_LAST = 0.02, 1.5, 1.0
 
 
 class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
@@ -259,11 +259,16 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
             if now > deadline:
                 raise Failed(diagnosis.explain("timeout", self._last_warning() or diagnosis.ABOUT[at]))
             if pod and diagnosis.is_ready(pod):
-                # Less often the longer it takes: twenty labs that start at once on one node take a while.
-                await asyncio.sleep(look)
-                look = min(look * LOOK_GROWTH, LOOK_LAST)
+                # Less often the longer it takes: twenty labs that start at once on one node take a while. A lab's first
+                # report comes just before it listens.
+                told = await pods.changed(self._key, look)
+                look = LOOK_FIRST if told else min(look * LOOK_GROWTH, LOOK_LAST)
             else:
                 await pods.changed(self._key, 1)
+
+    def look(self) -> None:
+        """Look at once whether the lab answers, and often from then on, if it is waited for: it has reported."""
+        self.pod_reflector.tell(self._key)
 
     async def _answers(self, pod: Pod) -> bool:
         """Tell whether somebody listens on the lab's port; JupyterHub then asks whether it is a lab."""

@@ -71,18 +71,20 @@ class Watch(ResourceReflector):  # type: ignore[misc]  # untyped
         """Wait until the API has answered once."""
         await asyncio.shield(self.first_load_future)
 
-    async def changed(self, key: str, seconds: float) -> None:
-        """Wait until this one is different, or for so long; of what happens to others nobody is woken."""
+    async def changed(self, key: str, seconds: float) -> bool:
+        """Wait until this one is different, or for so long; say which. Of what happens to others nobody is woken."""
         changed = self._changed.setdefault(key, asyncio.Event())
         with contextlib.suppress(TimeoutError):
             # Not `wait_for`: until Python 3.12 it may swallow a cancellation.
             async with asyncio.timeout(seconds):
-                await changed.wait()
+                return await changed.wait()
+        return False
 
     def _confirm(self) -> None:
         self.seen_at = self.tried_at = time.monotonic()
 
-    def _tell(self, key: str) -> None:
+    def tell(self, key: str) -> None:
+        """Wake who waits for this one."""
         if changed := self._changed.pop(key, None):
             changed.set()
 
@@ -100,7 +102,7 @@ class Watch(ResourceReflector):  # type: ignore[misc]  # untyped
         self.resources = resources
         self._confirm()
         for key in list(self._changed):
-            self._tell(key)
+            self.tell(key)
         if not self.first_load_future.done():
             self.first_load_future.set_result(None)
         return str(found["metadata"]["resourceVersion"])
@@ -157,7 +159,7 @@ class Watch(ResourceReflector):  # type: ignore[misc]  # untyped
                 self.resources.pop(key, None)
             else:
                 self.resources[key] = _trim(found)
-            self._tell(key)
+            self.tell(key)
         return str(found["metadata"]["resourceVersion"])
 
     async def _events(self, version: str) -> AsyncIterator[dict[str, Any]]:

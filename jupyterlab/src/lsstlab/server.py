@@ -48,6 +48,8 @@ def configure(c: Config) -> None:
     c.ServerApp.tornado_settings = {
         "page_config_data": {"buildAvailable": False, "buildCheck": False, "hubAnnouncement": announcement},
     }
+    # It translates settings of the old notebook, which is not installed, and loads IPython for it at each start.
+    c.ServerApp.jpserver_extensions = {"notebook_shim": False}
     # jupyter-lsp looks for two dozen language servers, with npm if it is there; none is installed.
     c.LanguageServerManager.autodetect = False
     c.LabApp.extension_manager = "readonly"

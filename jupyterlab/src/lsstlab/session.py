@@ -13,11 +13,12 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 from lsstlab import logs
 from lsstlab.home import Finding, Probing
-from lsstlab.lean import without_the_hub
+from lsstlab.lean import without_the_unused
 from lsstlab.lifetime import Lifetime, LifetimeError
 from lsstlab.reach import reach_first
 
@@ -30,6 +31,9 @@ WANTED_FOLDERS = {
     "JUPYTER_CONFIG_DIR": ".jupyter",
     "JUPYTER_DATA_DIR": ".local/share/jupyter",
 }
+
+# The server's, which import what they do not use
+EXTENSIONS = ("jupyterlab.labapp", "nbdime.webapp.nb_server_extension")
 
 SKELETON = Path("/etc/skel")
 USER_SETUPS = """\
@@ -180,8 +184,11 @@ def run_server(options: list[str]) -> None:
     timer = threading.Timer(60, gc.enable)
     timer.daemon = True
     timer.start()
-    with without_the_hub():
+    with without_the_unused():
         from jupyterhub.singleuser.extension import JupyterHubSingleUser, main  # type: ignore[import-untyped]
+
+        for extension in EXTENSIONS:
+            import_module(extension)
 
     reach_first(JupyterHubSingleUser)
     if logs.wants_json(os.environ):

@@ -55,19 +55,54 @@ def test_a_new_home_gets_the_systems_first_files_and_stays_private(tmp_path: Pat
     assert not (home / ".bashrc").exists(), "what somebody has removed does not come back"
 
 
-def test_a_spawned_lab_loads_nothing_of_the_hubs_database_and_whoever_wants_it_gets_it() -> None:
-    script = """
-import sys
-from lsstlab.lean import UNUSED, without_the_hub
-with without_the_hub():
-    import jupyterhub.singleuser
-assert not {name for name in sys.modules if name.partition(".")[0] in {"sqlalchemy", "alembic"}}
-assert not set(UNUSED) & set(sys.modules)
-import jupyterhub.orm, sqlalchemy
-assert issubclass(jupyterhub.orm.User, object) and sqlalchemy.__version__
-"""
+def run_python(script: str) -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+LOAD = """
+import sys
+from importlib import import_module
+from lsstlab.lean import UNUSED, without_the_unused
+from lsstlab.session import EXTENSIONS
+with without_the_unused():
+    import jupyterhub.singleuser
+    for extension in EXTENSIONS:
+        import_module(extension)
+"""
+
+
+def test_a_spawned_lab_loads_nothing_that_it_does_not_use() -> None:
+    unused = {"sqlalchemy", "alembic", "requests", "urllib3", "httpx", "aiodns", "pycares", "arrow", "IPython"}
+    run_python(f"{LOAD}assert not {unused} & {{name.partition('.')[0] for name in sys.modules}}, sys.modules")
+
+
+def test_whoever_wants_what_is_not_used_gets_it() -> None:
+    run_python(f"""{LOAD}
+assert not set(UNUSED) & set(sys.modules)
+import jupyterhub.orm, sqlalchemy, aiodns
+assert issubclass(jupyterhub.orm.User, object) and sqlalchemy.__version__ and aiodns.DNSResolver
+""")
+
+
+def test_requests_is_loaded_when_it_is_used() -> None:
+    run_python(f"""{LOAD}
+from jupyterlab_server import listings_handler
+try:
+    listings_handler.requests.request("get", "http://127.0.0.1:1/", timeout=5)
+except listings_handler.requests.exceptions.ConnectionError as error:
+    assert type(error).__module__ == "requests.exceptions"
+else:
+    raise AssertionError("nobody listens there")
+""")
+
+
+def test_who_configures_the_manager_that_installs_extensions_gets_it() -> None:
+    run_python(f"""{LOAD}
+from jupyterlab.extensions import get_pypi_manager
+manager = get_pypi_manager({{}}, {{}}, None)
+assert manager.metadata.name == "PyPI", manager.metadata
+""")
 
 
 def test_what_builds_a_grammar_for_a_second_when_it_is_imported_is_in_no_lock() -> None:
