@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from typing import TYPE_CHECKING
 
 from jupyterhub.apihandlers.base import APIHandler  # type: ignore[import-untyped]
-from jupyterhub.apihandlers.users import ActivityAPIHandler, UserServerAPIHandler  # type: ignore[import-untyped]
+from jupyterhub.apihandlers.users import (  # type: ignore[import-untyped]
+    ActivityAPIHandler,
+    SpawnProgressAPIHandler,
+    UserServerAPIHandler,
+)
 from jupyterhub.handlers import BaseHandler  # type: ignore[import-untyped]
 from jupyterhub.handlers.pages import HealthCheckHandler, SpawnHandler  # type: ignore[import-untyped]
 from jupyterhub.scopes import needs_scope  # type: ignore[import-untyped]
@@ -119,6 +124,15 @@ class ActivityCall(ActivityAPIHandler):  # type: ignore[misc]  # untyped
         return False
 
 
+class ProgressCall(SpawnProgressAPIHandler):  # type: ignore[misc]  # untyped
+    """What the page that waits is told, without the sign of life that JupyterHub sends before the first news."""
+
+    async def keepalive(self) -> None:
+        """Give a sign of life from time to time."""
+        await asyncio.wait([self._finish_future], timeout=self.keepalive_interval)
+        await super().keepalive()
+
+
 class ResetHandler(APIHandler):  # type: ignore[misc]  # untyped
     """`POST /hub/api/users/<name>/reset`: whatever state a user's lab is in, it is stopped, and they can start anew."""
 
@@ -183,6 +197,8 @@ HANDLERS = [
     (r"/spawn/([^/]+)/([^/]+)", SpawnPage),
     (r"/api/users/([^/]+)/server", ServerCall),
     (r"/api/users/([^/]+)/servers/([^/]*)", ServerCall),
+    (r"/api/users/([^/]+)/server/progress", ProgressCall),
+    (r"/api/users/([^/]+)/servers/([^/]*)/progress", ProgressCall),
     (r"/api/users/([^/]+)/activity", ActivityCall),
     (r"/api/users/([^/]+)/reset", ResetHandler),
 ]

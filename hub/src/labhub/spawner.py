@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import AsyncIterator
 from http import HTTPStatus
@@ -272,12 +273,14 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
 
     async def _answers(self, pod: Pod) -> bool:
         """Tell whether somebody listens on the lab's port; JupyterHub then asks whether it is a lab."""
-        try:
-            connecting = asyncio.open_connection(pod["status"]["podIP"], self._get_pod_port(pod))
-            _, writer = await asyncio.wait_for(connecting, CONNECT_SECONDS)
-        except (OSError, TimeoutError):
-            return False
-        writer.close()
+        address = pod["status"]["podIP"]
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as connection:
+            connection.setblocking(False)
+            connecting = asyncio.get_running_loop().sock_connect(connection, (address, self._get_pod_port(pod)))
+            try:
+                await asyncio.wait_for(connecting, CONNECT_SECONDS)
+            except (OSError, TimeoutError):
+                return False
         return True
 
     @property

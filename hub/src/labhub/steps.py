@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import nullcontext
 from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -43,13 +44,17 @@ class StepSession(Session):
 
 
 @types.coroutine
-def take(coroutine: Coroutine[Any, Any, Result], session: StepSession) -> Generator[Any, Any, Result]:
+def take(
+    coroutine: Coroutine[Any, Any, Result], session: StepSession, *, asks_for_nothing_new: bool = False
+) -> Generator[Any, Any, Result]:
     """Run a coroutine step by step; a commit that fails is an error of what it waits for."""
     step: Callable[[], Any] = partial(coroutine.send, None)
+    unseen = asks_for_nothing_new
     while True:
         session.steps += 1
         try:
-            waits_for = step()
+            with session.no_autoflush if unseen else nullcontext():
+                waits_for = step()
         except StopIteration as end:
             session.end_step()
             result: Result = end.value
@@ -57,6 +62,7 @@ def take(coroutine: Coroutine[Any, Any, Result], session: StepSession) -> Genera
         except BaseException:
             session.end_step()
             raise
+        unseen = False
         try:
             session.end_step()
             given = yield waits_for
@@ -66,12 +72,23 @@ def take(coroutine: Coroutine[Any, Any, Result], session: StepSession) -> Genera
             step = partial(coroutine.send, given)
 
 
-def in_steps(function: Callable[Given, Coroutine[Any, Any, Result]]) -> Callable[Given, Coroutine[Any, Any, Result]]:
-    """Have a method of something with a `db` run step by step."""
+def in_steps(
+    function: Callable[Given, Coroutine[Any, Any, Result]], *, asks_for_nothing_new: bool = False
+) -> Callable[Given, Coroutine[Any, Any, Result]]:
+    """Have a method of something with a `db` run step by step.
+
+    Parameters
+    ----------
+    function
+        The method.
+    asks_for_nothing_new
+        No query of its first step is for what that step has added or changed, which then need not be written before
+        each.
+    """
 
     @wraps(function)
     async def run(*args: Given.args, **kwargs: Given.kwargs) -> Result:
         session: Any = args[0]
-        return await take(function(*args, **kwargs), session.db)
+        return await take(function(*args, **kwargs), session.db, asks_for_nothing_new=asks_for_nothing_new)
 
     return run

@@ -106,10 +106,11 @@ def _count_active_users(users: Any) -> Counter[str]:
 def commit_in_steps() -> None:
     """Have the start of a lab and its end commit once between two waits: a sixth of a spawn.
 
-    Not a login: JupyterHub keeps a new user in memory as soon as it has committed them.
+    Not a login: JupyterHub keeps a new user in memory as soon as it has committed them. The first step of a start adds
+    a server and a token, and asks for OAuth clients and roles: it writes once in the place of three times.
     """
     orm.sessionmaker = partial(sessionmaker, class_=StepSession)
-    User.spawn, User.stop = in_steps(spawn), in_steps(stop)
+    User.spawn, User.stop = in_steps(spawn, asks_for_nothing_new=True), in_steps(stop)
     if not event.contains(orm.Server, "init", _whole):
         event.listen(orm.Server, "init", _whole)
 

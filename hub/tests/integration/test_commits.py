@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,26 +12,34 @@ from hub.tests.integration.conftest import CONFIG, run_site
 
 COUNT = """
 from sqlalchemy import Engine, event
+from sqlalchemy.orm import Session
 
-@event.listens_for(Engine, "commit")
-def _count(_connection):
-    with open("commits", "a") as file:
-        file.write("x")
+def count(of, what, file):
+    @event.listens_for(of, what)
+    def note(*_):
+        with open(file, "a") as counted:
+            counted.write("x")
+
+count(Engine, "commit", "commits")
+count(Session, "after_flush", "flushes")
 """
 
 
-@pytest.mark.parametrize(("mended", "counts"), [(False, (20, 6)), (True, (6, 1))], ids=["stock", "ours"])
-def test_the_start_and_the_end_of_a_lab_commit_once_between_two_waits(
-    tmp_path: Path, mended: bool, counts: tuple[int, int]
+@pytest.mark.parametrize(
+    ("mended", "counts"), [(False, ([20, 11], [6, 5])), (True, ([6, 6], [1, 3]))], ids=["stock", "ours"]
+)
+def test_the_start_and_the_end_of_a_lab_write_once_between_two_waits(
+    tmp_path: Path, mended: bool, counts: tuple[list[int], list[int]]
 ) -> None:
     config = CONFIG if mended else CONFIG.replace("upstream.mend", "str")
-    commits = tmp_path / "commits"
+    files = [tmp_path / name for name in ("commits", "flushes")]
     with run_site(tmp_path, config + COUNT) as site:
         site.member("ada")
-        counted = commits.stat().st_size
+        sizes = [[file.stat().st_size for file in files]]
         site.hub.api("POST", "/users/ada/server")
         wait_until(lambda: site.lab_runs("ada"), "the lab runs")
-        started = commits.stat().st_size - counted
+        sizes.append([file.stat().st_size for file in files])
         site.stop_lab("ada")
-        ended = commits.stat().st_size - counted - started
-    assert (started, ended) == counts
+        sizes.append([file.stat().st_size for file in files])
+    seen = [[after - before for before, after in zip(*two, strict=True)] for two in pairwise(sizes)]
+    assert tuple(seen) == counts

@@ -165,3 +165,21 @@ async def test_what_is_cancelled_ends_and_keeps_what_it_had_stored(engine: Engin
     assert stored(engine) == [1, 2]
     hub.add(7)
     assert stored(engine) == [1, 2, 7]
+
+
+@pytest.mark.parametrize("asks_for_nothing_new", [False, True])
+async def test_only_the_first_step_may_leave_what_it_adds_unwritten_until_its_end(
+    engine: Engine, asks_for_nothing_new: bool
+) -> None:
+    hub, seen = Hub(engine), []
+
+    async def work() -> None:
+        for number in (1, 2):
+            hub.db.add(Row(number=number))
+            seen.append(len(hub.db.scalars(select(Row)).all()))
+            await asyncio.sleep(0)
+        hub.db.commit()
+
+    await take(work(), hub.db, asks_for_nothing_new=asks_for_nothing_new)
+    assert seen == [0 if asks_for_nothing_new else 1, 2]
+    assert hub.db.autoflush

@@ -30,6 +30,7 @@ from sqlalchemy.orm import Session, selectinload
 LOOKED_AT = {
     orm.register_ping_connection: "3358d330aae6f3ec",
     orm.new_session_factory: "24cdc508a76a19d2",
+    orm.APIToken.new: "dabfc88217041f03",
     provider.JupyterHubOAuthServer.add_client: "37e7d04b6eb9bdad",
     upstream.count_active_users: "ec675f883c8ea876",
     upstream.prepare: "e39bd2f5e0810570",
