@@ -8,7 +8,7 @@ from pathlib import Path
 
 from labtesting.browser import open_browser
 from labtesting.labclient import SpawnedLab, wait_until
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 Spawn = Callable[..., SpawnedLab]
 SECONDS = 1000
@@ -124,3 +124,36 @@ def test_a_page_whose_hub_announces_nothing_does_not_ask_it(spawn: Spawn) -> Non
         # Its lab's notices, which it asks for in the same moment, have been answered by then.
         page.evaluate("fetch('api')")
         assert lab.hub.announced.asked == 0
+
+
+def test_the_launcher_does_not_wait_until_the_pages_state_is_saved_and_comes_once(spawn: Spawn) -> None:
+    lab = spawn()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if route.request.method == "PUT":
+            held.append(route)
+        else:
+            route.continue_()
+
+    with open_browser() as browser:
+        page = browser.new_page()
+        page.route("**/lab/api/workspaces/*", hold)
+        page.goto(f"{lab.client.url}{lab.client.base}lab")
+        expect(page.locator(".jp-LauncherCard").first).to_be_visible(timeout=60 * SECONDS)
+        wait_until(lambda: (page.wait_for_timeout(100), bool(held))[1], "the page saves its state")
+        # What JupyterLab does then: it shows the folder anew, and the launcher if there is nothing else.
+        with page.expect_response("**/api/contents?content=1*"):
+            held[0].continue_()
+        page.wait_for_timeout(500)
+        expect(page.locator(".jp-Launcher")).to_have_count(1)
+
+
+def test_a_page_of_a_file_has_no_launcher(spawn: Spawn, tmp_path: Path) -> None:
+    lab = spawn()
+    (tmp_path / "home" / "notes.txt").write_text("what I wanted")
+    with open_browser() as browser:
+        page = browser.new_page()
+        page.goto(f"{lab.client.url}{lab.client.base}lab/tree/notes.txt")
+        expect(page.get_by_text("what I wanted")).to_be_visible(timeout=60 * SECONDS)
+        expect(page.locator(".jp-Launcher")).to_have_count(0)

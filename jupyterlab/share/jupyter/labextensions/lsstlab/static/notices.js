@@ -1,5 +1,5 @@
 // The notices of the lab, and of the hub, as notifications, and word to the lab that somebody is there (docs/dev/lab.md,
-// Activity, Announcements).
+// Activity, Announcements). And the launcher without a wait.
 //
 // Written by hand as what webpack's module federation would build, so that the image needs no Node.js to be made:
 // JupyterLab loads this file, calls init() with the packages that it shares, and get() for the plugin.
@@ -121,11 +121,27 @@
     }
   };
 
+  // JupyterLab asks for its launcher only when the state of the page is saved, and saves it when nothing has changed it
+  // for half a second: most of a second in which a page with nothing in it waits.
+  const launcher = {
+    id: 'lsstlab:launcher',
+    description: 'Shows the launcher as soon as it is known that there is nothing else to show.',
+    autoStart: true,
+    activate: ({ restored, shell, commands }) => {
+      restored.then(async () => {
+        const { PageConfig } = await load('@jupyterlab/coreutils');
+        if (!PageConfig.getOption('treePath') && shell.isEmpty('main')) {
+          commands.execute('launcher:create');
+        }
+      });
+    }
+  };
+
   window._JUPYTERLAB = window._JUPYTERLAB || {};
   window._JUPYTERLAB.lsstlab = {
     init: scope => {
       shared = scope;
     },
-    get: async () => () => ({ __esModule: true, default: [plugin] })
+    get: async () => () => ({ __esModule: true, default: [plugin, launcher] })
   };
 })();
