@@ -135,7 +135,7 @@ class Peer:
         """End our side after the last acknowledgement, wait for the peer to end its own, and let go."""
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(LINGER_SECONDS):
-                self._writer.transport.set_write_buffer_limits(0)
+                self._writer.transport.set_write_buffer_limits(1)
                 await self._writer.drain()
                 self._writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
                 rest = LINGER_BYTES
