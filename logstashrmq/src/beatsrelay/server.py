@@ -151,7 +151,7 @@ class Peer:
         """End our side after the last acknowledgement, wait for the peer to end its own, and let go."""
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(LINGER_SECONDS):
-                self._writer.transport.set_write_buffer_limits(1)
+                self._writer.transport.set_write_buffer_limits(1)  # with 0 an empty buffer counts as full, for TLS
                 await self._writer.drain()
                 self._writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
                 rest = LINGER_BYTES
