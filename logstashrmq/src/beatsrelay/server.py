@@ -81,7 +81,7 @@ class Peer:
                         raise PeerError("ended_early", "it ended within a window")
                     return
                 self._connection.receive_data(data)
-            if not await self.unless_gone(room()):
+            if not self._connection.idle and not await self.unless_gone(room()):
                 return
             chunk = self._connection.next_event()
             if chunk is not NEED_DATA:
