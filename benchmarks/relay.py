@@ -254,6 +254,7 @@ def main() -> None:
     """Print the table, or be one of its parts."""
     parser = argparse.ArgumentParser(prog='nox -s "bench(relay)" --', description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two rows, once")
+    parser.add_argument("--only", metavar="TEXT", default="", help='rows whose name has it: "TLS out 100 connections"')
     parser.add_argument("--times", type=int, default=3, help="measurements of each (3)")
     parser.add_argument("--raw", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--load", nargs=3, help=argparse.SUPPRESS)
@@ -266,7 +267,8 @@ def main() -> None:
         with ExitStack() as stack:
             bench = Bench(stack)
             for setting in settings(arguments.quick):
-                compare(bench, setting, 1 if arguments.quick else arguments.times)
+                if arguments.only in str(setting):
+                    compare(bench, setting, 1 if arguments.quick else arguments.times)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 WINDOWS = 2
@@ -23,6 +24,8 @@ class Portion:
         Whether the window ends with it.
     safe
         Whether the broker has all of it.
+    began
+        When it came.
     """
 
     sequence: int
@@ -40,6 +43,11 @@ class Ledger:
         Sends a sequence number to the peer.
     finished
         Called with the seconds that a window took.
+
+    Attributes
+    ----------
+    asked
+        When what came last began to wait for room.
     """
 
     def __init__(self, acknowledge: Callable[[int], None], finished: Callable[[float], None]) -> None:
@@ -49,13 +57,24 @@ class Ledger:
         self._windows = 0
         self._began: float | None = None
         self._safe = 0
-        self._spoke = time.monotonic()
+        self._spoke = self.asked = time.monotonic()
+        self._waits = False
         self._changed = asyncio.Event()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Keep the peer alive while what it has sent waits for room."""
+        self.asked = time.monotonic()
+        self._count_from(self.asked)
+        self._waits = True
+        try:
+            yield
+        finally:
+            self._waits = False
 
     def add(self, portion: Portion) -> None:
         """Owe a portion."""
-        if not self._portions:
-            self._spoke = max(self._spoke, portion.began)
+        self._count_from(portion.began)
         self._portions.append(portion)
         self._windows += portion.last
 
@@ -73,13 +92,18 @@ class Ledger:
                 self._say(done.sequence)
         self._changed.set()
 
+    def _count_from(self, began: float) -> None:
+        """Where nothing was owed, nothing was to be said either."""
+        if not self._portions:
+            self._spoke = max(self._spoke, began)
+
     def keep_alive(self, seconds: float) -> bool:
         """Say how far the first open window has come, or only that we are at it, if nothing was said for so long.
 
         A peer that pipelines credits what follows the end of a window to its next one. So only the first open
         window is spoken of.
         """
-        if (not self._portions and not self._safe) or time.monotonic() - self._spoke < seconds:
+        if not (self._portions or self._safe or self._waits) or time.monotonic() - self._spoke < seconds:
             return False
         self._say(self._safe)
         return True

@@ -34,8 +34,8 @@ class Relay:
         failure: Exception | None = None
         try:
             try:
-                async for chunk in peer.chunks():
-                    await self._take(peer, ledger, chunk)
+                async for chunk in peer.chunks(lambda: self._room(ledger)):
+                    self._take(ledger, chunk)
                     if ledger.full:
                         await peer.unless_gone(ledger.room())
             except (PeerError, ProtocolError) as error:
@@ -51,10 +51,14 @@ class Relay:
         self._metrics.windows.inc()
         self._metrics.window_seconds.observe(seconds)
 
-    async def _take(self, peer: Peer, ledger: Ledger, chunk: Chunk) -> None:
+    async def _room(self, ledger: Ledger) -> None:
+        with ledger.waiting():
+            await self._budget.room()
+
+    def _take(self, ledger: Ledger, chunk: Chunk) -> None:
         count, size = len(chunk.events) + len(chunk.oversized), sum(map(len, chunk.events))
         size += sum(len(event.start) for event in chunk.oversized)
-        portion = Portion(chunk.sequence, chunk.last)
+        portion = Portion(chunk.sequence, chunk.last, began=ledger.asked)
         if not count:
             if chunk.last:
                 ledger.add(portion)
@@ -62,14 +66,14 @@ class Relay:
             return
         self._metrics.received.inc(count)
         self._metrics.received_bytes.inc(size)
-        ledger.add(portion)  # before there is room: the peer is kept alive while it waits for it
+        self._budget.take(count, size)
+        ledger.add(portion)
 
         def paid(debt: Debt) -> None:
             self._budget.give_back(count, size)
             ledger.settle(portion)
 
-        if self._budget.take_now(count, size) or await peer.unless_gone(self._budget.take(count, size)):
-            self._hand_on(chunk, Debt(count, size, paid))
+        self._hand_on(chunk, Debt(count, size, paid))
 
     def _hand_on(self, chunk: Chunk, debt: Debt) -> None:
         routed, malformed = self._shaper.shape(chunk.events)

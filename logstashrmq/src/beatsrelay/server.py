@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from beatsrelay.lumberjack import frames
-from beatsrelay.lumberjack.connection import NEED_DATA, Chunk, ServerConnection
+from beatsrelay.lumberjack.connection import NEED_DATA, Chunk, NeedData, ServerConnection
 from beatsrelay.lumberjack.frames import ProtocolError
 from beatsrelay.metrics import Metrics
 from beatsrelay.settings import Settings
@@ -51,11 +51,18 @@ class Peer:
         self._connection = ServerConnection(settings.limits)
         self._waited = 0.0
         self._reading: asyncio.Timeout | None = None
+        self._waiting: asyncio.Timeout | None = None
         self._gone = asyncio.ensure_future(self._wait_until_gone())
+        self._gone.add_done_callback(self._stop_waiting)
         self._leaving = False
 
-    async def chunks(self) -> AsyncIterator[Chunk]:
+    async def chunks(self, room: Callable[[], Awaitable[None]]) -> AsyncIterator[Chunk]:
         """Give the events as they come, until the peer ends its side or is to be left.
+
+        Parameters
+        ----------
+        room
+            Waits until there is room for a chunk; nothing is inflated before.
 
         Raises
         ------
@@ -64,7 +71,18 @@ class Peer:
         PeerError
             It is too slow, or goes in the middle of something.
         """
+        chunk: Chunk | NeedData = NEED_DATA
         while not self._gone.done():
+            if chunk is NEED_DATA:
+                if self._leaving and not self._connection.in_window:
+                    return
+                if not (data := await self._read()):
+                    if self._connection.in_message and not self._leaving:
+                        raise PeerError("ended_early", "it ended within a window")
+                    return
+                self._connection.receive_data(data)
+            if not self._connection.idle and not await self.unless_gone(room()):
+                return
             chunk = self._connection.next_event()
             if chunk is not NEED_DATA:
                 if chunk.last:
@@ -73,14 +91,6 @@ class Peer:
                 if chunk.last and self._leaving:
                     return
                 await asyncio.sleep(0)  # the turn of the others
-            elif self._leaving and not self._connection.in_window:
-                return
-            elif data := await self._read():
-                self._connection.receive_data(data)
-            elif self._connection.in_message and not self._leaving:
-                raise PeerError("ended_early", "it ended within a window")
-            else:
-                return
 
     async def _read(self) -> bytes:
         """Read, within the time left: a peer that owes something does not get more of it by sending a little."""
@@ -122,20 +132,26 @@ class Peer:
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
 
+    def _stop_waiting(self, _: object) -> None:
+        if self._waiting:
+            self._waiting.reschedule(0)
+
     async def unless_gone(self, something: Awaitable[None]) -> bool:
         """Wait for something, and no longer than the peer is there; tell whether it came."""
-        waiting = asyncio.ensure_future(something)
         try:
-            await asyncio.wait([waiting, self._gone], return_when=asyncio.FIRST_COMPLETED)
-            return waiting.done()
+            async with asyncio.timeout(0 if self._gone.done() else None) as self._waiting:
+                await something
+        except TimeoutError:
+            return False
         finally:
-            waiting.cancel()
+            self._waiting = None
+        return True
 
     async def close(self) -> None:
         """End our side after the last acknowledgement, wait for the peer to end its own, and let go."""
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(LINGER_SECONDS):
-                self._writer.transport.set_write_buffer_limits(0)
+                self._writer.transport.set_write_buffer_limits(1)  # with 0 an empty buffer counts as full, for TLS
                 await self._writer.drain()
                 self._writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
                 rest = LINGER_BYTES

@@ -25,11 +25,14 @@ PERSISTENT = 2
 BLOCK = 64 * 1024
 
 BASIC = 60
-FLAGS = BasicProperties.FLAG_CONTENT_TYPE | BasicProperties.FLAG_DELIVERY_MODE | BasicProperties.FLAG_MESSAGE_ID
+FLAGS = (
+    BasicProperties.FLAG_CONTENT_TYPE | BasicProperties.FLAG_DELIVERY_MODE | BasicProperties.FLAG_MESSAGE_ID
+).to_bytes(2, "big")
 PROPERTIES = bytes([len(CONTENT_TYPE)]) + CONTENT_TYPE.encode() + bytes([PERSISTENT, ID_SIZE]) + ORIGIN.encode() + b"-"
-HEADER = struct.Struct(">BHIHHQH")  # type, channel, size of the payload; class, weight, size of the body, flags
-HEADER_SIZE = HEADER.size - 7 + len(PROPERTIES) + ID_DIGITS
-BODY = struct.Struct(">BHI")
+HEADER = struct.Struct(">BHIHH")  # type, channel, size of the payload; class, weight
+SIZE = struct.Struct(">Q")  # of the body
+BODY = struct.Struct(">BHI")  # type, channel, size of the payload
+HEADER_SIZE = HEADER.size - BODY.size + SIZE.size + len(FLAGS) + len(PROPERTIES) + ID_DIGITS
 END = b"\xce"
 
 
@@ -61,20 +64,22 @@ def publish_plainly(channel: Channel, batch: Batch) -> None:
 def blocks(batch: Batch, channel: int, body_max: int) -> Iterator[bytes]:
     """Write a batch as blocks of frames, none much longer than `BLOCK` and a message."""
     method = Method(channel, Basic.Publish(0, batch.route.exchange, batch.route.key, True)).marshal()
+    start = method + HEADER.pack(2, channel, HEADER_SIZE, BASIC, 0)
+    middle = FLAGS + PROPERTIES
+    # All that is around the body of a message that fits into one frame, as most do, but for the last byte.
+    around = struct.Struct(f">{len(start)}sQ{len(middle)}s{ID_DIGITS}scBHI").pack
     parts: list[bytes] = []
     size = 0
     for body, number in zip(batch.bodies, batch.numbers, strict=True):
         length = len(body)
-        parts += (
-            method,
-            HEADER.pack(2, channel, HEADER_SIZE, BASIC, 0, length, FLAGS),
-            PROPERTIES,
-            b"%0*x" % (ID_DIGITS, number),
-            END,
-        )
-        for start in range(0, length, body_max):
-            piece = body if length <= body_max else body[start : start + body_max]
-            parts += (BODY.pack(3, channel, len(piece)), piece, END)
+        digits = b"%0*x" % (ID_DIGITS, number)
+        if 0 < length <= body_max:
+            parts += (around(start, length, middle, digits, END, 3, channel, length), body, END)
+        else:
+            parts += (start, SIZE.pack(length), middle, digits, END)
+            for at in range(0, length, body_max):
+                piece = body[at : at + body_max]
+                parts += (BODY.pack(3, channel, len(piece)), piece, END)
         size += length
         if size > BLOCK:
             yield b"".join(parts)

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 from beatsrelay.lumberjack import frames
+from beatsrelay.server import LINGER_SECONDS
 from labtesting.beats import BeatsClient, Shipper, make_events
 
 from logstashrmq.tests.harness import Certificates, Queue, RelayProcess, StartRelay, Watch, wait_until
@@ -190,6 +191,21 @@ def test_events_that_are_too_large_and_windows_without_an_end(start_relay: Start
                 peer.sendall(frames.window(2) + frames.data(count, b"{" + b" " * 3 * MEGABYTE) + ONE)
         # Before they hang up: that throws away what the relay has not read yet.
         relay.wait_for_metric('events_dropped_total{reason="oversized"}', 100)
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_peer_that_is_left_gets_its_last_acknowledgement_and_the_end_at_once(
+    start_relay: StartRelay, certificates: Certificates, tls: bool
+) -> None:
+    relay = start_relay(**(certificates.beats_environment if tls else {}))
+    with BeatsClient(relay.port, certificates.client_context() if tls else None) as client:
+        client.send(make_events(10, "a"))
+        client.socket.sendall(b"no Lumberjack")
+        start = time.monotonic()
+        assert client.read_until(10)[-1] == 10
+        with pytest.raises(OSError, match=r"(?i)ended|EOF"):
+            client.read_ack()
+        assert time.monotonic() - start < LINGER_SECONDS / 2
 
 
 def test_more_connections_than_are_allowed(start_relay: StartRelay, queue: Queue) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from labtesting.beats import BeatsClient, Shipper, make_events
 from labtesting.rabbitmq import RabbitMQ
 from pylogbeat import PyLogBeatClient
 
-from logstashrmq.tests.harness import Certificates, Queue, StartRelay
+from logstashrmq.tests.harness import Certificates, Queue, StartRelay, wait_until
 
 
 def run_golumber(program: Path, port: int, *options: str, events: int = 1000, name: str = "go") -> None:
@@ -82,6 +83,31 @@ def test_pylogbeat(start_relay: StartRelay, queue: Queue, certificates: Certific
         for window in range(5):  # it never begins its sequence anew
             client.send([{"id": f"py-{window * 200 + i}", "message": "ä" * 100} for i in range(200)])
     assert queue.collect() == each_once("py", 1000)
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_connections_that_end_leave_nothing_in_the_log(
+    start_relay: StartRelay, certificates: Certificates, tls: bool
+) -> None:
+    relay = start_relay(**(certificates.beats_environment if tls else {}))
+    for _ in range(10):
+        with BeatsClient(relay.port, certificates.client_context() if tls else None) as client:
+            client.send(make_events(10, "a"))
+            assert client.read_until(10)[-1] == 10
+    wait_until(lambda: relay.metric("connections") == 0, "they are gone")
+    assert relay.stop() == 0
+    assert {json.loads(line)["log.level"] for line in relay.log.read_text().splitlines()} == {"info"}
+
+
+def test_no_session_is_offered_to_come_back_to(start_relay: StartRelay, certificates: Certificates) -> None:
+    relay = start_relay(**certificates.beats_environment)
+    with BeatsClient(relay.port, certificates.client_context()) as client:
+        client.send(make_events(1, "a"))
+        assert client.read_until(1)[-1] == 1
+        assert isinstance(client.socket, ssl.SSLSocket)
+        assert client.socket.version() == "TLSv1.3"
+        session = client.socket.session
+        assert session is None or not session.has_ticket
 
 
 def test_an_event_arrives_byte_by_byte_as_it_was_sent(start_relay: StartRelay, queue: Queue) -> None:

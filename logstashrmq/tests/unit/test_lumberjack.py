@@ -23,7 +23,11 @@ def chunks(connection: ServerConnection, pieces: Iterable[bytes]) -> Iterator[Ch
     """Feed pieces, and give what comes out."""
     for piece in pieces:
         connection.receive_data(piece)
-        while (chunk := connection.next_event()) is not NEED_DATA:
+        while True:
+            idle = connection.idle
+            if (chunk := connection.next_event()) is NEED_DATA:
+                break
+            assert not idle
             yield chunk
 
 
@@ -111,6 +115,19 @@ def test_a_byte_that_is_changed_breaks_nothing_but_the_stream(
         with pytest.raises(ProtocolError) as again:
             connection.next_event()
         assert again.value is broken, "an error is sticky"
+
+
+@pytest.mark.parametrize("level", [0, 3])
+def test_it_is_idle_once_all_windows_were_given(level: int) -> None:
+    connection = ServerConnection(LIMITS)
+    window = ClientConnection().send([b"{}"] * 3, level=level)
+    idle = [connection.idle]
+    for piece in (window + window[:1], window[1:]):  # the second begins with the first piece
+        connection.receive_data(piece)
+        idle.append(connection.idle)
+        assert len(list(iter(connection.next_event, NEED_DATA))) == 1
+        idle.append(connection.idle)
+    assert idle == [True, False, False, False, True]
 
 
 def test_a_sequence_that_is_never_begun_anew_is_acknowledged_as_it_is() -> None:

@@ -138,33 +138,79 @@ async def test_a_third_window_waits_until_one_is_done() -> None:
 
 
 @pytest.mark.asyncio
-async def test_the_budget_is_given_out_in_turn() -> None:
-    budget = Budget(10, 1000, Metrics())
-    await budget.take(8, 100)
-    await budget.take(8, 100)  # while there is something left, all of it is given
-    order: list[int] = []
+async def test_who_waits_for_room_is_kept_alive_though_nothing_is_owed_yet() -> None:
+    said = Said()
+    assert not said.ledger.keep_alive(0), "it has sent nothing"
+    with said.ledger.waiting():
+        assert said.ledger.keep_alive(0)
+    assert said.acks == [0]
+    assert not said.ledger.keep_alive(0)
 
-    async def take(number: int) -> None:
-        await budget.take(1, 1)
-        order.append(number)
 
-    waiting = [asyncio.ensure_future(take(number)) for number in range(3)]
-    await asyncio.sleep(0)
-    waiting[1].cancel()
-    await asyncio.sleep(0)
-    assert order == []
-    budget.give_back(8, 100)
-    await asyncio.gather(waiting[0], waiting[2])
-    assert order == [0, 2]
+class Taker:
+    """Takes of a budget, one after the other; `order` tells who had a turn."""
+
+    def __init__(self, events: int, size: int) -> None:
+        self.budget = Budget(events, size, Metrics())
+        self.order: list[int] = []
+
+    async def take(self, number: int, events: int = 1, size: int = 1) -> None:
+        """Wait for room, and take some."""
+        await self.budget.room()
+        self.budget.take(events, size)
+        self.order.append(number)
+
+    def wait(self, number: int, events: int = 1, size: int = 1) -> asyncio.Task[None]:
+        """Go in line."""
+        return asyncio.ensure_future(self.take(number, events, size))
+
+
+async def turns() -> None:
+    """Let all others do what they can."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 @pytest.mark.asyncio
-async def test_who_gives_up_after_its_turn_gives_back() -> None:
-    budget = Budget(1, 1, Metrics())
-    await budget.take(1, 1)
-    waiting = asyncio.ensure_future(budget.take(1, 1))
-    await asyncio.sleep(0)
-    budget.give_back(1, 1)
-    waiting.cancel()
-    await asyncio.wait([waiting])
-    await asyncio.wait_for(budget.take(1, 1), 1)
+async def test_the_budget_is_given_out_in_turn() -> None:
+    taker = Taker(10, 1000)
+    await taker.take(0, 8, 100)
+    await taker.take(1, 8, 100)  # while there is something left, all of it is given
+    waiting = [taker.wait(number) for number in (2, 3, 4)]
+    await turns()
+    waiting[1].cancel()
+    await turns()
+    assert taker.order == [0, 1]
+    taker.budget.give_back(8, 100)
+    await asyncio.gather(waiting[0], waiting[2])
+    assert taker.order == [0, 1, 2, 4]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("events", "size"), [(5, 1), (1, 5)])
+async def test_the_budget_is_overdrawn_once_and_nobody_goes_before_who_waits(events: int, size: int) -> None:
+    taker = Taker(5, 5)
+    await taker.take(0, events, size)
+    waiting = [taker.wait(number, events, size) for number in (1, 2)]
+    await turns()
+    taker.budget.give_back(1, 1)
+    waiting.append(taker.wait(3, events, size))
+    await turns()
+    assert taker.order == [0, 1], "there is no room for the next one, and none for who came now"
+    for _ in range(3):
+        taker.budget.give_back(events, size)
+        await turns()
+    await asyncio.wait_for(asyncio.gather(*waiting), 1)
+    assert taker.order == [0, 1, 2, 3]
+
+
+@pytest.mark.asyncio
+async def test_who_gives_up_just_as_its_turn_comes_leaves_it_to_the_next() -> None:
+    taker = Taker(1, 1)
+    await taker.take(0)
+    first, second = taker.wait(1), taker.wait(2)
+    await turns()
+    taker.budget.give_back(1, 1)
+    first.cancel()
+    await asyncio.wait_for(second, 1)
+    assert taker.order == [0, 2]

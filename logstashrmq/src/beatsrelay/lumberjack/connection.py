@@ -69,6 +69,12 @@ class ServerConnection:
         """Whether the peer owes the rest of something."""
         return self.in_window or len(self._outer) > 0 or self._inflater is not None
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing has come beyond the windows that were given: then the next event is none."""
+        done = self._inflater is None or self._inflater.finished
+        return done and not self.in_window and not len(self._outer) and not len(self._inner)
+
     def receive_data(self, data: bytes) -> None:
         """Store what came from the socket."""
         if self._error is None:

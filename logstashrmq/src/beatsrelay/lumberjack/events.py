@@ -10,7 +10,7 @@ from beatsrelay.lumberjack.frames import DATA, LONG, ProtocolError
 # How much of an oversized event is kept, for whoever looks into the dead letters.
 KEPT = 64 * 1024
 # How much is inflated at once: what a connection can hold beyond the event that it is in the middle of.
-PIECE = 128 * 1024
+PIECE = 256 * 1024
 
 
 @dataclass(frozen=True)
