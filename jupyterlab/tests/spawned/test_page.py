@@ -151,7 +151,7 @@ def test_the_launcher_does_not_wait_until_the_pages_state_is_saved_and_comes_onc
 
 def test_a_page_of_a_file_has_no_launcher(spawn: Spawn, tmp_path: Path) -> None:
     lab = spawn()
-    (tmp_path / "home" / "notes.txt").write_text("what I wanted")
+    (tmp_path / "notes.txt").write_text("what I wanted")
     with open_browser() as browser:
         page = browser.new_page()
         page.goto(f"{lab.client.url}{lab.client.base}lab/tree/notes.txt")
