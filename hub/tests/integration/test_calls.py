@@ -1,4 +1,4 @@
-"""A lab's report of activity, at a real hub."""
+"""Calls of JupyterHub's API in whose place ours stand, at a real hub."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from labtesting.hub_process import wait_until
 
 from hub.tests.integration.conftest import CONFIG, run_site
 
-LOOKS = """
+OURS = """
 from jupyterhub.apihandlers import default_handlers
 from jupyterhub.spawner import SimpleLocalProcessSpawner
-from labhub.pages import ActivityCall
+from labhub.pages import ActivityCall, ProgressCall
 
 def look(spawner):
     with open("looks", "a") as file:
@@ -19,13 +19,15 @@ def look(spawner):
 
 SimpleLocalProcessSpawner.look = look
 default_handlers.insert(0, (r"/api/users/([^/]+)/activity", ActivityCall))
+ProgressCall.keepalive_interval = 0.1
+default_handlers.insert(0, (r"/api/users/([^/]+)/server/progress", ProgressCall))
 """
 
 
-def test_has_the_hub_look_at_a_lab_that_it_waits_for_and_at_no_other(tmp_path: Path) -> None:
+def test_a_report_of_activity_has_the_hub_look_at_a_lab_that_it_waits_for_and_at_no_other(tmp_path: Path) -> None:
     report = {"last_activity": "2026-11-27T00:00:00Z"}
     looks = tmp_path / "looks"
-    with run_site(tmp_path, CONFIG + LOOKS) as site:
+    with run_site(tmp_path, CONFIG + OURS) as site:
         site.member("bo")
         site.member("ada")
         site.hub.api("POST", "/users/ada/server")
@@ -37,3 +39,13 @@ def test_has_the_hub_look_at_a_lab_that_it_waits_for_and_at_no_other(tmp_path: P
         assert seen.startswith("ada")
         site.hub.api("POST", "/users/ada/activity", json=report)
         assert looks.read_text() == seen
+
+
+def test_the_progress_of_a_start_begins_with_news_and_gives_signs_of_life_after_that(tmp_path: Path) -> None:
+    with run_site(tmp_path, CONFIG + OURS) as site:
+        site.member("ada")
+        site.hub.api("POST", "/users/ada/server")
+        told = site.hub.api("GET", "/users/ada/server/progress").text
+        assert told.startswith("data:")
+        assert "\n\n\n\n" in told
+        assert '"ready": true' in told.rpartition("data:")[2]
