@@ -274,13 +274,13 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
     async def _answers(self, pod: Pod) -> bool:
         """Tell whether somebody listens on the lab's port; JupyterHub then asks whether it is a lab."""
         address = pod["status"]["podIP"]
-        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as connection:
-            connection.setblocking(False)
-            connecting = asyncio.get_running_loop().sock_connect(connection, (address, self._get_pod_port(pod)))
-            try:
+        try:
+            with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as connection:
+                connection.setblocking(False)
+                connecting = asyncio.get_running_loop().sock_connect(connection, (address, self._get_pod_port(pod)))
                 await asyncio.wait_for(connecting, CONNECT_SECONDS)
-            except (OSError, TimeoutError):
-                return False
+        except (OSError, TimeoutError):
+            return False
         return True
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -58,6 +59,17 @@ async def test_a_lab_that_reports_is_looked_at_without_waiting_and_often_until_i
     spawner.look()
     await asyncio.sleep(0.1)
     assert not wait.done()
-    async with await asyncio.start_server(lambda *_: None, "127.0.0.1", port):
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", port):
         reached = await asyncio.wait_for(wait, 10)
     assert set(reached) >= {"scheduled", "started", "ready"}
+
+
+@pytest.mark.asyncio
+async def test_a_hub_that_may_open_no_more_files_looks_again_later() -> None:
+    spawner = waiting_for(1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        assert not await spawner._answers(POD)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -187,12 +187,12 @@ def run_server(options: list[str]) -> None:
     with without_the_unused():
         from jupyterhub.singleuser.extension import JupyterHubSingleUser, main  # type: ignore[import-untyped]
 
-        for extension in EXTENSIONS:
-            import_module(extension)
-
     reach_first(JupyterHubSingleUser)
     if logs.wants_json(os.environ):
         logs.speak_json()
     settle(probing.result())
+    with without_the_unused():  # only now: JupyterLab looks for its user's settings as soon as it is imported
+        for extension in EXTENSIONS:
+            import_module(extension)
     sys.argv = [SERVER, *options]
     main()

@@ -20,6 +20,10 @@ def test_a_lab_without_its_home_starts_with_another_and_says_so(spawn: Spawn, tm
     assert home == f"{scratch}/home"
     lab.client.request("PUT", "api/contents/new.txt", json={"type": "file", "format": "text", "content": "x"})
     assert (Path(home) / "new.txt").read_text() == "x"
+    setting = "@jupyterlab/apputils-extension:themes"
+    lab.client.request("PUT", f"lab/api/settings/{setting}", json={"raw": "{}"})
+    assert list(Path(home).glob(".jupyter/lab/user-settings/**/themes.jupyterlab-settings"))
+    assert not (tmp_path / "missing").exists()
 
 
 def test_each_terminal_of_it_says_so(spawn: Spawn, tmp_path: Path) -> None:

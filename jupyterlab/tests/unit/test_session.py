@@ -66,10 +66,28 @@ from importlib import import_module
 from lsstlab.lean import UNUSED, without_the_unused
 from lsstlab.session import EXTENSIONS
 with without_the_unused():
-    import jupyterhub.singleuser
+    import jupyterhub.singleuser.extension
+with without_the_unused():
     for extension in EXTENSIONS:
         import_module(extension)
 """
+
+
+def test_until_it_is_known_which_home_there_is_nothing_looks_for_it(tmp_path: Path) -> None:
+    run_python(f"""
+import os
+os.environ |= {{"HOME": {str(tmp_path)!r}, "LAB_SCRATCH": {str(tmp_path / "scratch")!r}}}
+from jupyter_core import paths
+def look():
+    raise AssertionError("where the home may hang")
+paths.get_home_dir = look
+from lsstlab import session
+def settle(finding):
+    raise SystemExit(0)
+session.settle = settle
+session.run_server([])
+raise AssertionError("it did not ask")
+""")
 
 
 def test_a_spawned_lab_loads_nothing_that_it_does_not_use() -> None:

@@ -92,9 +92,13 @@ class Ledger:
                 self._say(done.sequence)
         self._changed.set()
 
+    @property
+    def _owes(self) -> bool:
+        return bool(self._portions or self._safe or self._waits)
+
     def _count_from(self, began: float) -> None:
         """Where nothing was owed, nothing was to be said either."""
-        if not self._portions:
+        if not self._owes:
             self._spoke = max(self._spoke, began)
 
     def keep_alive(self, seconds: float) -> bool:
@@ -103,7 +107,7 @@ class Ledger:
         A peer that pipelines credits what follows the end of a window to its next one. So only the first open
         window is spoken of.
         """
-        if not (self._portions or self._safe or self._waits) or time.monotonic() - self._spoke < seconds:
+        if not self._owes or time.monotonic() - self._spoke < seconds:
             return False
         self._say(self._safe)
         return True

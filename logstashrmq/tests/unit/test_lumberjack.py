@@ -127,7 +127,19 @@ def test_it_is_idle_once_all_windows_were_given(level: int) -> None:
         idle.append(connection.idle)
         assert len(list(iter(connection.next_event, NEED_DATA))) == 1
         idle.append(connection.idle)
-    assert idle == [True, False, False, False, True]
+    assert idle == [True, False, True, False, True]
+
+
+def test_it_is_idle_while_an_event_comes() -> None:
+    connection = ServerConnection(LIMITS)
+    window = ClientConnection().send([b"x" * 90, b"y" * 5000, b"{}"], level=0)
+    idle, given = [], 0
+    for at in range(0, len(window), 50):
+        connection.receive_data(window[at : at + 50])
+        idle.append(connection.idle)
+        given += sum(len(chunk.events) + len(chunk.oversized) for chunk in iter(connection.next_event, NEED_DATA))
+    assert given == 3
+    assert idle.count(False) == 3, "when the window began, and when each of the long ones had come"
 
 
 def test_a_sequence_that_is_never_begun_anew_is_acknowledged_as_it_is() -> None:

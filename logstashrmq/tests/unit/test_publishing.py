@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from types import SimpleNamespace
 
 import pytest
 from beatsrelay import wire
@@ -145,6 +147,22 @@ async def test_who_waits_for_room_is_kept_alive_though_nothing_is_owed_yet() -> 
         assert said.ledger.keep_alive(0)
     assert said.acks == [0]
     assert not said.ledger.keep_alive(0)
+
+
+def test_a_window_whose_parts_wait_one_after_the_other_is_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
+    said = Said()
+    before: Portion | None = None
+    for number in range(1, 11):
+        with said.ledger.waiting():
+            if before:
+                said.ledger.settle(before)
+            clock.now += 2
+            said.ledger.keep_alive(5)
+        before = Portion(number, last=False, began=said.ledger.asked)
+        said.ledger.add(before)
+    assert said.acks == [2, 5, 8]
 
 
 class Taker:

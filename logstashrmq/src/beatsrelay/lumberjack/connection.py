@@ -71,9 +71,9 @@ class ServerConnection:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing has come beyond the windows that were given: then the next event is none."""
-        done = self._inflater is None or self._inflater.finished
-        return done and not self.in_window and not len(self._outer) and not len(self._inner)
+        """Whether nothing whole has come beyond the events that were given: then the next event is none."""
+        done = self._inflater is None or (self._inflater.finished and not len(self._inner))
+        return done and not self._outer.ready
 
     def receive_data(self, data: bytes) -> None:
         """Store what came from the socket."""

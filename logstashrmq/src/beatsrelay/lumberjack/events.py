@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 
-from beatsrelay.lumberjack.frames import DATA, LONG, ProtocolError
+from beatsrelay.lumberjack.frames import DATA, LONG, SHORT, ProtocolError
 
 # How much of an oversized event is kept, for whoever looks into the dead letters.
 KEPT = 64 * 1024
@@ -65,6 +65,11 @@ class EventReader:
     def in_event(self) -> bool:
         """Whether it stands within an event that it skips."""
         return self._oversized > 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether a frame, or what of it is to be skipped, may have come to its end."""
+        return len(self._buffer) >= (self._skipped or self._needed or SHORT.size)
 
     def feed(self, data: bytes) -> None:
         """Add what came."""
