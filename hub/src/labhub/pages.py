@@ -113,7 +113,7 @@ class ActivityCall(ActivityAPIHandler):  # type: ignore[misc]  # untyped
         super().post(user_name)
         user = self.find_user(user_name)
         for spawner in user.spawners.values() if user else ():
-            if spawner.pending == "spawn":
+            if spawner.pending == "spawn" and isinstance(spawner, LabSpawner):
                 spawner.look()
 
     async def refresh_auth(self, user: User, force: bool = False) -> User:

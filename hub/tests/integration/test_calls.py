@@ -11,16 +11,17 @@ from hub.tests.integration.conftest import CONFIG, run_site
 OURS = """
 from jupyterhub.apihandlers import default_handlers
 from jupyterhub.spawner import SimpleLocalProcessSpawner
-from labhub.pages import ActivityCall, ProgressCall
+from labhub import pages
 
 def look(spawner):
     with open("looks", "a") as file:
         file.write(spawner.user.name)
 
 SimpleLocalProcessSpawner.look = look
-default_handlers.insert(0, (r"/api/users/([^/]+)/activity", ActivityCall))
-ProgressCall.keepalive_interval = 0.1
-default_handlers.insert(0, (r"/api/users/([^/]+)/server/progress", ProgressCall))
+pages.LabSpawner = SimpleLocalProcessSpawner
+pages.ProgressCall.keepalive_interval = 0.1
+default_handlers[:0] = [one for one in pages.HANDLERS if one[1] in {pages.ActivityCall, pages.ProgressCall}]
+c.JupyterHub.tornado_settings.update({"slow_spawn_timeout": 0})
 """
 
 

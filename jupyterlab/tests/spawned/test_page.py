@@ -139,9 +139,9 @@ def test_the_launcher_does_not_wait_until_the_pages_state_is_saved_and_comes_onc
     with open_browser() as browser:
         page = browser.new_page()
         page.route("**/lab/api/workspaces/*", hold)
-        page.goto(f"{lab.client.url}{lab.client.base}lab")
+        with page.expect_request(lambda request: request.method == "PUT" and "workspaces" in request.url):
+            page.goto(f"{lab.client.url}{lab.client.base}lab")
         expect(page.locator(".jp-LauncherCard").first).to_be_visible(timeout=60 * SECONDS)
-        wait_until(lambda: (page.wait_for_timeout(100), bool(held))[1], "the page saves its state")
         # What JupyterLab does then: it shows the folder anew, and the launcher if there is nothing else.
         with page.expect_response("**/api/contents?content=1*"):
             held[0].continue_()

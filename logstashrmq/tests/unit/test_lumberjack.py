@@ -137,7 +137,9 @@ def test_it_is_idle_while_an_event_comes() -> None:
     for at in range(0, len(window), 50):
         connection.receive_data(window[at : at + 50])
         idle.append(connection.idle)
-        given += sum(len(chunk.events) + len(chunk.oversized) for chunk in iter(connection.next_event, NEED_DATA))
+        for chunk in iter(connection.next_event, NEED_DATA):
+            assert isinstance(chunk, Chunk)
+            given += len(chunk.events) + len(chunk.oversized)
     assert given == 3
     assert idle.count(False) == 3, "when the window began, and when each of the long ones had come"
 
