@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import yaml
 from labtesting import cluster
 from labtesting.certificates import Authority, fingerprint
@@ -33,6 +34,7 @@ from labtesting.logevents import assert_arrived
 from labtesting.needs import missing
 from labtesting.rabbitmq import HOW, RabbitMQ, RabbitMQError, Tls
 from labtesting.visitor import Visitor
+from playwright.sync_api import Page
 
 from tools.components import shipper_image
 
@@ -164,6 +166,13 @@ class Deployment:
         return lab
 
 
+def log_in(page: Page, login: str) -> None:
+    """Come by as people do: type the site's name, press the button, agree at GitHub."""
+    page.goto(URL)
+    page.get_by_role("button", name="Sign in with GitHub").click()
+    page.locator(f'button[name="login"][value="{login}"]').click()
+
+
 def node_address() -> str:
     """Give the address of the node."""
     addresses = get("nodes")[0]["status"]["addresses"]
@@ -266,4 +275,8 @@ def deployed(site: Deployment) -> Iterator[None]:
         for name in DEPLOYMENTS:
             cluster.roll_out(name, 120)
         kubectl("rollout", "status", "daemonset/filebeat", "--namespace", NAMESPACE, "--timeout=90s")
+        # A pod that is ready is reached a moment later.
+        wait_until(
+            lambda: httpx.get(f"{URL}/hub/health", verify=site.trust).status_code == 200, "the hub is reached", 60
+        )
         yield

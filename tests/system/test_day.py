@@ -13,7 +13,7 @@ from labtesting.hub_process import wait_until
 from labtesting.nfs import run_on_client
 from playwright.sync_api import Browser, Page, expect
 
-from tests.system.deployment import COMPONENTS, ORGANIZATION, ROOT, URL, Deployment, configure
+from tests.system.deployment import COMPONENTS, ORGANIZATION, ROOT, URL, Deployment, configure, log_in
 
 SECONDS = 1000
 # Its output is one line, so that it can be seen on the page.
@@ -63,13 +63,6 @@ def test_somebody_logs_in_works_and_logs_out(
     page.locator("#logout").click()
     expect(page.get_by_role("button", name="Sign in with GitHub")).to_be_visible()
     context.close()
-
-
-def log_in(page: Page, login: str) -> None:
-    """Come by as people do: type the site's name, press the button, agree at GitHub."""
-    page.goto(URL)
-    page.get_by_role("button", name="Sign in with GitHub").click()
-    page.locator(f'button[name="login"][value="{login}"]').click()
 
 
 def run_cell(page: Page, code: str) -> None:

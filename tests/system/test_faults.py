@@ -10,16 +10,19 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 from labtesting.cluster import LABS, NAMESPACE, get, kubectl, roll_out
 from labtesting.hub_process import wait_until
+from playwright.sync_api import Browser
 
-from tests.system.deployment import DEPLOYMENTS, ROOT, URL, Deployment
+from tests.system.deployment import DEPLOYMENTS, ROOT, URL, Deployment, log_in
 from tools.components import version
 
 pytestmark = pytest.mark.timeout(400)
+SECONDS = 1000
 LABEL = f"app.kubernetes.io/version: {version()}"
 
 
@@ -117,15 +120,23 @@ def test_the_broker_is_lost_and_every_event_comes_when_it_is_back(site: Deployme
     assert {"session_start", "kernel_start"} <= set(actions())
 
 
-def test_the_fileserver_is_replaced_and_a_lab_goes_on(site: Deployment) -> None:
+def test_a_lab_that_starts_waits_for_the_fileserver_and_says_so(
+    site: Deployment, browser: Browser, screenshots: Path
+) -> None:
     site.member("joan")
-    visitor = site.visit("joan")
-    kubectl("delete", "pod", "--namespace", NAMESPACE, "-l", "app.kubernetes.io/component=fileserver", "--force")
-    # The hub asks it for the home: it waits for it, or says so.
-    visitor.spawn("joan", image="recommended", size="small")
-    with site.client(visitor).kernel("python3") as kernel:
-        kernel.execute("open('kept', 'w').write('all of it')")
-        assert kernel.execute("print(open('kept').read())").stdout == "all of it\n"
+    page = browser.new_page()
+    page.set_default_timeout(60 * SECONDS)
+    log_in(page, "joan")
+    scale = ("scale", "deployment/fileserver", "--namespace", NAMESPACE)
+    kubectl(*scale, "--replicas=0")
+    try:
+        wait_until(lambda: not pod_names("fileserver"), "it goes", 30)
+        page.get_by_role("button", name="Start", exact=True).click()
+        page.get_by_text("Waiting for the shared storage").first.wait_for()
+        page.screenshot(path=screenshots / "system-waiting.png")
+    finally:
+        kubectl(*scale, "--replicas=1")
+    page.locator(".jp-LauncherCard").first.wait_for()
     roll_out("fileserver", 120)
 
 

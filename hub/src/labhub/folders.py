@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from http import HTTPStatus
 
 import aiohttp
@@ -10,9 +12,11 @@ import aiohttp
 from labhub import connections
 from labhub.identity import Identity
 
-# One request takes the fileserver a millisecond; a server that was restarted is back in a few seconds.
+# One request takes the fileserver a millisecond.
 TIMEOUT = aiohttp.ClientTimeout(5)
-PAUSES = (0.2, 1, 3)
+# A server that was restarted is back in a few seconds, one that comes up on another node, with its disk, in a minute.
+PATIENCE_SECONDS = 60.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
 
 
 class FoldersError(Exception):
@@ -32,38 +36,51 @@ class Folders:
         Of its API: http://<host>:<port>.
     token
         What hub and fileserver share.
+    patience
+        Seconds for which a fileserver that does not answer is asked again.
     """
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, patience: float = PATIENCE_SECONDS) -> None:
         self._url = url.rstrip("/")
+        self._patience = patience
         self._headers = {"Authorization": f"Bearer {token}"}
 
-    async def make(self, identity: Identity) -> None:
+    async def make(self, identity: Identity, tell: Callable[[str], None] = lambda _: None) -> None:
         """See that somebody's home is there, and the folder of each of their groups.
+
+        Parameters
+        ----------
+        tell
+            Called with the reason, each time that the fileserver does not answer and will be asked again.
 
         Raises
         ------
         FoldersError
             One is not, after some tries.
         """
-        wanted = [("homes", identity.uid), *(("projects", group.gid) for group in identity.groups)]
-        asked = [self._make(kind, number) for kind, number in wanted]
+        # The home first: while the server is away, that is one request for each who waits, and not one for each group.
+        await self._make("homes", identity.uid, tell)
+        asked = [self._make("projects", group.gid, tell) for group in identity.groups]
         answers = await asyncio.gather(*asked, return_exceptions=True)
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
 
-    async def _make(self, kind: str, number: int) -> None:
+    async def _make(self, kind: str, number: int, tell: Callable[[str], None]) -> None:
         """Ask for one folder, more than once if need be."""
-        for pause in (*PAUSES, None):
+        deadline = time.monotonic() + self._patience
+        pause = FIRST_PAUSE
+        while True:
             try:
                 await self._ask(kind, number)
                 return
             except _Again as error:
-                if pause is None:
+                if time.monotonic() + pause > deadline:
                     message = f"The shared storage does not answer ({error}). Try again in a minute."
                     raise FoldersError(message) from error
-                await asyncio.sleep(pause)
+                tell(str(error))
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _ask(self, kind: str, number: int) -> None:
         url = f"{self._url}/v1/{kind}/{number}"

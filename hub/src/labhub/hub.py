@@ -9,7 +9,7 @@ from pathlib import Path
 from traitlets.config import Config
 
 from labhub.authenticator import SCOPES, LabAuthenticator
-from labhub.folders import Folders
+from labhub.folders import PATIENCE_SECONDS, Folders
 from labhub.labsettings import LabSettings
 from labhub.logs import logging_config
 from labhub.proxy import LabProxy
@@ -110,7 +110,7 @@ def configure_spawner(c: Config, settings: LabSettings) -> None:
     spawner.lab_seconds = settings.lab_seconds
     spawner.unschedulable_seconds = settings.unschedulable_seconds
     # Above what our own waits add up to, which end with a reason: JupyterHub's ends without one.
-    spawner.start_timeout = settings.pull_seconds + settings.lab_seconds + 60
+    spawner.start_timeout = settings.pull_seconds + settings.lab_seconds + int(PATIENCE_SECONDS) + 60
     # Our start returns when the lab answers, so this is for labs that a new hub finds: one that is cut off for a
     # moment is not stopped for it.
     spawner.http_timeout = 120

@@ -53,6 +53,8 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
     client_scopes: tuple[str, ...] = ()
     """What its OAuth client may ask for."""
     _over = False
+    # What the page says while the fileserver is waited for
+    _delay = ""
     _identity: Identity | None = None
     _to_configure: ClassVar[dict[str, Any]] = {}
 
@@ -191,10 +193,18 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
 
     async def _make_folders(self, identity: Identity) -> None:
         """Have the fileserver make what the pod mounts."""
+
+        def delayed(reason: str) -> None:
+            if not self._delay:
+                self.log.warning("%s: the fileserver does not answer: %s", self.user.name, reason)
+            self._delay = "Waiting for the shared storage, which does not answer"
+
         try:
-            await self.folders.make(identity)
+            await self.folders.make(identity, delayed)
         except FoldersError as error:
             raise Failed(diagnosis.explain("home", str(error))) from error
+        finally:
+            self._delay = ""
 
     def _report_seconds(self) -> int:
         """Say how often a lab tells the hub of its activity: it is stopped at most so much too early.
@@ -301,7 +311,7 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
             pod = self._known()
             at = diagnosis.stage(pod, self.events) if pod else STAGES[0]
             percent = 20 * (1 + STAGES.index(at))
-            news = [event["message"] for event in self.events] + [diagnosis.ABOUT[at]]
+            news = [event["message"] for event in self.events] + [self._delay or diagnosis.ABOUT[at]]
             for line in news:
                 if line not in said:
                     said.append(line)

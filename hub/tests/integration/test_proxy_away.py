@@ -33,7 +33,8 @@ def test_it_answers_meanwhile_and_is_reached_as_soon_as_the_proxy_is_there(tmp_p
     environment |= {"JUPYTERHUB_CRYPT_KEY": secrets.token_hex(32), "KUBECONFIG": str(tmp_path / "kubeconfig")}
     config = CONFIG + place + WHOLE % metrics_port + APART.format(token=token)
     with run_hub(config, environment, tmp_path, token, hub_url, PROGRAM) as hub:
-        assert "api_request to the proxy failed with connection error" in hub.log
+        refused = "api_request to the proxy failed with connection error"
+        wait_until(lambda: refused in hub.log, "it has found no proxy")
         api = [f"--api-port={proxy_port}", "--api-ip=127.0.0.1"]
         running = subprocess.Popen(
             [*proxy, f"--port={port}", "--ip=127.0.0.1", *api], env=os.environ | {"CONFIGPROXY_AUTH_TOKEN": token}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from labhub import connections
-from labhub.folders import PAUSES, Folders, FoldersError
+from labhub.folders import FIRST_PAUSE, Folders, FoldersError
 from labhub.identity import Group, Identity, Organization
 from labtesting.fileserver import TOKEN, Labfiles, as_root, run_labfiles
 
@@ -65,8 +65,10 @@ async def test_a_project_folder_that_is_a_symlink_is_not_used(labfiles: Labfiles
 
 
 async def test_another_token_is_refused_at_once(labfiles: Labfiles) -> None:
+    told: list[str] = []
     with pytest.raises(FoldersError, match="401: found another token"):
-        await asyncio.wait_for(Folders(labfiles.url, "another").make(ADA), PAUSES[-1])
+        await asyncio.wait_for(Folders(labfiles.url, "another").make(ADA, told.append), 10)
+    assert told == []
     await connections.close()
 
 
@@ -79,7 +81,25 @@ async def test_a_fileserver_that_comes_back_is_waited_for(labfiles: Labfiles, fo
     await asking
 
 
-async def test_a_fileserver_that_is_away_is_told(labfiles: Labfiles, folders: Folders) -> None:
+async def test_a_fileserver_that_is_replaced_is_waited_for(
+    labfiles: Labfiles, folders: Folders, tmp_path: Path
+) -> None:
+    labfiles.stop()
+    told: list[str] = []
+    asking = asyncio.create_task(folders.make(ADA, told.append))
+    while len(told) < 5:
+        await asyncio.sleep(FIRST_PAUSE)
+        assert not asking.done()
+    assert all("Cannot connect" in reason for reason in told)
+    elsewhere = tmp_path / "another"
+    elsewhere.mkdir()
+    with run_labfiles(elsewhere, labfiles.storage, LABFILES_PORT=labfiles.url.rpartition(":")[2]):
+        await asking
+    assert len(os.listdir(labfiles.storage / "project")) == 16
+
+
+async def test_a_fileserver_that_stays_away_is_told(labfiles: Labfiles) -> None:
     labfiles.stop()
     with pytest.raises(FoldersError, match=r"^The shared storage does not answer \(.*\)\. Try again in a minute\.$"):
-        await folders.make(ADA)
+        await Folders(labfiles.url, TOKEN, patience=1).make(ADA)
+    await connections.close()

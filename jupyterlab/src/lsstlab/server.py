@@ -43,7 +43,7 @@ def configure(c: Config) -> None:
 
     # The server tries at each page load, for half a second, whether the front end could be rebuilt, which
     # nobody can do in an image. It is JupyterLab's page_config, and this is the way in to it.
-    # notices.js asks there what the hub announces.
+    # The front end asks there what the hub announces.
     announcement = os.environ.get("LAB_ANNOUNCEMENT_PATH", "")
     c.ServerApp.tornado_settings = {
         "page_config_data": {"buildAvailable": False, "buildCheck": False, "hubAnnouncement": announcement},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -157,3 +158,48 @@ def test_a_page_of_a_file_has_no_launcher(spawn: Spawn, tmp_path: Path) -> None:
         page.goto(f"{lab.client.url}{lab.client.base}lab/tree/notes.txt")
         expect(page.get_by_text("what I wanted")).to_be_visible(timeout=60 * SECONDS)
         expect(page.locator(".jp-Launcher")).to_have_count(0)
+
+
+def open_lab(page: Page, lab: SpawnedLab) -> str:
+    """Open the lab's page; give the path at which its launcher is."""
+    page.goto(f"{lab.client.url}{lab.client.base}lab")
+    expect(page.locator(".jp-LauncherCard").first).to_be_visible(timeout=60 * SECONDS)
+    return page.url.partition(lab.client.base)[2].partition("?")[0]  # ?reset=1 goes a moment later
+
+
+def test_two_pages_have_a_workspace_each_and_one_that_is_loaded_anew_keeps_its_own(spawn: Spawn) -> None:
+    lab = spawn()
+    with open_browser() as browser:
+        window = browser.new_context()
+        first, second = window.new_page(), window.new_page()
+        assert open_lab(first, lab) == "lab"
+        assert re.fullmatch(r"lab/workspaces/auto-\w", open_lab(second, lab))
+        first.reload()
+        expect(first.locator(".jp-LauncherCard").first).to_be_visible(timeout=60 * SECONDS)
+        assert first.url.endswith("/lab")
+        first.close()
+        assert open_lab(window.new_page(), lab) == "lab"
+
+
+def test_a_page_that_takes_another_workspace_opens_the_file_that_it_is_for(spawn: Spawn, tmp_path: Path) -> None:
+    lab = spawn()
+    (tmp_path / "a b.txt").write_text("what I wanted")
+    with open_browser() as browser:
+        window = browser.new_context()
+        open_lab(window.new_page(), lab)
+        page = window.new_page()
+        page.goto(f"{lab.client.url}{lab.client.base}lab/tree/a%20b.txt")
+        expect(page.get_by_text("what I wanted")).to_be_visible(timeout=60 * SECONDS)
+        assert "/lab/workspaces/auto-" in page.url
+
+
+def test_pages_without_tls_have_a_workspace_each_too(spawn: Spawn) -> None:
+    lab = spawn()
+    with open_browser() as browser:
+        window = browser.new_context()
+        # As at another address than the machine's own
+        window.add_init_script("delete Navigator.prototype.locks")
+        first, second = window.new_page(), window.new_page()
+        assert open_lab(first, lab) == "lab"
+        assert first.evaluate("navigator.locks === undefined")
+        assert re.fullmatch(r"lab/workspaces/auto-\w", open_lab(second, lab))

@@ -1,5 +1,5 @@
 // The notices of the lab, and of the hub, as notifications, and word to the lab that somebody is there (docs/dev/lab.md,
-// Activity, Announcements). And the launcher without a wait.
+// Activity, Announcements). And a page that opens without two of JupyterLab's waits.
 //
 // Written by hand as what webpack's module federation would build, so that the image needs no Node.js to be made:
 // JupyterLab loads this file, calls init() with the packages that it shares, and get() for the plugin.
@@ -8,6 +8,7 @@
   const REPORT_MILLISECONDS = 60000; // at most so often, that somebody is there
   const URGENT_MILLISECONDS = 3000; // while the lab says that it is about to stop for idleness
   const HUB_MILLISECONDS = 55000; // at most so often, what the hub announces
+  const LEAVING_MILLISECONDS = 300; // for a page that is just being closed or loaded anew
   const STOPPED = 'No lab is started now: if you stop yours, you cannot start it again until this is over.';
   const INPUT = ['keydown', 'pointerdown', 'pointermove', 'wheel'];
   let shared;
@@ -112,7 +113,7 @@
     askHub();
   }
 
-  const plugin = {
+  const notices = {
     id: 'lsstlab:notices',
     description: 'Shows what the lab has to tell its user.',
     autoStart: true,
@@ -137,11 +138,68 @@
     }
   };
 
+  // A page that has the workspace of another would write over it, and takes one of its own. JupyterLab asks all pages of the
+  // browser and waits for an answer, 0.2 to 0.5 s by chance. A lock of the browser's says at once that there is none.
+  async function makeResolver() {
+    const [{ IWindowResolver, WindowResolver }, { IRouter }, { PageConfig, URLExt }] = await Promise.all([
+      load('@jupyterlab/apputils'),
+      load('@jupyterlab/application'),
+      load('@jupyterlab/coreutils')
+    ]);
+    const base = PageConfig.getOption('baseUrl');
+
+    // Resolves once this page has the workspace, which is its own for as long as it is open.
+    function take(workspace) {
+      const name = `jupyterlab-workspace:${base}:${workspace}`;
+      const signal = AbortSignal.timeout(LEAVING_MILLISECONDS);
+      return new Promise((resolve, reject) => {
+        const hold = () => new Promise(() => resolve());
+        navigator.locks.request(name, { signal }, hold).catch(reject);
+      });
+    }
+
+    async function resolve(workspace) {
+      if (!navigator.locks) {
+        // Without TLS browsers have none, but for the machine's own address.
+        const resolver = new WindowResolver();
+        await resolver.resolve(workspace);
+        return resolver;
+      }
+      await take(workspace);
+      return { name: workspace };
+    }
+
+    return {
+      id: 'lsstlab:resolver',
+      description: 'Finds out whether another page has the workspace.',
+      autoStart: true,
+      provides: IWindowResolver,
+      requires: [IRouter],
+      activate: async (app, router) => {
+        try {
+          return await resolve(PageConfig.getOption('workspace') || PageConfig.defaultWorkspace);
+        } catch {
+          const mode = PageConfig.getOption('mode') === 'multiple-document' ? 'lab' : 'doc';
+          const treePath = PageConfig.getOption('treePath');
+          const { search, hash } = router.current;
+          const another = URLExt.join(base, mode, 'workspaces', `auto-${Math.random().toString(36)[2]}`);
+          const path = treePath ? URLExt.join(another, 'tree', URLExt.encodeParts(treePath)) : another;
+          const query = URLExt.objectToQueryString({ ...URLExt.queryStringToObject(search || ''), reset: '1' });
+          router.navigate(path + query + (hash || ''), { hard: true });
+          return new Promise(() => {}); // the page goes: nothing may begin that needs a workspace
+        }
+      }
+    };
+  }
+
   window._JUPYTERLAB = window._JUPYTERLAB || {};
   window._JUPYTERLAB.lsstlab = {
     init: scope => {
       shared = scope;
     },
-    get: async () => () => ({ __esModule: true, default: [plugin, launcher] })
+    get: async () => {
+      const plugins = [notices, launcher, await makeResolver()];
+      return () => ({ __esModule: true, default: plugins });
+    }
   };
 })();
