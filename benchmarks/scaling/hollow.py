@@ -140,7 +140,7 @@ def play(kwok: Path, folder: Path) -> Iterator[None]:
             running([*command, "--server-address=127.0.0.1:0"], folder / "kwok.log"),
         ):
             cluster.apply(*objects())
-            wait_until(is_ready, "KWOK's node is ready", 60)
+            wait_until(is_ready, "KWOK's node is ready")
             try:
                 yield
             finally:

@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 import httpx
 import pytest
 from labtesting.container import run_container
-from labtesting.hub_process import free_ports
+from labtesting.hub_process import free_ports, wait_until
 from labtesting.hub_stub import run_hub_stub
-from labtesting.labclient import LabClient, LoneHub, SpawnedLab, wait_until
+from labtesting.labclient import LabClient, LoneHub, SpawnedLab
 from lsstlab.extension import STOP_SECONDS
 
 from tools.demo import USER, Hub

@@ -241,7 +241,7 @@ def apply_component(name: str) -> None:
         return
     files = [file for file in sorted(folder.glob("*.yaml")) if not file.name.endswith("-persistentvolume.yaml")]
     kubectl("apply", *(f"--filename={file}" for file in files))
-    wait_until(lambda: get("pvc", "fileserver")["status"]["phase"] == "Bound", "the fileserver has its disk", 60)
+    wait_until(lambda: get("pvc", "fileserver")["status"]["phase"] == "Bound", "the fileserver has its disk")
     disk = get("pv", get("pvc", "fileserver")["spec"]["volumeName"])["spec"]["hostPath"]["path"]
     for file in sorted(folder.glob("*-persistentvolume.yaml")):
         volume: dict[str, Any] = yaml.safe_load(file.read_text())

@@ -159,7 +159,7 @@ def test_the_node_is_emptied_and_what_was_written_is_there_afterwards(site: Depl
     for name in ("fileserver", "hub", "proxy"):
         roll_out(name, 120)
     assert get("pods", namespace=LABS, selector=f"jupyterlabdemo.lsst.io/github-id={account.id}") == []
-    wait_until(visitor.is_in, "the hub answers", 60)
+    wait_until(visitor.is_in, "the hub answers")
     # The hub was on the node, too, and may or may not have seen it.
     assert re.search("emptied|perhaps with its node", visitor.get("/hub/spawn").text)
     visitor.spawn("kay", image="recommended", size="small")

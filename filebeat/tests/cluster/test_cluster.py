@@ -173,7 +173,7 @@ def said_by(name: str, namespace: str) -> str:
         phase = cluster.get("pod", name, namespace=namespace)["status"].get("phase")
         return phase in {"Succeeded", "Failed"}
 
-    wait_until(ended, f"{name} ends", 60)
+    wait_until(ended, f"{name} ends")
     return kubectl("logs", name, "--namespace", namespace).strip()
 
 
@@ -197,7 +197,7 @@ def test_a_lab_s_line_is_in_rabbitmq_within_five_seconds_with_its_user_and_what_
         found.extend((time.time(), body) for _, _, body in queue.read())
         return any(mark.encode() in body for _, body in found)
 
-    wait_until(arrived, "the line is in RabbitMQ", 60)
+    wait_until(arrived, "the line is in RabbitMQ")
     at, body = next((at, body) for at, body in found if mark.encode() in body)
     [event] = assert_arrived([body])
     took = at - event["lab.written"]
@@ -292,10 +292,10 @@ def test_a_restart_sends_nothing_twice(queue: Queue, run_pod: Callable[..., str]
         return any(mark.encode() in body for body in bodies)
 
     run_pod(f"print('{mark}')", ANOTHER)
-    wait_until(ships, "it ships", 60)
+    wait_until(ships, "it ships")
     kubectl("rollout", "restart", "daemonset/filebeat", "--namespace", NAMESPACE)
     kubectl("rollout", "status", "daemonset/filebeat", "--namespace", NAMESPACE, "--timeout=90s")
     mark = f"mark-{uuid.uuid4().hex}"
     run_pod(f"print('{mark}')", ANOTHER)
-    wait_until(ships, "it ships again", 60)
+    wait_until(ships, "it ships again")
     assert len(seen) == len(set(seen))

@@ -82,7 +82,7 @@ def ask(name: str, labels: dict[str, str], path: str) -> str:
     spec = {"restartPolicy": "Never", "containers": [container]}
     apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
     try:
-        wait_until(lambda: get("pod", name)["status"].get("phase") in {"Succeeded", "Failed"}, f"{name} ends", 60)
+        wait_until(lambda: get("pod", name)["status"].get("phase") in {"Succeeded", "Failed"}, f"{name} ends")
         return kubectl("logs", name, "--namespace", NAMESPACE).strip()
     finally:
         kubectl("delete", "pod", name, "--namespace", NAMESPACE, "--wait=false")
@@ -120,7 +120,7 @@ def test_the_pod_holds_its_capabilities_and_no_other() -> None:
 
 def test_the_labs_claims_are_bound_to_the_exports() -> None:
     for name in ("home", "project"):
-        wait_until(partial(is_bound, name), f"{name} is bound", 60)
+        wait_until(partial(is_bound, name), f"{name} is bound")
         claim = get("pvc", name, namespace=LABS)
         volume = json.loads(kubectl("get", "pv", claim["spec"]["volumeName"], "--output", "json"))["spec"]
         assert volume["csi"]["volumeAttributes"] == {
@@ -215,7 +215,7 @@ def test_the_alternative_for_clusters_without_the_driver_names_the_services_addr
     for name in ("home", "project"):
         volume = json.loads(kubectl("get", "pv", f"jupyterlabdemo-{name}", "--output", "json"))["spec"]
         assert volume["nfs"] == {"server": address, "path": f"/{name}"}
-        wait_until(partial(is_bound, name), f"{name} is bound", 60)
+        wait_until(partial(is_bound, name), f"{name} is bound")
 
 
 def run_alternative() -> str:
@@ -235,7 +235,7 @@ def test_the_alternative_for_one_node_makes_folders_too() -> None:
             line for line in kubectl("apply", "--filename", HOST_PATH).splitlines() if "unchanged" not in line
         ] == []
         for name in ("home", "project"):
-            wait_until(partial(is_bound, name), f"{name} is bound", 60)
+            wait_until(partial(is_bound, name), f"{name} is bound")
         # A number of our own: the folder is the node's, and is not taken away.
         assert ask("test-hub", HUB, "homes/2147483000").startswith("20")
         kubectl("exec", "deployment/fileserver", "-n", NAMESPACE, "--", "/bin/rmdir", "/storage/home/2147483000")

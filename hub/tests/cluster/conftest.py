@@ -140,7 +140,7 @@ class Deployment:
 
     def wait_stopped(self, user: str) -> None:
         """Wait until the hub has no lab of somebody's."""
-        wait_until(lambda: not self.server(user), f"the lab of {user} stops", 60)
+        wait_until(lambda: not self.server(user), f"the lab of {user} stops")
 
     def client(self, visitor: Visitor, user: str) -> LabClient:
         """Give a client of somebody's lab, with their session."""
@@ -167,7 +167,7 @@ class Deployment:
         """Replace the hub's pod, as an upgrade does."""
         kubectl("rollout", "restart", "deployment/hub", "--namespace", NAMESPACE)
         cluster.roll_out("hub")
-        wait_until(self.is_up, "the hub answers", 60)
+        wait_until(self.is_up, "the hub answers")
 
     def kill_hub(self) -> None:
         """Kill the hub's process as nothing could prevent; its container then starts anew."""
@@ -335,7 +335,7 @@ def deploy(github: FakeGitHub, authority: trustme.CA) -> Iterator[Deployment]:
             tls = ssl.create_default_context()
             authority.configure_trust(tls)
             found = Deployment(github, tls)
-            wait_until(found.is_up, "hub and proxy answer", 60)
+            wait_until(found.is_up, "hub and proxy answer")
             found.join(github.world.add_account("chief", ADMIN_ID), "lsst-sqre")
             found.token = administrator_token(found)
             yield found

@@ -64,7 +64,7 @@ def prometheus(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory)
         url = f"http://127.0.0.1:{port}"
         visitor, _ = deployment.member("vera")
         visitor.spawn("vera", image="recommended", size="small")
-        wait_until(lambda: answers(url, "min(count_over_time(labhub_spawn_seconds_count[1m])) > 3"), "it has read", 60)
+        wait_until(lambda: answers(url, "min(count_over_time(labhub_spawn_seconds_count[1m])) > 3"), "it has read")
         yield url
 
 

@@ -87,7 +87,7 @@ def test_the_reason_is_on_the_page_soon(
     print(f"{image} {size}: {took:.1f} s")  # noqa: T201  (the figure of the closing note)
     wait_until(lambda: not deployment.server(login), "the hub lets go")
     pod = f"lab-{deployment.github.world.find_account(login).id}"  # type: ignore[union-attr]
-    wait_until(lambda: not cluster.exists("pod", pod, namespace=LABS), "the pod goes", 60)
+    wait_until(lambda: not cluster.exists("pod", pod, namespace=LABS), "the pod goes")
     # What Kubernetes says is in the log, what the lab printed is not.
     assert f"{login}: no lab: " in deployment.log()
     assert (said in deployment.log()) == (image != "broken")

@@ -105,7 +105,7 @@ def test_a_hub_that_starts_anew_drops_no_websocket(deployment: Deployment) -> No
         deployment.restart_hub()
         assert kernel.execute("print(x + 1)").stdout == "42\n"
     assert pod_uid(deployment, account) == uid
-    wait_until(lambda: deployment.server("nia").get("ready"), "the hub has found the lab", 60)
+    wait_until(lambda: deployment.server("nia").get("ready"), "the hub has found the lab")
     assert visitor.reaches_lab("nia")
 
 
@@ -119,7 +119,7 @@ def test_a_hub_that_is_killed_while_ten_labs_start_finds_them_all(deployment: De
     for thread in threads:
         thread.start()
     names = {deployment.lab(account) for _, account in people.values()}
-    wait_until(lambda: len(names & set(labs())) >= 5, "some are starting", 60)
+    wait_until(lambda: len(names & set(labs())) >= 5, "some are starting")
     deployment.kill_hub()
     begun = {name: uid for name, uid in labs().items() if name in names}
     for thread in threads:
@@ -148,11 +148,11 @@ def test_a_hub_that_starts_while_the_api_is_away_keeps_every_lab(deployment: Dep
         with api_out_of_reach():
             deployment.kill_hub()
             waiting = "the watch of pods was lost, and tries again"
-            wait_until(lambda: waiting in deployment.log(), "the hub says what it waits for", 60)
-            wait_until(deployment.is_up, "the hub's pages answer all the same", 60)
+            wait_until(lambda: waiting in deployment.log(), "the hub says what it waits for")
+            wait_until(deployment.is_up, "the hub's pages answer all the same")
             assert kernel.execute("print(x + 1)").stdout == "42\n"
             assert visitor.reaches_lab("pia")
-        wait_until(lambda: deployment.server("pia").get("ready"), "the lab is found", 60)
+        wait_until(lambda: deployment.server("pia").get("ready"), "the lab is found")
     assert pod_uid(deployment, account) == uid
     assert visitor.reaches_lab("pia")
 
@@ -182,7 +182,7 @@ def test_a_hub_that_has_lost_its_database_finds_the_labs(deployment: Deployment)
         kubectl("exec", "deployment/hub", "--namespace", NAMESPACE, "--", "sh", "-c", "rm /srv/jupyterhub/*")
         deployment.kill_hub()
         wait_until(lambda: "is wilma's again" in deployment.log(), "the hub finds the lab", 120)
-        wait_until(deployment.is_up, "the hub is back", 60)
+        wait_until(deployment.is_up, "the hub is back")
         assert "Deleting stale route /user/wilma/" not in deployment.log()
         assert kernel.execute("print(x + 1)").stdout == "42\n"
     deployment.token = administrator_token(deployment)

@@ -6,7 +6,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from labtesting.labclient import PROMPT, SpawnedLab, wait_until
+from labtesting.hub_process import wait_until
+from labtesting.labclient import PROMPT, SpawnedLab
 
 Spawn = Callable[..., SpawnedLab]
 EMPTY_NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from labtesting.labclient import SpawnedLab, wait_until
+from labtesting.hub_process import wait_until
+from labtesting.labclient import SpawnedLab
 from labtesting.logevents import assert_log_events
 
 Spawn = Callable[..., SpawnedLab]

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import httpx
-from labtesting.labclient import PROMPT, SpawnedLab, wait_until
+from labtesting.hub_process import wait_until
+from labtesting.labclient import PROMPT, SpawnedLab
 
 Spawn = Callable[..., SpawnedLab]
 

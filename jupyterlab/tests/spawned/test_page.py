@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from labtesting.browser import open_browser
-from labtesting.labclient import SpawnedLab, wait_until
+from labtesting.hub_process import wait_until
+from labtesting.labclient import SpawnedLab
 from playwright.sync_api import Page, Route, expect
 
 Spawn = Callable[..., SpawnedLab]

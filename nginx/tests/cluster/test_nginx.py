@@ -138,7 +138,7 @@ def test_a_site_of_two_pods_comes_up_and_answers(site: Site) -> None:
     kubectl("rollout", "restart", "deployment/nginx", "-n", NAMESPACE)
     roll_out("test-proxy")
     roll_out("nginx", 150)
-    wait_until(lambda: get("deployment", "nginx")["status"].get("readyReplicas") == 2, "there are two", 60)
+    wait_until(lambda: get("deployment", "nginx")["status"].get("readyReplicas") == 2, "there are two")
     answer = site.get()
     assert (answer.status_code, answer.text) == (200, "proxied")
 
@@ -169,18 +169,18 @@ def test_a_proxy_service_that_gets_another_address_is_found(site: Site) -> None:
     kubectl("delete", "service", "proxy", "-n", NAMESPACE)
     try:
         # Of the two pods, one may still try the address that it knows, which ends as a 504.
-        wait_until(lambda: "JupyterLab cannot be reached just now" in site.get().text, "it is gone", 60)
+        wait_until(lambda: "JupyterLab cannot be reached just now" in site.get().text, "it is gone")
     finally:
         proxy_service()
     assert get("service", "proxy")["spec"]["clusterIP"] != before
-    wait_until(lambda: site.get().text == "proxied", "it is found again", 60)
+    wait_until(lambda: site.get().text == "proxied", "it is found again")
 
 
 def test_a_proxy_that_is_down_is_our_page_until_it_is_back(site: Site) -> None:
     kubectl("scale", "deployment/test-proxy", "--replicas=0", "-n", NAMESPACE)
-    wait_until(lambda: site.get().status_code in {502, 504}, "it is down", 60)
+    wait_until(lambda: site.get().status_code in {502, 504}, "it is down")
     kubectl("scale", "deployment/test-proxy", "--replicas=1", "-n", NAMESPACE)
-    wait_until(lambda: site.get().text == "proxied", "it is back", 60)
+    wait_until(lambda: site.get().text == "proxied", "it is back")
 
 
 @pytest.mark.timeout(300)

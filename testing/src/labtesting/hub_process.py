@@ -26,7 +26,7 @@ PORTS = range(10_000, 30_000)
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T], what: str, timeout: float = 20) -> T:
+def wait_until(condition: Callable[[], T], what: str, timeout: float = 60) -> T:
     """Ask again and again until the answer is true; give it.
 
     Raises

@@ -7,7 +7,7 @@ import ssl
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -249,11 +249,3 @@ class SpawnedLab:
         """Give what it has to tell its user."""
         notices: list[dict[str, object]] = self.client.request("GET", "lsstlab/notices").json()
         return notices
-
-
-def wait_until(condition: Callable[[], bool], what: str, timeout: float = 60) -> None:
-    """Ask again and again until it is so."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
-        time.sleep(0.1)

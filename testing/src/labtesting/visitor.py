@@ -114,4 +114,4 @@ class Visitor:
         """
         started = self.choose(**choice) if choice else self.get("/hub/spawn")
         assert started.status_code == 200, f"{started.status_code} {started.url}\n{started.text[-2000:]}"
-        wait_until(lambda: self.reaches_lab(user), f"the lab of {user} answers", 60)
+        wait_until(lambda: self.reaches_lab(user), f"the lab of {user} answers")

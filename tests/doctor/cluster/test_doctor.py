@@ -197,7 +197,7 @@ def test_an_image_that_is_not_to_be_had() -> None:
         return "Deployment proxy in jupyterlabdemo: 0 of 1 ready" in said and "jupyterlabdemo-hub:9.9.9" in said
 
     try:
-        wait_until(told, "the doctor names the image", 60)
+        wait_until(told, "the doctor names the image")
         report = call_doctor("images", "reach")
     finally:
         kubectl("apply", "--filename", ROOT / "hub/kubernetes/proxy-deployment.yaml")
@@ -311,7 +311,7 @@ def claim_without_a_class() -> Iterator[None]:
         kubectl("patch", "pv", volume, "--type=merge", "--patch", '{"spec": {"claimRef": {"uid": null}}}')
         file = "fileserver/alternatives/hostpath/shared-project-persistentvolumeclaim.yaml"
         kubectl("apply", "--filename", ROOT / file)
-        wait_until(lambda: has_volume(claim[1]), "the claim has its volume again", 60)
+        wait_until(lambda: has_volume(claim[1]), "the claim has its volume again")
 
 
 @pytest.mark.usefixtures("deployment")
@@ -321,7 +321,7 @@ def test_a_claim_whose_class_nobody_has() -> None:
         return 'found Pending, wanted Bound: storageclass.storage.k8s.io "nobodys" not found' in said
 
     with claim_without_a_class():
-        wait_until(told, "the doctor knows why", 60)
+        wait_until(told, "the doctor knows why")
     assert call_doctor("claims").failed("claims") == ""
 
 
@@ -371,9 +371,9 @@ def test_a_hub_that_kubernetes_does_not_answer(deployment: Deployment) -> None:
     with api_out_of_reach():
         # Connections that are open may outlive a policy.
         deployment.kill_hub()
-        wait_until(deployment.is_up, "the hub's pages answer all the same", 60)
+        wait_until(deployment.is_up, "the hub's pages answer all the same")
         wait_until(told, "the doctor says so", 200)
-    wait_until(lambda: call_doctor("hub").failed("hub") == "", "the hub is well again", 60)
+    wait_until(lambda: call_doctor("hub").failed("hub") == "", "the hub is well again")
 
 
 @pytest.mark.usefixtures("deployment")
@@ -381,7 +381,7 @@ def test_a_fileserver_that_is_away() -> None:
     scale = ["scale", "deployment/fileserver", "--namespace", NAMESPACE]
     kubectl(*scale, "--replicas=0")
     try:
-        wait_until(lambda: not cluster.get("pods", selector="app.kubernetes.io/component=fileserver"), "it is gone", 60)
+        wait_until(lambda: not cluster.get("pods", selector="app.kubernetes.io/component=fileserver"), "it is gone")
         report = call_doctor("space", "homes", "workloads")
     finally:
         kubectl(*scale, "--replicas=1")
