@@ -148,25 +148,24 @@
     ]);
     const base = PageConfig.getOption('baseUrl');
 
-    // Resolves once this page has the workspace, which is its own for as long as it is open.
+    // Tells whether this page has the workspace now, and then for as long as it is open.
     function take(workspace) {
-      const name = `jupyterlab-workspace:${base}:${workspace}`;
-      const signal = AbortSignal.timeout(LEAVING_MILLISECONDS);
       return new Promise((resolve, reject) => {
-        const hold = () => new Promise(() => resolve());
-        navigator.locks.request(name, { signal }, hold).catch(reject);
+        const hold = lock => {
+          resolve(lock !== null);
+          return lock && new Promise(() => {});
+        };
+        const name = `jupyterlab-workspace:${base}:${workspace}`;
+        navigator.locks.request(name, { ifAvailable: true }, hold).catch(reject);
       });
     }
 
-    async function resolve(workspace) {
-      if (!navigator.locks) {
-        // Without TLS browsers have none, but for the machine's own address.
-        const resolver = new WindowResolver();
-        await resolver.resolve(workspace);
-        return resolver;
+    async function isMine(workspace) {
+      if (await take(workspace)) {
+        return true;
       }
-      await take(workspace);
-      return { name: workspace };
+      await new Promise(resolve => setTimeout(resolve, LEAVING_MILLISECONDS));
+      return take(workspace);
     }
 
     return {
@@ -176,18 +175,20 @@
       provides: IWindowResolver,
       requires: [IRouter],
       activate: async (app, router) => {
-        try {
-          return await resolve(PageConfig.getOption('workspace') || PageConfig.defaultWorkspace);
-        } catch {
-          const mode = PageConfig.getOption('mode') === 'multiple-document' ? 'lab' : 'doc';
-          const treePath = PageConfig.getOption('treePath');
-          const { search, hash } = router.current;
-          const another = URLExt.join(base, mode, 'workspaces', `auto-${Math.random().toString(36)[2]}`);
-          const path = treePath ? URLExt.join(another, 'tree', URLExt.encodeParts(treePath)) : another;
-          const query = URLExt.objectToQueryString({ ...URLExt.queryStringToObject(search || ''), reset: '1' });
-          router.navigate(path + query + (hash || ''), { hard: true });
-          return new Promise(() => {}); // the page goes: nothing may begin that needs a workspace
+        const workspace = PageConfig.getOption('workspace') || PageConfig.defaultWorkspace;
+        // Without TLS browsers have no locks, but for the machine's own address: then JupyterLab's way.
+        const ask = () => new WindowResolver().resolve(workspace).then(() => true, () => false);
+        if (await isMine(workspace).catch(ask)) {
+          return { name: workspace };
         }
+        const mode = PageConfig.getOption('mode') === 'multiple-document' ? 'lab' : 'doc';
+        const treePath = PageConfig.getOption('treePath');
+        const { search, hash } = router.current;
+        const another = URLExt.join(base, mode, 'workspaces', `auto-${Math.random().toString(36)[2]}`);
+        const path = treePath ? URLExt.join(another, 'tree', URLExt.encodeParts(treePath)) : another;
+        const query = URLExt.objectToQueryString({ ...URLExt.queryStringToObject(search || ''), reset: '1' });
+        router.navigate(path + query + (hash || ''), { hard: true });
+        return new Promise(() => {}); // the page goes: nothing may begin that needs a workspace
       }
     };
   }
