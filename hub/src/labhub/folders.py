@@ -58,17 +58,19 @@ class Folders:
         FoldersError
             One is not, after some tries.
         """
-        # The home first: while the server is away, that is one request for each who waits, and not one for each group.
-        await self._make("homes", identity.uid, tell)
-        asked = [self._make("projects", group.gid, tell) for group in identity.groups]
-        answers = await asyncio.gather(*asked, return_exceptions=True)
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
-
-    async def _make(self, kind: str, number: int, tell: Callable[[str], None]) -> None:
-        """Ask for one folder, more than once if need be."""
         deadline = time.monotonic() + self._patience
+        # The home first: while the server is away, that is one request for each who waits, and not one for each group.
+        await self._make("homes", identity.uid, deadline, tell)
+        asked = [asyncio.ensure_future(self._make("projects", group.gid, deadline, tell)) for group in identity.groups]
+        try:
+            await asyncio.gather(*asked)
+        finally:
+            # The first no is the answer; nobody waits for the others.
+            for one in asked:
+                one.cancel()
+
+    async def _make(self, kind: str, number: int, deadline: float, tell: Callable[[str], None]) -> None:
+        """Ask for one folder, until the deadline more than once if need be."""
         pause = FIRST_PAUSE
         while True:
             try:

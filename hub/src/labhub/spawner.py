@@ -307,15 +307,20 @@ class LabSpawner(KubeSpawner):  # type: ignore[misc]  # untyped
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """Say what the lab is about until it is there: one line for each thing that happens."""
         said: list[str] = []
+        doing = ""
         while not (self._start_future and self._start_future.done()):
             pod = self._known()
             at = diagnosis.stage(pod, self.events) if pod else STAGES[0]
             percent = 20 * (1 + STAGES.index(at))
-            news = [event["message"] for event in self.events] + [self._delay or diagnosis.ABOUT[at]]
-            for line in news:
+            for line in (event["message"] for event in self.events):
                 if line not in said:
                     said.append(line)
                     yield {"progress": percent, "message": line}
+            # After a delay it says again what it said before.
+            now = self._delay or diagnosis.ABOUT[at]
+            if now != doing:
+                doing = now
+                yield {"progress": percent, "message": now}
             await self.pod_reflector.changed(self._key, 1)
 
     # --- is it there? -------------------------------------------------------------------------------------------------

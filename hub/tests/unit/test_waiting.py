@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from labhub import spawner as spawners
+from labhub.diagnosis import ABOUT
 from labhub.spawner import LabSpawner
 from labhub.watch import PodWatch
 
@@ -73,3 +74,16 @@ async def test_a_hub_that_may_open_no_more_files_looks_again_later() -> None:
         assert not await spawner._answers(POD)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.asyncio
+async def test_the_progress_says_what_is_waited_for_and_when_that_is_over() -> None:
+    spawner = waiting_for(0)
+    spawner._known, spawner._start_future, spawner._delay = lambda: None, None, ""
+    progress = LabSpawner.progress(spawner)
+    assert (await anext(progress))["message"] == ABOUT["created"]
+    spawner._delay = "Waiting for the shared storage"
+    assert (await anext(progress))["message"] == "Waiting for the shared storage"
+    spawner._delay = ""
+    assert (await anext(progress))["message"] == ABOUT["created"]
+    await progress.aclose()
