@@ -80,7 +80,7 @@ async def test_a_hub_that_may_open_no_more_files_looks_again_later() -> None:
 async def test_the_progress_says_what_is_waited_for_and_when_that_is_over() -> None:
     spawner = waiting_for(0)
     spawner._known, spawner._start_future, spawner._delay = lambda: None, None, ""
-    progress = LabSpawner.progress(spawner)
+    progress: Any = LabSpawner.progress(spawner)
     assert (await anext(progress))["message"] == ABOUT["created"]
     spawner._delay = "Waiting for the shared storage"
     assert (await anext(progress))["message"] == "Waiting for the shared storage"
