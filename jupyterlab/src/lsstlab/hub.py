@@ -45,7 +45,7 @@ def configure_login(c: Config, settings: Settings) -> None:
     """Assign who may log in, and how."""
     c.Authenticator.allowed_users = {settings.user}
     c.JupyterHub.template_vars = {
-        "announcement_login": "The user and the password stand where this JupyterHub was started."
+        "announcement_login": "User and password are printed in the terminal in which this JupyterHub was started."
     }
     if settings.login == "pam":
         c.JupyterHub.authenticator_class = "pam"
