@@ -71,7 +71,8 @@ class Labfiles:
 
     def lines(self) -> list[dict[str, Any]]:
         """Give its log lines; what is no JSON is left out."""
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        whole = self.log.read_text().rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
     def wait_until_ready(self) -> None:
         """Wait until it listens, and learn where.

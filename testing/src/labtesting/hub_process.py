@@ -75,8 +75,9 @@ class HubProcess:
 
     @property
     def log(self) -> str:
-        """All that was written so far."""
-        return self.log_file.read_text(errors="replace")
+        """All lines that were written so far; one that is being written is not there yet."""
+        text = self.log_file.read_text(errors="replace")
+        return text[: text.rfind("\n") + 1]
 
     @property
     def events(self) -> list[dict[str, Any]]:
