@@ -275,7 +275,7 @@ def deployed(site: Deployment) -> Iterator[None]:
         for name in DEPLOYMENTS:
             cluster.roll_out(name, 120)
         kubectl("rollout", "status", "daemonset/filebeat", "--namespace", NAMESPACE, "--timeout=90s")
-        # A pod that is ready is reached a moment later.
+        cluster.settle()
         wait_until(
             lambda: httpx.get(f"{URL}/hub/health", verify=site.trust).status_code == 200, "the hub is reached", 60
         )

@@ -335,12 +335,8 @@ def deploy(github: FakeGitHub, authority: trustme.CA) -> Iterator[Deployment]:
             tls = ssl.create_default_context()
             authority.configure_trust(tls)
             found = Deployment(github, tls)
-            try:
-                wait_until(found.is_up, "hub and proxy answer")
-            except AssertionError:
-                for name in ("hub", "proxy"):
-                    print(kubectl("logs", f"deployment/{name}", "--namespace", NAMESPACE, "--tail=40"))  # noqa: T201
-                raise
+            cluster.settle()
+            wait_until(found.is_up, "hub and proxy answer")
             found.join(github.world.add_account("chief", ADMIN_ID), "lsst-sqre")
             found.token = administrator_token(found)
             yield found

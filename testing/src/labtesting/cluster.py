@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,6 +111,15 @@ def _delete_namespaces(names: tuple[str, ...]) -> None:
 def apply(*objects: dict[str, Any]) -> None:
     """Apply objects."""
     kubectl("apply", "--filename", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
+
+
+def settle() -> None:
+    """Wait until the node leads to the pods of Services that have just become ready.
+
+    kube-proxy writes two tables, one after the other. A packet that comes between them leaves the node, and where
+    something out there answers everybody, a proxy keeps that connection for as long as it is asked.
+    """
+    time.sleep(3)
 
 
 def roll_out(deployment: str, timeout: float = 60) -> None:
