@@ -276,7 +276,5 @@ def deployed(site: Deployment) -> Iterator[None]:
             cluster.roll_out(name, 120)
         kubectl("rollout", "status", "daemonset/filebeat", "--namespace", NAMESPACE, "--timeout=90s")
         cluster.settle()
-        wait_until(
-            lambda: httpx.get(f"{URL}/hub/health", verify=site.trust).status_code == 200, "the hub is reached", 60
-        )
+        wait_until(lambda: httpx.get(f"{URL}/hub/health", verify=site.trust).status_code == 200, "the hub is reached")
         yield

@@ -137,6 +137,11 @@ def test_a_lab_that_starts_waits_for_the_fileserver_and_says_so(
     finally:
         kubectl(*scale, "--replicas=1")
     page.locator(".jp-LauncherCard").first.wait_for()
+    visitor = site.visit("joan")
+    assert visitor.reaches_lab("joan")
+    with site.client(visitor).kernel("python3") as kernel:
+        kernel.execute("open('kept', 'w').write('all of it')")
+        assert kernel.execute("print(open('kept').read())").stdout == "all of it\n"
     roll_out("fileserver", 120)
 
 
