@@ -12,7 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from tools.shared_code import ROOT, write_copies
+from tools.tree_rules import find_problems
+
 ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
 
 
@@ -69,8 +71,15 @@ def main() -> None:
     """Run all linters; fail if one complained."""
     parser = argparse.ArgumentParser(prog="nox -s lint --", description=__doc__)
     parser.add_argument("--fix", action="store_true", help="mend what can be mended")
-    complained = []
-    for name, command in linters(tracked(), parser.parse_args().fix).items():
+    fix = parser.parse_args().fix
+    if fix:
+        write_copies()
+    files = tracked()
+    print("lint: tree rules", flush=True)
+    problems = find_problems(files)
+    print("".join(f"{problem}\n" for problem in problems), end="")
+    complained = ["tree rules"] if problems else []
+    for name, command in linters(files, fix).items():
         print(f"lint: {name}", flush=True)
         # import-linter looks for the packages it is told of on this path.
         environ = os.environ | {"PYTHONPATH": ":".join(str(path) for path in ROOT.glob("*/src"))}

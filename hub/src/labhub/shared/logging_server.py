@@ -1,0 +1,28 @@
+"""A threading HTTP server that logs a broken request as one line."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from http.server import ThreadingHTTPServer
+from typing import Any
+
+_log = logging.getLogger(__name__)
+
+
+class LoggingHTTPServer(ThreadingHTTPServer):
+    """Logs a failed request through `logging`. The base class prints a traceback of many lines."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log the exception: a warning if the client went away, else an error with its traceback."""
+        error = sys.exception()
+        client_left = isinstance(error, ConnectionError)
+        _log.log(
+            logging.WARNING if client_left else logging.ERROR,
+            "a request failed: %r",
+            error,
+            exc_info=not client_left,
+            extra={"client.address": client_address[0]},
+        )

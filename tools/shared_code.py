@@ -1,0 +1,39 @@
+"""Copies of `shared/` in the components: `docker build <component>` sees the component's folder only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "shared"
+LAB = ("__init__.py", "json_logs.py", "secret_files.py", "version_guard.py")
+WITH_SERVER = (*LAB, "logging_server.py", "probe_server.py")
+# Which modules each component uses
+COPIES = {
+    "fileserver/src/labfiles/shared": WITH_SERVER,
+    "hub/src/labhub/shared": WITH_SERVER,
+    "jupyterlab/src/lsstlab/shared": LAB,
+    "logstashrmq/src/beatsrelay/shared": WITH_SERVER,
+}
+
+
+def wanted_copies(root: Path = ROOT) -> dict[Path, str]:
+    """Return the path of each copy and the text that it must have."""
+    return {
+        root / folder / name: (root / SOURCE.name / name).read_text() for folder, names in COPIES.items() for name in names
+    }
+
+
+def find_differences(root: Path = ROOT) -> list[Path]:
+    """Return the copies that are missing or differ, and the files that are no copy."""
+    wanted = wanted_copies(root)
+    found = {path for folder in COPIES for path in (root / folder).glob("*.py")}
+    differing = {path for path, text in wanted.items() if not path.exists() or path.read_text() != text}
+    return sorted(differing | (found - wanted.keys()))
+
+
+def write_copies(root: Path = ROOT) -> None:
+    """Write all copies."""
+    for path, text in wanted_copies(root).items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
