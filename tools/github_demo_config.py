@@ -2,9 +2,9 @@
 
 import os
 
-import labhub.environment
-import labhub.hub
-import labhub.settings
+import labhub.settings.environment
+import labhub.configuration
+import labhub.settings.login
 import lsstlab.hub
 import lsstlab.settings
 
@@ -13,4 +13,4 @@ place = lsstlab.settings.load(os.environ)
 lsstlab.hub.configure_hub(c, place)
 lsstlab.hub.configure_labs(c, place)
 c.JupyterHub.log_level = "INFO"  # the demo's log is a file: who came in is worth a line there
-labhub.hub.configure(c, labhub.environment.load_or_exit(os.environ, labhub.settings.Settings))
+labhub.configuration.configure(c, labhub.settings.environment.load_or_exit(os.environ, labhub.settings.login.Settings))

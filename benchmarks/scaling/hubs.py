@@ -24,7 +24,7 @@ from hub.tests.integration.conftest import make_proxy
 PROGRAM = """
 import gc
 gc.disable()
-from labhub.lazily import load_lazily
+from labhub._patches.lazily import load_lazily
 load_lazily()
 from labhub.app import LabHub
 LabHub.launch_instance()
@@ -49,10 +49,10 @@ c.JupyterHub.load_roles = [{{
 OURS = """
 import os
 
-from labhub.environment import load_or_exit
-from labhub.hub import configure, configure_labs
-from labhub.labsettings import LabSettings
-from labhub.settings import Settings
+from labhub.settings.environment import load_or_exit
+from labhub.configuration import configure, configure_labs
+from labhub.settings.labs import LabSettings
+from labhub.settings.login import Settings
 
 c = get_config()
 configure(c, load_or_exit(os.environ, Settings))

@@ -10,10 +10,10 @@ from typing import Any
 
 import beatsrelay.settings
 import labfiles.settings
-import labhub.environment
+import labhub.settings.environment
 import yaml
-from labhub.labsettings import LabSettings
-from labhub.settings import Settings
+from labhub.settings.labs import LabSettings
+from labhub.settings.login import Settings
 
 from tests.configure.sample import SampleSite
 from tools.components import ROOT
@@ -49,8 +49,8 @@ def load_hub(site: SampleSite) -> dict[str, dict[str, Any]]:
     mounts = {"/run/secrets/hub": "hub-secret.yaml", "/etc/jupyterlabdemo": "hub-files-configmap.yaml"}
     environ = environment(site, "hub", "hub", mounts)
     return {
-        "hub": dict(labhub.environment.load(environ, Settings)),
-        "labs": dict(labhub.environment.load(environ, LabSettings)),
+        "hub": dict(labhub.settings.environment.load(environ, Settings)),
+        "labs": dict(labhub.settings.environment.load(environ, LabSettings)),
     }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from labhub.options import Menu
+from labhub.models.profiles import Menu
 
 from tests.configure import components, example
 from tests.configure.sample import SampleSite

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from beatsrelay.settings import Settings as RelaySettings
-from labhub.labsettings import LabSettings
-from labhub.settings import Settings as LoginSettings
+from labhub.settings.labs import LabSettings
+from labhub.settings.login import Settings as LoginSettings
 
 from tests.configure import components, example
 from tests.configure.sample import LOGS, SMALL, SampleSite

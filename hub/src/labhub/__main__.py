@@ -2,7 +2,7 @@
 
 import gc
 
-from labhub.lazily import load_lazily
+from labhub._patches.lazily import load_lazily
 
 gc.disable()  # until the hub is up (`LabHub.start`): of what it loads and takes up nothing goes
 load_lazily()

@@ -19,14 +19,19 @@ from kubespawner.clients import load_config  # type: ignore[import-untyped]
 from sqlalchemy.exc import DBAPIError
 from traitlets import Integer
 
-from labhub import adoption, connections, database, metrics, restart, upstream
-from labhub.announcement import Board
-from labhub.hub import CONFIG_FILE
-from labhub.pages import HANDLERS
-from labhub.pod import SELECTOR
-from labhub.reconcile import Reconciler
-from labhub.spawner import LabSpawner
-from labhub.watch import EventWatch, PodWatch
+from labhub.lifecycle import lab_recovery as adoption
+from labhub.infra import http_session as connections
+from labhub.infra import database as database
+from labhub.telemetry import metrics as metrics
+from labhub.lifecycle import startup as restart
+from labhub._patches import jupyterhub_functions as upstream
+from labhub.models.announcement import Board
+from labhub.configuration import CONFIG_FILE
+from labhub.web.spawn import HANDLERS
+from labhub.labs.pod import SELECTOR
+from labhub.lifecycle.reconciler import Reconciler
+from labhub.labs.spawner import LabSpawner
+from labhub.labs.reflector import EventWatch, PodWatch
 
 # How often Python looks through all that it has for what nobody holds any more. While it does nobody is answered, for a
 # second with 2,000 labs; by default it was every ten seconds of a busy hub.

@@ -2,10 +2,10 @@
 
 import os
 
-from labhub.environment import load_or_exit
-from labhub.hub import configure, configure_labs
-from labhub.labsettings import LabSettings
-from labhub.settings import Settings
+from labhub.settings.environment import load_or_exit
+from labhub.configuration import configure, configure_labs
+from labhub.settings.labs import LabSettings
+from labhub.settings.login import Settings
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821  (traitlets gives it)
 configure(c, load_or_exit(os.environ, Settings))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from labhub.pages import RECENT_SECONDS
+from labhub.web.spawn import RECENT_SECONDS
 from labtesting import cluster
 from labtesting.browser import open_browser
 from labtesting.cluster import LABS, kubectl

@@ -33,10 +33,10 @@ CONTACT = "help@lsst.example"
 # With what `labhub.app` mends of JupyterHub, whose own program runs it: labs are processes here, without Kubernetes.
 CONFIG = """
 import os
-from labhub import upstream
-from labhub.hub import configure
-from labhub.environment import load_or_exit
-from labhub.settings import Settings
+from labhub._patches import jupyterhub_functions as upstream
+from labhub.configuration import configure
+from labhub.settings.environment import load_or_exit
+from labhub.settings.login import Settings
 
 configure(c, load_or_exit(os.environ, Settings))
 upstream.mend(c.JupyterHub.get("db_url", "sqlite:///jupyterhub.sqlite"))

@@ -1,4 +1,4 @@
-"""How often a real hub commits: what `labhub.upstream` gains is there."""
+"""How often a real hub commits: what `labhub._patches.jupyterhub_functions` gains is there."""
 
 from __future__ import annotations
 

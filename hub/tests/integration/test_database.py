@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from labhub.database import DatabaseTrouble, check
-from labhub.hub import CONFIG_FILE
+from labhub.infra.database import DatabaseTrouble, check
+from labhub.configuration import CONFIG_FILE
 from labtesting.hub_process import free_ports, wait_until
 from labtesting.needs import missing
 
@@ -37,7 +37,7 @@ CREATE TABLE users (id INTEGER);
 
 def keeping_in(url: str) -> str:
     """Give the configuration of a hub with this database."""
-    settings = f"from labhub.hub import configure_database\nconfigure_database(c, {url!r})\n"
+    settings = f"from labhub.configuration import configure_database\nconfigure_database(c, {url!r})\n"
     return f"{settings}{CONFIG}c.JupyterHub.cleanup_servers = False\n"
 
 

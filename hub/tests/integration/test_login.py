@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from labhub.authenticator import AT_ONCE
+from labhub.login.authenticator import AT_ONCE
 from labtesting.github import Trouble
 from labtesting.hub_process import wait_until
 

@@ -14,7 +14,7 @@ from hub.tests.integration.conftest import CONFIG, PLACE, login_settings, make_p
 from hub.tests.integration.test_announcement import KUBECONFIG, PROGRAM, WHOLE
 
 APART = """
-from labhub.proxy import LabProxy
+from labhub.infra.proxy import LabProxy
 c.JupyterHub.proxy_class = LabProxy
 c.LabProxy.should_start = False
 c.LabProxy.auth_token = {token!r}

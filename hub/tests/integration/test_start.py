@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from labhub.hub import CONFIG_FILE
+from labhub.configuration import CONFIG_FILE
 
 COMPLETE = {
     "JUPYTERHUB_CRYPT_KEY": "0" * 64,

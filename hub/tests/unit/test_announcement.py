@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from jupyterhub.apihandlers import default_handlers as calls  # type: ignore[import-untyped]
 from jupyterhub.handlers import default_handlers as pages  # type: ignore[import-untyped]
-from labhub.announcement import NOTHING, Announcement, AnnouncementError, Board, parse
-from labhub.announcer import AnnouncementHandler, Gated
-from labhub.pages import HANDLERS
-from labhub.pod import ANNOUNCEMENT_PATH
+from labhub.models.announcement import NOTHING, Announcement, AnnouncementError, Board, parse
+from labhub.web.announcement import AnnouncementHandler, Gated
+from labhub.web.spawn import HANDLERS
+from labhub.labs.pod import ANNOUNCEMENT_PATH
 from labtesting.hub_stub import Announced
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

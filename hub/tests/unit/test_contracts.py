@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
-from labhub import audit
-from labhub.announcement import Announcement
-from labhub.authstate import AuthState
-from labhub.logs import Formatter
-from labhub.refusal import Reason
+from labhub.telemetry import audit as audit
+from labhub.models.announcement import Announcement
+from labhub.models.auth_state import AuthState
+from labhub.telemetry.logs import Formatter
+from labhub.models.login_errors import Reason
 from labtesting.contracts import read_contract
 from labtesting.logevents import assert_log_events
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from labhub.github import Answer, GitHub, SuspendedError, UnavailableError, check
+from labhub.login.github import Answer, GitHub, SuspendedError, UnavailableError, check
 
 API = "https://api.github.example"
 

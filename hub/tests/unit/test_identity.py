@@ -7,7 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from labhub.identity import (
+from labhub.models.identity import (
     GROUPS_MAX,
     LAST_ID,
     MAPPED,

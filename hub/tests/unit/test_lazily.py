@@ -7,7 +7,7 @@ import sys
 
 LOAD = """
 import sys
-from labhub.lazily import load_lazily
+from labhub._patches.lazily import load_lazily
 load_lazily()
 """
 

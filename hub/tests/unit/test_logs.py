@@ -7,7 +7,7 @@ import logging
 from urllib.parse import quote
 
 import pytest
-from labhub.logs import Formatter, scrub
+from labhub.telemetry.logs import Formatter, scrub
 from labtesting.logevents import assert_log_events
 
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from labhub.identity import Account, Group, Identity, Organization, Taken, build_identity
-from labhub.options import Choice, Image, Menu, Size
-from labhub.pod import Site, build_pod, group_file, passwd_file
+from labhub.models.identity import Account, Group, Identity, Organization, Taken, build_identity
+from labhub.models.profiles import Choice, Image, Menu, Size
+from labhub.labs.pod import Site, build_pod, group_file, passwd_file
 from labtesting.contracts import read_contract
 
 GOLDEN = Path(__file__).parent / "golden"

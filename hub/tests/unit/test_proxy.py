@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from jupyterhub.proxy import ConfigurableHTTPProxy, Proxy  # type: ignore[import-untyped]
-from labhub.proxy import LabProxy
+from labhub.infra.proxy import LabProxy
 
 ROUTES: dict[str, Any] = {
     "/user/ada/": {

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from labhub.admission import Rule
-from labhub.environment import SettingsError, load
-from labhub.hub import configure_spawner
-from labhub.labsettings import LabSettings
-from labhub.settings import Settings
+from labhub.models.access_rules import Rule
+from labhub.settings.environment import SettingsError, load
+from labhub.configuration import configure_spawner
+from labhub.settings.labs import LabSettings
+from labhub.settings.login import Settings
 from traitlets.config import Config
 
 COMPLETE = {

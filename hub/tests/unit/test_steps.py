@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from labhub.steps import StepSession, in_steps, take
+from labhub._patches.steps import StepSession, in_steps, take
 from sqlalchemy import Column, Engine, Integer, create_engine, event, select, text
 from sqlalchemy.exc import IntegrityError, PendingRollbackError
 from sqlalchemy.orm import DeclarativeBase

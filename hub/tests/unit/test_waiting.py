@@ -9,10 +9,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from labhub import spawner as spawners
-from labhub.diagnosis import ABOUT
-from labhub.spawner import LabSpawner
-from labhub.watch import PodWatch
+from labhub import spawner as spawners as spawner as spawners
+from labhub.labs.pod_status import ABOUT
+from labhub.labs.spawner import LabSpawner
+from labhub.labs.reflector import PodWatch
 
 KEY = "labs/lab-5150"
 POD = {

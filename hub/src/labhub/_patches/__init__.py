@@ -1,0 +1,1 @@
+"""Changes to the internals of upstream projects."""

@@ -1,0 +1,1 @@
+"""Database, proxy, HTTP connections and scheduling: services that other packages use."""

@@ -1,0 +1,1 @@
+"""Who may log in: GitHub accounts, organization membership, and its regular re-check."""

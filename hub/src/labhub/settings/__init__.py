@@ -1,0 +1,1 @@
+"""Settings from the environment. Only this package reads the environment."""

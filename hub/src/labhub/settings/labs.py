@@ -1,0 +1,134 @@
+"""Where the hub runs, and what labs it spawns: settings of the labs."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from labhub.settings.environment import ShownError
+from labhub.models.profiles import Menu, MenuError, parse_menu
+from labhub.labs.pod import Site
+
+
+def check_service(url: str) -> str:
+    """Take the URL of a service inside the cluster."""
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname or not parts.port or parts.path or parts.query:
+        raise ValueError("not such a URL")
+    return url
+
+
+def check_database(url: SecretStr) -> SecretStr:
+    """Take the URL of a database of a kind that is tested.
+
+    JupyterHub and SQLAlchemy leave a password out of what they say only where both find it: in its place, with its
+    special characters encoded.
+    """
+    text = url.get_secret_value()
+    parts = urlsplit(text)
+    on_file = parts.scheme == "sqlite" and not parts.netloc and parts.path.startswith("//")
+    served = parts.scheme == "postgresql+psycopg" and parts.hostname and parts.port != 0 and len(parts.path) > 1
+    hidden = text.count("@") == parts.netloc.count("@") <= 1 and "password" not in parts.query and not parts.fragment
+    if not on_file and not (served and hidden):
+        raise ValueError("not such a URL")
+    return url
+
+
+def read_menu(path: str) -> Menu:
+    """Read the menu's file."""
+    try:
+        return parse_menu(Path(path).read_text(), version("labhub"))
+    except MenuError as error:
+        raise ShownError(str(error)) from error
+
+
+DNS_LABEL = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+TextFile = Annotated[str, BeforeValidator(lambda path: Path(path).read_text())]
+MenuFile = Annotated[Menu, BeforeValidator(read_menu)]
+
+
+class LabSettings(BaseModel):
+    """Where the hub runs, and what labs it spawns."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    proxy_token: Annotated[SecretStr, Field(min_length=1)] = Field(
+        alias="CONFIGPROXY_AUTH_TOKEN", description="a random secret that hub and proxy share (openssl rand -hex 32)"
+    )
+    database_url: Annotated[SecretStr, AfterValidator(check_database)] = Field(
+        SecretStr("sqlite:////srv/jupyterhub/jupyterhub.sqlite"),
+        alias="HUB_DATABASE_URL",
+        description="sqlite:////<absolute path> or postgresql+psycopg://user:password@host/database, "
+        "special characters of the password as %XX",
+    )
+    proxy_api_url: Annotated[str, AfterValidator(check_service)] = Field(
+        "http://proxy-api:8001", alias="PROXY_API_URL", description="http://<host>:<port> of the proxy's own API"
+    )
+    connect_url: Annotated[str, AfterValidator(check_service)] = Field(
+        "http://hub.jupyterlabdemo:8081", alias="HUB_CONNECT_URL", description="http://<host>:<port> that labs reach"
+    )
+    fileserver_url: Annotated[str, AfterValidator(check_service)] = Field(
+        "http://fileserver.jupyterlabdemo:8080",
+        alias="FILESERVER_URL",
+        description="http://<host>:<port> of what makes homes and project folders",
+    )
+    fileserver_token: Annotated[SecretStr, Field(min_length=16)] = Field(
+        alias="FILESERVER_TOKEN",
+        description="a random secret that hub and fileserver share (openssl rand -hex 32)",
+    )
+    menu: MenuFile = Field(alias="LAB_MENU", description="a TOML file of images and sizes")
+    namespace: Annotated[str, Field(pattern=DNS_LABEL)] = Field(
+        "jupyterlabdemo-labs", alias="LAB_NAMESPACE", description="the name of a namespace"
+    )
+    home_claim: Annotated[str, Field(pattern=DNS_LABEL)] = Field(
+        "home", alias="LAB_HOME_CLAIM", description="the name of a PersistentVolumeClaim in the labs' namespace"
+    )
+    project_claim: Annotated[str, Field(pattern=DNS_LABEL)] = Field(
+        "project", alias="LAB_PROJECT_CLAIM", description="the name of a PersistentVolumeClaim in the labs' namespace"
+    )
+    passwd: TextFile = Field(alias="LAB_PASSWD", description="the passwd file of the lab's image")
+    group: TextFile = Field(alias="LAB_GROUP", description="the group file of the lab's image")
+    groups_policy: Literal["Strict", "Merge"] = Field(
+        "Strict",
+        alias="LAB_GROUPS_POLICY",
+        description="Strict, or Merge for nodes whose container runtime does not know Strict (containerd before 2.0)",
+    )
+    pull_seconds: Annotated[int, Field(ge=5)] = Field(
+        900, alias="LAB_PULL_SECONDS", description="5 or more seconds, for a node, the image and the volumes"
+    )
+    lab_seconds: Annotated[int, Field(ge=5)] = Field(
+        120, alias="LAB_START_SECONDS", description="5 or more seconds, for a lab to answer once its image is there"
+    )
+    unschedulable_seconds: Annotated[int, Field(ge=0)] = Field(
+        8, alias="LAB_UNSCHEDULABLE_SECONDS", description="seconds to wait for a node with room"
+    )
+    idle_seconds: Annotated[int, Field(ge=0)] = Field(
+        14400, alias="LAB_IDLE_SECONDS", description="seconds without activity, 0: never"
+    )
+    max_age_seconds: Annotated[int, Field(ge=0)] = Field(
+        604800, alias="LAB_MAX_AGE_SECONDS", description="seconds since the start, 0: never"
+    )
+    warning_seconds: Annotated[int, Field(ge=0)] = Field(
+        900, alias="LAB_WARNING_SECONDS", description="seconds before either, 0: no warning"
+    )
+    metrics_port: Annotated[int, Field(ge=1, le=65535)] = Field(
+        9464, alias="HUB_METRICS_PORT", description="a port, 1 to 65535"
+    )
+
+    @property
+    def site(self) -> Site:
+        """What every pod is built with."""
+        return Site(
+            self.home_claim,
+            self.project_claim,
+            self.passwd,
+            self.group,
+            self.groups_policy,
+            self.idle_seconds,
+            self.max_age_seconds,
+            self.warning_seconds,
+        )

@@ -1,0 +1,122 @@
+"""Who may log in, and at which GitHub: settings of the login."""
+
+from __future__ import annotations
+
+import base64
+import re
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from labhub.models.access_rules import Rule, parse_rule
+from labhub.models.identity import Taken
+
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+def split_list(text: str) -> list[str]:
+    """Split at commas, and drop blanks."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def parse_rules(text: str) -> tuple[Rule, ...]:
+    """Read a list of `org` and `org:team`."""
+    rules = tuple(dict.fromkeys(parse_rule(part) for part in split_list(text)))
+    if not rules:
+        raise ValueError("nobody could log in")
+    return rules
+
+
+def parse_admins(text: str) -> tuple[int | Rule, ...]:
+    """Read a list of GitHub ids and `org:team`; a login is refused, since it may change hands."""
+    admins = tuple(int(part) if part.isascii() and part.isdigit() else parse_rule(part) for part in split_list(text))
+    if any(isinstance(admin, Rule) and admin.team is None for admin in admins):
+        raise ValueError("an entry is neither a number nor org:team")
+    return admins
+
+
+def parse_keys(text: str) -> tuple[SecretStr, ...]:
+    """Read encryption keys, newest first; each 32 bytes as 64 hexadecimal digits or 44 of base64."""
+    keys = tuple(SecretStr(part.strip()) for part in text.split(";") if part.strip())
+    for key in keys:
+        found = key.get_secret_value()
+        if not re.fullmatch("[0-9a-fA-F]{64}", found) and len(base64.b64decode(found, b"-_", validate=True)) != 32:
+            raise ValueError("not 32 bytes")
+    if not keys:
+        raise ValueError("no key")
+    return keys
+
+
+def check_url(url: str) -> str:
+    """Take a URL over https, or over http on this machine; without the slash at its end."""
+    parts = urlsplit(url)
+    safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
+    if not (safe and parts.hostname) or parts.query or parts.fragment or parts.username:
+        raise ValueError("not such a URL")
+    return url.rstrip("/")
+
+
+def check_callback(url: str) -> str:
+    """Take the URL of the hub's page for GitHub's answer."""
+    if not check_url(url).endswith("/hub/oauth_callback"):
+        raise ValueError("another page")
+    return url
+
+
+def read_names(path: Path) -> dict[str, int]:
+    """Read the names and numbers of a passwd or group file."""
+    fields = (line.split(":") for line in path.read_text().splitlines() if line and not line.startswith("#"))
+    return {name: int(number) for name, _, number, *_ in fields}
+
+
+NamesFile = Annotated[dict[str, int], BeforeValidator(lambda path: read_names(Path(path)))]
+Required = Annotated[str, Field(min_length=1)]
+
+
+class Settings(BaseModel):
+    """Who may log in; the alias is the variable, the description what is wanted there."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    crypt_keys: Annotated[tuple[SecretStr, ...], BeforeValidator(parse_keys)] = Field(
+        alias="JUPYTERHUB_CRYPT_KEY",
+        description="32 random bytes as 64 hexadecimal digits (openssl rand -hex 32); older keys after a semicolon",
+    )
+    client_id: Required = Field(alias="GITHUB_CLIENT_ID", description="the client id of the OAuth app at GitHub")
+    client_secret: Annotated[SecretStr, Field(min_length=1)] = Field(
+        alias="GITHUB_CLIENT_SECRET", description="a client secret of the OAuth app at GitHub"
+    )
+    callback_url: Annotated[str, AfterValidator(check_callback)] = Field(
+        alias="OAUTH_CALLBACK_URL", description="https://<the hub's host>/hub/oauth_callback, as the OAuth app has it"
+    )
+    allowed: Annotated[tuple[Rule, ...], BeforeValidator(parse_rules)] = Field(
+        alias="GITHUB_ORGANIZATION_WHITELIST",
+        description="whose members may log in: org or org:team, separated by commas, at least one",
+    )
+    github_url: Annotated[str, AfterValidator(check_url)] = Field(
+        "https://github.com", alias="GITHUB_URL", description="an https URL (http on this machine only)"
+    )
+    admins: Annotated[tuple[int | Rule, ...], BeforeValidator(parse_admins)] = Field(
+        (), alias="GITHUB_ADMINS", description="GitHub ids (numbers, not logins) and org:team, separated by commas"
+    )
+    refresh_seconds: Annotated[int, Field(ge=1, le=86400)] = Field(
+        300, alias="GITHUB_REFRESH_SECONDS", description="1 to 86400 seconds"
+    )
+    stale_seconds: Annotated[int, Field(ge=0)] = Field(
+        86400, alias="GITHUB_STALE_SECONDS", description="a number of seconds"
+    )
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
+        10, alias="GITHUB_TIMEOUT_SECONDS", description="up to 60 seconds"
+    )
+    revoke_on_logout: bool = Field(True, alias="GITHUB_REVOKE_ON_LOGOUT", description="true or false")
+    contact: str = Field("", alias="SUPPORT_CONTACT", description="an address or a sentence")
+    passwd: NamesFile = Field(alias="LAB_PASSWD", description="the passwd file of the lab's image")
+    group: NamesFile = Field(alias="LAB_GROUP", description="the group file of the lab's image")
+
+    @property
+    def taken(self) -> Taken:
+        """What the lab's image has already."""
+        ids = frozenset(self.passwd.values()) | frozenset(self.group.values())
+        return Taken(ids, frozenset(self.passwd), frozenset(self.group))

@@ -1,0 +1,1 @@
+"""Log lines, audit events and metrics."""

@@ -1,0 +1,49 @@
+"""Who may come in, by the lists."""
+
+from __future__ import annotations
+
+import pytest
+from labhub.models.access_rules import Admission, Membership, Rule, Standing, admit, parse_rule
+
+ORG, TEAM = Rule("lsst"), Rule("rubin", "pilots")
+ACTIVE, PENDING, NONE, HIDDEN = Membership.ACTIVE, Membership.PENDING, Membership.NONE, Membership.HIDDEN
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [("lsst", ORG), (" LSST ", ORG), ("Rubin:Pilots", TEAM), ("a:b_c.d", Rule("a", "b_c.d"))],
+)
+def test_an_entry_is_an_organization_or_one_of_its_teams(text: str, rule: Rule) -> None:
+    assert parse_rule(text) == rule
+
+
+@pytest.mark.parametrize("text", ["", ":", "org:", ":team", "a:b:c", "a/b", "a b", "-a", "a;b"])
+def test_another_entry_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="neither"):
+        parse_rule(text)
+
+
+@pytest.mark.parametrize(
+    ("memberships", "teams", "expected"),
+    [
+        ({"lsst": ACTIVE}, set(), Admission.ADMITTED),
+        ({"lsst": PENDING}, set(), Admission.PENDING),
+        ({"lsst": NONE, "rubin": NONE}, set(), Admission.OUTSIDER),
+        ({}, set(), Admission.OUTSIDER),
+        ({"other": ACTIVE}, set(), Admission.OUTSIDER),
+        ({"rubin": ACTIVE}, {"rubin:pilots"}, Admission.ADMITTED),
+        ({"rubin": ACTIVE}, {"rubin:others", "lsst:pilots"}, Admission.OUTSIDER),
+        ({"rubin": PENDING}, {"rubin:pilots"}, Admission.PENDING),
+        ({"lsst": HIDDEN, "rubin": NONE}, set(), Admission.UNKNOWN),
+        ({"lsst": HIDDEN, "rubin": PENDING}, set(), Admission.UNKNOWN),
+        ({"lsst": HIDDEN, "rubin": ACTIVE}, {"rubin:pilots"}, Admission.ADMITTED),
+    ],
+)
+def test_one_rule_is_enough_and_a_hidden_one_is_no_no(
+    memberships: dict[str, Membership], teams: set[str], expected: Admission
+) -> None:
+    assert admit([ORG, TEAM], Standing(memberships, frozenset(teams))) is expected
+
+
+def test_without_a_rule_nobody_comes_in() -> None:
+    assert admit([], Standing({"lsst": ACTIVE})) is Admission.OUTSIDER

@@ -1,0 +1,37 @@
+"""Whoever waits for a turn gets it, one in each pass of the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from labhub.infra import fair_scheduling as turns
+
+
+@pytest.mark.asyncio
+async def test_of_a_crowd_one_goes_on_in_a_pass_in_the_order_in_which_they_came() -> None:
+    passes: list[list[int]] = [[]]
+    done = asyncio.Event()
+
+    async def work(number: int) -> None:
+        await turns.take()
+        passes[-1].append(number)
+        if number == 19:
+            done.set()
+
+    async def count() -> None:
+        while not done.is_set():
+            await asyncio.sleep(0)
+            passes.append([])
+
+    await asyncio.gather(count(), *(work(number) for number in range(20)))
+    assert max(len(one) for one in passes) == 1
+    assert [number for one in passes for number in one] == list(range(20))
+
+
+@pytest.mark.asyncio
+async def test_who_gives_up_waiting_holds_up_nobody() -> None:
+    waiting = [asyncio.create_task(turns.take()) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[1].cancel()
+    await asyncio.wait_for(asyncio.gather(waiting[0], waiting[2]), 5)
