@@ -24,7 +24,7 @@ from hub.tests.integration.conftest import make_proxy
 PROGRAM = """
 import gc
 gc.disable()
-from labhub._patches.lazily import load_lazily
+from labhub.lazily import load_lazily
 load_lazily()
 from labhub.app import LabHub
 LabHub.launch_instance()

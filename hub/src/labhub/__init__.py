@@ -1,1 +1,1 @@
-"""JupyterHub with GitHub logins: who a person is, and whether they may come in."""
+"""The hub: JupyterHub with GitHub logins, and one Kubernetes pod for each user's lab."""

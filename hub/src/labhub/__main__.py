@@ -1,12 +1,10 @@
-"""`python -m labhub`: the hub."""
+"""`python -m labhub`: runs the hub."""
 
 import gc
+import sys
 
-from labhub._patches.lazily import load_lazily
+gc.disable()  # until the hub has started (`LabHub.check_labs`): all objects that the imports create stay
 
-gc.disable()  # until the hub is up (`LabHub.start`): of what it loads and takes up nothing goes
-load_lazily()
+from labhub.app import main  # noqa: E402
 
-from labhub.app import main  # noqa: E402  (which loads the client)
-
-main()
+main(sys.argv[1:])

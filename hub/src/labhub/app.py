@@ -1,145 +1,127 @@
-"""JupyterHub as a program: `python -m labhub`.
-
-JupyterHub takes a Kubernetes API that is away at its start for labs that are gone: it forgets them all and cuts them
-off (jupyterhub 4575, kubespawner 786). Here it waits for the API's first answer.
-"""
+"""The hub as a program: JupyterHub with our database checks, routes, reflectors and background tasks."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from subprocess import CalledProcessError
 
-from jupyterhub.app import JupyterHub  # type: ignore[import-untyped]
-from kubernetes_asyncio.client import Configuration
-from kubespawner.clients import load_config  # type: ignore[import-untyped]
 from sqlalchemy.exc import DBAPIError
-from traitlets import Integer
+from traitlets import Integer, Unicode
 
-from labhub.lifecycle import lab_recovery as adoption
-from labhub.infra import http_session as connections
-from labhub.infra import database as database
-from labhub.telemetry import metrics as metrics
-from labhub.lifecycle import startup as restart
-from labhub._patches import jupyterhub_functions as upstream
-from labhub.models.announcement import Board
+from labhub._patches.jupyterhub_app import HookedJupyterHub, Route
 from labhub.configuration import CONFIG_FILE
-from labhub.web.spawn import HANDLERS
-from labhub.labs.pod import SELECTOR
-from labhub.lifecycle.reconciler import Reconciler
+from labhub.infra import database
+from labhub.infra.announcement_store import AnnouncementStore
+from labhub.infra.kubernetes_client import make_api
+from labhub.labs.launcher import LabLauncher
+from labhub.labs.pod_status import MESSAGES, count_labs
+from labhub.labs.reflector import EventReflector, PodReflector
 from labhub.labs.spawner import LabSpawner
-from labhub.labs.reflector import EventWatch, PodWatch
+from labhub.lifecycle.lab_recovery import find_lost_labs, last_known_activity, recover_labs
+from labhub.lifecycle.reconciler import Reconciler
+from labhub.models.pod_types import SELECTOR
+from labhub.telemetry import metrics
+from labhub.web.routes import ROUTES
 
-# How often Python looks through all that it has for what nobody holds any more. While it does nobody is answered, for a
-# second with 2,000 labs; by default it was every ten seconds of a busy hub.
-COLLECT = (10_000, 20, 50)
+# Thresholds of Python's garbage collector. A full collection blocks the hub for a second with 2,000 labs, and with the
+# default thresholds a busy hub had one every ten seconds.
+GC_THRESHOLDS = (10_000, 20, 50)
 
 
-class LabHub(JupyterHub):  # type: ignore[misc]  # untyped
+class LabHub(HookedJupyterHub):
     """The hub."""
 
     name = "labhub"
-    metrics_port = Integer(help="where Prometheus reads").tag(config=True)
-    board: Board
-    pods: PodWatch
-    events: EventWatch
-    adopting = False
-    """Labs that run are being made their users' again: none is started meanwhile."""
-    adopted = False
-    """That has been done: whatever else runs is nobody's."""
+    metrics_port = Integer(help="Port for Prometheus").tag(config=True)
+    lab_namespace = Unicode(help="Namespace of the labs' pods").tag(config=True)
+    launcher: LabLauncher
+    recovering_labs = False
+    """Whether the hub is recovering lost labs. No lab starts until it has finished."""
+    labs_recovered = False
+    """Whether all running labs are known. From then on other routes and pods can be deleted."""
 
-    def init_db(self) -> None:
-        """Take the database up, or end with one line that says what is wrong with it."""
-        upstream.mend(self.db_url)
+    @property
+    def announcements(self) -> AnnouncementStore:
+        """The current announcement, which the page templates read, too."""
+        store: AnnouncementStore = self.template_vars["announcements"]
+        return store
+
+    def open_database(self, init_db: Callable[[], None]) -> None:
+        """Open the database, or exit with one line that says what is wrong with it."""
         try:
-            database.check(self.db_url)
-            super().init_db()
-        except database.DatabaseTrouble as error:
-            self.fail(error)
+            database.check_schema(self.db_url)
+            database.use_write_ahead_log()
+            init_db()
+        except database.DatabaseError as error:
+            self._exit_with(error)
         except DBAPIError as error:
-            self.fail(database.trouble(self.db_url, error))
-        except CalledProcessError:  # alembic's, whose own words stand above
-            self.fail(database.trouble(self.db_url, "its migration has failed; docs/admin/database.md: Going back"))
+            self._exit_with(database.describe_failure(self.db_url, error))
+        except CalledProcessError:  # alembic has logged its error
+            self._exit_with(
+                database.describe_failure(self.db_url, "its migration has failed; docs/admin/database.md: Going back")
+            )
 
-    def fail(self, why: Exception) -> None:
-        """End with one line in the log."""
-        self.log.critical("%s", why)
+    def _exit_with(self, error: Exception) -> None:
+        self.log.critical("%s", error)
         self.exit(1)
 
-    def init_tornado_settings(self) -> None:
-        """Take up what is announced, which every page shows."""
-        # In the folder that the hub runs in, where JupyterHub keeps its secret of cookies, too: a volume.
-        self.board = Board(Path("announcement.json"))
-        self.template_vars["board"] = self.board
-        metrics.SPAWNING_STOPPED.set_function(lambda: bool(self.board.stop))
-        super().init_tornado_settings()
+    def own_routes(self) -> Sequence[Route]:
+        """Return the routes that the hub adds."""
+        return ROUTES
 
-    def init_handlers(self) -> None:
-        """Put our pages before JupyterHub's."""
-        super().init_handlers()
-        self.handlers[:0] = self.add_url_prefix(self.hub_prefix, HANDLERS)
+    async def check_labs(self, check: Callable[[], Awaitable[int]]) -> int:
+        """Start the reflectors, find out which labs run, and start the background tasks.
 
-    async def cleanup(self) -> None:
-        """End what the hub has started, and its connections."""
-        await super().cleanup()
-        await connections.close()
-
-    async def init_spawners(self) -> int:
-        """Begin to watch the labs, then look which of them run.
-
-        `LabSpawner.poll` waits until Kubernetes has answered once. Until then each lab that ran is one that is being
-        checked, its route stays, and the hub's pages answer.
+        `LabSpawner.poll` waits for the first answer of the Kubernetes API. JupyterHub alone takes an API that is away for
+        labs that have ended, and deletes them all: https://github.com/jupyterhub/kubespawner/issues/786. Until the API
+        answers, all labs count as being checked, their routes stay, and the hub's pages answer.
         """
-        relax_verification()
-        known_until = adoption.horizon(self.db)  # before anybody can log in
-        namespace = self.config.LabSpawner.namespace
-        self.pods = PodWatch(parent=self, namespace=namespace, labels=SELECTOR)
-        self.events = EventWatch(parent=self, namespace=namespace, fields={"involvedObject.kind": "Pod"})
-        for one in (self.pods, self.events):
-            one.begin()
-            LabSpawner.reflectors[(one.kind, namespace)] = one
-            metrics.watch(one.kind, partial(getattr, one, "age"), partial(getattr, one, "idle"))
-        # A list, made at once: Prometheus is answered from another thread.
-        metrics.labs(lambda: list(self.pods.pods.values()))
-        metrics.serve(self.metrics_port)
-        found = await restart.take_up(self)
-        # Apart: of what is cancelled in here, as at an early end, JupyterHub logs a traceback.
-        self._reconciling = asyncio.create_task(self._reconcile(Reconciler(self, self.pods, namespace), known_until))
-        return found
-
-    async def start(self) -> None:
-        """Begin to serve."""
+        known_until = last_known_activity(self.db)  # before the first login
+        self.launcher = LabSpawner.launcher = self._make_launcher()
+        self._export_metrics()
+        checked = await check()
+        # Garbage collection was off since the program's start (`labhub.__main__`). Objects of the start stay for ever.
         gc.freeze()
-        gc.set_threshold(*COLLECT)
+        gc.set_threshold(*GC_THRESHOLDS)
         gc.enable()
-        await super().start()
+        # A task of its own: if JupyterHub is interrupted during its start, it logs a traceback for this method.
+        self._recovery = asyncio.create_task(self._recover_labs(known_until))
+        return checked
 
-    async def _reconcile(self, reconciler: Reconciler, known_until: datetime) -> None:
-        """Take up the labs that the database does not know, then put both in line from time to time."""
-        await self.pods.loaded()
-        unknown = adoption.find_unknown(self.pods.pods.values(), reconciler.claimed(), known_until)
-        self.adopting = bool(unknown)
-        await adoption.adopt(self, unknown)
-        self.adopting, self.adopted = False, True
+    def _make_launcher(self) -> LabLauncher:
+        api, namespace = make_api(), self.lab_namespace
+        selector = ",".join(f"{name}={value}" for name, value in SELECTOR.items())
+        pods = PodReflector(api, namespace, label_selector=selector)
+        events = EventReflector(api, namespace, field_selector="involvedObject.kind=Pod")
+        pods.start()
+        events.start()
+        return LabLauncher(api, pods, events)
+
+    def _export_metrics(self) -> None:
+        pods = self.launcher.pods
+        for reflector in (pods, self.launcher.events):
+            metrics.export_watch(reflector.kind, partial(getattr, reflector, "age"), partial(getattr, reflector, "idle"))
+        metrics.SPAWNING_STOPPED.set_function(lambda: bool(self.announcements.pause))
+        # A copy: the metrics server reads it from another thread.
+        metrics.export_labs(lambda: count_labs(list(pods.objects.values())))
+        metrics.serve_metrics(self.metrics_port, MESSAGES)
+
+    async def _recover_labs(self, known_until: datetime) -> None:
+        """Recover lost labs, then start the reconciler."""
+        pods, reconciler = self.launcher.pods, Reconciler(self, self.launcher)
+        await pods.wait_until_loaded()
+        lost = find_lost_labs(pods.objects.values(), reconciler.claimed_pods(), known_until)
+        self.recovering_labs = bool(lost)
+        await recover_labs(self, lost)
+        self.recovering_labs, self.labs_recovered = False, True
         reconciler.start()
-        gc.freeze()  # what is there now stays
+        gc.freeze()
 
 
-def relax_verification() -> None:
-    """Take the certificate of a cluster's authority as OpenSSL does, not as strictly as Python 3.13.
-
-    Python 3.13 refuses authorities without a key usage extension, which those of many clusters are. The certificate
-    is verified all the same.
-    """
-    load_config()
-    configuration = Configuration.get_default_copy()
-    configuration.disable_strict_ssl_verification = True
-    Configuration.set_default(configuration)
-
-
-def main() -> None:
-    """Run the hub with our configuration."""
-    LabHub.launch_instance(["--config", str(CONFIG_FILE)])
+def main(arguments: Sequence[str] = ()) -> None:
+    """Run the hub with our configuration, unless `arguments` name another file with `--config`."""
+    LabHub.launch_instance(list(arguments) or ["--config", str(CONFIG_FILE)])

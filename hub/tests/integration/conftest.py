@@ -30,16 +30,17 @@ for (const when of ["load", "beforeunload"])
 CONTRACT = Draft202012Validator(read_contract("audit-event"))
 CLIENT_SECRET = "made-up-client-secret"
 CONTACT = "help@lsst.example"
-# With what `labhub.app` mends of JupyterHub, whose own program runs it: labs are processes here, without Kubernetes.
+# With the patches of `labhub.app`, run by JupyterHub's own program: labs are processes here, without Kubernetes.
 CONFIG = """
 import os
-from labhub._patches import jupyterhub_functions as upstream
+import logging
+from labhub._patches import apply_patches
 from labhub.configuration import configure
 from labhub.settings.environment import load_or_exit
-from labhub.settings.login import Settings
+from labhub.settings.login import LoginSettings
 
-configure(c, load_or_exit(os.environ, Settings))
-upstream.mend(c.JupyterHub.get("db_url", "sqlite:///jupyterhub.sqlite"))
+configure(c, load_or_exit(os.environ, LoginSettings))
+apply_patches(logging.getLogger())
 """
 # Everything that has to do with where and how: the same for ours and for a stock hub
 PLACE = """

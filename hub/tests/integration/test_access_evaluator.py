@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
-import pytest_asyncio
-from labhub.infra import http_session as connections
 from labhub.models.access_rules import Admission
 from labhub.settings.environment import load
-from labhub.login.access_evaluator import Examiner, Finding
+from labhub.login.access_evaluator import AccessEvaluator, AccessDecision
 from labhub.login.github import GitHub
-from labhub.settings.login import Settings
+from labhub.settings.login import LoginSettings
 from labtesting.github import FakeGitHub, Organization, run_fake_github
 
 
@@ -21,8 +19,8 @@ def github() -> Iterator[FakeGitHub]:
         yield github
 
 
-@pytest_asyncio.fixture
-async def examiner(github: FakeGitHub) -> AsyncIterator[Examiner]:
+@pytest.fixture
+def evaluator(github: FakeGitHub) -> AccessEvaluator:
     settings = load(
         {
             "JUPYTERHUB_CRYPT_KEY": "ab" * 32,
@@ -32,29 +30,27 @@ async def examiner(github: FakeGitHub) -> AsyncIterator[Examiner]:
             "GITHUB_ORGANIZATION_WHITELIST": "open,walled",
             "GITHUB_ADMINS": "4242,open:chiefs",
         },
-        Settings,
+        LoginSettings,
     )
-    yield Examiner(GitHub(f"{github.url}/api/v3", 5), settings)
-    await connections.close()
+    return AccessEvaluator(GitHub(f"{github.url}/api/v3", 5), settings)
 
-
-async def look_twice(github: FakeGitHub, examiner: Examiner, leaves: Organization, hides: Organization) -> Finding:
+async def look_twice(github: FakeGitHub, evaluator: AccessEvaluator, leaves: Organization, hides: Organization) -> AccessDecision:
     """Look at somebody who is in two organizations, and again when they have left one and the other is hidden."""
     ada = github.world.accounts[next(iter(leaves.members))]
     token = github.world.issue_token(ada, "read:org")
-    first = await examiner.examine(token)
+    first = await evaluator.evaluate(token)
     assert first.admission is Admission.ADMITTED
     assert first.identity is not None
     del leaves.members[ada.id]
     hides.sso = True
-    return await examiner.examine(token, first.identity.organizations)
+    return await evaluator.evaluate(token, first.identity.organizations)
 
 
 @pytest.mark.asyncio
-async def test_a_hidden_organization_keeps_those_in_who_were_in_it(github: FakeGitHub, examiner: Examiner) -> None:
+async def test_a_hidden_organization_keeps_those_in_who_were_in_it(github: FakeGitHub, evaluator: AccessEvaluator) -> None:
     ada = github.world.add_account("ada")
     leaves, hides = github.world.add_organization("open", ada), github.world.add_organization("walled", ada)
-    finding = await look_twice(github, examiner, leaves, hides)
+    finding = await look_twice(github, evaluator, leaves, hides)
     assert finding.admission is Admission.UNKNOWN
     assert finding.identity is not None
     assert [group.gid for group in finding.identity.groups] == [hides.id]
@@ -62,19 +58,19 @@ async def test_a_hidden_organization_keeps_those_in_who_were_in_it(github: FakeG
 
 @pytest.mark.asyncio
 async def test_a_hidden_organization_keeps_nobody_in_who_never_was_in_it(
-    github: FakeGitHub, examiner: Examiner
+    github: FakeGitHub, evaluator: AccessEvaluator
 ) -> None:
     ada = github.world.add_account("ada")
     leaves, hides = github.world.add_organization("open", ada), github.world.add_organization("walled")
-    assert (await look_twice(github, examiner, leaves, hides)).admission is Admission.OUTSIDER
+    assert (await look_twice(github, evaluator, leaves, hides)).admission is Admission.OUTSIDER
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("account_id", "team", "admin"), [(4242, [], True), (0, ["ada"], True), (0, [], False)])
 async def test_administrators_are_named_by_id_or_team(
-    github: FakeGitHub, examiner: Examiner, account_id: int, team: list[str], admin: bool
+    github: FakeGitHub, evaluator: AccessEvaluator, account_id: int, team: list[str], admin: bool
 ) -> None:
     ada = github.world.add_account("ada", account_id)
     github.world.add_organization("open", ada, chiefs=[ada] if team else [])
-    finding = await examiner.examine(github.world.issue_token(ada, "read:org"))
+    finding = await evaluator.evaluate(github.world.issue_token(ada, "read:org"))
     assert finding.admin is admin

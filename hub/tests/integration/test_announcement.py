@@ -19,7 +19,7 @@ from playwright.sync_api import expect
 from hub.tests.integration.conftest import CONFIG, run_site
 
 # The whole hub, with labs that are processes: of Kubernetes it knows an address where nobody answers.
-PROGRAM = ("-c", "from labhub.app import LabHub; LabHub.launch_instance()")
+PROGRAM = ("-m", "labhub")
 KUBECONFIG = """
 apiVersion: v1
 kind: Config
@@ -30,9 +30,11 @@ users: [{name: nobody, user: {}}]
 """
 WHOLE = """
 from jupyterhub.spawner import SimpleLocalProcessSpawner
+from labhub.configuration import configure_announcements
 SimpleLocalProcessSpawner.pod_name = ""
 c.LabHub.metrics_port = %d
-c.LabSpawner.namespace = "labs"
+c.LabHub.lab_namespace = "labs"
+configure_announcements(c)
 """
 MESSAGE = "Maintenance <b>at noon</b>"
 STOP = {"message": MESSAGE, "level": "warning", "ends": None, "spawning": "stopped"}

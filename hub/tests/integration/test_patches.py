@@ -1,52 +1,78 @@
-"""Calls of JupyterHub's API in whose place ours stand, at a real hub."""
+"""Handlers that replace JupyterHub's, and a hub whose JupyterHub or SQLAlchemy has an untested version."""
 
 from __future__ import annotations
 
+import os
+from importlib.metadata import distribution
 from pathlib import Path
 
-from labtesting.hub_process import wait_until
+import pytest
+from labtesting.hub_process import free_ports, wait_until
 
 from hub.tests.integration.conftest import CONFIG, run_site
+from hub.tests.integration.test_announcement import KUBECONFIG, PROGRAM, WHOLE
 
-OURS = """
+HANDLERS = """
 from jupyterhub.apihandlers import default_handlers
 from jupyterhub.spawner import SimpleLocalProcessSpawner
-from labhub.web import spawn as pages
+from labhub._patches import jupyterhub_handlers
+from labhub.web import activity
 
-def look(spawner):
-    with open("looks", "a") as file:
+def notify_report(spawner):
+    with open("reports", "a") as file:
         file.write(spawner.user.name)
 
-SimpleLocalProcessSpawner.look = look
-pages.LabSpawner = SimpleLocalProcessSpawner
-pages.ProgressCall.keepalive_interval = 0.1
-default_handlers[:0] = [one for one in pages.HANDLERS if one[1] in {pages.ActivityCall, pages.ProgressCall}]
+SimpleLocalProcessSpawner.notify_report = notify_report
+activity.LabSpawner = SimpleLocalProcessSpawner
+default_handlers[:0] = [route for route in jupyterhub_handlers.ROUTES if route[1] is jupyterhub_handlers.ActivityHandler]
 c.JupyterHub.tornado_settings.update({"slow_spawn_timeout": 0})
 """
 
 
-def test_a_report_of_activity_has_the_hub_look_at_a_lab_that_it_waits_for_and_at_no_other(tmp_path: Path) -> None:
+def test_a_report_notifies_only_a_pending_start(tmp_path: Path) -> None:
     report = {"last_activity": "2026-11-27T00:00:00Z"}
-    looks = tmp_path / "looks"
-    with run_site(tmp_path, CONFIG + OURS) as site:
+    reports = tmp_path / "reports"
+    with run_site(tmp_path, CONFIG + HANDLERS) as site:
         site.member("bo")
         site.member("ada")
         site.hub.api("POST", "/users/ada/server")
         for name in ("bo", "ada"):
             site.hub.api("POST", f"/users/{name}/activity", json=report)
         wait_until(lambda: site.lab_runs("ada"), "the lab runs")
-        seen = looks.read_text()
+        seen = reports.read_text()
         assert "bo" not in seen
         assert seen.startswith("ada")
         site.hub.api("POST", "/users/ada/activity", json=report)
-        assert looks.read_text() == seen
+        assert reports.read_text() == seen
 
 
-def test_the_progress_of_a_start_begins_with_news_and_gives_signs_of_life_after_that(tmp_path: Path) -> None:
-    with run_site(tmp_path, CONFIG + OURS) as site:
-        site.member("ada")
+def make_version(folder: Path, package: str) -> None:
+    """Write the metadata of version 99.0. With the folder first on its path, Python takes it for the installed one."""
+    metadata = folder / f"{package}-99.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 99.0\n")
+    if entry_points := distribution(package).read_text("entry_points.txt"):
+        (metadata / "entry_points.txt").write_text(entry_points)
+
+
+@pytest.mark.parametrize("package", ["jupyterhub", "sqlalchemy"])
+def test_a_hub_with_an_untested_version_warns_once_and_works(tmp_path: Path, package: str) -> None:
+    make_version(tmp_path / "path", package)
+    (tmp_path / "kubeconfig").write_text(KUBECONFIG)
+    [port] = free_ports(1)
+    environment = {
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(tmp_path / "path"), os.environ.get("PYTHONPATH", "")])),
+        "KUBECONFIG": str(tmp_path / "kubeconfig"),
+    }
+    config = CONFIG.replace("apply_patches(logging.getLogger())", "") + WHOLE % port
+    with run_site(tmp_path, config, PROGRAM, **environment) as site:
+        visitor, _ = site.member("ada")
         site.hub.api("POST", "/users/ada/server")
-        told = site.hub.api("GET", "/users/ada/server/progress").text
-        assert told.startswith("data:")
-        assert "\n\n\n\n" in told
-        assert '"ready": true' in told.rpartition("data:")[2]
+        wait_until(lambda: site.lab_runs("ada"), "the lab runs")
+        assert visitor.get("/hub/home").status_code == 200
+        assert visitor.get("/hub/api/announcement").json()["message"] == ""
+        site.stop_lab("ada")
+        warnings = [line for line in site.hub.log.splitlines() if "was not tested with this release" in line]
+        assert len(warnings) == 1
+        assert f"{package} 99.0 was not tested with this release (tested: " in warnings[0]
+        assert '"log.level": "warning"' in warnings[0]

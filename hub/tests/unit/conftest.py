@@ -1,10 +1,58 @@
-"""Options of the unit tests."""
+"""Options and fixtures of the unit tests."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
 import pytest
+import pytest_asyncio
+from kubernetes_asyncio.client import CoreV1Api
+from labhub.labs import reflector
+from labhub.labs.launcher import LabLauncher
+from labhub.labs.reflector import EventReflector, PodReflector
+
+from hub.tests.unit.fake_api import FakeApi, run_fake_api
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --update-golden."""
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew")
+
+
+@dataclass
+class Cluster:
+    """A fake API with a client."""
+
+    api: FakeApi
+    client: CoreV1Api
+
+
+@pytest_asyncio.fixture
+async def cluster(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
+    """Run a fake API. Reflectors wait milliseconds where they wait for seconds otherwise."""
+    monkeypatch.setattr(reflector, "WATCH_SECONDS", 0.3)
+    monkeypatch.setattr(reflector, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(reflector, "RETRY_MIN", 0.01)
+    monkeypatch.setattr(reflector, "RETRY_MAX", 0.05)
+    async with run_fake_api() as (api, client):
+        yield Cluster(api, client)
+
+
+async def stop(*tasks: asyncio.Task[None] | None) -> None:
+    """Cancel tasks and wait for their end."""
+    running = [task for task in tasks if task]
+    for task in running:
+        task.cancel()
+    if running:
+        await asyncio.wait(running)
+
+
+@pytest_asyncio.fixture
+async def launcher(cluster: Cluster) -> AsyncIterator[LabLauncher]:
+    """Make a launcher whose reflectors follow the fake API."""
+    pods, events = PodReflector(cluster.client, "labs"), EventReflector(cluster.client, "labs")
+    tasks = [pods.start(), events.start()]
+    yield LabLauncher(cluster.client, pods, events)
+    await stop(*tasks)

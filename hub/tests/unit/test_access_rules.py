@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from labhub.models.access_rules import Admission, Membership, Rule, Standing, admit, parse_rule
+from labhub.models.access_rules import Admission, Membership, Rule, Memberships, decide_admission, parse_rule
 
 ORG, TEAM = Rule("lsst"), Rule("rubin", "pilots")
 ACTIVE, PENDING, NONE, HIDDEN = Membership.ACTIVE, Membership.PENDING, Membership.NONE, Membership.HIDDEN
@@ -42,8 +42,8 @@ def test_another_entry_is_refused(text: str) -> None:
 def test_one_rule_is_enough_and_a_hidden_one_is_no_no(
     memberships: dict[str, Membership], teams: set[str], expected: Admission
 ) -> None:
-    assert admit([ORG, TEAM], Standing(memberships, frozenset(teams))) is expected
+    assert decide_admission([ORG, TEAM], Memberships(memberships, frozenset(teams))) is expected
 
 
 def test_without_a_rule_nobody_comes_in() -> None:
-    assert admit([], Standing({"lsst": ACTIVE})) is Admission.OUTSIDER
+    assert decide_admission([], Memberships({"lsst": ACTIVE})) is Admission.OUTSIDER

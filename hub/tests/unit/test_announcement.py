@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 from jupyterhub.apihandlers import default_handlers as calls  # type: ignore[import-untyped]
 from jupyterhub.handlers import default_handlers as pages  # type: ignore[import-untyped]
-from labhub.models.announcement import NOTHING, Announcement, AnnouncementError, Board, parse
-from labhub.web.announcement import AnnouncementHandler, Gated
-from labhub.web.spawn import HANDLERS
+from labhub._patches import jupyterhub_handlers
+from labhub.infra.announcement_store import AnnouncementStore
 from labhub.labs.pod import ANNOUNCEMENT_PATH
+from labhub.models.announcement import NO_ANNOUNCEMENT, Announcement, AnnouncementError, parse_announcement
+from labhub.web.announcement import AnnouncementHandler
+from labhub.web.routes import ROUTES
 from labtesting.hub_stub import Announced
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -22,13 +24,13 @@ STOP = Announcement("Maintenance", "warning", datetime(2099, 1, 1, tzinfo=UTC), 
 
 
 def test_the_message_is_enough() -> None:
-    assert parse({"message": " Maintenance at noon "}, NOW) == Announcement("Maintenance at noon", "info")
+    assert parse_announcement({"message": " Maintenance at noon "}, NOW) == Announcement("Maintenance at noon", "info")
 
 
 def test_what_is_given_is_read_and_given_again() -> None:
     model = {"message": "Ünter <b> 100 %", "level": "error", "ends": "2026-11-23T14:00:00Z", "spawning": "stopped"}
-    assert parse(model, NOW).model() == model
-    assert parse(model | {"ends": "2026-11-23T15:00:00+01:00"}, NOW).model() == model
+    assert parse_announcement(model, NOW).to_dict() == model
+    assert parse_announcement(model | {"ends": "2026-11-23T15:00:00+01:00"}, NOW).to_dict() == model
 
 
 @pytest.mark.parametrize(
@@ -54,33 +56,33 @@ def test_what_is_given_is_read_and_given_again() -> None:
 )
 def test_what_is_wrong_is_named_with_what_is_wanted(found: object, said: str) -> None:
     with pytest.raises(AnnouncementError) as raised:
-        parse(found, NOW)
+        parse_announcement(found, NOW)
     assert said in str(raised.value)
     assert str(raised.value).isprintable()
 
 
 def test_a_board_is_read_again_until_it_is_cleared(tmp_path: Path) -> None:
     file = tmp_path / "announcement.json"
-    board = Board(file)
+    board = AnnouncementStore(file)
     assert board.current is None
-    board.post(STOP)
-    assert Board(file).stop == STOP
-    board.post(Announcement("Only that you know"))
-    assert Board(file).current == Announcement("Only that you know")
-    assert Board(file).stop is None
-    board.post(None)
+    board.replace(STOP)
+    assert AnnouncementStore(file).pause == STOP
+    board.replace(Announcement("Only that you know"))
+    assert AnnouncementStore(file).current == Announcement("Only that you know")
+    assert AnnouncementStore(file).pause is None
+    board.replace(None)
     assert board.current is None
-    assert Board(file).current is None
+    assert AnnouncementStore(file).current is None
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_has_ended_stops_nothing_also_where_it_is_read_again(tmp_path: Path) -> None:
     file = tmp_path / "announcement.json"
     over = Announcement("Maintenance", "info", datetime.now(UTC) - timedelta(seconds=1), "stopped")
-    board = Board(file)
-    board.post(over)
-    assert board.stop is board.current is None
-    assert Board(file).stop is None
+    board = AnnouncementStore(file)
+    board.replace(over)
+    assert board.pause is board.current is None
+    assert AnnouncementStore(file).pause is None
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"message": ""}', "[]"])
@@ -89,33 +91,33 @@ def test_a_file_that_cannot_be_read_is_told_and_keeps_no_hub_from_starting(
 ) -> None:
     file = tmp_path / "announcement.json"
     file.write_text(text)
-    assert Board(file).current is None
-    assert f"{file}: nothing is announced, it cannot be read: " in caplog.text
+    assert AnnouncementStore(file).current is None
+    assert f"{file}: the stored announcement is ignored, it cannot be read: " in caplog.text
 
 
 def test_a_disk_that_is_full_leaves_what_was(tmp_path: Path) -> None:
     file = tmp_path / "announcement.json"
-    board = Board(file)
-    board.post(STOP)
+    board = AnnouncementStore(file)
+    board.replace(STOP)
     (tmp_path / "announcement.json.new").symlink_to("/dev/full")
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
-        board.post(Announcement("Other"))
+        board.replace(Announcement("Other"))
     assert board.current == STOP
-    assert Board(file).current == STOP
+    assert AnnouncementStore(file).current == STOP
 
 
 def test_every_handler_of_jupyterhubs_that_starts_labs_is_replaced_by_one_that_asks_first() -> None:
     every = [(path, handler) for path, handler, *_ in [*pages, *calls]]
     starting = [path for path, handler in every if "self.spawn_single_user(" in inspect.getsource(handler)]
-    ours = dict(HANDLERS)
+    ours = dict([*jupyterhub_handlers.ROUTES, *ROUTES])
     assert len(starting) == 5
-    assert [path for path in starting if not issubclass(ours.get(path, object), Gated)] == []
+    assert [path for path in starting if not issubclass(ours.get(path, object), jupyterhub_handlers.SpawnPauseMixin)] == []
 
 
 def test_the_stand_in_that_labs_are_tested_with_answers_alike() -> None:
-    assert Announced().model() == NOTHING.model()
+    assert Announced().model() == NO_ANNOUNCEMENT.to_dict()
 
 
 def test_labs_are_told_the_path_that_answers() -> None:
-    [path] = [path for path, handler in HANDLERS if handler is AnnouncementHandler]
+    [path] = [path for path, handler in [*jupyterhub_handlers.ROUTES, *ROUTES] if handler is AnnouncementHandler]
     assert f"/hub{path}" == ANNOUNCEMENT_PATH

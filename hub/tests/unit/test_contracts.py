@@ -9,31 +9,31 @@ from datetime import UTC, datetime
 
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
-from labhub.telemetry import audit as audit
 from labhub.models.announcement import Announcement
 from labhub.models.auth_state import AuthState
-from labhub.telemetry.logs import Formatter
-from labhub.models.login_errors import Reason
+from labhub.telemetry import audit
+from labhub.telemetry.logs import HubFormatter
+from labhub.models.login_errors import LoginRefusal
 from labtesting.contracts import read_contract
 from labtesting.logevents import assert_log_events
 
 EVENTS = Draft202012Validator(read_contract("audit-event"))
 
 WRITTEN: list[Callable[[], None]] = [
-    lambda: audit.login("ada", 5150, admin=False),
-    lambda: audit.login("ada", 5150, admin=True, dropped=("a-club",), renamed_from="eva"),
-    lambda: audit.refresh("ada", 5150, "confirmed", 0),
-    lambda: audit.refresh("ada", 5150, "kept:github_down", 12.6),
-    lambda: audit.refresh("ada", 5150, "expired:signed_out", 90000),
-    lambda: audit.revocation("ada", 5150, "not_a_member", ("", "second")),
-    lambda: audit.logout("ada", 5150, token_revoked=True),
-    lambda: audit.logout("ada", None, token_revoked=False),
-    lambda: audit.reset("ada", 5150, "root", {"": "pending", "second": "ready"}),
-    lambda: audit.announcement("root", Announcement("Maintenance at noon").model()),
-    lambda: audit.announcement("root", Announcement("Come back", "error", datetime(2030, 1, 1, tzinfo=UTC)).model()),
-    lambda: audit.announcement_end("root", Announcement("Down", "warning", None, "stopped").model()),
-    lambda: audit.refusal(None, None, Reason.GITHUB_DOWN.code),
-    *(lambda reason=reason: audit.refusal("ada", 5150, reason.code) for reason in Reason),
+    lambda: audit.log_login("ada", 5150, admin=False),
+    lambda: audit.log_login("ada", 5150, admin=True, dropped=("a-club",), renamed_from="eva"),
+    lambda: audit.log_refresh("ada", 5150, "confirmed", 0),
+    lambda: audit.log_refresh("ada", 5150, "kept:github_down", 12.6),
+    lambda: audit.log_refresh("ada", 5150, "expired:signed_out", 90000),
+    lambda: audit.log_revocation("ada", 5150, "not_a_member", ("", "second")),
+    lambda: audit.log_logout("ada", 5150, token_revoked=True),
+    lambda: audit.log_logout("ada", None, token_revoked=False),
+    lambda: audit.log_reset("ada", 5150, "root", {"": "pending", "second": "ready"}),
+    lambda: audit.log_announcement("root", Announcement("Maintenance at noon").to_dict()),
+    lambda: audit.log_announcement("root", Announcement("Come back", "error", datetime(2030, 1, 1, tzinfo=UTC)).to_dict()),
+    lambda: audit.log_announcement_end("root", Announcement("Down", "warning", None, "stopped").to_dict()),
+    lambda: audit.log_refusal(None, None, LoginRefusal.GITHUB_DOWN.code),
+    *(lambda reason=reason: audit.log_refusal("ada", 5150, reason.code) for reason in LoginRefusal),
 ]
 
 
@@ -44,7 +44,7 @@ def test_an_audit_event_has_the_shape_of_the_contract(
     with caplog.at_level(logging.INFO):
         write()
     [record] = caplog.records
-    line = Formatter().format(record)
+    line = HubFormatter().format(record)
     EVENTS.validate(json.loads(line))
     assert_log_events([line])
 

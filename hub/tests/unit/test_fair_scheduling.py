@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from labhub.infra import fair_scheduling as turns
+from labhub.infra.fair_scheduling import yield_turn
 
 
 @pytest.mark.asyncio
@@ -14,7 +14,7 @@ async def test_of_a_crowd_one_goes_on_in_a_pass_in_the_order_in_which_they_came(
     done = asyncio.Event()
 
     async def work(number: int) -> None:
-        await turns.take()
+        await yield_turn()
         passes[-1].append(number)
         if number == 19:
             done.set()
@@ -31,7 +31,7 @@ async def test_of_a_crowd_one_goes_on_in_a_pass_in_the_order_in_which_they_came(
 
 @pytest.mark.asyncio
 async def test_who_gives_up_waiting_holds_up_nobody() -> None:
-    waiting = [asyncio.create_task(turns.take()) for _ in range(3)]
+    waiting = [asyncio.create_task(yield_turn()) for _ in range(3)]
     await asyncio.sleep(0)
     waiting[1].cancel()
     await asyncio.wait_for(asyncio.gather(waiting[0], waiting[2]), 5)

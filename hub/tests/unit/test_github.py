@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from labhub.login.github import Answer, GitHub, SuspendedError, UnavailableError, check
+from labhub.login.github import GitHub
+from labhub.login.github_responses import Response, SuspendedError, UnavailableError, check_status
 
 API = "https://api.github.example"
 
 
-def answer(path: str, code: int = 200, body: bytes = b"[]", **headers: str) -> Answer:
+def answer(path: str, code: int = 200, body: bytes = b"[]", **headers: str) -> Response:
     """Make an answer of GitHub's."""
-    return Answer("GET", path, code, headers, body)
+    return Response("GET", path, code, headers, body)
 
 
 def test_the_token_follows_no_link_to_another_host() -> None:
@@ -25,7 +26,7 @@ def test_the_token_follows_no_link_to_another_host() -> None:
 def test_only_a_suspended_account_is_suspended() -> None:
     body = b'{"message": "Sorry. This has been suspended."}'
     with pytest.raises(SuspendedError):
-        check(answer("/user", 403, body))
+        check_status(answer("/user", 403, body))
     with pytest.raises(Exception, match="403") as raised:
-        check(answer("/user/memberships/orgs/rubin", 403, body))
+        check_status(answer("/user/memberships/orgs/rubin", 403, body))
     assert not isinstance(raised.value, SuspendedError)

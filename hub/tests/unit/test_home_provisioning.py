@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from labhub.infra import http_session as connections
-from labhub.labs.home_provisioning import FIRST_PAUSE, Folders, FoldersError
+from labhub.labs.home_provisioning import PAUSE_MIN, HomeProvisioner, ProvisioningError
 from labhub.models.identity import Group, Identity, Organization
 from labtesting.fileserver import TOKEN, Labfiles, as_root, run_labfiles
 
@@ -26,15 +24,14 @@ def labfiles(tmp_path: Path) -> Iterator[Labfiles]:
         yield running
 
 
-@pytest_asyncio.fixture
-async def folders(labfiles: Labfiles) -> AsyncIterator[Folders]:
-    yield Folders(labfiles.url, TOKEN)
-    await connections.close()
+@pytest.fixture
+def folders(labfiles: Labfiles) -> HomeProvisioner:
+    return HomeProvisioner(labfiles.url, TOKEN)
 
 
-async def test_home_and_project_folders_are_there_afterwards(labfiles: Labfiles, folders: Folders) -> None:
-    await folders.make(ADA)
-    await folders.make(ADA)
+async def test_home_and_project_folders_are_there_afterwards(labfiles: Labfiles, folders: HomeProvisioner) -> None:
+    await folders.create_folders(ADA)
+    await folders.create_folders(ADA)
     home = (labfiles.storage / "home/583231").lstat()
     assert (home.st_uid, home.st_gid, oct(home.st_mode)) == (583231, 583231, "0o40700")
     for group in GROUPS:
@@ -42,39 +39,38 @@ async def test_home_and_project_folders_are_there_afterwards(labfiles: Labfiles,
         assert (found.st_uid, found.st_gid, oct(found.st_mode)) == (0, group.gid, "0o42770")
 
 
-async def test_many_who_come_at_once_get_their_folders(labfiles: Labfiles, folders: Folders) -> None:
+async def test_many_who_come_at_once_get_their_folders(labfiles: Labfiles, folders: HomeProvisioner) -> None:
     people = [Identity(uid, f"u{uid}", f"u{uid}", uid, GROUPS) for uid in range(10_000, 10_030)]
-    await asyncio.gather(*map(folders.make, people))
+    await asyncio.gather(*map(folders.create_folders, people))
     assert len(os.listdir(labfiles.storage / "home")) == 30
     assert len(os.listdir(labfiles.storage / "project")) == 16
 
 
-async def test_a_home_of_somebody_else_is_not_used(labfiles: Labfiles, folders: Folders) -> None:
+async def test_a_home_of_somebody_else_is_not_used(labfiles: Labfiles, folders: HomeProvisioner) -> None:
     home = labfiles.storage / "home/583231"
     as_root("mkdir", home)
     as_root("chown", "77777", home)
-    with pytest.raises(FoldersError) as told:
-        await folders.make(ADA)
+    with pytest.raises(ProvisioningError) as told:
+        await folders.create_folders(ADA)
     assert str(told.value) == "Your home cannot be used. 409: /home/583231: found owner 77777, wanted 583231."
 
 
-async def test_a_project_folder_that_is_a_symlink_is_not_used(labfiles: Labfiles, folders: Folders) -> None:
+async def test_a_project_folder_that_is_a_symlink_is_not_used(labfiles: Labfiles, folders: HomeProvisioner) -> None:
     as_root("ln", "-s", "/etc", labfiles.storage / "project/5003")
-    with pytest.raises(FoldersError, match=r"The folder of your group 5003 cannot be used. 409: .* a symbolic link"):
-        await folders.make(ADA)
+    with pytest.raises(ProvisioningError, match=r"The folder of your group 5003 cannot be used. 409: .* a symbolic link"):
+        await folders.create_folders(ADA)
 
 
 async def test_another_token_is_refused_at_once(labfiles: Labfiles) -> None:
     told: list[str] = []
-    with pytest.raises(FoldersError, match="401: found another token"):
-        await asyncio.wait_for(Folders(labfiles.url, "another").make(ADA, told.append), 10)
+    with pytest.raises(ProvisioningError, match="401: found another token"):
+        await asyncio.wait_for(HomeProvisioner(labfiles.url, "another").create_folders(ADA, told.append), 10)
     assert told == []
-    await connections.close()
 
 
-async def test_a_fileserver_that_comes_back_is_waited_for(labfiles: Labfiles, folders: Folders) -> None:
+async def test_a_fileserver_that_comes_back_is_waited_for(labfiles: Labfiles, folders: HomeProvisioner) -> None:
     labfiles.signal(signal.SIGSTOP)
-    asking = asyncio.create_task(folders.make(ADA))
+    asking = asyncio.create_task(folders.create_folders(ADA))
     await asyncio.sleep(0.1)  # it has asked, and gets no answer
     assert not asking.done()
     labfiles.signal(signal.SIGCONT)
@@ -82,13 +78,13 @@ async def test_a_fileserver_that_comes_back_is_waited_for(labfiles: Labfiles, fo
 
 
 async def test_a_fileserver_that_is_replaced_is_waited_for(
-    labfiles: Labfiles, folders: Folders, tmp_path: Path
+    labfiles: Labfiles, folders: HomeProvisioner, tmp_path: Path
 ) -> None:
     labfiles.stop()
     told: list[str] = []
-    asking = asyncio.create_task(folders.make(ADA, told.append))
+    asking = asyncio.create_task(folders.create_folders(ADA, told.append))
     while len(told) < 5:
-        await asyncio.sleep(FIRST_PAUSE)
+        await asyncio.sleep(PAUSE_MIN)
         assert not asking.done()
     assert all("Cannot connect" in reason for reason in told)
     elsewhere = tmp_path / "another"
@@ -100,6 +96,5 @@ async def test_a_fileserver_that_is_replaced_is_waited_for(
 
 async def test_a_fileserver_that_stays_away_is_told(labfiles: Labfiles) -> None:
     labfiles.stop()
-    with pytest.raises(FoldersError, match=r"^The shared storage does not answer \(.*\)\. Try again in a minute\.$"):
-        await Folders(labfiles.url, TOKEN, patience=1).make(ADA)
-    await connections.close()
+    with pytest.raises(ProvisioningError, match=r"^The shared storage does not answer \(.*\)\. Try again in a minute\.$"):
+        await HomeProvisioner(labfiles.url, TOKEN, retry_seconds=1).create_folders(ADA)

@@ -9,22 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from labhub.models.identity import (
     GROUPS_MAX,
-    LAST_ID,
-    MAPPED,
+    ID_MAX,
+    MAPPED_OFFSET,
     Account,
     Group,
     Identity,
     IdentityError,
     Organization,
-    Taken,
+    ReservedNames,
     build_identity,
     free_name,
     posix_id,
     user_name,
 )
 
-IMAGE = Taken(frozenset({0, 1, 33, 70000, 65534}), frozenset({"root", "www-data"}), frozenset({"docker", "staff"}))
-IDS = st.integers(1, MAPPED - 1) | st.sampled_from([1, 999, 1000, 59999, 60000, 65535, 65536, 70000, MAPPED - 1])
+IMAGE = ReservedNames(frozenset({0, 1, 33, 70000, 65534}), frozenset({"root", "www-data"}), frozenset({"docker", "staff"}))
+IDS = st.integers(1, MAPPED_OFFSET - 1) | st.sampled_from([1, 999, 1000, 59999, 60000, 65535, 65536, 70000, MAPPED_OFFSET - 1])
 LOGINS = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9]|-(?=[A-Za-z0-9])){0,38}", fullmatch=True)
 ORGANIZATIONS = st.lists(st.builds(Organization, IDS, LOGINS), max_size=30)
 
@@ -73,7 +73,7 @@ def test_no_two_accounts_share_a_number_and_none_is_reserved_or_the_images(
     numbers = [found for found in (number(one, taken) for one in ids) if found is not None]
     assert len(set(numbers)) == len(numbers)
     for one in numbers:
-        assert 1000 <= one <= LAST_ID
+        assert 1000 <= one <= ID_MAX
         assert not 60000 <= one <= 65535
         assert one not in taken
 
@@ -131,7 +131,7 @@ def test_never_more_than_sixteen_groups_the_allowed_first_whatever_githubs_order
 
 
 def test_an_organization_without_a_number_is_dropped_and_keeps_nobody_out() -> None:
-    organization = Organization(MAPPED + 5, "too-new")
+    organization = Organization(MAPPED_OFFSET + 5, "too-new")
     identity = build_identity(Account(1000, "ada"), [organization], ("too-new",), IMAGE)
     assert (identity.groups, identity.dropped) == ((), (organization,))
 

@@ -1,63 +1,187 @@
-"""What Kubernetes' API answers to a new pod, and what the hub does then."""
+"""The launcher against a Kubernetes API of our own, and against real ports."""
 
 from __future__ import annotations
 
-import logging
-from functools import partial
-from types import SimpleNamespace
+import asyncio
+import resource
 from typing import Any
 
 import pytest
-from aiohttp import web
-from kubernetes_asyncio.client import ApiClient, Configuration, CoreV1Api
-from labhub.labs.spawn_errors import Failed
-from labhub.labs.spawner import LabSpawner
+from labhub.labs import launcher as launcher_module
+from labhub.labs.launcher import LabLauncher, find_port, lab_url
+from labhub.labs.pod_status import has_ended
+from labhub.labs.spawn_errors import SpawnFailedError
+from labhub.labs.start_tracker import StartLimits
 
-POD = {"metadata": {"name": "lab-5150"}}
+from hub.tests.unit.conftest import Cluster
+from hub.tests.unit.fake_api import make_pod, make_running_pod, send_events, wait_until
+
+pytestmark = pytest.mark.asyncio
+NAME = "lab-5150"
+MANIFEST = make_pod(NAME)
 BUSY = (429, "too many requests, please try again later")
-FORBIDDEN = (403, 'pods "lab-5150" is forbidden: exceeded quota: labs')
+QUOTA = (403, 'pods "lab-5150" is forbidden: exceeded quota: labs')
+CONFLICT = (409, 'pods "lab-5150" already exists')
+LIMITS = StartLimits(60, 60, 60)
 
 
-async def create(*answers: tuple[int, str]) -> list[dict[str, Any]]:
-    """Have a pod made by an API that gives these answers; give what it was sent."""
-    left, sent = list(answers), []
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launcher_module, "RETRY_PAUSE", 0.01)
 
-    async def answer(request: web.Request) -> web.Response:
-        sent.append(await request.json())
-        status, message = left.pop(0)
-        return web.json_response({"kind": "Status", "message": message}, status=status)
 
-    app = web.Application()
-    app.router.add_post("/api/v1/namespaces/labs/pods", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
+async def free_port() -> int:
+    """Return a port on which no process listens."""
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port: int = server.sockets[0].getsockname()[1]
+    server.close()
+    return port
+
+
+async def test_a_busy_api_gets_the_request_again(
+    cluster: Cluster, launcher: LabLauncher, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster.api.answers = [BUSY]
+    await launcher.create_pod(MANIFEST, leftover_timeout=5)
+    assert cluster.api.created == [MANIFEST, MANIFEST]
+    assert f"the Kubernetes API does not answer: ApiException: 429 {BUSY[1]}" in caplog.text
+
+
+async def test_a_refused_pod_is_not_created_again(cluster: Cluster, launcher: LabLauncher) -> None:
+    cluster.api.answers = [QUOTA]
+    with pytest.raises(SpawnFailedError) as failed:
+        await launcher.create_pod(MANIFEST, leftover_timeout=5)
+    assert failed.value.diagnosis.reason == "quota"
+    assert len(cluster.api.created) == 1
+
+
+async def test_an_api_that_stays_busy_ends_the_spawn(
+    cluster: Cluster, launcher: LabLauncher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher_module, "RETRY_SECONDS", 0.05)
+    cluster.api.answers = [BUSY] * 1000
+    with pytest.raises(SpawnFailedError) as failed:
+        await launcher.create_pod(MANIFEST, leftover_timeout=5)
+    assert failed.value.diagnosis.reason == "api"
+
+
+async def test_a_leftover_pod_is_deleted_first(cluster: Cluster, launcher: LabLauncher) -> None:
+    cluster.api.pods = [MANIFEST]
+    cluster.api.answers = [CONFLICT]
+    await launcher.create_pod(MANIFEST, leftover_timeout=5)
+    assert cluster.api.deleted == [(NAME, {"gracePeriodSeconds": 0})]
+    assert len(cluster.api.created) == 2
+
+
+async def test_a_lab_is_ready_when_its_port_answers(cluster: Cluster, launcher: LabLauncher) -> None:
+    port = await free_port()
+    cluster.api.pods = [make_running_pod(NAME, port)]
+    start = asyncio.create_task(launcher.wait_until_ready(NAME, LIMITS))
+    await wait_until(lambda: launcher.find_pod(NAME) is not None)
+    assert not start.done(), "no process listens on the port"
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", port):
+        lab = await asyncio.wait_for(start, 60)
+    assert set(lab.reached) == {"scheduled", "pulled", "started", "ready"}
+    assert lab_url(lab.pod) == f"http://127.0.0.1:{port}"
+
+
+async def test_a_report_makes_the_launcher_connect_at_once(
+    cluster: Cluster, launcher: LabLauncher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher_module, "CONNECT_PAUSE_MIN", 600)
+    port = await free_port()
+    cluster.api.pods = [make_running_pod(NAME, port)]
+    await launcher.pods.wait_until_loaded()
+    start = asyncio.create_task(launcher.wait_until_ready(NAME, LIMITS))
+    await wait_until(lambda: bool(launcher.pods._changes))
+    monkeypatch.setattr(launcher_module, "CONNECT_PAUSE_MIN", 0.01)
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", port):
+        launcher.notify(NAME)
+        lab = await asyncio.wait_for(start, 60)
+    assert lab.reached["ready"] >= lab.reached["started"]
+
+
+async def test_a_hub_without_free_file_descriptors_tries_again(cluster: Cluster, launcher: LabLauncher) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
-        async with ApiClient(Configuration(host=f"http://127.0.0.1:{port}")) as client:
-            spawner: Any = SimpleNamespace(
-                api=CoreV1Api(client),
-                namespace="labs",
-                k8s_api_request_timeout=5,
-                k8s_api_request_retry_timeout=30,
-                log=logging.getLogger("test"),
-                _key="labs/lab-5150",
-            )
-            spawner._is_created = partial(LabSpawner._is_created, spawner)
-            await LabSpawner._create(spawner, POD)
+        assert not await launcher._accepts_connections(make_running_pod(NAME, 1))
     finally:
-        await runner.cleanup()
-    return sent
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-@pytest.mark.asyncio
-async def test_an_api_that_is_too_busy_is_asked_again(caplog: pytest.LogCaptureFixture) -> None:
-    assert await create(BUSY, (201, "")) == [POD, POD]
-    assert f"the API of Kubernetes does not answer: ApiException: 429 {BUSY[1]}" in caplog.text
+async def test_a_lab_that_ends_during_its_start_fails(cluster: Cluster, launcher: LabLauncher) -> None:
+    pod = make_running_pod(NAME, await free_port())
+    state = {"terminated": {"exitCode": 3, "reason": "Error", "message": "no module"}}
+    ended = pod | {"status": {"phase": "Failed", "containerStatuses": [{"name": "notebook", "state": state}]}}
+    cluster.api.pods = [pod]
+    start = asyncio.create_task(launcher.wait_until_ready(NAME, LIMITS))
+    cluster.api.watch = send_events({"type": "MODIFIED", "object": ended})
+    with pytest.raises(SpawnFailedError, match="The lab ended") as failed:
+        await asyncio.wait_for(start, 60)
+    assert "no module" in failed.value.diagnosis.detail
 
 
-@pytest.mark.asyncio
-async def test_a_refusal_is_not_asked_again() -> None:
-    with pytest.raises(Failed, match="quota"):
-        await create(FORBIDDEN)
+@pytest.mark.parametrize(
+    ("pod", "runs"),
+    [
+        pytest.param(make_running_pod(NAME, 8888), True, id="running"),
+        pytest.param(make_pod(NAME, status={"phase": "Failed"}), False, id="ended"),
+    ],
+)
+async def test_a_restarted_hub_waits_for_a_starting_lab(
+    cluster: Cluster, launcher: LabLauncher, pod: dict[str, Any], runs: bool
+) -> None:
+    cluster.api.pods = [make_pod(NAME)]
+    await launcher.pods.wait_until_loaded()
+    waiting = asyncio.create_task(launcher.wait_until_running(NAME, 60))
+    cluster.api.watch = send_events({"type": "MODIFIED", "object": pod})
+    found = await asyncio.wait_for(waiting, 60)
+    assert (found == pod) is runs
+    assert has_ended(pod) is not runs
+
+
+async def test_only_the_pod_with_the_uid_is_deleted(cluster: Cluster, launcher: LabLauncher) -> None:
+    cluster.api.pods = [MANIFEST]
+    assert await launcher.delete_pod(NAME, uid="uid-1")
+    assert await launcher.delete_pod(NAME), "a pod that does not exist is deleted"
+    assert cluster.api.deleted == [(NAME, {"preconditions": {"uid": "uid-1"}}), (NAME, {})]
+    cluster.api.is_down = True
+    assert not await launcher.delete_pod(NAME)
+
+
+async def test_a_stop_waits_until_the_pod_is_gone(cluster: Cluster, launcher: LabLauncher) -> None:
+    cluster.api.pods = [MANIFEST]
+    await launcher.pods.wait_until_loaded()
+    await launcher.stop_pod(NAME, grace_period=1, timeout=60)
+    assert launcher.find_pod(NAME) is None
+    assert cluster.api.deleted == [(NAME, {"gracePeriodSeconds": 1})]
+
+
+async def test_a_pod_that_stays_is_a_timeout(
+    cluster: Cluster, launcher: LabLauncher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.api.pods = [MANIFEST]
+    await launcher.pods.wait_until_loaded()
+    monkeypatch.setattr(launcher, "find_pod", lambda _: MANIFEST)
+    with pytest.raises(TimeoutError):
+        await launcher.stop_pod(NAME, grace_period=1, timeout=0.05)
+
+
+async def test_a_pod_is_read_from_the_api(cluster: Cluster, launcher: LabLauncher) -> None:
+    cluster.api.pods = [MANIFEST]
+    assert await launcher.read_pod(NAME) == MANIFEST
+    assert await launcher.read_pod("lab-1") is None
+    cluster.api.is_down = True
+    with pytest.raises(launcher_module.ApiException):
+        await launcher.read_pod(NAME)
+
+
+async def test_the_port_is_found_by_its_name() -> None:
+    sidecar = {"name": "sidecar", "ports": [{"name": "metrics", "containerPort": 1}]}
+    pod = make_running_pod(NAME, 7777)
+    pod["spec"]["containers"].insert(0, sidecar)
+    pod["status"]["podIP"] = "fd00::1"
+    assert find_port(pod) == 7777
+    assert lab_url(pod) == "http://[fd00::1]:7777"
+    assert find_port({"spec": {"containers": [{"name": "notebook"}]}}) == 8888

@@ -7,13 +7,13 @@ import logging
 from urllib.parse import quote
 
 import pytest
-from labhub.telemetry.logs import Formatter, scrub
+from labhub.telemetry.logs import HubFormatter, remove_secrets
 from labtesting.logevents import assert_log_events
 
 
 def line(message: str, **extra: object) -> dict[str, object]:
     record = logging.getLogger("a.logger").makeRecord("a.logger", logging.INFO, "f", 1, message, (), None, extra=extra)
-    text = Formatter("ignored", None, "%").format(record)
+    text = HubFormatter("ignored", None, "%").format(record)
     assert "\n" not in text
     found: dict[str, object] = json.loads(text)
     return found
@@ -39,7 +39,7 @@ def test_an_exception_is_of_the_contract_in_one_line() -> None:
     except ValueError as error:
         exc_info = (type(error), error, error.__traceback__)
     record = logging.makeLogRecord({"name": "x", "levelname": "ERROR", "msg": "it failed", "exc_info": exc_info})
-    [found] = assert_log_events([Formatter().format(record)])
+    [found] = assert_log_events([HubFormatter().format(record)])
     assert "ValueError: two\nlines" in found["error.stack_trace"]
 
 
@@ -62,9 +62,9 @@ URL = "/hub/oauth_callback?code=s3cr3t&state=s3cr3t"
     ],
 )
 def test_the_secrets_of_an_oauth_url_are_taken_out_however_it_is_written(text: str) -> None:
-    assert "s3cr3t" not in scrub(text)
+    assert "s3cr3t" not in remove_secrets(text)
 
 
 def test_what_stands_around_a_secret_stays() -> None:
-    assert scrub("?code=s3cr3t&next=/x (ada@::1)") == "?code=[secret]&next=/x (ada@::1)"
-    assert scrub("spawn of ada, state running") == "spawn of ada, state running"
+    assert remove_secrets("?code=s3cr3t&next=/x (ada@::1)") == "?code=[secret]&next=/x (ada@::1)"
+    assert remove_secrets("spawn of ada, state running") == "spawn of ada, state running"

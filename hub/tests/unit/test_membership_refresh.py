@@ -1,22 +1,22 @@
-"""What happens when a look at somebody meets something else that goes on."""
+"""Re-checks of a membership that meet a login, a start of a lab, or each other."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from labhub.models.access_rules import Admission
 from labhub.models.auth_state import AuthState
 from labhub.settings.environment import load
-from labhub.login.access_evaluator import Examiner, Finding
-from labhub.login.github import GitHub, RevokedError
+from labhub.login.access_evaluator import AccessEvaluator, AccessDecision
+from labhub.login.github import GitHub
+from labhub.login.github_responses import RevokedError
 from labhub.models.identity import Account, Identity
-from labhub.login.membership_refresh import SWEEPS, Recheck
-from labhub.settings.login import Settings
+from labhub.login.membership_refresh import SWEEPS, MembershipRefresher
+from labhub.settings.login import LoginSettings
 
 SETTINGS = load(
     {
@@ -26,7 +26,7 @@ SETTINGS = load(
         "OAUTH_CALLBACK_URL": "https://lab.example/hub/oauth_callback",
         "GITHUB_ORGANIZATION_WHITELIST": "lsst",
     },
-    Settings,
+    LoginSettings,
 )
 IDENTITY = Identity(5150, "ada", "ada", 5150)
 STATE = AuthState(IDENTITY, "gho_old", ("read:org",), 1.0)
@@ -38,6 +38,7 @@ class FakeSpawner:
 
     pending: str | None = None
     active: bool = True
+    _stop_pending: bool = False
 
 
 @dataclass
@@ -50,6 +51,8 @@ class FakeUser:
     stored: dict[str, Any] | None = field(default_factory=STATE.to_dict)
     spawners: dict[str, FakeSpawner] = field(default_factory=dict)
     user_info: dict[str, Any] = field(default_factory=dict)
+    stopped: list[str] = field(default_factory=list)
+    is_stopped: asyncio.Event = field(default_factory=asyncio.Event)
     _auth_refreshed: float | None = None
 
     @property
@@ -62,17 +65,44 @@ class FakeUser:
     async def save_auth_state(self, state: dict[str, Any] | None) -> None:
         self.stored = state
 
+    async def stop(self, name: str) -> None:
+        assert self.spawners[name]._stop_pending, "no other task may start to stop it"
+        self.spawners[name].active = False
+        self.stopped.append(name)
+        self.is_stopped.set()
 
-class SlowExaminer(Examiner):
+
+@dataclass
+class FakeProxy:
+    """Notes which routes are deleted."""
+
+    is_away: bool = False
+    deleted: list[tuple[str, str]] = field(default_factory=list)
+
+    async def delete_user(self, user: FakeUser, name: str) -> None:
+        if self.is_away:
+            raise OSError("the proxy does not answer")
+        self.deleted.append((user.name, name))
+
+
+@dataclass
+class FakeApp:
+    """As much of the hub as a refresh needs."""
+
+    users: dict[int, FakeUser]
+    proxy: FakeProxy = field(default_factory=FakeProxy)
+
+
+class SlowEvaluator(AccessEvaluator):
     """Answers when it is told to."""
 
-    def __init__(self, answer: Finding | Exception) -> None:
+    def __init__(self, answer: AccessDecision | Exception) -> None:
         super().__init__(GitHub("https://api.github.example", 1), SETTINGS)
         self.answer = answer
         self.asked = 0
         self.was_asked, self.may_answer = asyncio.Event(), asyncio.Event()
 
-    async def examine(self, token: str, known: object = ()) -> Finding:
+    async def evaluate(self, token: str, known: object = ()) -> AccessDecision:
         self.asked += 1
         self.was_asked.set()
         await self.may_answer.wait()
@@ -81,19 +111,19 @@ class SlowExaminer(Examiner):
         return self.answer
 
 
-MEMBER = Finding(Account(5150, "ada"), Admission.ADMITTED, IDENTITY, admin=False)
+MEMBER = AccessDecision(Account(5150, "ada"), Admission.ADMITTED, IDENTITY, admin=False)
 OUTSIDER = replace(MEMBER, admission=Admission.OUTSIDER)
 
 
 @pytest.mark.asyncio
 async def test_many_requests_at_once_ask_github_once() -> None:
-    examiner, user = SlowExaminer(replace(MEMBER, admin=True)), FakeUser()
-    recheck = Recheck(None, examiner)
-    tasks = [asyncio.create_task(recheck.refresh(user)) for _ in range(5)]
-    await examiner.was_asked.wait()
-    examiner.may_answer.set()
+    evaluator, user = SlowEvaluator(replace(MEMBER, admin=True)), FakeUser()
+    refresher = MembershipRefresher(None, evaluator)
+    tasks = [asyncio.create_task(refresher.refresh(user)) for _ in range(5)]
+    await evaluator.was_asked.wait()
+    evaluator.may_answer.set()
     answers = await asyncio.gather(*tasks)
-    assert examiner.asked == 1
+    assert evaluator.asked == 1
     assert all(
         isinstance(answer, dict) and answer["auth_state"]["identity"] == IDENTITY.to_dict() for answer in answers
     )
@@ -102,14 +132,14 @@ async def test_many_requests_at_once_ask_github_once() -> None:
 
 @pytest.mark.asyncio
 async def test_an_answer_with_nothing_new_is_kept_with_its_time_and_no_work_for_jupyterhub() -> None:
-    examiner, user, start = SlowExaminer(MEMBER), FakeUser(), time.time()
-    examiner.may_answer.set()
-    recheck = Recheck(None, examiner)
-    assert await recheck.refresh(user) is True
+    evaluator, user, start = SlowEvaluator(MEMBER), FakeUser(), time.time()
+    evaluator.may_answer.set()
+    refresher = MembershipRefresher(None, evaluator)
+    assert await refresher.refresh(user) is True
     stored = user.stored
     assert stored is not None
     # Once more within a moment, and nothing is stored.
-    assert await recheck.refresh(user) is True
+    assert await refresher.refresh(user) is True
     assert user.stored is stored
     assert stored.pop("checked_at") >= start
     assert stored.items() <= STATE.to_dict().items()
@@ -117,60 +147,88 @@ async def test_an_answer_with_nothing_new_is_kept_with_its_time_and_no_work_for_
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("answer", [RevokedError("401"), MEMBER], ids=["401", "member"])
-async def test_an_answer_about_a_token_that_a_login_has_replaced_changes_nothing(answer: Finding | Exception) -> None:
-    examiner, user = SlowExaminer(answer), FakeUser(spawners={"": FakeSpawner()})
-    task = asyncio.create_task(Recheck(None, examiner).refresh(user))
-    await examiner.was_asked.wait()
+async def test_an_answer_about_a_token_that_a_login_has_replaced_changes_nothing(answer: AccessDecision | Exception) -> None:
+    evaluator, user = SlowEvaluator(answer), FakeUser(spawners={"": FakeSpawner()})
+    task = asyncio.create_task(MembershipRefresher(None, evaluator).refresh(user))
+    await evaluator.was_asked.wait()
     user.stored = replace(STATE, access_token="gho_new").to_dict()
-    examiner.may_answer.set()
+    evaluator.may_answer.set()
     assert await task is True
     assert user.stored["access_token"] == "gho_new"
 
 
 @pytest.mark.asyncio
-async def test_a_lab_that_is_starting_when_its_user_is_removed_is_stopped_by_the_next_look() -> None:
-    examiner, spawner = SlowExaminer(OUTSIDER), FakeSpawner(pending="spawn")
+async def test_a_removed_user_loses_the_running_lab() -> None:
+    evaluator, user = SlowEvaluator(OUTSIDER), FakeUser(spawners={"": FakeSpawner(), "old": FakeSpawner(active=False)})
+    app = FakeApp({1: user})
+    evaluator.may_answer.set()
+    assert await MembershipRefresher(app, evaluator).refresh(user) is False
+    await asyncio.wait_for(user.is_stopped.wait(), 60)
+    assert user.stopped == [""]
+    assert app.proxy.deleted == [("ada", "")]
+    assert user.stored is None
+
+
+@pytest.mark.asyncio
+async def test_a_lab_is_stopped_also_if_the_proxy_is_away() -> None:
+    evaluator, user = SlowEvaluator(OUTSIDER), FakeUser(spawners={"": FakeSpawner()})
+    app = FakeApp({1: user}, FakeProxy(is_away=True))
+    evaluator.may_answer.set()
+    assert await MembershipRefresher(app, evaluator).refresh(user) is False
+    await asyncio.wait_for(user.is_stopped.wait(), 60)
+    assert user.stopped == [""]
+    assert app.proxy.deleted == []
+
+
+@pytest.mark.asyncio
+async def test_a_starting_lab_is_stopped_by_the_next_refresh() -> None:
+    evaluator, spawner = SlowEvaluator(OUTSIDER), FakeSpawner(pending="spawn")
     user = FakeUser(spawners={"": spawner})
-    examiner.may_answer.set()
-    assert await Recheck(None, examiner).refresh(user) is False
-    assert user.stored is not None
-    spawner.active = False
-    spawner.pending = None
-    assert await Recheck(None, examiner).refresh(user) is False
+    app = FakeApp({1: user})
+    refresher = MembershipRefresher(app, evaluator)
+    evaluator.may_answer.set()
+    assert await refresher.refresh(user) is False
+    assert user.stored is not None, "the next refresh needs it"
+    assert user.stopped == []
+    spawner.pending = None  # the lab runs now
+    assert await refresher.refresh(user) is False
+    await asyncio.wait_for(user.is_stopped.wait(), 60)
+    assert user.stopped == [""]
+    assert app.proxy.deleted == [("ada", "")]
     assert user.stored is None
 
 
 @pytest.mark.asyncio
 async def test_a_token_that_is_suddenly_another_accounts_is_an_end() -> None:
-    examiner, user = SlowExaminer(replace(MEMBER, account=Account(6000, "ada"))), FakeUser()
-    examiner.may_answer.set()
-    assert await Recheck(None, examiner).refresh(user) is False
+    evaluator, user = SlowEvaluator(replace(MEMBER, account=Account(6000, "ada"))), FakeUser()
+    evaluator.may_answer.set()
+    assert await MembershipRefresher(None, evaluator).refresh(user) is False
     assert user.stored is None
 
 
 @pytest.mark.asyncio
 async def test_after_a_no_the_next_request_is_not_let_through_because_somebody_was_in_a_moment_ago() -> None:
-    examiner, user = SlowExaminer(OUTSIDER), FakeUser(_auth_refreshed=time.monotonic())
-    examiner.may_answer.set()
-    assert await Recheck(None, examiner).refresh(user) is False
+    evaluator, user = SlowEvaluator(OUTSIDER), FakeUser(_auth_refreshed=time.monotonic())
+    evaluator.may_answer.set()
+    assert await MembershipRefresher(None, evaluator).refresh(user) is False
     # JupyterHub asks again as soon as it does not know when it has last.
     assert user._auth_refreshed is None
 
 
 @pytest.mark.asyncio
 async def test_everybody_with_a_lab_is_looked_at_in_turn_within_one_refresh() -> None:
-    examiner = SlowExaminer(MEMBER)
-    examiner.may_answer.set()
-    examiner.settings = SETTINGS.model_copy(update={"refresh_seconds": 0.1})
+    evaluator = SlowEvaluator(MEMBER)
+    evaluator.may_answer.set()
+    evaluator.settings = SETTINGS.model_copy(update={"refresh_seconds": 0.1})
     gone = FakeUser(0, spawners={"": FakeSpawner()}, stored=replace(STATE, access_token=None).to_dict())
     users = {number: FakeUser(number, f"user-{number}", spawners={"": FakeSpawner()}) for number in range(1, 300)}
     idle = FakeUser(300)
-    recheck = Recheck(SimpleNamespace(users={0: gone, **users, 300: idle}), examiner)
-    await recheck.sweep()
+    refresher = MembershipRefresher(FakeApp({0: gone, **users, 300: idle}), evaluator)
+    await refresher.sweep()
     # Not all at once, though all were due.
-    assert examiner.asked == 37
+    assert evaluator.asked == 37
     for _ in range(SWEEPS - 1):
-        await recheck.sweep()
+        await refresher.sweep()
     assert all(user._auth_refreshed for user in users.values())
     assert idle._auth_refreshed is None
     # Nobody can ask about who has signed out, which is no reason to look at them before the others.

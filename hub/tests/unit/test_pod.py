@@ -13,13 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from labhub.models.identity import Account, Group, Identity, Organization, Taken, build_identity
+from labhub.models.identity import Account, Group, Identity, Organization, ReservedNames, build_identity
 from labhub.models.profiles import Choice, Image, Menu, Size
-from labhub.labs.pod import Site, build_pod, group_file, passwd_file
+from labhub.labs.pod import build_pod, group_file, passwd_file
+from labhub.models.pod_types import PodSettings
 from labtesting.contracts import read_contract
 
 GOLDEN = Path(__file__).parent / "golden"
-SITE = Site(
+SITE = PodSettings(
     home_claim="home",
     project_claim="project",
     passwd="root:x:0:0:root:/root:/bin/bash\n",
@@ -46,7 +47,7 @@ ADA = Identity(
 )
 
 
-def build(identity: Identity = ADA, site: Site = SITE, **more: Any) -> dict[str, Any]:
+def build(identity: Identity = ADA, site: PodSettings = SITE, **more: Any) -> dict[str, Any]:
     """Build a pod."""
     environment = {"JUPYTERHUB_API_TOKEN": "made-up", "JUPYTERHUB_USER": identity.name}
     return build_pod(identity, CHOICE, site, environment, **{"hub_user": identity.name, **more})
@@ -58,7 +59,7 @@ def build(identity: Identity = ADA, site: Site = SITE, **more: Any) -> dict[str,
         ("member", build()),
         (
             "no-groups-no-limits-named",
-            build(Identity(7, "bo", "bo", 2000000007), Site("h", "p", "", "", "Merge", 0, 0, 0), server="two"),
+            build(Identity(7, "bo", "bo", 2000000007), PodSettings("h", "p", "", "", "Merge", 0, 0, 0), server="two"),
         ),
     ],
 )
@@ -90,7 +91,7 @@ def test_nobody_gets_anothers_place_or_a_number_of_the_system(
     number: int, login: str, teams: list[tuple[int, str]]
 ) -> None:
     try:
-        identity = build_identity(Account(number, login), [Organization(*one) for one in teams], (), Taken())
+        identity = build_identity(Account(number, login), [Organization(*one) for one in teams], (), ReservedNames())
     except Exception:  # who cannot be a POSIX user gets no pod
         return
     pod = build(identity)

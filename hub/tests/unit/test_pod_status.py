@@ -6,17 +6,15 @@ from typing import Any
 
 import pytest
 from labhub.labs.pod_status import (
-    Diagnosis,
-    Trouble,
     exit_status,
-    explain_deletion,
-    explain_end,
-    explain_refusal,
-    find_trouble,
+    diagnose_deletion,
+    diagnose_end,
+    diagnose_refusal,
+    find_problem,
     has_ended,
-    is_ready,
-    span,
-    stage,
+    is_running,
+    format_duration,
+    find_stage,
 )
 
 SCHEDULED = {"type": "PodScheduled", "status": "True"}
@@ -66,9 +64,9 @@ STARTED = pod(container("notebook", **RUNNING), podIP="10.0.0.1", phase="Running
     ],
 )
 def test_how_far_a_pod_has_come(at: str, found: dict[str, Any], events: list[str]) -> None:
-    assert stage(found, [{"reason": reason} for reason in events]) == at
-    assert find_trouble(found) is None
-    assert is_ready(found) == (at == "started")
+    assert find_stage(found, [{"reason": reason} for reason in events]) == at
+    assert find_problem(found) is None
+    assert is_running(found) == (at == "started")
     assert not has_ended(found)
 
 
@@ -94,7 +92,7 @@ def test_how_far_a_pod_has_come(at: str, found: dict[str, Any], events: list[str
     ],
 )
 def test_what_keeps_a_lab_from_starting(reason: str, said: str, found: dict[str, Any]) -> None:
-    trouble = find_trouble(found)
+    trouble = find_problem(found)
     assert trouble is not None
     assert trouble.reason == reason
     assert said in str(trouble)
@@ -131,7 +129,7 @@ def test_what_keeps_a_lab_from_starting(reason: str, said: str, found: dict[str,
 )
 def test_why_a_lab_has_ended(reason: str, said: str, found: dict[str, Any]) -> None:
     assert has_ended(found)
-    end = explain_end(found)
+    end = diagnose_end(found)
     assert end.reason == reason
     assert said in str(end)
 
@@ -139,11 +137,11 @@ def test_why_a_lab_has_ended(reason: str, said: str, found: dict[str, Any]) -> N
 def test_a_pod_that_somebody_deleted_was_deleted_whatever_its_containers_say() -> None:
     found = pod(container("notebook", terminated={"exitCode": 143, "reason": "Error"}))
     found["metadata"]["deletionTimestamp"] = "2026-11-23T03:00:00Z"
-    assert explain_deletion(found).reason == "deleted"
+    assert diagnose_deletion(found).reason == "deleted"
 
 
 def test_of_a_pod_that_nobody_saw_go_it_is_not_said_that_somebody_deleted_it() -> None:
-    assert explain_deletion(None).reason == "unseen"
+    assert diagnose_deletion(None).reason == "unseen"
 
 
 @pytest.mark.parametrize(
@@ -155,17 +153,7 @@ def test_of_a_pod_that_nobody_saw_go_it_is_not_said_that_somebody_deleted_it() -
     ],
 )
 def test_what_the_api_refuses(status: int, message: str, reason: str) -> None:
-    assert explain_refusal(status, message).reason == reason
-
-
-def test_a_trouble_that_passes_is_none() -> None:
-    trouble, found = Trouble({"image": 5}), Diagnosis("image", "x")
-    assert trouble.lasts(found, 0) is None
-    assert trouble.lasts(None, 3) is None
-    assert trouble.lasts(found, 6) is None
-    assert trouble.lasts(found, 10.9) is None
-    assert trouble.lasts(found, 11) is found
-    assert trouble.lasts(Diagnosis("home", "at once"), 11) is not None
+    assert diagnose_refusal(status, message).reason == reason
 
 
 def test_the_exit_status_is_the_labs() -> None:
@@ -178,4 +166,4 @@ def test_the_exit_status_is_the_labs() -> None:
     [(3600, "1 hour"), (14400, "4 hours"), (604800, "7 days"), (90, "90 seconds")],
 )
 def test_times_as_people_say_them(seconds: int, said: str) -> None:
-    assert span(seconds) == said
+    assert format_duration(seconds) == said

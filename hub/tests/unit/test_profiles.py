@@ -48,12 +48,12 @@ def test_what_is_not_on_the_menu_is_refused(asked: dict[str, object], said: str)
 
 @given(st.dictionaries(st.text(), st.one_of(st.none(), st.text(), st.integers(), st.lists(st.text()))))
 def test_nothing_that_was_stored_keeps_anybody_from_the_form(stored: dict[str, object]) -> None:
-    choice = MENU.remember(stored)
+    choice = MENU.restore_choice(stored)
     assert MENU.choose(choice.to_dict()) == choice
 
 
 def test_the_last_choice_is_remembered_as_far_as_it_is_still_there() -> None:
-    assert MENU.remember({"image": "gone", "size": "large"}).to_dict() == {"image": "recommended", "size": "large"}
+    assert MENU.restore_choice({"image": "gone", "size": "large"}).to_dict() == {"image": "recommended", "size": "large"}
 
 
 @pytest.mark.parametrize(

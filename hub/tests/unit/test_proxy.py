@@ -33,10 +33,10 @@ async def test_routes_are_put_right_when_a_proxy_that_was_away_answers(monkeypat
 
     monkeypatch.setattr(ConfigurableHTTPProxy, "get_all_routes", ask)
     monkeypatch.setattr(Proxy, "check_routes", check)
-    app = SimpleNamespace(http_server=object(), adopted=True)
+    app = SimpleNamespace(http_server=object(), labs_recovered=True)
     proxy = LabProxy(app=app, api_url="http://proxy.example:8001")
     await proxy.check_routes({}, {})
     assert checked == []
-    assert proxy._later
-    await proxy._later
+    assert proxy._retry
+    await proxy._retry
     assert checked == [ROUTES]

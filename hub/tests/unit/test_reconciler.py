@@ -1,21 +1,38 @@
-"""Which pods are nobody's, and which servers have none."""
+"""Orphans, which are pods without a server, and ghosts, which are servers without a pod."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from labhub.telemetry import metrics as metrics
-from labhub.lifecycle.reconciler import FRESH_SECONDS, GRACE_SECONDS, Reconciler, find_orphans
+from jupyterhub import orm  # type: ignore[import-untyped]
+from labhub.labs.launcher import LabLauncher
+from labhub.lifecycle import reconciler as reconciler_module
+from labhub.lifecycle.reconciler import DATA_AGE_MAX, GRACE_SECONDS, Reconciler, find_orphans
+from labhub.telemetry import metrics
+from sqlalchemy.orm import Session
+
+from hub.tests.unit.conftest import Cluster
+from hub.tests.unit.fake_api import make_pod, make_running_pod, wait_until
+
+ENDED = make_pod("lab-1", status={"phase": "Failed"})
+RUNNING = make_running_pod("lab-1", 8888)
 
 
 @dataclass
 class FakeUser:
-    """As much of JupyterHub's user as the reconcile needs, with one lab."""
+    """A user with one lab.
 
-    status: int | None
+    Attributes
+    ----------
+    exit_status
+        Result of `poll`.
+    """
+
+    exit_status: int | None
     name: str = "ada"
     stopped: list[str] = field(default_factory=list)
 
@@ -27,7 +44,7 @@ class FakeUser:
         return {"": self.spawner}
 
     async def _poll(self) -> int | None:
-        return self.status
+        return self.exit_status
 
     async def stop(self, name: str) -> None:
         self.stopped.append(name)
@@ -36,7 +53,7 @@ class FakeUser:
 
 @dataclass
 class FakeProxy:
-    """Keeps whose route was taken away."""
+    """Notes which routes are deleted."""
 
     deleted: list[tuple[str, str]] = field(default_factory=list)
 
@@ -44,60 +61,116 @@ class FakeProxy:
         self.deleted.append((user.name, name))
 
 
-def ghosts() -> float:
-    return float(metrics.RECONCILED.labels("ghost")._value.get())
+@dataclass
+class FakeApp:
+    """As much of the hub as the reconciler needs."""
+
+    db: Session
+    users: dict[int, FakeUser]
+    proxy: FakeProxy = field(default_factory=FakeProxy)
 
 
-def reconciler(user: FakeUser, *pods: dict[str, Any], age: float = 0) -> Reconciler:
-    """Give one whose watch tells nobody that a pod has ended: what it knows has to be enough."""
-    watch: Any = SimpleNamespace(age=age, pods={f"labs/{pod['metadata']['name']}": pod for pod in pods})
-    return Reconciler(SimpleNamespace(users={1: user}, proxy=FakeProxy()), watch, "labs")
+@pytest.fixture
+def db() -> Iterator[Session]:
+    """Open an empty database."""
+    with orm.new_session_factory("sqlite:///:memory:")() as session:
+        yield session
 
 
-def pod(phase: str) -> dict[str, Any]:
-    return {"metadata": {"name": "lab-1"}, "status": {"phase": phase}}
+def count_actions(action: str) -> float:
+    return float(metrics.RECONCILED.labels(action)._value.get())
 
 
-def test_a_pod_is_an_orphan_after_it_has_been_nobodys_for_the_grace() -> None:
-    since: dict[str, float] = {}
-    assert find_orphans(["a", "b"], ["b"], since, 0) == []
-    assert find_orphans(["a", "b"], ["b"], since, GRACE_SECONDS - 1) == []
-    assert find_orphans(["a", "b"], ["b"], since, GRACE_SECONDS) == ["a"]
+def test_an_orphan_has_had_no_server_for_the_grace_period() -> None:
+    first_seen: dict[str, float] = {}
+    assert find_orphans(["a", "b"], ["b"], first_seen, 0) == []
+    assert find_orphans(["a", "b"], ["b"], first_seen, GRACE_SECONDS - 1) == []
+    assert find_orphans(["a", "b"], ["b"], first_seen, GRACE_SECONDS) == ["a"]
 
 
-def test_a_pod_that_was_somebodys_in_between_begins_anew() -> None:
-    since: dict[str, float] = {}
-    assert find_orphans(["a"], [], since, 0) == []
-    assert find_orphans(["a"], ["a"], since, GRACE_SECONDS - 1) == []
-    assert find_orphans(["a"], [], since, GRACE_SECONDS) == []
-    assert find_orphans([], [], since, GRACE_SECONDS + 1) == []
-    assert since == {}
+def test_a_server_in_between_restarts_the_grace_period() -> None:
+    first_seen: dict[str, float] = {}
+    assert find_orphans(["a"], [], first_seen, 0) == []
+    assert find_orphans(["a"], ["a"], first_seen, GRACE_SECONDS - 1) == []
+    assert find_orphans(["a"], [], first_seen, GRACE_SECONDS) == []
+    assert find_orphans([], [], first_seen, GRACE_SECONDS + 1) == []
+    assert first_seen == {}
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("left", [[], [pod("Failed")]], ids=["it has gone", "it has ended"])
-async def test_a_lab_whose_pod_went_unnoticed_is_let_go_of_and_counted_once(left: list[dict[str, Any]]) -> None:
-    user, before = FakeUser(status=1), ghosts()
-    reconcile = reconciler(user, *left)
+@pytest.mark.parametrize("pods", [[], [ENDED]], ids=["no pod", "an ended pod"])
+async def test_a_ghost_is_released_and_counted_once(
+    cluster: Cluster, launcher: LabLauncher, db: Session, pods: list[dict[str, Any]]
+) -> None:
+    cluster.api.pods = list(pods)
+    await launcher.pods.wait_until_loaded()
+    user, before = FakeUser(exit_status=1), count_actions("ghost")
+    app = FakeApp(db, {1: user})
+    reconciler = Reconciler(app, launcher)
     for _ in range(2):
-        await reconcile.run()
-        reconcile.watch.pods.clear()  # else it were an orphan now
+        await reconciler.run()
     assert user.stopped == [""]
-    assert reconcile.app.proxy.deleted == [("ada", "")]
-    assert ghosts() - before == 1
+    assert app.proxy.deleted == [("ada", "")]
+    assert count_actions("ghost") - before == 1
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    ("status", "pods", "age"),
+    ("exit_status", "pods", "age"),
     [
-        pytest.param(1, [pod("Running")], 0, id="its pod is there"),
-        pytest.param(None, [], 0, id="the API itself says that it runs"),
-        pytest.param(1, [], FRESH_SECONDS + 1, id="what is known is old"),
+        pytest.param(1, [RUNNING], 0, id="its pod exists"),
+        pytest.param(None, [], 0, id="the API says that it runs"),
+        pytest.param(1, [], DATA_AGE_MAX + 1, id="the data is old"),
     ],
 )
-async def test_a_lab_that_may_run_is_kept(status: int | None, pods: list[dict[str, Any]], age: float) -> None:
-    user, before = FakeUser(status), ghosts()
-    await reconciler(user, *pods, age=age).run()
+async def test_a_lab_that_may_run_is_kept(
+    cluster: Cluster,
+    launcher: LabLauncher,
+    db: Session,
+    exit_status: int | None,
+    pods: list[dict[str, Any]],
+    age: float,
+) -> None:
+    cluster.api.pods = list(pods)
+    await launcher.pods.wait_until_loaded()
+    launcher.pods.seen_at -= age
+    user, before = FakeUser(exit_status), count_actions("ghost")
+    await Reconciler(FakeApp(db, {1: user}), launcher).run()
     assert user.stopped == []
-    assert ghosts() == before
+    assert count_actions("ghost") == before
+
+
+@pytest.mark.asyncio
+async def test_an_orphan_is_deleted_by_its_uid(
+    cluster: Cluster, launcher: LabLauncher, db: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciler_module, "GRACE_SECONDS", 0)
+    db.add(orm.Spawner(name="", server=orm.Server(base_url="/"), state={"pod_name": "lab-2"}, user=orm.User(name="bo")))
+    db.commit()
+    cluster.api.pods = [make_running_pod(name, 8888) for name in ("lab-1", "lab-2", "lab-3")]
+    await launcher.pods.wait_until_loaded()
+    before = count_actions("orphan")
+    await Reconciler(FakeApp(db, {1: FakeUser(exit_status=None)}), launcher).run()
+    assert cluster.api.deleted == [("lab-3", {"preconditions": {"uid": "uid-lab-3"}})]
+    assert count_actions("orphan") - before == 1
+
+
+@pytest.mark.asyncio
+async def test_the_end_of_a_pod_polls_its_server(cluster: Cluster, launcher: LabLauncher, db: Session) -> None:
+    polled: list[str] = []
+    user = FakeUser(exit_status=1)
+
+    async def poll_and_notify() -> None:
+        polled.append(user.name)
+
+    user.spawner.poll_and_notify = poll_and_notify
+    row = orm.User(name="ada")
+    db.add(row)
+    db.commit()
+    reconciler = Reconciler(FakeApp(db, {row: user}), launcher)  # type: ignore[dict-item]
+    owned = ENDED["metadata"] | {"annotations": {"jupyterlabdemo.lsst.io/hub-user": "ada"}}
+    reconciler.poll_owner(ENDED | {"metadata": owned})
+    reconciler.poll_owner(ENDED | {"metadata": owned | {"name": "lab-7"}})
+    reconciler.poll_owner(ENDED)
+    await wait_until(lambda: bool(polled))
+    assert polled == ["ada"]

@@ -10,14 +10,14 @@ from jinja2 import ChainableUndefined, Environment, FileSystemLoader, select_aut
 from jupyterhub._data import DATA_FILES_PATH  # type: ignore[import-untyped]
 from labhub.models.access_rules import Rule
 from labhub.configuration import TEMPLATES
-from labhub.models.login_errors import Reason
+from labhub.models.login_errors import LoginRefusal
 
 # As JupyterHub looks for them, its own also below `templates/`
 FOLDERS = [TEMPLATES, Path(DATA_FILES_PATH) / "templates", DATA_FILES_PATH]
 PAGES = Environment(loader=FileSystemLoader(FOLDERS), undefined=ChainableUndefined, autoescape=select_autoescape())
 
 
-def render(reason: Reason, **changes: Any) -> str:
+def render(reason: LoginRefusal, **changes: Any) -> str:
     """Give the text of a page, without what JupyterHub puts around it."""
     shown = {
         "reason": reason.code,
@@ -33,8 +33,8 @@ def render(reason: Reason, **changes: Any) -> str:
     return page[page.index("<main") : page.index("</main>")]
 
 
-@pytest.mark.parametrize("reason", Reason)
-def test_a_page_has_a_heading_words_and_a_way_to_try_again(reason: Reason) -> None:
+@pytest.mark.parametrize("reason", LoginRefusal)
+def test_a_page_has_a_heading_words_and_a_way_to_try_again(reason: LoginRefusal) -> None:
     main = render(reason)
     heading = main.partition("<h1")[2].partition(">")[2].partition("</h1>")[0]
     assert heading.strip()
@@ -43,13 +43,13 @@ def test_a_page_has_a_heading_words_and_a_way_to_try_again(reason: Reason) -> No
 
 
 def test_no_two_pages_have_the_same_words() -> None:
-    assert len({render(reason) for reason in Reason}) == len(Reason)
+    assert len({render(reason) for reason in LoginRefusal}) == len(LoginRefusal)
 
 
 def test_the_one_organization_is_where_the_invitation_is_accepted() -> None:
-    assert "https://github.com/orgs/lsst/invitation" in render(Reason.PENDING, allowed=(Rule("lsst"),))
+    assert "https://github.com/orgs/lsst/invitation" in render(LoginRefusal.PENDING, allowed=(Rule("lsst"),))
 
 
 def test_a_page_shows_a_contact_once_and_escapes_it() -> None:
-    for reason in Reason:
+    for reason in LoginRefusal:
         assert render(reason, contact="<help>@lsst").count("&lt;help&gt;@lsst") == 1

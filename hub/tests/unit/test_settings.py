@@ -9,7 +9,7 @@ from labhub.models.access_rules import Rule
 from labhub.settings.environment import SettingsError, load
 from labhub.configuration import configure_spawner
 from labhub.settings.labs import LabSettings
-from labhub.settings.login import Settings
+from labhub.settings.login import LoginSettings
 from traitlets.config import Config
 
 COMPLETE = {
@@ -24,18 +24,18 @@ TOKENS = {"CONFIGPROXY_AUTH_TOKEN": "made-up", "FILESERVER_TOKEN": "made-up-for-
 
 
 def test_the_list_drops_blanks_capitals_and_repetitions() -> None:
-    assert load(COMPLETE, Settings).allowed == (Rule("lsst"), Rule("rubin", "pilots"))
+    assert load(COMPLETE, LoginSettings).allowed == (Rule("lsst"), Rule("rubin", "pilots"))
 
 
 def test_what_is_not_set_has_a_default() -> None:
-    settings = load(COMPLETE | {"GITHUB_URL": "", "GITHUB_ADMINS": ""}, Settings)
+    settings = load(COMPLETE | {"GITHUB_URL": "", "GITHUB_ADMINS": ""}, LoginSettings)
     assert settings.github_url == "https://github.com"
     assert (settings.refresh_seconds, settings.stale_seconds, settings.revoke_on_logout) == (300, 86400, True)
     assert settings.admins == ()
 
 
 def test_administrators_are_ids_and_teams() -> None:
-    assert load(COMPLETE | {"GITHUB_ADMINS": "5150, rubin:Admins"}, Settings).admins == (5150, Rule("rubin", "admins"))
+    assert load(COMPLETE | {"GITHUB_ADMINS": "5150, rubin:Admins"}, LoginSettings).admins == (5150, Rule("rubin", "admins"))
 
 
 @pytest.mark.parametrize("name", COMPLETE)
@@ -43,7 +43,7 @@ def test_administrators_are_ids_and_teams() -> None:
 def test_a_missing_setting_is_named_with_what_is_wanted(name: str, value: str | None) -> None:
     environ = {key: text for key, text in COMPLETE.items() if key != name} | ({} if value is None else {name: value})
     with pytest.raises(SettingsError, match=rf"^{name}: missing, wanted [^\n]+$"):
-        load(environ, Settings)
+        load(environ, LoginSettings)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_missing_setting_is_named_with_what_is_wanted(name: str, value: str | 
 )
 def test_a_wrong_setting_is_named_with_what_was_found(name: str, value: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        load(COMPLETE | {name: value}, Settings)
+        load(COMPLETE | {name: value}, LoginSettings)
     message = str(caught.value)
     assert message.startswith(f"{name}: found {value!r}, wanted ")
     assert "\n" not in message
@@ -77,7 +77,7 @@ def test_a_wrong_setting_is_named_with_what_was_found(name: str, value: str) -> 
 @pytest.mark.parametrize("value", ["short", "zz" * 32, "ab" * 32 + ";x"])
 def test_a_wrong_secret_is_not_quoted(value: str) -> None:
     with pytest.raises(SettingsError, match=rf"^JUPYTERHUB_CRYPT_KEY: found {len(value)} characters, wanted") as caught:
-        load(COMPLETE | {"JUPYTERHUB_CRYPT_KEY": value}, Settings)
+        load(COMPLETE | {"JUPYTERHUB_CRYPT_KEY": value}, LoginSettings)
     assert value not in str(caught.value)
 
 
@@ -86,25 +86,25 @@ def test_a_secret_may_come_from_a_file(name: str, tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text(COMPLETE[name] + "\n")
     environ = {key: text for key, text in COMPLETE.items() if key != name}
-    assert load(environ | {f"{name}_FILE": str(file)}, Settings) == load(COMPLETE, Settings)
+    assert load(environ | {f"{name}_FILE": str(file)}, LoginSettings) == load(COMPLETE, LoginSettings)
 
 
 def test_a_secret_from_both_places_or_from_no_file_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="both set"):
-        load(COMPLETE | {"GITHUB_CLIENT_SECRET_FILE": "/x"}, Settings)
+        load(COMPLETE | {"GITHUB_CLIENT_SECRET_FILE": "/x"}, LoginSettings)
     environ = {key: text for key, text in COMPLETE.items() if key != "GITHUB_CLIENT_SECRET"}
     with pytest.raises(SettingsError, match="GITHUB_CLIENT_SECRET_FILE: cannot read"):
-        load(environ | {"GITHUB_CLIENT_SECRET_FILE": str(tmp_path / "none")}, Settings)
+        load(environ | {"GITHUB_CLIENT_SECRET_FILE": str(tmp_path / "none")}, LoginSettings)
 
 
 def test_settings_show_no_secret() -> None:
-    shown = repr(load(COMPLETE, Settings))
+    shown = repr(load(COMPLETE, LoginSettings))
     assert "very-secret" not in shown
     assert COMPLETE["JUPYTERHUB_CRYPT_KEY"] not in shown
 
 
 def test_older_keys_follow_a_semicolon() -> None:
-    keys = load(COMPLETE | {"JUPYTERHUB_CRYPT_KEY": "ab" * 32 + ";" + "A" * 43 + "="}, Settings).crypt_keys
+    keys = load(COMPLETE | {"JUPYTERHUB_CRYPT_KEY": "ab" * 32 + ";" + "A" * 43 + "="}, LoginSettings).crypt_keys
     assert len(keys) == 2
 
 
@@ -112,14 +112,14 @@ def test_the_images_names_and_numbers_are_read(tmp_path: Path) -> None:
     passwd, group = tmp_path / "passwd", tmp_path / "group"
     passwd.write_text("root:x:0:0:root:/root:/bin/sh\nlab:x:4242:4242::/:/bin/sh\n")
     group.write_text("root:x:0:\nstaff:x:50:\n")
-    taken = load(COMPLETE | {"LAB_PASSWD": str(passwd), "LAB_GROUP": str(group)}, Settings).taken
+    taken = load(COMPLETE | {"LAB_PASSWD": str(passwd), "LAB_GROUP": str(group)}, LoginSettings).reserved_names
     assert taken.ids == {0, 50, 4242}
     assert taken.users == {"root", "lab"}
     assert taken.groups == {"root", "staff"}
 
 
 def test_every_setting_says_what_is_wanted() -> None:
-    assert all(field.alias and field.description for field in Settings.model_fields.values())
+    assert all(field.alias and field.description for field in LoginSettings.model_fields.values())
 
 
 @pytest.mark.parametrize(

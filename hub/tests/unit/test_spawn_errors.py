@@ -1,65 +1,46 @@
-"""The end of a spawn: its user sees all of it, the hub's log nothing that the lab has printed."""
+"""A failed spawn: its user sees all of it, and the hub's log contains no output of the lab."""
 
 from __future__ import annotations
 
-import logging
 import traceback
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from jupyterhub.spawner import SpawnException  # type: ignore[import-untyped]
 from jupyterhub.utils import format_exception  # type: ignore[import-untyped]
-from labhub.labs.pod_status import Diagnosis, explain, explain_end
-from labhub.labs.spawn_errors import Failed
-from labhub.labs.spawner import LabSpawner
+from labhub.labs.pod_status import Diagnosis, diagnose, diagnose_end
+from labhub.labs.spawn_errors import SpawnFailedError
 
 SECRET = "password=hunter2"
 
 
-def ended(reason: str, status: int) -> Diagnosis:
-    """Say why a lab has ended that printed a secret."""
+def diagnose_exit(reason: str, status: int) -> Diagnosis:
+    """Return why a lab has ended that printed a secret."""
     state = {"terminated": {"exitCode": status, "reason": reason, "message": SECRET}}
-    return explain_end(
+    return diagnose_end(
         {"metadata": {}, "status": {"phase": "Failed", "containerStatuses": [{"name": "notebook", "state": state}]}}
     )
 
 
-async def fail(found: Diagnosis) -> SpawnException:
-    """Have a spawn end with this; give what JupyterHub gets."""
-
-    async def spawn() -> None:
-        raise Failed(found)
-
-    async def clean_up() -> None:
-        pass
-
-    user, log = SimpleNamespace(name="ada"), logging.getLogger("jupyterhub")
-    spawner: Any = SimpleNamespace(found=None, user=user, log=log, _spawn=spawn, _clean_up=clean_up)
-    with pytest.raises(SpawnException) as raised:
-        await LabSpawner._start(spawner)
-    return raised.value
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize("found", [ended("Error", 3), ended("OOMKilled", 137)], ids=["a crash", "memory"])
-async def test_what_a_lab_printed_is_on_the_page_and_in_no_log(
-    found: Diagnosis, caplog: pytest.LogCaptureFixture
-) -> None:
-    error = await fail(found)
-    text, shown = format_exception(error, only_jupyterhub=True)
+@pytest.mark.parametrize(
+    "diagnosis", [diagnose_exit("Error", 3), diagnose_exit("OOMKilled", 137)], ids=["a crash", "memory"]
+)
+def test_the_output_of_a_lab_is_on_the_page_only(diagnosis: Diagnosis) -> None:
+    error = SpawnFailedError(diagnosis).for_jupyterhub()
+    text, html = format_exception(error, only_jupyterhub=True)
     assert SECRET in text
-    assert SECRET in shown
-    # As JupyterHub logs it: in a line of its own, or with where it came from.
-    logged = "\n".join([caplog.text, error.get_message(), repr(error), *traceback.format_exception(error)])
-    assert f"ada: no lab: {found.reason}: {found.message}" in caplog.text
-    assert found.message in str(error)
+    assert SECRET in html
+    # The forms in which JupyterHub logs an exception
+    logged = "\n".join([error.get_message(), repr(error), *traceback.format_exception(error)])
+    assert diagnosis.message in str(error)
     assert SECRET not in logged
+    assert SECRET not in str(SpawnFailedError(diagnosis))
 
 
-@pytest.mark.asyncio
-async def test_what_kubernetes_says_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    error = await fail(explain("image", "ErrImagePull: not found", image="lsst/lab:1"))
-    told = "The image lsst/lab:1 cannot be pulled. ErrImagePull: not found"
-    assert f"ada: no lab: image: {told}" in caplog.text
-    assert told in str(error)
+def test_the_message_of_kubernetes_is_logged() -> None:
+    error = SpawnFailedError(diagnose("image", "ErrImagePull: not found", image="lsst/lab:1")).for_jupyterhub()
+    assert "The image lsst/lab:1 cannot be pulled. ErrImagePull: not found" in str(error)
+
+
+def test_a_message_is_escaped_for_html() -> None:
+    error = SpawnFailedError(diagnose("refused", "<script>")).for_jupyterhub()
+    assert "&lt;script&gt;" in error.jupyterhub_html_message
+    assert "<script>" not in error.jupyterhub_html_message

@@ -1,1 +1,34 @@
-"""Changes to the internals of upstream projects."""
+"""Changes to the internals of JupyterHub and SQLAlchemy. Only `labhub.app` imports this package.
+
+Each module is about one project. Each patch states what it changes, why, the measured gain, and the upstream change that
+would make it unnecessary. docs/dev/patches.md lists all patches. If the installed version of a project is not one of
+the tested versions, its patches are not applied, and the hub logs one warning.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from labhub._patches import jupyterhub_functions, sqlalchemy_orm
+from labhub.shared.version_guard import find_untested_version
+
+# Before you add a version: run hub/tests/unit/test_patches.py, which names the functions that have changed, review them,
+# and measure with `nox -s "bench(scale)"`.
+TESTED_JUPYTERHUB = frozenset({"6.1.1"})
+TESTED_SQLALCHEMY = frozenset({"2.1.9"})
+
+
+def apply_patches(log: logging.Logger) -> bool:
+    """Apply the patches of the tested versions, and return whether JupyterHub's are among them."""
+    jupyterhub = find_untested_version(
+        "jupyterhub", TESTED_JUPYTERHUB, "the hub uses more CPU, and its spawn page is JupyterHub's"
+    )
+    sqlalchemy = find_untested_version("sqlalchemy", TESTED_SQLALCHEMY, "the hub uses more CPU")
+    for warning in filter(None, (jupyterhub, sqlalchemy)):
+        log.warning("%s", warning)
+    if not jupyterhub:
+        jupyterhub_functions.apply_patches()
+    # These patches change JupyterHub's tables in SQLAlchemy, so they need both.
+    if not jupyterhub and not sqlalchemy:
+        sqlalchemy_orm.apply_patches()
+    return not jupyterhub

@@ -1,8 +1,7 @@
-"""One after the other: a crowd that comes at once does not keep the hub from answering anybody else.
+"""Fair scheduling of request handlers: a crowd of requests does not delay the other tasks of the hub.
 
-Whatever is ready runs in one pass of the event loop, and whoever came meanwhile waits until the pass is over: of 200
-requests that take 10 ms each, two seconds, and as often as an answer takes passes. Here each pass lets one of them go
-on.
+An event loop runs all ready callbacks in one pass, and a new event waits until the pass is over. With 200 requests of
+10 ms each that is two seconds. `yield_turn` lets one waiting task continue in each pass.
 """
 
 from __future__ import annotations
@@ -10,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from weakref import WeakKeyDictionary
 
-_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+_locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
-async def take() -> None:
-    """Wait for one's turn to do something that takes milliseconds of the processor."""
-    async with _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+async def yield_turn() -> None:
+    """Let other tasks run, and return when it is this task's turn to use some milliseconds of CPU."""
+    async with _locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
         await asyncio.sleep(0)

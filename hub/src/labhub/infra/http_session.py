@@ -1,4 +1,4 @@
-"""Connections to GitHub and to the fileserver, kept and used again: a handshake takes longer than a question."""
+"""The HTTP client session for GitHub and the fileserver. It keeps connections open: a handshake costs more than a request."""
 
 from __future__ import annotations
 
@@ -7,23 +7,29 @@ from weakref import WeakKeyDictionary
 
 import aiohttp
 
-# So that one of them that hangs does not hold up the other; more at once GitHub does not want.
-PER_HOST = 100
+# Connections per host, so that a host that hangs does not block requests to the other. GitHub wants 100 at most:
+# https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api
+CONNECTIONS_PER_HOST = 100
 
 _sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = WeakKeyDictionary()
+_closers: set[asyncio.Task[None]] = set()
 
 
-def session() -> aiohttp.ClientSession:
-    """Give the session of the running loop, which is made at the first call."""
+def get_session() -> aiohttp.ClientSession:
+    """Return the session of the running event loop, and create it with the first call."""
     loop = asyncio.get_running_loop()
     if loop not in _sessions:
-        connector = aiohttp.TCPConnector(limit=0, limit_per_host=PER_HOST)
-        # Cookies of one user's request must not go with another's.
+        connector = aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS_PER_HOST)
+        # No cookies: one user's cookies must not be sent with another user's request.
         _sessions[loop] = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        _closers.add(closer := loop.create_task(_close_at_shutdown(_sessions[loop])))
+        closer.add_done_callback(_closers.discard)
     return _sessions[loop]
 
 
-async def close() -> None:
-    """Close those of the running loop, at its end."""
-    if found := _sessions.pop(asyncio.get_running_loop(), None):
-        await found.close()
+async def _close_at_shutdown(session: aiohttp.ClientSession) -> None:
+    """Wait until JupyterHub cancels all tasks at its shutdown, then close the session."""
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await session.close()

@@ -1,4 +1,4 @@
-"""What the hub asks of configurable-http-proxy, which runs apart from it."""
+"""The hub's client of configurable-http-proxy, which runs in a pod of its own."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from jupyterhub.user import UserDict  # type: ignore[import-untyped]
 
 
 class LabProxy(ConfigurableHTTPProxy):  # type: ignore[misc]  # untyped
-    """A proxy whose word on activity does not count.
+    """A proxy whose activity times are ignored, and that may be away when the hub starts.
 
-    It takes each byte for activity, also the pings of a forgotten browser tab's WebSockets: a lab would never be idle
-    (jupyterhub 1498). Labs report their own, by a rule that is written down in docs/dev/lab.md.
+    The proxy counts each byte as activity, also the WebSocket pings of a forgotten browser tab, so that a lab would never
+    be idle (https://github.com/jupyterhub/jupyterhub/issues/1498). Labs report their own activity: docs/dev/lab.md.
     """
 
-    _later: asyncio.Task[None] | None = None
+    _retry: asyncio.Task[None] | None = None
 
     async def get_all_routes(self) -> dict[str, Any]:
-        """Give the routes without the times."""
+        """Return the routes without their activity times."""
         if self.app.http_server is None:
-            # JupyterHub asks before it listens, and would end if nobody answered: away for as long as the proxy.
+            # JupyterHub asks before it listens, and exits if the proxy does not answer.
             return {}
         routes: dict[str, Any] = await super().get_all_routes()
         for route in routes.values():
@@ -33,16 +33,18 @@ class LabProxy(ConfigurableHTTPProxy):  # type: ignore[misc]  # untyped
     async def check_routes(
         self, user_dict: UserDict, service_dict: Mapping[str, Service], routes: dict[str, Any] | None = None
     ) -> None:
-        """Put the routes right; those of labs that the hub does not know yet stay until it has taken them up.
+        """Correct the routes. Routes of unknown labs stay until the hub has recovered lost labs.
 
-        Without an answer within half a minute that is tried again, apart: the hub starts meanwhile.
+        If the proxy does not answer within half a minute, a background task tries again, so that the hub can start.
         """
         try:
             routes = routes or await self.get_all_routes()
-            if not self.app.adopted:
-                known = {one.proxy_spec for user in user_dict.values() for one in user.spawners.values()}
-                routes = {spec: one for spec, one in routes.items() if "user" not in one["data"] or spec in known}
+            if not self.app.labs_recovered:
+                known = {spawner.proxy_spec for user in user_dict.values() for spawner in user.spawners.values()}
+                routes = {
+                    spec: route for spec, route in routes.items() if "user" not in route["data"] or spec in known
+                }
             await super().check_routes(user_dict, service_dict, routes)
         except TimeoutError:
-            self.log.warning("the proxy does not answer at %s; routes are put right as soon as it does", self.api_url)
-            self._later = asyncio.create_task(self.check_routes(user_dict, service_dict))
+            self.log.warning("the proxy does not answer at %s; the hub tries again", self.api_url)
+            self._retry = asyncio.create_task(self.check_routes(user_dict, service_dict))

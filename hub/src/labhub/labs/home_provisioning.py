@@ -1,4 +1,4 @@
-"""Homes and project folders: the fileserver makes them, as the hub asks. docs/dev/fileserver.md has its API."""
+"""Creates home and project folders through the fileserver's API, which docs/dev/fileserver.md describes."""
 
 from __future__ import annotations
 
@@ -9,99 +9,100 @@ from http import HTTPStatus
 
 import aiohttp
 
-from labhub.infra import http_session as connections
+from labhub.infra.http_session import get_session
 from labhub.models.identity import Identity
 
-# One request takes the fileserver a millisecond.
-TIMEOUT = aiohttp.ClientTimeout(5)
-# A server that was restarted is back in a few seconds, one that comes up on another node, with its disk, in a minute.
-PATIENCE_SECONDS = 60.0
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
+# The fileserver answers a request in about a millisecond.
+REQUEST_TIMEOUT = aiohttp.ClientTimeout(5)
+# A restarted fileserver is back in seconds. On another node, with its disk, it takes up to a minute.
+RETRY_SECONDS = 60.0
+PAUSE_MIN, PAUSE_MAX = 0.2, 2.0
 
 
-class FoldersError(Exception):
-    """A folder cannot be had; the message is for the user."""
+class ProvisioningError(Exception):
+    """A folder cannot be created. The message is for the user."""
 
 
-class _Again(Exception):
-    """What may be otherwise in a moment."""
+class _TransientError(Exception):
+    """The fileserver is away for the moment: retry."""
 
 
-class Folders:
-    """Asks the fileserver for folders.
+class HomeProvisioner:
+    """Client of the fileserver.
 
     Parameters
     ----------
     url
-        Of its API: http://<host>:<port>.
+        URL of the fileserver's API: http://<host>:<port>.
     token
-        What hub and fileserver share.
-    patience
-        Seconds for which a fileserver that does not answer is asked again.
+        Secret that hub and fileserver share.
+    retry_seconds
+        How long to retry while the fileserver does not answer.
     """
 
-    def __init__(self, url: str, token: str, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, url: str, token: str, retry_seconds: float = RETRY_SECONDS) -> None:
         self._url = url.rstrip("/")
-        self._patience = patience
+        self._retry_seconds = retry_seconds
         self._headers = {"Authorization": f"Bearer {token}"}
 
-    async def make(self, identity: Identity, tell: Callable[[str], None] = lambda _: None) -> None:
-        """See that somebody's home is there, and the folder of each of their groups.
+    async def create_folders(self, identity: Identity, on_delay: Callable[[str], None] = lambda _: None) -> None:
+        """Create the user's home and the folder of each group. Folders that exist stay unchanged.
 
         Parameters
         ----------
-        tell
-            Called with the reason, each time that the fileserver does not answer and will be asked again.
+        on_delay
+            Called with the reason before each retry.
 
         Raises
         ------
-        FoldersError
-            One is not, after some tries.
+        ProvisioningError
+            Raised if the fileserver refuses a folder, or does not answer in time.
         """
-        deadline = time.monotonic() + self._patience
-        # The home first: while the server is away, that is one request for each who waits, and not one for each group.
-        await self._make("homes", identity.uid, deadline, tell)
-        asked = [asyncio.ensure_future(self._make("projects", group.gid, deadline, tell)) for group in identity.groups]
+        deadline = time.monotonic() + self._retry_seconds
+        # The home first: while the fileserver is away, each user sends one request and not one for each group.
+        await self._create("homes", identity.uid, deadline, on_delay)
+        tasks = [
+            asyncio.ensure_future(self._create("projects", group.gid, deadline, on_delay)) for group in identity.groups
+        ]
         try:
-            await asyncio.gather(*asked)
+            await asyncio.gather(*tasks)
         finally:
-            # The first no is the answer; nobody waits for the others.
-            for one in asked:
-                one.cancel()
+            # The first error is the result: the other requests are of no use.
+            for task in tasks:
+                task.cancel()
 
-    async def _make(self, kind: str, number: int, deadline: float, tell: Callable[[str], None]) -> None:
-        """Ask for one folder, until the deadline more than once if need be."""
-        pause = FIRST_PAUSE
+    async def _create(self, kind: str, number: int, deadline: float, on_delay: Callable[[str], None]) -> None:
+        pause = PAUSE_MIN
         while True:
             try:
-                await self._ask(kind, number)
+                await self._send(kind, number)
                 return
-            except _Again as error:
+            except _TransientError as error:
                 if time.monotonic() + pause > deadline:
                     message = f"The shared storage does not answer ({error}). Try again in a minute."
-                    raise FoldersError(message) from error
-                tell(str(error))
+                    raise ProvisioningError(message) from error
+                on_delay(str(error))
             await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            pause = min(2 * pause, PAUSE_MAX)
 
-    async def _ask(self, kind: str, number: int) -> None:
+    async def _send(self, kind: str, number: int) -> None:
         url = f"{self._url}/v1/{kind}/{number}"
         try:
-            async with connections.session().put(url, headers=self._headers, timeout=TIMEOUT) as response:
-                status, said = response.status, await _said(response)
+            async with get_session().put(url, headers=self._headers, timeout=REQUEST_TIMEOUT) as response:
+                status, message = response.status, await _read_error(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _Again(str(error) or type(error).__name__) from error
+            raise _TransientError(str(error) or type(error).__name__) from error
         if status == HTTPStatus.INSUFFICIENT_STORAGE:
-            raise FoldersError(f"The shared storage is full: {said}.")
+            raise ProvisioningError(f"The shared storage is full: {message}.")
         if status >= 500:
-            raise _Again(f"{status}: {said}")
+            raise _TransientError(f"{status}: {message}")
         if status not in {HTTPStatus.OK, HTTPStatus.CREATED}:
-            what = "Your home" if kind == "homes" else f"The folder of your group {number}"
-            raise FoldersError(f"{what} cannot be used. {status}: {said}.")
+            folder = "Your home" if kind == "homes" else f"The folder of your group {number}"
+            raise ProvisioningError(f"{folder} cannot be used. {status}: {message}.")
 
 
-async def _said(response: aiohttp.ClientResponse) -> str:
-    """Give the error that an answer names; whoever answered, it is one short line."""
+async def _read_error(response: aiohttp.ClientResponse) -> str:
+    """Return the error in a response, as one short line also if a proxy has answered."""
     try:
         return str((await response.json(content_type=None))["error"])
     except (ValueError, KeyError, TypeError):

@@ -1,22 +1,21 @@
-"""What Kubernetes tells of a pod, in words for the person who waits for it. Pure.
+"""What a pod's status means: the stage of its start, the reason of a failure or of an end, and the text for the user.
 
-A pod is a dictionary as the API gives it.
+A pod is a dictionary in the form of the Kubernetes API. The functions need no API.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from labhub.labs.pod import CONTAINER
+from labhub.models.pod_types import CONTAINER, STAGES, Pod, PodEvent
 
-Pod = dict[str, Any]
-
-# A container in one of these will not start by waiting. ErrImagePull may pass (a registry that is away for a
-# moment), and kubelet then says it again as ImagePullBackOff after its second try: see `GRACE`.
-HOPELESS = {
+# Reasons of a waiting container that do not pass by waiting. ErrImagePull can pass, for example if a registry is away for
+# a moment; kubelet reports ImagePullBackOff after its second try: see `GRACE_SECONDS`.
+WAITING_PROBLEMS = {
     "ErrImageNeverPull": "image",
     "ErrImagePull": "image",
     "ImageInspectError": "image",
@@ -27,9 +26,9 @@ HOPELESS = {
     "RunContainerError": "config",
     "StartError": "config",
 }
-# Seconds for which a trouble has to last that may pass by itself: the scheduler and kubelet try again.
-GRACE = {"image": 5.0, "config": 5.0, "unschedulable": 8.0}
-SAID = {
+# Seconds that a problem must last before it fails the spawn, because the scheduler and kubelet try again
+GRACE_SECONDS = {"image": 5.0, "config": 5.0, "unschedulable": 8.0}
+MESSAGES = {
     "image": "The image {image} cannot be pulled.",
     "config": "The lab's container cannot be made.",
     "unschedulable": "No node of the cluster has room for a lab of this size, or can take it.",
@@ -50,8 +49,14 @@ SAID = {
     "idle": "The lab was stopped because nothing had happened in it for {time}.",
     "age": "The lab was stopped because it had run for {time}, the greatest age here.",
 }
-# In the details of these stands what the lab has printed: its user may see it, the hub's log may not have it.
-PRINTED = {"ended", "memory"}
+STAGE_MESSAGES = {
+    "created": "Looking for a node with room",
+    "scheduled": "The image is being fetched, and your storage attached",
+    "pulled": "The lab's container is being made",
+    "started": "JupyterLab is starting",
+}
+# The details of these diagnoses contain the lab's output: its user may see it, the hub's log must not contain it.
+REASONS_WITH_OUTPUT = {"ended", "memory"}
 
 
 @dataclass(frozen=True)
@@ -61,11 +66,11 @@ class Diagnosis:
     Attributes
     ----------
     reason
-        One of the keys of `SAID`: what is counted and logged.
+        A key of `MESSAGES`, used in metrics and logs.
     message
-        For its user.
+        Text for the user.
     detail
-        What Kubernetes said, or the last lines of the lab's log.
+        Text of Kubernetes, or the last lines of the lab's output.
     """
 
     reason: str
@@ -76,163 +81,150 @@ class Diagnosis:
         return f"{self.message} {self.detail}".strip()
 
     @property
-    def logged(self) -> str:
-        """What the hub's log may have, which is shipped: nothing that a lab has printed."""
-        return self.message if self.reason in PRINTED else str(self)
+    def log_text(self) -> str:
+        """The text for the hub's log, without the lab's output."""
+        return self.message if self.reason in REASONS_WITH_OUTPUT else str(self)
 
 
-def explain(reason: str, detail: str = "", **names: str) -> Diagnosis:
-    """Say a reason in words."""
-    return Diagnosis(reason, SAID[reason].format(**names), detail.strip())
+def diagnose(reason: str, detail: str = "", **values: str) -> Diagnosis:
+    """Return the diagnosis for a reason; `values` fill the placeholders of its message."""
+    return Diagnosis(reason, MESSAGES[reason].format(**values), detail.strip())
 
 
-def statuses(pod: Pod) -> Iterator[dict[str, Any]]:
-    """Give the states of all containers."""
+def container_statuses(pod: Pod) -> Iterator[dict[str, Any]]:
+    """Yield the statuses of all containers."""
     yield from (pod.get("status") or {}).get("containerStatuses") or []
 
 
-def condition(pod: Pod, kind: str) -> dict[str, Any]:
-    """Give a condition of the pod; an empty one if there is none."""
-    found = (pod.get("status") or {}).get("conditions") or []
-    return next((one for one in found if one["type"] == kind), {})
+def lab_states(pod: Pod) -> Iterator[dict[str, Any]]:
+    """Yield the state of the lab's container, if kubelet has reported it."""
+    yield from (status["state"] for status in container_statuses(pod) if status["name"] == CONTAINER)
 
 
-def is_ready(pod: Pod) -> bool:
-    """Tell whether the lab's container runs, and has an address."""
-    status = pod.get("status") or {}
-    running = any(
-        one["name"] == CONTAINER and "running" in one["state"] for one in status.get("containerStatuses") or []
-    )
-    return running and bool(status.get("podIP")) and not is_going(pod)
+def find_condition(pod: Pod, kind: str) -> dict[str, Any]:
+    """Return a condition of the pod, or an empty dictionary."""
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    return next((condition for condition in conditions if condition["type"] == kind), {})
 
 
-def is_going(pod: Pod) -> bool:
-    """Tell whether the pod is being deleted."""
+def is_terminating(pod: Pod) -> bool:
+    """Return whether the pod is being deleted."""
     return "deletionTimestamp" in pod["metadata"]
 
 
+def is_running(pod: Pod) -> bool:
+    """Return whether the lab's container runs and the pod has an address."""
+    has_address = bool((pod.get("status") or {}).get("podIP"))
+    return any("running" in state for state in lab_states(pod)) and has_address and not is_terminating(pod)
+
+
 def has_ended(pod: Pod) -> bool:
-    """Tell whether the lab ran, and does no more."""
-    status = pod.get("status") or {}
-    if status.get("phase") in {"Succeeded", "Failed"}:
+    """Return whether the lab's container has ended."""
+    if (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}:
         return True
-    return any(
-        one["name"] == CONTAINER and "terminated" in one["state"] for one in status.get("containerStatuses") or []
-    )
+    return any("terminated" in state for state in lab_states(pod))
 
 
-def find_trouble(pod: Pod) -> Diagnosis | None:
-    """Say what keeps a pod from starting; None: nothing that is known yet.
-
-    Whether it lasts is for the caller to see: `GRACE`.
-    """
-    if is_going(pod):
-        return explain("deleted")
+def find_problem(pod: Pod) -> Diagnosis | None:
+    """Return what prevents the start of a pod, or None. Some problems pass: see `GRACE_SECONDS`."""
+    if is_terminating(pod):
+        return diagnose("deleted")
     if has_ended(pod):
-        return explain_end(pod)
-    for one in statuses(pod):
-        waiting = one["state"].get("waiting") or {}
-        if reason := HOPELESS.get(waiting.get("reason", "")):
+        return diagnose_end(pod)
+    for status in container_statuses(pod):
+        waiting = status["state"].get("waiting") or {}
+        if reason := WAITING_PROBLEMS.get(waiting.get("reason", "")):
             detail = f"{waiting['reason']}: {waiting.get('message', '')}"
-            return explain(reason, detail, image=one.get("image", ""))
-    scheduled = condition(pod, "PodScheduled")
+            return diagnose(reason, detail, image=status.get("image", ""))
+    scheduled = find_condition(pod, "PodScheduled")
     if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
-        return explain("unschedulable", scheduled.get("message", ""))
+        return diagnose("unschedulable", scheduled.get("message", ""))
     return None
 
 
-def explain_end(pod: Pod) -> Diagnosis:
-    """Say why a lab has ended."""
+def diagnose_end(pod: Pod) -> Diagnosis:
+    """Return why a lab has ended."""
     status = pod.get("status") or {}
     if status.get("reason") == "Evicted":
         message = status.get("message", "")
         resource = re.search(r"low on resource: ([a-z-]+)", message)
-        return explain("evicted", message, resource=resource[1] if resource else "something")
-    target = condition(pod, "DisruptionTarget")
+        return diagnose("evicted", message, resource=resource[1] if resource else "something")
+    target = find_condition(pod, "DisruptionTarget")
     if target.get("status") == "True" or status.get("reason") in {"NodeLost", "Shutdown"}:
-        return explain("node", target.get("message") or status.get("message", ""))
-    if is_going(pod):  # what its containers say came of that
-        return explain("deleted")
-    for one in statuses(pod):
-        ended = one["state"].get("terminated")
-        if not ended:
-            continue
-        detail = ended.get("message") or ""
-        if ended.get("reason") == "OOMKilled":
-            return explain("memory", detail)
-        if ended.get("exitCode") == 0:
-            return explain("shutdown")
-        return explain("ended", f"Its last lines (exit status {ended.get('exitCode')}):\n{detail}")
+        return diagnose("node", target.get("message") or status.get("message", ""))
+    if is_terminating(pod):  # the deletion has caused what the containers report
+        return diagnose("deleted")
+    for container in container_statuses(pod):
+        if terminated := container["state"].get("terminated"):
+            return _diagnose_exit(terminated)
     if not status.get("containerStatuses"):
-        return explain("rejected", f"{status.get('reason', '')}: {status.get('message', '')}")
-    return explain("ended", status.get("message", ""))
+        return diagnose("rejected", f"{status.get('reason', '')}: {status.get('message', '')}")
+    return diagnose("ended", status.get("message", ""))
 
 
-def explain_deletion(pod: Pod | None) -> Diagnosis:
-    """Say why a lab's pod has gone, from what it was last; None: nobody saw it go."""
-    return explain_end(pod) if pod else explain("unseen")
+def _diagnose_exit(terminated: dict[str, Any]) -> Diagnosis:
+    output = terminated.get("message") or ""
+    if terminated.get("reason") == "OOMKilled":
+        return diagnose("memory", output)
+    if terminated.get("exitCode") == 0:
+        return diagnose("shutdown")
+    return diagnose("ended", f"Its last lines (exit status {terminated.get('exitCode')}):\n{output}")
 
 
-def explain_refusal(status: int, message: str) -> Diagnosis:
-    """Say why Kubernetes did not take the pod, from the answer of its API."""
+def diagnose_deletion(pod: Pod | None) -> Diagnosis:
+    """Return why a lab's pod no longer exists, from its last status; None: the hub has not seen the deletion."""
+    return diagnose_end(pod) if pod else diagnose("unseen")
+
+
+def diagnose_refusal(status: int, message: str) -> Diagnosis:
+    """Return why the Kubernetes API has refused to create a pod, from its response."""
     if status == 403 and "exceeded quota" in message:
-        return explain("quota", message)
-    return explain("refused", f"{status}: {message}")
+        return diagnose("quota", message)
+    return diagnose("refused", f"{status}: {message}")
 
 
-# How far a pod has come. `pulled`: the image is there, and the volumes are.
-STAGES = ("created", "scheduled", "pulled", "started")
-ABOUT = {
-    "created": "Looking for a node with room",
-    "scheduled": "The image is being fetched, and your storage attached",
-    "pulled": "The lab's container is being made",
-    "started": "JupyterLab is starting",
-}
-
-
-def stage(pod: Pod, events: Iterable[dict[str, Any]]) -> str:
-    """Say how far a pod has come: one of `STAGES`.
+def find_stage(pod: Pod | None, events: Iterable[PodEvent]) -> str:
+    """Return the stage of a start: one of `STAGES`.
 
     Parameters
     ----------
     pod
-        As it is.
+        The pod; None before Kubernetes has reported it.
     events
-        What is reported of it; only there it says that its image has been pulled.
+        Events of the pod. Only an event says that the image was pulled.
     """
-    if condition(pod, "PodScheduled").get("status") != "True":
+    if pod is None or find_condition(pod, "PodScheduled").get("status") != "True":
         return "created"
-    if any("waiting" not in one["state"] for one in statuses(pod) if one["name"] == CONTAINER):
+    if any("waiting" not in state for state in lab_states(pod)):
         return "started"
     return "pulled" if any(event.get("reason") == "Pulled" for event in events) else "scheduled"
 
 
-class Trouble:
-    """Tells a trouble that lasts from one that passes."""
+def lab_state(pod: Pod) -> str:
+    """Return the state of a lab for the metrics: one of `labhub.telemetry.metrics.STATES`."""
+    if is_terminating(pod):
+        return "stopping"
+    if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+        return "ended"
+    stage = find_stage(pod, ())
+    return "running" if stage == STAGES[-1] else stage
 
-    def __init__(self, grace: dict[str, float]) -> None:
-        self.grace = grace
-        self.since: dict[str, float] = {}
 
-    def lasts(self, found: Diagnosis | None, now: float) -> Diagnosis | None:
-        """Give the trouble if it has lasted longer than its grace."""
-        if found is None:
-            self.since.clear()
-            return None
-        first = self.since.setdefault(found.reason, now)
-        return found if now - first >= self.grace.get(found.reason, 0) else None
+def count_labs(pods: Iterable[Pod]) -> Counter[str]:
+    """Return the number of labs in each state."""
+    return Counter(lab_state(pod) for pod in pods)
 
 
 def exit_status(pod: Pod) -> int:
-    """Give the exit status of the lab; 1 if it is not known."""
-    for one in (pod.get("status") or {}).get("containerStatuses") or []:
-        if one["name"] == CONTAINER and "terminated" in one["state"]:
-            return int(one["state"]["terminated"].get("exitCode", 1))
+    """Return the exit status of the lab, or 1 if it is unknown."""
+    for state in lab_states(pod):
+        if "terminated" in state:
+            return int(state["terminated"].get("exitCode", 1))
     return 1
 
 
-def span(seconds: int) -> str:
-    """Give a time as people say it."""
+def format_duration(seconds: int) -> str:
+    """Return a duration as text, for example `2 hours`."""
     for unit, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= unit and seconds % unit == 0:
             return f"{seconds // unit} {name}" + ("s" if seconds > unit else "")

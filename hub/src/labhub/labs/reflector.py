@@ -1,7 +1,7 @@
-"""A copy of the pods (or events) of the labs' namespace that keeps itself up to date, whatever happens to the API.
+"""Copies of the labs' pods and events that follow the Kubernetes API, also after an outage.
 
-KubeSpawner's own reflector ends for ever when the API was away for half a minute (kubespawner 209, 938), lists
-everything every ten seconds, and makes an object of each event with a client class that nobody reads.
+KubeSpawner's reflector ends when the API was away for half a minute (https://github.com/jupyterhub/kubespawner/issues/938),
+lists all objects every ten seconds, and creates client objects that nobody reads.
 """
 
 from __future__ import annotations
@@ -9,161 +9,165 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import random
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from http import HTTPStatus
+from typing import Any, ClassVar
 
-from kubernetes_asyncio.client import ApiException
-from kubespawner.reflector import ResourceReflector  # type: ignore[import-untyped]
-from kubespawner.spawner import EventReflector, PodReflector  # type: ignore[import-untyped]
+from kubernetes_asyncio.client import ApiException, CoreV1Api
 
+from labhub.labs.api_errors import format_api_error
 from labhub.labs.pod_status import has_ended
+from labhub.models.pod_types import Pod, PodEvent
 
-# Seconds after which the API ends a watch, and it is started again from where it was: costs one request, and a
-# connection that something between has forgotten is noticed.
+_log = logging.getLogger(__name__)
+# Seconds after which the API ends a watch. The next one continues from the same version, so this costs one request. A
+# connection that a firewall has dropped is noticed by then.
 WATCH_SECONDS = 30
-# Seconds without a sign after that: the connection is dead.
+# Seconds after that without a byte: the connection is dead.
 SILENCE_SECONDS = 10
-# Seconds for a page of a list of everything, and how many are on one: a list of thousands is megabytes of JSON, and
-# nobody else is answered while it is read.
+# Timeout for a page of a list, and objects on a page. A list of thousands is megabytes of JSON, and the hub answers no
+# request while it parses them.
 LIST_SECONDS = 15
-PAGE = 100
-# Seconds between attempts while the API does not answer.
-RETRY_FIRST, RETRY_LAST = 0.2, 5.0
-OK, GONE = 200, 410
+PAGE_SIZE = 100
+# Pause in seconds before a retry while the API does not answer
+RETRY_MIN, RETRY_MAX = 0.2, 5.0
 
 
-class Watch(ResourceReflector):  # type: ignore[misc]  # untyped
-    """A reflector that does not give up, and tells how old its knowledge is.
+class Reflector(ABC):
+    """A copy of all objects of one kind in a namespace.
+
+    Parameters
+    ----------
+    api
+        Client of the API.
+    namespace
+        Namespace of the objects.
+    label_selector, field_selector
+        Selectors in the form of the API, for example `app=lab`.
 
     Attributes
     ----------
-    resources
-        What is there, by `<namespace>/<name>`.
+    objects
+        The objects by `<namespace>/<name>`.
     seen_at
-        When the API last confirmed that this is all; in seconds of `time.monotonic`.
+        Time of the API's last confirmation that `objects` is complete, in seconds of `time.monotonic`.
     tried_at
-        When an attempt last came to an end, a good one or not. A watch that is alive tries at least every
+        Time at which the last attempt ended, successful or not. A reflector that is alive tries at least every
         `WATCH_SECONDS + SILENCE_SECONDS`.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    kind: ClassVar[str]
+
+    def __init__(
+        self, api: CoreV1Api, namespace: str, *, label_selector: str = "", field_selector: str = ""
+    ) -> None:
+        self.namespace = namespace
+        self.objects: dict[str, dict[str, Any]] = {}
         self.seen_at = self.tried_at = time.monotonic()
-        self._changed: dict[str, asyncio.Event] = {}
+        self._api = api
+        self._selectors = {"label_selector": label_selector, "field_selector": field_selector}
+        self._changes: dict[str, asyncio.Event] = {}
+        self._loaded = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @abstractmethod
+    def _list_call(self) -> Callable[..., Any]:
+        """Return the client's method that lists the objects."""
 
     @property
     def age(self) -> float:
-        """Seconds since the API last confirmed what is known."""
+        """Seconds since the API's last confirmation."""
         return time.monotonic() - self.seen_at
 
     @property
     def idle(self) -> float:
-        """Seconds since an attempt last came to an end."""
+        """Seconds since the last attempt ended."""
         return time.monotonic() - self.tried_at
 
-    def begin(self) -> None:
-        """Watch from now on, as soon as the API answers; KubeSpawner's `start` gives up if it does not at once."""
-        self.watch_task = asyncio.create_task(self._watch_and_update())
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the API has answered once."""
+        return self._loaded.is_set()
 
-    async def loaded(self) -> None:
+    def start(self) -> asyncio.Task[None]:
+        """Start to follow the API, also if it does not answer yet. The task ends only if it is cancelled."""
+        self._task = asyncio.create_task(self._follow())
+        return self._task
+
+    async def wait_until_loaded(self) -> None:
         """Wait until the API has answered once."""
-        await asyncio.shield(self.first_load_future)
+        await self._loaded.wait()
 
-    async def changed(self, key: str, seconds: float) -> bool:
-        """Wait until this one is different, or for so long; say which. Of what happens to others nobody is woken."""
-        changed = self._changed.setdefault(key, asyncio.Event())
+    async def wait_for_change(self, key: str, seconds: float) -> bool:
+        """Wait for a change of one object, and return whether it came in time.
+
+        Changes of other objects do not wake the waiting task.
+        """
+        change = self._changes.setdefault(key, asyncio.Event())
         with contextlib.suppress(TimeoutError):
-            # Not `wait_for`: until Python 3.12 it may swallow a cancellation.
+            # Not `wait_for`: before Python 3.12 it can lose a cancellation (https://github.com/python/cpython/issues/86296).
             async with asyncio.timeout(seconds):
-                return await changed.wait()
+                return await change.wait()
         return False
+
+    def notify(self, key: str) -> None:
+        """Wake the tasks that wait for one object."""
+        if change := self._changes.pop(key, None):
+            change.set()
 
     def _confirm(self) -> None:
         self.seen_at = self.tried_at = time.monotonic()
 
-    def tell(self, key: str) -> None:
-        """Wake who waits for this one."""
-        if changed := self._changed.pop(key, None):
-            changed.set()
-
-    async def _list(self) -> str:
-        """Learn everything anew; give the version of it."""
-        resources: dict[str, dict[str, Any]] = {}
-        rest: dict[str, str] = {}
-        while True:
-            response = await self._ask(limit=PAGE, _request_timeout=LIST_SECONDS, **rest)
-            found = await response.json()
-            resources |= {_key(one): _trim(one) for one in found["items"]}
-            if not found["metadata"].get("continue"):
-                break
-            rest = {"_continue": found["metadata"]["continue"]}
-        self.resources = resources
-        self._confirm()
-        for key in list(self._changed):
-            self.tell(key)
-        if not self.first_load_future.done():
-            self.first_load_future.set_result(None)
-        return str(found["metadata"]["resourceVersion"])
-
-    async def _ask(self, **arguments: Any) -> Any:
-        """Ask the API; what it says is read by whoever calls, which is cheaper than the client's own objects."""
-        response = await getattr(self.api, self.list_method_name)(
-            namespace=self.namespace,
-            label_selector=self.label_selector,
-            field_selector=self.field_selector,
-            _preload_content=False,
-            **arguments,
-        )
-        if response.status != OK:
-            response.release()
-            raise ApiException(status=response.status, reason=response.reason)
-        return response
-
-    async def _watch_and_update(self) -> None:
-        """Watch until cancelled."""
-        delay = RETRY_FIRST
+    async def _follow(self) -> None:
+        pause = RETRY_MIN
         version: str | None = None
         while True:
             try:
-                version = version or await self._list()
-                async for event in self._events(version):
-                    version = self._take(event)
+                version = version or await self._load()
+                async for event in self._watch(version):
+                    version = self._apply(event)
                 self._confirm()
-                delay = RETRY_FIRST
+                pause = RETRY_MIN
             except ApiException as error:
                 version = None
-                if error.status != GONE:  # what was known is too old to go on from: nothing is wrong
-                    delay = await self._wait(delay, error)
-            # Whatever it is, it must not end the watch: `asyncio` and `aiohttp` raise a dozen kinds.
+                if error.status != HTTPStatus.GONE:  # the API has forgotten this version: list again
+                    pause = await self._pause(pause, error)
+            # The reflector must survive all errors: `asyncio` and `aiohttp` raise a dozen kinds.
             except Exception as error:
                 version = None
-                delay = await self._wait(delay, error)
+                pause = await self._pause(pause, error)
 
-    async def _wait(self, delay: float, error: Exception) -> float:
+    async def _pause(self, seconds: float, error: Exception) -> float:
+        """Wait before a retry, and return the next pause."""
         self.tried_at = time.monotonic()
-        self.log.warning("the watch of %s was lost, and tries again: %s", self.kind, say(error))
-        await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311  (not a secret)
-        return min(delay * 2, RETRY_LAST)
+        _log.warning("the watch of %s was lost and is restarted: %s", self.kind, format_api_error(error))
+        await asyncio.sleep(seconds * random.uniform(0.5, 1))  # noqa: S311  (not a secret)
+        return min(seconds * 2, RETRY_MAX)
 
-    def _take(self, event: dict[str, Any]) -> str:
-        """Bring what is known up to date; give the version it now has."""
-        kind, found = event["type"], event["object"]
-        if kind == "ERROR":
-            raise ApiException(status=found.get("code"), reason=found.get("message"))
+    async def _load(self) -> str:
+        """List all objects, and return the version of the list."""
+        objects: dict[str, dict[str, Any]] = {}
+        position: dict[str, str] = {}
+        while True:
+            response = await self._request(limit=PAGE_SIZE, _request_timeout=LIST_SECONDS, **position)
+            page = await response.json()
+            objects |= {object_key(item): trim(item) for item in page["items"]}
+            if not page["metadata"].get("continue"):
+                break
+            position = {"_continue": page["metadata"]["continue"]}
+        self.objects = objects
         self._confirm()
-        if kind != "BOOKMARK":
-            key = _key(found)
-            if kind == "DELETED":
-                self.resources.pop(key, None)
-            else:
-                self.resources[key] = _trim(found)
-            self.tell(key)
-        return str(found["metadata"]["resourceVersion"])
+        for key in list(self._changes):
+            self.notify(key)
+        self._loaded.set()
+        return str(page["metadata"]["resourceVersion"])
 
-    async def _events(self, version: str) -> AsyncIterator[dict[str, Any]]:
-        response = await self._ask(
+    async def _watch(self, version: str) -> AsyncIterator[dict[str, Any]]:
+        response = await self._request(
             resource_version=version,
             watch=True,
             allow_watch_bookmarks=True,
@@ -171,7 +175,7 @@ class Watch(ResourceReflector):  # type: ignore[misc]  # untyped
             _request_timeout=WATCH_SECONDS + SILENCE_SECONDS,
         )
         try:
-            # Lines by hand: aiohttp's own `readline` refuses those beyond 128 kB.
+            # aiohttp's `readline` refuses lines of more than 128 kB, and a pod can be larger.
             rest = b""
             async for chunk in response.content.iter_any():
                 *lines, rest = (rest + chunk).split(b"\n")
@@ -180,78 +184,105 @@ class Watch(ResourceReflector):  # type: ignore[misc]  # untyped
         finally:
             response.release()
 
+    async def _request(self, **arguments: Any) -> Any:
+        """Send a list or watch request, and return the response. Parsing its JSON is cheaper than client objects."""
+        response = await self._list_call()(
+            namespace=self.namespace, **self._selectors, _preload_content=False, **arguments
+        )
+        if response.status != HTTPStatus.OK:
+            response.release()
+            raise ApiException(status=response.status, reason=response.reason)
+        return response
 
-def say(error: BaseException) -> str:
-    """Say what went wrong with the API on one line."""
-    told = f"{error.status} {error.reason}" if isinstance(error, ApiException) else str(error)
-    return f"{type(error).__name__}: {told}" if told else type(error).__name__
+    def _apply(self, event: dict[str, Any]) -> str:
+        """Apply a watch event, and return the version after it."""
+        kind, changed = event["type"], event["object"]
+        if kind == "ERROR":
+            raise ApiException(status=changed.get("code"), reason=changed.get("message"))
+        self._confirm()
+        if kind != "BOOKMARK":
+            key = object_key(changed)
+            if kind == "DELETED":
+                self.objects.pop(key, None)
+            else:
+                self.objects[key] = trim(changed)
+            self._note_change(key, changed, deleted=kind == "DELETED")
+            self.notify(key)
+        return str(changed["metadata"]["resourceVersion"])
+
+    def _note_change(self, key: str, changed: dict[str, Any], *, deleted: bool) -> None:
+        """Update what a subclass derives from the objects."""
 
 
-def _trim(found: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what nobody reads, a third of it: who has changed which field."""
-    found["metadata"].pop("managedFields", None)
-    return found
+def trim(item: dict[str, Any]) -> dict[str, Any]:
+    """Remove a third of an object: who has set which field (`managedFields`)."""
+    item["metadata"].pop("managedFields", None)
+    return item
 
 
-def _key(found: dict[str, Any]) -> str:
-    return f"{found['metadata']['namespace']}/{found['metadata']['name']}"
+def object_key(item: dict[str, Any]) -> str:
+    """Return `<namespace>/<name>` of an object."""
+    return f"{item['metadata']['namespace']}/{item['metadata']['name']}"
 
 
-class PodWatch(Watch, PodReflector):  # type: ignore[misc]  # untyped
+class PodReflector(Reflector):
     """The pods of all labs.
 
     Attributes
     ----------
-    gone
-        Pods that have been deleted, as they were last, until one of the same name is there: why they went stands there.
+    deleted
+        Last status of deleted pods, until there is a new pod with the same name. It contains the reason of the end.
     on_end
-        Is told of a pod that has ended or gone.
+        Called with each pod that has ended or was deleted.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.gone: dict[str, dict[str, Any]] = {}
-        self.on_end: Callable[[dict[str, Any]], None] = lambda _pod: None
-
-    def _take(self, event: dict[str, Any]) -> str:
-        version = super()._take(event)
-        if event["type"] != "BOOKMARK":
-            key = _key(event["object"])
-            if event["type"] == "DELETED":
-                self.gone[key] = event["object"]
-            else:
-                self.gone.pop(key, None)
-            if event["type"] == "DELETED" or has_ended(event["object"]):
-                self.on_end(event["object"])
-        return version
-
-
-class EventWatch(Watch, EventReflector):  # type: ignore[misc]  # untyped
-    """What Kubernetes reports about pods of the labs' namespace; KubeSpawner's sorts all of it at each look."""
+    kind = "pods"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._by_uid: dict[str, dict[str, dict[str, Any]]] = {}
+        self.deleted: dict[str, Pod] = {}
+        self.on_end: Callable[[Pod], None] = lambda _pod: None
 
-    def about(self, uid: str) -> list[dict[str, Any]]:
-        """Give what is reported of one pod, the oldest first."""
-        return sorted(self._by_uid.get(uid, {}).values(), key=lambda one: one["lastTimestamp"] or one["eventTime"])
+    def _list_call(self) -> Callable[..., Any]:
+        return self._api.list_namespaced_pod
 
-    async def _list(self) -> str:
-        version = await super()._list()
+    def _note_change(self, key: str, changed: Pod, *, deleted: bool) -> None:
+        if deleted:
+            self.deleted[key] = changed
+        else:
+            self.deleted.pop(key, None)
+        if deleted or has_ended(changed):
+            self.on_end(changed)
+
+
+class EventReflector(Reflector):
+    """The events of all labs' pods, sorted by pod."""
+
+    kind = "events"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._by_uid: dict[str, dict[str, PodEvent]] = {}
+
+    def _list_call(self) -> Callable[..., Any]:
+        return self._api.list_namespaced_event
+
+    def find_events(self, uid: str) -> list[PodEvent]:
+        """Return the events of one pod by its UID, oldest first."""
+        return sorted(self._by_uid.get(uid, {}).values(), key=lambda event: event["lastTimestamp"] or event["eventTime"])
+
+    async def _load(self) -> str:
+        version = await super()._load()
         self._by_uid = {}
-        for key, event in self.resources.items():
+        for key, event in self.objects.items():
             self._by_uid.setdefault(event["involvedObject"].get("uid", ""), {})[key] = event
         return version
 
-    def _take(self, event: dict[str, Any]) -> str:
-        version = super()._take(event)
-        if event["type"] != "BOOKMARK":
-            key, uid = _key(event["object"]), event["object"]["involvedObject"].get("uid", "")
-            if event["type"] != "DELETED":
-                self._by_uid.setdefault(uid, {})[key] = event["object"]
-            elif uid in self._by_uid:
-                self._by_uid[uid].pop(key, None)
-                if not self._by_uid[uid]:
-                    del self._by_uid[uid]
-        return version
+    def _note_change(self, key: str, changed: PodEvent, *, deleted: bool) -> None:
+        uid = changed["involvedObject"].get("uid", "")
+        if not deleted:
+            self._by_uid.setdefault(uid, {})[key] = changed
+        elif uid in self._by_uid:
+            self._by_uid[uid].pop(key, None)
+            if not self._by_uid[uid]:
+                del self._by_uid[uid]

@@ -1,4 +1,4 @@
-"""The end of a spawn, as JupyterHub shows it."""
+"""The error of a failed spawn, and how JupyterHub shows it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,33 @@ from jupyterhub.spawner import SpawnException  # type: ignore[import-untyped]
 from labhub.labs.pod_status import Diagnosis
 
 
-class Failed(Exception):
-    """A lab does not start; the diagnosis says why."""
+class SpawnFailedError(Exception):
+    """A lab does not start.
 
-    def __init__(self, found: Diagnosis, status: int = 500) -> None:
-        super().__init__(found.logged)
-        self.diagnosis = found
+    Attributes
+    ----------
+    diagnosis
+        Why.
+    status
+        HTTP status of the response.
+    """
+
+    def __init__(self, diagnosis: Diagnosis, status: int = 500) -> None:
+        super().__init__(diagnosis.log_text)
+        self.diagnosis = diagnosis
         self.status = status
 
-    def for_user(self) -> SpawnException:
-        """Give what JupyterHub shows on the page that waits, and on the one to try again."""
-        found = self.diagnosis
-        shown = f"<strong>{html.escape(found.message)}</strong>"
-        if found.detail:
-            shown += f'<pre class="lab-detail">{html.escape(found.detail)}</pre>'
-        # JupyterHub logs the first; a `log_message` for it beside tornado's own `HTTPError` overwrites in 6.1.1.
-        error = SpawnException(found.logged, reason=found.reason, message_html=shown, status_code=self.status)
-        # What JupyterHub's pages look at; of `message_html` they know nothing in 6.1.1.
-        error.jupyterhub_message, error.jupyterhub_html_message = str(found), shown
+    def for_jupyterhub(self) -> SpawnException:
+        """Return JupyterHub's exception. Its message is on the progress page and on the page that offers a new try."""
+        diagnosis = self.diagnosis
+        message_html = f"<strong>{html.escape(diagnosis.message)}</strong>"
+        if diagnosis.detail:
+            message_html += f'<pre class="lab-detail">{html.escape(diagnosis.detail)}</pre>'
+        # JupyterHub logs the first argument. Its parameter `log_message` fails in 6.1.1: tornado's HTTPError has an
+        # attribute of this name.
+        error = SpawnException(
+            diagnosis.log_text, reason=diagnosis.reason, message_html=message_html, status_code=self.status
+        )
+        # JupyterHub's pages read these attributes. In 6.1.1 they ignore `message_html`.
+        error.jupyterhub_message, error.jupyterhub_html_message = str(diagnosis), message_html
         return error

@@ -1,6 +1,6 @@
-"""Labs that run, and of which the database knows nothing: it was lost, or is an older one again.
+"""Recovers labs that are running but missing from the database, for example after restoring a backup.
 
-Which they are is written on their pods, which nobody but the hub and the cluster's administrators can make.
+The pod contains all that is needed. Only the hub and administrators of the cluster can create these pods.
 """
 
 from __future__ import annotations
@@ -16,89 +16,97 @@ from jupyterhub.user import User  # type: ignore[import-untyped]
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
-from labhub.telemetry import metrics as metrics
-from labhub.login.user_accounts import find_user, stored_id, user_info
-from labhub.labs.pod_status import Pod, is_ready
-from labhub.labs.pod import OWNER, PREFIX
+from labhub.labs.pod_status import is_running
+from labhub.login.user_accounts import find_user, get_github_id, user_info
+from labhub.models.pod_types import GITHUB_ID, OWNER, PREFIX, Pod
+from labhub.telemetry import metrics
 
 _log = logging.getLogger(__name__)
-AT_ONCE = 10
+CONCURRENT_RECOVERIES = 10
 
 
-def horizon(db: Session) -> datetime:
-    """Give when the database last heard of anybody; UTC, without a zone, as it keeps times."""
-    known = (orm.User.created, orm.User.last_activity, orm.Spawner.started, orm.Spawner.last_activity)
-    return max((found for (found,) in (db.query(func.max(one)).one() for one in known) if found), default=datetime.min)
+def last_known_activity(db: Session) -> datetime:
+    """Return the time of the last activity in the database, in UTC and without a time zone, as JupyterHub stores times."""
+    columns = (orm.User.created, orm.User.last_activity, orm.Spawner.started, orm.Spawner.last_activity)
+    times = (time for column in columns for (time,) in db.query(func.max(column)).all())
+    return max((time for time in times if time), default=datetime.min)
 
 
-def created(pod: Pod) -> datetime:
-    """Give when a pod was made, in the same manner."""
+def creation_time(pod: Pod) -> datetime:
+    """Return when a pod was created, in UTC and without a time zone."""
     return datetime.fromisoformat(pod["metadata"]["creationTimestamp"]).replace(tzinfo=None)
 
 
-def find_unknown(pods: Iterable[Pod], claimed: Iterable[str], since: datetime) -> list[Pod]:
-    """Give the labs that a database cannot know, since it ends before they were made.
+def find_lost_labs(pods: Iterable[Pod], claimed: Iterable[str], known_until: datetime) -> list[Pod]:
+    """Return the running labs that were created after the database's last activity.
 
-    One that was made earlier and is nobody's was to be stopped: it stays an orphan.
+    An older pod that no server claims was to be stopped: the reconciler deletes it.
+
+    Parameters
+    ----------
+    claimed
+        Names of the pods that the database knows.
+    known_until
+        Time of the database's last activity.
     """
-    taken = set(claimed)
+    claimed = set(claimed)
     return [
         pod
         for pod in pods
-        if pod["metadata"]["name"] not in taken
+        if pod["metadata"]["name"] not in claimed
         and OWNER in pod["metadata"].get("annotations", {})
-        and is_ready(pod)
-        and created(pod) > since
+        and is_running(pod)
+        and creation_time(pod) > known_until
     ]
 
 
-async def adopt(app: JupyterHub, pods: Iterable[Pod]) -> None:
-    """Make labs those of their users again, whom the database gets if it has not got them."""
-    gate = asyncio.Semaphore(AT_ONCE)
+async def recover_labs(app: JupyterHub, pods: Iterable[Pod]) -> None:
+    """Store the labs in the database, with their users if those are missing, too."""
+    slots = asyncio.Semaphore(CONCURRENT_RECOVERIES)
 
-    async def one(pod: Pod) -> None:
-        async with gate:
+    async def recover(pod: Pod) -> None:
+        async with slots:
             try:
-                await _adopt(app, pod)
-            # Whatever is wrong with one, the others are taken up, and it is an orphan.
+                await _recover_lab(app, pod)
+            # An error for one lab must not prevent the recovery of the others. The reconciler deletes this pod later.
             except Exception as error:
-                _log.warning("the lab %s cannot be taken up: %s", pod["metadata"]["name"], error)
+                _log.warning("the lab %s cannot be recovered: %s", pod["metadata"]["name"], error)
 
-    await asyncio.gather(*(one(pod) for pod in pods))
+    await asyncio.gather(*(recover(pod) for pod in pods))
 
 
-async def _adopt(app: JupyterHub, pod: Pod) -> None:
-    user = await _owner(app, pod)
+async def _recover_lab(app: JupyterHub, pod: Pod) -> None:
+    user = await _find_owner(app, pod)
     if user is None or user.active:
         return
     labels = pod["metadata"]["labels"]
     spawner = user.get_or_create_spawner("", "", replace_failed=True)
-    spawner.found = pod
-    # As JupyterHub's handlers do: whoever looks meanwhile, such as for routes, leaves it alone.
+    spawner.recovered_pod = pod
+    # Like JupyterHub's handlers: other tasks, such as the check of routes, then ignore the lab.
     spawner._spawn_pending = True
     try:
         await user.spawn("", options={name: labels[f"{PREFIX}/{name}"] for name in ("image", "size")})
     finally:
-        # What could not be taken up, the next start must not take up either.
-        spawner._spawn_pending, spawner.found = False, None
+        # A failed recovery must not affect the next start.
+        spawner._spawn_pending, spawner.recovered_pod = False, None
     row = spawner.orm_spawner
-    # JupyterHub takes the lab's start for now, and forgets what its client may ask for when it comes with a token.
-    row.started = created(pod)
+    # JupyterHub has set the current time, and has cleared the scopes of a client whose lab brings its own token.
+    row.started = creation_time(pod)
     row.oauth_client.allowed_scopes = list(spawner.client_scopes)
     app.db.commit()
     metrics.RECONCILED.labels("adopted").inc()
-    _log.warning("the lab %s was unknown, and is %s's again", pod["metadata"]["name"], user.name)
+    _log.warning("the lab %s was missing in the database and is %s's again", pod["metadata"]["name"], user.name)
 
 
-async def _owner(app: JupyterHub, pod: Pod) -> User | None:
-    """Give whose lab it is: by the account's id, as at a login."""
-    github_id = int(pod["metadata"]["labels"][f"{PREFIX}/github-id"])
-    if found := find_user(app.users, github_id):
-        return found
+async def _find_owner(app: JupyterHub, pod: Pod) -> User | None:
+    """Return the user of a lab by the GitHub id, and create a missing user."""
+    github_id = int(pod["metadata"]["labels"][GITHUB_ID])
+    if user := find_user(app.users, github_id):
+        return user
     name = pod["metadata"]["annotations"][OWNER]
     row = orm.User.find(app.db, name)
-    if row and await stored_id(app.users[row]) != github_id:
-        _log.warning("the lab %s stays nobody's: %s is another account now", pod["metadata"]["name"], name)
+    if row and await get_github_id(app.users[row]) != github_id:
+        _log.warning("the lab %s is not recovered: %s is another account now", pod["metadata"]["name"], name)
         return None
     if row is None:
         row = orm.User(name=name)

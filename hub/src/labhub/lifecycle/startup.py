@@ -1,7 +1,7 @@
-"""The labs that ran when the hub ended: they still do, or are over.
+"""Finds out at the hub's start which labs still run.
 
-In the place of JupyterHub's `init_spawners`, which loads each user with queries of its own, and asks each lab over HTTP
-whether it is there, to stop it if it is slow: Kubernetes knows which of them run.
+This replaces JupyterHub's `init_spawners`, which loads each user with several queries, and sends an HTTP request to each
+lab to stop it if it is slow. Kubernetes knows which pods run.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from labhub.labs.spawner import LabSpawner
 _log = logging.getLogger(__name__)
 
 
-async def take_up(app: JupyterHub) -> int:
-    """Look which labs still run; give of how many that was to be found out.
+async def check_running_labs(app: JupyterHub) -> int:
+    """Check all labs that ran when the hub ended, and return their number.
 
-    All of them are being checked from before the first `await`: nobody starts another, and no route is taken away.
+    All spawners are marked as being checked before the first `await`: no second lab starts, and no route is deleted.
     """
     rows = (
         app.db.query(orm.Spawner)
-        .filter(orm.Spawner.server_id != None)  # noqa: E711  (SQL)
+        .filter(orm.Spawner.server_id.is_not(None))
         .options(selectinload(orm.Spawner.user).selectinload(orm.User._orm_spawners))
         .all()
     )
@@ -39,36 +39,36 @@ async def take_up(app: JupyterHub) -> int:
         user = app.users[row.user]
         spawner = user.spawners[row.name]
         spawner._check_pending = True
-        checks.append(_check(app, user, spawner))
+        checks.append(_check_lab(app, user, spawner))
     await asyncio.gather(*checks)
     app.db.commit()
     RUNNING_SERVERS.set(sum(spawner.active for user in app.users.values() for spawner in user.spawners.values()))
     return len(checks)
 
 
-async def _check(app: JupyterHub, user: User, spawner: LabSpawner) -> None:
+async def _check_lab(app: JupyterHub, user: User, spawner: LabSpawner) -> None:
     try:
-        if user.name not in app.authenticator.blocked_users and await _runs(app, user, spawner):
-            spawner.add_poll_callback(partial(_end, app), user, spawner.name)
+        if user.name not in app.authenticator.blocked_users and await _is_running(app, user, spawner):
+            spawner.add_poll_callback(partial(_release_lab, app), user, spawner.name)
             spawner.start_polling()
         else:
             _log.warning("the lab of %s has ended while the hub was away", user.name)
             await user.stop(spawner.name)
-    # Whatever is wrong with one, the others are looked at.
+    # An error for one lab must not prevent the check of the others.
     except Exception:
-        _log.exception("the lab of %s cannot be looked at", user.name)
+        _log.exception("the lab of %s cannot be checked", user.name)
     finally:
         spawner._check_pending = False
 
 
-async def _runs(app: JupyterHub, user: User, spawner: LabSpawner) -> bool:
+async def _is_running(app: JupyterHub, user: User, spawner: LabSpawner) -> bool:
     if await spawner.poll() is not None:
         return False
     url = urlparse(await spawner.get_url())
     server = spawner.server
     if (url.hostname, url.port) == (server.ip, server.port):
         return True
-    # It was starting when the hub was killed.
+    # The lab was starting when the hub was killed, so its address is not stored yet.
     server.ip, server.port = url.hostname, url.port
     app.db.commit()
     try:
@@ -78,8 +78,8 @@ async def _runs(app: JupyterHub, user: User, spawner: LabSpawner) -> bool:
     return True
 
 
-async def _end(app: JupyterHub, user: User, name: str) -> None:
-    """Release a lab that has ended, as JupyterHub does."""
+async def _release_lab(app: JupyterHub, user: User, name: str) -> None:
+    """Delete the route and the server of a lab that has ended, as JupyterHub does."""
     _log.warning("the lab of %s has ended", user.name)
     await app.proxy.delete_user(user, name)
     await user.stop(name)

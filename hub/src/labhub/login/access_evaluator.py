@@ -1,26 +1,26 @@
-"""Who the owner of a token is, and whether they may come in: asked at a login and again while they are in."""
+"""Evaluates the access of a token's owner: at a login, and regularly while the user is logged in."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from labhub.models.access_rules import Admission, Membership, Rule, Standing, admit, satisfies
-from labhub.login.github import GitHub, Person
+from labhub.login.github import GitHub, GitHubUser
+from labhub.models.access_rules import Admission, Membership, Memberships, Rule, apply_rule, decide_admission
 from labhub.models.identity import Account, Identity, IdentityError, Organization, build_identity
-from labhub.settings.login import Settings
+from labhub.settings.login import LoginSettings
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What became known about somebody.
+class AccessDecision:
+    """The access of one account.
 
     Attributes
     ----------
     identity
-        None: the account cannot be a POSIX user.
+        POSIX user; None if the account cannot become one.
     admin
-        Whether they are an administrator of the hub.
+        Whether the user is an administrator of the hub.
     """
 
     account: Account
@@ -29,57 +29,58 @@ class Finding:
     admin: bool
 
 
-def disregard(standing: Standing, before: Collection[str]) -> Standing:
-    """Take hidden organizations where somebody was not a member before for ones where they are none.
+def ignore_hidden(memberships: Memberships, known: Collection[str]) -> Memberships:
+    """Return the memberships with hidden organizations as `NONE`, unless the user was known as a member.
 
-    Else an allow-listed organization that never approves the app would leave open, of everybody, whether they
-    are in it, and nobody could be removed.
+    Without this, an allowed organization that never approves the OAuth app would make every user's membership unknown,
+    and the hub could not remove any user.
     """
-    memberships = {
-        login: Membership.NONE if found is Membership.HIDDEN and login not in before else found
-        for login, found in standing.memberships.items()
+    organizations = {
+        login: Membership.NONE if membership is Membership.HIDDEN and login not in known else membership
+        for login, membership in memberships.organizations.items()
     }
-    return replace(standing, memberships=memberships)
+    return replace(memberships, organizations=organizations)
 
 
-class Examiner:
-    """Holds GitHub's answers against the settings."""
+class AccessEvaluator:
+    """Applies the access rules of the settings to GitHub's answers."""
 
-    def __init__(self, github: GitHub, settings: Settings) -> None:
+    def __init__(self, github: GitHub, settings: LoginSettings) -> None:
         self.github = github
         self.settings = settings
-        self._teams = {admin for admin in settings.admins if isinstance(admin, Rule)}
+        self._admin_teams = {admin for admin in settings.admins if isinstance(admin, Rule)}
 
-    async def examine(self, token: str, known: Iterable[Organization] = ()) -> Finding:
-        """Ask GitHub, and decide.
+    async def evaluate(self, token: str, known: Iterable[Organization] = ()) -> AccessDecision:
+        """Query GitHub and return the decision.
 
         Parameters
         ----------
         token
-            The person's.
+            Access token of the user.
         known
-            Where they were a member when last asked.
+            Organizations of the last decision.
 
         Raises
         ------
         GitHubError
-            GitHub gave no answer to decide on.
+            Raised if GitHub's answer is missing or insufficient for a decision.
         """
         known = tuple(known)
-        before = {organization.login.lower() for organization in known}
-        person = await self.github.fetch_person(token, self._teams.union(self.settings.allowed), known)
-        standing = disregard(person.standing, before) if before else person.standing
-        return Finding(
-            person.account,
-            admit(self.settings.allowed, standing),
-            self._identify(person),
-            person.account.id in self.settings.admins
-            or any(satisfies(team, standing) is Admission.ADMITTED for team in self._teams),
+        known_logins = {organization.login.lower() for organization in known}
+        rules = self._admin_teams.union(self.settings.allowed)
+        user = await self.github.fetch_user(token, rules, known)
+        memberships = ignore_hidden(user.memberships, known_logins) if known_logins else user.memberships
+        return AccessDecision(
+            user.account,
+            decide_admission(self.settings.allowed, memberships),
+            self._build_identity(user),
+            user.account.id in self.settings.admins
+            or any(apply_rule(team, memberships) is Admission.ADMITTED for team in self._admin_teams),
         )
 
-    def _identify(self, person: Person) -> Identity | None:
-        first = {rule.organization for rule in self.settings.allowed}
+    def _build_identity(self, user: GitHubUser) -> Identity | None:
+        preferred = {rule.organization for rule in self.settings.allowed}
         try:
-            return build_identity(person.account, person.organizations, first, self.settings.taken)
+            return build_identity(user.account, user.organizations, preferred, self.settings.reserved_names)
         except IdentityError:
             return None

@@ -1,4 +1,4 @@
-"""Login with GitHub, as an authenticator of JupyterHub."""
+"""JupyterHub's authenticator for logins with GitHub."""
 
 from __future__ import annotations
 
@@ -15,166 +15,174 @@ from tornado import web
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 from traitlets import Instance, default
 
-from labhub.telemetry import audit as audit
-from labhub.infra import fair_scheduling as turns
-from labhub.login.user_accounts import find_user, settle, user_info
+from labhub.infra.fair_scheduling import yield_turn
+from labhub.login.access_evaluator import AccessDecision, AccessEvaluator
+from labhub.login.github import GitHub
+from labhub.login.github_responses import GitHubError, SuspendedError, UnavailableError
+from labhub.login.handlers import CallbackHandler, LogoutHandler
+from labhub.login.membership_refresh import MembershipRefresher
+from labhub.login.user_accounts import find_user, resolve_username, user_info
 from labhub.models.access_rules import Admission
 from labhub.models.auth_state import AuthState
-from labhub.login.access_evaluator import Examiner, Finding
-from labhub.login.github import GitHub, GitHubError, SuspendedError, UnavailableError
-from labhub.login.handlers import CallbackHandler, LogoutHandler
-from labhub.login.membership_refresh import Recheck
-from labhub.models.login_errors import Reason, RefusedError
-from labhub.settings.login import Settings
+from labhub.models.login_errors import LoginRefusal, LoginRefusedError
+from labhub.settings.login import LoginSettings
+from labhub.telemetry import audit
 
 SCOPES = ("read:org", "user:email")
-# Logins that ask GitHub at the same time. The others wait here, where no time runs out: a hundred at once would time
-# out in queues of ours, and be told that GitHub does not answer. GitHub itself wants 100 requests at once at most.
-AT_ONCE = 32
-# What contains it, so that GitHub answers with only the larger one
+# Concurrent logins. More wait for a semaphore, which has no timeout: a hundred at once would time out in the queue of
+# the HTTP client, and the page would blame GitHub. GitHub allows 100 concurrent requests.
+LOGINS_MAX = 32
+# GitHub grants only the largest scope of a group: each of these includes `read:org`.
 READ_ORG = {"read:org", "write:org", "admin:org"}
-ADMISSION_REFUSED = {
-    Admission.OUTSIDER: Reason.NOT_A_MEMBER,
-    Admission.PENDING: Reason.PENDING,
-    Admission.UNKNOWN: Reason.HIDDEN,
+REFUSALS = {
+    Admission.OUTSIDER: LoginRefusal.NOT_A_MEMBER,
+    Admission.PENDING: LoginRefusal.PENDING,
+    Admission.UNKNOWN: LoginRefusal.HIDDEN,
 }
 
 
 class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
-    """JupyterHub's authenticator, as `labhub.configuration.configure_login` sets it up."""
+    """Logs users in whom the access rules admit, and re-checks them while they are logged in."""
 
     callback_handler = CallbackHandler
     logout_handler = LogoutHandler
-    settings = Instance(Settings).tag(config=True)
+    settings = Instance(LoginSettings).tag(config=True)
     parent: JupyterHub
 
     def __init__(self, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.github = GitHub(self.github_api, self.settings.timeout_seconds)
-        self.examiner = Examiner(self.github, self.settings)
-        self.recheck = Recheck(self.parent, self.examiner)
-        self._gate = asyncio.Semaphore(AT_ONCE)
+        self.access_evaluator = AccessEvaluator(self.github, self.settings)
+        self.membership_refresher = MembershipRefresher(self.parent, self.access_evaluator)
+        self._login_slots = asyncio.Semaphore(LOGINS_MAX)
 
     @default("http_client")
     def _make_http_client(self) -> AsyncHTTPClient:
-        return AsyncHTTPClient(force_instance=True, max_clients=AT_ONCE)  # tornado's own has 10
+        return AsyncHTTPClient(force_instance=True, max_clients=LOGINS_MAX)  # tornado's default is 10
 
     def get_handlers(self, app: JupyterHub) -> list[tuple[str, type[BaseHandler]]]:
-        """Give the login's pages; JupyterHub asks once, when its loop runs, so the sweep starts here."""
-        self.recheck.start()
+        """Return the handlers of the login. JupyterHub calls this once with a running loop, so the sweep starts here."""
+        self.membership_refresher.start()
         return list(super().get_handlers(app))
 
     async def authenticate(self, handler: BaseHandler, data: object = None, **_: object) -> dict[str, Any]:
-        """Make a login of GitHub's answer.
+        """Return the auth model of the user who comes back from GitHub.
 
-        OAuthenticator's own has no place for ids of organizations, splits scopes at blanks although GitHub
-        answers with commas, and tells an outage from an outsider in no way.
+        OAuthenticator's own method keeps no organization ids, splits scopes at blanks although GitHub sends commas, and
+        cannot distinguish an outage of GitHub from a refusal.
 
         Raises
         ------
-        RefusedError
-            With the reason.
+        LoginRefusedError
+            Raised with the reason if the user may not log in.
         """
         if not isinstance(handler, CallbackHandler):
-            raise web.HTTPError(405, "people log in at GitHub")  # JupyterHub's own form of names and passwords
+            raise web.HTTPError(405, "log in at GitHub")  # JupyterHub's own form for names and passwords
         parameters = self.build_access_tokens_request_params(handler, data)
-        async with self._gate:
+        async with self._login_slots:
             token, scopes = self._read_token(await self.get_token_info(handler, parameters))
-            finding = await self._examine(token)
-        await turns.take()
-        login, github_id = finding.account.login.lower(), finding.account.id
-        if finding.admission is not Admission.ADMITTED:
-            raise RefusedError(ADMISSION_REFUSED[finding.admission], login, github_id)
-        if finding.identity is None:
-            raise RefusedError(Reason.NO_IDENTITY, login, github_id)
+            decision = await self._evaluate(token)
+        await yield_turn()
+        login, github_id = decision.account.login.lower(), decision.account.id
+        if decision.admission is not Admission.ADMITTED:
+            raise LoginRefusedError(REFUSALS[decision.admission], login, github_id)
+        if decision.identity is None:
+            raise LoginRefusedError(LoginRefusal.NO_IDENTITY, login, github_id)
         email = await self.github.fetch_email(token) if "user:email" in scopes else None
-        state = AuthState(finding.identity, token, scopes, time.time(), email)
-        return state.to_auth_model(admin=finding.admin) | {"user_info": user_info(github_id)}
+        state = AuthState(decision.identity, token, scopes, time.time(), email)
+        return state.to_auth_model(admin=decision.admin) | {"user_info": user_info(github_id)}
 
     async def get_token_info(self, handler: BaseHandler, params: dict[str, Any]) -> dict[str, Any]:
-        """Exchange the code for a token; whatever goes wrong there is a refusal."""
+        """Exchange the code for a token.
+
+        Raises
+        ------
+        LoginRefusedError
+            Raised if GitHub refuses the exchange or does not answer.
+        """
         try:
             return dict(await super().get_token_info(handler, params))
         except HTTPClientError as error:
-            raise RefusedError(Reason.RATE_LIMITED if error.code == 429 else Reason.GITHUB_DOWN) from error
+            raise LoginRefusedError(
+                LoginRefusal.RATE_LIMITED if error.code == 429 else LoginRefusal.GITHUB_DOWN
+            ) from error
         except web.HTTPError as error:
-            # A 500 of OAuthenticator's quotes the whole answer, which may hold a token: it goes no further.
+            # The text of OAuthenticator's error 500 is GitHub's whole answer, which can contain a token.
             if error.status_code != 403:
-                raise RefusedError(Reason.GITHUB_DOWN) from None
-            self.log.warning("GitHub: %s", error.log_message)  # its `error_description`: wrong secret, old code
-            raise RefusedError(Reason.TOKEN_REFUSED) from None
+                raise LoginRefusedError(LoginRefusal.GITHUB_DOWN) from None
+            self.log.warning("GitHub: %s", error.log_message)  # `error_description`: a wrong secret or an old code
+            raise LoginRefusedError(LoginRefusal.TOKEN_REFUSED) from None
         except (OSError, ValueError, TypeError) as error:
-            raise RefusedError(Reason.GITHUB_DOWN) from error
+            raise LoginRefusedError(LoginRefusal.GITHUB_DOWN) from error
 
     @staticmethod
     def _read_token(info: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
         scopes = tuple(sorted(str(info.get("scope") or "").replace(",", " ").split()))
         if READ_ORG.isdisjoint(scopes):
-            raise RefusedError(Reason.SCOPE)
+            raise LoginRefusedError(LoginRefusal.SCOPE)
         return str(info["access_token"]), scopes
 
-    async def _examine(self, token: str) -> Finding:
+    async def _evaluate(self, token: str) -> AccessDecision:
         try:
-            return await self.examiner.examine(token)
+            return await self.access_evaluator.evaluate(token)
         except SuspendedError as error:
-            raise RefusedError(Reason.SUSPENDED) from error
+            raise LoginRefusedError(LoginRefusal.SUSPENDED) from error
         except UnavailableError as error:
             self.log.warning("GitHub: %s", error)
-            raise RefusedError(error.reason) from error
+            raise LoginRefusedError(error.reason) from error
         except GitHubError as error:
-            raise RefusedError(Reason.TOKEN_REFUSED) from error
+            raise LoginRefusedError(LoginRefusal.TOKEN_REFUSED) from error
 
     def check_allowed(self, username: str, auth_model: dict[str, Any] | None) -> bool:
-        """Agree: `authenticate` has decided. OAuthenticator's own lets administrators in first, by login."""
+        """Return True, because `authenticate` has decided. OAuthenticator's method admits administrators by login."""
         return auth_model is not None
 
     async def run_post_auth_hook(self, handler: BaseHandler, auth_model: dict[str, Any]) -> dict[str, Any]:
-        """Settle which user it is: the last step before JupyterHub writes anything.
+        """Set the user name: the last step before JupyterHub writes to its database.
 
         Raises
         ------
-        RefusedError
-            The login was another account's.
+        LoginRefusedError
+            Raised if the hub knows the login as another account's name, or if the user is blocked under a former name.
         """
         state = AuthState.from_dict(auth_model["auth_state"])
-        assert state is not None  # noqa: S101  (it is what `authenticate` has just written)
+        assert state is not None  # noqa: S101  (`authenticate` has just created it)
         users, identity = self.parent.users, state.identity
-        before = find_user(users, identity.github_id)
-        old_name = before.name if before else None
-        # JupyterHub has held its block list only against the name of today.
-        if before and not self.check_blocked_users(old_name, auth_model):
-            raise RefusedError(Reason.BLOCKED, identity.name, identity.github_id)
-        name = await settle(users, identity)
-        if before:
-            await self.release_token(before)  # the one of the login before, which nobody would use again
-        audit.login(
+        user = find_user(users, identity.github_id)
+        old_name = user.name if user else None
+        # JupyterHub has compared only the new name with its block list.
+        if user and not self.check_blocked_users(old_name, auth_model):
+            raise LoginRefusedError(LoginRefusal.BLOCKED, identity.name, identity.github_id)
+        name = await resolve_username(users, identity)
+        if user:
+            await self.release_token(user)  # the token of the former login, which the hub does not use again
+        audit.log_login(
             name,
             identity.github_id,
             admin=auth_model["admin"],
-            dropped=tuple(one.login for one in identity.dropped),
+            dropped=tuple(organization.login for organization in identity.dropped),
             renamed_from=old_name if old_name != name else None,
         )
         return auth_model | {"name": name}
 
     async def refresh_user(self, user: User, handler: BaseHandler | None = None, **_: object) -> dict[str, Any] | bool:
-        """Look at somebody again who is in; see `Recheck.refresh`."""
+        """Re-check a user; `MembershipRefresher.refresh` lists the results."""
         if handler is not None and not hasattr(handler, "_token_authenticated"):
-            # JupyterHub 6.1.1 reads it when the answer is False, and sets it only for a request with a token:
+            # JupyterHub 6.1.1 reads the attribute if the result is False, but sets it only for requests with a token:
             # a request with a cookie would end in an AttributeError.
             handler._token_authenticated = False
-        return await self.recheck.refresh(user)
+        return await self.membership_refresher.refresh(user)
 
     async def release_token(self, user: User) -> bool:
-        """Have GitHub make the stored token invalid, if the setting says so; tell whether it did.
+        """Revoke the stored token of a user if the settings say so, and return whether GitHub has confirmed it.
 
-        Who and what was known stays, so that a lab that goes on running has the last known answer. The token does
-        not, even if GitHub cannot be told: it may have understood and only the answer be late, and somebody may have
-        logged in again meanwhile.
+        The identity stays, so that a running lab keeps the last known answer. The token is deleted even if GitHub does
+        not answer: GitHub may have revoked it, and the user may log in again at the same time.
         """
         state = AuthState.from_dict(await user.get_auth_state() or {})
         if not (self.settings.revoke_on_logout and state and state.access_token):
             return False
-        # First forgotten, then revoked: nobody asks GitHub with it in between and takes the 401 for an end.
+        # Delete before revoking: otherwise a re-check in between gets 401 and ends the user's access.
         await user.save_auth_state(replace(state, access_token=None).to_dict())
         try:
             await self.github.revoke(state.access_token, self.client_id, self.client_secret)

@@ -1,49 +1,58 @@
-"""The pages of a login and a logout."""
+"""Handlers of GitHub's OAuth callback and of the logout."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from jupyterhub.user import User  # type: ignore[import-untyped]
 from oauthenticator.oauth2 import OAuthCallbackHandler, OAuthLogoutHandler  # type: ignore[import-untyped]
 from tornado import web
 
-from labhub.telemetry import audit as audit
-from labhub.login.user_accounts import stored_id
-from labhub.models.login_errors import Reason, RefusedError
+from labhub.login.user_accounts import get_github_id
+from labhub.models.login_errors import LoginRefusal, LoginRefusedError
+from labhub.settings.login import LoginSettings
+from labhub.telemetry import audit
 
-if TYPE_CHECKING:
-    from labhub.login.authenticator import LabAuthenticator
+RETRY_AFTER_SECONDS = "60"
+TEMPORARY = {LoginRefusal.GITHUB_DOWN, LoginRefusal.RATE_LIMITED}
 
-RETRY_AFTER = "60"
+
+class Authenticator(Protocol):
+    """What the handlers use of the authenticator."""
+
+    settings: LoginSettings
+
+    async def release_token(self, user: User) -> bool:
+        """Revoke the stored token of a user."""
+        ...
 
 
 class CallbackHandler(OAuthCallbackHandler):  # type: ignore[misc]  # untyped
-    """Where GitHub sends the browser back to: lets in, or refuses with a page that says why."""
+    """Handles the browser's return from GitHub: logs the user in, or shows a page with the reason of the refusal."""
 
-    authenticator: LabAuthenticator
+    authenticator: Authenticator
 
     async def get(self) -> None:
-        """Log in."""
+        """Log the user in."""
         try:
             await super().get()
-        except RefusedError as refusal:
-            await self.refuse(refusal)
+        except LoginRefusedError as refusal:
+            await self._show_refusal(refusal)
         except web.HTTPError as error:
-            await self.refuse(RefusedError(self._explain(error)))
+            await self._show_refusal(LoginRefusedError(self._find_reason(error)))
 
-    def _explain(self, error: web.HTTPError) -> Reason:
+    def _find_reason(self, error: web.HTTPError) -> LoginRefusal:
         if self.get_argument("error", "") == "access_denied":
-            return Reason.CANCELLED
-        # The only 403 that is left is the one of a login that was answered with None: JupyterHub's block list.
-        return Reason.BLOCKED if error.status_code == 403 else Reason.BAD_REQUEST
+            return LoginRefusal.CANCELLED
+        # JupyterHub answers 403 if the user is on its block list. All other refusals are LoginRefusedError.
+        return LoginRefusal.BLOCKED if error.status_code == 403 else LoginRefusal.BAD_REQUEST
 
-    async def refuse(self, refusal: RefusedError) -> None:
-        """Answer with the page for the reason."""
-        audit.refusal(refusal.user, refusal.github_id, refusal.reason.code)
+    async def _show_refusal(self, refusal: LoginRefusedError) -> None:
+        audit.log_refusal(refusal.user, refusal.github_id, refusal.reason.code)
         settings = self.authenticator.settings
         self.set_status(refusal.reason.status)
-        if refusal.reason in {Reason.GITHUB_DOWN, Reason.RATE_LIMITED}:
-            self.set_header("Retry-After", RETRY_AFTER)
+        if refusal.reason in TEMPORARY:
+            self.set_header("Retry-After", RETRY_AFTER_SECONDS)
         page = await self.render_template(
             "refused.html",
             reason=refusal.reason.code,
@@ -57,14 +66,14 @@ class CallbackHandler(OAuthCallbackHandler):  # type: ignore[misc]  # untyped
 
 
 class LogoutHandler(OAuthLogoutHandler):  # type: ignore[misc]  # untyped
-    """Logs out of the hub, and takes the token back at GitHub."""
+    """Logs the user out of the hub, and revokes the user's GitHub token."""
 
-    authenticator: LabAuthenticator
+    authenticator: Authenticator
 
     async def default_handle_logout(self) -> None:
-        """Log out as usual, then let go of the token."""
+        """Log out, then revoke the token."""
         user = self.current_user
         await super().default_handle_logout()
         if user:
             revoked = await self.authenticator.release_token(user)
-            audit.logout(user.name, await stored_id(user), token_revoked=revoked)
+            audit.log_logout(user.name, await get_github_id(user), token_revoked=revoked)

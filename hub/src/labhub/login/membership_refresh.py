@@ -1,4 +1,4 @@
-"""Looks again at somebody who is in: members stay in through an outage, and out is out, with the lab."""
+"""Re-check the membership of logged-in users. A lost membership ends the session and the lab; an outage of GitHub does not."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from jupyterhub.app import JupyterHub  # type: ignore[import-untyped]
 from jupyterhub.user import User  # type: ignore[import-untyped]
 from tornado.ioloop import PeriodicCallback
 
-from labhub.telemetry import audit as audit
-from labhub.login.user_accounts import stored_id
+from labhub.login.access_evaluator import AccessDecision, AccessEvaluator
+from labhub.login.github_responses import RevokedError, SuspendedError, UnavailableError
+from labhub.login.user_accounts import get_github_id
 from labhub.models.access_rules import Admission
 from labhub.models.auth_state import AuthState
-from labhub.login.access_evaluator import Examiner, Finding
-from labhub.login.github import RevokedError, SuspendedError, UnavailableError
-from labhub.models.login_errors import Reason
+from labhub.models.login_errors import LoginRefusal
+from labhub.telemetry import audit
 
-Refreshed = dict[str, Any] | bool
-SIGNED_OUT = "signed_out"
-# Sweeps in the time after which somebody is looked at again: each looks at who is due before the next.
+RefreshResult = dict[str, Any] | bool
+# Sweeps per `refresh_seconds`. Each re-checks the users who are due before the next sweep.
 SWEEPS = 10
-# Who are looked at in one, at least and at most: after a start all are due at once, and with thousands each is looked
-# at later. A look takes 3.6 ms of the processor.
-FEW, MANY = 20, 100
-# Questions to GitHub at the same time, beside those of logins: it wants 100 at most.
-AT_ONCE = 16
-# Of the time that GitHub's answer counts for, for which the same is not stored again: it ends so much earlier.
-STORED = 1 / 100
-CLOCK_SKEW = 60  # seconds that the clock may have been set back; more, and an answer would count for longer than it may
-TOKEN_REVOKED = "token_revoked"  # noqa: S105  (a reason's name)
+# Bounds of the users in one sweep. After a start all are due at once. A re-check takes 3.6 ms of CPU.
+SWEEP_USERS_MIN, SWEEP_USERS_MAX = 20, 100
+# Concurrent requests to GitHub, in addition to those of logins: GitHub allows 100.
+REQUESTS_MAX = 16
+# An unchanged answer is not stored again within this share of `stale_seconds`. It expires earlier by as much.
+STORE_INTERVAL = 1 / 100
+# Seconds that the clock may be set back. With more, an answer would be valid for too long.
+CLOCK_SKEW = 60
+SIGNED_OUT = "signed_out"
+TOKEN_REVOKED = "token_revoked"  # noqa: S105  (the name of a reason)
 ANOTHER_ACCOUNT = "another_account"
 
 
@@ -41,110 +41,110 @@ _log = logging.getLogger(__name__)
 
 
 async def is_replaced(user: User, state: AuthState) -> bool:
-    """Tell whether a login or logout has changed what is stored while GitHub was asked: then that counts."""
+    """Return whether a login or logout has changed the stored auth state since it was read."""
     return bool(await user.get_auth_state() != state.to_dict())
 
 
-class Recheck:
-    """Asks GitHub again, one question at a time for each user."""
+class MembershipRefresher:
+    """Queries GitHub again about users, with one request at a time for each user."""
 
-    def __init__(self, app: JupyterHub, examiner: Examiner) -> None:
+    def __init__(self, app: JupyterHub, access_evaluator: AccessEvaluator) -> None:
         self.app = app
-        self.examiner = examiner
-        self.settings = examiner.settings
-        self._asking: dict[int, asyncio.Task[Refreshed]] = {}
+        self.access_evaluator = access_evaluator
+        self.settings = access_evaluator.settings
+        self._refreshing: dict[int, asyncio.Task[RefreshResult]] = {}
         self._stopping: set[asyncio.Task[None]] = set()
-        self._swept: dict[int, float] = {}
-        self._gate = asyncio.Semaphore(AT_ONCE)
-        self._sweeper = PeriodicCallback(self.sweep, self.settings.refresh_seconds * 1000 / SWEEPS)
+        self._swept_at: dict[int, float] = {}
+        self._request_slots = asyncio.Semaphore(REQUESTS_MAX)
+        self._timer = PeriodicCallback(self.sweep, self.settings.refresh_seconds * 1000 / SWEEPS)
 
     def start(self) -> None:
-        """Start to look after labs whose user does not come by."""
-        self._sweeper.start()
+        """Start the regular sweeps."""
+        self._timer.start()
 
-    async def refresh(self, user: User) -> Refreshed:
-        """Answer as an authenticator's `refresh_user` does.
+    async def refresh(self, user: User) -> RefreshResult:
+        """Return the result for JupyterHub's `refresh_user`.
 
         Returns
         -------
         dict, True or False
-            What is new; what was known still counts; access has ended.
+            A dict is a changed auth model. True: nothing has changed. False: the access has ended.
         """
-        task = self._asking.get(user.id)
-        if task is None:  # a page of the hub and its parts ask at the same time
-            task = self._asking[user.id] = asyncio.create_task(self._refresh(user))
-            task.add_done_callback(lambda _: self._asking.pop(user.id, None))
-        answer = await asyncio.shield(task)
-        return dict(answer) if isinstance(answer, dict) else answer
+        task = self._refreshing.get(user.id)
+        if task is None:  # the requests of one page arrive at the same time and share a task
+            task = self._refreshing[user.id] = asyncio.create_task(self._refresh(user))
+            task.add_done_callback(lambda _: self._refreshing.pop(user.id, None))
+        result = await asyncio.shield(task)
+        return dict(result) if isinstance(result, dict) else result
 
-    async def _refresh(self, user: User) -> Refreshed:
+    async def _refresh(self, user: User) -> RefreshResult:
         state = AuthState.from_dict(await user.get_auth_state() or {})
         if state is None:
             return False
         if state.access_token is None:
-            # Nobody can ask about them, so no session and no token of theirs counts any more: only a lab goes on.
-            self._keep(user, state, SIGNED_OUT)
+            # The user has logged out, so the hub cannot query GitHub: sessions and tokens end, a running lab stays.
+            self._use_last_answer(user, state, SIGNED_OUT)
             return False
         try:
-            finding = await self.examiner.examine(state.access_token, state.identity.organizations)
+            decision = await self.access_evaluator.evaluate(state.access_token, state.identity.organizations)
         except RevokedError:
             if await is_replaced(user, state):
                 return True
-            return await self._end(user, state, TOKEN_REVOKED)
+            return await self._end_access(user, state, TOKEN_REVOKED)
         except SuspendedError:
-            return await self._end(user, state, Reason.SUSPENDED.code)
+            return await self._end_access(user, state, LoginRefusal.SUSPENDED.code)
         except UnavailableError as error:
-            return self._keep(user, state, error.reason.code)
-        return await self._judge(user, state, finding)
+            return self._use_last_answer(user, state, error.reason.code)
+        return await self._apply_decision(user, state, decision)
 
-    async def _judge(self, user: User, state: AuthState, finding: Finding) -> Refreshed:
-        if finding.account.id != state.identity.github_id:
-            return await self._end(user, state, ANOTHER_ACCOUNT)
-        if finding.admission is Admission.UNKNOWN:
-            return self._keep(user, state, Reason.HIDDEN.code)
-        if finding.admission is not Admission.ADMITTED:
-            return await self._end(user, state, Reason.NOT_A_MEMBER.code)
-        if finding.identity is None:
-            return await self._end(user, state, Reason.NO_IDENTITY.code)
+    async def _apply_decision(self, user: User, state: AuthState, decision: AccessDecision) -> RefreshResult:
+        if decision.account.id != state.identity.github_id:
+            return await self._end_access(user, state, ANOTHER_ACCOUNT)
+        if decision.admission is Admission.UNKNOWN:
+            return self._use_last_answer(user, state, LoginRefusal.HIDDEN.code)
+        if decision.admission is not Admission.ADMITTED:
+            return await self._end_access(user, state, LoginRefusal.NOT_A_MEMBER.code)
+        if decision.identity is None:
+            return await self._end_access(user, state, LoginRefusal.NO_IDENTITY.code)
         if await is_replaced(user, state):
             return True
-        audit.refresh(user.name, finding.account.id, "confirmed", age=0)
-        fresh = AuthState(finding.identity, state.access_token, state.scopes, time.time(), state.email)
-        if fresh == replace(state, checked_at=fresh.checked_at) and finding.admin == user.admin:
-            # JupyterHub would look all of the user's roles up again; and who has just logged in is stored.
-            if not 0 <= fresh.checked_at - state.checked_at < STORED * self.settings.stale_seconds:
+        audit.log_refresh(user.name, decision.account.id, "confirmed", age=0)
+        fresh = AuthState(decision.identity, state.access_token, state.scopes, time.time(), state.email)
+        if fresh == replace(state, checked_at=fresh.checked_at) and decision.admin == user.admin:
+            # With a dict as the result, JupyterHub would look up all roles of the user again.
+            if not 0 <= fresh.checked_at - state.checked_at < STORE_INTERVAL * self.settings.stale_seconds:
                 await user.save_auth_state(fresh.to_dict())
             return True
-        return fresh.to_auth_model(admin=finding.admin)
+        return fresh.to_auth_model(admin=decision.admin)
 
-    def _keep(self, user: User, state: AuthState, reason: str) -> bool:
-        """Let the last known answer count, up to its age's bound; after that the door closes.
+    def _use_last_answer(self, user: User, state: AuthState, reason: str) -> bool:
+        """Return whether GitHub's last answer is still valid.
 
-        A lab runs on behind the closed door, since nobody has said no: when GitHub is back its user finds it.
-        That of somebody who has signed out is stopped, since nobody could ask about them again.
+        When it has expired, the user's sessions end. A running lab stays, because GitHub has not denied the access. The
+        lab of a user who has logged out is stopped, because the hub cannot query GitHub about that user.
         """
         age = time.time() - state.checked_at
-        kept = -CLOCK_SKEW <= age <= self.settings.stale_seconds
-        outcome = f"kept:{reason}" if kept else f"expired:{reason}"
-        audit.refresh(user.name, state.identity.github_id, outcome, max(age, 0))
-        if not kept and state.access_token is None:
+        valid = -CLOCK_SKEW <= age <= self.settings.stale_seconds
+        outcome = f"kept:{reason}" if valid else f"expired:{reason}"
+        audit.log_refresh(user.name, state.identity.github_id, outcome, max(age, 0))
+        if not valid and state.access_token is None:
             self._stop_labs(user)
-        return kept
+        return valid
 
-    async def _end(self, user: User, state: AuthState, reason: str) -> bool:
-        """End somebody's access: the session, their tokens (`auth_refresh_strict`) and their labs."""
+    async def _end_access(self, user: User, state: AuthState, reason: str) -> bool:
+        """End a user's sessions, tokens (`auth_refresh_strict`) and labs, and return False."""
         pending = any(spawner.pending for spawner in user.spawners.values())
-        user._auth_refreshed = None  # the session, too, ends with the next request, not when the last look has aged
-        audit.revocation(user.name, state.identity.github_id, reason, self._stop_labs(user))
-        if not pending:  # else it is asked again, and the lab that is starting now is stopped then
+        user._auth_refreshed = None  # JupyterHub re-checks the session with the next request, not after its interval
+        audit.log_revocation(user.name, state.identity.github_id, reason, self._stop_labs(user))
+        if not pending:  # else the next re-check stops the lab that is starting now
             await user.save_auth_state(None)
         return False
 
     def _stop_labs(self, user: User) -> tuple[str, ...]:
-        """Start to stop the labs that run; give their names."""
+        """Start to stop a user's running labs, and return their names."""
         names = tuple(name for name, spawner in user.spawners.items() if spawner.active and not spawner.pending)
         for name in names:
-            user.spawners[name]._stop_pending = True  # as JupyterHub does, before anything else can run
+            user.spawners[name]._stop_pending = True  # like JupyterHub, before any other task runs
             task = asyncio.create_task(self._stop_lab(user, name))
             self._stopping.add(task)
             task.add_done_callback(self._stopping.discard)
@@ -157,35 +157,35 @@ class Recheck:
             await user.stop(name)
 
     async def sweep(self) -> None:
-        """Look again at who has a lab running and is due: an idle lab asks the hub nothing, so nothing else would."""
-        refresh = self.settings.refresh_seconds
+        """Re-check users with a running lab who are due. An idle lab sends no request that would cause a re-check."""
+        refresh_seconds = self.settings.refresh_seconds
         running = [user for user in self.app.users.values() if user.active]
-        before_next = time.monotonic() - refresh + refresh / SWEEPS
-        due = sorted((user for user in running if self._seen(user) <= before_next), key=self._seen)
-        due = due[: min(MANY, max(FEW, ceil(1.25 * len(running) / SWEEPS)))]
-        async with asyncio.TaskGroup() as looks:
+        due_before = time.monotonic() - refresh_seconds + refresh_seconds / SWEEPS
+        due = sorted((user for user in running if self._last_checked(user) <= due_before), key=self._last_checked)
+        due = due[: min(SWEEP_USERS_MAX, max(SWEEP_USERS_MIN, ceil(1.25 * len(running) / SWEEPS)))]
+        async with asyncio.TaskGroup() as group:
             for user in due:
-                looks.create_task(self._look_after(user))
-                # One after the other, so that a hub with thousands has time for anything else; all before the next.
-                await asyncio.sleep(0.8 * refresh / SWEEPS / len(due))
+                group.create_task(self._sweep_user(user))
+                # Spread the re-checks over the interval, so that the hub answers requests in between.
+                await asyncio.sleep(0.8 * refresh_seconds / SWEEPS / len(due))
 
-    def _seen(self, user: User) -> float:
-        """Give when somebody was looked at, whatever came of it."""
-        return max(user._auth_refreshed or 0.0, self._swept.get(user.id, 0.0))
-
-    async def _look_after(self, user: User) -> None:
-        self._swept[user.id] = time.monotonic()
-        try:
-            async with self._gate:
-                if await stored_id(user) is not None:
-                    await self._sweep_user(user)
-        except Exception:  # whatever it is, the others are looked after
-            _log.exception("%s was not looked after", user.name)
+    def _last_checked(self, user: User) -> float:
+        """Return the time of the last re-check, successful or not."""
+        return max(user._auth_refreshed or 0.0, self._swept_at.get(user.id, 0.0))
 
     async def _sweep_user(self, user: User) -> None:
-        answer = await self.refresh(user)
-        if isinstance(answer, dict):
-            user.admin = answer["admin"]
-            await user.save_auth_state(answer["auth_state"])
-        if answer:
+        self._swept_at[user.id] = time.monotonic()
+        try:
+            async with self._request_slots:
+                if await get_github_id(user) is not None:
+                    await self._refresh_and_store(user)
+        except Exception:  # an error for one user must not stop the sweep
+            _log.exception("%s was not re-checked", user.name)
+
+    async def _refresh_and_store(self, user: User) -> None:
+        result = await self.refresh(user)
+        if isinstance(result, dict):
+            user.admin = result["admin"]
+            await user.save_auth_state(result["auth_state"])
+        if result:
             user._auth_refreshed = time.monotonic()

@@ -1,4 +1,4 @@
-"""Whose members may come in, and who is an administrator."""
+"""Rules that decide who may log in and who is an administrator."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ ENTRY = re.compile(r"[a-z0-9][a-z0-9-]*(?::[a-z0-9_][a-z0-9._-]*)?")
 
 
 class Membership(Enum):
-    """What GitHub says about one person and one organization."""
+    """GitHub's answer about one account in one organization."""
 
     ACTIVE = "active"
     PENDING = "pending"
-    """Invited, and has not accepted."""
+    """The account is invited and has not accepted."""
     NONE = "none"
     HIDDEN = "hidden"
-    """GitHub does not tell: the organization has not approved the app, or wants single sign-on."""
+    """GitHub does not answer: the organization has not approved the OAuth app, or requires single sign-on."""
 
 
 class Admission(Enum):
-    """Whether somebody may come in."""
+    """The result of the access rules for one account."""
 
     ADMITTED = "admitted"
     PENDING = "pending"
     OUTSIDER = "outsider"
     UNKNOWN = "unknown"
-    """GitHub does not tell, so it is no reason to take anything away."""
+    """GitHub hides the membership, which is no reason to end a session."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """An entry of a list: an organization, or one of its teams by its slug; lower case."""
+    """An organization, or one of its teams by its slug, in lower case."""
 
     organization: str
     team: str | None = None
@@ -43,28 +43,28 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Where somebody is a member.
+class Memberships:
+    """The organizations and teams of one account.
 
     Attributes
     ----------
-    memberships
-        By the organization's login, lower case; of the organizations that rules name all are there.
+    organizations
+        Membership by the organization's login in lower case. All organizations that rules name are included.
     teams
-        `organization:slug`, lower case.
+        Teams as `organization:slug`, in lower case.
     """
 
-    memberships: Mapping[str, Membership]
+    organizations: Mapping[str, Membership]
     teams: frozenset[str] = frozenset()
 
 
 def parse_rule(text: str) -> Rule:
-    """Read `org` or `org:team`, in any case.
+    """Parse `org` or `org:team`, in any case.
 
     Raises
     ------
     ValueError
-        It is neither.
+        Raised if the text is neither.
     """
     lowered = text.strip().lower()
     if not ENTRY.fullmatch(lowered):
@@ -73,22 +73,22 @@ def parse_rule(text: str) -> Rule:
     return Rule(organization, team or None)
 
 
-def satisfies(rule: Rule, standing: Standing) -> Admission:
-    """Tell what one rule says about somebody."""
-    match standing.memberships.get(rule.organization, Membership.NONE):
+def apply_rule(rule: Rule, memberships: Memberships) -> Admission:
+    """Return the result of one rule."""
+    match memberships.organizations.get(rule.organization, Membership.NONE):
         case Membership.HIDDEN:
             return Admission.UNKNOWN
         case Membership.PENDING:
             return Admission.PENDING
-        case Membership.ACTIVE if rule.team is None or str(rule) in standing.teams:
+        case Membership.ACTIVE if rule.team is None or str(rule) in memberships.teams:
             return Admission.ADMITTED
     return Admission.OUTSIDER
 
 
-def admit(rules: Iterable[Rule], standing: Standing) -> Admission:
-    """Tell whether somebody may come in: one rule that admits is enough, and a hidden one may be that one."""
-    answers = {satisfies(rule, standing) for rule in rules}
-    for answer in (Admission.ADMITTED, Admission.UNKNOWN, Admission.PENDING):
-        if answer in answers:
-            return answer
+def decide_admission(rules: Iterable[Rule], memberships: Memberships) -> Admission:
+    """Return the result of all rules: one that admits is enough, and a hidden membership might be that one."""
+    results = {apply_rule(rule, memberships) for rule in rules}
+    for result in (Admission.ADMITTED, Admission.UNKNOWN, Admission.PENDING):
+        if result in results:
+            return result
     return Admission.OUTSIDER

@@ -1,6 +1,6 @@
-"""What the hub keeps, encrypted, of somebody's login: all that crosses from here to the spawner.
+"""Auth state: what the hub stores about a login, encrypted, and the only data that the spawner gets from it.
 
-Its shape is a contract: `testing/contracts/auth-state.json`.
+Its form is a contract: `testing/contracts/auth-state.json`.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from labhub.models.identity import Identity, IdentityError
 
 @dataclass(frozen=True)
 class AuthState:
-    """The last known answer of GitHub, and when it was given.
+    """The last known answer of GitHub about one user.
 
     Attributes
     ----------
     identity
-        Who it is.
+        The POSIX user.
     access_token
-        To ask GitHub again; None after it was revoked at a logout.
+        GitHub token for the next check; None after a logout has revoked it.
     scopes
-        What the token may be used for.
+        Scopes of the token.
     checked_at
-        Unix time of the answer, in seconds.
+        Time of GitHub's answer, Unix time in seconds.
     email
-        The primary address, if GitHub gave it: for the lab's git.
+        Primary address for git in the lab, if GitHub gave it.
     """
 
     identity: Identity
@@ -37,19 +37,19 @@ class AuthState:
     email: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as JupyterHub stores it."""
+        """Return the form that JupyterHub stores."""
         return asdict(self) | {"identity": self.identity.to_dict(), "scopes": list(self.scopes)}
 
     def to_auth_model(self, *, admin: bool) -> dict[str, Any]:
-        """Give what an authenticator hands to JupyterHub.
+        """Return JupyterHub's auth model.
 
-        `admin` is always said: with None a user would stay what they are.
+        `admin` is always set: with None, JupyterHub would keep a user's former rights.
         """
         return {"name": self.identity.name, "admin": admin, "auth_state": self.to_dict()}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> AuthState | None:
-        """Read it back; None for what is not ours, which is a stock hub's or an older version's."""
+        """Return the stored auth state, or None if a stock hub or an older version stored it."""
         try:
             return cls(
                 identity=Identity.from_dict(stored["identity"]),

@@ -1,7 +1,4 @@
-"""The rule that makes a POSIX user of a GitHub account.
-
-Pure: no network, no files. `docs/dev/identity.md` has the table and the reasons.
-"""
+"""The rule that maps a GitHub account to a POSIX user. docs/dev/identity.md has the table and the reasons."""
 
 from __future__ import annotations
 
@@ -12,31 +9,31 @@ from typing import Any
 
 # GitHub's own rule for a login, and the `_` with which managed users end in their company's short name
 LOGIN = re.compile(r"[a-z0-9][a-z0-9_-]{0,38}")
-# Numbers that systems keep for themselves: below 1000, and from Debian's 60000 to the 16-bit end.
-RESERVED = (range(1000), range(60000, 65536))
-# Where an account goes whose number is taken. GitHub is at 300 million accounts: no real id comes near it.
-MAPPED = 2_000_000_000
-# Kubernetes keeps runAsUser and runAsGroup in a signed 32-bit number.
-LAST_ID = 2**31 - 1
-# NFS carries no more supplementary groups (AUTH_SYS): the server would not see the others.
+# IDs that operating systems reserve: below 1000, and from Debian's 60000 to the end of 16 bits.
+RESERVED_RANGES = (range(1000), range(60000, 65536))
+# Offset for GitHub ids that the image uses already. GitHub has 300 million accounts, so no real id is that large.
+MAPPED_OFFSET = 2_000_000_000
+# Kubernetes stores runAsUser and runAsGroup as signed 32-bit numbers.
+ID_MAX = 2**31 - 1
+# NFS with AUTH_SYS transmits at most 16 supplementary groups: the server would not see any others.
 GROUPS_MAX = 16
 PREFIX = "gh-"
 
 
 class IdentityError(Exception):
-    """An account cannot be a POSIX user; the message says why."""
+    """A GitHub account cannot become a POSIX user. The message says why."""
 
 
 @dataclass(frozen=True)
 class Account:
-    """A person at GitHub.
+    """A user account at GitHub.
 
     Attributes
     ----------
     id
-        Stays the same for ever, and is never given to anybody else.
+        Permanent number: GitHub never reuses it.
     login
-        As GitHub writes it. The owner may change it, and then somebody else may take it.
+        Name in GitHub's spelling. The owner can change it, and another account can then take the old name.
     """
 
     id: int
@@ -45,20 +42,20 @@ class Account:
 
 @dataclass(frozen=True)
 class Organization:
-    """An organization at GitHub; its id comes out of the same sequence as the accounts'."""
+    """An organization at GitHub. Accounts and organizations share one sequence of ids."""
 
     id: int
     login: str
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What the lab's image already has in its passwd and group files.
+class ReservedNames:
+    """Users and groups in the passwd and group files of the lab's image.
 
     Attributes
     ----------
     ids
-        UIDs and GIDs together: the primary group has its user's number.
+        UIDs and GIDs together, because a user's primary group has the number of the user.
     users, groups
         Names.
     """
@@ -70,7 +67,7 @@ class Taken:
 
 @dataclass(frozen=True)
 class Group:
-    """A POSIX group, and the organization whose members are in it."""
+    """A POSIX group for the members of one GitHub organization."""
 
     name: str
     gid: int
@@ -79,20 +76,20 @@ class Group:
 
 @dataclass(frozen=True)
 class Identity:
-    """Who somebody is in a lab.
+    """The POSIX user of a lab.
 
     Attributes
     ----------
     github_id, login
-        The account, its login as GitHub writes it.
+        The GitHub account; the login has GitHub's spelling.
     name
-        User name, and name of the primary group.
+        Name of the user and of the primary group.
     uid
-        UID and primary GID; the home is keyed by it.
+        UID and primary GID. The home directory is named after it.
     groups
         Supplementary groups, at most 16.
     dropped
-        Organizations for which there was no room.
+        Organizations without a group: they exceeded the limit, or had no valid GID.
     """
 
     github_id: int
@@ -104,11 +101,11 @@ class Identity:
 
     @property
     def organizations(self) -> tuple[Organization, ...]:
-        """All organizations that were known when this was built."""
+        """All organizations of the user, with or without a group."""
         return tuple(group.organization for group in self.groups) + self.dropped
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as JSON for auth state."""
+        """Return a JSON-compatible form, which auth state stores."""
         return asdict(self) | {
             "groups": [asdict(group) for group in self.groups],
             "dropped": [asdict(organization) for organization in self.dropped],
@@ -116,12 +113,12 @@ class Identity:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Identity:
-        """Read it back from auth state.
+        """Return the identity that `to_dict` stored.
 
         Raises
         ------
         IdentityError
-            It is not what `to_dict` writes.
+            Raised if the stored value has another shape.
         """
         try:
             groups = tuple(
@@ -137,99 +134,97 @@ class Identity:
                 dropped=tuple(Organization(**organization) for organization in stored["dropped"]),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise IdentityError(f"an identity of another shape: {error!r}") from error
+            raise IdentityError(f"the stored identity has another shape: {error!r}") from error
 
 
 def posix_id(github_id: int, taken: Collection[int]) -> int:
-    """Give the UID or GID of an account or organization: its id, or above 2000000000 where that is taken.
+    """Return the UID or GID for a GitHub id: the same number, or 2000000000 more if that number is taken.
 
     Raises
     ------
     IdentityError
-        There is no number for it.
+        Raised if neither number is free.
     """
-    if not 0 < github_id < MAPPED:
-        raise IdentityError(f"the GitHub id {github_id} is not between 0 and {MAPPED}")
-    if github_id not in taken and not any(github_id in numbers for numbers in RESERVED):
+    if not 0 < github_id < MAPPED_OFFSET:
+        raise IdentityError(f"the GitHub id {github_id} is not between 0 and {MAPPED_OFFSET}")
+    if github_id not in taken and not any(github_id in numbers for numbers in RESERVED_RANGES):
         return github_id
-    mapped = MAPPED + github_id
-    if mapped > LAST_ID or mapped in taken:
+    mapped = MAPPED_OFFSET + github_id
+    if mapped > ID_MAX or mapped in taken:
         raise IdentityError(f"the GitHub id {github_id} and {mapped} are both taken")
     return mapped
 
 
 def free_name(login: str, taken: Collection[str]) -> str:
-    """Give the login, or `gh-<login>` where the image has that name.
+    """Return the login, or `gh-<login>` if the image has that name.
 
-    A login that begins with `gh-` gets another one, else `gh-docker` and `docker` could be the same.
+    A login that starts with `gh-` gets the prefix, too. Otherwise `gh-docker` and `docker` could collide.
     """
     lowered = login.lower()
     return f"{PREFIX}{login}" if lowered in taken or lowered.startswith(PREFIX) else login
 
 
 def user_name(login: str, taken: Collection[str]) -> str:
-    """Give the user name for a login.
+    """Return the user name for a GitHub login.
 
     Raises
     ------
     IdentityError
-        It would not be a safe user name.
+        Raised if the login is not a safe user name.
     """
     name = login.lower()
     if not LOGIN.fullmatch(name):
         raise IdentityError(
-            "the GitHub login is not made of letters, digits, - and _, at most 39, none of the last two first"
+            "the GitHub login has other characters than letters, digits, - and _, is longer than 39, or starts with - or _"
         )
     return free_name(name, taken)
 
 
 def build_groups(
-    organizations: Iterable[Organization], first: Collection[str], taken: Taken
+    organizations: Iterable[Organization], preferred: Collection[str], reserved: ReservedNames
 ) -> tuple[tuple[Group, ...], tuple[Organization, ...]]:
-    """Give the groups of some organizations, and the organizations for which there is no room."""
+    """Return the groups for some organizations, and the organizations that get no group."""
     by_id = {organization.id: organization for organization in organizations}
     kept: list[Group] = []
     dropped: list[Organization] = []
-    for one in sorted(by_id.values(), key=lambda one: (one.login.lower() not in first, one.id)):
+    for organization in sorted(by_id.values(), key=lambda each: (each.login.lower() not in preferred, each.id)):
         try:
-            group = Group(free_name(one.login, taken.groups), posix_id(one.id, taken.ids), one)
-        except IdentityError:  # an organization without a number must not keep its members out
-            dropped.append(one)
+            name, gid = free_name(organization.login, reserved.groups), posix_id(organization.id, reserved.ids)
+        except IdentityError:  # a GID that is not free must not keep the organization's members out
+            dropped.append(organization)
             continue
         if len(kept) < GROUPS_MAX:
-            kept.append(group)
+            kept.append(Group(name, gid, organization))
         else:
-            dropped.append(one)
+            dropped.append(organization)
     return tuple(kept), tuple(dropped)
 
 
 def build_identity(
-    account: Account, organizations: Iterable[Organization], first: Collection[str], taken: Taken
+    account: Account, organizations: Iterable[Organization], preferred: Collection[str], reserved: ReservedNames
 ) -> Identity:
-    """Apply the rule.
+    """Return the POSIX user for a GitHub account.
 
     Parameters
     ----------
-    account
-        The person.
     organizations
-        Where they are a member, in any order.
-    first
-        Logins, lower case, of the organizations whose groups are kept before all others: the allow-listed.
-    taken
-        What the image has.
+        Organizations that the account is a member of, in any order.
+    preferred
+        Logins of the allowed organizations, in lower case: their groups are kept before all others.
+    reserved
+        Users and groups of the lab's image.
 
     Raises
     ------
     IdentityError
-        The account cannot be a POSIX user.
+        Raised if the account cannot become a POSIX user.
     """
-    groups, dropped = build_groups(organizations, first, taken)
+    groups, dropped = build_groups(organizations, preferred, reserved)
     return Identity(
         github_id=account.id,
         login=account.login,
-        name=user_name(account.login, taken.users | taken.groups),
-        uid=posix_id(account.id, taken.ids),
+        name=user_name(account.login, reserved.users | reserved.groups),
+        uid=posix_id(account.id, reserved.ids),
         groups=groups,
         dropped=dropped,
     )

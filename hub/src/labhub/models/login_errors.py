@@ -1,31 +1,31 @@
-"""Why somebody is turned away: the reason goes to the audit log and to a page of its own words."""
+"""Reasons for refused logins. Each has a code for the audit log and a text in `templates/refused.html`."""
 
 from __future__ import annotations
 
 from enum import Enum
 
 
-class Reason(Enum):
-    """A reason, as the audit log names it, with the page's HTTP status."""
+class LoginRefusal(Enum):
+    """Reason of a refused login: its code in the audit log, and the HTTP status of its page."""
 
     NOT_A_MEMBER = ("not_a_member", 403)
     PENDING = ("pending", 403)
-    """Invited to the organization, and has not accepted."""
+    """The user is invited to the organization and has not accepted."""
     HIDDEN = ("hidden", 403)
-    """The organization does not let the app see its members."""
+    """The organization does not show its members to the OAuth app."""
     SUSPENDED = ("suspended", 403)
     REUSED_LOGIN = ("reused_login", 403)
-    """The hub knows this login as another account's."""
+    """The hub knows the login as the name of another GitHub account."""
     NO_IDENTITY = ("no_identity", 403)
-    """The account cannot be a POSIX user."""
+    """The account cannot become a POSIX user."""
     SCOPE = ("scope", 403)
-    """GitHub did not grant what the hub has to ask."""
+    """GitHub did not grant the scopes that the hub needs."""
     BLOCKED = ("blocked", 403)
     """An administrator has blocked the user."""
     CANCELLED = ("cancelled", 403)
     TOKEN_REFUSED = ("token_refused", 403)
     BAD_REQUEST = ("bad_request", 400)
-    # Not 503: nginx takes that for a hub that is away, and answers with a page of its own.
+    # Not 503: nginx replaces the hub's 503 with its own page for a hub that is away.
     GITHUB_DOWN = ("github_down", 424)
     RATE_LIMITED = ("rate_limited", 424)
 
@@ -34,7 +34,7 @@ class Reason(Enum):
         self.status = status
 
 
-class RefusedError(Exception):
+class LoginRefusedError(Exception):
     """A login is refused.
 
     Attributes
@@ -42,12 +42,12 @@ class RefusedError(Exception):
     reason
         Why.
     user
-        GitHub login, lower case, as far as it is known.
+        GitHub login in lower case, if known.
     github_id
-        As far as it is known.
+        GitHub id, if known.
     """
 
-    def __init__(self, reason: Reason, user: str | None = None, github_id: int | None = None) -> None:
+    def __init__(self, reason: LoginRefusal, user: str | None = None, github_id: int | None = None) -> None:
         super().__init__(reason.code)
         self.reason = reason
         self.user = user

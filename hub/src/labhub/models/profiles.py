@@ -1,6 +1,6 @@
-"""What a user may choose of a lab: a menu of images and sizes. Pure.
+"""The menu from which a user chooses the image and the size of a lab.
 
-The menu is a TOML file; `data/menu.toml` is the one that is used where the site has none, and explains itself.
+The menu is a TOML file. `data/menu.toml` is the default, and explains the format.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
-# What Kubernetes takes for a label's value, since images and sizes label the pods.
+# Valid as the value of a Kubernetes label, because pods are labelled with the keys of image and size.
 KEY = r"^[a-z0-9]([a-z0-9.-]{0,38}[a-z0-9])?$"
 NAME = r"^[^\s:@]+(:[0-9]+/[^\s:@]+)?(:[\w.-]+)?(@sha256:[0-9a-f]{64})?$"
 QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
@@ -23,36 +23,36 @@ FACTORS = {"": 1.0, "m": 0.001, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12} | {
 
 
 class MenuError(Exception):
-    """The menu's file is wrong; the message says where, what was found and what is wanted."""
+    """The menu's file is invalid. The message says where, what was found and what is wanted."""
 
 
 class ChoiceError(Exception):
-    """Something was asked for that is not on the menu; the message names it and what there is."""
+    """A choice is not on the menu. The message names it and the valid choices."""
 
 
 def parse_quantity(text: str) -> float:
-    """Give the number of a Kubernetes quantity (`500m`, `2Gi`).
+    """Return the number of a Kubernetes quantity such as `500m` or `2Gi`.
 
     Raises
     ------
     ValueError
-        It is none, or not above zero.
+        Raised if the text is no quantity, or not above zero.
     """
-    found = QUANTITY.fullmatch(text)
-    number = float(found[1]) * FACTORS[found[2] or ""] if found else 0
+    matched = QUANTITY.fullmatch(text)
+    number = float(matched[1]) * FACTORS[matched[2] or ""] if matched else 0
     if not number > 0:
         raise ValueError(f"found {text!r}, wanted a quantity such as 500m, 2 or 4Gi")
     return number
 
 
 def check_quantity(text: str) -> str:
-    """Take a quantity as it is."""
+    """Return the text if it is a quantity."""
     parse_quantity(text)
     return text
 
 
 def fill_version(text: object, info: ValidationInfo) -> object:
-    """Put the project's version into an image's name."""
+    """Replace `{version}` in an image's name by the project's version."""
     return text.replace("{version}", (info.context or {}).get("version", "")) if isinstance(text, str) else text
 
 
@@ -60,15 +60,15 @@ Quantity = Annotated[str, AfterValidator(check_quantity)]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class Entry(BaseModel):
-    """A line of the menu.
+class MenuEntry(BaseModel):
+    """An entry of the menu.
 
     Attributes
     ----------
     key
-        What the form sends, what is stored, and the label of the pod.
+        Value that the form sends, the hub stores, and the pod has as a label.
     title, description
-        For people.
+        Text on the form.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,28 +78,28 @@ class Entry(BaseModel):
     description: str = Field(default="", max_length=400)
 
 
-class Image(Entry):
-    """An image to run.
+class Image(MenuEntry):
+    """A container image for labs.
 
     Attributes
     ----------
     image
-        Its name with a tag or a digest.
+        Name with a tag or a digest.
     """
 
     image: Annotated[str, BeforeValidator(fill_version), Field(pattern=NAME)]
 
 
-class Size(Entry):
-    """What a lab gets.
+class Size(MenuEntry):
+    """Resources of a lab, as Kubernetes quantities.
 
     Attributes
     ----------
     cpu, memory
-        What it cannot use more of.
+        The resource limits.
     cpu_request, memory_request
-        What is kept free for it. As much memory as it may use: a lab that is promised less is the first to be ended
-        when its node runs short.
+        The resource requests. By default the memory request equals the limit: when a node runs out of memory, kubelet
+        first evicts pods that use more than they requested.
     """
 
     cpu: Quantity
@@ -109,33 +109,33 @@ class Size(Entry):
 
     @property
     def requests(self) -> dict[str, str]:
-        """Kubernetes' resource requests; a quarter of the processors, unless the menu says more."""
+        """Resource requests of the pod. The default for CPU is a quarter of the limit."""
         share = f"{max(1, round(parse_quantity(self.cpu) * 250))}m"
         return {"cpu": self.cpu_request or share, "memory": self.memory_request or self.memory}
 
     @property
     def limits(self) -> dict[str, str]:
-        """Kubernetes' resource limits."""
+        """Resource limits of the pod."""
         return {"cpu": self.cpu, "memory": self.memory}
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What somebody gets."""
+    """The image and size of one lab."""
 
     image: Image
     size: Size
 
     def to_dict(self) -> dict[str, str]:
-        """Give it as JupyterHub stores it."""
+        """Return the form that JupyterHub stores as user options."""
         return {"image": self.image.key, "size": self.size.key}
 
 
-E_ = TypeVar("E_", bound=Entry)
+AnyEntry = TypeVar("AnyEntry", bound=MenuEntry)
 
 
-def unique(entries: tuple[E_, ...]) -> tuple[E_, ...]:
-    """Take entries with different keys."""
+def check_unique_keys(entries: tuple[AnyEntry, ...]) -> tuple[AnyEntry, ...]:
+    """Return the entries if all keys differ."""
     keys = [entry.key for entry in entries]
     if doubled := {key for key in keys if keys.count(key) > 1}:
         raise ValueError(f"found the key {doubled.pop()!r} twice, wanted a key of its own for each")
@@ -143,36 +143,36 @@ def unique(entries: tuple[E_, ...]) -> tuple[E_, ...]:
 
 
 class Menu(BaseModel):
-    """All there is; the first image and the first size are what somebody gets who has never chosen."""
+    """All images and sizes of a site. The first of each is the default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    images: Annotated[tuple[Image, ...], Field(min_length=1), AfterValidator(unique)]
-    sizes: Annotated[tuple[Size, ...], Field(min_length=1), AfterValidator(unique)]
+    images: Annotated[tuple[Image, ...], Field(min_length=1), AfterValidator(check_unique_keys)]
+    sizes: Annotated[tuple[Size, ...], Field(min_length=1), AfterValidator(check_unique_keys)]
 
-    def choose(self, asked: Mapping[str, Any]) -> Choice:
-        """Find what was asked for; what was not said is the first.
+    def choose(self, requested: Mapping[str, Any]) -> Choice:
+        """Return the requested image and size; the default replaces a missing value.
 
         Raises
         ------
         ChoiceError
-            It is not on the menu, or it is no choice.
+            Raised if a value is not on the menu, or has another name than `image` and `size`.
         """
-        if unknown := sorted(set(asked) - {"image", "size"}):
+        if unknown := sorted(set(requested) - {"image", "size"}):
             raise ChoiceError(f"found {unknown[0]!r}, wanted only image and size")
-        return Choice(self._find("image", self.images, asked), self._find("size", self.sizes, asked))
+        return Choice(self._find("image", self.images, requested), self._find("size", self.sizes, requested))
 
     @staticmethod
-    def _find(what: str, entries: tuple[E_, ...], asked: Mapping[str, Any]) -> E_:
-        key = asked.get(what, entries[0].key)
+    def _find(field: str, entries: tuple[AnyEntry, ...], requested: Mapping[str, Any]) -> AnyEntry:
+        key = requested.get(field, entries[0].key)
         for entry in entries:
             if entry.key == key:
                 return entry
-        there = ", ".join(entry.key for entry in entries)
-        raise ChoiceError(f"{what}: found {str(key)[:60]!r}, wanted one of {there}")
+        keys = ", ".join(entry.key for entry in entries)
+        raise ChoiceError(f"{field}: found {str(key)[:60]!r}, wanted one of {keys}")
 
-    def remember(self, stored: Mapping[str, Any]) -> Choice:
-        """Give the last choice as far as it is still on the menu."""
+    def restore_choice(self, stored: Mapping[str, Any]) -> Choice:
+        """Return a stored choice; the default replaces a value that is no longer on the menu."""
         images = {image.key: image for image in self.images}
         sizes = {size.key: size for size in self.sizes}
         image, size = str(stored.get("image")), str(stored.get("size"))
@@ -180,19 +180,24 @@ class Menu(BaseModel):
 
 
 def parse_menu(text: str, version: str) -> Menu:
-    """Read a menu; `{version}` in an image's name is the project's version.
+    """Parse a menu.
+
+    Parameters
+    ----------
+    version
+        Replaces `{version}` in the names of images.
 
     Raises
     ------
     MenuError
-        It is not as it should be.
+        Raised if the text is no valid menu.
     """
     try:
-        found = tomllib.loads(text)
+        value = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise MenuError(f"not TOML: {error}") from error
     try:
-        return Menu.model_validate(found, context={"version": version})
+        return Menu.model_validate(value, context={"version": version})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

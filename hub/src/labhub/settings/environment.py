@@ -1,4 +1,4 @@
-"""The environment: the one place that reads it, for any kind of settings."""
+"""Reads settings models from environment variables."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from labhub.shared.secret_files import SecretError, read_secret
+
 SECRETS = {
     "JUPYTERHUB_CRYPT_KEY",
     "GITHUB_CLIENT_SECRET",
@@ -16,71 +18,86 @@ SECRETS = {
     "FILESERVER_TOKEN",
     "HUB_DATABASE_URL",
 }
-# Files that are read where nobody names another
+# Second names of variables. Both names stay valid.
+SECOND_NAMES = {"GITHUB_ORGANIZATION_WHITELIST": "GITHUB_ALLOWED_ORGANIZATIONS"}
+# Default files of settings that name a file
 FILES = {
     "LAB_PASSWD": "/etc/passwd",
     "LAB_GROUP": "/etc/group",
     "LAB_MENU": str(Path(__file__).parents[1] / "data/menu.toml"),
 }
-S = TypeVar("S", bound=BaseModel)
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 
 class SettingsError(Exception):
-    """A setting is missing or wrong; the message names it, what was found and what is wanted."""
+    """A setting is missing or invalid. The message names the variable, what was found and what is wanted."""
 
 
 class ShownError(ValueError):
-    """What is wrong with a value, in words that are shown: there is no secret in them."""
+    """An invalid value. Its text contains no secret, so that the settings error quotes it."""
 
 
-def read_secret(environ: Mapping[str, str], name: str) -> str | None:
-    """Read a secret from its variable, or from the file that `<NAME>_FILE` names."""
-    text, file = environ.get(name), environ.get(f"{name}_FILE")
-    if not file:
-        return text
-    if text:
-        raise SettingsError(f"{name} and {name}_FILE are both set: wanted one of them")
-    try:
-        return Path(file).read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{name}_FILE: cannot read {file}: {getattr(error, 'strerror', 'not text')}") from error
-
-
-def load(environ: Mapping[str, str], model: type[S]) -> S:
-    """Read all settings of one kind; an empty variable is one that is not set.
+def read_variable(environ: Mapping[str, str], name: str) -> str | None:
+    """Return the value of a variable, by either of its names; None if it is not set or empty.
 
     Raises
     ------
     SettingsError
-        The first one that is wrong.
+        Raised if the variable is set under both names, or if the file of a secret cannot be read.
+    """
+    if name in SECRETS:
+        try:
+            return read_secret(environ, name)
+        except SecretError as error:
+            raise SettingsError(str(error)) from error
+    value, second_name = environ.get(name) or None, SECOND_NAMES.get(name, "")
+    second_value = environ.get(second_name) or None
+    if value and second_value:
+        raise SettingsError(f"{name} and {second_name} are both set: wanted one of them")
+    return value or second_value
+
+
+def load(environ: Mapping[str, str], model: type[AnyModel]) -> AnyModel:
+    """Return the settings of one model. An empty variable counts as not set.
+
+    Raises
+    ------
+    SettingsError
+        Raised for the first setting that is missing or invalid.
     """
     names = [str(field.alias) for field in model.model_fields.values()]
-    found = {name: read_secret(environ, name) if name in SECRETS else environ.get(name) for name in names}
-    given: dict[str, Any] = {name: path for name, path in FILES.items() if name in names}
-    given |= {name: text for name, text in found.items() if text}
+    values: dict[str, Any] = {name: path for name, path in FILES.items() if name in names}
+    values |= {name: value for name in names if (value := read_variable(environ, name))}
     try:
-        return model.model_validate(given)
+        return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        name, why = str(first["loc"][0]), first.get("ctx", {}).get("error")
-        more = f" ({why})" if isinstance(why, ShownError) else ""
-        raise SettingsError(describe(model, name, given.get(name)) + more) from None
+        name, reason = str(first["loc"][0]), first.get("ctx", {}).get("error")
+        detail = f" ({reason})" if isinstance(reason, ShownError) else ""
+        shown_name = _name_in_use(environ, name)
+        raise SettingsError(describe_problem(model, name, values.get(name), shown_name) + detail) from None
     except OSError as error:
-        name = next(name for name in FILES if Path(given.get(name, "")) == Path(error.filename))
-        raise SettingsError(f"{describe(model, name, error.filename)} ({error.strerror})") from None
+        name = next(name for name in FILES if Path(values.get(name, "")) == Path(error.filename))
+        raise SettingsError(f"{describe_problem(model, name, error.filename)} ({error.strerror})") from None
 
 
-def describe(model: type[BaseModel], name: str, found: str | None) -> str:
-    """Say what is wrong with a setting, and of a secret not what it is."""
+def _name_in_use(environ: Mapping[str, str], name: str) -> str:
+    """Return the name under which a variable is set."""
+    second_name = SECOND_NAMES.get(name, "")
+    return second_name if environ.get(second_name) else name
+
+
+def describe_problem(model: type[BaseModel], name: str, value: str | None, shown_name: str = "") -> str:
+    """Return an error message for a setting. The message contains the length of a secret, never its value."""
     wanted = next(field.description for field in model.model_fields.values() if field.alias == name)
-    if found is None:
-        return f"{name}: missing, wanted {wanted}"
-    shown = f"{len(found)} characters" if name in SECRETS else repr(found)
-    return f"{name}: found {shown}, wanted {wanted}"
+    if value is None:
+        return f"{shown_name or name}: missing, wanted {wanted}"
+    shown = f"{len(value)} characters" if name in SECRETS else repr(value)
+    return f"{shown_name or name}: found {shown}, wanted {wanted}"
 
 
-def load_or_exit(environ: Mapping[str, str], model: type[S]) -> S:
-    """Read all settings of one kind, or end the process with one line: JupyterHub would add a traceback."""
+def load_or_exit(environ: Mapping[str, str], model: type[AnyModel]) -> AnyModel:
+    """Return the settings of one model, or exit with one line. JupyterHub would print a traceback."""
     try:
         return load(environ, model)
     except SettingsError as error:

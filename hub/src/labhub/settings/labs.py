@@ -1,4 +1,4 @@
-"""Where the hub runs, and what labs it spawns: settings of the labs."""
+"""Settings of the labs: the proxy, the database, the fileserver, the menu, and limits of time."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
-from labhub.settings.environment import ShownError
+from labhub.models.pod_types import PodSettings
 from labhub.models.profiles import Menu, MenuError, parse_menu
-from labhub.labs.pod import Site
+from labhub.settings.environment import ShownError
 
 
 def check_service(url: str) -> str:
-    """Take the URL of a service inside the cluster."""
+    """Return the URL if it names a service inside the cluster: http, host and port only."""
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname or not parts.port or parts.path or parts.query:
-        raise ValueError("not such a URL")
+        raise ValueError("not the URL of a service in the cluster")
     return url
 
 
 def check_database(url: SecretStr) -> SecretStr:
-    """Take the URL of a database of a kind that is tested.
+    """Return the URL if it names an SQLite file or a PostgreSQL database.
 
-    JupyterHub and SQLAlchemy leave a password out of what they say only where both find it: in its place, with its
-    special characters encoded.
+    JupyterHub and SQLAlchemy hide a password in log lines only if it has its usual place in the URL, and if its
+    special characters are percent-encoded.
     """
     text = url.get_secret_value()
     parts = urlsplit(text)
@@ -34,12 +34,12 @@ def check_database(url: SecretStr) -> SecretStr:
     served = parts.scheme == "postgresql+psycopg" and parts.hostname and parts.port != 0 and len(parts.path) > 1
     hidden = text.count("@") == parts.netloc.count("@") <= 1 and "password" not in parts.query and not parts.fragment
     if not on_file and not (served and hidden):
-        raise ValueError("not such a URL")
+        raise ValueError("not the URL of a supported database")
     return url
 
 
 def read_menu(path: str) -> Menu:
-    """Read the menu's file."""
+    """Return the menu in a file."""
     try:
         return parse_menu(Path(path).read_text(), version("labhub"))
     except MenuError as error:
@@ -52,7 +52,7 @@ MenuFile = Annotated[Menu, BeforeValidator(read_menu)]
 
 
 class LabSettings(BaseModel):
-    """Where the hub runs, and what labs it spawns."""
+    """Settings of the labs. The alias of a field is its variable, the description is the wanted value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -120,9 +120,9 @@ class LabSettings(BaseModel):
     )
 
     @property
-    def site(self) -> Site:
-        """What every pod is built with."""
-        return Site(
+    def pod_settings(self) -> PodSettings:
+        """The settings that the pods of all labs share."""
+        return PodSettings(
             self.home_claim,
             self.project_claim,
             self.passwd,

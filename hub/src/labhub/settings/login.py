@@ -1,4 +1,4 @@
-"""Who may log in, and at which GitHub: settings of the login."""
+"""Settings of the login: GitHub, its OAuth app, and who may log in."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from labhub.models.access_rules import Rule, parse_rule
-from labhub.models.identity import Taken
+from labhub.models.identity import ReservedNames
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 def split_list(text: str) -> list[str]:
-    """Split at commas, and drop blanks."""
+    """Split at commas and remove white space."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def parse_rules(text: str) -> tuple[Rule, ...]:
-    """Read a list of `org` and `org:team`."""
+    """Parse a list of `org` and `org:team`."""
     rules = tuple(dict.fromkeys(parse_rule(part) for part in split_list(text)))
     if not rules:
-        raise ValueError("nobody could log in")
+        raise ValueError("the list is empty: no user could log in")
     return rules
 
 
 def parse_admins(text: str) -> tuple[int | Rule, ...]:
-    """Read a list of GitHub ids and `org:team`; a login is refused, since it may change hands."""
+    """Parse a list of GitHub ids and `org:team`. A login is invalid, because another account can take it over."""
     admins = tuple(int(part) if part.isascii() and part.isdigit() else parse_rule(part) for part in split_list(text))
     if any(isinstance(admin, Rule) and admin.team is None for admin in admins):
         raise ValueError("an entry is neither a number nor org:team")
@@ -38,11 +38,11 @@ def parse_admins(text: str) -> tuple[int | Rule, ...]:
 
 
 def parse_keys(text: str) -> tuple[SecretStr, ...]:
-    """Read encryption keys, newest first; each 32 bytes as 64 hexadecimal digits or 44 of base64."""
+    """Parse encryption keys, newest first. Each has 32 bytes, as 64 hexadecimal digits or in base64."""
     keys = tuple(SecretStr(part.strip()) for part in text.split(";") if part.strip())
     for key in keys:
-        found = key.get_secret_value()
-        if not re.fullmatch("[0-9a-fA-F]{64}", found) and len(base64.b64decode(found, b"-_", validate=True)) != 32:
+        text = key.get_secret_value()
+        if not re.fullmatch("[0-9a-fA-F]{64}", text) and len(base64.b64decode(text, b"-_", validate=True)) != 32:
             raise ValueError("not 32 bytes")
     if not keys:
         raise ValueError("no key")
@@ -50,23 +50,23 @@ def parse_keys(text: str) -> tuple[SecretStr, ...]:
 
 
 def check_url(url: str) -> str:
-    """Take a URL over https, or over http on this machine; without the slash at its end."""
+    """Return the URL without a trailing slash, if it uses https, or http on this machine."""
     parts = urlsplit(url)
     safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
     if not (safe and parts.hostname) or parts.query or parts.fragment or parts.username:
-        raise ValueError("not such a URL")
+        raise ValueError("neither an https URL nor an http URL of this machine")
     return url.rstrip("/")
 
 
 def check_callback(url: str) -> str:
-    """Take the URL of the hub's page for GitHub's answer."""
+    """Return the URL if its path is the hub's OAuth callback."""
     if not check_url(url).endswith("/hub/oauth_callback"):
-        raise ValueError("another page")
+        raise ValueError("not the path of the OAuth callback")
     return url
 
 
 def read_names(path: Path) -> dict[str, int]:
-    """Read the names and numbers of a passwd or group file."""
+    """Return the names and numbers in a passwd or group file."""
     fields = (line.split(":") for line in path.read_text().splitlines() if line and not line.startswith("#"))
     return {name: int(number) for name, _, number, *_ in fields}
 
@@ -75,8 +75,8 @@ NamesFile = Annotated[dict[str, int], BeforeValidator(lambda path: read_names(Pa
 Required = Annotated[str, Field(min_length=1)]
 
 
-class Settings(BaseModel):
-    """Who may log in; the alias is the variable, the description what is wanted there."""
+class LoginSettings(BaseModel):
+    """Settings of the login. The alias of a field is its variable, the description is the wanted value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -116,7 +116,7 @@ class Settings(BaseModel):
     group: NamesFile = Field(alias="LAB_GROUP", description="the group file of the lab's image")
 
     @property
-    def taken(self) -> Taken:
-        """What the lab's image has already."""
+    def reserved_names(self) -> ReservedNames:
+        """Users and groups of the lab's image."""
         ids = frozenset(self.passwd.values()) | frozenset(self.group.values())
-        return Taken(ids, frozenset(self.passwd), frozenset(self.group))
+        return ReservedNames(ids, frozenset(self.passwd), frozenset(self.group))

@@ -1,7 +1,4 @@
-"""Log lines of the whole hub process as JSON, with secrets taken out of URLs.
-
-Their fields are a contract: `testing/contracts/log-event.json`.
-"""
+"""JSON log lines of the hub's process. OAuth secrets are removed from URLs."""
 
 from __future__ import annotations
 
@@ -9,55 +6,39 @@ import logging
 import re
 from typing import Any
 
-from pythonjsonlogger.json import JsonFormatter
+from labhub.shared.json_logs import ServiceFormatter
 
-# tornado logs a failed request with its whole URL and oauthenticator a state that does not match, so a refused
-# login would leave `code` and `state` in the log; a URL inside a URL has %3D for =, and even %253D.
-SECRET = re.compile(
+# tornado logs a failed request with its URL, and oauthenticator logs a state that does not match: a refused login would
+# leave `code` and `state` in the log. A URL inside a URL has %3D or %253D for the equals sign.
+URL_SECRET = re.compile(
     r"((?:code|state|token|code_verifier|client_secret|_xsrf)(?:=|%(?:25)*3D))((?:(?!%(?:25)*26)[^&\s\"'\\)<>,])*)",
     re.IGNORECASE,
 )
-# What is logged in other words than a URL's: by oauthenticator, and by JupyterHub with the id of a session
-QUOTED = re.compile(r"(OAuth state mismatch|Failed to (?:b64|json)-decode state):[^\"]*")
-SESSION = re.compile(r"(Setting new xsrf cookie for) b'[^']*'")
+# Secrets outside URLs: in messages of oauthenticator, and a session id in a message of JupyterHub
+STATE_SECRET = re.compile(r"(OAuth state mismatch|Failed to (?:b64|json)-decode state):[^\"]*")
+SESSION_SECRET = re.compile(r"(Setting new xsrf cookie for) b'[^']*'")
 
 
-def scrub(text: str) -> str:
-    """Take the values of OAuth's secrets out of a line."""
-    return SESSION.sub(r"\1 [secret]", QUOTED.sub(r"\1", SECRET.sub(r"\1[secret]", text)))
+def remove_secrets(text: str) -> str:
+    """Return a log line without the values of OAuth secrets."""
+    return SESSION_SECRET.sub(r"\1 [secret]", STATE_SECRET.sub(r"\1", URL_SECRET.sub(r"\1[secret]", text)))
 
 
-SERVICE = "hub"
-
-
-class Formatter(JsonFormatter):
-    """Writes a record as one JSON object on one line; what was added to it without a name of ECS is named `hub.*`."""
+class HubFormatter(ServiceFormatter):
+    """Formats log records of the hub, of JupyterHub and of its libraries."""
 
     def __init__(self, *_: object) -> None:
-        super().__init__(
-            "%(levelname)s %(name)s %(message)s",
-            rename_fields={"levelname": "log.level", "name": "log.logger", "exc_info": "error.stack_trace"},
-            static_fields={"service.name": SERVICE, "event.dataset": f"{SERVICE}.log"},
-            timestamp="@timestamp",
-        )
-
-    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
-        """Give the fields the contract's names and values."""
-        log_data["log.level"] = log_data["log.level"].lower()
-        return {
-            name if "." in name or name in {"@timestamp", "message"} else f"{SERVICE}.{name.lower()}": value
-            for name, value in log_data.items()
-        }
+        super().__init__("hub")
 
     def format(self, record: logging.LogRecord) -> str:
-        """Format and scrub."""
-        return scrub(super().format(record))
+        """Return the record as one JSON object without secrets."""
+        return remove_secrets(super().format(record))
 
 
 def logging_config() -> dict[str, Any]:
-    """Give what JupyterHub merges into its own logging configuration."""
+    """Return the logging configuration that JupyterHub merges into its own."""
     return {
-        "formatters": {"console": {"class": "labhub.telemetry.logs.Formatter"}},
+        "formatters": {"console": {"class": "labhub.telemetry.logs.HubFormatter"}},
         "loggers": {
             "": {"handlers": ["console"], "level": "WARNING"},
             "labhub": {"handlers": ["console"], "level": "INFO", "propagate": False},

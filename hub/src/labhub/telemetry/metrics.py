@@ -1,103 +1,108 @@
-"""What we measure, beside what JupyterHub measures; for Prometheus, on a port of its own.
-
-A port of its own, because the hub's is open to everybody whom nginx lets through.
-"""
+"""The hub's own metrics for Prometheus. They have a port of their own, because the hub's port is public through nginx."""
 
 from __future__ import annotations
 
-from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from prometheus_client import REGISTRY, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from labhub.labs.pod_status import SAID, STAGES, Pod, stage
+from labhub.models.pod_types import STAGES
+from labhub.shared import probe_server
 
 SECONDS = (0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 13, 21, 34, 60, 120, 300, 600)
 PHASES = (*STAGES[1:], "ready")
 STATES = ("created", "scheduled", "running", "stopping", "ended")
+ACTIONS = ("adopted", "ghost", "orphan", "reset")
 
 SPAWN_PHASE = Histogram(
     "labhub_spawn_phase_seconds",
-    "Time that a spawn took in each phase: until it was scheduled, from then until image and volumes were there "
-    "(pulled), until the lab's process ran (started), until it answered (ready)",
+    "Duration of each phase of a spawn: scheduled (a node was found), pulled (image and volumes were ready), started (the "
+    "container ran), ready (the lab answered)",
     ["phase"],
     buckets=SECONDS,
 )
-SPAWN = Histogram("labhub_spawn_seconds", "Time from the start of a spawn until the lab answered", buckets=SECONDS)
-FAILURES = Counter("labhub_spawn_failures_total", "Spawns that failed, by reason", ["reason"])
-ENDS = Counter("labhub_lab_ends_total", "Labs that ended by themselves, by reason", ["reason"])
-RECONCILED = Counter("labhub_reconcile_actions_total", "What the reconcile has put right", ["action"])
-WATCH_AGE = Gauge("labhub_watch_age_seconds", "Time since the API last confirmed what the hub knows of it", ["kind"])
-WATCH_IDLE = Gauge("labhub_watch_idle_seconds", "Time since the watch last tried; it is dead when that grows", ["kind"])
-
-SPAWNING_STOPPED = Gauge("labhub_spawning_stopped", "1 while an administrator has stopped that labs are started")
-
-
-def spawned(begun: float, reached: Mapping[str, float]) -> None:
-    """Count a spawn that has succeeded; times in seconds of one clock."""
-    before = begun
-    for phase in PHASES:
-        at = max(before, reached[phase])
-        SPAWN_PHASE.labels(phase).observe(at - before)
-        before = at
-    SPAWN.observe(before - begun)
+SPAWN = Histogram("labhub_spawn_seconds", "Duration of a spawn until the lab answered", buckets=SECONDS)
+FAILURES = Counter("labhub_spawn_failures_total", "Failed spawns, by reason", ["reason"])
+ENDS = Counter("labhub_lab_ends_total", "Labs that ended without the user's request, by reason", ["reason"])
+RECONCILED = Counter("labhub_reconcile_actions_total", "Corrections by the reconciler and by resets", ["action"])
+WATCH_AGE = Gauge("labhub_watch_age_seconds", "Time since the Kubernetes API last confirmed the hub's data", ["kind"])
+WATCH_IDLE = Gauge("labhub_watch_idle_seconds", "Time since the last attempt of a watch; it grows if one died", ["kind"])
+SPAWNING_STOPPED = Gauge("labhub_spawning_stopped", "1 while an announcement pauses the start of labs")
 
 
-def spawn_failed(reason: str) -> None:
-    """Count a spawn that has failed."""
-    FAILURES.labels(reason).inc()
-
-
-def watch(kind: str, age: Callable[[], float], idle: Callable[[], float]) -> None:
-    """Show the age of a watch."""
-    WATCH_AGE.labels(kind).set_function(age)
-    WATCH_IDLE.labels(kind).set_function(idle)
-
-
-class Labs(Collector):
-    """Counts the labs' pods by what they are doing, when somebody asks.
+def count_spawn(began: float, reached: Mapping[str, float]) -> None:
+    """Count a successful spawn.
 
     Parameters
     ----------
-    pods
-        Gives them all.
+    began
+        Start of the spawn, in seconds of a monotonic clock.
+    reached
+        Time at which each phase ended, by the same clock.
+    """
+    before = began
+    for phase in PHASES:
+        now = max(before, reached[phase])
+        SPAWN_PHASE.labels(phase).observe(now - before)
+        before = now
+    SPAWN.observe(before - began)
+
+
+def count_spawn_failure(reason: str) -> None:
+    """Count a failed spawn."""
+    FAILURES.labels(reason).inc()
+
+
+def export_watch(kind: str, get_age: Callable[[], float], get_idle: Callable[[], float]) -> None:
+    """Export the age of a watch's data and the time since its last attempt, both in seconds."""
+    WATCH_AGE.labels(kind).set_function(get_age)
+    WATCH_IDLE.labels(kind).set_function(get_idle)
+
+
+class LabCollector(Collector):
+    """Counts labs by state when Prometheus reads the metrics.
+
+    Parameters
+    ----------
+    count_labs
+        Returns the number of labs in each state of `STATES`.
     """
 
-    def __init__(self, pods: Callable[[], Iterable[Pod]]) -> None:
-        self.pods = pods
+    def __init__(self, count_labs: Callable[[], Mapping[str, int]]) -> None:
+        self._count_labs = count_labs
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Count."""
-        tally = Tally(state(pod) for pod in self.pods())
+        """Yield the metric."""
+        counts = self._count_labs()
         family = GaugeMetricFamily("labhub_labs", "Pods of labs, by state", labels=["state"])
-        for name in STATES:
-            family.add_metric([name], tally[name])
+        for state in STATES:
+            family.add_metric([state], counts.get(state, 0))
         yield family
 
 
-def state(pod: Pod) -> str:
-    """Say what a pod is doing: one of `STATES`."""
-    if pod["metadata"].get("deletionTimestamp"):
-        return "stopping"
-    if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
-        return "ended"
-    found = stage(pod, ())
-    return "running" if found == STAGES[-1] else found
+def export_labs(count_labs: Callable[[], Mapping[str, int]]) -> None:
+    """Export the number of labs by state."""
+    REGISTRY.register(LabCollector(count_labs))
 
 
-def labs(pods: Callable[[], Iterable[Pod]]) -> None:
-    """Count labs from now on."""
-    REGISTRY.register(Labs(pods))
+def serve_metrics(port: int, reasons: Iterable[str]) -> None:
+    """Start the metrics server.
 
+    Parameters
+    ----------
+    reasons
+        All reasons of failures. Their counters start at zero: `increase()` ignores the first value of a new series.
 
-def serve(port: int) -> None:
-    """Answer Prometheus on a port, from a thread."""
-    # What has not happened yet is zero, not missing.
-    for action in ("orphan", "ghost", "reset"):
+    Raises
+    ------
+    OSError
+        Raised if the port is in use.
+    """
+    for action in ACTIONS:
         RECONCILED.labels(action)
-    for reason in SAID:
+    for reason in reasons:
         FAILURES.labels(reason)
         ENDS.labels(reason)
-    start_http_server(port)
+    probe_server.serve("0.0.0.0", port, REGISTRY, {})  # noqa: S104  (a NetworkPolicy admits Prometheus only)

@@ -1,0 +1,60 @@
+"""JupyterHub's application with the hooks that upstream lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any
+
+from jupyterhub.app import JupyterHub  # type: ignore[import-untyped]
+
+from labhub._patches import apply_patches, jupyterhub_handlers
+from labhub.lifecycle.startup import check_running_labs
+
+Route = tuple[str, type[Any]]
+
+
+class HookedJupyterHub(JupyterHub):  # type: ignore[misc]  # untyped
+    """JupyterHub with hooks before it opens the database and before it checks the labs, and with routes of our own.
+
+    Why: upstream calls these methods in `initialize`, and offers no configuration in between. `extra_handlers` come after
+    JupyterHub's handlers, so that they cannot replace a page.
+    Gain: required by the hub. Each override calls upstream's method, so that it works with any version.
+    Upstream: `pre_init` hooks, and `extra_handlers` that come first.
+    """
+
+    patched = False
+    """Whether the installed JupyterHub was tested, so that its patches are applied."""
+
+    def init_db(self) -> None:
+        """Apply the patches, call `open_database`, which calls upstream's method."""
+        self.patched = apply_patches(self.log)
+        self.open_database(super().init_db)
+
+    def open_database(self, init_db: Callable[[], None]) -> None:
+        """Open the database with upstream's method."""
+        init_db()
+
+    def init_handlers(self) -> None:
+        """Put our routes before JupyterHub's."""
+        super().init_handlers()
+        routes = [*(jupyterhub_handlers.ROUTES if self.patched else []), *self.own_routes()]
+        self.handlers[:0] = self.add_url_prefix(self.hub_prefix, routes)
+
+    def own_routes(self) -> Sequence[Route]:
+        """Return the routes that the hub adds, below the hub's prefix."""
+        return ()
+
+    async def init_spawners(self) -> int:
+        """Call `check_labs` with the function that checks the labs.
+
+        Why: upstream's function loads each user with four queries, because its own `populate_existing` discards what it
+        has loaded before, and sends an HTTP request to each lab.
+        Gain: half of the time of a restart with 2,000 labs.
+        Upstream: load the users with one query; skip the HTTP request if `poll` is None.
+        """
+        return await self.check_labs(partial(check_running_labs, self) if self.patched else super().init_spawners)
+
+    async def check_labs(self, check: Callable[[], Awaitable[int]]) -> int:
+        """Find out which labs run, and return how many were checked."""
+        return await check()

@@ -1,0 +1,109 @@
+"""Handlers of JupyterHub that the hub replaces. With an untested JupyterHub its own handlers are used."""
+
+from __future__ import annotations
+
+from jupyterhub.apihandlers.users import ActivityAPIHandler, UserServerAPIHandler  # type: ignore[import-untyped]
+from jupyterhub.handlers import BaseHandler  # type: ignore[import-untyped]
+from jupyterhub.handlers.pages import SpawnHandler  # type: ignore[import-untyped]
+from jupyterhub.scopes import needs_scope  # type: ignore[import-untyped]
+from jupyterhub.user import User  # type: ignore[import-untyped]
+
+from labhub.labs.spawner import LabSpawner
+from labhub.web.activity import notify_pending_starts
+from labhub.web.hub_app import HubApp
+from labhub.web.spawn import check_spawning_allowed, confirm_access, show_pause
+
+
+class SpawnPauseMixin(BaseHandler):  # type: ignore[misc]  # untyped
+    """Refuses the start of labs during a pause, before JupyterHub changes its state.
+
+    Why: without it the refusal comes from `pre_spawn_hook`, after the hub has stored a server and a token.
+    Gain: no failed spawn in the user's history, and status 429 with `Retry-After`.
+    Upstream: a hook before `spawn_single_user`.
+    """
+
+    app: HubApp
+
+    async def spawn_single_user(
+        self, user: User, server_name: str = "", display_name: str = "", options: object = None
+    ) -> None:
+        """Start a lab.
+
+        Raises
+        ------
+        SpawnPausedError
+            Raised during a pause.
+        """
+        check_spawning_allowed(self.app)
+        await super().spawn_single_user(user, server_name, display_name, options=options)
+
+
+class SpawnPage(SpawnPauseMixin, SpawnHandler):  # type: ignore[misc]  # untyped
+    """The spawn page: shows a pause, and re-checks the user's membership before it redirects.
+
+    Why: JupyterHub re-checks within the spawn, and redirects after a second. If GitHub needs longer, the progress page
+    finds no pending spawn and tells the user so.
+    Gain: correctness; half a second of a spawn if the membership was checked at the login.
+    Upstream: count the re-check as part of the pending spawn.
+    """
+
+    @needs_scope("servers")  # type: ignore[untyped-decorator]
+    async def _get(self, user_name: str, server_name: str, display_name: str) -> None:
+        if not await show_pause(self, self.app, user_name, server_name):
+            await super()._get(user_name=user_name, server_name=server_name, display_name=display_name)
+
+    @needs_scope("servers")  # type: ignore[untyped-decorator]
+    async def _post(self, user_name: str, server_name: str, display_name: str) -> None:
+        if not await show_pause(self, self.app, user_name, server_name):
+            await super()._post(user_name=user_name, server_name=server_name, display_name=display_name)
+
+    async def _wrap_spawn_single_user(
+        self,
+        user: User,
+        server_name: str,
+        display_name: str,
+        spawner: LabSpawner,
+        pending_url: str,
+        *arguments: object,
+    ) -> None:
+        await confirm_access(self, user)
+        if spawner.active:  # started from another browser tab during the check
+            self.redirect(pending_url)
+        else:
+            await super()._wrap_spawn_single_user(user, server_name, display_name, spawner, pending_url, *arguments)
+
+
+class ServerHandler(SpawnPauseMixin, UserServerAPIHandler):  # type: ignore[misc]  # untyped
+    """The API call that starts a lab, which the administrator's page uses, too."""
+
+
+class ActivityHandler(ActivityAPIHandler):  # type: ignore[misc]  # untyped
+    """A lab's activity report.
+
+    Why: JupyterHub queries GitHub about the user, which the regular sweep does, and stores when the lab's token was used.
+    Gain: a third of the CPU of an idle hub with thousands of labs. A first report also tells a pending start that the
+    lab is about to answer.
+    Upstream: a setting to skip `refresh_auth` and the token's activity for reports.
+    """
+
+    def post(self, user_name: str) -> None:
+        """Store the report."""
+        super().post(user_name)
+        notify_pending_starts(self.find_user(user_name))
+
+    async def refresh_auth(self, user: User, force: bool = False) -> User:
+        """Return the user without a re-check of the membership."""
+        return user
+
+    def _record_activity(self, obj: object, timestamp: object = None) -> bool:
+        return False
+
+
+ROUTES = [
+    (r"/spawn", SpawnPage),
+    (r"/spawn/([^/]+)", SpawnPage),
+    (r"/spawn/([^/]+)/([^/]+)", SpawnPage),
+    (r"/api/users/([^/]+)/server", ServerHandler),
+    (r"/api/users/([^/]+)/servers/([^/]*)", ServerHandler),
+    (r"/api/users/([^/]+)/activity", ActivityHandler),
+]

@@ -1,0 +1,37 @@
+"""Changes to how SQLAlchemy loads JupyterHub's tables. CPU figures are for a hub with 2,000 labs: docs/dev/scale.md."""
+
+from __future__ import annotations
+
+from jupyterhub import orm  # type: ignore[import-untyped]
+
+LAZY_RELATIONS = ("roles", "groups", "shared_with_me")
+
+
+def load_user_relations_lazily() -> None:
+    """Load a user's roles, groups and shares when they are first used.
+
+    Why: JupyterHub's mapping loads them with each query for a user, in three more queries, also for a user who is
+    already in memory. Its list of users states itself which relations to load.
+    Gain: 20 % of a spawn's CPU, 25 % of an activity report's.
+    Upstream: `lazy="select"` in the mapping of `orm.User`.
+    """
+    for name in LAZY_RELATIONS:
+        relation = getattr(orm.User, name).property
+        relation.strategy = relation._get_strategy((("lazy", "select"),))
+
+
+def cache_json_statements() -> None:
+    """Let SQLAlchemy cache statements with JSON values.
+
+    Why: JupyterHub's type `JSONDict` does not say whether it may be part of a cache key, so that SQLAlchemy compiles each
+    statement again and warns.
+    Gain: 0.3 ms for each statement; see docs/dev/patches.md.
+    Upstream: `cache_ok = True` in `orm.JSONDict`.
+    """
+    orm.JSONDict.cache_ok = True
+
+
+def apply_patches() -> None:
+    """Apply all patches of this module."""
+    load_user_relations_lazily()
+    cache_json_statements()

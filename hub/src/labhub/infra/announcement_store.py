@@ -1,0 +1,68 @@
+"""The file of the current announcement, beside the database: a restarted hub still shows it and still pauses labs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from labhub.models.announcement import Announcement, AnnouncementError, parse_announcement
+
+_log = logging.getLogger(__name__)
+
+
+class AnnouncementStore:
+    """Keeps the hub's one announcement.
+
+    Parameters
+    ----------
+    file
+        JSON file, written with each change and read once.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._stored = self._read()
+
+    @property
+    def current(self) -> Announcement | None:
+        """The announcement, or None if there is none or it has ended."""
+        stored = self._stored
+        return stored if stored and not (stored.ends and stored.ends <= datetime.now(UTC)) else None
+
+    @property
+    def pause(self) -> Announcement | None:
+        """The announcement if it pauses the start of labs, else None."""
+        current = self.current
+        return current if current and current.spawning == "stopped" else None
+
+    def replace(self, announcement: Announcement | None) -> None:
+        """Store an announcement in place of the current one; None removes it.
+
+        Raises
+        ------
+        OSError
+            Raised if the file cannot be written. The current announcement stays.
+        """
+        if announcement is None:
+            self._file.unlink(missing_ok=True)
+        else:
+            new = self._file.with_name(f"{self._file.name}.new")
+            with new.open("w") as file:
+                json.dump(announcement.to_dict(), file)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self._file)
+        self._stored = announcement
+
+    def _read(self) -> Announcement | None:
+        try:
+            # An announcement that has ended by now was valid when it was stored.
+            return parse_announcement(json.loads(self._file.read_text()), datetime.min.replace(tzinfo=UTC))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, AnnouncementError) as error:
+            _log.error("%s: the stored announcement is ignored, it cannot be read: %s", self._file.absolute(), error)
+            return None

@@ -1,0 +1,257 @@
+"""Creates, watches and deletes the pods of labs: all requests to the Kubernetes API about one lab."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from kubernetes_asyncio.client import ApiException, CoreV1Api
+
+from labhub.labs.api_errors import API_ERRORS, format_api_error, read_message
+from labhub.labs.pod_status import diagnose, diagnose_refusal, has_ended, is_running
+from labhub.labs.reflector import EventReflector, PodReflector
+from labhub.labs.spawn_errors import SpawnFailedError
+from labhub.labs.start_tracker import StartLimits, StartTracker
+from labhub.models.pod_types import PORT, PORT_NAME, Pod, PodEvent
+
+_log = logging.getLogger(__name__)
+# Timeout of one request, and how long to repeat a request that failed, in seconds
+REQUEST_SECONDS = 5
+RETRY_SECONDS = 30
+RETRY_PAUSE = 2
+# Seconds between SIGTERM and SIGKILL when a lab is stopped
+GRACE_PERIOD = 1
+# Timeout for a connection to a lab. It is below one second, after which Linux repeats a dropped SYN packet: a new
+# connection is faster where a NetworkPolicy takes effect late.
+CONNECT_SECONDS = 0.25
+# Pause between two connections to a lab that is starting, in seconds, and its growth
+CONNECT_PAUSE_MIN, CONNECT_PAUSE_GROWTH, CONNECT_PAUSE_MAX = 0.02, 1.5, 1.0
+
+
+@dataclass(frozen=True)
+class StartedLab:
+    """A lab that answers.
+
+    Attributes
+    ----------
+    pod
+        Its pod.
+    reached
+        Time at which it reached each stage and `ready`, in seconds of a monotonic clock.
+    """
+
+    pod: Pod
+    reached: Mapping[str, float]
+
+
+class LabLauncher:
+    """Launches labs in one namespace. The hub has one launcher for all labs.
+
+    Parameters
+    ----------
+    api
+        Client of the Kubernetes API.
+    pods, events
+        Reflectors of the namespace.
+    """
+
+    def __init__(self, api: CoreV1Api, pods: PodReflector, events: EventReflector) -> None:
+        self.pods = pods
+        self.events = events
+        self.namespace = pods.namespace
+        self._api: Any = api  # its annotations ignore that `_preload_content=False` returns an aiohttp response
+
+    def _key(self, name: str) -> str:
+        return f"{self.namespace}/{name}"
+
+    def find_pod(self, name: str) -> Pod | None:
+        """Return the last known status of a pod."""
+        return self.pods.objects.get(self._key(name))
+
+    def find_deleted_pod(self, name: str) -> Pod | None:
+        """Return the last status of a pod that was deleted."""
+        return self.pods.deleted.get(self._key(name))
+
+    def find_events(self, name: str) -> list[PodEvent]:
+        """Return the events of a pod. Events of an earlier pod with the same name are not included."""
+        pod = self.find_pod(name)
+        return self.events.find_events(pod["metadata"]["uid"]) if pod else []
+
+    async def wait_for_change(self, name: str, seconds: float) -> bool:
+        """Wait for a change of a pod, and return whether it came in time."""
+        return await self.pods.wait_for_change(self._key(name), seconds)
+
+    def notify(self, name: str) -> None:
+        """Let `wait_until_ready` check the lab now: the lab has sent its first report to the hub."""
+        self.pods.notify(self._key(name))
+
+    async def create_pod(self, manifest: Pod, *, leftover_timeout: float) -> None:
+        """Create a pod. A leftover pod with the same name is deleted first.
+
+        Parameters
+        ----------
+        leftover_timeout
+            Seconds to wait until a leftover pod no longer exists.
+
+        Raises
+        ------
+        SpawnFailedError
+            Raised if the API refuses the pod, or does not answer in time.
+        """
+        deadline = time.monotonic() + RETRY_SECONDS
+        while True:
+            try:
+                if await self._try_create(manifest):
+                    return
+                name = manifest["metadata"]["name"]
+                _log.warning("%s exists already and is deleted first", self._key(name))
+                await self.stop_pod(name, grace_period=0, timeout=leftover_timeout)
+                deadline = time.monotonic() + RETRY_SECONDS
+                continue
+            except API_ERRORS as error:
+                _log.warning("the Kubernetes API does not answer: %s", format_api_error(error))
+            if time.monotonic() > deadline:
+                raise SpawnFailedError(diagnose("api"))
+            await asyncio.sleep(RETRY_PAUSE)
+
+    async def _try_create(self, manifest: Pod) -> bool:
+        """Return whether the API has created the pod; False: a pod with this name exists."""
+        # Without `_preload_content` the client would create objects for the response, 3 % of a spawn's CPU.
+        response = await self._api.create_namespaced_pod(
+            self.namespace, manifest, _request_timeout=REQUEST_SECONDS, _preload_content=False
+        )
+        body = await response.text()
+        if response.status == HTTPStatus.CREATED:
+            return True
+        if response.status == HTTPStatus.CONFLICT:
+            return False
+        message = read_message(body)
+        if response.status >= 500 or response.status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise ApiException(status=response.status, reason=message)
+        raise SpawnFailedError(diagnose_refusal(response.status, message))
+
+    async def wait_until_ready(self, name: str, limits: StartLimits) -> StartedLab:
+        """Wait until a lab answers.
+
+        Raises
+        ------
+        SpawnFailedError
+            Raised if a problem lasts, or after the deadline.
+        """
+        tracker = StartTracker(limits, time.monotonic())
+        pause = CONNECT_PAUSE_MIN
+        while True:
+            now, pod, events = time.monotonic(), self.find_pod(name), self.find_events(name)
+            tracker.update(pod, events, now)
+            running = pod is not None and is_running(pod)
+            if pod and running and await self._accepts_connections(pod):
+                return StartedLab(pod, tracker.reached | {"ready": time.monotonic()})
+            tracker.check_deadline(events, now)
+            if running:
+                # The pause grows: twenty labs that start at once on one node need a while. A lab sends its first report
+                # just before it listens.
+                reported = await self.wait_for_change(name, pause)
+                pause = CONNECT_PAUSE_MIN if reported else min(pause * CONNECT_PAUSE_GROWTH, CONNECT_PAUSE_MAX)
+            else:
+                await self.wait_for_change(name, 1)
+
+    async def _accepts_connections(self, pod: Pod) -> bool:
+        """Return whether a process listens on the lab's port. JupyterHub then checks that it is a lab."""
+        address = pod["status"]["podIP"]
+        try:
+            with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as connection:
+                connection.setblocking(False)
+                connecting = asyncio.get_running_loop().sock_connect(connection, (address, find_port(pod)))
+                await asyncio.wait_for(connecting, CONNECT_SECONDS)
+        except (OSError, TimeoutError):
+            return False
+        return True
+
+    async def wait_until_running(self, name: str, seconds: float) -> Pod | None:
+        """Wait until a lab's container runs, and return its pod; None if it has ended or the time is over."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            pod = self.find_pod(name)
+            if pod is None or has_ended(pod):
+                return None
+            if is_running(pod):
+                return pod
+            await self.wait_for_change(name, 1)
+        return None
+
+    async def read_pod(self, name: str) -> Pod | None:
+        """Read a pod from the API; None: it does not exist.
+
+        Raises
+        ------
+        API_ERRORS
+            Raised if the API does not answer.
+        """
+        response = await self._api.read_namespaced_pod(
+            name, self.namespace, _request_timeout=REQUEST_SECONDS, _preload_content=False
+        )
+        if response.status == HTTPStatus.NOT_FOUND:
+            return None
+        if response.status != HTTPStatus.OK:
+            raise ApiException(status=response.status, reason=response.reason)
+        pod: Pod = await response.json()
+        return pod
+
+    async def delete_pod(self, name: str, *, grace_period: int | None = None, uid: str | None = None) -> bool:
+        """Request the deletion of a pod without waiting for it, and return whether the API has accepted it.
+
+        Parameters
+        ----------
+        grace_period
+            Seconds between SIGTERM and SIGKILL; 0 also removes a pod whose node does not answer. None: the pod's own.
+        uid
+            Delete only the pod with this UID.
+        """
+        options: dict[str, object] = {} if uid is None else {"preconditions": {"uid": uid}}
+        if grace_period is not None:
+            options["gracePeriodSeconds"] = grace_period
+        try:
+            await self._api.delete_namespaced_pod(
+                name, self.namespace, body=options, _request_timeout=REQUEST_SECONDS
+            )
+        except API_ERRORS as error:
+            if getattr(error, "status", None) == HTTPStatus.NOT_FOUND:
+                return True
+            _log.warning("%s cannot be deleted now: %s", self._key(name), format_api_error(error))
+            return False
+        return True
+
+    async def stop_pod(self, name: str, *, grace_period: int, timeout: float) -> None:
+        """Delete a pod and wait until it no longer exists.
+
+        Raises
+        ------
+        TimeoutError
+            Raised if the API does not accept the deletion, or if the pod still exists after the timeout.
+        """
+        _log.info("deleting the pod %s", self._key(name))
+        async with asyncio.timeout(RETRY_SECONDS):
+            while not await self.delete_pod(name, grace_period=grace_period):
+                await asyncio.sleep(RETRY_PAUSE)
+        async with asyncio.timeout(timeout):
+            while self.find_pod(name) is not None:
+                await self.wait_for_change(name, 1)
+
+
+def find_port(pod: Pod) -> int:
+    """Return the port of the lab in a pod."""
+    ports = (port for container in pod["spec"]["containers"] for port in container.get("ports") or [])
+    return next((int(port["containerPort"]) for port in ports if port.get("name") == PORT_NAME), PORT)
+
+
+def lab_url(pod: Pod) -> str:
+    """Return the URL of the lab in a running pod."""
+    address = pod["status"]["podIP"]
+    host = f"[{address}]" if ":" in address else address
+    return f"http://{host}:{find_port(pod)}"

@@ -1,0 +1,56 @@
+"""Types and names that describe a lab's pod: labels, annotations, stages of a start, and the site's pod settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+# A pod or an event in the form of the Kubernetes API
+Pod = dict[str, Any]
+PodEvent = dict[str, Any]
+
+PREFIX = "jupyterlabdemo.lsst.io"
+CONTAINER = "notebook"
+PORT = 8888
+PORT_NAME = "notebook-port"
+SELECTOR = {"app.kubernetes.io/part-of": "jupyterlabdemo", "app.kubernetes.io/component": "lab"}
+# Annotation with the name of the hub's user. Only the hub and administrators of the cluster can create these pods.
+OWNER = f"{PREFIX}/hub-user"
+GITHUB_ID = f"{PREFIX}/github-id"
+
+# Stages of a start. `pulled`: the image is on the node and the volumes are mounted.
+STAGES = ("created", "scheduled", "pulled", "started")
+
+
+@dataclass(frozen=True)
+class PodSettings:
+    """Settings that are the same for all labs of a site.
+
+    Attributes
+    ----------
+    home_claim, project_claim
+        PersistentVolumeClaims in the labs' namespace, bound to the fileserver's exports.
+    passwd, group
+        Contents of these files in the lab's image.
+    groups_policy
+        Kubernetes' `supplementalGroupsPolicy`. `Strict`: the process has only the groups of the identity.
+        `Merge`: the container runtime adds groups of the image, which has none for a user's UID. `Merge` is for nodes
+        whose runtime does not support `Strict`.
+    idle_seconds, max_age_seconds, warning_seconds
+        When the hub stops a lab, and how long before that the lab warns its user; 0: never.
+    """
+
+    home_claim: str
+    project_claim: str
+    passwd: str
+    group: str
+    groups_policy: str
+    idle_seconds: int
+    max_age_seconds: int
+    warning_seconds: int
+
+
+def lab_container(pod: Pod) -> dict[str, Any]:
+    """Return the lab's container in a pod's specification."""
+    container: dict[str, Any] = next(each for each in pod["spec"]["containers"] if each["name"] == CONTAINER)
+    return container

@@ -1,0 +1,37 @@
+"""`/hub/live`: the liveness probe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from jupyterhub.handlers.pages import HealthCheckHandler  # type: ignore[import-untyped]
+
+from labhub.labs.reflector import Reflector
+from labhub.web.hub_app import HubApp
+
+# A reflector that is alive tries at least every 40 s.
+IDLE_SECONDS_MAX = 120
+
+
+def find_dead_reflector(reflectors: Iterable[Reflector]) -> str:
+    """Return a message about the first reflector that has stopped trying, or an empty string."""
+    for reflector in reflectors:
+        if reflector.idle > IDLE_SECONDS_MAX:
+            return f"the watch of {reflector.kind} has not tried for {reflector.idle:.0f} s"
+    return ""
+
+
+class LiveHandler(HealthCheckHandler):  # type: ignore[misc]  # untyped
+    """Answers 503 if a reflector has died, which only a restart of the hub repairs.
+
+    An API that does not answer is no failure: a restart would not bring it back, and the hub would be away, too.
+    """
+
+    app: HubApp
+
+    def get(self) -> None:
+        """Answer 200 while the reflectors try, also if the API does not answer."""
+        problem = find_dead_reflector((self.app.launcher.pods, self.app.launcher.events))
+        if problem:
+            self.set_status(503)
+        self.finish(f"{problem or 'alive'}\n")

@@ -1,0 +1,26 @@
+"""What handlers use of the hub's application. A protocol, so that `labhub.app` can import the handlers."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from labhub.infra.announcement_store import AnnouncementStore
+from labhub.labs.launcher import LabLauncher
+
+
+class HubApp(Protocol):
+    """The hub's application.
+
+    Attributes
+    ----------
+    announcements
+        The current announcement.
+    launcher
+        The launcher with its reflectors.
+    recovering_labs
+        Whether the hub is recovering lost labs. No lab starts until it has finished.
+    """
+
+    announcements: AnnouncementStore
+    launcher: LabLauncher
+    recovering_labs: bool

@@ -1,0 +1,160 @@
+"""A Kubernetes API of our own over real HTTP, which behaves as a test wants. The real API is in tests/cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+from kubernetes_asyncio.client import ApiClient, Configuration, CoreV1Api
+
+Behaviour = Callable[["FakeApi", web.StreamResponse], Awaitable[None]]
+
+
+def make_pod(name: str, version: int = 1, **changes: Any) -> dict[str, Any]:
+    """Return a pod whose container waits for its image."""
+    metadata = {"name": name, "namespace": "labs", "resourceVersion": str(version), "uid": f"uid-{name}"}
+    return {"metadata": metadata, "spec": {"containers": []}, "status": {"phase": "Pending"}} | changes
+
+
+def make_running_pod(name: str, port: int, version: int = 1) -> dict[str, Any]:
+    """Return a running pod whose lab is on a port of this machine."""
+    ports = [{"name": "notebook-port", "containerPort": port}]
+    environment = [{"name": "JUPYTERHUB_API_TOKEN", "value": "made-up"}]
+    container = {"name": "notebook", "image": "lsst/lab:1", "ports": ports, "env": environment}
+    status = {
+        "phase": "Running",
+        "podIP": "127.0.0.1",
+        "conditions": [{"type": "PodScheduled", "status": "True"}],
+        "containerStatuses": [{"name": "notebook", "state": {"running": {}}}],
+    }
+    return make_pod(name, version, spec={"containers": [container]}, status=status)
+
+
+async def stay_silent(_api: FakeApi, _response: web.StreamResponse) -> None:
+    """Keep a watch open without an event."""
+    await asyncio.Event().wait()
+
+
+class FakeApi:
+    """A part of the Kubernetes API: list and watch of pods and events; create, read and delete of pods.
+
+    Attributes
+    ----------
+    pods, events
+        Objects of a list.
+    lists, watches
+        Number of requests for pods.
+    is_down
+        Whether all requests fail with status 500.
+    watch, event_watch
+        What a watch of pods or of events does after its headers.
+    running_port
+        If set, a created pod runs at once, with its lab on this port.
+    answers
+        Status and message for the next creations; 201 if empty.
+    created, deleted
+        Bodies of the requests, the latter with the pod's name.
+    """
+
+    def __init__(self) -> None:
+        self.pods: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
+        self.lists = self.watches = 0
+        self.is_down = False
+        self.watch: Behaviour = stay_silent
+        self.event_watch: Behaviour = stay_silent
+        self.running_port: int | None = None
+        self.answers: list[tuple[int, str]] = []
+        self.created: list[dict[str, Any]] = []
+        self.deleted: list[tuple[str, dict[str, Any]]] = []
+
+    async def list_or_watch(self, request: web.Request) -> web.StreamResponse:
+        """Answer a list or a watch."""
+        if self.is_down:
+            return web.json_response({"message": "etcd is away", "code": 500}, status=500)
+        of_pods = request.path.endswith("/pods")
+        items = self.pods if of_pods else self.events
+        if request.query.get("watch", "").lower() != "true":
+            self.lists += of_pods
+            start, limit = int(request.query.get("continue", 0)), int(request.query["limit"])
+            rest = {"continue": str(start + limit)} if start + limit < len(items) else {}
+            page = items[start : start + limit]
+            return web.json_response({"metadata": {"resourceVersion": "5"} | rest, "items": page})
+        self.watches += of_pods
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await (self.watch if of_pods else self.event_watch)(self, response)
+        return response
+
+    async def create(self, request: web.Request) -> web.Response:
+        """Answer a creation."""
+        manifest = await request.json()
+        self.created.append(manifest)
+        status, message = self.answers.pop(0) if self.answers else (201, "")
+        if status == 201 and self.running_port is not None:
+            running = make_running_pod(manifest["metadata"]["name"], self.running_port, version=6)
+            self.pods.append(running)
+        return web.json_response({"kind": "Status", "message": message}, status=status)
+
+    async def read(self, request: web.Request) -> web.Response:
+        """Answer the read of a pod."""
+        if self.is_down:
+            return web.json_response({"message": "etcd is away"}, status=500)
+        name = request.match_info["name"]
+        found = [item for item in self.pods if item["metadata"]["name"] == name]
+        return web.json_response(found[0] if found else {"message": "not found"}, status=200 if found else 404)
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """Answer a deletion. The pod is gone at once."""
+        if self.is_down:
+            return web.json_response({"message": "etcd is away"}, status=500)
+        name = request.match_info["name"]
+        self.deleted.append((name, await request.json() if request.can_read_body else {}))
+        left = [item for item in self.pods if item["metadata"]["name"] != name]
+        status = 200 if len(left) < len(self.pods) else 404
+        self.pods = left
+        return web.json_response({"kind": "Status"}, status=status)
+
+
+def send_events(*events: dict[str, Any] | bytes) -> Behaviour:
+    """Return a behaviour that sends these events to one watch. The next watch is silent. b"" ends the response."""
+
+    async def send(api: FakeApi, response: web.StreamResponse) -> None:
+        api.watch = api.event_watch = stay_silent
+        for event in events:
+            await response.write(event if isinstance(event, bytes) else json.dumps(event).encode() + b"\n")
+        if events and events[-1] == b"":
+            return
+        await asyncio.Event().wait()
+
+    return send
+
+
+@asynccontextmanager
+async def run_fake_api() -> AsyncIterator[tuple[FakeApi, CoreV1Api]]:
+    """Run an API, and yield it with a client."""
+    api, application = FakeApi(), web.Application()
+    for kind in ("pods", "events"):
+        application.router.add_get(f"/api/v1/namespaces/labs/{kind}", api.list_or_watch)
+    application.router.add_post("/api/v1/namespaces/labs/pods", api.create)
+    application.router.add_get("/api/v1/namespaces/labs/pods/{name}", api.read)
+    application.router.add_delete("/api/v1/namespaces/labs/pods/{name}", api.delete)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        async with ApiClient(Configuration(host=f"http://127.0.0.1:{runner.addresses[0][1]}")) as client:
+            yield api, CoreV1Api(client)
+    finally:
+        await runner.cleanup()
+
+
+async def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds, a minute at most."""
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110  (there is nothing that could notify the test)
+            await asyncio.sleep(0.01)

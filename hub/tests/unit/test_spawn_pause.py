@@ -1,0 +1,50 @@
+"""No lab starts during a pause."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from labhub.infra.announcement_store import AnnouncementStore
+from labhub.models.announcement import Announcement
+from labhub.web.spawn import SpawnPausedError, check_spawning_allowed
+
+PAUSE = Announcement("Maintenance", "warning", datetime(2099, 1, 1, tzinfo=UTC), "stopped")
+
+
+@dataclass
+class App:
+    """The parts of the hub that decide whether labs start."""
+
+    announcements: AnnouncementStore
+    recovering_labs: bool = False
+    launcher: Any = None
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> App:
+    return App(AnnouncementStore(tmp_path / "announcement.json"))
+
+
+def test_labs_start_without_a_pause(app: App) -> None:
+    check_spawning_allowed(app)
+    app.announcements.replace(Announcement("Only for your information"))
+    check_spawning_allowed(app)
+    assert app.announcements.pause is None
+
+
+def test_an_announcement_pauses_the_start_of_labs(app: App) -> None:
+    app.announcements.replace(PAUSE)
+    with pytest.raises(SpawnPausedError, match="no lab is started until 2099-01-01 00:00 UTC: Maintenance") as refused:
+        check_spawning_allowed(app)
+    assert refused.value.status_code == 429
+    assert refused.value.headers == {"Retry-After": "60"}
+
+
+def test_no_lab_starts_while_lost_labs_are_recovered(app: App) -> None:
+    app.recovering_labs = True
+    with pytest.raises(SpawnPausedError, match="finds the labs that run"):
+        check_spawning_allowed(app)
