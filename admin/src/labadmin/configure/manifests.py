@@ -1,0 +1,163 @@
+"""The ConfigMaps and Secrets that the manifests name. Pure."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from labadmin.configure.fields import Table
+from labadmin.configure.logs_model import Logs
+from labadmin.configure.problems import keys as fields_of
+from labadmin.configure.site_keys import Keys, LogKeys
+from labadmin.configure.site_model import Labs, Site
+from labadmin.configure.sources import Sources
+
+NAMESPACE = "jupyterlabdemo"
+# What a component's objects are labelled with: app.kubernetes.io/name by app.kubernetes.io/component.
+NAMES = {
+    "hub": "jupyterhub",
+    "nginx": "nginx",
+    "fileserver": "nfs-ganesha",
+    "logstashrmq": "beatsrelay",
+    "filebeat": "filebeat",
+}
+SITE_FILES = "/etc/jupyterlabdemo"
+Object = dict[str, Any]
+
+
+def variables(table: Table) -> dict[str, str]:
+    """Give the variables that a table's settings become; what was left out becomes none."""
+    found = {}
+    for key, field in fields_of(type(table)):
+        extra = field.json_schema_extra
+        value = getattr(table, key if key in type(table).model_fields else f"{key}_")
+        if isinstance(extra, dict) and extra["variable"] and value is not None:
+            found[str(extra["variable"])] = write_value(value, str(extra["form"]))
+    return found
+
+
+def write_value(value: object, form: str) -> str:
+    """Write a value as the components read it."""
+    if isinstance(value, bool):
+        yes, no = ("on", "off") if form == "on-off" else ("true", "false")
+        return yes if value else no
+    if isinstance(value, list):
+        return (" " if form == "spaces" else ",").join(map(str, value))
+    return json.dumps(value) if isinstance(value, dict) else str(value)
+
+
+def hub_variables(site: Site, sources: Sources) -> dict[str, str]:
+    """Give the hub's settings."""
+    found = variables(site) | variables(site.github) | variables(site.labs)
+    found["OAUTH_CALLBACK_URL"] = f"https://{site.hostname}/hub/oauth_callback"
+    if site.storage.url:
+        found["FILESERVER_URL"] = site.storage.url
+    if "HUB_DATABASE_URL" in sources.hub_secrets:
+        found["HUB_DATABASE_URL_FILE"] = "/run/secrets/hub/HUB_DATABASE_URL"
+    for file, variable in (
+        ("menu.toml", "LAB_MENU"),
+        ("passwd", "LAB_PASSWD"),
+        ("group", "LAB_GROUP"),
+        ("github-ca.crt", "SSL_CERT_FILE"),  # OpenSSL's own: whom the hub trusts beside Kubernetes, which has another
+    ):
+        if file in sources.hub_files:
+            found[variable] = f"{SITE_FILES}/{file}"
+    return found
+
+
+def relay_variables(logs: Logs, sources: Sources) -> dict[str, str]:
+    """Give the relay's settings."""
+    found = variables(logs.relay)
+    if logs.amqp:
+        found |= variables(logs.amqp)
+    if logs.amqp and logs.amqp.tls is False:
+        found.setdefault("AMQP_PORT", "5672")
+    for file, variable in (
+        ("broker-ca.crt", "AMQP_TLS_CA_FILE"),
+        ("broker-client.crt", "AMQP_TLS_CERT_FILE"),
+        ("broker-client.key", "AMQP_TLS_KEY_FILE"),
+    ):
+        if file in sources.relay_secrets:
+            found[variable] = f"/run/secrets/logstashrmq/{file}"
+    return found
+
+
+def filebeat_variables(logs: Logs, labs: Labs) -> dict[str, str]:
+    """Give filebeat's settings: what labs print stays where they are, whichever namespace that is."""
+    found = variables(logs)
+    if labs.namespace:
+        found.setdefault("OUTPUT_WITHHELD_FROM", labs.namespace)
+    return found
+
+
+class Maker:
+    """Makes objects of one version of the project."""
+
+    def __init__(self, version: str) -> None:
+        self._version = version
+
+    def config_map(self, component: str, name: str, data: Mapping[str, str]) -> dict[str, Object]:
+        """Make a ConfigMap, by its file."""
+        made = {"apiVersion": "v1", "kind": "ConfigMap", **self._metadata(component, name)}
+        # Without `data` rather than with an empty one, which kubectl would find changed at each apply.
+        return {f"{name}-configmap.yaml": made | ({"data": dict(sorted(data.items()))} if data else {})}
+
+    def secret(self, component: str, name: str, data: Mapping[str, str], kind: str = "Opaque") -> dict[str, Object]:
+        """Make a Secret, by its file.
+
+        With `data`, not `stringData`: of that kubectl would never remove a key again.
+        """
+        made = {"apiVersion": "v1", "kind": "Secret", "type": kind, **self._metadata(component, name)}
+        encoded = {key: base64.b64encode(text.encode()).decode() for key, text in sorted(data.items())}
+        return {f"{name}-secret.yaml": made | {"data": encoded}}
+
+    def _metadata(self, component: str, name: str) -> Object:
+        labels = {
+            "name": NAMES[component],
+            "component": component,
+            "part-of": NAMESPACE,
+            "version": self._version,
+        }
+        return {
+            "metadata": {
+                "name": name,
+                "namespace": NAMESPACE,
+                "labels": {f"app.kubernetes.io/{key}": value for key, value in labels.items()},
+            }
+        }
+
+
+def build_objects(site: Site, sources: Sources, keys: Keys, logs: LogKeys | None, version: str) -> dict[str, Object]:
+    """Make all objects, by their files.
+
+    A ConfigMap that need not be there is made all the same: if it were left out when its last setting goes, `kubectl
+    apply` would leave the old one in the cluster.
+    """
+    make = Maker(version)
+    hub = {
+        "JUPYTERHUB_CRYPT_KEY": keys.crypt_key,
+        "CONFIGPROXY_AUTH_TOKEN": keys.proxy_token,
+        "FILESERVER_TOKEN": keys.fileserver_token,
+    }
+    nginx = variables(site.nginx) | {"NGINX_SERVER_NAME": site.hostname}
+    storage = {name: text for name, text in variables(site.storage).items() if name != "FILESERVER_URL"}
+    objects = (
+        make.config_map("hub", "hub", hub_variables(site, sources))
+        | make.config_map("hub", "hub-files", sources.hub_files)
+        | make.secret("hub", "hub", hub | sources.hub_secrets)
+        | make.config_map("fileserver", "fileserver", storage)
+        | make.secret("fileserver", "fileserver", {"FILESERVER_TOKEN": keys.fileserver_token})
+        | make.config_map("nginx", "nginx", nginx)
+    )
+    if sources.nginx_tls:
+        objects |= make.secret("nginx", "nginx-tls", sources.nginx_tls, "kubernetes.io/tls")
+    if logs and site.shipping:
+        objects |= make.config_map("logstashrmq", "logstashrmq", relay_variables(site.shipping, sources))
+        objects |= make.secret("logstashrmq", "logstashrmq", sources.relay_secrets)
+        objects |= make.config_map("filebeat", "filebeat", filebeat_variables(site.shipping, site.labs))
+        for name, pair in (("logstashrmq", logs.relay), ("filebeat", logs.filebeat)):
+            data = {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": logs.trusted}
+            objects |= make.secret(name, f"{name}-tls", data)
+    return objects

@@ -1,0 +1,49 @@
+"""site.toml, read and held against the model; all that is wrong at once."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from labadmin.configure.problems import ConfigureError, Problem, explain, in_order, tell
+from labadmin.configure.site_model import Site
+from labadmin.configure.sources import Reader, Sources
+from labadmin.configure.toml_lines import find_lines
+
+
+def read_site(file: Path, environ: Mapping[str, str], now: datetime) -> tuple[Site, Sources]:
+    """Read a site's settings, and what they name.
+
+    Raises
+    ------
+    ConfigureError
+        Something is wrong; a line for each.
+    """
+    try:
+        text = file.read_text()
+    except FileNotFoundError as error:
+        raise ConfigureError(f"{file}: missing; begin with `cp site.example.toml {file}`, and change it") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigureError(f"{file}: cannot be read: {getattr(error, 'strerror', 'not text')}") from error
+    try:
+        found = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigureError(f"{file}: found no TOML: {error}") from error
+    try:
+        site = Site.model_validate(found)
+    except ValidationError as error:
+        raise refuse(file, text, explain(error, Site)) from None
+    sources = Reader(file.parent, environ, now).read(site)
+    if sources.problems:
+        raise refuse(file, text, sources.problems)
+    return site, sources
+
+
+def refuse(file: Path, text: str, problems: list[Problem]) -> ConfigureError:
+    """Give the error that tells all problems, by line."""
+    lines = find_lines(text)
+    return ConfigureError("\n".join(tell(str(file), problem, lines) for problem in in_order(problems, lines)))

@@ -1,0 +1,212 @@
+"""The folder with a site's objects: read back, and written whole or not at all.
+
+What is new is first written beside the old, in `.writing`. To rename that to `.ready` is the one moment at which the
+new takes the old's place; a run that was interrupted after it is finished by the next one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from labadmin.configure.site_keys import DamageError
+
+AUTHORITY = "log-authority.pem"
+NAMESPACE_FILE = "00-namespace.yaml"
+# The folder is never committed, wherever it lies.
+IGNORE = {".gitignore": "*\n"}
+# In what is ready: the names of all files, those that are in their place already, too.
+KEEP = ".keep"
+HEADER = "# Written by `nox -s configure`: change site.toml, not this. Keep a copy: there are keys in this folder.\n"
+
+
+class FolderError(Exception):
+    """The folder cannot be used; the message says why."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text of several lines as lines."""
+
+
+def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _write_text)
+
+
+def to_yaml(body: Mapping[str, Any]) -> str:
+    """Write an object; the same one always the same way."""
+    return HEADER + yaml.dump(dict(body), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**6)
+
+
+class SiteFolder:
+    """The folder.
+
+    Parameters
+    ----------
+    path
+        Where it is, or will be.
+    ours
+        The names of all files that may ever be written there.
+    """
+
+    def __init__(self, path: Path, ours: frozenset[str]) -> None:
+        self.path = path
+        self._ours = ours
+        self._writing, self._ready = path / ".writing", path / ".ready"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Make the folder, if it is not there, and keep others from writing to it meanwhile.
+
+        Raises
+        ------
+        FolderError
+            It is not ours, or somebody else writes to it.
+        """
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            strangers = {file.name for file in self.path.iterdir()}
+            if strangers and not strangers & (self._ours | {".ready", ".writing"}):
+                raise FolderError(f"{self.path}: found a folder with other files in it, wanted one of its own")
+            self.path.chmod(0o700)
+            for name in strangers & self._ours:
+                (self.path / name).chmod(0o600)
+            descriptor = os.open(self.path, os.O_RDONLY)
+        except OSError as error:
+            raise FolderError(f"{self.path}: cannot be written: {error.strerror}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._recover()
+            yield
+        except BlockingIOError:
+            raise FolderError(
+                f"{self.path}: another `nox -s configure` is writing there, wanted one at a time"
+            ) from None
+        finally:
+            os.close(descriptor)
+
+    def _recover(self) -> None:
+        if self._writing.exists():
+            shutil.rmtree(self._writing)
+        if self._ready.exists():
+            self._take_over()
+
+    def read(self) -> dict[str, str]:
+        """Give the files that were written.
+
+        Raises
+        ------
+        DamageError
+            One cannot be read.
+        """
+        found = {}
+        for name in sorted(self._ours):
+            try:
+                found[name] = (self.path / name).read_text()
+            except FileNotFoundError:
+                continue
+            except (OSError, UnicodeDecodeError) as error:
+                why = getattr(error, "strerror", None) or "not text"
+                raise DamageError(f"{name}: cannot be read: {why}") from error
+        return found
+
+    def write(self, files: Mapping[str, str]) -> None:
+        """Make these the files that there are; what else was written before is removed.
+
+        Raises
+        ------
+        FolderError
+            They cannot be written; those that were there still are.
+        """
+        try:
+            self._writing.mkdir(mode=0o700)
+            for name, text in {**files, KEEP: "\n".join(files)}.items():
+                write_file(self._writing / name, text)
+            sync(self._writing)
+            self._writing.rename(self._ready)
+            sync(self.path)
+            self._take_over()
+        except OSError as error:
+            raise FolderError(f"{error.filename or self.path}: cannot be written: {error.strerror}") from error
+
+    def _take_over(self) -> None:
+        """Move what is ready to its place; it can be done again, if it was interrupted."""
+        keep = self._ready / KEEP
+        names = set(keep.read_text().split())
+        for file in self._ready.iterdir():
+            if file != keep:
+                file.replace(self.path / file.name)
+        for name in self._ours - names:
+            (self.path / name).unlink(missing_ok=True)
+        sync(self.path)
+        self._ready.rename(self._writing)  # what is there no run takes over, however little of it is left
+        shutil.rmtree(self._writing)
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, down to the disk."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync(folder: Path) -> None:
+    """Write a folder's list of files down to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_object(name: str, text: str) -> dict[str, Any]:
+    """Read an object that was written before, or that somebody had from the cluster.
+
+    Raises
+    ------
+    DamageError
+        It is none.
+    """
+    stem, _, kind = name.removesuffix(".yaml").rpartition("-")
+    try:
+        body = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise DamageError(f"{name}: found something that is not YAML") from error
+    if not isinstance(body, dict) or not isinstance(body.get("metadata"), dict):
+        raise DamageError(f"{name}: found no object of Kubernetes, wanted the {kind} {stem}")
+    if (str(body.get("kind")).lower(), body["metadata"].get("name")) != (kind, stem):
+        found = f"the {body.get('kind')} {body['metadata'].get('name')}"
+        raise DamageError(f"{name}: found {found}, wanted the {kind} {stem}")
+    return body
+
+
+def read_data(name: str, text: str) -> dict[str, str]:
+    """Read what a ConfigMap or a Secret holds.
+
+    Raises
+    ------
+    DamageError
+        It is damaged.
+    """
+    data = read_object(name, text).get("data") or {}
+    if not isinstance(data, dict) or not all(isinstance(value, str) for value in data.values()):
+        raise DamageError(f"{name}: data: found something else, wanted text by name")
+    if not name.endswith("-secret.yaml"):
+        return data
+    try:
+        return {key: base64.b64decode(value, validate=True).decode() for key, value in data.items()}
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise DamageError(f"{name}: data: found something that is not text in base 64") from error

@@ -1,0 +1,251 @@
+"""What is random: made once, read back from what was written, rotated when somebody asks for it, and only then.
+
+`log-authority` takes two steps, so that no connection fails in between. First both sides are told to trust the new
+authority beside the old, while they go on with certificates of the old. `log-certificates` then makes new ones, by the
+new authority. An older authority is trusted until the certificates that are replaced are not its own any more, either.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from labadmin.configure.certificates import (
+    CertificateError,
+    Pair,
+    check_pair,
+    new_authority,
+    new_leaf,
+    read_certificates,
+    signed_by,
+    wants_renewal,
+)
+
+RELAY, FILEBEAT = "logstashrmq", "filebeat"
+KEY_NAMES = ("crypt-key", "proxy-token", "fileserver-token")
+LOG_NAMES = ("log-certificates", "log-authority")
+ROTATABLE = KEY_NAMES + LOG_NAMES
+Stored = Mapping[str, Mapping[str, str]]
+
+
+class DamageError(Exception):
+    """What was written before cannot be used; the message names the file, what was found and what is wanted."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Random words.
+
+    Attributes
+    ----------
+    crypt_key
+        The newest first, then the one before it, with a semicolon between.
+    """
+
+    crypt_key: str
+    proxy_token: str
+    fileserver_token: str
+
+
+@dataclass(frozen=True)
+class LogKeys:
+    """The authority of the logs, and what it has signed.
+
+    Attributes
+    ----------
+    older
+        Certificates of authorities before this one, which are still trusted; PEM.
+    """
+
+    authority: Pair
+    relay: Pair
+    filebeat: Pair
+    older: str = ""
+
+    @property
+    def trusted(self) -> str:
+        """What both sides trust: ca.crt."""
+        return self.authority.certificate + self.older
+
+
+def new_word() -> str:
+    """Make 32 random bytes, in hexadecimal."""
+    return secrets.token_hex(32)
+
+
+def new_keys() -> Keys:
+    """Make all random words."""
+    return Keys(new_word(), new_word(), new_word())
+
+
+def new_leaves(authority: Pair, now: datetime) -> tuple[Pair, Pair]:
+    """Make the relay's and filebeat's certificates."""
+    return new_leaf(authority, RELAY, now, server=True), new_leaf(authority, FILEBEAT, now, server=False)
+
+
+def new_log_keys(now: datetime, authority: Pair | None = None) -> LogKeys:
+    """Make the certificates of the logs, with an authority that there is or a new one."""
+    authority = authority or new_authority(now)
+    return LogKeys(authority, *new_leaves(authority, now))
+
+
+def rotate_key(keys: Keys, name: str) -> Keys:
+    """Make one of the random words anew."""
+    if name == "crypt-key":
+        return replace(keys, crypt_key=f"{new_word()};{keys.crypt_key.split(';')[0]}")
+    return replace(keys, **{name.replace("-", "_"): new_word()})
+
+
+def renew(logs: LogKeys, now: datetime, rotate: str | None = None) -> LogKeys:
+    """Rotate what was asked for, and renew what has less than a third of its life left."""
+    leaves = (logs.relay.first, logs.filebeat.first)
+    expired = logs.authority.first.not_valid_after_utc <= now
+    if expired:
+        logs = follow_authority(logs, now)
+    if rotate == "log-certificates" or expired or any(wants_renewal(leaf, now) for leaf in leaves):
+        logs = follow_leaves(logs, now)
+    if rotate == "log-authority" or wants_renewal(logs.authority.first, now):
+        logs = follow_authority(logs, now)
+    return logs
+
+
+def follow_authority(logs: LogKeys, now: datetime) -> LogKeys:
+    """Put a new authority before those that are trusted; the certificates stay."""
+    return replace(logs, authority=new_authority(now), older=still_good(logs.trusted, now))
+
+
+def follow_leaves(logs: LogKeys, now: datetime) -> LogKeys:
+    """Make new certificates; trusted remain the authority and who signed those that they replace."""
+    replaced = (logs.relay.first, logs.filebeat.first)
+    older = [
+        one
+        for one in split_pem(still_good(logs.older, now))
+        if any(signed_by(leaf, read_certificates(one)[0]) for leaf in replaced)
+    ]
+    relay, filebeat = new_leaves(logs.authority, now)
+    return replace(logs, relay=relay, filebeat=filebeat, older="".join(older))
+
+
+def split_pem(text: str) -> list[str]:
+    """Give each certificate of a PEM text."""
+    return re.findall(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n", text, re.DOTALL)
+
+
+def still_good(text: str, now: datetime) -> str:
+    """Give the certificates of a PEM text that have not expired."""
+    return "".join(one for one in split_pem(text) if read_certificates(one)[0].not_valid_after_utc > now)
+
+
+def read_keys(stored: Stored) -> Keys | None:
+    """Read the random words back; None: nothing was written yet.
+
+    Parameters
+    ----------
+    stored
+        The contents of the Secrets that were written, by file.
+
+    Raises
+    ------
+    DamageError
+        They are not as they were written.
+    """
+    hub, fileserver = stored.get("hub-secret.yaml"), stored.get("fileserver-secret.yaml")
+    if hub is None:
+        if stored:
+            found = sorted(stored)[0]
+            raise DamageError(f"hub-secret.yaml: missing beside {found}, wanted the file with this site's keys")
+        return None
+    keys = Keys(
+        crypt_key=take(hub, "hub-secret.yaml", "JUPYTERHUB_CRYPT_KEY"),
+        proxy_token=take(hub, "hub-secret.yaml", "CONFIGPROXY_AUTH_TOKEN"),
+        fileserver_token=take(hub, "hub-secret.yaml", "FILESERVER_TOKEN"),
+    )
+    check_crypt_key(keys.crypt_key)
+    if fileserver is not None:
+        token = take(fileserver, "fileserver-secret.yaml", "FILESERVER_TOKEN")
+        if token != keys.fileserver_token:
+            raise DamageError("fileserver-secret.yaml: FILESERVER_TOKEN: found another than in hub-secret.yaml")
+    return keys
+
+
+def check_crypt_key(text: str) -> None:
+    """Take keys as labhub.settings does."""
+    for key in text.split(";"):
+        if not re.fullmatch(r"[0-9a-fA-F]{64}|[A-Za-z0-9+/_-]{43}=", key.strip()):
+            found = f"found a key of {len(key)} characters, wanted 64 hexadecimal digits"
+            raise DamageError(f"hub-secret.yaml: JUPYTERHUB_CRYPT_KEY: {found}")
+
+
+def take(secret: Mapping[str, str], file: str, name: str) -> str:
+    """Give a word of a Secret."""
+    text = secret.get(name, "").strip()
+    if len(text) < 16 or not text.isascii() or len(text.split()) != 1:
+        raise DamageError(f"{file}: {name}: found {len(text)} characters, wanted a random word of 16 or more")
+    return text
+
+
+def read_log_keys(stored: Stored, authority: str | None) -> LogKeys | Pair | None:
+    """Read the certificates of the logs back; a Pair: only the authority, since the logs were off.
+
+    Parameters
+    ----------
+    authority
+        The file with the authority's certificate and key.
+
+    Raises
+    ------
+    DamageError
+        They are not as they were written.
+    """
+    sides = {name: stored.get(f"{name}-tls-secret.yaml") for name in (RELAY, FILEBEAT)}
+    if authority is None:
+        if found := [name for name, side in sides.items() if side is not None]:
+            raise DamageError(f"log-authority.pem: missing beside {found[0]}-tls-secret.yaml, wanted the authority")
+        return None
+    pair = check_kept("log-authority.pem", *split_authority(authority))
+    relay, filebeat = sides.values()
+    if relay is None and filebeat is None:
+        return pair
+    if relay is None or filebeat is None:
+        missing = RELAY if relay is None else FILEBEAT
+        raise DamageError(f"{missing}-tls-secret.yaml: missing beside the other side's, wanted both or neither")
+    pairs = {
+        name: check_kept(f"{name}-tls-secret.yaml", side.get("tls.crt", ""), side.get("tls.key", ""))
+        for name, side in ((RELAY, relay), (FILEBEAT, filebeat))
+    }
+    logs = LogKeys(pair, pairs[RELAY], pairs[FILEBEAT], relay.get("ca.crt", ""))
+    return check_trust(logs, filebeat.get("ca.crt", ""))
+
+
+def split_authority(text: str) -> tuple[str, str]:
+    """Give the certificate and the key of the authority's file."""
+    certificate, dashes, key = text.partition("-----BEGIN PRIVATE KEY-----")
+    return certificate, dashes + key
+
+
+def check_kept(file: str, certificate: str, key: str) -> Pair:
+    """Take a certificate and a key that were written before."""
+    pair = Pair(certificate, key)
+    try:
+        # The day does not matter: what has expired is renewed.
+        check_pair(pair, read_certificates(certificate)[0].not_valid_after_utc)
+    except CertificateError as error:
+        raise DamageError(f"{file}: {error}") from error
+    return pair
+
+
+def check_trust(logs: LogKeys, others: str) -> LogKeys:
+    """Take what both sides trust, if it is what was written: `older` is the whole ca.crt as yet."""
+    trusted = logs.older
+    if trusted != others:
+        raise DamageError("filebeat-tls-secret.yaml: ca.crt: found another than in logstashrmq-tls-secret.yaml")
+    if not trusted.startswith(logs.authority.certificate):
+        raise DamageError("logstashrmq-tls-secret.yaml: ca.crt: found another authority than in log-authority.pem")
+    logs = replace(logs, older=trusted.removeprefix(logs.authority.certificate))
+    for name, leaf in ((RELAY, logs.relay), (FILEBEAT, logs.filebeat)):
+        if not any(signed_by(leaf.first, one) for one in read_certificates(trusted)):
+            raise DamageError(f"{name}-tls-secret.yaml: found a certificate that no authority in its ca.crt has signed")
+    return logs

@@ -1,0 +1,131 @@
+"""One run: from site.toml and what was written before to what is written now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from labadmin.checkout import ROOT, read_version
+from labadmin.configure.certificates import Pair
+from labadmin.configure.manifests import build_objects
+from labadmin.configure.problems import ConfigureError
+from labadmin.configure.site_folder import AUTHORITY, IGNORE, NAMESPACE_FILE, SiteFolder, read_data, to_yaml
+from labadmin.configure.site_keys import (
+    KEY_NAMES,
+    LOG_NAMES,
+    Keys,
+    LogKeys,
+    new_keys,
+    new_log_keys,
+    read_keys,
+    read_log_keys,
+    renew,
+    rotate_key,
+)
+from labadmin.configure.site_model import Site
+from labadmin.configure.sources import Sources
+
+OBJECTS = (
+    "hub-configmap.yaml",
+    "hub-files-configmap.yaml",
+    "hub-secret.yaml",
+    "fileserver-configmap.yaml",
+    "fileserver-secret.yaml",
+    "nginx-configmap.yaml",
+    "nginx-tls-secret.yaml",
+    "logstashrmq-configmap.yaml",
+    "logstashrmq-secret.yaml",
+    "logstashrmq-tls-secret.yaml",
+    "filebeat-configmap.yaml",
+    "filebeat-tls-secret.yaml",
+)
+OURS = frozenset({*OBJECTS, AUTHORITY, NAMESPACE_FILE, *IGNORE})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run did.
+
+    Attributes
+    ----------
+    before, after
+        What each object held, and holds, by its file.
+    changed
+        The files that are new, are others now, or are gone.
+    logs
+        None: they are off.
+    renewed
+        Certificates of the logs, which nobody asked to rotate, were made anew.
+    """
+
+    before: dict[str, dict[str, str]]
+    after: dict[str, dict[str, str]]
+    changed: list[str]
+    logs: LogKeys | None
+    renewed: bool
+
+
+def run(site: Site, sources: Sources, folder: SiteFolder, now: datetime, rotate: str | None = None) -> Outcome:
+    """Write what a site's settings ask for, if anything has changed.
+
+    Raises
+    ------
+    ConfigureError
+        What was asked for cannot be done.
+    DamageError
+        What was written before cannot be used; nothing is written.
+    FolderError
+        The folder cannot be used; what was there still is.
+    """
+    with folder.locked():
+        found = folder.read()
+        before = {name: read_data(name, found[name]) for name in OBJECTS if name in found}
+        secrets = {name: data for name, data in before.items() if name.endswith("-secret.yaml")}
+        keys = settle_keys(read_keys(secrets), rotate)
+        kept = read_log_keys(secrets, found.get(AUTHORITY))
+        logs, renewed = settle_logs(kept, site, now, rotate)
+        objects = build_objects(site, sources, keys, logs, read_version())
+        files = render(objects)
+        if logs:
+            files[AUTHORITY] = logs.authority.certificate + logs.authority.key
+        elif AUTHORITY in found:  # for when the logs are on again
+            files[AUTHORITY] = found[AUTHORITY]
+        changed = sorted(name for name in files | found if files.get(name) != found.get(name))
+        if changed:
+            folder.write(files)
+    after = {name: read_data(name, text) for name, text in files.items() if name in OBJECTS}
+    return Outcome(before, after, changed, logs, renewed)
+
+
+def settle_keys(kept: Keys | None, rotate: str | None) -> Keys:
+    """Give the random words: those that there are, but for the one that is rotated."""
+    if kept is None:
+        if rotate:
+            raise ConfigureError(
+                f"--rotate {rotate}: found nothing that was written before, wanted a run without it first"
+            )
+        return new_keys()
+    return rotate_key(kept, rotate) if rotate in KEY_NAMES else kept
+
+
+def settle_logs(
+    kept: LogKeys | Pair | None, site: Site, now: datetime, rotate: str | None
+) -> tuple[LogKeys | None, bool]:
+    """Give the certificates of the logs, if they are on, and whether some were renewed unasked."""
+    asked = rotate if rotate in LOG_NAMES else None
+    if site.shipping is None:
+        if asked:
+            raise ConfigureError(f"--rotate {rotate}: found logs that are off, wanted the table [logs] in site.toml")
+        return None, False
+    if not isinstance(kept, LogKeys):
+        return new_log_keys(now, kept), False
+    logs = renew(kept, now, asked)
+    return logs, logs != kept and not asked
+
+
+def render(objects: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Write all objects, with the namespace that they lie in as every component's folder has it."""
+    namespace = (ROOT / "hub/kubernetes" / NAMESPACE_FILE).read_text()
+    return {NAMESPACE_FILE: namespace, **IGNORE} | {name: to_yaml(body) for name, body in objects.items()}

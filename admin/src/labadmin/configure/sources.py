@@ -1,0 +1,253 @@
+"""What site.toml names: files and variables of the environment, read and looked at."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from labadmin.configure.certificates import (
+    CertificateError,
+    KeyFileError,
+    Pair,
+    check_dates,
+    check_hostname,
+    check_pair,
+    read_certificates,
+)
+from labadmin.configure.fields import Secret
+from labadmin.configure.logs_model import Amqp
+from labadmin.configure.menu import Menu, write_menu
+from labadmin.configure.problems import Problem, explain, in_order, tell
+from labadmin.configure.site_model import Database, Github, Labs, Nginx, Site
+from labadmin.configure.toml_lines import find_lines
+
+# As labhub.labsettings.check_database has it.
+DATABASES = ("postgresql+psycopg://", "sqlite:////")
+
+
+class SourceError(Exception):
+    """Something is of no use; the message says what was found."""
+
+
+@dataclass
+class Sources:
+    """All that site.toml names, by the names under which the components find it.
+
+    Attributes
+    ----------
+    hub_files
+        In /etc/jupyterlabdemo.
+    hub_secrets, relay_secrets
+        In /run/secrets/<component>.
+    nginx_tls
+        `tls.crt` and `tls.key`; empty where cert-manager writes them.
+    problems
+        What is of no use.
+    """
+
+    hub_files: dict[str, str] = field(default_factory=dict)
+    hub_secrets: dict[str, str] = field(default_factory=dict)
+    relay_secrets: dict[str, str] = field(default_factory=dict)
+    nginx_tls: dict[str, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+class Reader:
+    """Reads what site.toml names.
+
+    Parameters
+    ----------
+    folder
+        Where site.toml is: paths start there.
+    environ
+        The environment.
+    now
+        What certificates have to be good for.
+    """
+
+    def __init__(self, folder: Path, environ: Mapping[str, str], now: datetime) -> None:
+        self._folder = folder
+        self._environ = environ
+        self._now = now
+        self._found = Sources()
+
+    def read(self, site: Site) -> Sources:
+        """Read all; what is wrong is among the problems."""
+        self._read_github(site.github)
+        self._read_labs(site.labs)
+        if site.database:
+            self._read_database(site.database)
+        self._read_nginx(site.nginx, site.hostname)
+        if site.shipping and site.shipping.amqp:
+            self._read_amqp(site.shipping.amqp)
+        elif site.shipping:
+            problem = "missing, wanted the table [logs.amqp], or enabled = false above it"
+            self._found.problems.append(Problem(("logs", "amqp"), problem))
+        return self._found
+
+    @contextmanager
+    def _at(self, *path: str | int) -> Iterator[None]:
+        """Note what is wrong with the key."""
+        try:
+            yield
+        except (SourceError, CertificateError) as error:
+            self._found.problems.append(Problem(path, str(error)))
+
+    def _text(self, name: str) -> str:
+        path = self._folder / Path(name).expanduser()
+        try:
+            text = path.read_text()
+        except OSError as error:
+            raise SourceError(f"found {path}, which cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise SourceError(f"found {path}, which is not text") from error
+        if not text.strip():
+            raise SourceError(f"found {path}, which is empty")
+        return text
+
+    def _secret(self, source: Secret) -> str:
+        if source.file is not None:
+            return self._text(source.file)
+        text = self._environ.get(str(source.environment), "")
+        if not text.strip():
+            raise SourceError(f"found the variable {source.environment} missing or empty in the environment")
+        return text
+
+    def _word(self, source: Secret) -> str:
+        text = self._secret(source).strip()
+        if len(text.splitlines()) > 1:
+            raise SourceError(f"found {len(text.splitlines())} lines in {_named(source)}, wanted one")
+        return text
+
+    def _authority(self, name: str) -> str:
+        text = self._text(name)
+        with _naming(name):
+            for certificate in read_certificates(text):
+                check_dates(certificate, self._now)
+        return text
+
+    def _read_github(self, github: Github) -> None:
+        with self._at("github", "client_secret"):
+            self._found.hub_secrets["GITHUB_CLIENT_SECRET"] = self._word(github.client_secret)
+        if github.authority:
+            with self._at("github", "authority"):
+                self._found.hub_files["github-ca.crt"] = self._authority(github.authority)
+
+    def _read_labs(self, labs: Labs) -> None:
+        files = self._found.hub_files
+        for name, path in (("passwd", labs.passwd), ("group", labs.group)):
+            if path:
+                with self._at("labs", name):
+                    files[name] = self._text(path)
+        if labs.menu and (labs.images or labs.sizes):
+            problem = "found a file, and images or sizes beside it, wanted one of both"
+            self._found.problems.append(Problem(("labs", "menu"), problem))
+        elif labs.menu:
+            with self._at("labs", "menu"):
+                files["menu.toml"] = self._text(labs.menu)
+                self._check_menu(labs.menu, files["menu.toml"])
+        elif labs.images and labs.sizes:
+            files["menu.toml"] = write_menu(labs.images, labs.sizes)
+        elif labs.images or labs.sizes:
+            given, other = ("images", "sizes") if labs.images else ("sizes", "images")
+            problem = f"found no {other} beside it, wanted both or neither"
+            self._found.problems.append(Problem(("labs", given), problem))
+
+    def _check_menu(self, name: str, text: str) -> None:
+        try:
+            Menu.model_validate(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise SourceError(f"found {name}, which is not TOML: {error}") from error
+        except ValidationError as error:
+            where = find_lines(text)
+            told = in_order(explain(error, Menu), where)
+            self._found.problems += [Problem(("labs", "menu"), tell(f"in {name}", one, where)) for one in told]
+
+    def _read_database(self, database: Database) -> None:
+        with self._at("database", "url"):
+            text = self._word(database.url)
+            if not text.startswith(DATABASES):
+                wanted = "postgresql+psycopg://user:password@host/database"
+                raise SourceError(f"found {len(text)} characters in {_named(database.url)}, wanted {wanted}")
+            self._found.hub_secrets["HUB_DATABASE_URL"] = text
+        if database.authority:
+            with self._at("database", "authority"):
+                self._found.hub_files["database-ca.crt"] = self._authority(database.authority)
+
+    def _read_nginx(self, nginx: Nginx, hostname: str) -> None:
+        if nginx.cert_manager:
+            for name in ("certificate", "key"):
+                if getattr(nginx, name) is not None:
+                    problem = "found it beside cert_manager = true, which writes the Secret itself, wanted one of both"
+                    self._found.problems.append(Problem(("nginx", name), problem))
+            return
+        pair = self._pair(("nginx",), nginx.certificate, nginx.key, "or cert_manager = true")
+        if pair and nginx.certificate:
+            for name in (hostname, *nginx.other_names):
+                with self._at("nginx", "certificate"), _naming(nginx.certificate):
+                    check_hostname(pair.first, name)
+            self._found.nginx_tls = {"tls.crt": pair.certificate, "tls.key": pair.key}
+
+    def _pair(self, table: tuple[str, ...], certificate: str | None, key: Secret | None, more: str) -> Pair | None:
+        """Read a certificate and its key."""
+        for name, value, wanted in (
+            ("certificate", certificate, "the path of a file"),
+            ("key", key, 'its key, as { file = "PATH" }'),
+        ):
+            if value is None:
+                problem = Problem((*table, name), f"missing, wanted {wanted}{f', {more}' if more else ''}")
+                self._found.problems.append(problem)
+        if certificate is None or key is None:
+            return None
+        texts: list[str] = []
+        with self._at(*table, "certificate"):
+            texts.append(self._text(certificate))
+        with self._at(*table, "key"):
+            texts.append(self._secret(key))
+        if len(texts) < 2:
+            return None
+        pair = Pair(*texts)
+        try:
+            check_pair(pair, self._now)
+        except CertificateError as error:
+            name, where = ("key", _named(key)) if isinstance(error, KeyFileError) else ("certificate", certificate)
+            self._found.problems.append(Problem((*table, name), f"{where}: {error}"))
+            return None
+        return pair
+
+    def _read_amqp(self, amqp: Amqp) -> None:
+        secrets, table = self._found.relay_secrets, ("logs", "amqp")
+        with self._at(*table, "password"):
+            secrets["AMQP_PASSWORD"] = self._word(amqp.password)
+        if amqp.authority:
+            with self._at(*table, "authority"):
+                secrets["broker-ca.crt"] = self._authority(amqp.authority)
+        if amqp.certificate or amqp.key:
+            pair = self._pair(table, amqp.certificate, amqp.key, "")
+            if pair:
+                secrets |= {"broker-client.crt": pair.certificate, "broker-client.key": pair.key}
+        if amqp.queue and not amqp.declare:
+            problem = "found a queue, wanted none unless declare = true"
+            self._found.problems.append(Problem((*table, "queue"), problem))
+        if amqp.unroutable == "dead-letter" and not amqp.dead_letter:
+            problem = 'missing, wanted "EXCHANGE/KEY" or "/QUEUE", since unroutable = "dead-letter"'
+            self._found.problems.append(Problem((*table, "dead_letter"), problem))
+
+
+def _named(source: Secret) -> str:
+    return source.file if source.file is not None else f"the variable {source.environment}"
+
+
+@contextmanager
+def _naming(file: str) -> Iterator[None]:
+    """Name the file in what is said of a certificate."""
+    try:
+        yield
+    except CertificateError as error:
+        raise CertificateError(f"{file}: {error}") from error

@@ -1,0 +1,55 @@
+"""The command `labadmin doctor`."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import time
+
+from labadmin.doctor.catalogue import CHECKS, Check
+from labadmin.doctor.cluster_state import Facts
+from labadmin.doctor.collector import Unreachable, gather
+from labadmin.doctor.findings import Finding, Status
+from labadmin.doctor.kubectl import Kubectl
+from labadmin.doctor.report import as_json, lines
+
+SUMMARY = "examine the deployment that kubectl names"
+DESCRIPTION = (
+    "Examine the deployment that kubectl names, and print each problem with its fix. Nothing is changed. One small pod "
+    "runs for some seconds where labs run, to test what they can reach. The relay sends a test message to the broker. "
+    "Exit status: 0 no check failed, there may be warnings; 1 a check failed; 2 no cluster to examine. "
+    "docs/admin/doctor.md describes each check."
+)
+OK, FAILED, UNREACHABLE = 0, 1, 2
+
+
+def examine(kubectl: Kubectl, checks: list[Check]) -> tuple[list[Finding], int]:
+    """Run checks; give the findings and the exit status."""
+    needed = {name for check in checks for name in check.needs}
+    # The clock listens to whoever talks anyway.
+    if [check.name for check in checks] == ["clock"]:
+        needed = {"time", "hub"}
+    try:
+        facts: Facts = gather(kubectl, needed)
+    except Unreachable as error:
+        return [Finding("cluster", "api", error.verdict)], UNREACHABLE
+    findings = [finding for check in checks for finding in check.run(facts)]
+    return findings, FAILED if any(one.verdict.status is Status.FAILED for one in findings) else OK
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    names = [check.name for check in CHECKS]
+    parser.add_argument("--json", action="store_true", help="print a list of objects")
+    parser.add_argument("--only", action="append", metavar="CHECK", choices=names, help=f"one of {', '.join(names)}")
+    parser.add_argument("--context", default="", help="of the kubeconfig (the current one)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Examine the deployment, print a report and return the exit status."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    start = time.monotonic()
+    chosen = [check for check in CHECKS if not options.only or check.name in options.only]
+    findings, status = examine(Kubectl(options.context), chosen)
+    print(as_json(findings) if options.json else "\n".join(lines(findings, time.monotonic() - start)), flush=True)
+    return status

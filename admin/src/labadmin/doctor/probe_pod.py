@@ -1,0 +1,124 @@
+"""A pod that stands where labs stand, for some seconds: what it reaches, a lab reaches.
+
+It is labelled so that the policies of the labs and of the hub take it for a lab, and the hub does not: the hub
+wants `part-of: jupyterlabdemo`, too, and would remove a lab that is nobody's.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+
+from labadmin.doctor.kubectl import Answer, Kubectl
+from labadmin.doctor.objects import LABS, NAMESPACE, Object, Objects, part
+
+INSIDE = Path(__file__).parent / "pod_programs"
+# How long it may take to get a node and start: the hub's image is there already.
+START_SECONDS = 25
+LABELS = {
+    "app.kubernetes.io/name": "doctor",
+    "app.kubernetes.io/component": "lab",
+    "app.kubernetes.io/part-of": "jupyterlabdemo-doctor",
+}
+DNS = ("hub.jupyterlabdemo", "fileserver.jupyterlabdemo.svc.cluster.local")
+OPEN = (("hub", f"hub.{NAMESPACE}", "8081"), ("proxy", f"proxy.{NAMESPACE}", "8000"))
+OWN_NODE = "its node's kubelet"
+SHUT = (
+    ("the API of Kubernetes", "$KUBERNETES_SERVICE_HOST", "443"),
+    (OWN_NODE, "$HOST_IP", "10250"),
+    ("the proxy's API", f"proxy-api.{NAMESPACE}", "8001"),
+    ("the fileserver's API", f"fileserver.{NAMESPACE}", "8080"),
+    ("the cloud's metadata (169.254.169.254)", "169.254.169.254", "80"),
+)
+NFS = ("NFS", f"fileserver.{NAMESPACE}", "2049")
+
+
+def script(name: str) -> str:
+    """Give the text of a program that runs inside."""
+    return (INSIDE / f"{name}.py").read_text()
+
+
+def wanted(objects: Objects) -> dict[str, list[list[str]]]:
+    """Say what to try."""
+    api = part(objects.find("Service", "kubernetes", "default"), "spec", "ports", default=[{}])
+    port = str(api[0].get("port", 443))
+    shut = [[label, host, port if host == "$KUBERNETES_SERVICE_HOST" else number] for label, host, number in SHUT]
+    if objects.serves_nfs:
+        shut.append(list(NFS))
+    return {"names": [[name, name] for name in DNS], "open": [list(row) for row in OPEN], "shut": shut}
+
+
+def pod(name: str, image: str, objects: Objects) -> Object:
+    """Give the pod: as restricted as a lab."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": LABS, "labels": LABELS},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": 1,
+            # If nobody is left to remove it, it ends at least.
+            "activeDeadlineSeconds": 60,
+            # A name server that says nothing costs 20 s by default: then nothing would be told before START_SECONDS.
+            "dnsConfig": {"options": [{"name": "timeout", "value": "1"}, {"name": "attempts", "value": "1"}]},
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 10001,
+                "runAsGroup": 10001,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {
+                    "name": "probe",
+                    "image": image,
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["python", "-c", script("lab"), json.dumps(wanted(objects))],
+                    "env": [{"name": "HOST_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}}],
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "readOnlyRootFilesystem": True,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                    "resources": {
+                        "requests": {"cpu": "10m", "memory": "32Mi"},
+                        "limits": {"cpu": "500m", "memory": "64Mi"},
+                    },
+                }
+            ],
+        },
+    }
+
+
+def run(kubectl: Kubectl, image: str, objects: Objects) -> Answer:
+    """Run the probe, and remove it, whatever happens meanwhile."""
+    name = f"doctor-{secrets.token_hex(4)}"
+    here = ["--namespace", LABS]
+    try:
+        made = kubectl.run("create", "--filename", "-", stdin=json.dumps(pod(name, image, objects)))
+        if made.status:
+            return made
+        wait = ["wait", f"pod/{name}", *here, "--for=jsonpath={.status.phase}=Succeeded"]
+        done = kubectl.run(*wait, f"--timeout={START_SECONDS}s", seconds=START_SECONDS + 5)
+        return explain(kubectl, name, done) if done.status else kubectl.run("logs", name, *here)
+    finally:
+        remove(kubectl, name)
+
+
+def explain(kubectl: Kubectl, name: str, failed: Answer) -> Answer:
+    """Say why the probe did not come to its end."""
+    found = kubectl.get("pod", name, "--namespace", LABS).read()
+    state = part(found, "status", "containerStatuses", default=[{}])[0].get("state", {})
+    waiting = part(state, "waiting", "message") or part(state, "waiting", "reason")
+    messages = [one.get("message", "") for one in part(found, "status", "conditions", default=[])]
+    log = kubectl.run("logs", name, "--namespace", LABS).out if "terminated" in state else ""
+    why = waiting or next(filter(None, [*messages, log]), failed.why)
+    return Answer(failed.status, "", str(why))
+
+
+def remove(kubectl: Kubectl, *which: str) -> None:
+    """Remove a probe; without a name, what earlier doctors who were killed have left."""
+    chosen = which or ("--selector", "app.kubernetes.io/name=doctor", "--field-selector", "status.phase!=Running")
+    kubectl.run("delete", "pod", *chosen, "--namespace", LABS, "--ignore-not-found", "--wait=false", "--now")
