@@ -14,7 +14,7 @@ import trustme
 from labtesting import cluster
 from labtesting.cluster import LABS, kubectl
 
-from hub.tests.cluster.conftest import Deployment, deploy, run_github
+from hub.tests.cluster.deployment import Deployment, deploy, run_github
 from tools.components import ROOT
 
 
