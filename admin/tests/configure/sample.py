@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from labadmin.configure.site_file import read_site
 from labadmin.configure.site_folder import SiteFolder
-from labadmin.configure.site_writer import OURS, Outcome, run
+from labadmin.configure.site_writer import FILE_NAMES, Outcome, write_site
 from labtesting.certificates import Authority
 
 from tools.components import ROOT
@@ -123,7 +123,7 @@ class SampleSite:
     def configure(self, rotate: str | None = None, now: datetime | None = None) -> Outcome:
         """Run it in this process, on another day if need be: certificates that the site brings are good today only."""
         settings, sources = read_site(self.folder / "site.toml", self.environ, datetime.now(UTC))
-        return run(settings, sources, SiteFolder(self.output, OURS), now or datetime.now(UTC), rotate)
+        return write_site(settings, sources, SiteFolder(self.output, FILE_NAMES), now or datetime.now(UTC), rotate)
 
     def files(self) -> dict[str, str]:
         """Give what is in the folder."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from labadmin.configure.fields import Secret
-from labadmin.configure.problems import keys, table_of
+from labadmin.configure.problems import find_table_model, list_keys
 from labadmin.configure.site_model import Site
 from labhub.options import Menu
 
@@ -21,8 +21,8 @@ from tools.components import ROOT
 
 def known(model: Any = Site, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Give the paths of all settings that the model knows; of a secret only its own."""
-    for name, field in keys(model):
-        table = table_of(field)
+    for name, field in list_keys(model):
+        table = find_table_model(field)
         if table and table is not Secret:
             yield from known(table, (*above, name))
         else:

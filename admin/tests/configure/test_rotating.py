@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from labadmin.configure.rollout import READERS, commands
+from labadmin.configure.rollout import READERS, list_commands
 from labadmin.configure.site_keys import ROTATABLE
 
 from admin.tests.configure import components
@@ -21,7 +21,7 @@ RESTART = "kubectl -n jupyterlabdemo rollout restart"
 def told(site: SampleSite, rotate: str | None = None, now: datetime = NOW) -> list[str]:
     """Run it; give the commands that it asks for."""
     outcome = site.configure(rotate, now)
-    return commands(outcome.before, outcome.after)
+    return list_commands(outcome.before, outcome.after)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_one_thing_is_rotated_and_nothing_else(name: str, changes: list[str], re
     site.configure()
     outcome = site.configure(name)
     assert outcome.changed == changes
-    assert commands(outcome.before, outcome.after) == [f"{RESTART} {restarts}"]
+    assert list_commands(outcome.before, outcome.after) == [f"{RESTART} {restarts}"]
     assert site.configure().changed == []
     components.load_all(site)
 
@@ -99,7 +99,7 @@ def test_a_new_certificate_of_the_sites_restarts_nobody(site: SampleSite, tmp_pa
         (site.folder / "secrets" / name).write_text((other.folder / "secrets" / name).read_text())
     outcome = site.configure()
     assert outcome.changed == ["nginx-tls-secret.yaml"]
-    assert commands(outcome.before, outcome.after) == []
+    assert list_commands(outcome.before, outcome.after) == []
 
 
 def test_every_reader_of_what_is_written_restarts_or_reads_it_again_by_itself() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from beatsrelay.settings import Settings as RelaySettings
 from labadmin.configure.fields import Secret
-from labadmin.configure.problems import keys, table_of
+from labadmin.configure.problems import find_table_model, list_keys
 from labadmin.configure.site_model import Site
 from labhub.labsettings import LabSettings
 from labhub.settings import Settings as LoginSettings
@@ -42,8 +42,8 @@ LEFT_OUT = {
 
 def numbers(model: Any = Site, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], float]]:
     """Give the settings that are numbers with the least and the most that they may be."""
-    for name, field in keys(model):
-        table = table_of(field)
+    for name, field in list_keys(model):
+        table = find_table_model(field)
         if table and table is not Secret and "list" not in str(field.annotation):
             yield from numbers(table, (*above, name))
         smallest = 1 if "int" in str(field.annotation) else 0.5

@@ -82,7 +82,7 @@ def with_image(name: str, tag: str) -> Change:
 
 
 def with_foreign_key(site: Site) -> None:
-    data = dict(site.facts().objects.secret("nginx-tls"))
+    data = dict(site.state().objects.secret("nginx-tls"))
     Authority(site.folder).write(site.folder / "other", HOST)
     site.secret("nginx-tls", data | {"tls.key": (site.folder / "other/tls.key").read_bytes()})
 

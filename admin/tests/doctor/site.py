@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from labadmin.doctor.catalogue import CHECKS
-from labadmin.doctor.cluster_state import Facts
+from labadmin.doctor.cluster_state import ClusterState
 from labadmin.doctor.findings import Status, Verdict
 from labadmin.doctor.kubectl import Answer
-from labadmin.doctor.objects import LABS, NAMESPACE, Object, Objects, manifests, name_of, part, space_of
+from labadmin.doctor.objects import LABS, NAMESPACE, Object, Objects, look_up, manifests, name_of, namespace_of
 from labtesting.certificates import Authority
 
 HOST = "lab.example.org"
@@ -100,7 +100,7 @@ class Site:
         self.version = {name: {"gitVersion": "v1.36.3"} for name in ("clientVersion", "serverVersion")}
         for component in COMPONENTS:
             for one in manifests(f"{component}/kubernetes"):
-                if not self.all(one["kind"], name_of(one), space_of(one)):
+                if not self.all(one["kind"], name_of(one), namespace_of(one)):
                     self.items.append(copy.deepcopy(one))
         for one in list(self.items):
             if one["kind"] in {"Deployment", "DaemonSet"}:
@@ -159,7 +159,7 @@ class Site:
         return [
             one
             for one in self.items
-            if (one["kind"], name_of(one)) == (kind, name) and namespace in {"", space_of(one)}
+            if (one["kind"], name_of(one)) == (kind, name) and namespace in {"", namespace_of(one)}
         ]
 
     def find(self, kind: str, name: str) -> Object:
@@ -174,7 +174,9 @@ class Site:
     def without(self, component: str) -> None:
         """Remove a component, and what the site gave it."""
         label = "app.kubernetes.io/component"
-        self.items = [one for one in self.items if part(one, "metadata", "labels", default={}).get(label) != component]
+        self.items = [
+            one for one in self.items if look_up(one, "metadata", "labels", default={}).get(label) != component
+        ]
         self.remove("Secret", component, f"{component}-tls")
 
     def pod(self, workload: str) -> Object:
@@ -193,21 +195,21 @@ class Site:
     def warn(self, about: Object, message: str) -> None:
         """Report an event of an object."""
         involved = {"uid": about["metadata"].setdefault("uid", "a-uid")}
-        event = made("Event", "an-event", space_of(about))
+        event = made("Event", "an-event", namespace_of(about))
         self.items.append(event | {"type": "Warning", "message": message, "involvedObject": involved})
 
     def change(self, name: str, **changes: Any) -> None:
         """Change what an experiment said."""
         self.answers[name] = answer(self.answers[name].read() | changes)
 
-    def facts(self) -> Facts:
+    def state(self) -> ClusterState:
         """Give what is known of it."""
-        return Facts(Objects(self.items), NOW, self.version, self.unread, self.answers, self.logs)
+        return ClusterState(Objects(self.items), NOW, self.version, self.unread, self.answers, self.logs)
 
     def judge(self, name: str) -> list[Verdict]:
         """Run one check."""
         (check,) = (one for one in CHECKS if one.name == name)
-        return list(check.judge(self.facts()))
+        return list(check.judge(self.state()))
 
     def said(self, name: str, *statuses: Status) -> str:
         """Give what one check says in these tones."""
@@ -236,7 +238,7 @@ def run(workload: Object) -> Object:
         {"name": one["name"], "ready": True, "restartCount": 0, "state": {"running": {}}}
         for one in template["spec"]["containers"]
     ]
-    pod = made("Pod", f"{name_of(workload)}-0", space_of(workload))
+    pod = made("Pod", f"{name_of(workload)}-0", namespace_of(workload))
     pod["metadata"] |= {"labels": template["metadata"]["labels"], "uid": f"uid-of-{name_of(workload)}"}
     status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": states}
     return pod | {"status": status}

@@ -44,7 +44,7 @@ def test_every_check_is_seen_to_fire() -> None:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_whatever_is_wrong_no_secret_is_shown_and_no_check_breaks(site: Site, case: Case) -> None:
     case.change(site)
-    said = json.dumps([[one.what, one.fix] for check in CHECKS for one in check.judge(site.facts())])
+    said = json.dumps([[one.what, one.fix] for check in CHECKS for one in check.judge(site.state())])
     assert TOKEN.decode() not in said
     assert "a-password" not in said
     assert "PRIVATE KEY" not in said

@@ -37,7 +37,7 @@ labfiles_storage_bytes 100.0
 
 def run(name: str, *arguments: str, **environ: str) -> dict[str, Any]:
     """Run a program as a pod does: its text, the standard library, nothing of the checkout."""
-    command = [sys.executable, "-I", "-c", probe_pod.script(name), *arguments]
+    command = [sys.executable, "-I", "-c", probe_pod.read_program(name), *arguments]
     done = subprocess.run(command, env=os.environ | environ, capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -200,12 +200,12 @@ def test_the_front_page_is_asked_for_over_tls(tmp_path: Path, monkeypatch: pytes
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(tmp_path / "tls/tls.crt", tmp_path / "tls/tls.key")
     with serve(200, "", tls) as port:
-        assert front_page.visit("localhost", port, "localhost")["status"] == 200
-        assert "local issuer" in str(front_page.visit("localhost", port, "localhost")["untrusted"])
+        assert front_page.request_health("localhost", port, "localhost")["status"] == 200
+        assert "local issuer" in str(front_page.request_health("localhost", port, "localhost")["untrusted"])
         monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
-        assert front_page.visit("localhost", port, "localhost") == {"status": 200}
-        assert "mismatch" in str(front_page.visit("localhost", port, "lab.example.org")["untrusted"])
-    assert "refused" in str(front_page.visit("localhost", closed_port(), "localhost")["error"])
+        assert front_page.request_health("localhost", port, "localhost") == {"status": 200}
+        assert "mismatch" in str(front_page.request_health("localhost", port, "lab.example.org")["untrusted"])
+    assert "refused" in str(front_page.request_health("localhost", closed_port(), "localhost")["error"])
 
 
 def test_when_the_name_does_not_answer_the_services_address_is_tried(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_when_the_name_does_not_answer_the_services_address_is_tried(tmp_path: P
     service["status"] = {"loadBalancer": {"ingress": [{"ip": "127.0.0.1"}]}}
     name = f"localhost:{closed_port()}"
     site.find("ConfigMap", "hub")["data"]["OAUTH_CALLBACK_URL"] = f"https://{name}/hub/oauth_callback"
-    found = front_page.look(site.facts().callback, site.facts().objects).read()
+    found = front_page.request_front_page(site.state().callback, site.state().objects).read()
     assert list(found) == ["localhost", "127.0.0.1"]
     site.answers["front"] = answer(found)
     assert "cannot be reached" in site.said("page", Status.WARNING)

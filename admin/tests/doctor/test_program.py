@@ -11,9 +11,9 @@ from pathlib import Path
 from labadmin.doctor import probe_pod
 from labadmin.doctor.catalogue import CHECKS
 from labadmin.doctor.collector import EXPERIMENTS
-from labadmin.doctor.findings import Finding, Status, Verdict, well, wrong
+from labadmin.doctor.findings import Finding, Status, Verdict, fail, ok
 from labadmin.doctor.objects import LABS
-from labadmin.doctor.report import as_json, lines
+from labadmin.doctor.report import format_json, format_lines
 
 from admin.tests.doctor.site import Site
 from tools.components import ROOT
@@ -57,10 +57,10 @@ def test_a_check_that_is_none_is_told_with_those_there_are(tmp_path: Path) -> No
 
 def test_a_person_reads_a_line_for_each_and_what_to_do() -> None:
     findings = [
-        Finding("cluster", "api", well("Kubernetes answers")),
-        Finding("logs", "broker", wrong("it is away", "call somebody")),
+        Finding("cluster", "api", ok("Kubernetes answers")),
+        Finding("logs", "broker", fail("it is away", "call somebody")),
     ]
-    assert list(lines(findings, 3.2)) == [
+    assert list(format_lines(findings, 3.2)) == [
         "\ncluster",
         "  ok       api     Kubernetes answers",
         "\nlogs",
@@ -72,8 +72,8 @@ def test_a_person_reads_a_line_for_each_and_what_to_do() -> None:
 
 def test_who_writes_a_log_does_not_control_the_terminal_of_who_reads() -> None:
     finding = Finding("cluster", "api", Verdict(Status.FAILED, "a\x1b[2Jb\nc", "d\re"))
-    assert "\x1b" not in "".join(lines([finding], 0))
-    assert json.loads(as_json([finding]))[0]["what"] == "a [2Jb c"
+    assert "\x1b" not in "".join(format_lines([finding], 0))
+    assert json.loads(format_json([finding]))[0]["what"] == "a [2Jb c"
 
 
 def test_every_experiment_is_some_checks_and_every_check_is_described() -> None:
@@ -83,12 +83,12 @@ def test_every_experiment_is_some_checks_and_every_check_is_described() -> None:
 
 
 def test_the_probe_is_a_lab_to_policies_and_none_to_the_hub(tmp_path: Path) -> None:
-    objects = Site(tmp_path).facts().objects
-    made = probe_pod.pod("doctor-1", "an-image", objects)
+    objects = Site(tmp_path).state().objects
+    made = probe_pod.build_pod("doctor-1", "an-image", objects)
     labels = made["metadata"]["labels"]
     assert made["metadata"]["namespace"] == LABS
     # hub/kubernetes/networkpolicy.yaml lets labs in by this; the hub owns what has part-of, too.
     assert labels["app.kubernetes.io/component"] == "lab"
     assert labels["app.kubernetes.io/part-of"] != "jupyterlabdemo"
-    tried = probe_pod.wanted(objects)
+    tried = probe_pod.list_targets(objects)
     assert ["NFS", "fileserver.jupyterlabdemo", "2049"] in tried["shut"]

@@ -120,13 +120,13 @@ def check_hostname(certificate: x509.Certificate, hostname: str) -> None:
         raise CertificateError(f"found a certificate for {', '.join(found) or 'no name'}, wanted one for {hostname}")
 
 
-def wants_renewal(certificate: x509.Certificate, now: datetime) -> bool:
+def needs_renewal(certificate: x509.Certificate, now: datetime) -> bool:
     """Tell whether less than a third of a certificate's life is left."""
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     return (end - now) * 3 < end - start
 
 
-def signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+def is_signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
     """Tell whether an authority has signed a certificate."""
     try:
         certificate.verify_directly_issued_by(authority)
@@ -135,7 +135,7 @@ def signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> boo
     return True
 
 
-def new_authority(now: datetime) -> Pair:
+def create_authority(now: datetime) -> Pair:
     """Make an authority that signs the certificates of the logs, and nothing else."""
     key = ec.generate_private_key(ec.SECP256R1())
     # The day and a number: while one authority follows another, both are trusted, and tell-tale names help.
@@ -146,11 +146,11 @@ def new_authority(now: datetime) -> Pair:
     return _pair(builder.sign(key, hashes.SHA256()), key)
 
 
-def new_leaf(authority: Pair, name: str, now: datetime, *, server: bool) -> Pair:
+def create_leaf(authority: Pair, name: str, now: datetime, *, server: bool) -> Pair:
     """Make a certificate for a DNS name, for one side of a connection."""
     key = ec.generate_private_key(ec.SECP256R1())
     issuer, signer = authority.first, load_pem_private_key(authority.key.encode(), None)
-    assert isinstance(signer, ec.EllipticCurvePrivateKey)  # noqa: S101  (new_authority's)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)  # noqa: S101  (create_authority's)
     end = min(now + LEAF_LIFE, issuer.not_valid_after_utc)
     builder = _builder(issuer.subject, _name(name), key.public_key(), now, end)
     purpose = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH

@@ -11,12 +11,11 @@ from pathlib import Path
 from labadmin.checkout import ROOT
 from labadmin.configure.certificates import read_certificates
 from labadmin.configure.problems import ConfigureError
-from labadmin.configure.rollout import commands
+from labadmin.configure.rollout import list_commands
 from labadmin.configure.site_file import read_site
 from labadmin.configure.site_folder import FolderError, SiteFolder
 from labadmin.configure.site_keys import ROTATABLE, DamageError
-from labadmin.configure.site_writer import OURS, Outcome
-from labadmin.configure.site_writer import run as write
+from labadmin.configure.site_writer import FILE_NAMES, Outcome, write_site
 
 SUMMARY = "write the ConfigMaps and Secrets of a site"
 DESCRIPTION = (
@@ -37,35 +36,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rotate", metavar="NAME", choices=ROTATABLE, help=f"replace: {', '.join(ROTATABLE)}")
 
 
-def report(outcome: Outcome, folder: Path, rotate: str | None) -> list[str]:
+def format_report(outcome: Outcome, folder: Path, rotate: str | None) -> list[str]:
     """Return the lines that describe what changed and what to do next."""
-    told = []
+    lines = []
     if not outcome.changed:
-        told.append(f"{folder}: nothing has changed")
+        lines.append(f"{folder}: nothing has changed")
     elif not outcome.before:
-        told.append(f"{folder}: {len(outcome.changed)} files written. Keep a copy: the keys are nowhere else.")
+        lines.append(f"{folder}: {len(outcome.changed)} files written. Keep a copy: the keys are nowhere else.")
     else:
-        told.append(f"{folder}: changed {', '.join(outcome.changed)}")
+        lines.append(f"{folder}: changed {', '.join(outcome.changed)}")
     if certificate := outcome.after.get("nginx-tls-secret.yaml", {}).get("tls.crt"):
         end = read_certificates(certificate)[0].not_valid_after_utc
-        told.append(f"certificate of nginx: valid until {end:%Y-%m-%d}, renewed by you")
+        lines.append(f"certificate of nginx: valid until {end:%Y-%m-%d}, renewed by you")
     if outcome.renewed:
-        told.append("certificates of the logs were renewed: less than a third of their time was left")
+        lines.append("certificates of the logs were renewed: less than a third of their time was left")
     if outcome.logs:
         end = min(pair.first.not_valid_after_utc for pair in (outcome.logs.relay, outcome.logs.filebeat))
-        told.append(f"certificates of the logs: valid until {end:%Y-%m-%d}, renewed by a run in their last third")
+        lines.append(f"certificates of the logs: valid until {end:%Y-%m-%d}, renewed by a run in their last third")
     else:
-        told.append("logs: off")
+        lines.append("logs: off")
     if outcome.changed:
-        told += ["", "To apply it:", f"  kubectl apply -f {folder}"]
-        told += [f"  {command}" for command in commands(outcome.before, outcome.after)]
+        lines += ["", "To apply it:", f"  kubectl apply -f {folder}"]
+        lines += [f"  {command}" for command in list_commands(outcome.before, outcome.after)]
     if not outcome.before:
         names = ["fileserver", "hub", "nginx", *(["logstashrmq", "filebeat"] if outcome.logs else [])]
-        told.append("and then the components (other storage than NFS: docs/admin/deploy.md):")
-        told.append(f"  kubectl apply {' '.join(f'-f {name}/kubernetes' for name in names)}")
+        lines.append("and then the components (other storage than NFS: docs/admin/deploy.md):")
+        lines.append(f"  kubectl apply {' '.join(f'-f {name}/kubernetes' for name in names)}")
     if rotate == "log-authority":
-        told += ["When filebeat has restarted on every node, the second step: --rotate log-certificates"]
-    return told
+        lines += ["When filebeat has restarted on every node, the second step: --rotate log-certificates"]
+    return lines
 
 
 def run(options: argparse.Namespace) -> int:
@@ -75,12 +74,12 @@ def run(options: argparse.Namespace) -> int:
     shown = output.relative_to(Path.cwd()) if output.is_relative_to(Path.cwd()) else output
     try:
         site, sources = read_site(options.file, os.environ, now)
-        outcome = write(site, sources, SiteFolder(output, OURS), now, options.rotate)
+        outcome = write_site(site, sources, SiteFolder(output, FILE_NAMES), now, options.rotate)
     except (ConfigureError, FolderError) as error:
         print(error, file=sys.stderr)
         return FAILED
     except DamageError as error:
         print(f"{shown}/{error}\n{DAMAGE}", file=sys.stderr)
         return FAILED
-    print("\n".join(report(outcome, shown, options.rotate)))
+    print("\n".join(format_report(outcome, shown, options.rotate)))
     return OK

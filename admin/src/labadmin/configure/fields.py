@@ -37,7 +37,7 @@ class Secret(Table):
 SECRET = '{ file = "PATH" } or { environment = "NAME" }'  # noqa: S105  (how one is given)
 
 
-def needed(wanted: str, variable: str = "", **limits: Any) -> Any:
+def required(wanted: str, variable: str = "", **limits: Any) -> Any:
     """Declare a setting that has to be there.
 
     Parameters

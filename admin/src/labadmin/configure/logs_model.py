@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from labadmin.configure.fields import SECRET, Host, Secret, Table, Text, needed, optional
+from labadmin.configure.fields import SECRET, Host, Secret, Table, Text, optional, required
 
 Short = Annotated[str, StringConstraints(min_length=1, max_length=127)]
 
@@ -32,19 +32,19 @@ def check_route(text: str) -> str:
 class Amqp(Table):
     """RabbitMQ, and how what arrives is published there."""
 
-    host: Annotated[list[Host], Field(min_length=1)] = needed(
+    host: Annotated[list[Host], Field(min_length=1)] = required(
         "a list of the brokers' names, without ports, at least one", "AMQP_HOST"
     )
     port: int | None = optional("a port, 1 to 65535", "AMQP_PORT", ge=1, le=65535)
     vhost: Short | None = optional("a virtual host", "AMQP_VHOST")
-    user: Short = needed("the user to log in as", "AMQP_USER")
-    password: Secret = needed(f"the password of that user, as {SECRET}")
+    user: Short = required("the user to log in as", "AMQP_USER")
+    password: Secret = required(f"the password of that user, as {SECRET}")
     tls: bool | None = optional("true or false", "AMQP_TLS")
     authority: Text | None = optional("the path of a file with certificates, PEM: who signs the broker's")
     certificate: Text | None = optional("the path of a file: a certificate to show the broker, PEM")
     key: Secret | None = optional(f"the key of that certificate, PEM, as {SECRET}")
     heartbeat_seconds: int | None = optional("1 to 600 seconds", "AMQP_HEARTBEAT_SECONDS", ge=1, le=600)
-    exchange: Short = needed("the exchange to publish to, 1 to 127 characters", "AMQP_EXCHANGE")
+    exchange: Short = required("the exchange to publish to, 1 to 127 characters", "AMQP_EXCHANGE")
     routing_key: Text | None = optional("a routing key, %{[field][field]} for a field of the event", "AMQP_ROUTING_KEY")
     unroutable: Literal["retry", "dead-letter"] | None = optional('"retry" or "dead-letter"', "AMQP_UNROUTABLE")
     dead_letter: Annotated[str, AfterValidator(check_route)] | None = optional(

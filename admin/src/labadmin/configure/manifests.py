@@ -9,7 +9,7 @@ from typing import Any
 
 from labadmin.configure.fields import Table
 from labadmin.configure.logs_model import Logs
-from labadmin.configure.problems import keys as fields_of
+from labadmin.configure.problems import list_keys
 from labadmin.configure.site_keys import Keys, LogKeys
 from labadmin.configure.site_model import Labs, Site
 from labadmin.configure.sources import Sources
@@ -27,18 +27,18 @@ SITE_FILES = "/etc/jupyterlabdemo"
 Object = dict[str, Any]
 
 
-def variables(table: Table) -> dict[str, str]:
+def collect_variables(table: Table) -> dict[str, str]:
     """Give the variables that a table's settings become; what was left out becomes none."""
     found = {}
-    for key, field in fields_of(type(table)):
+    for key, field in list_keys(type(table)):
         extra = field.json_schema_extra
         value = getattr(table, key if key in type(table).model_fields else f"{key}_")
         if isinstance(extra, dict) and extra["variable"] and value is not None:
-            found[str(extra["variable"])] = write_value(value, str(extra["form"]))
+            found[str(extra["variable"])] = format_value(value, str(extra["form"]))
     return found
 
 
-def write_value(value: object, form: str) -> str:
+def format_value(value: object, form: str) -> str:
     """Write a value as the components read it."""
     if isinstance(value, bool):
         yes, no = ("on", "off") if form == "on-off" else ("true", "false")
@@ -48,9 +48,9 @@ def write_value(value: object, form: str) -> str:
     return json.dumps(value) if isinstance(value, dict) else str(value)
 
 
-def hub_variables(site: Site, sources: Sources) -> dict[str, str]:
+def collect_hub_variables(site: Site, sources: Sources) -> dict[str, str]:
     """Give the hub's settings."""
-    found = variables(site) | variables(site.github) | variables(site.labs)
+    found = collect_variables(site) | collect_variables(site.github) | collect_variables(site.labs)
     found["OAUTH_CALLBACK_URL"] = f"https://{site.hostname}/hub/oauth_callback"
     if site.storage.url:
         found["FILESERVER_URL"] = site.storage.url
@@ -67,11 +67,11 @@ def hub_variables(site: Site, sources: Sources) -> dict[str, str]:
     return found
 
 
-def relay_variables(logs: Logs, sources: Sources) -> dict[str, str]:
+def collect_relay_variables(logs: Logs, sources: Sources) -> dict[str, str]:
     """Give the relay's settings."""
-    found = variables(logs.relay)
+    found = collect_variables(logs.relay)
     if logs.amqp:
-        found |= variables(logs.amqp)
+        found |= collect_variables(logs.amqp)
     if logs.amqp and logs.amqp.tls is False:
         found.setdefault("AMQP_PORT", "5672")
     for file, variable in (
@@ -84,15 +84,15 @@ def relay_variables(logs: Logs, sources: Sources) -> dict[str, str]:
     return found
 
 
-def filebeat_variables(logs: Logs, labs: Labs) -> dict[str, str]:
+def collect_filebeat_variables(logs: Logs, labs: Labs) -> dict[str, str]:
     """Give filebeat's settings: what labs print stays where they are, whichever namespace that is."""
-    found = variables(logs)
+    found = collect_variables(logs)
     if labs.namespace:
         found.setdefault("OUTPUT_WITHHELD_FROM", labs.namespace)
     return found
 
 
-class Maker:
+class ManifestBuilder:
     """Makes objects of one version of the project."""
 
     def __init__(self, version: str) -> None:
@@ -135,29 +135,29 @@ def build_objects(site: Site, sources: Sources, keys: Keys, logs: LogKeys | None
     A ConfigMap that need not be there is made all the same: if it were left out when its last setting goes, `kubectl
     apply` would leave the old one in the cluster.
     """
-    make = Maker(version)
+    builder = ManifestBuilder(version)
     hub = {
         "JUPYTERHUB_CRYPT_KEY": keys.crypt_key,
         "CONFIGPROXY_AUTH_TOKEN": keys.proxy_token,
         "FILESERVER_TOKEN": keys.fileserver_token,
     }
-    nginx = variables(site.nginx) | {"NGINX_SERVER_NAME": site.hostname}
-    storage = {name: text for name, text in variables(site.storage).items() if name != "FILESERVER_URL"}
+    nginx = collect_variables(site.nginx) | {"NGINX_SERVER_NAME": site.hostname}
+    storage = {name: text for name, text in collect_variables(site.storage).items() if name != "FILESERVER_URL"}
     objects = (
-        make.config_map("hub", "hub", hub_variables(site, sources))
-        | make.config_map("hub", "hub-files", sources.hub_files)
-        | make.secret("hub", "hub", hub | sources.hub_secrets)
-        | make.config_map("fileserver", "fileserver", storage)
-        | make.secret("fileserver", "fileserver", {"FILESERVER_TOKEN": keys.fileserver_token})
-        | make.config_map("nginx", "nginx", nginx)
+        builder.config_map("hub", "hub", collect_hub_variables(site, sources))
+        | builder.config_map("hub", "hub-files", sources.hub_files)
+        | builder.secret("hub", "hub", hub | sources.hub_secrets)
+        | builder.config_map("fileserver", "fileserver", storage)
+        | builder.secret("fileserver", "fileserver", {"FILESERVER_TOKEN": keys.fileserver_token})
+        | builder.config_map("nginx", "nginx", nginx)
     )
     if sources.nginx_tls:
-        objects |= make.secret("nginx", "nginx-tls", sources.nginx_tls, "kubernetes.io/tls")
+        objects |= builder.secret("nginx", "nginx-tls", sources.nginx_tls, "kubernetes.io/tls")
     if logs and site.shipping:
-        objects |= make.config_map("logstashrmq", "logstashrmq", relay_variables(site.shipping, sources))
-        objects |= make.secret("logstashrmq", "logstashrmq", sources.relay_secrets)
-        objects |= make.config_map("filebeat", "filebeat", filebeat_variables(site.shipping, site.labs))
+        objects |= builder.config_map("logstashrmq", "logstashrmq", collect_relay_variables(site.shipping, sources))
+        objects |= builder.secret("logstashrmq", "logstashrmq", sources.relay_secrets)
+        objects |= builder.config_map("filebeat", "filebeat", collect_filebeat_variables(site.shipping, site.labs))
         for name, pair in (("logstashrmq", logs.relay), ("filebeat", logs.filebeat)):
             data = {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": logs.trusted}
-            objects |= make.secret(name, f"{name}-tls", data)
+            objects |= builder.secret(name, f"{name}-tls", data)
     return objects

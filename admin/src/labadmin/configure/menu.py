@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from labadmin.configure.fields import Table, needed, optional
+from labadmin.configure.fields import Table, optional, required
 
 QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 IMAGE = re.compile(r"[^\s:@]+(:[0-9]+/[^\s:@]+)?(:[\w.-]+)?(@sha256:[0-9a-f]{64})?")
@@ -43,22 +43,22 @@ Quantity = Annotated[str, AfterValidator(check_quantity)]
 class Entry(Table):
     """A line of the menu."""
 
-    key: str = needed("1 to 40 of a-z, 0-9, . and -", pattern=r"^[a-z0-9]([a-z0-9.-]{0,38}[a-z0-9])?$")
-    title: str = needed("1 to 200 characters", min_length=1, max_length=200)
+    key: str = required("1 to 40 of a-z, 0-9, . and -", pattern=r"^[a-z0-9]([a-z0-9.-]{0,38}[a-z0-9])?$")
+    title: str = required("1 to 200 characters", min_length=1, max_length=200)
     description: str | None = optional("up to 400 characters", max_length=400)
 
 
 class Image(Entry):
     """An image to run."""
 
-    image: Annotated[str, AfterValidator(check_image)] = needed("an image's name with a tag or a digest")
+    image: Annotated[str, AfterValidator(check_image)] = required("an image's name with a tag or a digest")
 
 
 class Size(Entry):
     """What a lab gets."""
 
-    cpu: Quantity = needed('processors, like "2" or "500m"')
-    memory: Quantity = needed('an amount of memory, like "4Gi"')
+    cpu: Quantity = required('processors, like "2" or "500m"')
+    memory: Quantity = required('an amount of memory, like "4Gi"')
     cpu_request: Quantity | None = optional('processors, like "2" or "500m"')
     memory_request: Quantity | None = optional('an amount of memory, like "4Gi"')
 
@@ -70,8 +70,8 @@ Sizes = Annotated[list[Size], Field(min_length=1), AfterValidator(check_keys)]
 class Menu(Table):
     """A menu's file."""
 
-    images: Images = needed("tables [[images]]")
-    sizes: Sizes = needed("tables [[sizes]]")
+    images: Images = required("tables [[images]]")
+    sizes: Sizes = required("tables [[sizes]]")
 
 
 def write_menu(images: Sequence[Image], sizes: Sequence[Size]) -> str:

@@ -41,24 +41,24 @@ class ConfigureError(Exception):
     """It cannot be done; the message has a line for each reason."""
 
 
-def line_of(path: Path, lines: Mapping[Path, int]) -> int | None:
+def find_line(path: Path, lines: Mapping[Path, int]) -> int | None:
     """Give the line of a key, or if it is not there of the table where it belongs; None: that is the file itself."""
     return next((lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in lines), None)
 
 
-def in_order(problems: list[Problem], lines: Mapping[Path, int]) -> list[Problem]:
+def sort_problems(problems: list[Problem], lines: Mapping[Path, int]) -> list[Problem]:
     """Give problems in the order of the file."""
-    return sorted(problems, key=lambda problem: line_of(problem.path, lines) or 0)
+    return sorted(problems, key=lambda problem: find_line(problem.path, lines) or 0)
 
 
-def tell(file: str, problem: Problem, lines: Mapping[Path, int]) -> str:
+def format_problem(file: str, problem: Problem, lines: Mapping[Path, int]) -> str:
     """Write a problem as one line."""
-    line = line_of(problem.path, lines)
+    line = find_line(problem.path, lines)
     place = f"{file}, line {line}" if line else file
-    return f"{place}: {dotted(problem.path)}: {problem.message}"
+    return f"{place}: {format_key(problem.path)}: {problem.message}"
 
 
-def dotted(path: Path) -> str:
+def format_key(path: Path) -> str:
     """Write a key as TOML does; elements of a list are counted from 1."""
     written = ""
     for part in path:
@@ -69,50 +69,50 @@ def dotted(path: Path) -> str:
     return written
 
 
-def explain(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
+def list_problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     """Give what a model complains of; a key that is there, but misspelt, is not missing as well."""
     found = error.errors()
     unknown = [tuple(one["loc"]) for one in found if one["type"] == "extra_forbidden"]
-    meant = {(*path[:-1], suggest(path, model)) for path in unknown}
-    told = [one for one in found if one["type"] != "missing" or tuple(one["loc"]) not in meant]
-    return [Problem(tuple(one["loc"]), describe(one, model)) for one in told]
+    meant = {(*path[:-1], suggest_key(path, model)) for path in unknown}
+    shown = [one for one in found if one["type"] != "missing" or tuple(one["loc"]) not in meant]
+    return [Problem(tuple(one["loc"]), describe_error(one, model)) for one in shown]
 
 
-def describe(error: ErrorDetails, model: type[BaseModel]) -> str:
+def describe_error(error: ErrorDetails, model: type[BaseModel]) -> str:
     """Say what was found, and what is wanted."""
     path = tuple(error["loc"])
     if error["type"] == "extra_forbidden":
-        return f"found a key that is not known, wanted {suggest(path, model)}"
+        return f"found a key that is not known, wanted {suggest_key(path, model)}"
     field = find_field(path, model)
     wanted = field.description if field else "something else"
     if error["type"] == "missing":
         return f"missing, wanted {wanted}"
-    if field and table_of(field) is Secret and not isinstance(error["input"], dict):
+    if field and find_table_model(field) is Secret and not isinstance(error["input"], dict):
         return f"found a value in place, wanted {SECRET}: no secret stands in this file"
-    said = str(error.get("ctx", {}).get("error", ""))
-    return said if said.startswith("found ") else f"found {show(error['input'])}, wanted {wanted}"
+    message = str(error.get("ctx", {}).get("error", ""))
+    return message if message.startswith("found ") else f"found {format_found(error['input'])}, wanted {wanted}"
 
 
-def suggest(path: Path, model: type[BaseModel]) -> str:
+def suggest_key(path: Path, model: type[BaseModel]) -> str:
     """Name the key that was meant, or those that there are."""
     here, name = path[:-1], str(path[-1])
     field = find_field(here, model)
-    table = (table_of(field) if field else model) or model
-    known = [key for key, _ in keys(table)]
+    table = (find_table_model(field) if field else model) or model
+    known = [key for key, _ in list_keys(table)]
     if close := difflib.get_close_matches(name, known, 1, 0.7):
         return close[0]
     for other in tables(model):
-        if name in (key for key, _ in keys(find_table(other, model))):
-            return f"it in the table [{dotted(other)}]" if other else "it above the first table"
+        if name in (key for key, _ in list_keys(find_table(other, model))):
+            return f"it in the table [{format_key(other)}]" if other else "it above the first table"
     return f"one of {', '.join(known)}"
 
 
-def keys(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
+def list_keys(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
     """Give the keys of a table as they stand in the file."""
     return ((field.alias or name, field) for name, field in model.model_fields.items())
 
 
-def table_of(field: FieldInfo) -> type[BaseModel] | None:
+def find_table_model(field: FieldInfo) -> type[BaseModel] | None:
     """Give the model of the table, or of a list's tables, that a field holds."""
     return _table(field.annotation)
 
@@ -130,29 +130,29 @@ def find_field(path: Path, model: type[BaseModel]) -> FieldInfo | None:
     field, table = None, model
     for part in path:
         if isinstance(part, str):
-            found = dict(keys(table)).get(part)
+            found = dict(list_keys(table)).get(part)
             if found is None:
                 break
-            field, table = found, table_of(found) or table
+            field, table = found, find_table_model(found) or table
     return field
 
 
 def find_table(path: Path, model: type[BaseModel]) -> type[BaseModel]:
     """Give the model of a table."""
     field = find_field(path, model)
-    return (table_of(field) if field else None) or model
+    return (find_table_model(field) if field else None) or model
 
 
 def tables(model: type[BaseModel], above: Path = ()) -> Iterator[Path]:
     """Give the paths of all tables that are written with a header; the file itself is the first."""
     yield above
-    for name, field in keys(model):
-        table = table_of(field)
+    for name, field in list_keys(model):
+        table = find_table_model(field)
         if table and table is not Secret:
             yield from tables(table, (*above, name))
 
 
-def show(found: Any) -> str:
+def format_found(found: Any) -> str:
     """Write a value as TOML would, without what may be a password in a URL."""
     if isinstance(found, list | dict):
         return "an empty list" if found == [] else "a list" if isinstance(found, list) else "a table"

@@ -24,7 +24,7 @@ READERS = {
 PROXY_TOKEN = "CONFIGPROXY_AUTH_TOKEN"  # noqa: S105  (its name)
 
 
-def commands(before: Contents, after: Contents) -> list[str]:
+def list_commands(before: Contents, after: Contents) -> list[str]:
     """Give the commands that bring a change into the cluster.
 
     Parameters
@@ -40,10 +40,10 @@ def commands(before: Contents, after: Contents) -> list[str]:
             if before[file].get(PROXY_TOKEN) != data.get(PROXY_TOKEN):
                 restarted["deployment/proxy"] = None
     restarts = [f"{KUBECTL} rollout restart {' '.join(restarted)}"] if restarted else []
-    return [*removals(before, after), *restarts]
+    return [*list_removals(before, after), *restarts]
 
 
-def removals(before: Contents, after: Contents) -> list[str]:
+def list_removals(before: Contents, after: Contents) -> list[str]:
     """Give the command that removes what is not written any more, which `kubectl apply` does not.
 
     nginx's certificate stays: cert-manager writes it from now on, into the same Secret.

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from labadmin.configure.problems import ConfigureError, Problem, explain, in_order, tell
+from labadmin.configure.problems import ConfigureError, Problem, format_problem, list_problems, sort_problems
 from labadmin.configure.site_model import Site
-from labadmin.configure.sources import Reader, Sources
+from labadmin.configure.sources import SourceReader, Sources
 from labadmin.configure.toml_lines import find_lines
 
 
@@ -36,14 +36,16 @@ def read_site(file: Path, environ: Mapping[str, str], now: datetime) -> tuple[Si
     try:
         site = Site.model_validate(found)
     except ValidationError as error:
-        raise refuse(file, text, explain(error, Site)) from None
-    sources = Reader(file.parent, environ, now).read(site)
+        raise create_error(file, text, list_problems(error, Site)) from None
+    sources = SourceReader(file.parent, environ, now).read(site)
     if sources.problems:
-        raise refuse(file, text, sources.problems)
+        raise create_error(file, text, sources.problems)
     return site, sources
 
 
-def refuse(file: Path, text: str, problems: list[Problem]) -> ConfigureError:
+def create_error(file: Path, text: str, problems: list[Problem]) -> ConfigureError:
     """Give the error that tells all problems, by line."""
     lines = find_lines(text)
-    return ConfigureError("\n".join(tell(str(file), problem, lines) for problem in in_order(problems, lines)))
+    return ConfigureError(
+        "\n".join(format_problem(str(file), problem, lines) for problem in sort_problems(problems, lines))
+    )

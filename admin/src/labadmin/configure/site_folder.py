@@ -76,11 +76,11 @@ class SiteFolder:
         """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            strangers = {file.name for file in self.path.iterdir()}
-            if strangers and not strangers & (self._ours | {".ready", ".writing"}):
+            existing = {file.name for file in self.path.iterdir()}
+            if existing and not existing & (self._ours | {".ready", ".writing"}):
                 raise FolderError(f"{self.path}: found a folder with other files in it, wanted one of its own")
             self.path.chmod(0o700)
-            for name in strangers & self._ours:
+            for name in existing & self._ours:
                 (self.path / name).chmod(0o600)
             descriptor = os.open(self.path, os.O_RDONLY)
         except OSError as error:
@@ -100,7 +100,7 @@ class SiteFolder:
         if self._writing.exists():
             shutil.rmtree(self._writing)
         if self._ready.exists():
-            self._take_over()
+            self._install_ready()
 
     def read(self) -> dict[str, str]:
         """Give the files that were written.
@@ -136,11 +136,11 @@ class SiteFolder:
             sync(self._writing)
             self._writing.rename(self._ready)
             sync(self.path)
-            self._take_over()
+            self._install_ready()
         except OSError as error:
             raise FolderError(f"{error.filename or self.path}: cannot be written: {error.strerror}") from error
 
-    def _take_over(self) -> None:
+    def _install_ready(self) -> None:
         """Move what is ready to its place; it can be done again, if it was interrupted."""
         keep = self._ready / KEEP
         names = set(keep.read_text().split())

@@ -17,11 +17,11 @@ from labadmin.configure.certificates import (
     CertificateError,
     Pair,
     check_pair,
-    new_authority,
-    new_leaf,
+    create_authority,
+    create_leaf,
+    is_signed_by,
+    needs_renewal,
     read_certificates,
-    signed_by,
-    wants_renewal,
 )
 
 RELAY, FILEBEAT = "logstashrmq", "filebeat"
@@ -71,32 +71,32 @@ class LogKeys:
         return self.authority.certificate + self.older
 
 
-def new_word() -> str:
+def create_token() -> str:
     """Make 32 random bytes, in hexadecimal."""
     return secrets.token_hex(32)
 
 
-def new_keys() -> Keys:
+def create_keys() -> Keys:
     """Make all random words."""
-    return Keys(new_word(), new_word(), new_word())
+    return Keys(create_token(), create_token(), create_token())
 
 
-def new_leaves(authority: Pair, now: datetime) -> tuple[Pair, Pair]:
+def create_leaves(authority: Pair, now: datetime) -> tuple[Pair, Pair]:
     """Make the relay's and filebeat's certificates."""
-    return new_leaf(authority, RELAY, now, server=True), new_leaf(authority, FILEBEAT, now, server=False)
+    return create_leaf(authority, RELAY, now, server=True), create_leaf(authority, FILEBEAT, now, server=False)
 
 
-def new_log_keys(now: datetime, authority: Pair | None = None) -> LogKeys:
+def create_log_keys(now: datetime, authority: Pair | None = None) -> LogKeys:
     """Make the certificates of the logs, with an authority that there is or a new one."""
-    authority = authority or new_authority(now)
-    return LogKeys(authority, *new_leaves(authority, now))
+    authority = authority or create_authority(now)
+    return LogKeys(authority, *create_leaves(authority, now))
 
 
 def rotate_key(keys: Keys, name: str) -> Keys:
     """Make one of the random words anew."""
     if name == "crypt-key":
-        return replace(keys, crypt_key=f"{new_word()};{keys.crypt_key.split(';')[0]}")
-    return replace(keys, **{name.replace("-", "_"): new_word()})
+        return replace(keys, crypt_key=f"{create_token()};{keys.crypt_key.split(';')[0]}")
+    return replace(keys, **{name.replace("-", "_"): create_token()})
 
 
 def renew(logs: LogKeys, now: datetime, rotate: str | None = None) -> LogKeys:
@@ -104,28 +104,28 @@ def renew(logs: LogKeys, now: datetime, rotate: str | None = None) -> LogKeys:
     leaves = (logs.relay.first, logs.filebeat.first)
     expired = logs.authority.first.not_valid_after_utc <= now
     if expired:
-        logs = follow_authority(logs, now)
-    if rotate == "log-certificates" or expired or any(wants_renewal(leaf, now) for leaf in leaves):
-        logs = follow_leaves(logs, now)
-    if rotate == "log-authority" or wants_renewal(logs.authority.first, now):
-        logs = follow_authority(logs, now)
+        logs = replace_authority(logs, now)
+    if rotate == "log-certificates" or expired or any(needs_renewal(leaf, now) for leaf in leaves):
+        logs = replace_leaves(logs, now)
+    if rotate == "log-authority" or needs_renewal(logs.authority.first, now):
+        logs = replace_authority(logs, now)
     return logs
 
 
-def follow_authority(logs: LogKeys, now: datetime) -> LogKeys:
+def replace_authority(logs: LogKeys, now: datetime) -> LogKeys:
     """Put a new authority before those that are trusted; the certificates stay."""
-    return replace(logs, authority=new_authority(now), older=still_good(logs.trusted, now))
+    return replace(logs, authority=create_authority(now), older=drop_expired(logs.trusted, now))
 
 
-def follow_leaves(logs: LogKeys, now: datetime) -> LogKeys:
+def replace_leaves(logs: LogKeys, now: datetime) -> LogKeys:
     """Make new certificates; trusted remain the authority and who signed those that they replace."""
     replaced = (logs.relay.first, logs.filebeat.first)
     older = [
         one
-        for one in split_pem(still_good(logs.older, now))
-        if any(signed_by(leaf, read_certificates(one)[0]) for leaf in replaced)
+        for one in split_pem(drop_expired(logs.older, now))
+        if any(is_signed_by(leaf, read_certificates(one)[0]) for leaf in replaced)
     ]
-    relay, filebeat = new_leaves(logs.authority, now)
+    relay, filebeat = create_leaves(logs.authority, now)
     return replace(logs, relay=relay, filebeat=filebeat, older="".join(older))
 
 
@@ -134,7 +134,7 @@ def split_pem(text: str) -> list[str]:
     return re.findall(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n", text, re.DOTALL)
 
 
-def still_good(text: str, now: datetime) -> str:
+def drop_expired(text: str, now: datetime) -> str:
     """Give the certificates of a PEM text that have not expired."""
     return "".join(one for one in split_pem(text) if read_certificates(one)[0].not_valid_after_utc > now)
 
@@ -159,13 +159,13 @@ def read_keys(stored: Stored) -> Keys | None:
             raise DamageError(f"hub-secret.yaml: missing beside {found}, wanted the file with this site's keys")
         return None
     keys = Keys(
-        crypt_key=take(hub, "hub-secret.yaml", "JUPYTERHUB_CRYPT_KEY"),
-        proxy_token=take(hub, "hub-secret.yaml", "CONFIGPROXY_AUTH_TOKEN"),
-        fileserver_token=take(hub, "hub-secret.yaml", "FILESERVER_TOKEN"),
+        crypt_key=read_token(hub, "hub-secret.yaml", "JUPYTERHUB_CRYPT_KEY"),
+        proxy_token=read_token(hub, "hub-secret.yaml", "CONFIGPROXY_AUTH_TOKEN"),
+        fileserver_token=read_token(hub, "hub-secret.yaml", "FILESERVER_TOKEN"),
     )
     check_crypt_key(keys.crypt_key)
     if fileserver is not None:
-        token = take(fileserver, "fileserver-secret.yaml", "FILESERVER_TOKEN")
+        token = read_token(fileserver, "fileserver-secret.yaml", "FILESERVER_TOKEN")
         if token != keys.fileserver_token:
             raise DamageError("fileserver-secret.yaml: FILESERVER_TOKEN: found another than in hub-secret.yaml")
     return keys
@@ -179,7 +179,7 @@ def check_crypt_key(text: str) -> None:
             raise DamageError(f"hub-secret.yaml: JUPYTERHUB_CRYPT_KEY: {found}")
 
 
-def take(secret: Mapping[str, str], file: str, name: str) -> str:
+def read_token(secret: Mapping[str, str], file: str, name: str) -> str:
     """Give a word of a Secret."""
     text = secret.get(name, "").strip()
     if len(text) < 16 or not text.isascii() or len(text.split()) != 1:
@@ -205,7 +205,7 @@ def read_log_keys(stored: Stored, authority: str | None) -> LogKeys | Pair | Non
         if found := [name for name, side in sides.items() if side is not None]:
             raise DamageError(f"log-authority.pem: missing beside {found[0]}-tls-secret.yaml, wanted the authority")
         return None
-    pair = check_kept("log-authority.pem", *split_authority(authority))
+    pair = read_pair("log-authority.pem", *split_authority(authority))
     relay, filebeat = sides.values()
     if relay is None and filebeat is None:
         return pair
@@ -213,7 +213,7 @@ def read_log_keys(stored: Stored, authority: str | None) -> LogKeys | Pair | Non
         missing = RELAY if relay is None else FILEBEAT
         raise DamageError(f"{missing}-tls-secret.yaml: missing beside the other side's, wanted both or neither")
     pairs = {
-        name: check_kept(f"{name}-tls-secret.yaml", side.get("tls.crt", ""), side.get("tls.key", ""))
+        name: read_pair(f"{name}-tls-secret.yaml", side.get("tls.crt", ""), side.get("tls.key", ""))
         for name, side in ((RELAY, relay), (FILEBEAT, filebeat))
     }
     logs = LogKeys(pair, pairs[RELAY], pairs[FILEBEAT], relay.get("ca.crt", ""))
@@ -226,7 +226,7 @@ def split_authority(text: str) -> tuple[str, str]:
     return certificate, dashes + key
 
 
-def check_kept(file: str, certificate: str, key: str) -> Pair:
+def read_pair(file: str, certificate: str, key: str) -> Pair:
     """Take a certificate and a key that were written before."""
     pair = Pair(certificate, key)
     try:
@@ -246,6 +246,6 @@ def check_trust(logs: LogKeys, others: str) -> LogKeys:
         raise DamageError("logstashrmq-tls-secret.yaml: ca.crt: found another authority than in log-authority.pem")
     logs = replace(logs, older=trusted.removeprefix(logs.authority.certificate))
     for name, leaf in ((RELAY, logs.relay), (FILEBEAT, logs.filebeat)):
-        if not any(signed_by(leaf.first, one) for one in read_certificates(trusted)):
+        if not any(is_signed_by(leaf.first, one) for one in read_certificates(trusted)):
             raise DamageError(f"{name}-tls-secret.yaml: found a certificate that no authority in its ca.crt has signed")
     return logs

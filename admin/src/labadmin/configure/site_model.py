@@ -21,8 +21,8 @@ from labadmin.configure.fields import (
     ServiceUrl,
     Table,
     Text,
-    needed,
     optional,
+    required,
 )
 from labadmin.configure.logs_model import Logs
 from labadmin.configure.menu import Images, Sizes
@@ -31,9 +31,9 @@ from labadmin.configure.menu import Images, Sizes
 class Github(Table):
     """Who may log in."""
 
-    client_id: Text = needed("the client id of the OAuth app at GitHub", "GITHUB_CLIENT_ID")
-    client_secret: Secret = needed(f"a client secret of the OAuth app, as {SECRET}")
-    organizations: Annotated[list[Organization], Field(min_length=1)] = needed(
+    client_id: Text = required("the client id of the OAuth app at GitHub", "GITHUB_CLIENT_ID")
+    client_secret: Secret = required(f"a client secret of the OAuth app, as {SECRET}")
+    organizations: Annotated[list[Organization], Field(min_length=1)] = required(
         'a list of "org" and "org:team", at least one: whose members may log in', "GITHUB_ORGANIZATION_WHITELIST"
     )
     admins: list[Admin] | None = optional(
@@ -70,7 +70,7 @@ class Labs(Table):
 class Database(Table):
     """Where the hub remembers who there is."""
 
-    url: Secret = needed(f"postgresql+psycopg://user:password@host/database, as {SECRET}")
+    url: Secret = required(f"postgresql+psycopg://user:password@host/database, as {SECRET}")
     authority: Text | None = optional("the path of a file with certificates, PEM: who signs the database's")
 
 
@@ -114,13 +114,13 @@ class Nginx(Table):
 class Site(Table):
     """All of site.toml."""
 
-    hostname: Name = needed("the name that people type, alone and in lower case, like lab.example.org")
+    hostname: Name = required("the name that people type, alone and in lower case, like lab.example.org")
     contact: Text | None = optional("an address or a sentence", "SUPPORT_CONTACT")
-    github: Github = needed("the table [github]")
+    github: Github = required("the table [github]")
     labs: Labs = Field(default_factory=Labs, description="the table [labs]")
     database: Database | None = Field(None, description="the table [database]")
     storage: Storage = Field(default_factory=Storage, description="the table [storage]")
-    nginx: Nginx = needed("the table [nginx]")
+    nginx: Nginx = required("the table [nginx]")
     logs: Logs | None = Field(None, description="the table [logs]")
 
     @property

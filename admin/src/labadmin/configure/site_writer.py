@@ -17,8 +17,8 @@ from labadmin.configure.site_keys import (
     LOG_NAMES,
     Keys,
     LogKeys,
-    new_keys,
-    new_log_keys,
+    create_keys,
+    create_log_keys,
     read_keys,
     read_log_keys,
     renew,
@@ -27,7 +27,7 @@ from labadmin.configure.site_keys import (
 from labadmin.configure.site_model import Site
 from labadmin.configure.sources import Sources
 
-OBJECTS = (
+OBJECT_FILES = (
     "hub-configmap.yaml",
     "hub-files-configmap.yaml",
     "hub-secret.yaml",
@@ -41,7 +41,7 @@ OBJECTS = (
     "filebeat-configmap.yaml",
     "filebeat-tls-secret.yaml",
 )
-OURS = frozenset({*OBJECTS, AUTHORITY, NAMESPACE_FILE, *IGNORE})
+FILE_NAMES = frozenset({*OBJECT_FILES, AUTHORITY, NAMESPACE_FILE, *IGNORE})
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Outcome:
     renewed: bool
 
 
-def run(site: Site, sources: Sources, folder: SiteFolder, now: datetime, rotate: str | None = None) -> Outcome:
+def write_site(site: Site, sources: Sources, folder: SiteFolder, now: datetime, rotate: str | None = None) -> Outcome:
     """Write what a site's settings ask for, if anything has changed.
 
     Raises
@@ -81,13 +81,13 @@ def run(site: Site, sources: Sources, folder: SiteFolder, now: datetime, rotate:
     """
     with folder.locked():
         found = folder.read()
-        before = {name: read_data(name, found[name]) for name in OBJECTS if name in found}
+        before = {name: read_data(name, found[name]) for name in OBJECT_FILES if name in found}
         secrets = {name: data for name, data in before.items() if name.endswith("-secret.yaml")}
-        keys = settle_keys(read_keys(secrets), rotate)
+        keys = resolve_keys(read_keys(secrets), rotate)
         kept = read_log_keys(secrets, found.get(AUTHORITY))
-        logs, renewed = settle_logs(kept, site, now, rotate)
+        logs, renewed = resolve_log_keys(kept, site, now, rotate)
         objects = build_objects(site, sources, keys, logs, read_version())
-        files = render(objects)
+        files = render_files(objects)
         if logs:
             files[AUTHORITY] = logs.authority.certificate + logs.authority.key
         elif AUTHORITY in found:  # for when the logs are on again
@@ -95,22 +95,22 @@ def run(site: Site, sources: Sources, folder: SiteFolder, now: datetime, rotate:
         changed = sorted(name for name in files | found if files.get(name) != found.get(name))
         if changed:
             folder.write(files)
-    after = {name: read_data(name, text) for name, text in files.items() if name in OBJECTS}
+    after = {name: read_data(name, text) for name, text in files.items() if name in OBJECT_FILES}
     return Outcome(before, after, changed, logs, renewed)
 
 
-def settle_keys(kept: Keys | None, rotate: str | None) -> Keys:
+def resolve_keys(kept: Keys | None, rotate: str | None) -> Keys:
     """Give the random words: those that there are, but for the one that is rotated."""
     if kept is None:
         if rotate:
             raise ConfigureError(
                 f"--rotate {rotate}: found nothing that was written before, wanted a run without it first"
             )
-        return new_keys()
+        return create_keys()
     return rotate_key(kept, rotate) if rotate in KEY_NAMES else kept
 
 
-def settle_logs(
+def resolve_log_keys(
     kept: LogKeys | Pair | None, site: Site, now: datetime, rotate: str | None
 ) -> tuple[LogKeys | None, bool]:
     """Give the certificates of the logs, if they are on, and whether some were renewed unasked."""
@@ -120,12 +120,12 @@ def settle_logs(
             raise ConfigureError(f"--rotate {rotate}: found logs that are off, wanted the table [logs] in site.toml")
         return None, False
     if not isinstance(kept, LogKeys):
-        return new_log_keys(now, kept), False
+        return create_log_keys(now, kept), False
     logs = renew(kept, now, asked)
     return logs, logs != kept and not asked
 
 
-def render(objects: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def render_files(objects: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Write all objects, with the namespace that they lie in as every component's folder has it."""
     namespace = (ROOT / "hub/kubernetes" / NAMESPACE_FILE).read_text()
     return {NAMESPACE_FILE: namespace, **IGNORE} | {name: to_yaml(body) for name, body in objects.items()}

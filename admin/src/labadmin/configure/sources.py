@@ -23,7 +23,7 @@ from labadmin.configure.certificates import (
 from labadmin.configure.fields import Secret
 from labadmin.configure.logs_model import Amqp
 from labadmin.configure.menu import Menu, write_menu
-from labadmin.configure.problems import Problem, explain, in_order, tell
+from labadmin.configure.problems import Problem, format_problem, list_problems, sort_problems
 from labadmin.configure.site_model import Database, Github, Labs, Nginx, Site
 from labadmin.configure.toml_lines import find_lines
 
@@ -58,7 +58,7 @@ class Sources:
     problems: list[Problem] = field(default_factory=list)
 
 
-class Reader:
+class SourceReader:
     """Reads what site.toml names.
 
     Parameters
@@ -92,14 +92,14 @@ class Reader:
         return self._found
 
     @contextmanager
-    def _at(self, *path: str | int) -> Iterator[None]:
+    def _collect_problems(self, *path: str | int) -> Iterator[None]:
         """Note what is wrong with the key."""
         try:
             yield
         except (SourceError, CertificateError) as error:
             self._found.problems.append(Problem(path, str(error)))
 
-    def _text(self, name: str) -> str:
+    def _read_text(self, name: str) -> str:
         path = self._folder / Path(name).expanduser()
         try:
             text = path.read_text()
@@ -111,46 +111,46 @@ class Reader:
             raise SourceError(f"found {path}, which is empty")
         return text
 
-    def _secret(self, source: Secret) -> str:
+    def _read_secret(self, source: Secret) -> str:
         if source.file is not None:
-            return self._text(source.file)
+            return self._read_text(source.file)
         text = self._environ.get(str(source.environment), "")
         if not text.strip():
             raise SourceError(f"found the variable {source.environment} missing or empty in the environment")
         return text
 
-    def _word(self, source: Secret) -> str:
-        text = self._secret(source).strip()
+    def _read_line(self, source: Secret) -> str:
+        text = self._read_secret(source).strip()
         if len(text.splitlines()) > 1:
-            raise SourceError(f"found {len(text.splitlines())} lines in {_named(source)}, wanted one")
+            raise SourceError(f"found {len(text.splitlines())} lines in {_describe(source)}, wanted one")
         return text
 
-    def _authority(self, name: str) -> str:
-        text = self._text(name)
-        with _naming(name):
+    def _read_authority(self, name: str) -> str:
+        text = self._read_text(name)
+        with _prefix_errors(name):
             for certificate in read_certificates(text):
                 check_dates(certificate, self._now)
         return text
 
     def _read_github(self, github: Github) -> None:
-        with self._at("github", "client_secret"):
-            self._found.hub_secrets["GITHUB_CLIENT_SECRET"] = self._word(github.client_secret)
+        with self._collect_problems("github", "client_secret"):
+            self._found.hub_secrets["GITHUB_CLIENT_SECRET"] = self._read_line(github.client_secret)
         if github.authority:
-            with self._at("github", "authority"):
-                self._found.hub_files["github-ca.crt"] = self._authority(github.authority)
+            with self._collect_problems("github", "authority"):
+                self._found.hub_files["github-ca.crt"] = self._read_authority(github.authority)
 
     def _read_labs(self, labs: Labs) -> None:
         files = self._found.hub_files
         for name, path in (("passwd", labs.passwd), ("group", labs.group)):
             if path:
-                with self._at("labs", name):
-                    files[name] = self._text(path)
+                with self._collect_problems("labs", name):
+                    files[name] = self._read_text(path)
         if labs.menu and (labs.images or labs.sizes):
             problem = "found a file, and images or sizes beside it, wanted one of both"
             self._found.problems.append(Problem(("labs", "menu"), problem))
         elif labs.menu:
-            with self._at("labs", "menu"):
-                files["menu.toml"] = self._text(labs.menu)
+            with self._collect_problems("labs", "menu"):
+                files["menu.toml"] = self._read_text(labs.menu)
                 self._check_menu(labs.menu, files["menu.toml"])
         elif labs.images and labs.sizes:
             files["menu.toml"] = write_menu(labs.images, labs.sizes)
@@ -166,19 +166,21 @@ class Reader:
             raise SourceError(f"found {name}, which is not TOML: {error}") from error
         except ValidationError as error:
             where = find_lines(text)
-            told = in_order(explain(error, Menu), where)
-            self._found.problems += [Problem(("labs", "menu"), tell(f"in {name}", one, where)) for one in told]
+            told = sort_problems(list_problems(error, Menu), where)
+            self._found.problems += [
+                Problem(("labs", "menu"), format_problem(f"in {name}", one, where)) for one in told
+            ]
 
     def _read_database(self, database: Database) -> None:
-        with self._at("database", "url"):
-            text = self._word(database.url)
+        with self._collect_problems("database", "url"):
+            text = self._read_line(database.url)
             if not text.startswith(DATABASES):
                 wanted = "postgresql+psycopg://user:password@host/database"
-                raise SourceError(f"found {len(text)} characters in {_named(database.url)}, wanted {wanted}")
+                raise SourceError(f"found {len(text)} characters in {_describe(database.url)}, wanted {wanted}")
             self._found.hub_secrets["HUB_DATABASE_URL"] = text
         if database.authority:
-            with self._at("database", "authority"):
-                self._found.hub_files["database-ca.crt"] = self._authority(database.authority)
+            with self._collect_problems("database", "authority"):
+                self._found.hub_files["database-ca.crt"] = self._read_authority(database.authority)
 
     def _read_nginx(self, nginx: Nginx, hostname: str) -> None:
         if nginx.cert_manager:
@@ -187,14 +189,14 @@ class Reader:
                     problem = "found it beside cert_manager = true, which writes the Secret itself, wanted one of both"
                     self._found.problems.append(Problem(("nginx", name), problem))
             return
-        pair = self._pair(("nginx",), nginx.certificate, nginx.key, "or cert_manager = true")
+        pair = self._read_pair(("nginx",), nginx.certificate, nginx.key, "or cert_manager = true")
         if pair and nginx.certificate:
             for name in (hostname, *nginx.other_names):
-                with self._at("nginx", "certificate"), _naming(nginx.certificate):
+                with self._collect_problems("nginx", "certificate"), _prefix_errors(nginx.certificate):
                     check_hostname(pair.first, name)
             self._found.nginx_tls = {"tls.crt": pair.certificate, "tls.key": pair.key}
 
-    def _pair(self, table: tuple[str, ...], certificate: str | None, key: Secret | None, more: str) -> Pair | None:
+    def _read_pair(self, table: tuple[str, ...], certificate: str | None, key: Secret | None, more: str) -> Pair | None:
         """Read a certificate and its key."""
         for name, value, wanted in (
             ("certificate", certificate, "the path of a file"),
@@ -206,30 +208,30 @@ class Reader:
         if certificate is None or key is None:
             return None
         texts: list[str] = []
-        with self._at(*table, "certificate"):
-            texts.append(self._text(certificate))
-        with self._at(*table, "key"):
-            texts.append(self._secret(key))
+        with self._collect_problems(*table, "certificate"):
+            texts.append(self._read_text(certificate))
+        with self._collect_problems(*table, "key"):
+            texts.append(self._read_secret(key))
         if len(texts) < 2:
             return None
         pair = Pair(*texts)
         try:
             check_pair(pair, self._now)
         except CertificateError as error:
-            name, where = ("key", _named(key)) if isinstance(error, KeyFileError) else ("certificate", certificate)
+            name, where = ("key", _describe(key)) if isinstance(error, KeyFileError) else ("certificate", certificate)
             self._found.problems.append(Problem((*table, name), f"{where}: {error}"))
             return None
         return pair
 
     def _read_amqp(self, amqp: Amqp) -> None:
         secrets, table = self._found.relay_secrets, ("logs", "amqp")
-        with self._at(*table, "password"):
-            secrets["AMQP_PASSWORD"] = self._word(amqp.password)
+        with self._collect_problems(*table, "password"):
+            secrets["AMQP_PASSWORD"] = self._read_line(amqp.password)
         if amqp.authority:
-            with self._at(*table, "authority"):
-                secrets["broker-ca.crt"] = self._authority(amqp.authority)
+            with self._collect_problems(*table, "authority"):
+                secrets["broker-ca.crt"] = self._read_authority(amqp.authority)
         if amqp.certificate or amqp.key:
-            pair = self._pair(table, amqp.certificate, amqp.key, "")
+            pair = self._read_pair(table, amqp.certificate, amqp.key, "")
             if pair:
                 secrets |= {"broker-client.crt": pair.certificate, "broker-client.key": pair.key}
         if amqp.queue and not amqp.declare:
@@ -240,12 +242,12 @@ class Reader:
             self._found.problems.append(Problem((*table, "dead_letter"), problem))
 
 
-def _named(source: Secret) -> str:
+def _describe(source: Secret) -> str:
     return source.file if source.file is not None else f"the variable {source.environment}"
 
 
 @contextmanager
-def _naming(file: str) -> Iterator[None]:
+def _prefix_errors(file: str) -> Iterator[None]:
     """Name the file in what is said of a certificate."""
     try:
         yield

@@ -26,7 +26,7 @@ def find_lines(text: str) -> dict[Path, int]:
     here: Path = ()
     for first, statement in split_statements(text):
         if statement.lstrip().startswith("["):
-            here = enter(tomllib.loads(statement), lengths)
+            here = resolve_header(tomllib.loads(statement), lengths)
             for depth in range(1, len(here) + 1):
                 lines.setdefault(here[:depth], first)
         else:
@@ -56,7 +56,7 @@ def is_toml(text: str) -> bool:
     return True
 
 
-def enter(header: Mapping[str, Any], lengths: dict[Path, int]) -> Path:
+def resolve_header(header: Mapping[str, Any], lengths: dict[Path, int]) -> Path:
     """Give the path that a header leads to; counts the tables of each array."""
     path: Path = ()
     inside: Any = header
@@ -89,16 +89,16 @@ def find_elements(statement: str, first: int) -> Iterator[tuple[int, int]]:
         shorter = "".join(lines[:number])
         for attempt in (shorter, shorter + "\n]"):
             if is_toml(attempt):
-                count = max(map(len, lists(tomllib.loads(attempt))), default=0)
+                count = max(map(len, find_lists(tomllib.loads(attempt))), default=0)
                 yield from ((index, first + number - 1) for index in range(seen, count))
                 seen = max(seen, count)
                 break
 
 
-def lists(value: Any) -> Iterator[list[Any]]:
+def find_lists(value: Any) -> Iterator[list[Any]]:
     """Give the outermost lists of a statement's value."""
     if isinstance(value, list):
         yield value
     elif isinstance(value, dict):
         for inside in value.values():
-            yield from lists(inside)
+            yield from find_lists(inside)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from labadmin.doctor.checks import certificates, cluster, deployment, endpoints, network, settings, storage
-from labadmin.doctor.cluster_state import Facts
+from labadmin.doctor.cluster_state import ClusterState
 from labadmin.doctor.findings import Finding, Verdict
 
 
@@ -22,12 +22,12 @@ class Check:
 
     group: str
     name: str
-    judge: Callable[[Facts], Iterable[Verdict]]
+    judge: Callable[[ClusterState], Iterable[Verdict]]
     needs: tuple[str, ...] = ()
 
-    def run(self, facts: Facts) -> Iterator[Finding]:
+    def run(self, state: ClusterState) -> Iterator[Finding]:
         """Judge."""
-        for verdict in self.judge(facts):
+        for verdict in self.judge(state):
             yield Finding(self.group, self.name, verdict)
 
 

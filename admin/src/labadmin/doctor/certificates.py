@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from labadmin.doctor.findings import Verdict, doubt, wrong
+from labadmin.doctor.findings import Verdict, fail, warn
 
 WARN_DAYS = 21
 LONGEST_CHAIN = 6
@@ -51,7 +51,7 @@ def check_key(certificate: x509.Certificate, data: bytes) -> None:
         raise BadCertificateError("tls.key is not the key of tls.crt")
 
 
-def names(certificate: x509.Certificate) -> list[str]:
+def list_names(certificate: x509.Certificate) -> list[str]:
     """Give the names and addresses that a certificate is for."""
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -61,30 +61,30 @@ def names(certificate: x509.Certificate) -> list[str]:
     return [*found.get_values_for_type(x509.DNSName), *map(str, addresses)]
 
 
-def covers(certificate: x509.Certificate, host: str) -> bool:
+def matches_host(certificate: x509.Certificate, host: str) -> bool:
     """Tell whether a certificate is for a host; a star stands for one label."""
     try:
         host = str(ipaddress.ip_address(host))
     except ValueError:
         host = host.lower()
     _, _, domain = host.partition(".")
-    return bool({host, f"*.{domain}"} & {name.lower() for name in names(certificate)})
+    return bool({host, f"*.{domain}"} & {name.lower() for name in list_names(certificate)})
 
 
 def is_signed(chain: list[x509.Certificate], authorities: list[x509.Certificate]) -> bool:
     """Tell whether one of the authorities has signed a certificate, or what comes after it in its chain."""
     current = chain[0]
     for _ in range(LONGEST_CHAIN):
-        if any(current == one or issued(current, one) for one in authorities):
+        if any(current == one or is_issued_by(current, one) for one in authorities):
             return True
-        above = next((one for one in chain if one != current and issued(current, one)), None)
+        above = next((one for one in chain if one != current and is_issued_by(current, one)), None)
         if above is None:
             return False
         current = above
     return False
 
 
-def issued(certificate: x509.Certificate, by: x509.Certificate) -> bool:
+def is_issued_by(certificate: x509.Certificate, by: x509.Certificate) -> bool:
     """Tell whether a certificate was signed by another."""
     try:
         certificate.verify_directly_issued_by(by)
@@ -93,25 +93,25 @@ def issued(certificate: x509.Certificate, by: x509.Certificate) -> bool:
     return True
 
 
-def examine(secret: str, data: Mapping[str, bytes], hosts: list[str], now: float, fix: str) -> Iterator[Verdict]:
+def check_certificate(
+    secret: str, data: Mapping[str, bytes], hosts: list[str], now: float, fix: str
+) -> Iterator[Verdict]:
     """Judge a certificate by itself: it can be read, its key is its own, it holds, and it is for these hosts."""
     try:
         certificate = read_chain(data.get("tls.crt", b""), "tls.crt")[0]
         check_key(certificate, data.get("tls.key", b""))
     except BadCertificateError as error:
-        yield wrong(f"Secret {secret}: {error}", fix)
+        yield fail(f"Secret {secret}: {error}", fix)
         return
     today = datetime.fromtimestamp(now, UTC)
     ends, begins = certificate.not_valid_after_utc, certificate.not_valid_before_utc
     if ends <= today:
-        yield wrong(f"Secret {secret}: the certificate expired on {ends:%Y-%m-%d}", fix)
+        yield fail(f"Secret {secret}: the certificate expired on {ends:%Y-%m-%d}", fix)
     elif begins > today:
-        yield wrong(f"Secret {secret}: the certificate is valid from {begins:%Y-%m-%d %H:%M} UTC on only", fix)
+        yield fail(f"Secret {secret}: the certificate is valid from {begins:%Y-%m-%d %H:%M} UTC on only", fix)
     elif (ends - today).days < WARN_DAYS:
-        yield doubt(f"Secret {secret}: the certificate expires on {ends:%Y-%m-%d}, in {(ends - today).days} days", fix)
+        yield warn(f"Secret {secret}: the certificate expires on {ends:%Y-%m-%d}, in {(ends - today).days} days", fix)
     for host in hosts:
-        if not covers(certificate, host):
-            yield wrong(
-                f"Secret {secret}: found a certificate for {', '.join(names(certificate)) or 'nobody'}, wanted {host}",
-                fix,
-            )
+        if not matches_host(certificate, host):
+            names = ", ".join(list_names(certificate)) or "nobody"
+            yield fail(f"Secret {secret}: found a certificate for {names}, wanted {host}", fix)

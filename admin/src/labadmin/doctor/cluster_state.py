@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from labadmin.doctor.kubectl import Answer
-from labadmin.doctor.objects import NAMESPACE, Objects, part
+from labadmin.doctor.objects import NAMESPACE, Objects, look_up
 
 DEFAULT_GITHUB = "https://github.com"
 
 
 @dataclass(frozen=True)
-class Facts:
+class ClusterState:
     """All of it.
 
     Attributes
@@ -45,5 +45,5 @@ class Facts:
     def hub_image(self) -> str:
         """The image of the deployed hub: the probe runs in it, too."""
         hub = self.objects.find("Deployment", "hub", NAMESPACE)
-        found = part(hub, "spec", "template", "spec", "containers", default=[])
+        found = look_up(hub, "spec", "template", "spec", "containers", default=[])
         return next((str(one["image"]) for one in found if one["name"] == "hub"), "")

@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 from labadmin.doctor import front_page, probe_pod
-from labadmin.doctor.cluster_state import Facts
-from labadmin.doctor.findings import Verdict, wrong
+from labadmin.doctor.cluster_state import ClusterState
+from labadmin.doctor.findings import Verdict, fail
 from labadmin.doctor.kubectl import REQUEST_TIMEOUT, Answer, Kubectl
-from labadmin.doctor.objects import LABS, NAMESPACE, Object, Objects, name_of, part, space_of
+from labadmin.doctor.objects import LABS, NAMESPACE, Object, Objects, look_up, name_of, namespace_of
 
 PART_OF = f"app.kubernetes.io/part-of={NAMESPACE}"
 KINDS = (
@@ -35,7 +35,7 @@ LOGS_AT_MOST = 8
 NO_LOG = "unable to retrieve container logs"
 
 
-class Unreachable(Exception):
+class UnreachableError(Exception):
     """There is no cluster to look at; holds the verdict."""
 
     def __init__(self, verdict: Verdict) -> None:
@@ -48,21 +48,21 @@ def read_version(kubectl: Kubectl) -> dict[str, dict[str, str]]:
 
     Raises
     ------
-    Unreachable
+    UnreachableError
         It does not, or there is no kubectl.
     """
     if not kubectl.is_there():
         fix = "install it: https://kubernetes.io/docs/tasks/tools/"
-        raise Unreachable(wrong("found no kubectl on the PATH, wanted the one that deploys", fix))
+        raise UnreachableError(fail("found no kubectl on the PATH, wanted the one that deploys", fix))
     answer = kubectl.run("version", "--output", "json", "--request-timeout=5s", seconds=10)
     version: dict[str, dict[str, str]] = answer.read()
     if "serverVersion" not in version:
         fix = "does KUBECONFIG (or --context NAME) name the cluster, and does its API server run? kubectl version"
-        raise Unreachable(wrong(f"the API of Kubernetes does not answer: {answer.why}", fix))
+        raise UnreachableError(fail(f"the API of Kubernetes does not answer: {answer.reason}", fix))
     return version
 
 
-def read_objects(kubectl: Kubectl, pool: ThreadPoolExecutor) -> Facts:
+def read_objects(kubectl: Kubectl, pool: ThreadPoolExecutor) -> ClusterState:
     """Read all objects that are judged."""
     version = pool.submit(read_version, kubectl)
     jobs = [(what, pool.submit(kubectl.get, *what)) for what in READ]
@@ -72,10 +72,10 @@ def read_objects(kubectl: Kubectl, pool: ThreadPoolExecutor) -> Facts:
     for what, job in jobs:
         answer = job.result()
         # Of several kinds that may be read in part, kubectl gives those that may.
-        items += part(answer.read(), "items", default=[])
+        items += look_up(answer.read(), "items", default=[])
         if answer.status:
-            unread.append(f"{what[0] if len(what[0]) < 40 else what[-1]}: {answer.why}")
-    return Facts(Objects(items), time.time(), found, tuple(unread))
+            unread.append(f"{what[0] if len(what[0]) < 40 else what[-1]}: {answer.reason}")
+    return ClusterState(Objects(items), time.time(), found, tuple(unread))
 
 
 def privileged_pod() -> Object:
@@ -85,99 +85,101 @@ def privileged_pod() -> Object:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}}
 
 
-def try_privileged(kubectl: Kubectl, _: Facts) -> Answer | None:
+def try_privileged(kubectl: Kubectl, _: ClusterState) -> Answer | None:
     """Ask the API server what it would do with a privileged pod; nothing is made."""
     create = ["create", "--dry-run=server", "--filename", "-", REQUEST_TIMEOUT]
     return kubectl.run(*create, stdin=json.dumps(privileged_pod()))
 
 
-def ask_time(kubectl: Kubectl, _: Facts) -> Answer | None:
+def ask_time(kubectl: Kubectl, _: ClusterState) -> Answer | None:
     """Ask the API server for the time: the stamp on an object that is not made."""
     create = ["create", "configmap", "doctor-time", "--namespace", NAMESPACE, "--dry-run=server", "--output", "json"]
     return kubectl.run(*create, REQUEST_TIMEOUT)
 
 
-def run_probe(kubectl: Kubectl, facts: Facts) -> Answer | None:
+def run_probe(kubectl: Kubectl, state: ClusterState) -> Answer | None:
     """See what a lab reaches."""
-    if not facts.hub_image or not facts.objects.find("Namespace", LABS):
+    if not state.hub_image or not state.objects.find("Namespace", LABS):
         return None
-    if any(part(one, "metadata", "labels") == probe_pod.LABELS for one in facts.objects.of("Pod", LABS)):
-        probe_pod.remove(kubectl)
-    return probe_pod.run(kubectl, facts.hub_image, facts.objects)
+    if any(look_up(one, "metadata", "labels") == probe_pod.LABELS for one in state.objects.of("Pod", LABS)):
+        probe_pod.remove_pods(kubectl)
+    return probe_pod.run_pod(kubectl, state.hub_image, state.objects)
 
 
-def ask_hub(kubectl: Kubectl, facts: Facts) -> Answer | None:
+def ask_hub(kubectl: Kubectl, state: ClusterState) -> Answer | None:
     """Ask the hub whether it is well."""
-    return inside(kubectl, facts, "hub", "hub", "python", "hub")
+    return run_program(kubectl, state, "hub", "hub", "python", "hub")
 
 
-def ask_github(kubectl: Kubectl, facts: Facts) -> Answer | None:
+def ask_github(kubectl: Kubectl, state: ClusterState) -> Answer | None:
     """Have the hub's pod ask GitHub."""
-    return inside(kubectl, facts, "hub", "hub", "python", "github")
+    return run_program(kubectl, state, "hub", "hub", "python", "github")
 
 
-def ask_storage(kubectl: Kubectl, facts: Facts) -> Answer | None:
+def ask_storage(kubectl: Kubectl, state: ClusterState) -> Answer | None:
     """Have the fileserver make an NFS operation, and say how full its disk is."""
-    return inside(kubectl, facts, "fileserver", "labfiles", "/opt/labfiles/bin/python", "storage")
+    return run_program(kubectl, state, "fileserver", "labfiles", "/opt/labfiles/bin/python", "storage")
 
 
-def ask_broker(kubectl: Kubectl, facts: Facts) -> Answer | None:
+def ask_broker(kubectl: Kubectl, state: ClusterState) -> Answer | None:
     """Have the relay publish a message, and wait for the broker's confirm."""
-    if not facts.objects.runs("logstashrmq", "relay"):
+    if not state.objects.runs("logstashrmq", "relay"):
         return None
-    told = facts.objects.settings("logstashrmq")
-    key = re.sub(r"%\{[^}]*\}", "unknown", told.get("AMQP_ROUTING_KEY") or "logs")
-    route = ["--route", f"{told['AMQP_EXCHANGE']}/{key}"] if told.get("AMQP_EXCHANGE") else []
+    settings = state.objects.settings("logstashrmq")
+    key = re.sub(r"%\{[^}]*\}", "unknown", settings.get("AMQP_ROUTING_KEY") or "logs")
+    route = ["--route", f"{settings['AMQP_EXCHANGE']}/{key}"] if settings.get("AMQP_EXCHANGE") else []
     check = ["/opt/relay/bin/python", "-m", "beatsrelay", "--check", *route]
     return kubectl.run("exec", "deployment/logstashrmq", "--namespace", NAMESPACE, "--", *check, seconds=30)
 
 
-def look_at_front(_: Kubectl, facts: Facts) -> Answer | None:
+def request_front(_: Kubectl, state: ClusterState) -> Answer | None:
     """Go to the front page from here."""
-    if not facts.callback or not facts.objects.find("Service", "nginx", NAMESPACE):
+    if not state.callback or not state.objects.find("Service", "nginx", NAMESPACE):
         return None
-    return front_page.look(facts.callback, facts.objects)
+    return front_page.request_front_page(state.callback, state.objects)
 
 
-def inside(kubectl: Kubectl, facts: Facts, deployment: str, container: str, python: str, name: str) -> Answer | None:
+def run_program(
+    kubectl: Kubectl, state: ClusterState, deployment: str, container: str, python: str, name: str
+) -> Answer | None:
     """Run one of the programs of `inside/` in a pod of a Deployment; nothing if none runs."""
-    if not facts.objects.runs(deployment, container):
+    if not state.objects.runs(deployment, container):
         return None
     there = ["exec", f"deployment/{deployment}", "--namespace", NAMESPACE, "--container", container]
-    return kubectl.run(*there, "--", python, "-c", probe_pod.script(name), seconds=25)
+    return kubectl.run(*there, "--", python, "-c", probe_pod.read_program(name), seconds=25)
 
 
-Experiment = Callable[[Kubectl, Facts], Answer | None]
+Experiment = Callable[[Kubectl, ClusterState], Answer | None]
 EXPERIMENTS: dict[str, Experiment] = {
     "probe": run_probe,
     "broker": ask_broker,
     "github": ask_github,
     "storage": ask_storage,
     "hub": ask_hub,
-    "front": look_at_front,
+    "front": request_front,
     "privileged": try_privileged,
     "time": ask_time,
 }
 
 
-def failing(objects: Objects) -> list[tuple[Object, dict[str, Any]]]:
+def find_failed_containers(objects: Objects) -> list[tuple[Object, dict[str, Any]]]:
     """Give the containers that have ended and should not have, with their pods."""
     found = [
         (pod, status)
         for workload in objects.workloads()
         for pod in objects.pods(workload)
         for kind in ("initContainerStatuses", "containerStatuses")
-        for status in part(pod, "status", kind, default=[])
+        for status in look_up(pod, "status", kind, default=[])
         if not status.get("ready") and status.get("restartCount")
     ]
     return found[:LOGS_AT_MOST]
 
 
-def last_line(kubectl: Kubectl, pod: Object, status: dict[str, Any]) -> str:
+def read_last_line(kubectl: Kubectl, pod: Object, status: dict[str, Any]) -> str:
     """Give the last line that a container wrote before it ended."""
-    which = [name_of(pod), "--container", status["name"], "--namespace", space_of(pod), "--tail=5", REQUEST_TIMEOUT]
+    which = [name_of(pod), "--container", status["name"], "--namespace", namespace_of(pod), "--tail=5", REQUEST_TIMEOUT]
     # Of one that runs again the one before; of one that waits for its next start, kubelet may have removed that.
-    for how in (["--previous"], []) if "running" in part(status, "state", default={}) else ([], ["--previous"]):
+    for how in (["--previous"], []) if "running" in look_up(status, "state", default={}) else ([], ["--previous"]):
         answer = kubectl.run("logs", *which, *how)
         line = answer.out.strip().rpartition("\n")[2]
         if not answer.status and line and not line.startswith(NO_LOG):
@@ -185,24 +187,24 @@ def last_line(kubectl: Kubectl, pod: Object, status: dict[str, Any]) -> str:
     return ""
 
 
-def gather(kubectl: Kubectl, experiments: Collection[str]) -> Facts:
+def collect_state(kubectl: Kubectl, experiments: Collection[str]) -> ClusterState:
     """Learn all that the checks need.
 
     Raises
     ------
-    Unreachable
+    UnreachableError
         There is no cluster to ask.
     """
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        facts = read_objects(kubectl, pool)
-        jobs = {name: pool.submit(do, kubectl, facts) for name, do in EXPERIMENTS.items() if name in experiments}
+        state = read_objects(kubectl, pool)
+        jobs = {name: pool.submit(do, kubectl, state) for name, do in EXPERIMENTS.items() if name in experiments}
         logs = {
-            f"{name_of(pod)}/{status['name']}": pool.submit(last_line, kubectl, pod, status)
-            for pod, status in failing(facts.objects)
+            f"{name_of(pod)}/{status['name']}": pool.submit(read_last_line, kubectl, pod, status)
+            for pod, status in find_failed_containers(state.objects)
         }
         try:
             answers = {name: answer for name, job in jobs.items() if (answer := job.result())}
         except BaseException:
             kubectl.stop()  # the probe is removed by whoever waits for it
             raise
-        return replace(facts, answers=answers, logs={name: job.result() for name, job in logs.items()})
+        return replace(state, answers=answers, logs={name: job.result() for name, job in logs.items()})

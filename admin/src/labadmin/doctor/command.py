@@ -7,11 +7,11 @@ import signal
 import time
 
 from labadmin.doctor.catalogue import CHECKS, Check
-from labadmin.doctor.cluster_state import Facts
-from labadmin.doctor.collector import Unreachable, gather
+from labadmin.doctor.cluster_state import ClusterState
+from labadmin.doctor.collector import UnreachableError, collect_state
 from labadmin.doctor.findings import Finding, Status
 from labadmin.doctor.kubectl import Kubectl
-from labadmin.doctor.report import as_json, lines
+from labadmin.doctor.report import format_json, format_lines
 
 SUMMARY = "examine the deployment that kubectl names"
 DESCRIPTION = (
@@ -23,17 +23,17 @@ DESCRIPTION = (
 OK, FAILED, UNREACHABLE = 0, 1, 2
 
 
-def examine(kubectl: Kubectl, checks: list[Check]) -> tuple[list[Finding], int]:
+def run_checks(kubectl: Kubectl, checks: list[Check]) -> tuple[list[Finding], int]:
     """Run checks; give the findings and the exit status."""
     needed = {name for check in checks for name in check.needs}
     # The clock listens to whoever talks anyway.
     if [check.name for check in checks] == ["clock"]:
         needed = {"time", "hub"}
     try:
-        facts: Facts = gather(kubectl, needed)
-    except Unreachable as error:
+        state: ClusterState = collect_state(kubectl, needed)
+    except UnreachableError as error:
         return [Finding("cluster", "api", error.verdict)], UNREACHABLE
-    findings = [finding for check in checks for finding in check.run(facts)]
+    findings = [finding for check in checks for finding in check.run(state)]
     return findings, FAILED if any(one.verdict.status is Status.FAILED for one in findings) else OK
 
 
@@ -50,6 +50,9 @@ def run(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     start = time.monotonic()
     chosen = [check for check in CHECKS if not options.only or check.name in options.only]
-    findings, status = examine(Kubectl(options.context), chosen)
-    print(as_json(findings) if options.json else "\n".join(lines(findings, time.monotonic() - start)), flush=True)
+    findings, status = run_checks(Kubectl(options.context), chosen)
+    print(
+        format_json(findings) if options.json else "\n".join(format_lines(findings, time.monotonic() - start)),
+        flush=True,
+    )
     return status

@@ -41,21 +41,21 @@ class Finding:
     verdict: Verdict
 
 
-def well(what: str) -> Verdict:
+def ok(what: str) -> Verdict:
     """Say that something is as it should be."""
     return Verdict(Status.OK, what)
 
 
-def doubt(what: str, fix: str) -> Verdict:
+def warn(what: str, fix: str) -> Verdict:
     """Say that something should be looked at; nobody is kept from working."""
     return Verdict(Status.WARNING, what, fix)
 
 
-def wrong(what: str, fix: str) -> Verdict:
+def fail(what: str, fix: str) -> Verdict:
     """Say that something is wrong."""
     return Verdict(Status.FAILED, what, fix)
 
 
-def skipped(why: str) -> Verdict:
+def skip(why: str) -> Verdict:
     """Say that there was nothing to look at, and why."""
     return Verdict(Status.SKIPPED, why)

@@ -10,21 +10,21 @@ import time
 from urllib.parse import urlsplit
 
 from labadmin.doctor.kubectl import Answer
-from labadmin.doctor.objects import NAMESPACE, Objects, part
+from labadmin.doctor.objects import NAMESPACE, Objects, look_up
 
 SECONDS = 5
 PATH = "/hub/health"
 
 
-def addresses(objects: Objects) -> list[str]:
+def list_addresses(objects: Objects) -> list[str]:
     """Give where the Service of nginx is reached from outside, as it says."""
     service = objects.find("Service", "nginx", NAMESPACE)
-    given = part(service, "status", "loadBalancer", "ingress", default=[])
+    given = look_up(service, "status", "loadBalancer", "ingress", default=[])
     found = [str(one.get("ip") or one.get("hostname")) for one in given]
-    return found + list(part(service, "spec", "externalIPs", default=[]))
+    return found + list(look_up(service, "spec", "externalIPs", default=[]))
 
 
-def visit(host: str, port: int, name: str, *, trusting: bool = False) -> dict[str, object]:
+def request_health(host: str, port: int, name: str, *, trusting: bool = False) -> dict[str, object]:
     """Ask for a page over TLS; give the status, or why there was none.
 
     A certificate that this machine does not trust is told of, and the page asked for all the same.
@@ -42,17 +42,17 @@ def visit(host: str, port: int, name: str, *, trusting: bool = False) -> dict[st
             connection.request("GET", PATH)
             return {"status": connection.getresponse().status}
     except ssl.SSLCertVerificationError as error:
-        return visit(host, port, name, trusting=True) | {"untrusted": error.verify_message}
+        return request_health(host, port, name, trusting=True) | {"untrusted": error.verify_message}
     except (OSError, http.client.HTTPException) as error:
         return {"status": 0, "error": str(error) or type(error).__name__}
 
 
-def look(callback: str, objects: Objects) -> Answer:
+def request_front_page(callback: str, objects: Objects) -> Answer:
     """Go to the hub's name, and if that does not answer to the addresses of the Service."""
     began = time.time()
     parts = urlsplit(callback)
     name, port = parts.hostname or "", parts.port or 443
-    tried = {name: visit(name, port, name)}
+    tried = {name: request_health(name, port, name)}
     if not tried[name]["status"]:
-        tried |= {address: visit(address, 443, name) for address in addresses(objects)}
+        tried |= {address: request_health(address, 443, name) for address in list_addresses(objects)}
     return Answer(0, json.dumps(tried), "", began, time.time())

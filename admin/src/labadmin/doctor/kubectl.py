@@ -31,7 +31,7 @@ class Answer:
     ended: float = 0.0
 
     @property
-    def why(self) -> str:
+    def reason(self) -> str:
         """The last line of what it complained of: kubectl says the rest above it, often several times."""
         lines = [line.strip() for line in f"{self.out}\n{self.err}".splitlines() if line.strip()]
         return lines[-1].removeprefix("error: ") if lines else f"exit status {self.status}"

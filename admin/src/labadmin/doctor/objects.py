@@ -19,7 +19,7 @@ LABS = "jupyterlabdemo-labs"
 WORKLOADS = ("Deployment", "DaemonSet")
 
 
-def part(found: Any, *path: str, default: Any = None) -> Any:
+def look_up(found: Any, *path: str, default: Any = None) -> Any:
     """Give what stands there in an object; the default where something on the way is missing or empty."""
     for name in path:
         found = found.get(name) if isinstance(found, dict) else None
@@ -28,17 +28,17 @@ def part(found: Any, *path: str, default: Any = None) -> Any:
 
 def name_of(found: Object) -> str:
     """Give an object's name."""
-    return str(part(found, "metadata", "name", default=""))
+    return str(look_up(found, "metadata", "name", default=""))
 
 
-def space_of(found: Object) -> str:
+def namespace_of(found: Object) -> str:
     """Give an object's namespace; empty where it has none."""
-    return str(part(found, "metadata", "namespace", default=""))
+    return str(look_up(found, "metadata", "namespace", default=""))
 
 
 def describe(found: Object) -> str:
     """Name an object for a person."""
-    place = space_of(found)
+    place = namespace_of(found)
     return f"{found['kind']} {name_of(found)}" + (f" in {place}" if place else "")
 
 
@@ -50,7 +50,7 @@ class Objects:
 
     def of(self, kind: str, namespace: str = "") -> list[Object]:
         """Give all of a kind, of one namespace if it is named."""
-        return [one for one in self._items if one["kind"] == kind and namespace in {"", space_of(one)}]
+        return [one for one in self._items if one["kind"] == kind and namespace in {"", namespace_of(one)}]
 
     def find(self, kind: str, name: str, namespace: str = "") -> Object | None:
         """Find one."""
@@ -58,12 +58,12 @@ class Objects:
 
     def settings(self, name: str) -> dict[str, str]:
         """Give what a ConfigMap of ours says; nothing if there is none."""
-        found: dict[str, str] = part(self.find("ConfigMap", name, NAMESPACE), "data", default={})
+        found: dict[str, str] = look_up(self.find("ConfigMap", name, NAMESPACE), "data", default={})
         return found
 
     def secret(self, name: str) -> dict[str, bytes]:
         """Give a Secret of ours; nothing if there is none. What it says is shown to nobody."""
-        stored = part(self.find("Secret", name, NAMESPACE), "data", default={})
+        stored = look_up(self.find("Secret", name, NAMESPACE), "data", default={})
         return {key: decode(value) for key, value in stored.items()}
 
     def workloads(self) -> list[Object]:
@@ -73,17 +73,17 @@ class Objects:
 
     def pods(self, workload: Object) -> list[Object]:
         """Give the pods of a workload."""
-        wanted = part(workload, "spec", "selector", "matchLabels", default={}).items()
-        pods = self.of("Pod", space_of(workload))
-        return [one for one in pods if wanted <= part(one, "metadata", "labels", default={}).items()]
+        wanted = look_up(workload, "spec", "selector", "matchLabels", default={}).items()
+        pods = self.of("Pod", namespace_of(workload))
+        return [one for one in pods if wanted <= look_up(one, "metadata", "labels", default={}).items()]
 
     def runs(self, deployment: str, container: str = "") -> bool:
         """Tell whether a container of a Deployment of ours runs somewhere; without a name any."""
         found = self.find("Deployment", deployment, NAMESPACE)
         return found is not None and any(
-            "running" in part(state, "state", default={}) and container in {"", state["name"]}
+            "running" in look_up(state, "state", default={}) and container in {"", state["name"]}
             for pod in self.pods(found)
-            for state in part(pod, "status", "containerStatuses", default=[])
+            for state in look_up(pod, "status", "containerStatuses", default=[])
         )
 
     @property
@@ -103,12 +103,12 @@ def decode(value: str) -> bytes:
 
 def label(found: Object, name: str) -> str:
     """Give one of the labels that Kubernetes recommends."""
-    return str(part(found, "metadata", "labels", default={}).get(f"app.kubernetes.io/{name}", ""))
+    return str(look_up(found, "metadata", "labels", default={}).get(f"app.kubernetes.io/{name}", ""))
 
 
 def pod_spec(workload: Object) -> Object:
     """Give the pods' spec of a workload."""
-    found: Object = part(workload, "spec", "template", "spec", default={})
+    found: Object = look_up(workload, "spec", "template", "spec", default={})
     return found
 
 

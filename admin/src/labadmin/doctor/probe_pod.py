@@ -11,7 +11,7 @@ import secrets
 from pathlib import Path
 
 from labadmin.doctor.kubectl import Answer, Kubectl
-from labadmin.doctor.objects import LABS, NAMESPACE, Object, Objects, part
+from labadmin.doctor.objects import LABS, NAMESPACE, Object, Objects, look_up
 
 INSIDE = Path(__file__).parent / "pod_programs"
 # How long it may take to get a node and start: the hub's image is there already.
@@ -34,14 +34,14 @@ SHUT = (
 NFS = ("NFS", f"fileserver.{NAMESPACE}", "2049")
 
 
-def script(name: str) -> str:
+def read_program(name: str) -> str:
     """Give the text of a program that runs inside."""
     return (INSIDE / f"{name}.py").read_text()
 
 
-def wanted(objects: Objects) -> dict[str, list[list[str]]]:
+def list_targets(objects: Objects) -> dict[str, list[list[str]]]:
     """Say what to try."""
-    api = part(objects.find("Service", "kubernetes", "default"), "spec", "ports", default=[{}])
+    api = look_up(objects.find("Service", "kubernetes", "default"), "spec", "ports", default=[{}])
     port = str(api[0].get("port", 443))
     shut = [[label, host, port if host == "$KUBERNETES_SERVICE_HOST" else number] for label, host, number in SHUT]
     if objects.serves_nfs:
@@ -49,7 +49,7 @@ def wanted(objects: Objects) -> dict[str, list[list[str]]]:
     return {"names": [[name, name] for name in DNS], "open": [list(row) for row in OPEN], "shut": shut}
 
 
-def pod(name: str, image: str, objects: Objects) -> Object:
+def build_pod(name: str, image: str, objects: Objects) -> Object:
     """Give the pod: as restricted as a lab."""
     return {
         "apiVersion": "v1",
@@ -75,7 +75,7 @@ def pod(name: str, image: str, objects: Objects) -> Object:
                     "name": "probe",
                     "image": image,
                     "imagePullPolicy": "IfNotPresent",
-                    "command": ["python", "-c", script("lab"), json.dumps(wanted(objects))],
+                    "command": ["python", "-c", read_program("lab"), json.dumps(list_targets(objects))],
                     "env": [{"name": "HOST_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}}],
                     "securityContext": {
                         "allowPrivilegeEscalation": False,
@@ -92,33 +92,33 @@ def pod(name: str, image: str, objects: Objects) -> Object:
     }
 
 
-def run(kubectl: Kubectl, image: str, objects: Objects) -> Answer:
+def run_pod(kubectl: Kubectl, image: str, objects: Objects) -> Answer:
     """Run the probe, and remove it, whatever happens meanwhile."""
     name = f"doctor-{secrets.token_hex(4)}"
     here = ["--namespace", LABS]
     try:
-        made = kubectl.run("create", "--filename", "-", stdin=json.dumps(pod(name, image, objects)))
+        made = kubectl.run("create", "--filename", "-", stdin=json.dumps(build_pod(name, image, objects)))
         if made.status:
             return made
         wait = ["wait", f"pod/{name}", *here, "--for=jsonpath={.status.phase}=Succeeded"]
         done = kubectl.run(*wait, f"--timeout={START_SECONDS}s", seconds=START_SECONDS + 5)
-        return explain(kubectl, name, done) if done.status else kubectl.run("logs", name, *here)
+        return find_reason(kubectl, name, done) if done.status else kubectl.run("logs", name, *here)
     finally:
-        remove(kubectl, name)
+        remove_pods(kubectl, name)
 
 
-def explain(kubectl: Kubectl, name: str, failed: Answer) -> Answer:
+def find_reason(kubectl: Kubectl, name: str, failed: Answer) -> Answer:
     """Say why the probe did not come to its end."""
     found = kubectl.get("pod", name, "--namespace", LABS).read()
-    state = part(found, "status", "containerStatuses", default=[{}])[0].get("state", {})
-    waiting = part(state, "waiting", "message") or part(state, "waiting", "reason")
-    messages = [one.get("message", "") for one in part(found, "status", "conditions", default=[])]
+    state = look_up(found, "status", "containerStatuses", default=[{}])[0].get("state", {})
+    waiting = look_up(state, "waiting", "message") or look_up(state, "waiting", "reason")
+    messages = [one.get("message", "") for one in look_up(found, "status", "conditions", default=[])]
     log = kubectl.run("logs", name, "--namespace", LABS).out if "terminated" in state else ""
-    why = waiting or next(filter(None, [*messages, log]), failed.why)
+    why = waiting or next(filter(None, [*messages, log]), failed.reason)
     return Answer(failed.status, "", str(why))
 
 
-def remove(kubectl: Kubectl, *which: str) -> None:
+def remove_pods(kubectl: Kubectl, *which: str) -> None:
     """Remove a probe; without a name, what earlier doctors who were killed have left."""
     chosen = which or ("--selector", "app.kubernetes.io/name=doctor", "--field-selector", "status.phase!=Running")
     kubectl.run("delete", "pod", *chosen, "--namespace", LABS, "--ignore-not-found", "--wait=false", "--now")

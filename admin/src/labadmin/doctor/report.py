@@ -16,7 +16,7 @@ def printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else " " for sign in text).strip()
 
 
-def lines(findings: Sequence[Finding], seconds: float) -> Iterator[str]:
+def format_lines(findings: Sequence[Finding], seconds: float) -> Iterator[str]:
     """Give the lines for a person."""
     width = max((len(one.check) for one in findings), default=0)
     group = ""
@@ -31,7 +31,7 @@ def lines(findings: Sequence[Finding], seconds: float) -> Iterator[str]:
     yield f"\n{', '.join(f'{count[status]} {MARKS[status]}' for status in Status)}; {seconds:.0f} s"
 
 
-def as_json(findings: Sequence[Finding]) -> str:
+def format_json(findings: Sequence[Finding]) -> str:
     """Give a list of objects."""
     keys = [
         {

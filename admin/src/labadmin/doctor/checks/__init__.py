@@ -1,1 +1,1 @@
-"""The checks: each a function from facts to verdicts, which asks nobody anything."""
+"""The checks: each a function from state to verdicts, which asks nobody anything."""

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from labadmin.doctor.cluster_state import DEFAULT_GITHUB, Facts
-from labadmin.doctor.findings import Verdict, doubt, skipped, well, wrong
-from labadmin.doctor.front_page import addresses
-from labadmin.doctor.objects import NAMESPACE, part
+from labadmin.doctor.cluster_state import DEFAULT_GITHUB, ClusterState
+from labadmin.doctor.findings import Verdict, fail, ok, skip, warn
+from labadmin.doctor.front_page import list_addresses
+from labadmin.doctor.objects import NAMESPACE, look_up
 
 PAGE = "/hub/oauth_callback"
 RESTART = f"kubectl -n {NAMESPACE} rollout restart deployment/hub"
@@ -26,120 +26,120 @@ BAD_CREDENTIALS, BAD_CODE, BAD_CALLBACK = (
 )
 
 
-def page(facts: Facts) -> Iterator[Verdict]:
+def page(state: ClusterState) -> Iterator[Verdict]:
     """Look whether the front page answers, from this machine."""
-    service = facts.objects.find("Service", "nginx", NAMESPACE)
-    answer = facts.answers.get("front")
+    service = state.objects.find("Service", "nginx", NAMESPACE)
+    answer = state.answers.get("front")
     if service is None or answer is None:
-        yield skipped("there is no Service nginx, or no OAUTH_CALLBACK_URL (objects, settings)")
+        yield skip("there is no Service nginx, or no OAUTH_CALLBACK_URL (objects, settings)")
         return
     tried: dict[str, dict[str, Any]] = answer.read()
     host, first = next(iter(tried.items()))
-    answered = next((name for name, told in tried.items() if told["status"]), "")
+    answered = next((name for name, reply in tried.items() if reply["status"]), "")
     if answered:
         yield from judge_page(host, answered, tried[answered])
-    elif part(service, "spec", "type") == "LoadBalancer" and not addresses(facts.objects):
+    elif look_up(service, "spec", "type") == "LoadBalancer" and not list_addresses(state.objects):
         fix = "the cluster needs a load balancer for Services (docs/admin/tls.md has an Ingress in its place)"
-        yield wrong(f"the Service nginx has no address yet, and {host} does not answer: {first['error']}", fix)
+        yield fail(f"the Service nginx has no address yet, and {host} does not answer: {first['error']}", fix)
     else:
-        yield doubt(
+        yield warn(
             f"{', '.join(tried)} cannot be reached from this machine: {first['error']}", "try from where people are"
         )
 
 
-def judge_page(host: str, answered: str, told: dict[str, Any]) -> Iterator[Verdict]:
+def judge_page(host: str, answered: str, reply: dict[str, Any]) -> Iterator[Verdict]:
     """Judge what the front page said."""
-    if told["status"] >= SERVER_ERROR:
+    if reply["status"] >= SERVER_ERROR:
         fix = f"kubectl -n {NAMESPACE} get pods; kubectl -n {NAMESPACE} logs deployment/nginx"
-        yield wrong(f"{answered} answers {told['status']} to {host}/hub/health, wanted {OK}", fix)
+        yield fail(f"{answered} answers {reply['status']} to {host}/hub/health, wanted {OK}", fix)
     elif answered != host:
-        yield doubt(
+        yield warn(
             f"{host} does not answer from here, {answered}, the address of the Service nginx, does",
             f"let DNS lead {host} to {answered}",
         )
-    elif "untrusted" in told:
-        yield doubt(
-            f"{host} answers with a certificate that this machine does not trust: {told['untrusted']}",
+    elif "untrusted" in reply:
+        yield warn(
+            f"{host} answers with a certificate that this machine does not trust: {reply['untrusted']}",
             "is the chain whole in tls.crt of nginx-tls? an authority of your own has to be known to browsers",
         )
-    elif told["status"] != OK:
-        yield wrong(
-            f"{host} answers {told['status']} to /hub/health, wanted {OK}", "does the name lead to this deployment?"
+    elif reply["status"] != OK:
+        yield fail(
+            f"{host} answers {reply['status']} to /hub/health, wanted {OK}", "does the name lead to this deployment?"
         )
     else:
-        yield well(f"{host} answers over TLS")
+        yield ok(f"{host} answers over TLS")
 
 
-def callback(facts: Facts) -> Iterator[Verdict]:
+def callback(state: ClusterState) -> Iterator[Verdict]:
     """Judge the form of the URL where GitHub sends people back to."""
-    if not facts.callback:
-        yield skipped("the ConfigMap hub has no OAUTH_CALLBACK_URL (settings)")
+    if not state.callback:
+        yield skip("the ConfigMap hub has no OAUTH_CALLBACK_URL (settings)")
         return
-    url, fix = urlsplit(facts.callback), f"OAUTH_CALLBACK_URL in the ConfigMap hub; then {RESTART}"
-    name = facts.objects.settings("nginx").get("NGINX_SERVER_NAME")
+    url, fix = urlsplit(state.callback), f"OAUTH_CALLBACK_URL in the ConfigMap hub; then {RESTART}"
+    name = state.objects.settings("nginx").get("NGINX_SERVER_NAME")
     local = url.hostname in {"127.0.0.1", "localhost"}
-    if not facts.callback.rstrip("/").endswith(PAGE) or not (url.scheme == "https" or local) or not url.hostname:
-        yield wrong(f"found {facts.callback}, wanted https://<your host>{PAGE}", fix)
+    if not state.callback.rstrip("/").endswith(PAGE) or not (url.scheme == "https" or local) or not url.hostname:
+        yield fail(f"found {state.callback}, wanted https://<your host>{PAGE}", fix)
     elif name and name != url.hostname:
-        yield wrong(
+        yield fail(
             f"found the host {url.hostname} in OAUTH_CALLBACK_URL and {name} in NGINX_SERVER_NAME, wanted the same", fix
         )
     else:
-        yield well(facts.callback)
+        yield ok(state.callback)
 
 
-def github(facts: Facts) -> Iterator[Verdict]:
+def github(state: ClusterState) -> Iterator[Verdict]:
     """Judge what GitHub told the hub's pod."""
-    answer = facts.answers.get("github")
+    answer = state.answers.get("github")
     if answer is None:
-        yield skipped("the hub does not run (workloads)")
+        yield skip("the hub does not run (workloads)")
         return
-    told = answer.read()
-    if answer.status or "token" not in told:
-        yield wrong(f"cannot ask in the hub's pod: {answer.why}", f"kubectl -n {NAMESPACE} logs deployment/hub")
+    report = answer.read()
+    if answer.status or "token" not in report:
+        yield fail(f"cannot ask in the hub's pod: {answer.reason}", f"kubectl -n {NAMESPACE} logs deployment/hub")
         return
-    for one in (told["token"], told["api"]):
+    for one in (report["token"], report["api"]):
         if not one["status"] or one["status"] >= SERVER_ERROR:
             fix = "DNS, a firewall or a proxy on the way out, GITHUB_URL, SSL_CERT_FILE; or www.githubstatus.com"
-            yield wrong(f"the hub's pod gets no answer of {one['url']}: {one['error'] or one['status']}", fix)
+            yield fail(f"the hub's pod gets no answer of {one['url']}: {one['error'] or one['status']}", fix)
             return
-    yield judge_app(told["token"], facts)
-    if told["unknown"]:
+    yield judge_app(report["token"], state)
+    if report["unknown"]:
         # Whoever registers the name decides who is a member.
         fix = f"the names as they are now, in GITHUB_ORGANIZATION_WHITELIST of the ConfigMap hub; then {RESTART}"
-        yield wrong(f"GitHub has no organization {', '.join(told['unknown'])}: nobody comes in by it", fix)
+        yield fail(f"GitHub has no organization {', '.join(report['unknown'])}: nobody comes in by it", fix)
 
 
-def judge_app(told: dict[str, Any], facts: Facts) -> Verdict:
+def judge_app(reply: dict[str, Any], state: ClusterState) -> Verdict:
     """Judge what GitHub says of the app when it is shown a code that is none."""
-    site = facts.objects.settings("hub").get("GITHUB_URL") or DEFAULT_GITHUB
-    if told["error"] == BAD_CODE:
-        return well(f"{site} knows the app by its id and secret, and says nothing against its callback URL")
+    site = state.objects.settings("hub").get("GITHUB_URL") or DEFAULT_GITHUB
+    if reply["error"] == BAD_CODE:
+        return ok(f"{site} knows the app by its id and secret, and says nothing against its callback URL")
     # A client id that nobody has is not found.
-    if told["error"] == BAD_CREDENTIALS or told["status"] == NOT_FOUND:
-        return wrong(f"{site} does not know GITHUB_CLIENT_ID with GITHUB_CLIENT_SECRET: nobody can log in", CREDENTIALS)
-    if told["error"] == BAD_CALLBACK:
+    if reply["error"] == BAD_CREDENTIALS or reply["status"] == NOT_FOUND:
+        return fail(f"{site} does not know GITHUB_CLIENT_ID with GITHUB_CLIENT_SECRET: nobody can log in", CREDENTIALS)
+    if reply["error"] == BAD_CALLBACK:
         fix = "at the OAuth app: Authorization callback URL (docs/admin/github-login.md)"
-        return wrong(f"{site} has another callback URL for the app than {facts.callback}: nobody can log in", fix)
-    return doubt(
-        f"{site} answers {told['status']} {told['error']}, wanted {BAD_CODE}", "try again; is GITHUB_URL a GitHub?"
+        return fail(f"{site} has another callback URL for the app than {state.callback}: nobody can log in", fix)
+    return warn(
+        f"{site} answers {reply['status']} {reply['error']}, wanted {BAD_CODE}", "try again; is GITHUB_URL a GitHub?"
     )
 
 
-def broker(facts: Facts) -> Iterator[Verdict]:
+def broker(state: ClusterState) -> Iterator[Verdict]:
     """Judge whether the relay could publish a message and had it confirmed."""
-    answer = facts.answers.get("broker")
+    answer = state.answers.get("broker")
     if answer is None:
-        deployed = facts.objects.find("Deployment", "logstashrmq", NAMESPACE)
-        yield skipped("the relay does not run (workloads)" if deployed else "logstashrmq is not deployed")
+        deployed = state.objects.find("Deployment", "logstashrmq", NAMESPACE)
+        yield skip("the relay does not run (workloads)" if deployed else "logstashrmq is not deployed")
         return
     lines = answer.out.splitlines()
     failed = [line.removeprefix("FAILED").strip() for line in lines if line.startswith("FAILED")]
     for line in failed:
-        yield wrong(f"the relay cannot publish: {line}", "docs/admin/forwarder.md, When something is wrong")
+        yield fail(f"the relay cannot publish: {line}", "docs/admin/forwarder.md, When something is wrong")
     if answer.status and not failed:
-        yield wrong(f"the relay cannot be asked: {answer.why}", f"kubectl -n {NAMESPACE} logs deployment/logstashrmq")
+        yield fail(f"the relay cannot be asked: {answer.reason}", f"kubectl -n {NAMESPACE} logs deployment/logstashrmq")
     elif not failed:
         confirmed = [line for line in lines if "a confirmed message" in line]
         last = (confirmed or lines or ["ok it says nothing"])[-1]
-        yield well(last.removeprefix("ok").strip())
+        yield ok(last.removeprefix("ok").strip())

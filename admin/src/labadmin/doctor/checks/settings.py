@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from labadmin.doctor.checks.deployment import is_deployed
-from labadmin.doctor.cluster_state import Facts
-from labadmin.doctor.findings import Verdict, skipped, well, wrong
-from labadmin.doctor.objects import NAMESPACE, Object, Objects, containers, part, pod_spec
+from labadmin.doctor.cluster_state import ClusterState
+from labadmin.doctor.findings import Verdict, fail, ok, skip
+from labadmin.doctor.objects import NAMESPACE, Object, Objects, containers, look_up, pod_spec
 
 ALL = ("initContainers", "containers")
 # What the programs ask for, and no manifest names.
@@ -30,12 +30,12 @@ DOCS = {
     "logstashrmq-tls": "docs/admin/forwarder.md",
     "filebeat-tls": "docs/admin/logs.md",
 }
-Wanted = dict[tuple[str, str], set[str]]
+RequiredKeys = dict[tuple[str, str], set[str]]
 
 
-def named(workload: Object) -> Wanted:
+def find_named(workload: Object) -> RequiredKeys:
     """Give the Secrets and ConfigMaps that a workload names and cannot do without, with their keys."""
-    found: Wanted = {}
+    found: RequiredKeys = {}
     volumes = {one["name"]: one for one in pod_spec(workload).get("volumes") or []}
     for one in volumes.values():
         if (secret := one.get("secret")) and not secret.get("optional"):
@@ -48,49 +48,49 @@ def named(workload: Object) -> Wanted:
                 if (reference := one.get(key)) and not reference.get("optional"):
                     found.setdefault((kind, reference["name"]), set())
         for variable in container.get("env") or []:
-            if reference := part(variable, "valueFrom", "secretKeyRef"):
+            if reference := look_up(variable, "valueFrom", "secretKeyRef"):
                 found.setdefault(("Secret", reference["name"]), set()).add(reference["key"])
-        for name, key in files(container, volumes):
+        for name, key in find_keys(container, volumes):
             found.setdefault(("Secret", name), set()).add(key)
     return found
 
 
-def files(container: Object, volumes: Object) -> Iterator[tuple[str, str]]:
+def find_keys(container: Object, volumes: Object) -> Iterator[tuple[str, str]]:
     """Give the keys of Secrets that variables name as files: /run/secrets/<name>/<key>."""
     for mount in container.get("volumeMounts") or []:
-        name = part(volumes.get(mount["name"]), "secret", "secretName")
+        name = look_up(volumes.get(mount["name"]), "secret", "secretName")
         for variable in container.get("env") or []:
             folder, _, key = str(variable.get("value") or "").rpartition("/")
             if name and folder == mount["mountPath"]:
                 yield name, key
 
 
-def wanted(found: Objects) -> Wanted:
+def find_required(found: Objects) -> RequiredKeys:
     """Give all that is wanted of a site, for what it has deployed."""
-    told: Wanted = {}
+    keys_of: RequiredKeys = {}
     for workload in found.workloads():
-        for key, names in named(workload).items():
-            told.setdefault(key, set()).update(names)
+        for key, names in find_named(workload).items():
+            keys_of.setdefault(key, set()).update(names)
     for component, secrets in SECRETS.items():
         if is_deployed(component, found):
             for name, keys in secrets.items():
-                told.setdefault(("Secret", name), set()).update(keys)
+                keys_of.setdefault(("Secret", name), set()).update(keys)
     for name, needed in CONFIGMAPS.items():
         # What is not there may be in a file.
         if is_deployed(name, found) and "RELAY_SETTINGS_FILE" not in found.settings(name):
-            told.setdefault(("ConfigMap", name), set()).update(needed)
-    return told
+            keys_of.setdefault(("ConfigMap", name), set()).update(needed)
+    return keys_of
 
 
-def settings(facts: Facts) -> Iterator[Verdict]:
+def settings(state: ClusterState) -> Iterator[Verdict]:
     """Look whether every Secret and ConfigMap is there, with its keys."""
-    told = wanted(facts.objects)
-    well_made = 0
-    for (kind, name), keys in sorted(told.items()):
-        found = facts.objects.find(kind, name, NAMESPACE)
+    required = find_required(state.objects)
+    complete = 0
+    for (kind, name), keys in sorted(required.items()):
+        found = state.objects.find(kind, name, NAMESPACE)
         doc = DOCS.get(name, f"kubectl apply -f {name.partition('-')[0]}/kubernetes")
         if found is None:
-            yield wrong(
+            yield fail(
                 f"{kind} {name} is missing" + (f", wanted with {', '.join(sorted(keys))}" if keys else ""),
                 f"make it: {doc}",
             )
@@ -99,25 +99,25 @@ def settings(facts: Facts) -> Iterator[Verdict]:
         missing = sorted(key for key in keys if not str(data.get(key) or "").strip())
         if missing:
             restart = f"kubectl -n {NAMESPACE} rollout restart deployment/{name.removesuffix('-tls')}"
-            yield wrong(f"{kind} {name}: {', '.join(missing)} missing or empty", f"add it ({doc}), then {restart}")
+            yield fail(f"{kind} {name}: {', '.join(missing)} missing or empty", f"add it ({doc}), then {restart}")
         else:
-            well_made += 1
-    if told and well_made == len(told):
-        yield well(f"{well_made} Secrets and ConfigMaps are there, with their keys")
-    if not told:
-        yield skipped("nothing is deployed that wants one")
+            complete += 1
+    if required and complete == len(required):
+        yield ok(f"{complete} Secrets and ConfigMaps are there, with their keys")
+    if not required:
+        yield skip("nothing is deployed that wants one")
 
 
-def tokens(facts: Facts) -> Iterator[Verdict]:
+def tokens(state: ClusterState) -> Iterator[Verdict]:
     """Look whether hub and fileserver have the same token."""
-    both = [facts.objects.secret(name).get("FILESERVER_TOKEN", b"").strip() for name in ("hub", "fileserver")]
+    both = [state.objects.secret(name).get("FILESERVER_TOKEN", b"").strip() for name in ("hub", "fileserver")]
     if not all(both):
-        yield skipped("one of the Secrets hub and fileserver has no FILESERVER_TOKEN (settings)")
+        yield skip("one of the Secrets hub and fileserver has no FILESERVER_TOKEN (settings)")
     elif both[0] != both[1]:
         restart = f"kubectl -n {NAMESPACE} rollout restart deployment/hub deployment/fileserver"
         fix = f"write the same into both, then {restart}"
-        yield wrong(
+        yield fail(
             "the Secrets hub and fileserver have different FILESERVER_TOKEN, wanted the same: no home can be made", fix
         )
     else:
-        yield well("the Secrets hub and fileserver have the same FILESERVER_TOKEN")
+        yield ok("the Secrets hub and fileserver have the same FILESERVER_TOKEN")
