@@ -1,1 +1,1 @@
-"""From a site's one file, site.toml, to the ConfigMaps and Secrets that the manifests name: `nox -s configure`."""
+"""`labadmin configure`: create the ConfigMaps and Secrets that the manifests name from one file, site.toml."""

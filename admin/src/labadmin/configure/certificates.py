@@ -1,4 +1,4 @@
-"""Certificates: those that a site brings are looked at, those of the logs are made. Pure, but for the random keys."""
+"""Check the certificates of a site, and create those of the logs. Pure, except for the random keys."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 AUTHORITY_LIFE = timedelta(days=3650)
 LEAF_LIFE = timedelta(days=730)
-# A clock may be behind.
-BEFORE = timedelta(hours=1)
+# Certificates are valid from an hour ago, for clocks that are behind.
+CLOCK_SKEW = timedelta(hours=1)
 
 
 class CertificateError(Exception):
-    """A certificate or a key is of no use; the message says what was found, and what is wanted."""
+    """A certificate or a key cannot be used. The message has what was found and what is wanted."""
 
 
 class KeyFileError(CertificateError):
-    """It is the key's file."""
+    """The file with the key cannot be used."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A certificate, or several of a chain, and the key of the first; both PEM."""
+    """A certificate, or a chain of several, and the key of the first; both in PEM."""
 
     certificate: str
     key: str
 
     @property
     def first(self) -> x509.Certificate:
-        """The certificate itself."""
+        """The certificate itself, without its chain."""
         return read_certificates(self.certificate)[0]
 
 
 def read_certificates(text: str) -> list[x509.Certificate]:
-    """Read all certificates of a PEM text.
+    """Return all certificates of a PEM text.
 
     Raises
     ------
     CertificateError
-        There is none, or one is damaged.
+        Raised if there is no certificate, or one is damaged.
     """
     try:
         return x509.load_pem_x509_certificates(text.encode())
@@ -61,12 +61,12 @@ def read_certificates(text: str) -> list[x509.Certificate]:
 
 
 def check_pair(pair: Pair, now: datetime) -> None:
-    """Make sure that a certificate and a key belong together, and are good today.
+    """Check that a certificate and a key belong together, and that the certificate is valid.
 
     Raises
     ------
     CertificateError
-        They do not, or are not.
+        Raised if they do not, or if it is not.
     """
     chain = read_certificates(pair.certificate)
     try:
@@ -88,12 +88,12 @@ def _public(key: PublicKeyTypes) -> bytes:
 
 
 def check_dates(certificate: x509.Certificate, now: datetime) -> None:
-    """Make sure that a certificate is good today.
+    """Check that a certificate is valid now.
 
     Raises
     ------
     CertificateError
-        It is not, any more or yet.
+        Raised if it has expired, or is not valid yet.
     """
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now > end:
@@ -103,12 +103,12 @@ def check_dates(certificate: x509.Certificate, now: datetime) -> None:
 
 
 def check_hostname(certificate: x509.Certificate, hostname: str) -> None:
-    """Make sure that browsers take a certificate for a name.
+    """Check that browsers accept a certificate for a name.
 
     Raises
     ------
     CertificateError
-        It is for others.
+        Raised if it is for other names.
     """
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -121,13 +121,13 @@ def check_hostname(certificate: x509.Certificate, hostname: str) -> None:
 
 
 def needs_renewal(certificate: x509.Certificate, now: datetime) -> bool:
-    """Tell whether less than a third of a certificate's life is left."""
+    """Return whether less than a third of a certificate's validity is left."""
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     return (end - now) * 3 < end - start
 
 
 def is_signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
-    """Tell whether an authority has signed a certificate."""
+    """Return whether an authority signed a certificate."""
     try:
         certificate.verify_directly_issued_by(authority)
     except (InvalidSignature, ValueError, TypeError):
@@ -136,9 +136,9 @@ def is_signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> 
 
 
 def create_authority(now: datetime) -> Pair:
-    """Make an authority that signs the certificates of the logs, and nothing else."""
+    """Create an authority that signs the certificates of the logs only."""
     key = ec.generate_private_key(ec.SECP256R1())
-    # The day and a number: while one authority follows another, both are trusted, and tell-tale names help.
+    # With the day and a random number: during a rotation two authorities are trusted, and each needs its own name.
     name = _name(f"jupyterlabdemo logs {now:%Y-%m-%d} {x509.random_serial_number() % 0x10000:04x}")
     builder = _builder(name, name, key.public_key(), now, now + AUTHORITY_LIFE)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -147,7 +147,7 @@ def create_authority(now: datetime) -> Pair:
 
 
 def create_leaf(authority: Pair, name: str, now: datetime, *, server: bool) -> Pair:
-    """Make a certificate for a DNS name, for one side of a connection."""
+    """Create a certificate for a DNS name, for one side of a connection."""
     key = ec.generate_private_key(ec.SECP256R1())
     issuer, signer = authority.first, load_pem_private_key(authority.key.encode(), None)
     assert isinstance(signer, ec.EllipticCurvePrivateKey)  # noqa: S101  (create_authority's)
@@ -173,7 +173,7 @@ def _builder(
     issuer: x509.Name, subject: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime, end: datetime
 ) -> x509.CertificateBuilder:
     builder = x509.CertificateBuilder(issuer, subject, key).serial_number(x509.random_serial_number())
-    builder = builder.not_valid_before((now - BEFORE).astimezone(UTC)).not_valid_after(end)
+    builder = builder.not_valid_before((now - CLOCK_SKEW).astimezone(UTC)).not_valid_after(end)
     return builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
 
 

@@ -1,4 +1,4 @@
-"""What the settings of site.toml are made of."""
+"""The types of the settings in site.toml."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 ORGANIZATION = re.compile(r"[a-z0-9][a-z0-9-]*(:[a-z0-9_][a-z0-9._-]*)?", re.IGNORECASE)
 LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-# How a value stands in a variable, where it is not as `rendering.render` writes it anyway.
+# How `manifests.format_value` writes a value into a variable.
 Form = Literal["plain", "on-off", "spaces"]
 
 
 class Table(BaseModel):
-    """A table of site.toml: what it does not know it refuses, and nothing is taken for something else."""
+    """A table of site.toml. It rejects unknown keys, and converts no type into another."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Secret(Table):
-    """Where a secret is: never the secret."""
+    """The place of a secret, never the secret itself."""
 
     file: Annotated[str, StringConstraints(min_length=1)] | None = Field(None, description="the path of a file")
     environment: Annotated[str, StringConstraints(min_length=1)] | None = Field(
@@ -34,38 +34,38 @@ class Secret(Table):
         return self
 
 
-SECRET = '{ file = "PATH" } or { environment = "NAME" }'  # noqa: S105  (how one is given)
+SECRET = '{ file = "PATH" } or { environment = "NAME" }'  # noqa: S105  (a description)
 
 
 def required(wanted: str, variable: str = "", **limits: Any) -> Any:
-    """Declare a setting that has to be there.
+    """Declare a required setting.
 
     Parameters
     ----------
     wanted
-        What is wanted, for who gave something else.
+        The accepted values, for error messages.
     variable
-        The component's variable that it becomes; none: it becomes something else.
+        The component's environment variable that gets the value; empty if the value is used otherwise.
     limits
-        pydantic's.
+        Constraints of pydantic's Field.
     """
     return Field(description=wanted, json_schema_extra={"variable": variable, "form": "plain"}, **limits)
 
 
 def optional(wanted: str, variable: str = "", form: Form = "plain", **limits: Any) -> Any:
-    """Declare a setting that need not be there: what is left out is the component's own default."""
+    """Declare an optional setting. Without it the component's own default applies."""
     return Field(None, description=wanted, json_schema_extra={"variable": variable, "form": form}, **limits)
 
 
 def check_organization(text: str) -> str:
-    """Take `org` or `org:team`."""
+    """Check for `org` or `org:team`."""
     if not ORGANIZATION.fullmatch(text):
         raise ValueError("neither")
     return text
 
 
 def check_admin(found: Any) -> Any:
-    """Take a GitHub id or `org:team`."""
+    """Check for a GitHub id or `org:team`."""
     if isinstance(found, bool) or not isinstance(found, int | str):
         raise ValueError("neither")
     if isinstance(found, int):
@@ -77,14 +77,14 @@ def check_admin(found: Any) -> Any:
 
 
 def check_host(text: str) -> str:
-    """Take a host's name without a port."""
+    """Check for a host's name without a port."""
     if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*", text) or re.fullmatch(r"[^:]*:[0-9]+", text):
         raise ValueError("not such a name")
     return text
 
 
 def check_name(text: str) -> str:
-    """Take a DNS name in lower case."""
+    """Check for a DNS name in lower case."""
     if len(text) > 253 or not re.fullmatch(rf"{LABEL}(\.{LABEL})*", text):
         raise ValueError("not such a name")
     return text

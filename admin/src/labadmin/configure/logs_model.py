@@ -1,4 +1,4 @@
-"""The settings of the logs: RabbitMQ, the relay, filebeat. A site without RabbitMQ leaves them out."""
+"""The settings of the logs: RabbitMQ, the relay, filebeat. A site without RabbitMQ has none of them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ Short = Annotated[str, StringConstraints(min_length=1, max_length=127)]
 
 
 def number_of_bytes(variable: str) -> Any:
-    """Declare a size."""
+    """Declare an optional size in bytes."""
     return optional("1024 to 1073741824 bytes", variable, ge=1024, le=1024**3)
 
 
 def seconds(variable: str) -> Any:
-    """Declare a time."""
+    """Declare an optional time in seconds."""
     return optional("up to 86400 seconds", variable, gt=0, le=86400)
 
 
 def check_route(text: str) -> str:
-    """Take `exchange/key` or `/queue`."""
+    """Check for `exchange/key` or `/queue`."""
     _, slash, key = text.partition("/")
     if not slash or not key:
         raise ValueError("not such a route")
@@ -30,7 +30,7 @@ def check_route(text: str) -> str:
 
 
 class Amqp(Table):
-    """RabbitMQ, and how what arrives is published there."""
+    """RabbitMQ, and how log events are published there."""
 
     host: Annotated[list[Host], Field(min_length=1)] = required(
         "a list of the brokers' names, without ports, at least one", "AMQP_HOST"
@@ -61,7 +61,7 @@ class Amqp(Table):
 
 
 class Relay(Table):
-    """The relay, and what filebeat may send it."""
+    """The relay, and the limits for what filebeat sends."""
 
     host: Text | None = optional("an address to listen at", "BEATS_HOST")
     verify: Literal["required", "optional", "none"] | None = optional(
@@ -90,7 +90,7 @@ class Relay(Table):
 
 
 class Logs(Table):
-    """What happens to what containers print."""
+    """The logs of all containers."""
 
     enabled: bool | None = optional("true or false")
     withheld_from: Text | None = optional('the name of a namespace, or "none"', "OUTPUT_WITHHELD_FROM")

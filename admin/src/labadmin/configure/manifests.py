@@ -1,4 +1,4 @@
-"""The ConfigMaps and Secrets that the manifests name. Pure."""
+"""Build the ConfigMaps and Secrets that the manifests name. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from labadmin.configure.site_model import Labs, Site
 from labadmin.configure.sources import Sources
 
 NAMESPACE = "jupyterlabdemo"
-# What a component's objects are labelled with: app.kubernetes.io/name by app.kubernetes.io/component.
+# The label app.kubernetes.io/name by the label app.kubernetes.io/component.
 NAMES = {
     "hub": "jupyterhub",
     "nginx": "nginx",
@@ -28,7 +28,7 @@ Object = dict[str, Any]
 
 
 def collect_variables(table: Table) -> dict[str, str]:
-    """Give the variables that a table's settings become; what was left out becomes none."""
+    """Return the environment variables of a table's settings, without those that the site does not set."""
     found = {}
     for key, field in list_keys(type(table)):
         extra = field.json_schema_extra
@@ -39,7 +39,7 @@ def collect_variables(table: Table) -> dict[str, str]:
 
 
 def format_value(value: object, form: str) -> str:
-    """Write a value as the components read it."""
+    """Return the text of a value as the components read it."""
     if isinstance(value, bool):
         yes, no = ("on", "off") if form == "on-off" else ("true", "false")
         return yes if value else no
@@ -49,7 +49,7 @@ def format_value(value: object, form: str) -> str:
 
 
 def collect_hub_variables(site: Site, sources: Sources) -> dict[str, str]:
-    """Give the hub's settings."""
+    """Return the environment variables of the hub."""
     found = collect_variables(site) | collect_variables(site.github) | collect_variables(site.labs)
     found["OAUTH_CALLBACK_URL"] = f"https://{site.hostname}/hub/oauth_callback"
     if site.storage.url:
@@ -60,7 +60,7 @@ def collect_hub_variables(site: Site, sources: Sources) -> dict[str, str]:
         ("menu.toml", "LAB_MENU"),
         ("passwd", "LAB_PASSWD"),
         ("group", "LAB_GROUP"),
-        ("github-ca.crt", "SSL_CERT_FILE"),  # OpenSSL's own: whom the hub trusts beside Kubernetes, which has another
+        ("github-ca.crt", "SSL_CERT_FILE"),  # read by OpenSSL, not for the connection to Kubernetes
     ):
         if file in sources.hub_files:
             found[variable] = f"{SITE_FILES}/{file}"
@@ -68,7 +68,7 @@ def collect_hub_variables(site: Site, sources: Sources) -> dict[str, str]:
 
 
 def collect_relay_variables(logs: Logs, sources: Sources) -> dict[str, str]:
-    """Give the relay's settings."""
+    """Return the environment variables of the relay."""
     found = collect_variables(logs.relay)
     if logs.amqp:
         found |= collect_variables(logs.amqp)
@@ -85,7 +85,7 @@ def collect_relay_variables(logs: Logs, sources: Sources) -> dict[str, str]:
 
 
 def collect_filebeat_variables(logs: Logs, labs: Labs) -> dict[str, str]:
-    """Give filebeat's settings: what labs print stays where they are, whichever namespace that is."""
+    """Return the environment variables of filebeat. Output of labs is not shipped, whatever their namespace is."""
     found = collect_variables(logs)
     if labs.namespace:
         found.setdefault("OUTPUT_WITHHELD_FROM", labs.namespace)
@@ -93,21 +93,21 @@ def collect_filebeat_variables(logs: Logs, labs: Labs) -> dict[str, str]:
 
 
 class ManifestBuilder:
-    """Makes objects of one version of the project."""
+    """Builds objects with the labels of one version of the project."""
 
     def __init__(self, version: str) -> None:
         self._version = version
 
     def config_map(self, component: str, name: str, data: Mapping[str, str]) -> dict[str, Object]:
-        """Make a ConfigMap, by its file."""
+        """Return a ConfigMap by the name of its file."""
         made = {"apiVersion": "v1", "kind": "ConfigMap", **self._metadata(component, name)}
-        # Without `data` rather than with an empty one, which kubectl would find changed at each apply.
+        # An empty ConfigMap has no `data`: kubectl would report an empty `data` as changed at each apply.
         return {f"{name}-configmap.yaml": made | ({"data": dict(sorted(data.items()))} if data else {})}
 
     def secret(self, component: str, name: str, data: Mapping[str, str], kind: str = "Opaque") -> dict[str, Object]:
-        """Make a Secret, by its file.
+        """Return a Secret by the name of its file.
 
-        With `data`, not `stringData`: of that kubectl would never remove a key again.
+        It has `data`, not `stringData`: kubectl never removes a key of `stringData`.
         """
         made = {"apiVersion": "v1", "kind": "Secret", "type": kind, **self._metadata(component, name)}
         encoded = {key: base64.b64encode(text.encode()).decode() for key, text in sorted(data.items())}
@@ -130,10 +130,10 @@ class ManifestBuilder:
 
 
 def build_objects(site: Site, sources: Sources, keys: Keys, logs: LogKeys | None, version: str) -> dict[str, Object]:
-    """Make all objects, by their files.
+    """Return all objects by the names of their files.
 
-    A ConfigMap that need not be there is made all the same: if it were left out when its last setting goes, `kubectl
-    apply` would leave the old one in the cluster.
+    A ConfigMap is written even if it is empty: otherwise `kubectl apply` would keep an old one in the cluster after its
+    last setting is removed.
     """
     builder = ManifestBuilder(version)
     hub = {

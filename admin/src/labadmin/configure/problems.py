@@ -1,4 +1,4 @@
-"""What is wrong with site.toml, in the words of who has to mend it: the key, what was found, what is wanted."""
+"""Problems of site.toml, as an administrator reads them: the key, what was found, what is wanted."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ LONGEST = 60
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong.
+    """One problem of site.toml.
 
     Attributes
     ----------
     path
-        The key; an index is an element of a list.
+        The key. An integer is the index of a list's element.
     message
-        What was found, and what is wanted; never a secret.
+        What was found and what is wanted, never a secret.
     """
 
     path: Path
@@ -38,28 +38,28 @@ class Problem:
 
 
 class ConfigureError(Exception):
-    """It cannot be done; the message has a line for each reason."""
+    """The files cannot be created. The message has one line per problem."""
 
 
 def find_line(path: Path, lines: Mapping[Path, int]) -> int | None:
-    """Give the line of a key, or if it is not there of the table where it belongs; None: that is the file itself."""
+    """Return the line of a key, else that of its table, else None."""
     return next((lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in lines), None)
 
 
 def sort_problems(problems: list[Problem], lines: Mapping[Path, int]) -> list[Problem]:
-    """Give problems in the order of the file."""
+    """Return problems in the order of the file."""
     return sorted(problems, key=lambda problem: find_line(problem.path, lines) or 0)
 
 
 def format_problem(file: str, problem: Problem, lines: Mapping[Path, int]) -> str:
-    """Write a problem as one line."""
+    """Return a problem as one line."""
     line = find_line(problem.path, lines)
     place = f"{file}, line {line}" if line else file
     return f"{place}: {format_key(problem.path)}: {problem.message}"
 
 
 def format_key(path: Path) -> str:
-    """Write a key as TOML does; elements of a list are counted from 1."""
+    """Return a key as TOML writes it. Elements of a list are counted from 1."""
     written = ""
     for part in path:
         if isinstance(part, int):
@@ -70,7 +70,7 @@ def format_key(path: Path) -> str:
 
 
 def list_problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
-    """Give what a model complains of; a key that is there, but misspelt, is not missing as well."""
+    """Return the problems that a model found. A misspelt key is not reported as missing, too."""
     found = error.errors()
     unknown = [tuple(one["loc"]) for one in found if one["type"] == "extra_forbidden"]
     meant = {(*path[:-1], suggest_key(path, model)) for path in unknown}
@@ -79,7 +79,7 @@ def list_problems(error: ValidationError, model: type[BaseModel]) -> list[Proble
 
 
 def describe_error(error: ErrorDetails, model: type[BaseModel]) -> str:
-    """Say what was found, and what is wanted."""
+    """Return what was found and what is wanted."""
     path = tuple(error["loc"])
     if error["type"] == "extra_forbidden":
         return f"found a key that is not known, wanted {suggest_key(path, model)}"
@@ -94,26 +94,26 @@ def describe_error(error: ErrorDetails, model: type[BaseModel]) -> str:
 
 
 def suggest_key(path: Path, model: type[BaseModel]) -> str:
-    """Name the key that was meant, or those that there are."""
+    """Return the most similar key, else the table that has the key, else all keys."""
     here, name = path[:-1], str(path[-1])
     field = find_field(here, model)
     table = (find_table_model(field) if field else model) or model
     known = [key for key, _ in list_keys(table)]
     if close := difflib.get_close_matches(name, known, 1, 0.7):
         return close[0]
-    for other in tables(model):
+    for other in list_tables(model):
         if name in (key for key, _ in list_keys(find_table(other, model))):
             return f"it in the table [{format_key(other)}]" if other else "it above the first table"
     return f"one of {', '.join(known)}"
 
 
 def list_keys(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
-    """Give the keys of a table as they stand in the file."""
+    """Return the keys of a table as they are written in the file."""
     return ((field.alias or name, field) for name, field in model.model_fields.items())
 
 
 def find_table_model(field: FieldInfo) -> type[BaseModel] | None:
-    """Give the model of the table, or of a list's tables, that a field holds."""
+    """Return the model of a field's table, or of the tables in its list."""
     return _table(field.annotation)
 
 
@@ -126,7 +126,7 @@ def _table(kind: Any) -> type[BaseModel] | None:
 
 
 def find_field(path: Path, model: type[BaseModel]) -> FieldInfo | None:
-    """Give the field of a key; of an element of a list, the list's."""
+    """Return the field of a key. An element of a list has the field of the list."""
     field, table = None, model
     for part in path:
         if isinstance(part, str):
@@ -138,22 +138,22 @@ def find_field(path: Path, model: type[BaseModel]) -> FieldInfo | None:
 
 
 def find_table(path: Path, model: type[BaseModel]) -> type[BaseModel]:
-    """Give the model of a table."""
+    """Return the model of a table."""
     field = find_field(path, model)
     return (find_table_model(field) if field else None) or model
 
 
-def tables(model: type[BaseModel], above: Path = ()) -> Iterator[Path]:
-    """Give the paths of all tables that are written with a header; the file itself is the first."""
+def list_tables(model: type[BaseModel], above: Path = ()) -> Iterator[Path]:
+    """Return the paths of all tables with a header, first that of the file itself."""
     yield above
     for name, field in list_keys(model):
         table = find_table_model(field)
         if table and table is not Secret:
-            yield from tables(table, (*above, name))
+            yield from list_tables(table, (*above, name))
 
 
 def format_found(found: Any) -> str:
-    """Write a value as TOML would, without what may be a password in a URL."""
+    """Return a value as TOML writes it, without the user and password of a URL."""
     if isinstance(found, list | dict):
         return "an empty list" if found == [] else "a list" if isinstance(found, list) else "a table"
     text = json.dumps(found, ensure_ascii=False) if isinstance(found, str | int | float) else str(found)

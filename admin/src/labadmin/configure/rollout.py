@@ -1,4 +1,4 @@
-"""What a change asks of who applies it: which workloads read their settings only when they start. Pure."""
+"""The kubectl commands that bring changed settings into the cluster. Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from labadmin.configure.manifests import NAMESPACE
 
 KUBECTL = f"kubectl -n {NAMESPACE}"
 Contents = Mapping[str, Mapping[str, str]]
-# The workloads that have to start anew when the file's object changes. What is not here is read again by itself:
-# nginx-tls and logstashrmq-tls when they change, the fileserver's token at each request.
+# The workloads that have to restart if the object of a file changes. The other objects need no restart: nginx-tls and
+# logstashrmq-tls are read again when they change, the fileserver's token at each request.
 READERS = {
     "hub-configmap.yaml": ["deployment/hub"],
     "hub-files-configmap.yaml": ["deployment/hub"],
@@ -25,16 +25,16 @@ PROXY_TOKEN = "CONFIGPROXY_AUTH_TOKEN"  # noqa: S105  (its name)
 
 
 def list_commands(before: Contents, after: Contents) -> list[str]:
-    """Give the commands that bring a change into the cluster.
+    """Return the commands that bring a change into the cluster, after `kubectl apply`.
 
     Parameters
     ----------
     before, after
-        What each object holds, by its file.
+        The data of each object, by the name of its file.
     """
     restarted: dict[str, None] = {}
     for file, data in after.items():
-        # What is new nobody has read yet.
+        # A new object has no readers yet.
         if file in before and before[file] != data:
             restarted |= dict.fromkeys(READERS.get(file, []))
             if before[file].get(PROXY_TOKEN) != data.get(PROXY_TOKEN):
@@ -44,13 +44,13 @@ def list_commands(before: Contents, after: Contents) -> list[str]:
 
 
 def list_removals(before: Contents, after: Contents) -> list[str]:
-    """Give the command that removes what is not written any more, which `kubectl apply` does not.
+    """Return the command that removes objects that are no longer written. `kubectl apply` does not remove them.
 
-    nginx's certificate stays: cert-manager writes it from now on, into the same Secret.
+    The certificate of nginx is kept: from then on cert-manager writes it into the same Secret.
     """
     files = [file for file in before if file not in after and file != "nginx-tls-secret.yaml"]
     gone = [file.removesuffix(".yaml").rpartition("-") for file in files]
-    # Whoever reads them could not start anew without.
+    # Their readers are removed, too: they could not restart without these objects.
     workloads = {workload: None for file in files for workload in READERS.get(file, [])}
     names = " ".join([*workloads, *(f"{kind}/{name}" for name, _, kind in gone)])
     return [f"{KUBECTL} delete --ignore-not-found {names}"] if gone else []

@@ -1,4 +1,4 @@
-"""site.toml, read and held against the model; all that is wrong at once."""
+"""Read site.toml, validate it, and report all problems at once."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from labadmin.configure.toml_lines import find_lines
 
 
 def read_site(file: Path, environ: Mapping[str, str], now: datetime) -> tuple[Site, Sources]:
-    """Read a site's settings, and what they name.
+    """Read a site's settings, and the files and variables that they name.
 
     Raises
     ------
     ConfigureError
-        Something is wrong; a line for each.
+        Raised if there are problems: the message has one line per problem.
     """
     try:
         text = file.read_text()
@@ -44,7 +44,7 @@ def read_site(file: Path, environ: Mapping[str, str], now: datetime) -> tuple[Si
 
 
 def create_error(file: Path, text: str, problems: list[Problem]) -> ConfigureError:
-    """Give the error that tells all problems, by line."""
+    """Return an error with all problems, sorted by line."""
     lines = find_lines(text)
     return ConfigureError(
         "\n".join(format_problem(str(file), problem, lines) for problem in sort_problems(problems, lines))

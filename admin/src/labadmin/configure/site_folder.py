@@ -1,7 +1,7 @@
-"""The folder with a site's objects: read back, and written whole or not at all.
+"""The folder with a site's objects. A write replaces all files or none.
 
-What is new is first written beside the old, in `.writing`. To rename that to `.ready` is the one moment at which the
-new takes the old's place; a run that was interrupted after it is finished by the next one.
+New files are first written into the subfolder `.writing`. Renaming it to `.ready` is the commit. If a run is
+interrupted after the rename, the next run moves the files to their places, and before the rename it drops them.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from labadmin.configure.site_keys import DamageError
 
 AUTHORITY = "log-authority.pem"
 NAMESPACE_FILE = "00-namespace.yaml"
-# The folder is never committed, wherever it lies.
+# Git ignores the folder, wherever it is.
 IGNORE = {".gitignore": "*\n"}
-# In what is ready: the names of all files, those that are in their place already, too.
+# A file in `.ready`: the names of all files, including those that were moved already.
 KEEP = ".keep"
 HEADER = "# Written by `nox -s configure`: change site.toml, not this. Keep a copy: there are keys in this folder.\n"
 
 
 class FolderError(Exception):
-    """The folder cannot be used; the message says why."""
+    """The folder cannot be used. The message has the reason."""
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes text of several lines as lines."""
+    """Writes a text with several lines as a block."""
 
 
 def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
@@ -45,19 +45,19 @@ _Dumper.add_representer(str, _write_text)
 
 
 def to_yaml(body: Mapping[str, Any]) -> str:
-    """Write an object; the same one always the same way."""
+    """Return the text of an object. Equal objects have equal texts."""
     return HEADER + yaml.dump(dict(body), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**6)
 
 
 class SiteFolder:
-    """The folder.
+    """The folder with a site's objects.
 
     Parameters
     ----------
     path
-        Where it is, or will be.
+        Path of the folder, which may not exist yet.
     ours
-        The names of all files that may ever be written there.
+        Names of all files that `write` may create or remove.
     """
 
     def __init__(self, path: Path, ours: frozenset[str]) -> None:
@@ -67,12 +67,12 @@ class SiteFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Make the folder, if it is not there, and keep others from writing to it meanwhile.
+        """Create the folder if needed, and lock it against other runs.
 
         Raises
         ------
         FolderError
-            It is not ours, or somebody else writes to it.
+            Raised if the folder has only foreign files, cannot be written, or is locked.
         """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -103,12 +103,12 @@ class SiteFolder:
             self._install_ready()
 
     def read(self) -> dict[str, str]:
-        """Give the files that were written.
+        """Return the text of each file that exists.
 
         Raises
         ------
         DamageError
-            One cannot be read.
+            Raised if a file cannot be read.
         """
         found = {}
         for name in sorted(self._ours):
@@ -122,12 +122,12 @@ class SiteFolder:
         return found
 
     def write(self, files: Mapping[str, str]) -> None:
-        """Make these the files that there are; what else was written before is removed.
+        """Replace all files by these. Remove the other files of earlier runs.
 
         Raises
         ------
         FolderError
-            They cannot be written; those that were there still are.
+            Raised if they cannot be written. The old files are unchanged.
         """
         try:
             self._writing.mkdir(mode=0o700)
@@ -141,7 +141,7 @@ class SiteFolder:
             raise FolderError(f"{error.filename or self.path}: cannot be written: {error.strerror}") from error
 
     def _install_ready(self) -> None:
-        """Move what is ready to its place; it can be done again, if it was interrupted."""
+        """Move the files of `.ready` to their places. An interrupted call can be repeated."""
         keep = self._ready / KEEP
         names = set(keep.read_text().split())
         for file in self._ready.iterdir():
@@ -150,12 +150,12 @@ class SiteFolder:
         for name in self._ours - names:
             (self.path / name).unlink(missing_ok=True)
         sync(self.path)
-        self._ready.rename(self._writing)  # what is there no run takes over, however little of it is left
+        self._ready.rename(self._writing)  # the next run drops `.writing`, even if it is incomplete
         shutil.rmtree(self._writing)
 
 
 def write_file(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, down to the disk."""
+    """Write a file that only its owner can read, and flush it to the disk."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
@@ -164,7 +164,7 @@ def write_file(path: Path, text: str) -> None:
 
 
 def sync(folder: Path) -> None:
-    """Write a folder's list of files down to the disk."""
+    """Flush a folder's list of files to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -173,12 +173,12 @@ def sync(folder: Path) -> None:
 
 
 def read_object(name: str, text: str) -> dict[str, Any]:
-    """Read an object that was written before, or that somebody had from the cluster.
+    """Parse an object of an earlier run, or one that an administrator copied from the cluster.
 
     Raises
     ------
     DamageError
-        It is none.
+        Raised if the text is not this object.
     """
     stem, _, kind = name.removesuffix(".yaml").rpartition("-")
     try:
@@ -194,12 +194,12 @@ def read_object(name: str, text: str) -> dict[str, Any]:
 
 
 def read_data(name: str, text: str) -> dict[str, str]:
-    """Read what a ConfigMap or a Secret holds.
+    """Return the data of a ConfigMap or a Secret.
 
     Raises
     ------
     DamageError
-        It is damaged.
+        Raised if the object is damaged.
     """
     data = read_object(name, text).get("data") or {}
     if not isinstance(data, dict) or not all(isinstance(value, str) for value in data.values()):

@@ -1,8 +1,8 @@
-"""What is random: made once, read back from what was written, rotated when somebody asks for it, and only then.
+"""The random keys of a site: created once, read back at each run, and replaced by `--rotate` only.
 
-`log-authority` takes two steps, so that no connection fails in between. First both sides are told to trust the new
-authority beside the old, while they go on with certificates of the old. `log-certificates` then makes new ones, by the
-new authority. An older authority is trusted until the certificates that are replaced are not its own any more, either.
+The rotation of `log-authority` has two steps, so that no connection fails in between. In the first step both sides
+trust the new authority beside the old one, and keep their certificates. In the second step, `log-certificates`, both
+get certificates of the new authority. An older authority is trusted until no replaced certificate is signed by it.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ Stored = Mapping[str, Mapping[str, str]]
 
 
 class DamageError(Exception):
-    """What was written before cannot be used; the message names the file, what was found and what is wanted."""
+    """A file of an earlier run cannot be used. The message names the file, what was found and what is wanted."""
 
 
 @dataclass(frozen=True)
 class Keys:
-    """Random words.
+    """The random tokens.
 
     Attributes
     ----------
     crypt_key
-        The newest first, then the one before it, with a semicolon between.
+        The newest key, then the one before it, separated by a semicolon.
     """
 
     crypt_key: str
@@ -52,12 +52,12 @@ class Keys:
 
 @dataclass(frozen=True)
 class LogKeys:
-    """The authority of the logs, and what it has signed.
+    """The authority of the logs, and the certificates that it signed.
 
     Attributes
     ----------
     older
-        Certificates of authorities before this one, which are still trusted; PEM.
+        Certificates of earlier authorities that are still trusted, in PEM.
     """
 
     authority: Pair
@@ -67,40 +67,40 @@ class LogKeys:
 
     @property
     def trusted(self) -> str:
-        """What both sides trust: ca.crt."""
+        """The certificates that both sides trust: ca.crt."""
         return self.authority.certificate + self.older
 
 
 def create_token() -> str:
-    """Make 32 random bytes, in hexadecimal."""
+    """Return 32 random bytes in hexadecimal."""
     return secrets.token_hex(32)
 
 
 def create_keys() -> Keys:
-    """Make all random words."""
+    """Create all tokens."""
     return Keys(create_token(), create_token(), create_token())
 
 
 def create_leaves(authority: Pair, now: datetime) -> tuple[Pair, Pair]:
-    """Make the relay's and filebeat's certificates."""
+    """Create the certificates of the relay and of filebeat."""
     return create_leaf(authority, RELAY, now, server=True), create_leaf(authority, FILEBEAT, now, server=False)
 
 
 def create_log_keys(now: datetime, authority: Pair | None = None) -> LogKeys:
-    """Make the certificates of the logs, with an authority that there is or a new one."""
+    """Create the certificates of the logs, signed by the given authority or a new one."""
     authority = authority or create_authority(now)
     return LogKeys(authority, *create_leaves(authority, now))
 
 
 def rotate_key(keys: Keys, name: str) -> Keys:
-    """Make one of the random words anew."""
+    """Replace one of the tokens."""
     if name == "crypt-key":
         return replace(keys, crypt_key=f"{create_token()};{keys.crypt_key.split(';')[0]}")
     return replace(keys, **{name.replace("-", "_"): create_token()})
 
 
 def renew(logs: LogKeys, now: datetime, rotate: str | None = None) -> LogKeys:
-    """Rotate what was asked for, and renew what has less than a third of its life left."""
+    """Rotate what the administrator asked for, and renew what has less than a third of its validity left."""
     leaves = (logs.relay.first, logs.filebeat.first)
     expired = logs.authority.first.not_valid_after_utc <= now
     if expired:
@@ -113,12 +113,12 @@ def renew(logs: LogKeys, now: datetime, rotate: str | None = None) -> LogKeys:
 
 
 def replace_authority(logs: LogKeys, now: datetime) -> LogKeys:
-    """Put a new authority before those that are trusted; the certificates stay."""
+    """Add a new authority before the trusted ones. The certificates stay."""
     return replace(logs, authority=create_authority(now), older=drop_expired(logs.trusted, now))
 
 
 def replace_leaves(logs: LogKeys, now: datetime) -> LogKeys:
-    """Make new certificates; trusted remain the authority and who signed those that they replace."""
+    """Replace the certificates. The authority and the signers of the replaced certificates stay trusted."""
     replaced = (logs.relay.first, logs.filebeat.first)
     older = [
         one
@@ -130,27 +130,27 @@ def replace_leaves(logs: LogKeys, now: datetime) -> LogKeys:
 
 
 def split_pem(text: str) -> list[str]:
-    """Give each certificate of a PEM text."""
+    """Return each certificate of a PEM text."""
     return re.findall(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n", text, re.DOTALL)
 
 
 def drop_expired(text: str, now: datetime) -> str:
-    """Give the certificates of a PEM text that have not expired."""
+    """Return the certificates of a PEM text without the expired ones."""
     return "".join(one for one in split_pem(text) if read_certificates(one)[0].not_valid_after_utc > now)
 
 
 def read_keys(stored: Stored) -> Keys | None:
-    """Read the random words back; None: nothing was written yet.
+    """Return the tokens of an earlier run, or None if there was none.
 
     Parameters
     ----------
     stored
-        The contents of the Secrets that were written, by file.
+        The data of the written Secrets, by the name of the file.
 
     Raises
     ------
     DamageError
-        They are not as they were written.
+        Raised if the files are not as they were written.
     """
     hub, fileserver = stored.get("hub-secret.yaml"), stored.get("fileserver-secret.yaml")
     if hub is None:
@@ -172,7 +172,7 @@ def read_keys(stored: Stored) -> Keys | None:
 
 
 def check_crypt_key(text: str) -> None:
-    """Take keys as labhub.settings does."""
+    """Check keys as the hub does."""
     for key in text.split(";"):
         if not re.fullmatch(r"[0-9a-fA-F]{64}|[A-Za-z0-9+/_-]{43}=", key.strip()):
             found = f"found a key of {len(key)} characters, wanted 64 hexadecimal digits"
@@ -180,7 +180,7 @@ def check_crypt_key(text: str) -> None:
 
 
 def read_token(secret: Mapping[str, str], file: str, name: str) -> str:
-    """Give a word of a Secret."""
+    """Return a token of a Secret."""
     text = secret.get(name, "").strip()
     if len(text) < 16 or not text.isascii() or len(text.split()) != 1:
         raise DamageError(f"{file}: {name}: found {len(text)} characters, wanted a random word of 16 or more")
@@ -188,17 +188,17 @@ def read_token(secret: Mapping[str, str], file: str, name: str) -> str:
 
 
 def read_log_keys(stored: Stored, authority: str | None) -> LogKeys | Pair | None:
-    """Read the certificates of the logs back; a Pair: only the authority, since the logs were off.
+    """Return the certificates of the logs. If the logs were off, return the authority only.
 
     Parameters
     ----------
     authority
-        The file with the authority's certificate and key.
+        Text of the file with the authority's certificate and key.
 
     Raises
     ------
     DamageError
-        They are not as they were written.
+        Raised if the files are not as they were written.
     """
     sides = {name: stored.get(f"{name}-tls-secret.yaml") for name in (RELAY, FILEBEAT)}
     if authority is None:
@@ -221,16 +221,16 @@ def read_log_keys(stored: Stored, authority: str | None) -> LogKeys | Pair | Non
 
 
 def split_authority(text: str) -> tuple[str, str]:
-    """Give the certificate and the key of the authority's file."""
+    """Return the certificate and the key of the authority's file."""
     certificate, dashes, key = text.partition("-----BEGIN PRIVATE KEY-----")
     return certificate, dashes + key
 
 
 def read_pair(file: str, certificate: str, key: str) -> Pair:
-    """Take a certificate and a key that were written before."""
+    """Check a certificate and a key of an earlier run, and return them."""
     pair = Pair(certificate, key)
     try:
-        # The day does not matter: what has expired is renewed.
+        # The date is not checked: an expired certificate is renewed.
         check_pair(pair, read_certificates(certificate)[0].not_valid_after_utc)
     except CertificateError as error:
         raise DamageError(f"{file}: {error}") from error
@@ -238,7 +238,7 @@ def read_pair(file: str, certificate: str, key: str) -> Pair:
 
 
 def check_trust(logs: LogKeys, others: str) -> LogKeys:
-    """Take what both sides trust, if it is what was written: `older` is the whole ca.crt as yet."""
+    """Check that both sides have the same ca.crt. `older` is the whole ca.crt of the relay, and is shortened here."""
     trusted = logs.older
     if trusted != others:
         raise DamageError("filebeat-tls-secret.yaml: ca.crt: found another than in logstashrmq-tls-secret.yaml")

@@ -1,7 +1,7 @@
 """Every setting that differs from site to site.
 
-A setting that is left out is written nowhere: the default is the component's own, and stands there only. The component
-checks all again when it starts; here are the mistakes that are easily made.
+A setting that the site does not set is written nowhere: its default is defined in the component only. The component
+checks all settings when it starts. The checks here find common mistakes earlier.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Github(Table):
 
 
 class Labs(Table):
-    """What labs people get, and for how long."""
+    """The labs: images, sizes, time limits."""
 
     idle_seconds: int | None = optional("seconds, 0: never", "LAB_IDLE_SECONDS", ge=0)
     max_age_seconds: int | None = optional("seconds, 0: never", "LAB_MAX_AGE_SECONDS", ge=0)
@@ -68,7 +68,7 @@ class Labs(Table):
 
 
 class Database(Table):
-    """Where the hub remembers who there is."""
+    """The database of the hub."""
 
     url: Secret = required(f"postgresql+psycopg://user:password@host/database, as {SECRET}")
     authority: Text | None = optional("the path of a file with certificates, PEM: who signs the database's")
@@ -83,7 +83,7 @@ class Storage(Table):
 
 
 class Nginx(Table):
-    """What the world reaches."""
+    """The front end."""
 
     certificate: Text | None = optional("the path of a file with the certificate of hostname, then its chain, PEM")
     key: Secret | None = optional(f"the certificate's key, PEM, as {SECRET}")
@@ -107,7 +107,7 @@ class Nginx(Table):
 
     @property
     def other_names(self) -> list[str]:
-        """The names of further hubs, by which people come."""
+        """The names of further hubs, as users type them."""
         return [hub.partition("=")[0] for hub in self.other_hubs or []]
 
 
@@ -125,5 +125,5 @@ class Site(Table):
 
     @property
     def shipping(self) -> Logs | None:
-        """The settings of the logs; None: they are off."""
+        """The settings of the logs, or None if they are off."""
         return self.logs if self.logs and self.logs.enabled is not False else None

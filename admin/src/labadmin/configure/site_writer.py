@@ -1,4 +1,4 @@
-"""One run: from site.toml and what was written before to what is written now."""
+"""Write the files of a site from its settings and the files of the run before."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ FILE_NAMES = frozenset({*OBJECT_FILES, AUTHORITY, NAMESPACE_FILE, *IGNORE})
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did.
+    """The result of a run.
 
     Attributes
     ----------
     before, after
-        What each object held, and holds, by its file.
+        The data of each object before and after the run, by the name of its file.
     changed
-        The files that are new, are others now, or are gone.
+        The files that were created, changed or removed.
     logs
-        None: they are off.
+        The certificates of the logs, or None if the logs are off.
     renewed
-        Certificates of the logs, which nobody asked to rotate, were made anew.
+        Whether certificates of the logs were renewed without `--rotate`.
     """
 
     before: dict[str, dict[str, str]]
@@ -68,16 +68,16 @@ class Outcome:
 
 
 def write_site(site: Site, sources: Sources, folder: SiteFolder, now: datetime, rotate: str | None = None) -> Outcome:
-    """Write what a site's settings ask for, if anything has changed.
+    """Write the files of a site, if any has changed.
 
     Raises
     ------
     ConfigureError
-        What was asked for cannot be done.
+        Raised if the rotation is not possible.
     DamageError
-        What was written before cannot be used; nothing is written.
+        Raised if a file of an earlier run cannot be used. Nothing is written.
     FolderError
-        The folder cannot be used; what was there still is.
+        Raised if the folder cannot be used. Its files are unchanged.
     """
     with folder.locked():
         found = folder.read()
@@ -90,7 +90,7 @@ def write_site(site: Site, sources: Sources, folder: SiteFolder, now: datetime, 
         files = render_files(objects)
         if logs:
             files[AUTHORITY] = logs.authority.certificate + logs.authority.key
-        elif AUTHORITY in found:  # for when the logs are on again
+        elif AUTHORITY in found:  # kept until the logs are on again
             files[AUTHORITY] = found[AUTHORITY]
         changed = sorted(name for name in files | found if files.get(name) != found.get(name))
         if changed:
@@ -100,7 +100,7 @@ def write_site(site: Site, sources: Sources, folder: SiteFolder, now: datetime, 
 
 
 def resolve_keys(kept: Keys | None, rotate: str | None) -> Keys:
-    """Give the random words: those that there are, but for the one that is rotated."""
+    """Return the tokens of the run before, or new ones, with the rotated one replaced."""
     if kept is None:
         if rotate:
             raise ConfigureError(
@@ -113,7 +113,7 @@ def resolve_keys(kept: Keys | None, rotate: str | None) -> Keys:
 def resolve_log_keys(
     kept: LogKeys | Pair | None, site: Site, now: datetime, rotate: str | None
 ) -> tuple[LogKeys | None, bool]:
-    """Give the certificates of the logs, if they are on, and whether some were renewed unasked."""
+    """Return the certificates of the logs, None if they are off, and whether any was renewed without `--rotate`."""
     asked = rotate if rotate in LOG_NAMES else None
     if site.shipping is None:
         if asked:
@@ -126,6 +126,6 @@ def resolve_log_keys(
 
 
 def render_files(objects: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Write all objects, with the namespace that they lie in as every component's folder has it."""
+    """Return the text of all files: the objects, and their namespace as in every component's folder."""
     namespace = (ROOT / "hub/kubernetes" / NAMESPACE_FILE).read_text()
     return {NAMESPACE_FILE: namespace, **IGNORE} | {name: to_yaml(body) for name, body in objects.items()}

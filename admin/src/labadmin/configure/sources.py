@@ -1,4 +1,4 @@
-"""What site.toml names: files and variables of the environment, read and looked at."""
+"""Read and check the files and environment variables that site.toml names."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ from labadmin.configure.problems import Problem, format_problem, list_problems, 
 from labadmin.configure.site_model import Database, Github, Labs, Nginx, Site
 from labadmin.configure.toml_lines import find_lines
 
-# As labhub.labsettings.check_database has it.
+# The hub accepts the same.
 DATABASES = ("postgresql+psycopg://", "sqlite:////")
 
 
 class SourceError(Exception):
-    """Something is of no use; the message says what was found."""
+    """A file or variable cannot be used. The message has what was found."""
 
 
 @dataclass
 class Sources:
-    """All that site.toml names, by the names under which the components find it.
+    """The texts that site.toml names, by the file names in the components' containers.
 
     Attributes
     ----------
     hub_files
-        In /etc/jupyterlabdemo.
+        Files in /etc/jupyterlabdemo.
     hub_secrets, relay_secrets
-        In /run/secrets/<component>.
+        Files in /run/secrets/<component>.
     nginx_tls
-        `tls.crt` and `tls.key`; empty where cert-manager writes them.
+        `tls.crt` and `tls.key`; empty if cert-manager writes them.
     problems
-        What is of no use.
+        Problems of all these.
     """
 
     hub_files: dict[str, str] = field(default_factory=dict)
@@ -59,16 +59,16 @@ class Sources:
 
 
 class SourceReader:
-    """Reads what site.toml names.
+    """Reads the files and environment variables that site.toml names.
 
     Parameters
     ----------
     folder
-        Where site.toml is: paths start there.
+        Folder of site.toml: relative paths start there.
     environ
-        The environment.
+        Environment variables.
     now
-        What certificates have to be good for.
+        Time at which certificates have to be valid.
     """
 
     def __init__(self, folder: Path, environ: Mapping[str, str], now: datetime) -> None:
@@ -78,7 +78,7 @@ class SourceReader:
         self._found = Sources()
 
     def read(self, site: Site) -> Sources:
-        """Read all; what is wrong is among the problems."""
+        """Read everything. Problems are returned, not raised."""
         self._read_github(site.github)
         self._read_labs(site.labs)
         if site.database:
@@ -93,7 +93,7 @@ class SourceReader:
 
     @contextmanager
     def _collect_problems(self, *path: str | int) -> Iterator[None]:
-        """Note what is wrong with the key."""
+        """Collect an error as a problem of this key."""
         try:
             yield
         except (SourceError, CertificateError) as error:
@@ -166,9 +166,9 @@ class SourceReader:
             raise SourceError(f"found {name}, which is not TOML: {error}") from error
         except ValidationError as error:
             where = find_lines(text)
-            told = sort_problems(list_problems(error, Menu), where)
+            problems = sort_problems(list_problems(error, Menu), where)
             self._found.problems += [
-                Problem(("labs", "menu"), format_problem(f"in {name}", one, where)) for one in told
+                Problem(("labs", "menu"), format_problem(f"in {name}", one, where)) for one in problems
             ]
 
     def _read_database(self, database: Database) -> None:
@@ -248,7 +248,7 @@ def _describe(source: Secret) -> str:
 
 @contextmanager
 def _prefix_errors(file: str) -> Iterator[None]:
-    """Name the file in what is said of a certificate."""
+    """Prefix an error about a certificate with the name of its file."""
     try:
         yield
     except CertificateError as error:

@@ -1,7 +1,7 @@
-"""On which line of a TOML file a key stands, which tomllib does not tell.
+"""The line of each key in a TOML file, which tomllib does not report.
 
-A file is cut into statements by asking tomllib itself: a statement is the fewest lines, from the end of the one before
-it, that are TOML. So whatever tomllib understands is found, and nothing here knows TOML's grammar.
+tomllib itself splits the file into statements: a statement is the smallest number of lines that tomllib can parse.
+So this module finds every key that tomllib finds, without a grammar of TOML.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ Path = tuple[str | int, ...]
 
 
 def find_lines(text: str) -> dict[Path, int]:
-    """Give the line, from 1 on, of each table, key and element of a list; an index stands for a table of an array.
+    """Return the line, counted from 1, of each table, key and element of a list.
 
     Parameters
     ----------
     text
-        TOML without a mistake.
+        Valid TOML. An integer in a path is the index of an array's table or a list's element.
     """
     lines: dict[Path, int] = {}
     lengths: dict[Path, int] = {}
@@ -36,7 +36,7 @@ def find_lines(text: str) -> dict[Path, int]:
 
 
 def split_statements(text: str) -> Iterator[tuple[int, str]]:
-    """Give each statement, without blank lines and comments before it, and its first line."""
+    """Return each statement and its first line, without the blank lines and comments before it."""
     first, pending = 1, ""
     for number, line in enumerate(text.splitlines(keepends=True), 1):
         if not pending and (not line.strip() or line.lstrip().startswith("#")):
@@ -48,7 +48,7 @@ def split_statements(text: str) -> Iterator[tuple[int, str]]:
 
 
 def is_toml(text: str) -> bool:
-    """Tell whether this is TOML."""
+    """Return whether this is valid TOML."""
     try:
         tomllib.loads(text)
     except tomllib.TOMLDecodeError:
@@ -57,22 +57,22 @@ def is_toml(text: str) -> bool:
 
 
 def resolve_header(header: Mapping[str, Any], lengths: dict[Path, int]) -> Path:
-    """Give the path that a header leads to; counts the tables of each array."""
+    """Return the path of a header's table, and count the tables of each array."""
     path: Path = ()
     inside: Any = header
     while inside:
-        if isinstance(inside, list):  # [[...]]: always the last name
+        if isinstance(inside, list):  # [[...]] has a list for its last name
             lengths[path] = lengths.get(path, 0) + 1
             return (*path, lengths[path] - 1)
         name, inside = next(iter(inside.items()))
         path = (*path, name)
-        if path in lengths and not isinstance(inside, list):  # a table inside the array's newest
+        if path in lengths and not isinstance(inside, list):  # a table inside the last table of an array
             path = (*path, lengths[path] - 1)
     return path
 
 
 def find_values(path: Path, value: Any, statement: str, first: int) -> Iterator[tuple[Path, int]]:
-    """Give each key of a statement, and where the elements of a list begin."""
+    """Return the line of each key of a statement, and of the elements of its lists."""
     for name, inside in value.items():
         yield (*path, name), first
         if isinstance(inside, dict):
@@ -82,7 +82,7 @@ def find_values(path: Path, value: Any, statement: str, first: int) -> Iterator[
 
 
 def find_elements(statement: str, first: int) -> Iterator[tuple[int, int]]:
-    """Give the elements of a list over several lines: the list closed after each line is TOML, too."""
+    """Return the line of each element of a list. The list can be closed after each of its lines, and parsed."""
     seen = 0
     lines = statement.splitlines(keepends=True)
     for number in range(1, len(lines) + 1):
@@ -96,7 +96,7 @@ def find_elements(statement: str, first: int) -> Iterator[tuple[int, int]]:
 
 
 def find_lists(value: Any) -> Iterator[list[Any]]:
-    """Give the outermost lists of a statement's value."""
+    """Return the outermost lists of a statement's value."""
     if isinstance(value, list):
         yield value
     elif isinstance(value, dict):
