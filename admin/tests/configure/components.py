@@ -1,4 +1,4 @@
-"""The components as they read what was written: with their own code, from the variables and files of their pods."""
+"""Read the written files with the components' own code, from the variables and files of their pods."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tools.components import ROOT
 
 
 def pod(component: str, container: str) -> dict[str, str]:
-    """Give the variables that a Deployment sets itself."""
+    """Return the variables that a Deployment sets itself."""
     body = yaml.safe_load((ROOT / component / "kubernetes/deployment.yaml").read_text())
     found = next(one for one in body["spec"]["template"]["spec"]["containers"] if one["name"] == container)
     return {one["name"]: one["value"] for one in found["env"]}
 
 
 def mounted(site: SampleSite, folder: str, file: str) -> str:
-    """Write the files of an object as kubelet mounts them; give the folder."""
+    """Write the files of an object as kubelet mounts them, and return the folder."""
     path = site.folder / "mounted" / Path(folder).name
     path.mkdir(parents=True, exist_ok=True)
     for name, text in site.data(file).items():
@@ -36,7 +36,7 @@ def mounted(site: SampleSite, folder: str, file: str) -> str:
 
 
 def environment(site: SampleSite, component: str, container: str, mounts: dict[str, str]) -> dict[str, str]:
-    """Give a container's environment, with the folders that are mounted where they lie here."""
+    """Return a container's environment, with the local paths of its mounted folders."""
     found = pod(component, container) | site.data(f"{component}-configmap.yaml")
     for folder, file in mounts.items():
         place = mounted(site, folder, file)
@@ -45,7 +45,7 @@ def environment(site: SampleSite, component: str, container: str, mounts: dict[s
 
 
 def load_hub(site: SampleSite) -> dict[str, dict[str, Any]]:
-    """Give both kinds of the hub's settings."""
+    """Return both kinds of the hub's settings."""
     mounts = {"/run/secrets/hub": "hub-secret.yaml", "/etc/jupyterlabdemo": "hub-files-configmap.yaml"}
     environ = environment(site, "hub", "hub", mounts)
     return {
@@ -55,7 +55,7 @@ def load_hub(site: SampleSite) -> dict[str, dict[str, Any]]:
 
 
 def load_relay(site: SampleSite) -> dict[str, Any]:
-    """Give the relay's settings."""
+    """Return the relay's settings."""
     mounts = {
         "/run/secrets/logstashrmq-tls": "logstashrmq-tls-secret.yaml",
         "/run/secrets/logstashrmq": "logstashrmq-secret.yaml",
@@ -64,13 +64,13 @@ def load_relay(site: SampleSite) -> dict[str, Any]:
 
 
 def load_fileserver(site: SampleSite) -> dict[str, Any]:
-    """Give the fileserver's settings."""
+    """Return the fileserver's settings."""
     mounts = {"/run/secrets/fileserver": "fileserver-secret.yaml"}
     return dataclasses.asdict(labfiles.settings.load(environment(site, "fileserver", "labfiles", mounts)))
 
 
 def check_nginx(site: SampleSite) -> None:
-    """Have nginx's start script look at its settings, as it does before it looks at the certificate."""
+    """Check the settings with the part of nginx's start script that runs before it reads the certificate."""
     script = (ROOT / "nginx/start").read_text().split("# The certificate as it is now")[0]
     environ = {"PATH": os.environ["PATH"], **site.data("nginx-configmap.yaml")}
     done = subprocess.run(
@@ -80,6 +80,6 @@ def check_nginx(site: SampleSite) -> None:
 
 
 def load_all(site: SampleSite) -> dict[str, dict[str, Any]]:
-    """Have all read them; give the settings of those who are Python, by a name."""
+    """Read the settings with all components. Return those of the Python components by name."""
     check_nginx(site)
     return {**load_hub(site), "relay": load_relay(site), "fileserver": load_fileserver(site)}

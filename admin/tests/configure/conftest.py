@@ -11,5 +11,5 @@ from admin.tests.configure.sample import LOGS, SMALL, SampleSite
 
 @pytest.fixture
 def site(tmp_path: Path) -> SampleSite:
-    """Give a site with logs."""
+    """Return a site with logs."""
     return SampleSite.make(tmp_path, SMALL + LOGS)

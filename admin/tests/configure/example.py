@@ -1,4 +1,4 @@
-"""site.example.toml with what is commented out in it."""
+"""Variants of site.example.toml with its commented settings."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ KEY = re.compile(r"(?:# )?(\w+) = ")
 
 
 def with_defaults() -> str:
-    """Give it with all that is commented out."""
+    """Return the example with all commented settings."""
     return "\n".join(SETTING.sub(r"\1", line) for line in TEXT.splitlines())
 
 
 def with_alternatives() -> str:
-    """Give it with each alternative in the place of what it is one of."""
+    """Return the example with each alternative in place of the setting that it replaces."""
     lines: list[str] = []
     for line in TEXT.splitlines():
         if alternative := ALTERNATIVE.match(line):

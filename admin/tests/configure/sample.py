@@ -1,4 +1,4 @@
-"""A site that is complete, and runs of the tool over it."""
+"""A complete site, and runs of `labadmin configure` on it."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ ENVIRON = {
 
 @dataclass
 class SampleSite:
-    """A folder with site.toml, all that it may name, and what is written.
+    """A folder with site.toml, the files that it may name, and the output.
 
     Attributes
     ----------
     folder
-        Where site.toml is.
+        Folder of site.toml.
     environ
-        What is in the environment beside what always is.
+        Additional environment variables.
     """
 
     folder: Path
@@ -63,7 +63,7 @@ class SampleSite:
 
     @classmethod
     def make(cls, folder: Path, text: str = SMALL) -> SampleSite:
-        """Make one whose files are all good."""
+        """Create a site with valid files."""
         secrets = folder / "secrets"
         secrets.mkdir(parents=True)
         authority = Authority(folder)
@@ -91,7 +91,7 @@ class SampleSite:
 
     @property
     def output(self) -> Path:
-        """The folder that is written."""
+        """The output folder."""
         return self.folder / "out"
 
     def say(self, text: str) -> None:
@@ -99,7 +99,7 @@ class SampleSite:
         (self.folder / "site.toml").write_text(text)
 
     def run(self, *arguments: str, code: int = 0) -> str:
-        """Run the tool as the session does; give what it printed, or with another code why it did not."""
+        """Run the command as the session does. Return its output, or its errors if another exit status is expected."""
         done = subprocess.run(
             [
                 sys.executable,
@@ -121,22 +121,22 @@ class SampleSite:
         return (done.stderr if code else done.stdout).replace(f"{self.folder}/", "")
 
     def configure(self, rotate: str | None = None, now: datetime | None = None) -> Outcome:
-        """Run it in this process, on another day if need be: certificates that the site brings are good today only."""
+        """Run the command in this process. `now` is the time for the certificates that it creates."""
         settings, sources = read_site(self.folder / "site.toml", self.environ, datetime.now(UTC))
         return write_site(settings, sources, SiteFolder(self.output, FILE_NAMES), now or datetime.now(UTC), rotate)
 
     def files(self) -> dict[str, str]:
-        """Give what is in the folder."""
+        """Return the texts of the output folder's files."""
         return {file.name: file.read_text() for file in sorted(self.output.iterdir()) if file.is_file()}
 
     def objects(self) -> list[dict[str, Any]]:
-        """Give all objects."""
+        """Return all objects."""
         return [yaml.safe_load(file.read_text()) for file in sorted(self.output.glob("*.yaml"))]
 
     def data(self, file: str) -> dict[str, str]:
-        """Give what an object holds."""
+        """Return the data of an object."""
         body = yaml.safe_load((self.output / file).read_text())
         if body["kind"] == "Secret":
             return {name: base64.b64decode(text).decode() for name, text in body["data"].items()}
-        found: dict[str, str] = body.get("data", {})  # a ConfigMap of nothing has none
+        found: dict[str, str] = body.get("data", {})  # an empty ConfigMap has no data
         return found

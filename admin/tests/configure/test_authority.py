@@ -1,4 +1,4 @@
-"""The relay and filebeat trust each other, and nobody else, from the first day on and whatever is renewed."""
+"""The relay and filebeat trust each other only, before and after each renewal."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ NOW = datetime.now(UTC)
 
 
 def side(site: SampleSite, name: str) -> Path:
-    """Give a folder with the files of one side of the logs, as kubelet mounts them."""
+    """Return a folder with the files of one side of the logs, as kubelet mounts them."""
     return Path(components.mounted(site, f"/run/secrets/{name}-tls", f"{name}-tls-secret.yaml"))
 
 
 def shake(relay: SampleSite, filebeat: SampleSite, hostname: str = "logstashrmq") -> str:
-    """Have both sides shake hands as they do, in memory; give the name on the relay's certificate.
+    """Perform the TLS handshake of both sides in memory. Return the name in the relay's certificate.
 
     Raises
     ------
     ssl.SSLError
-        One of them does not trust the other.
+        Raised if one side does not trust the other.
     """
     server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     server.verify_mode = ssl.CERT_REQUIRED
@@ -55,7 +55,7 @@ def shake(relay: SampleSite, filebeat: SampleSite, hostname: str = "logstashrmq"
 
 
 def copy(site: SampleSite, folder: Path) -> SampleSite:
-    """Keep what is written now: the side that has not started anew."""
+    """Copy the current files, as a side that has not restarted has them."""
     (folder / "out").mkdir(parents=True)
     for name, text in site.files().items():
         (folder / "out" / name).write_text(text)
@@ -96,12 +96,12 @@ def test_an_authority_is_rotated_without_a_connection_that_fails(site: SampleSit
     for number, name in enumerate(("log-authority", "log-certificates", "log-certificates"), 1):
         site.configure(name)
         steps.append(copy(site, tmp_path / str(number)))
-    # Whichever side has the newer ones already.
+    # Either side may have the newer files first.
     for old, new in pairwise(steps):
         assert shake(old, new) == shake(new, old) == shake(new, new) == "logstashrmq"
     trusted = [len(read_certificates(step.data("filebeat-tls-secret.yaml")["ca.crt"])) for step in steps]
     assert trusted == [1, 2, 2, 1]
-    # At the end the old one is good for nothing.
+    # At the end the old certificates are not trusted any more.
     with pytest.raises(ssl.SSLError):
         shake(steps[3], steps[0])
 
@@ -133,7 +133,7 @@ def test_over_many_years_both_sides_always_trust_each_other(site: SampleSite, tm
         assert min(logs.relay.first.not_valid_after_utc, logs.filebeat.first.not_valid_after_utc) > now
         trusted = read_certificates(logs.trusted)
         assert all(any(one.subject == leaf.first.issuer for one in trusted) for leaf in (logs.relay, logs.filebeat))
-        # filebeat has the old ones until it starts anew.
+        # filebeat has the old ones until it restarts.
         assert {one.subject for one in trusted} & {
             one.subject for one in read_certificates(before.data("filebeat-tls-secret.yaml")["ca.crt"])
         }

@@ -1,4 +1,4 @@
-"""nginx's certificate is looked at as browsers and nginx do."""
+"""nginx's certificate is checked as browsers and nginx check it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""site.example.toml has every setting, with the default that the component has; and all of it can be uncommented."""
+"""site.example.toml has every setting with the component's default, and works with everything uncommented."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tools.components import ROOT
 
 
 def known(model: Any = Site, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Give the paths of all settings that the model knows; of a secret only its own."""
+    """Yield the paths of all settings of the model. A secret has one path."""
     for name, field in list_keys(model):
         table = find_table_model(field)
         if table and table is not Secret:
@@ -30,7 +30,7 @@ def known(model: Any = Site, above: tuple[str, ...] = ()) -> Iterator[tuple[str,
 
 
 def shown(found: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Give the paths of all settings in a file."""
+    """Yield the paths of all settings in a file."""
     for name, value in found.items():
         for one in value if isinstance(value, list) else [value]:
             if isinstance(one, dict) and not set(one) <= {"file", "environment", "site"}:
@@ -56,7 +56,7 @@ def test_it_can_be_used(text: str, tmp_path: Path) -> None:
 
 
 def test_the_defaults_that_it_shows_are_those_of_the_components(tmp_path: Path) -> None:
-    # What has no default stands in it as an example.
+    # Settings without a default have an example value in the file.
     examples = {
         "hub": {"admins", "contact", "database_url", "passwd", "group"},
         "labs": {"database_url", "passwd", "group"},
@@ -82,7 +82,7 @@ def test_the_defaults_that_it_shows_are_those_of_the_components(tmp_path: Path) 
 
 
 def offers(menu: Menu) -> list[object]:
-    """Give what a menu comes to: a request may be said, or follow from the rest."""
+    """Return the images and the resulting sizes of a menu. Requests may be set, or follow from the limits."""
     sizes = [(size.key, size.title, size.description, size.limits, size.requests) for size in menu.sizes]
     return [*menu.images, *sizes]
 
@@ -95,7 +95,7 @@ def test_nothing_in_it_is_a_secret() -> None:
 
 
 def find(table: dict[str, Any], key: str) -> Iterator[Any]:
-    """Give all values of a key, however deep; not those of the menu's tables."""
+    """Yield all values of a key at any depth, without those of the menu's tables."""
     for name, value in table.items():
         if name == key:
             yield value

@@ -1,4 +1,4 @@
-"""The folder: whole or not at all, for its owner only, the same each time, and never over what cannot be read."""
+"""The output folder: written atomically, private, reproducible, and never written over damaged files."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_two_runs_at_a_time_do_not_mix(site: SampleSite) -> None:
     site.run()
 
 
-# Ends itself, as a power cut would, at the n-th call of one of the functions that change the disk.
+# Exits at the n-th call of a function that changes the disk, as after a power cut.
 KILLED = """
 import os, pathlib, sys
 from labadmin.__main__ import main
@@ -112,7 +112,7 @@ sys.exit(main(["configure", *sys.argv[2:]]))
 
 
 @pytest.mark.parametrize("step", [0, 1, 5, 14, 15, 16, 17, 18, 19, 20, 24, 30, 33, 34, 36, 45, 50, 60])
-def test_an_interrupted_run_leaves_the_old_or_is_finished_by_the_next(step: int, site: SampleSite) -> None:
+def test_an_interrupted_run_is_undone_or_finished_by_the_next(step: int, site: SampleSite) -> None:
     site.configure()
     old = site.files()
     site.say((site.folder / "site.toml").read_text().replace("[nginx]", "[labs]\nidle_seconds = 60\n[nginx]"))
@@ -209,7 +209,7 @@ def test_what_the_cluster_has_takes_the_place_of_a_lost_file(site: SampleSite) -
     site.configure()
     old = site.files()
     file = site.output / "hub-secret.yaml"
-    # As `kubectl get secret hub -o yaml` gives it: other order, other metadata.
+    # `kubectl get secret hub -o yaml` prints another order and other metadata.
     data = yaml.safe_load(old[file.name])["data"]
     metadata = {"creationTimestamp": "2026-01-01T00:00:00Z", "name": "hub", "uid": "any"}
     file.write_text(yaml.safe_dump({"data": data, "kind": "Secret", "metadata": metadata, "type": "Opaque"}))
@@ -233,7 +233,7 @@ def test_keys_that_were_made_by_hand_are_taken_over(site: SampleSite) -> None:
     assert site.data("fileserver-secret.yaml") == {"FILESERVER_TOKEN": by_hand["FILESERVER_TOKEN"]}
 
 
-def test_a_lost_authority_is_made_anew_when_its_certificates_are_removed(site: SampleSite) -> None:
+def test_a_lost_authority_is_replaced_with_its_certificates(site: SampleSite) -> None:
     site.configure()
     lost = ["filebeat-tls-secret.yaml", "log-authority.pem", "logstashrmq-tls-secret.yaml"]
     for name in lost:

@@ -1,4 +1,4 @@
-"""Every key of a TOML file is found on its line, however it is written."""
+"""Every key of a TOML file is found on its line, in every notation."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ LINES: dict[Path, int] = {
 
 
 def paths(value: Any, above: Path = ()) -> Iterator[Path]:
-    """Give the paths of all that is in a file."""
+    """Yield the paths of all tables, keys and elements."""
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for name, found in inside:
         yield (*above, name)

@@ -1,4 +1,4 @@
-"""A mistake in site.toml is told in one line: the key, what was found, what is wanted, and the line."""
+"""A mistake in site.toml is reported in one line: the line, the key, what was found, what is wanted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MISTAKES = {
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> SampleSite:
-    """Give a site with more files, each of which will not do."""
+    """Return a site with additional files that are all invalid."""
     site = SampleSite.make(tmp_path_factory.mktemp("site"))
     folder = site.folder
     (folder / "passwd-of-two").write_text("one\ntwo\n")

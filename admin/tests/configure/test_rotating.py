@@ -1,4 +1,4 @@
-"""What is random is made anew when somebody asks for it, and who reads what has changed is started anew."""
+"""Keys are replaced on request only, and the readers of changed objects are restarted."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ NOW = datetime.now(UTC)
 RESTART = "kubectl -n jupyterlabdemo rollout restart"
 
 
-def told(site: SampleSite, rotate: str | None = None, now: datetime = NOW) -> list[str]:
-    """Run it; give the commands that it asks for."""
+def run_and_list_commands(site: SampleSite, rotate: str | None = None, now: datetime = NOW) -> list[str]:
+    """Run the command, and return the kubectl commands that it prints."""
     outcome = site.configure(rotate, now)
     return list_commands(outcome.before, outcome.after)
 
@@ -84,11 +84,11 @@ def test_a_changed_setting_restarts_who_reads_it(site: SampleSite) -> None:
     site.configure()
     text = (site.folder / "site.toml").read_text()
     site.say(text.replace("[nginx]", "[storage]\nusage_rate = 5\n[nginx]\nhttp3 = true"))
-    assert told(site) == [f"{RESTART} deployment/fileserver deployment/nginx"]
+    assert run_and_list_commands(site) == [f"{RESTART} deployment/fileserver deployment/nginx"]
     assert site.data("nginx-configmap.yaml")["NGINX_HTTP3"] == "on"
-    # What is left out again has to go from the cluster, too: the ConfigMap stays, and is empty.
+    # A removed setting has to disappear from the cluster, too: the ConfigMap stays, and is empty.
     site.say(text)
-    assert told(site) == [f"{RESTART} deployment/fileserver deployment/nginx"]
+    assert run_and_list_commands(site) == [f"{RESTART} deployment/fileserver deployment/nginx"]
     assert site.data("fileserver-configmap.yaml") == {}
 
 
@@ -102,12 +102,12 @@ def test_a_new_certificate_of_the_sites_restarts_nobody(site: SampleSite, tmp_pa
     assert list_commands(outcome.before, outcome.after) == []
 
 
-def test_every_reader_of_what_is_written_restarts_or_reads_it_again_by_itself() -> None:
+def test_every_reader_restarts_or_reads_a_change_by_itself() -> None:
     again = {("nginx-tls-secret.yaml", "deployment/nginx"), ("logstashrmq-tls-secret.yaml", "deployment/logstashrmq")}
     again |= {("fileserver-secret.yaml", "deployment/fileserver")}
-    # Of this Secret the proxy reads one key: `commands` looks at that.
+    # The proxy reads one key of this Secret: list_commands checks that key.
     again |= {("hub-secret.yaml", "deployment/proxy")}
-    # Ours, the same everywhere, and none of ours to write.
+    # ConfigMaps named ...-config are part of the manifests, not of a site.
     named = {pair for file in ROOT.glob("*/kubernetes/*.yaml") for pair in readers(file)}
     assert {pair for pair in named if "-config-" not in pair[0]} == again | {
         (file, workload) for file, workloads in READERS.items() for workload in workloads
@@ -115,7 +115,7 @@ def test_every_reader_of_what_is_written_restarts_or_reads_it_again_by_itself() 
 
 
 def readers(file: Path) -> list[tuple[str, str]]:
-    """Give the ConfigMaps and Secrets that a workload names, each with the workload."""
+    """Return the files of the ConfigMaps and Secrets that a workload names, each with the workload."""
     body = yaml.safe_load(file.read_text())
     if body["kind"] not in {"Deployment", "DaemonSet"}:
         return []
@@ -134,11 +134,11 @@ def readers(file: Path) -> list[tuple[str, str]]:
     return [(name, f"{body['kind'].lower()}/{body['metadata']['name']}") for name in names]
 
 
-def test_logs_that_are_turned_off_are_removed_and_their_authority_is_kept(site: SampleSite) -> None:
+def test_disabled_logs_are_removed_without_their_authority(site: SampleSite) -> None:
     site.configure()
     authority = site.files()["log-authority.pem"]
     site.say(SMALL)
-    assert told(site) == [
+    assert run_and_list_commands(site) == [
         "kubectl -n jupyterlabdemo delete --ignore-not-found deployment/logstashrmq daemonset/filebeat "
         "configmap/logstashrmq secret/logstashrmq secret/logstashrmq-tls configmap/filebeat secret/filebeat-tls"
     ]
@@ -158,11 +158,11 @@ def test_a_site_without_logs_is_told_to_apply_what_is_left(site: SampleSite) -> 
     assert "found logs that are off" in site.run("--rotate", "log-authority", code=1)
 
 
-def test_where_cert_manager_writes_the_certificate_nothing_else_does(site: SampleSite) -> None:
+def test_a_certificate_of_cert_manager_is_not_written(site: SampleSite) -> None:
     site.configure()
     lines = (site.folder / "site.toml").read_text().splitlines()
     kept = [line for line in lines if not line.startswith(("certificate", "key"))]
     site.say("\n".join(kept).replace("[nginx]", "[nginx]\ncert_manager = true"))
-    # The Secret itself is cert-manager's now: it is not to be deleted.
-    assert told(site) == []
+    # The Secret belongs to cert-manager from now on, so it is not deleted.
+    assert run_and_list_commands(site) == []
     assert "nginx-tls-secret.yaml" not in site.files()

@@ -1,4 +1,4 @@
-"""Every setting of the components can be said in site.toml, and what is taken there they take, too."""
+"""Every setting of the components can be set in site.toml, and the components accept what it accepts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from admin.tests.configure import components, example
 from admin.tests.configure.sample import LOGS, SMALL, SampleSite
 from tools.components import ROOT
 
-# What no site says, and why.
+# Settings that no site changes, each with the reason
 LEFT_OUT = {
     "PROXY_API_URL": "the manifests' own Service",
     "HUB_CONNECT_URL": "the manifests' own Service",
@@ -41,7 +41,7 @@ LEFT_OUT = {
 
 
 def numbers(model: Any = Site, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], float]]:
-    """Give the settings that are numbers with the least and the most that they may be."""
+    """Yield the numeric settings, each with its minimum and its maximum."""
     for name, field in list_keys(model):
         table = find_table_model(field)
         if table and table is not Secret and "list" not in str(field.annotation):
@@ -72,7 +72,7 @@ def test_every_setting_of_the_components_can_be_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", [0, -1], ids=["least", "most"])
-def test_the_components_take_the_least_and_the_most_that_may_be_said(end: int, tmp_path: Path) -> None:
+def test_the_components_accept_the_minimum_and_the_maximum(end: int, tmp_path: Path) -> None:
     found: dict[tuple[str, ...], list[float]] = {}
     for path, number in numbers():
         found.setdefault(path, []).append(number)
@@ -92,7 +92,7 @@ def test_the_components_take_the_least_and_the_most_that_may_be_said(end: int, t
 
 
 def merge(text: str, more: str) -> str:
-    """Put settings into the tables that there are."""
+    """Insert settings into the existing tables."""
     for table, lines in re.findall(r"^\[([\w.]+)\]\n(.*?)(?=^\[|\Z)", more, re.MULTILINE | re.DOTALL):
         text = re.sub(rf"^\[{re.escape(table)}\]\n", f"[{table}]\n{lines}", text, flags=re.MULTILINE)
     tomllib.loads(text)

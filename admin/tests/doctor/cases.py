@@ -1,4 +1,4 @@
-"""Every fault, and what the check has to say of it: a line each."""
+"""A table of faults, each with the finding that it must cause."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ FAILED, WARNING, SKIPPED = Status.FAILED, Status.WARNING, Status.SKIPPED
 
 @dataclass(frozen=True)
 class Case:
-    """A fault, and what the check has to say of it."""
+    """A fault, and the finding that it must cause."""
 
     check: str
     says: str

@@ -1,4 +1,4 @@
-"""What can go wrong with a deployment: each a change of a site."""
+"""Faults of a deployment. Each is a change of a site."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PRESSED = [{"type": "Ready", "status": "True"}, {"type": "DiskPressure", "status
 
 
 def then(*changes: Any) -> Change:
-    """Make one change of several calls; each is a function of the site."""
+    """Return a change that makes several changes."""
 
     def change(site: Site) -> None:
         for one in changes:
@@ -45,7 +45,7 @@ def relabel(key: str, value: str) -> Change:
 
 
 def certificate(name: str = "nginx-tls", host: str = HOST, start: int = -1, end: int = 80) -> Change:
-    """Give a site a certificate that is valid from a day to another, counted from today."""
+    """Return a change that adds a certificate, valid between two days counted from today."""
     return lambda site: site.certificate(name, host, start=timedelta(days=start), end=timedelta(days=end))
 
 
@@ -65,7 +65,7 @@ def with_pending_service(site: Site) -> None:
 
 
 def with_hostpath(site: Site) -> None:
-    """Take NFS away, as fileserver/alternatives/hostpath does."""
+    """Remove NFS, as fileserver/alternatives/hostpath does."""
     deployment = site.find("Deployment", "fileserver")
     kept = [one for one in containers(deployment) if one["name"] == "labfiles"]
     deployment["spec"]["template"]["spec"]["containers"] = kept

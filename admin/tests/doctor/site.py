@@ -1,4 +1,4 @@
-"""A deployment that is well, as kubectl would give it: our manifests, what a site adds, and what Kubernetes says."""
+"""A healthy deployment as kubectl reports it: our manifests, the objects of a site, the status of Kubernetes."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ STORAGE = {
 
 
 def stamp(seconds: float) -> str:
-    """Write a time as Kubernetes does."""
+    """Return a time as Kubernetes writes it."""
     return datetime.fromtimestamp(NOW + seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def answer(out: object, status: int = 0, err: str = "") -> Answer:
-    """Give an answer that came now."""
+    """Return an answer that arrived now."""
     return Answer(status, out if isinstance(out, str) else json.dumps(out), err, NOW - 0.2, NOW + 0.2)
 
 
 def answers() -> dict[str, Answer]:
-    """Give what experiments say where all is well."""
+    """Return the answers of the experiments to a healthy deployment."""
     shut = dict.fromkeys(("the API of Kubernetes", "its node's kubelet", "NFS"), "timed out")
     probe = {"time": NOW, "names": {"hub.jupyterlabdemo": ""}, "open": {"hub": "", "proxy": ""}, "shut": shut}
     hub = {
@@ -80,12 +80,12 @@ def answers() -> dict[str, Answer]:
 
 @dataclass
 class Site:
-    """A deployment; tests break it.
+    """A deployment that tests can break.
 
     Attributes
     ----------
     folder
-        Where certificates are made.
+        Folder for certificates.
     """
 
     folder: Path
@@ -144,18 +144,18 @@ class Site:
         self.secret(name, data | {"ca.crt": self.authority.file.read_bytes()})
 
     def config(self, name: str, data: dict[str, str]) -> None:
-        """Add a ConfigMap, in the place of the one there is."""
+        """Add or replace a ConfigMap."""
         self.remove("ConfigMap", name)
         self.items.append(made("ConfigMap", name) | {"data": data})
 
     def secret(self, name: str, data: dict[str, bytes]) -> None:
-        """Add a Secret, in the place of the one there is."""
+        """Add or replace a Secret."""
         self.remove("Secret", name)
         stored = {key: base64.b64encode(value).decode() for key, value in data.items()}
         self.items.append(made("Secret", name) | {"data": stored})
 
     def all(self, kind: str, name: str, namespace: str = "") -> list[Object]:
-        """Find all of this kind and name."""
+        """Return all objects of a kind and a name."""
         return [
             one
             for one in self.items
@@ -163,16 +163,16 @@ class Site:
         ]
 
     def find(self, kind: str, name: str) -> Object:
-        """Find one that has to be there."""
+        """Return an object that must exist."""
         return self.all(kind, name)[0]
 
     def remove(self, kind: str, *names: str) -> None:
-        """Remove what is called so."""
+        """Remove the objects of a kind with these names."""
         gone = [one for name in names for one in self.all(kind, name)]
         self.items = [one for one in self.items if one not in gone]
 
     def without(self, component: str) -> None:
-        """Remove a component, and what the site gave it."""
+        """Remove a component and its Secrets."""
         label = "app.kubernetes.io/component"
         self.items = [
             one for one in self.items if look_up(one, "metadata", "labels", default={}).get(label) != component
@@ -180,11 +180,11 @@ class Site:
         self.remove("Secret", component, f"{component}-tls")
 
     def pod(self, workload: str) -> Object:
-        """Find the pod of a workload."""
+        """Return the pod of a workload."""
         return self.find("Pod", f"{workload}-0")
 
     def stop(self, workload: str, state: Object | None = None, restarts: int = 0) -> Object:
-        """Have the first container of a workload not run; give its pod."""
+        """Stop the first container of a workload, and return its pod."""
         found, kind = next((one, kind) for kind in ("Deployment", "DaemonSet") for one in self.all(kind, workload))
         found["status"] |= {"availableReplicas": 0} if kind == "Deployment" else {"numberAvailable": 0}
         pod = self.pod(workload)
@@ -193,17 +193,17 @@ class Site:
         return pod
 
     def warn(self, about: Object, message: str) -> None:
-        """Report an event of an object."""
+        """Add a warning event of an object."""
         involved = {"uid": about["metadata"].setdefault("uid", "a-uid")}
         event = made("Event", "an-event", namespace_of(about))
         self.items.append(event | {"type": "Warning", "message": message, "involvedObject": involved})
 
     def change(self, name: str, **changes: Any) -> None:
-        """Change what an experiment said."""
+        """Change the answer of an experiment."""
         self.answers[name] = answer(self.answers[name].read() | changes)
 
     def state(self) -> ClusterState:
-        """Give what is known of it."""
+        """Return the state that the checks read."""
         return ClusterState(Objects(self.items), NOW, self.version, self.unread, self.answers, self.logs)
 
     def judge(self, name: str) -> list[Verdict]:
@@ -212,7 +212,7 @@ class Site:
         return list(check.judge(self.state()))
 
     def said(self, name: str, *statuses: Status) -> str:
-        """Give what one check says in these tones."""
+        """Return the texts of one check's verdicts with these statuses."""
         return "\n".join(one.what for one in self.judge(name) if one.status in statuses)
 
 
@@ -220,12 +220,12 @@ Change = Callable[[Site], object]
 
 
 def made(kind: str, name: str, namespace: str = NAMESPACE) -> Object:
-    """Give an object with nothing in it."""
+    """Return an empty object."""
     return {"kind": kind, "metadata": {"name": name, "namespace": namespace}}
 
 
 def run(workload: Object) -> Object:
-    """Say that a workload is rolled out; give its pod."""
+    """Set the status of a workload to rolled out, and return its pod."""
     if workload["kind"] == "Deployment":
         wanted = workload["spec"].setdefault("replicas", 2)
         counted = {"replicas": wanted, "updatedReplicas": wanted, "availableReplicas": wanted}
@@ -245,7 +245,7 @@ def run(workload: Object) -> Object:
 
 
 def cluster() -> list[Object]:
-    """Give a node and what the cluster has."""
+    """Return a node and the objects of the cluster."""
     node = made("Node", "node0", "") | {
         "status": {
             "conditions": [{"type": "Ready", "status": "True"}, {"type": "DiskPressure", "status": "False"}],

@@ -1,4 +1,4 @@
-"""Every check passes a deployment that is well, and says what is wrong with one that is not."""
+"""Every check passes a healthy deployment, and finds each fault."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_wildcard_stands_for_one_label(site: Site) -> None:
     assert "wanted lab.example.org" in site.said("certificate", FAILED)
 
 
-def test_a_site_without_nfs_is_held_against_the_manifests_it_applied(site: Site) -> None:
+def test_a_site_without_nfs_is_compared_with_its_own_manifests(site: Site) -> None:
     with_hostpath(site)
     assert site.said("objects", FAILED) == ""
     site.remove("NetworkPolicy", "fileserver")

@@ -1,4 +1,4 @@
-"""The doctor as a person, or a program, calls it."""
+"""The doctor as a person or a program calls it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REFUSED = (
 
 
 def call(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Call the doctor with a PATH of one folder."""
+    """Run the doctor with a PATH of one folder."""
     command = [sys.executable, "-m", "labadmin", "doctor", *arguments]
     environ = os.environ | {"PATH": str(path)}
     return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
@@ -70,13 +70,13 @@ def test_a_person_reads_a_line_for_each_and_what_to_do() -> None:
     ]
 
 
-def test_who_writes_a_log_does_not_control_the_terminal_of_who_reads() -> None:
+def test_text_of_the_cluster_cannot_control_the_terminal() -> None:
     finding = Finding("cluster", "api", Verdict(Status.FAILED, "a\x1b[2Jb\nc", "d\re"))
     assert "\x1b" not in "".join(format_lines([finding], 0))
     assert json.loads(format_json([finding]))[0]["what"] == "a [2Jb c"
 
 
-def test_every_experiment_is_some_checks_and_every_check_is_described() -> None:
+def test_experiments_are_used_and_checks_are_documented() -> None:
     assert {name for check in CHECKS for name in check.needs} == set(EXPERIMENTS)
     text = (ROOT / "docs/admin/doctor.md").read_text()
     assert [check.name for check in CHECKS if f"`{check.name}`" not in text] == []
@@ -87,7 +87,7 @@ def test_the_probe_is_a_lab_to_policies_and_none_to_the_hub(tmp_path: Path) -> N
     made = probe_pod.build_pod("doctor-1", "an-image", objects)
     labels = made["metadata"]["labels"]
     assert made["metadata"]["namespace"] == LABS
-    # hub/kubernetes/networkpolicy.yaml lets labs in by this; the hub owns what has part-of, too.
+    # hub/kubernetes/networkpolicy.yaml admits labs by this label. The hub owns only pods that also have part-of.
     assert labels["app.kubernetes.io/component"] == "lab"
     assert labels["app.kubernetes.io/part-of"] != "jupyterlabdemo"
     tried = probe_pod.list_targets(objects)

@@ -1,1 +1,1 @@
-"""What is wrong with a deployment, each with its fix: `nox -s doctor`."""
+"""`labadmin doctor`: find the problems of a deployment, each with its fix."""

@@ -1,4 +1,4 @@
-"""All checks, in the order in which one thing leans on another."""
+"""All checks. Each comes after the checks that it depends on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Check:
     Attributes
     ----------
     needs
-        The experiments that it judges.
+        The experiments whose answers it reads.
     """
 
     group: str
@@ -26,7 +26,7 @@ class Check:
     needs: tuple[str, ...] = ()
 
     def run(self, state: ClusterState) -> Iterator[Finding]:
-        """Judge."""
+        """Yield the findings of the check."""
         for verdict in self.judge(state):
             yield Finding(self.group, self.name, verdict)
 

@@ -1,4 +1,4 @@
-"""Certificates and keys, as Secrets have them."""
+"""Certificates and keys as they are stored in Secrets."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ LONGEST_CHAIN = 6
 
 
 class BadCertificateError(Exception):
-    """What lies there is of no use; the message says why, and never what it is."""
+    """A certificate or key cannot be used. The message has the reason, and never the data."""
 
 
 def read_chain(data: bytes, key: str) -> list[x509.Certificate]:
-    """Read certificates.
+    """Return the certificates of a PEM text.
 
     Raises
     ------
     BadCertificateError
-        There is none.
+        Raised if there is none.
     """
     try:
         return x509.load_pem_x509_certificates(data)
@@ -35,12 +35,12 @@ def read_chain(data: bytes, key: str) -> list[x509.Certificate]:
 
 
 def check_key(certificate: x509.Certificate, data: bytes) -> None:
-    """See that a key is the certificate's.
+    """Check that a key belongs to a certificate.
 
     Raises
     ------
     BadCertificateError
-        It is another's, or none.
+        Raised if it does not, or cannot be read.
     """
     try:
         public = load_pem_private_key(data, None).public_key()
@@ -52,7 +52,7 @@ def check_key(certificate: x509.Certificate, data: bytes) -> None:
 
 
 def list_names(certificate: x509.Certificate) -> list[str]:
-    """Give the names and addresses that a certificate is for."""
+    """Return the names and addresses of a certificate."""
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
@@ -62,7 +62,7 @@ def list_names(certificate: x509.Certificate) -> list[str]:
 
 
 def matches_host(certificate: x509.Certificate, host: str) -> bool:
-    """Tell whether a certificate is for a host; a star stands for one label."""
+    """Return whether a certificate is valid for a host. A star matches one label."""
     try:
         host = str(ipaddress.ip_address(host))
     except ValueError:
@@ -72,7 +72,7 @@ def matches_host(certificate: x509.Certificate, host: str) -> bool:
 
 
 def is_signed(chain: list[x509.Certificate], authorities: list[x509.Certificate]) -> bool:
-    """Tell whether one of the authorities has signed a certificate, or what comes after it in its chain."""
+    """Return whether one of the authorities signed a certificate, or a later one of its chain."""
     current = chain[0]
     for _ in range(LONGEST_CHAIN):
         if any(current == one or is_issued_by(current, one) for one in authorities):
@@ -85,7 +85,7 @@ def is_signed(chain: list[x509.Certificate], authorities: list[x509.Certificate]
 
 
 def is_issued_by(certificate: x509.Certificate, by: x509.Certificate) -> bool:
-    """Tell whether a certificate was signed by another."""
+    """Return whether a certificate was signed by another."""
     try:
         certificate.verify_directly_issued_by(by)
     except (ValueError, TypeError, InvalidSignature):
@@ -96,7 +96,7 @@ def is_issued_by(certificate: x509.Certificate, by: x509.Certificate) -> bool:
 def check_certificate(
     secret: str, data: Mapping[str, bytes], hosts: list[str], now: float, fix: str
 ) -> Iterator[Verdict]:
-    """Judge a certificate by itself: it can be read, its key is its own, it holds, and it is for these hosts."""
+    """Check that a certificate can be read, has its key, is valid now, and is valid for these hosts."""
     try:
         certificate = read_chain(data.get("tls.crt", b""), "tls.crt")[0]
         check_key(certificate, data.get("tls.key", b""))

@@ -1,4 +1,4 @@
-"""What is known of a deployment before anything is judged."""
+"""The state of the cluster that the checks read."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ DEFAULT_GITHUB = "https://github.com"
 
 @dataclass(frozen=True)
 class ClusterState:
-    """All of it.
+    """Everything that was read of the cluster, and the answers to all experiments.
 
     Attributes
     ----------
     now
-        This machine's time when the objects were read.
+        Time of this machine, in seconds, when the objects were read.
     version
-        What `kubectl version` says.
+        Output of `kubectl version`.
     unread
-        What could not be read, and why.
+        Kinds that could not be read, each with the reason.
     answers
-        What experiments said, by their names; one that did not apply is not there.
+        Answers to the experiments, by name, without those that do not apply.
     logs
-        Last lines of containers that do not run, by `<pod>/<container>`.
+        Last lines of failed containers, by `<pod>/<container>`.
     """
 
     objects: Objects
@@ -38,12 +38,12 @@ class ClusterState:
 
     @property
     def callback(self) -> str:
-        """Where GitHub sends people back to."""
+        """The URL to which GitHub redirects users."""
         return self.objects.settings("hub").get("OAUTH_CALLBACK_URL", "")
 
     @property
     def hub_image(self) -> str:
-        """The image of the deployed hub: the probe runs in it, too."""
+        """The image of the deployed hub, which the probe uses, too."""
         hub = self.objects.find("Deployment", "hub", NAMESPACE)
         found = look_up(hub, "spec", "template", "spec", "containers", default=[])
         return next((str(one["image"]) for one in found if one["name"] == "hub"), "")

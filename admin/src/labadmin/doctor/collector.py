@@ -1,4 +1,4 @@
-"""Reads the cluster, and makes the experiments: all that the doctor asks is asked here, at once where it can be."""
+"""Read the cluster and run the experiments, in parallel: all requests of the doctor are made here."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ READ: tuple[tuple[str, ...], ...] = (
 )
 AT_ONCE = 8
 LOGS_AT_MOST = 8
-# kubelet writes it in the place of a log that it does not have any more.
+# kubelet returns this text if it has removed the log.
 NO_LOG = "unable to retrieve container logs"
 
 
 class UnreachableError(Exception):
-    """There is no cluster to look at; holds the verdict."""
+    """No cluster answers. `verdict` has the reason and the fix."""
 
     def __init__(self, verdict: Verdict) -> None:
         super().__init__(verdict.what)
@@ -44,12 +44,12 @@ class UnreachableError(Exception):
 
 
 def read_version(kubectl: Kubectl) -> dict[str, dict[str, str]]:
-    """Ask which versions there are, and so whether the API answers.
+    """Return the versions of kubectl and of the API server.
 
     Raises
     ------
     UnreachableError
-        It does not, or there is no kubectl.
+        Raised if the API does not answer, or if there is no kubectl.
     """
     if not kubectl.is_there():
         fix = "install it: https://kubernetes.io/docs/tasks/tools/"
@@ -63,7 +63,7 @@ def read_version(kubectl: Kubectl) -> dict[str, dict[str, str]]:
 
 
 def read_objects(kubectl: Kubectl, pool: ThreadPoolExecutor) -> ClusterState:
-    """Read all objects that are judged."""
+    """Read all objects that the checks need."""
     version = pool.submit(read_version, kubectl)
     jobs = [(what, pool.submit(kubectl.get, *what)) for what in READ]
     found = version.result()
@@ -71,7 +71,7 @@ def read_objects(kubectl: Kubectl, pool: ThreadPoolExecutor) -> ClusterState:
     unread = []
     for what, job in jobs:
         answer = job.result()
-        # Of several kinds that may be read in part, kubectl gives those that may.
+        # kubectl returns the kinds that the user may read, even if others are forbidden.
         items += look_up(answer.read(), "items", default=[])
         if answer.status:
             unread.append(f"{what[0] if len(what[0]) < 40 else what[-1]}: {answer.reason}")
@@ -79,26 +79,26 @@ def read_objects(kubectl: Kubectl, pool: ThreadPoolExecutor) -> ClusterState:
 
 
 def privileged_pod() -> Object:
-    """Give a pod that the labs' namespace has to refuse."""
+    """Return a pod that the labs' namespace has to reject."""
     container = {"name": "x", "image": "x", "securityContext": {"privileged": True}}
     metadata = {"name": "doctor-privileged", "namespace": LABS}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}}
 
 
 def try_privileged(kubectl: Kubectl, _: ClusterState) -> Answer | None:
-    """Ask the API server what it would do with a privileged pod; nothing is made."""
+    """Create a privileged pod with a dry run: nothing is created."""
     create = ["create", "--dry-run=server", "--filename", "-", REQUEST_TIMEOUT]
     return kubectl.run(*create, stdin=json.dumps(privileged_pod()))
 
 
 def ask_time(kubectl: Kubectl, _: ClusterState) -> Answer | None:
-    """Ask the API server for the time: the stamp on an object that is not made."""
+    """Return the time of the API server: the timestamp of an object that a dry run creates."""
     create = ["create", "configmap", "doctor-time", "--namespace", NAMESPACE, "--dry-run=server", "--output", "json"]
     return kubectl.run(*create, REQUEST_TIMEOUT)
 
 
 def run_probe(kubectl: Kubectl, state: ClusterState) -> Answer | None:
-    """See what a lab reaches."""
+    """Run the probe in the labs' namespace."""
     if not state.hub_image or not state.objects.find("Namespace", LABS):
         return None
     if any(look_up(one, "metadata", "labels") == probe_pod.LABELS for one in state.objects.of("Pod", LABS)):
@@ -107,22 +107,22 @@ def run_probe(kubectl: Kubectl, state: ClusterState) -> Answer | None:
 
 
 def ask_hub(kubectl: Kubectl, state: ClusterState) -> Answer | None:
-    """Ask the hub whether it is well."""
+    """Check the health of the hub in its pod."""
     return run_program(kubectl, state, "hub", "hub", "python", "hub")
 
 
 def ask_github(kubectl: Kubectl, state: ClusterState) -> Answer | None:
-    """Have the hub's pod ask GitHub."""
+    """Check GitHub from the hub's pod."""
     return run_program(kubectl, state, "hub", "hub", "python", "github")
 
 
 def ask_storage(kubectl: Kubectl, state: ClusterState) -> Answer | None:
-    """Have the fileserver make an NFS operation, and say how full its disk is."""
+    """Run an NFS operation in the fileserver's pod, and read the size of its disk."""
     return run_program(kubectl, state, "fileserver", "labfiles", "/opt/labfiles/bin/python", "storage")
 
 
 def ask_broker(kubectl: Kubectl, state: ClusterState) -> Answer | None:
-    """Have the relay publish a message, and wait for the broker's confirm."""
+    """Publish a message from the relay's pod, and wait for the broker's confirmation."""
     if not state.objects.runs("logstashrmq", "relay"):
         return None
     settings = state.objects.settings("logstashrmq")
@@ -133,7 +133,7 @@ def ask_broker(kubectl: Kubectl, state: ClusterState) -> Answer | None:
 
 
 def request_front(_: Kubectl, state: ClusterState) -> Answer | None:
-    """Go to the front page from here."""
+    """Request the front page from this machine."""
     if not state.callback or not state.objects.find("Service", "nginx", NAMESPACE):
         return None
     return front_page.request_front_page(state.callback, state.objects)
@@ -142,7 +142,7 @@ def request_front(_: Kubectl, state: ClusterState) -> Answer | None:
 def run_program(
     kubectl: Kubectl, state: ClusterState, deployment: str, container: str, python: str, name: str
 ) -> Answer | None:
-    """Run one of the programs of `inside/` in a pod of a Deployment; nothing if none runs."""
+    """Run one of the `pod_programs` in a pod of a Deployment. Return None if no pod is running."""
     if not state.objects.runs(deployment, container):
         return None
     there = ["exec", f"deployment/{deployment}", "--namespace", NAMESPACE, "--container", container]
@@ -163,7 +163,7 @@ EXPERIMENTS: dict[str, Experiment] = {
 
 
 def find_failed_containers(objects: Objects) -> list[tuple[Object, dict[str, Any]]]:
-    """Give the containers that have ended and should not have, with their pods."""
+    """Return the failed containers with their pods."""
     found = [
         (pod, status)
         for workload in objects.workloads()
@@ -176,9 +176,9 @@ def find_failed_containers(objects: Objects) -> list[tuple[Object, dict[str, Any
 
 
 def read_last_line(kubectl: Kubectl, pod: Object, status: dict[str, Any]) -> str:
-    """Give the last line that a container wrote before it ended."""
+    """Return the last line that a container wrote before it failed."""
     which = [name_of(pod), "--container", status["name"], "--namespace", namespace_of(pod), "--tail=5", REQUEST_TIMEOUT]
-    # Of one that runs again the one before; of one that waits for its next start, kubelet may have removed that.
+    # A running container failed before its restart. For a waiting one, kubelet may have removed the previous log.
     for how in (["--previous"], []) if "running" in look_up(status, "state", default={}) else ([], ["--previous"]):
         answer = kubectl.run("logs", *which, *how)
         line = answer.out.strip().rpartition("\n")[2]
@@ -188,12 +188,12 @@ def read_last_line(kubectl: Kubectl, pod: Object, status: dict[str, Any]) -> str
 
 
 def collect_state(kubectl: Kubectl, experiments: Collection[str]) -> ClusterState:
-    """Learn all that the checks need.
+    """Read the cluster, run the experiments and return the state.
 
     Raises
     ------
     UnreachableError
-        There is no cluster to ask.
+        Raised if no cluster answers.
     """
     with ThreadPoolExecutor(AT_ONCE) as pool:
         state = read_objects(kubectl, pool)
@@ -205,6 +205,6 @@ def collect_state(kubectl: Kubectl, experiments: Collection[str]) -> ClusterStat
         try:
             answers = {name: answer for name, job in jobs.items() if (answer := job.result())}
         except BaseException:
-            kubectl.stop()  # the probe is removed by whoever waits for it
+            kubectl.stop()  # the thread that waits for the probe removes it
             raise
         return replace(state, answers=answers, logs={name: job.result() for name, job in logs.items()})

@@ -24,9 +24,9 @@ OK, FAILED, UNREACHABLE = 0, 1, 2
 
 
 def run_checks(kubectl: Kubectl, checks: list[Check]) -> tuple[list[Finding], int]:
-    """Run checks; give the findings and the exit status."""
+    """Run checks. Return the findings and the exit status."""
     needed = {name for check in checks for name in check.needs}
-    # The clock listens to whoever talks anyway.
+    # The check of the clocks reads answers of other checks' experiments. Alone, it needs two of them.
     if [check.name for check in checks] == ["clock"]:
         needed = {"time", "hub"}
     try:
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     names = [check.name for check in CHECKS]
     parser.add_argument("--json", action="store_true", help="print a list of objects")
     parser.add_argument("--only", action="append", metavar="CHECK", choices=names, help=f"one of {', '.join(names)}")
-    parser.add_argument("--context", default="", help="of the kubeconfig (the current one)")
+    parser.add_argument("--context", default="", help="a context of the kubeconfig (the current one)")
 
 
 def run(options: argparse.Namespace) -> int:

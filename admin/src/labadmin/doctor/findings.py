@@ -1,4 +1,4 @@
-"""What a check says."""
+"""Findings: what a check found, and the fix."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """How it stands."""
+    """The result of a check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -17,14 +17,14 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a judge says.
+    """The result of a check, in words.
 
     Attributes
     ----------
     what
-        One line: what was found and, where it is wrong, what is wanted.
+        One line: what was found and, if it is wrong, what is wanted.
     fix
-        One line, or a command; empty where nothing is to be done.
+        One line or a command; empty if nothing has to be done.
     """
 
     status: Status
@@ -34,7 +34,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Finding:
-    """A verdict, and the check that it is of."""
+    """A verdict of one check."""
 
     group: str
     check: str
@@ -42,20 +42,20 @@ class Finding:
 
 
 def ok(what: str) -> Verdict:
-    """Say that something is as it should be."""
+    """Return a verdict for what is right."""
     return Verdict(Status.OK, what)
 
 
 def warn(what: str, fix: str) -> Verdict:
-    """Say that something should be looked at; nobody is kept from working."""
+    """Return a verdict for what should be examined, but stops no user."""
     return Verdict(Status.WARNING, what, fix)
 
 
 def fail(what: str, fix: str) -> Verdict:
-    """Say that something is wrong."""
+    """Return a verdict for what is wrong."""
     return Verdict(Status.FAILED, what, fix)
 
 
 def skip(why: str) -> Verdict:
-    """Say that there was nothing to look at, and why."""
+    """Return a verdict for what could not be checked."""
     return Verdict(Status.SKIPPED, why)

@@ -1,4 +1,4 @@
-"""The front page, as somebody who types the hub's name finds it, from this machine."""
+"""Requests for the front page, from this machine, as a browser makes them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PATH = "/hub/health"
 
 
 def list_addresses(objects: Objects) -> list[str]:
-    """Give where the Service of nginx is reached from outside, as it says."""
+    """Return the external addresses of nginx's Service."""
     service = objects.find("Service", "nginx", NAMESPACE)
     given = look_up(service, "status", "loadBalancer", "ingress", default=[])
     found = [str(one.get("ip") or one.get("hostname")) for one in given]
@@ -25,9 +25,9 @@ def list_addresses(objects: Objects) -> list[str]:
 
 
 def request_health(host: str, port: int, name: str, *, trusting: bool = False) -> dict[str, object]:
-    """Ask for a page over TLS; give the status, or why there was none.
+    """Request the health page over TLS. Return its status, or the error.
 
-    A certificate that this machine does not trust is told of, and the page asked for all the same.
+    If this machine does not trust the certificate, the result says so, and the page is requested without the check.
     """
     context = ssl.create_default_context()
     if trusting:
@@ -48,7 +48,7 @@ def request_health(host: str, port: int, name: str, *, trusting: bool = False) -
 
 
 def request_front_page(callback: str, objects: Objects) -> Answer:
-    """Go to the hub's name, and if that does not answer to the addresses of the Service."""
+    """Request the page at the hub's name. If it does not answer, try the addresses of the Service."""
     began = time.time()
     parts = urlsplit(callback)
     name, port = parts.hostname or "", parts.port or 443

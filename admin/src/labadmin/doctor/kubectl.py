@@ -1,4 +1,4 @@
-"""The cluster, by way of kubectl: whoever deploys has it, with their rights and their way to the API."""
+"""Access to the cluster through kubectl, with the administrator's own credentials and network."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-# kubectl's own exit status is never this one.
+# kubectl never exits with this status.
 TIMED_OUT = 124
 REQUEST_TIMEOUT = "--request-timeout=8s"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command said.
+    """The output of a command.
 
     Attributes
     ----------
     began, ended
-        When, in seconds of this machine's clock: what tells the time in between is held against them.
+        Start and end of the command, in seconds of this machine's clock. The check of the clocks uses them.
     """
 
     status: int
@@ -32,12 +32,12 @@ class Answer:
 
     @property
     def reason(self) -> str:
-        """The last line of what it complained of: kubectl says the rest above it, often several times."""
+        """The last line of the output: kubectl's reason. Earlier lines repeat it."""
         lines = [line.strip() for line in f"{self.out}\n{self.err}".splitlines() if line.strip()]
         return lines[-1].removeprefix("error: ") if lines else f"exit status {self.status}"
 
     def read(self) -> Any:
-        """Give the JSON that it printed; nothing if it is none."""
+        """Return the JSON of the output, or an empty dict if it is not JSON."""
         try:
             return json.loads(self.out)
         except ValueError:
@@ -45,12 +45,12 @@ class Answer:
 
 
 class Kubectl:
-    """Runs kubectl.
+    """Runs kubectl commands.
 
     Parameters
     ----------
     context
-        Of the kubeconfig; empty: the current one.
+        Name of a context of the kubeconfig; empty: the current one.
     """
 
     def __init__(self, context: str = "") -> None:
@@ -59,11 +59,11 @@ class Kubectl:
 
     @staticmethod
     def is_there() -> bool:
-        """Tell whether there is a kubectl on the PATH."""
+        """Return whether kubectl is on the PATH."""
         return shutil.which("kubectl") is not None
 
     def run(self, *arguments: str, stdin: str | None = None, seconds: float = 15) -> Answer:
-        """Run it; an answer that does not come in time is one with a status of its own."""
+        """Run a command and return its output. After the time limit the status is TIMED_OUT."""
         began = time.time()
         pipe = subprocess.PIPE
         child = subprocess.Popen([*self._command, *arguments], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
@@ -79,10 +79,10 @@ class Kubectl:
         return Answer(child.returncode, out, err, began, time.time())
 
     def stop(self) -> None:
-        """End what runs now; what is asked from here on runs: somebody has to clean up."""
+        """End the running commands. Later commands still run, for example those that remove the probe."""
         for child in list(self._children):
             child.terminate()
 
     def get(self, *what: str) -> Answer:
-        """Get objects as JSON."""
+        """Read objects as JSON."""
         return self.run("get", *what, "--output", "json", REQUEST_TIMEOUT)

@@ -1,7 +1,7 @@
-"""A pod that stands where labs stand, for some seconds: what it reaches, a lab reaches.
+"""A pod in the labs' namespace, for some seconds. It can reach what a lab can reach.
 
-It is labelled so that the policies of the labs and of the hub take it for a lab, and the hub does not: the hub
-wants `part-of: jupyterlabdemo`, too, and would remove a lab that is nobody's.
+Its labels are those that the NetworkPolicies of labs and hub select. It lacks `part-of: jupyterlabdemo`, by which the
+hub finds its labs: otherwise the hub would remove it as a lab without a user.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from labadmin.doctor.kubectl import Answer, Kubectl
 from labadmin.doctor.objects import LABS, NAMESPACE, Object, Objects, look_up
 
 INSIDE = Path(__file__).parent / "pod_programs"
-# How long it may take to get a node and start: the hub's image is there already.
+# Limit for scheduling and start. The hub's image is on the node already.
 START_SECONDS = 25
 LABELS = {
     "app.kubernetes.io/name": "doctor",
@@ -35,12 +35,12 @@ NFS = ("NFS", f"fileserver.{NAMESPACE}", "2049")
 
 
 def read_program(name: str) -> str:
-    """Give the text of a program that runs inside."""
+    """Return the text of one of the `pod_programs`."""
     return (INSIDE / f"{name}.py").read_text()
 
 
 def list_targets(objects: Objects) -> dict[str, list[list[str]]]:
-    """Say what to try."""
+    """Return the names and addresses that the probe tries."""
     api = look_up(objects.find("Service", "kubernetes", "default"), "spec", "ports", default=[{}])
     port = str(api[0].get("port", 443))
     shut = [[label, host, port if host == "$KUBERNETES_SERVICE_HOST" else number] for label, host, number in SHUT]
@@ -50,7 +50,7 @@ def list_targets(objects: Objects) -> dict[str, list[list[str]]]:
 
 
 def build_pod(name: str, image: str, objects: Objects) -> Object:
-    """Give the pod: as restricted as a lab."""
+    """Return the pod, with the restrictions of a lab."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -60,9 +60,9 @@ def build_pod(name: str, image: str, objects: Objects) -> Object:
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "terminationGracePeriodSeconds": 1,
-            # If nobody is left to remove it, it ends at least.
+            # The pod ends by itself if the doctor was killed.
             "activeDeadlineSeconds": 60,
-            # A name server that says nothing costs 20 s by default: then nothing would be told before START_SECONDS.
+            # By default a silent name server costs 20 s, so the probe would not report within START_SECONDS.
             "dnsConfig": {"options": [{"name": "timeout", "value": "1"}, {"name": "attempts", "value": "1"}]},
             "securityContext": {
                 "runAsNonRoot": True,
@@ -93,7 +93,7 @@ def build_pod(name: str, image: str, objects: Objects) -> Object:
 
 
 def run_pod(kubectl: Kubectl, image: str, objects: Objects) -> Answer:
-    """Run the probe, and remove it, whatever happens meanwhile."""
+    """Run the probe and return its output. It is always removed."""
     name = f"doctor-{secrets.token_hex(4)}"
     here = ["--namespace", LABS]
     try:
@@ -108,7 +108,7 @@ def run_pod(kubectl: Kubectl, image: str, objects: Objects) -> Answer:
 
 
 def find_reason(kubectl: Kubectl, name: str, failed: Answer) -> Answer:
-    """Say why the probe did not come to its end."""
+    """Return the reason why the probe did not finish, as a failed answer."""
     found = kubectl.get("pod", name, "--namespace", LABS).read()
     state = look_up(found, "status", "containerStatuses", default=[{}])[0].get("state", {})
     waiting = look_up(state, "waiting", "message") or look_up(state, "waiting", "reason")
@@ -119,6 +119,6 @@ def find_reason(kubectl: Kubectl, name: str, failed: Answer) -> Answer:
 
 
 def remove_pods(kubectl: Kubectl, *which: str) -> None:
-    """Remove a probe; without a name, what earlier doctors who were killed have left."""
+    """Remove a probe. Without a name, remove those that killed doctors left behind."""
     chosen = which or ("--selector", "app.kubernetes.io/name=doctor", "--field-selector", "status.phase!=Running")
     kubectl.run("delete", "pod", *chosen, "--namespace", LABS, "--ignore-not-found", "--wait=false", "--now")

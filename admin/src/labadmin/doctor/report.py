@@ -1,4 +1,4 @@
-"""The doctor's findings, for a person and for a program."""
+"""The findings as text for a person, and as JSON for a program."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ MARKS = {Status.OK: "ok", Status.WARNING: "warning", Status.FAILED: "FAILED", St
 
 
 def printable(text: str) -> str:
-    """Make one line of what came from the cluster: who writes a log line does not control the reader's terminal."""
+    """Return text of the cluster as one printable line: the author of a log line must not control the terminal."""
     return "".join(sign if sign.isprintable() else " " for sign in text).strip()
 
 
 def format_lines(findings: Sequence[Finding], seconds: float) -> Iterator[str]:
-    """Give the lines for a person."""
+    """Yield the lines of the report."""
     width = max((len(one.check) for one in findings), default=0)
     group = ""
     for one in findings:
@@ -32,7 +32,7 @@ def format_lines(findings: Sequence[Finding], seconds: float) -> Iterator[str]:
 
 
 def format_json(findings: Sequence[Finding]) -> str:
-    """Give a list of objects."""
+    """Return the findings as a JSON list."""
     keys = [
         {
             "group": one.group,

@@ -1,4 +1,4 @@
-"""A real deployment of the hub and the fileserver, for the doctor to look at."""
+"""A real deployment of the hub and the fileserver, for the doctor to examine."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from tools.components import ROOT
 
 @dataclass(frozen=True)
 class Report:
-    """What the doctor said."""
+    """The report of the doctor."""
 
     status: int
     findings: list[dict[str, str]]
 
     def said(self, status: str) -> list[tuple[str, str]]:
-        """Give check and sentence of what has this status."""
+        """Return check and text of each finding with this status."""
         return [(one["check"], one["what"]) for one in self.findings if one["status"] == status]
 
     def failed(self, check: str) -> str:
-        """Give what failed in a check, each with its fix."""
+        """Return the failures of a check, each with its fix."""
         found = [one for one in self.findings if (one["check"], one["status"]) == (check, "failed")]
         assert all(one["fix"] for one in found)
         return "\n".join(f"{one['what']} -> {one['fix']}" for one in found)
 
 
 def command(*arguments: str) -> list[str]:
-    """Give the doctor's command."""
+    """Return the command line of the doctor."""
     return [sys.executable, "-m", "labadmin", "doctor", *arguments]
 
 
 def call_doctor(*checks: str, **environ: str) -> Report:
-    """Call the doctor, for all or some checks."""
+    """Run the doctor with all checks or some."""
     only = [f"--only={check}" for check in checks]
     done = subprocess.run(
         command("--json", *only),
@@ -59,13 +59,13 @@ def call_doctor(*checks: str, **environ: str) -> Report:
 
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
-    """Give the authority that signs GitHub's certificate, and the relay's."""
+    """Return the authority that signs the certificates of GitHub and of the relay."""
     return trustme.CA()
 
 
 @pytest.fixture(scope="session")
 def deployment(authority: trustme.CA) -> Iterator[Deployment]:
-    """Give a deployed hub."""
+    """Deploy the hub."""
     cluster.need_cluster()
     with run_github(authority) as github, deploy(github, authority) as found:
         kubectl("rollout", "status", "daemonset/prepull", "--namespace", LABS, "--timeout=60s")

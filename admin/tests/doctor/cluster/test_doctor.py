@@ -21,11 +21,11 @@ from tools.components import ROOT
 pytestmark = pytest.mark.timeout(300)
 
 
-def test_of_a_deployment_that_is_well_nothing_is_said_but_what_was_left_out(deployment: Deployment) -> None:
+def test_a_healthy_deployment_lacks_only_what_was_left_out(deployment: Deployment) -> None:
     began = time.monotonic()
     report = call_doctor()
     assert report.said("failed") == [("objects", "nginx is not deployed")]
-    # What leans on nginx, on NFS and on the forwarder
+    # The checks that depend on nginx, on NFS and on the forwarder
     skipped = {check for check, _ in report.said("skipped")}
     assert skipped == {"objects", "csi-driver", "nfs", "certificate", "page", "logs-certificates", "broker"}
     assert {check for check, _ in report.said("warning")} <= {"space"}
@@ -42,8 +42,8 @@ def test_the_hub_does_not_take_the_probe_for_a_lab(deployment: Deployment) -> No
 @pytest.mark.usefixtures("deployment")
 def test_the_probe_goes_when_the_doctor_is_interrupted() -> None:
     nodes = [one["metadata"]["name"] for one in cluster.get("nodes")]
-    kubectl("cordon", *nodes)  # no node takes it: the doctor waits
-    # What runs in the background of a shell has it ignore the signal, and hands that on.
+    kubectl("cordon", *nodes)  # no node accepts the probe: the doctor waits
+    # A shell's background process ignores the signal, and its children inherit that.
     interruptible = ["env", "--default-signal=INT", *command("--only=policy")]
     doctor = subprocess.Popen(interruptible, cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
@@ -74,7 +74,7 @@ def test_someone_who_may_not_look(tmp_path: Path) -> None:
         kubectl("get", "secrets", "--namespace", NAMESPACE, "--as", viewer)
     config_of_viewer = json.loads(kubectl("config", "view", "--raw", "--minify", "--output", "json"))
     config_of_viewer["users"][0]["user"]["as"] = viewer
-    # kubectl reads JSON, too.
+    # kubectl also accepts JSON.
     file = tmp_path / "viewer.json"
     file.write_text(json.dumps(config_of_viewer))
     report = call_doctor("api", KUBECONFIG=str(file))

@@ -71,7 +71,7 @@ def test_labs_that_may_not_ask_for_names() -> None:
 
     cluster.apply(policy)
     try:
-        # The network plugin may not have heard yet.
+        # The network plugin may need some seconds.
         wait_until(told, "the doctor says so", 90)
     finally:
         kubectl("apply", "--filename", file)

@@ -72,7 +72,7 @@ def has_volume(claim: str) -> bool:
 
 @contextmanager
 def claim_without_a_class() -> Iterator[None]:
-    """Have the labs' claim of the projects name a class that nobody has; no lab mounts it meanwhile."""
+    """Replace the labs' claim for projects by one of an unknown class. No lab may mount it at that time."""
     claim, volume = ("pvc", "project", "--namespace", LABS), "jupyterlabdemo-project"
     usual = cluster.get("pvc", "project", namespace=LABS)
     spec = {key: usual["spec"][key] for key in ("accessModes", "resources")} | {"storageClassName": "nobodys"}
@@ -83,7 +83,7 @@ def claim_without_a_class() -> Iterator[None]:
         yield
     finally:
         kubectl("delete", *claim, "--ignore-not-found")
-        # The volume waits for the claim that is gone: of its name, and its uid.
+        # The volume is still bound to the UID of the deleted claim.
         kubectl("patch", "pv", volume, "--type=merge", "--patch", '{"spec": {"claimRef": {"uid": null}}}')
         file = "fileserver/alternatives/hostpath/shared-project-persistentvolumeclaim.yaml"
         kubectl("apply", "--filename", ROOT / file)
@@ -124,7 +124,7 @@ def test_a_hub_that_kubernetes_does_not_answer(deployment: Deployment) -> None:
         return "the API of Kubernetes has not answered the hub for" in call_doctor("hub").failed("hub")
 
     with api_out_of_reach():
-        # Connections that are open may outlive a policy.
+        # Open connections may survive a new policy.
         deployment.kill_hub()
         wait_until(deployment.is_up, "the hub's pages answer all the same")
         wait_until(told, "the doctor says so", 200)

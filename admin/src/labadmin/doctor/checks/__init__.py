@@ -1,1 +1,1 @@
-"""The checks: each a function from state to verdicts, which asks nobody anything."""
+"""The checks. Each is a function from the state of the cluster to verdicts, without any request."""

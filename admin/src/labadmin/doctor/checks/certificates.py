@@ -23,7 +23,7 @@ LOGS_FIX = (
 
 
 def front(state: ClusterState) -> Iterator[Verdict]:
-    """Judge the certificate that people's browsers see."""
+    """Check the certificate that browsers get."""
     data = state.objects.secret(NGINX)
     if not data:
         why = "(settings)" if is_deployed("nginx", state.objects) else "and no nginx"
@@ -41,7 +41,7 @@ def front(state: ClusterState) -> Iterator[Verdict]:
 
 
 def logs(state: ClusterState) -> Iterator[Verdict]:
-    """Judge those of the relay and of filebeat, and whether each is signed by whom the other trusts."""
+    """Check the certificates of the relay and of filebeat, and whether each side trusts the other."""
     found = {name: state.objects.secret(name) for name in (RELAY, SHIPPER)}
     if not any(found.values()):
         yield skip("found neither Secret: no logs are shipped")
@@ -62,12 +62,12 @@ def logs(state: ClusterState) -> Iterator[Verdict]:
 
 
 def check_trust(name: str, certificate: bytes, other: str, authority: bytes) -> Iterator[Verdict]:
-    """Judge whether one side's certificate is signed by whom the other side trusts."""
+    """Check that one side's certificate is signed by an authority that the other side trusts."""
     try:
         authorities = read_chain(authority, f"ca.crt of {other}")
         chain = read_chain(certificate, "tls.crt")
     except BadCertificateError as error:
-        # What is wrong with tls.crt was said of it already.
+        # A problem of tls.crt is reported by check_certificate.
         if "ca.crt" in str(error):
             yield fail(f"Secret {other}: {error}", LOGS_FIX)
         return

@@ -1,4 +1,4 @@
-"""The cluster itself: the API, versions, nodes, what it enforces, clocks."""
+"""Checks of the cluster itself: the API, versions, nodes, policies, clocks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from labadmin.doctor.findings import Verdict, fail, ok, skip, warn
 from labadmin.doctor.kubectl import Answer
 from labadmin.doctor.objects import LABS, Object, look_up, manifests, name_of
 
-# supplementalGroupsPolicy is on by default from here on.
+# The first version with supplementalGroupsPolicy on by default
 OLDEST = (1, 33)
 PRESSURES = {"MemoryPressure", "DiskPressure", "PIDPressure"}
 CLOCK_SECONDS = 5.0
-# A node renews its lease every ten seconds, and is given up after forty.
+# A node renews its lease every 10 s, and counts as lost after 40 s.
 LEASE_SECONDS = 40.0
 SECURITY = "pod-security.kubernetes.io/"
 APPLY = "kubectl apply -f hub/kubernetes/labs-namespace.yaml"
@@ -23,13 +23,13 @@ GROUPS_DOC = "docs/admin/hub.md, LAB_GROUPS_POLICY"
 
 
 def parse_version(version: str) -> tuple[int, int]:
-    """Read the first two numbers of a version."""
+    """Return the first two numbers of a version."""
     found = re.match(r"v?(\d+)\.(\d+)", version)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def api(state: ClusterState) -> Iterator[Verdict]:
-    """Look whether everything could be read."""
+    """Check that all objects could be read."""
     for unread in state.unread:
         yield fail(f"cannot read {unread}", "run the doctor with the rights of whoever deploys (kubectl auth whoami)")
     if not state.unread:
@@ -37,7 +37,7 @@ def api(state: ClusterState) -> Iterator[Verdict]:
 
 
 def versions(state: ClusterState) -> Iterator[Verdict]:
-    """Hold server, kubelets and kubectl against what is supported."""
+    """Check the versions of the API server and of kubectl."""
     server, client = (str(look_up(state.version, f"{one}Version", "gitVersion")) for one in ("server", "client"))
     if parse_version(server) < OLDEST:
         wanted = ".".join(map(str, OLDEST))
@@ -52,13 +52,13 @@ def versions(state: ClusterState) -> Iterator[Verdict]:
 
 
 def is_ready(node: Object) -> bool:
-    """Tell whether a node is."""
+    """Return whether a node is ready."""
     conditions = look_up(node, "status", "conditions", default=[])
     return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
 def nodes(state: ClusterState) -> Iterator[Verdict]:
-    """Look whether nodes are ready and have room."""
+    """Check that all nodes are ready and have room."""
     found = state.objects.of("Node")
     ready = 0
     for node in found:
@@ -80,7 +80,7 @@ def nodes(state: ClusterState) -> Iterator[Verdict]:
 
 
 def groups(state: ClusterState) -> Iterator[Verdict]:
-    """Hold the policy of labs' groups against what the nodes' runtimes know."""
+    """Check that the nodes' runtimes support the policy of the labs' groups."""
     if not state.objects.find("Deployment", "hub"):
         yield skip("the hub is not deployed")
         return
@@ -104,7 +104,7 @@ def groups(state: ClusterState) -> Iterator[Verdict]:
 
 
 def pod_security(state: ClusterState) -> Iterator[Verdict]:
-    """Look whether the labs' namespace refuses what is not restricted: its labels, and whether it does."""
+    """Check that the labs' namespace has its labels and rejects a privileged pod."""
     namespace = state.objects.find("Namespace", LABS)
     if namespace is None:
         yield fail(f"found no namespace {LABS}", "kubectl apply -f hub/kubernetes")
@@ -123,7 +123,7 @@ def pod_security(state: ClusterState) -> Iterator[Verdict]:
 
 
 def check_labels(namespace: Object) -> Iterator[Verdict]:
-    """Hold a namespace's labels against our manifest's."""
+    """Check that a namespace has the labels of our manifest."""
     meant = next(one for one in manifests("hub/kubernetes") if one["kind"] == "Namespace" and name_of(one) == LABS)
     has = look_up(namespace, "metadata", "labels", default={})
     for key, value in look_up(meant, "metadata", "labels").items():
@@ -134,20 +134,20 @@ def check_labels(namespace: Object) -> Iterator[Verdict]:
 
 
 def find_offset(clock: float, answer: Answer) -> float:
-    """Give by how many seconds a clock is ahead of this machine's: at the least, since the answer took its time."""
+    """Return the least number of seconds that a clock is ahead of this machine's, given the time of the answer."""
     return max(clock - answer.ended, 0.0) or min(clock - answer.began, 0.0)
 
 
 def parse_time(text: str) -> float:
-    """Read a time as Kubernetes writes it."""
+    """Return the seconds of a time as Kubernetes writes it."""
     return datetime.fromisoformat(text).timestamp()
 
 
 def read_clocks(state: ClusterState) -> dict[str, float]:
-    """Give by how many seconds each clock is ahead of this machine's."""
+    """Return the seconds that each clock is ahead of this machine's."""
     found: dict[str, float] = {}
     if (answer := state.answers.get("time")) and (text := look_up(answer.read(), "metadata", "creationTimestamp")):
-        # It tells whole seconds.
+        # The timestamp has whole seconds.
         found["the API server"] = find_offset(parse_time(text) + 0.5, answer)
     for name, who in (("hub", "the hub's node"), ("probe", "the probe's node")):
         if (answer := state.answers.get(name)) and isinstance(seconds := look_up(answer.read(), "time"), float):
@@ -156,13 +156,13 @@ def read_clocks(state: ClusterState) -> dict[str, float]:
     for lease in state.objects.of("Lease"):
         if name_of(lease) in ready and (renewed := look_up(lease, "spec", "renewTime")):
             ahead = parse_time(renewed) - state.now
-            # How long ago it was renewed is not known: up to a lease's length behind is as it should be.
+            # The last renewal may be up to 40 s old, so a clock counts as behind only beyond that.
             found[f"node {name_of(lease)}"] = max(ahead, 0.0) or min(ahead + LEASE_SECONDS, 0.0)
     return found
 
 
 def clock(state: ClusterState) -> Iterator[Verdict]:
-    """Hold clocks against this machine's."""
+    """Check that all clocks agree with this machine's."""
     found = read_clocks(state)
     fix = "start NTP (chrony, systemd-timesyncd) there, or on this machine if all others agree"
     for who, ahead in found.items():

@@ -1,4 +1,4 @@
-"""What was deployed: whether it is all there, and runs."""
+"""Checks of the deployed objects: all exist, and all workloads run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from labadmin.doctor.objects import (
 
 REQUIRED = ("hub", "fileserver", "nginx")
 OPTIONAL = ("logstashrmq", "filebeat")
-# A site may leave these out: nothing else leans on them.
+# A site may omit these: nothing else depends on them.
 SPARE = {"PodDisruptionBudget", "HorizontalPodAutoscaler"}
 SPARE_NAMES = {"prepull", "hub-dashboard"}
 IMAGE = re.compile(r"(?:^|/)(jupyterlabdemo[\w-]*):([\w.-]+)$")
@@ -32,7 +32,7 @@ HEALTHY = 200
 
 
 def find_folder(component: str, found: Objects) -> str:
-    """Name the folder that a component was applied from."""
+    """Return the folder that a component was applied from."""
     deployed = found.find("Deployment", "fileserver", NAMESPACE)
     if component == "fileserver" and deployed and not found.serves_nfs:
         return "fileserver/alternatives/hostpath"
@@ -40,13 +40,13 @@ def find_folder(component: str, found: Objects) -> str:
 
 
 def is_deployed(component: str, found: Objects) -> bool:
-    """Tell whether something of a component's runs pods here."""
+    """Return whether a workload of a component is deployed."""
     meant = [one for one in manifests(f"{component}/kubernetes") if one["kind"] in WORKLOADS]
     return any(found.find(one["kind"], name_of(one), namespace_of(one)) for one in meant)
 
 
 def objects(state: ClusterState) -> Iterator[Verdict]:
-    """Look whether all objects of each component are there."""
+    """Check that all objects of each component exist."""
     for component in (*REQUIRED, *OPTIONAL):
         folder = find_folder(component, state.objects)
         fix = f"kubectl apply -f {folder}"
@@ -67,7 +67,7 @@ def objects(state: ClusterState) -> Iterator[Verdict]:
 
 
 def workloads(state: ClusterState) -> Iterator[Verdict]:
-    """Look whether everything runs as it is meant to, and if not why."""
+    """Check that all workloads are rolled out, else report the reasons."""
     found = state.objects.workloads()
     running = 0
     for one in found:
@@ -91,14 +91,14 @@ def workloads(state: ClusterState) -> Iterator[Verdict]:
 
 
 def is_observed(workload: Object) -> bool:
-    """Tell whether what is said of a workload is said of what was last applied."""
+    """Return whether the status of a workload is that of its current generation."""
     seen: int = look_up(workload, "status", "observedGeneration", default=0)
     meant: int = look_up(workload, "metadata", "generation", default=0)
     return seen >= meant
 
 
 def counts(workload: Object) -> tuple[int, int]:
-    """Give how many pods are wanted, and how many of the newest kind are ready."""
+    """Return the number of desired pods, and of ready pods of the current template."""
     status = workload.get("status", {})
     if workload["kind"] == "DaemonSet":
         updated = status.get("updatedNumberScheduled", 0)
@@ -108,7 +108,7 @@ def counts(workload: Object) -> tuple[int, int]:
 
 
 def reasons(workload: Object, state: ClusterState) -> Iterator[str]:
-    """Say why a workload does not run."""
+    """Yield the reasons why a workload is not ready."""
     for one in look_up(workload, "status", "conditions", default=[]):
         if one["type"] == "ReplicaFailure" and one["status"] == "True":
             yield str(one.get("message"))
@@ -119,7 +119,7 @@ def reasons(workload: Object, state: ClusterState) -> Iterator[str]:
 
 
 def pod_reasons(pod: Object, state: ClusterState) -> Iterator[str]:
-    """Say why a pod is not ready: no node, no image, no Secret, what it last wrote."""
+    """Yield the reasons why a pod is not ready: no node, no image, no Secret, the last line of its log."""
     for one in look_up(pod, "status", "conditions", default=[]):
         if one["type"] == "PodScheduled" and one["status"] == "False":
             yield f"no node: {one.get('message')}"
@@ -137,16 +137,16 @@ def pod_reasons(pod: Object, state: ClusterState) -> Iterator[str]:
 
 
 def container_reason(pod: Object, status: Object, state: ClusterState) -> str:
-    """Say why a container does not run; nothing if it only has not begun yet."""
+    """Return the reason why a container does not run, empty if it is still starting."""
     if line := state.logs.get(f"{name_of(pod)}/{status['name']}"):
         return f"{status['name']} ended with: {line}"
     message: str = look_up(status, "state", "waiting", "message", default="")
-    # "back-off 10s restarting ..." says nothing new.
+    # "back-off 10s restarting ..." has no reason in it.
     return "" if message.startswith("back-off") else message
 
 
 def last_warning(found: Object, among: Objects) -> str:
-    """Give the newest warning that was reported of an object."""
+    """Return the newest warning event of an object."""
     uid = look_up(found, "metadata", "uid")
     events = [
         one
@@ -158,7 +158,7 @@ def last_warning(found: Object, among: Objects) -> str:
 
 
 def images(state: ClusterState) -> Iterator[Verdict]:
-    """Look whether all our images are of one version: what they say to each other changes between them."""
+    """Check that all our images have one version. Different versions may not understand each other."""
     found: dict[str, set[str]] = {}
     for workload in state.objects.workloads():
         for one in containers(workload, ("initContainers", "containers")):
@@ -182,7 +182,7 @@ def images(state: ClusterState) -> Iterator[Verdict]:
 
 
 def hub(state: ClusterState) -> Iterator[Verdict]:
-    """Look whether the hub is well, and how many labs there are."""
+    """Check the health of the hub, and count the labs."""
     answer = state.answers.get("hub")
     log = f"kubectl -n {NAMESPACE} logs deployment/hub"
     if answer is None:

@@ -1,4 +1,4 @@
-"""The ways in and out: the front page, GitHub, the broker."""
+"""Checks of the connections to the outside: the front page, GitHub, the broker."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BAD_CREDENTIALS, BAD_CODE, BAD_CALLBACK = (
 
 
 def page(state: ClusterState) -> Iterator[Verdict]:
-    """Look whether the front page answers, from this machine."""
+    """Check that the front page answers to this machine."""
     service = state.objects.find("Service", "nginx", NAMESPACE)
     answer = state.answers.get("front")
     if service is None or answer is None:
@@ -48,7 +48,7 @@ def page(state: ClusterState) -> Iterator[Verdict]:
 
 
 def judge_page(host: str, answered: str, reply: dict[str, Any]) -> Iterator[Verdict]:
-    """Judge what the front page said."""
+    """Check the answer of the front page."""
     if reply["status"] >= SERVER_ERROR:
         fix = f"kubectl -n {NAMESPACE} get pods; kubectl -n {NAMESPACE} logs deployment/nginx"
         yield fail(f"{answered} answers {reply['status']} to {host}/hub/health, wanted {OK}", fix)
@@ -71,7 +71,7 @@ def judge_page(host: str, answered: str, reply: dict[str, Any]) -> Iterator[Verd
 
 
 def callback(state: ClusterState) -> Iterator[Verdict]:
-    """Judge the form of the URL where GitHub sends people back to."""
+    """Check the form of the URL to which GitHub redirects users."""
     if not state.callback:
         yield skip("the ConfigMap hub has no OAUTH_CALLBACK_URL (settings)")
         return
@@ -89,7 +89,7 @@ def callback(state: ClusterState) -> Iterator[Verdict]:
 
 
 def github(state: ClusterState) -> Iterator[Verdict]:
-    """Judge what GitHub told the hub's pod."""
+    """Check the answers of GitHub to the hub's pod."""
     answer = state.answers.get("github")
     if answer is None:
         yield skip("the hub does not run (workloads)")
@@ -105,17 +105,17 @@ def github(state: ClusterState) -> Iterator[Verdict]:
             return
     yield judge_app(report["token"], state)
     if report["unknown"]:
-        # Whoever registers the name decides who is a member.
+        # Anyone can register the free name, and then choose the members.
         fix = f"the names as they are now, in GITHUB_ORGANIZATION_WHITELIST of the ConfigMap hub; then {RESTART}"
         yield fail(f"GitHub has no organization {', '.join(report['unknown'])}: nobody comes in by it", fix)
 
 
 def judge_app(reply: dict[str, Any], state: ClusterState) -> Verdict:
-    """Judge what GitHub says of the app when it is shown a code that is none."""
+    """Return a verdict about GitHub's answer to an invalid code."""
     site = state.objects.settings("hub").get("GITHUB_URL") or DEFAULT_GITHUB
     if reply["error"] == BAD_CODE:
         return ok(f"{site} knows the app by its id and secret, and says nothing against its callback URL")
-    # A client id that nobody has is not found.
+    # GitHub answers 404 to an unknown client id.
     if reply["error"] == BAD_CREDENTIALS or reply["status"] == NOT_FOUND:
         return fail(f"{site} does not know GITHUB_CLIENT_ID with GITHUB_CLIENT_SECRET: nobody can log in", CREDENTIALS)
     if reply["error"] == BAD_CALLBACK:
@@ -127,7 +127,7 @@ def judge_app(reply: dict[str, Any], state: ClusterState) -> Verdict:
 
 
 def broker(state: ClusterState) -> Iterator[Verdict]:
-    """Judge whether the relay could publish a message and had it confirmed."""
+    """Check that the relay could publish a message, and that the broker confirmed it."""
     answer = state.answers.get("broker")
     if answer is None:
         deployed = state.objects.find("Deployment", "logstashrmq", NAMESPACE)

@@ -1,4 +1,4 @@
-"""What a lab reaches, and what it must not."""
+"""Checks of what a lab can reach, and what it must not reach."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ PLUGIN = "if it is applied, the network plugin does not enforce NetworkPolicies:
 
 
 def read_probe(state: ClusterState) -> dict[str, Any]:
-    """Give what the probe found; nothing if it did not run."""
+    """Return the report of the probe, empty if it did not run."""
     answer = state.answers.get("probe")
     found: dict[str, Any] = answer.read() if answer and not answer.status else {}
     return found
 
 
 def probe(state: ClusterState) -> Iterator[Verdict]:
-    """Look whether a pod like a lab starts at all."""
+    """Check that a pod like a lab starts."""
     answer = state.answers.get("probe")
     if answer is None:
         yield skip("no hub is deployed whose image the probe could have")
@@ -37,7 +37,7 @@ def probe(state: ClusterState) -> Iterator[Verdict]:
 
 
 def dns(state: ClusterState) -> Iterator[Verdict]:
-    """Look whether names are known to a lab."""
+    """Check that a lab can resolve names."""
     names = read_probe(state).get("names")
     if not names:
         yield skip("the probe did not run (probe)")
@@ -50,7 +50,7 @@ def dns(state: ClusterState) -> Iterator[Verdict]:
 
 
 def reach(state: ClusterState) -> Iterator[Verdict]:
-    """Look whether a lab reaches what it needs."""
+    """Check that a lab can reach the hub and the proxy."""
     tried = read_probe(state).get("open")
     if not tried:
         yield skip("the probe did not run (probe)")
@@ -65,7 +65,7 @@ def reach(state: ClusterState) -> Iterator[Verdict]:
 
 
 def policy(state: ClusterState) -> Iterator[Verdict]:
-    """Look whether a lab is kept from what is private."""
+    """Check that a lab cannot reach private services."""
     tried = read_probe(state).get("shut")
     if not tried:
         yield skip("the probe did not run (probe)")
@@ -75,7 +75,7 @@ def policy(state: ClusterState) -> Iterator[Verdict]:
     if others:
         yield fail(f"a lab reaches {', '.join(reached)}; wanted nothing private", f"{APPLY}; {PLUGIN}")
     elif reached:
-        # Some plugins always let a pod reach the node that it is on; the rest is kept from it.
+        # Some network plugins always let a pod reach its own node.
         yield warn(
             f"a lab reaches {OWN_NODE}, wanted nothing private",
             "a policy of the network plugin's own for hosts, or a firewall on the node",

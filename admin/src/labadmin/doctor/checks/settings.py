@@ -1,4 +1,4 @@
-"""What a site gives: ConfigMaps and Secrets. No verdict ever holds a value."""
+"""Checks of the site's ConfigMaps and Secrets. No verdict contains a value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from labadmin.doctor.findings import Verdict, fail, ok, skip
 from labadmin.doctor.objects import NAMESPACE, Object, Objects, containers, look_up, pod_spec
 
 ALL = ("initContainers", "containers")
-# What the programs ask for, and no manifest names.
+# What the programs require, and no manifest names
 SECRETS: dict[str, dict[str, tuple[str, ...]]] = {
     "nginx": {"nginx-tls": ("tls.crt", "tls.key")},
     "logstashrmq": {"logstashrmq-tls": ("tls.crt", "tls.key", "ca.crt")},
@@ -34,7 +34,7 @@ RequiredKeys = dict[tuple[str, str], set[str]]
 
 
 def find_named(workload: Object) -> RequiredKeys:
-    """Give the Secrets and ConfigMaps that a workload names and cannot do without, with their keys."""
+    """Return the Secrets and ConfigMaps that a workload requires, with their keys."""
     found: RequiredKeys = {}
     volumes = {one["name"]: one for one in pod_spec(workload).get("volumes") or []}
     for one in volumes.values():
@@ -56,7 +56,7 @@ def find_named(workload: Object) -> RequiredKeys:
 
 
 def find_keys(container: Object, volumes: Object) -> Iterator[tuple[str, str]]:
-    """Give the keys of Secrets that variables name as files: /run/secrets/<name>/<key>."""
+    """Yield the keys of Secrets that variables name as files: /run/secrets/<name>/<key>."""
     for mount in container.get("volumeMounts") or []:
         name = look_up(volumes.get(mount["name"]), "secret", "secretName")
         for variable in container.get("env") or []:
@@ -66,7 +66,7 @@ def find_keys(container: Object, volumes: Object) -> Iterator[tuple[str, str]]:
 
 
 def find_required(found: Objects) -> RequiredKeys:
-    """Give all that is wanted of a site, for what it has deployed."""
+    """Return the Secrets and ConfigMaps that all deployed workloads require, with their keys."""
     keys_of: RequiredKeys = {}
     for workload in found.workloads():
         for key, names in find_named(workload).items():
@@ -76,14 +76,14 @@ def find_required(found: Objects) -> RequiredKeys:
             for name, keys in secrets.items():
                 keys_of.setdefault(("Secret", name), set()).update(keys)
     for name, needed in CONFIGMAPS.items():
-        # What is not there may be in a file.
+        # The relay may read its settings from a file.
         if is_deployed(name, found) and "RELAY_SETTINGS_FILE" not in found.settings(name):
             keys_of.setdefault(("ConfigMap", name), set()).update(needed)
     return keys_of
 
 
 def settings(state: ClusterState) -> Iterator[Verdict]:
-    """Look whether every Secret and ConfigMap is there, with its keys."""
+    """Check that every required Secret and ConfigMap exists, with its keys."""
     required = find_required(state.objects)
     complete = 0
     for (kind, name), keys in sorted(required.items()):
@@ -109,7 +109,7 @@ def settings(state: ClusterState) -> Iterator[Verdict]:
 
 
 def tokens(state: ClusterState) -> Iterator[Verdict]:
-    """Look whether hub and fileserver have the same token."""
+    """Check that hub and fileserver have the same token."""
     both = [state.objects.secret(name).get("FILESERVER_TOKEN", b"").strip() for name in ("hub", "fileserver")]
     if not all(both):
         yield skip("one of the Secrets hub and fileserver has no FILESERVER_TOKEN (settings)")

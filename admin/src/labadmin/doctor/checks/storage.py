@@ -1,4 +1,4 @@
-"""Where homes lie: the driver, the claims, the server, the disk."""
+"""Checks of the storage of the homes: the driver, the claims, the server, the disk."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from labadmin.doctor.objects import LABS, NAMESPACE, Object, describe, look_up, 
 DRIVER = "nfs.csi.k8s.io"
 INSTALL = "install it: https://github.com/kubernetes-csi/csi-driver-nfs (docs/admin/storage.md has a way without)"
 SPARE, LAST = 0.10, 0.01
-# It looks at the token before it says that it has no such thing.
+# The fileserver checks the token first, then answers that the path does not exist.
 ACCEPTED, REFUSED = 404, 401
 KINDS = {"bytes": "room", "inodes": "room for files (inodes)"}
 
 
 def driver(state: ClusterState) -> Iterator[Verdict]:
-    """Look whether the driver that the volumes name is there, and on every node."""
+    """Check that the driver of the volumes is installed, on every node."""
     ours = [
         one for one in state.objects.of("PersistentVolume") if look_up(one, "spec", "claimRef", "namespace") == LABS
     ]
@@ -38,12 +38,12 @@ def driver(state: ClusterState) -> Iterator[Verdict]:
 
 
 def drivers(node: Object) -> set[str]:
-    """Give the drivers that a node has."""
+    """Return the drivers of a node."""
     return {str(one["name"]) for one in look_up(node, "spec", "drivers", default=[])}
 
 
 def claims(state: ClusterState) -> Iterator[Verdict]:
-    """Look whether every claim of ours has its volume."""
+    """Check that every claim is bound."""
     components = ("hub", "fileserver")
     meant = [
         one
@@ -67,7 +67,7 @@ def claims(state: ClusterState) -> Iterator[Verdict]:
 
 
 def homes(state: ClusterState) -> Iterator[Verdict]:
-    """Judge what the fileserver says to the hub's token: by it homes are made."""
+    """Check that the fileserver accepts the hub's token, which the hub needs to create homes."""
     answer = state.answers.get("hub")
     if answer is None or answer.status:
         yield skip("the hub does not run (workloads)")
@@ -84,7 +84,7 @@ def homes(state: ClusterState) -> Iterator[Verdict]:
 
 
 def nfs(state: ClusterState) -> Iterator[Verdict]:
-    """Look whether NFS answers for both exports."""
+    """Check that NFS answers for both exports."""
     if state.objects.find("Deployment", "fileserver", NAMESPACE) and not state.objects.serves_nfs:
         yield skip("homes are a folder of the node (fileserver/alternatives/hostpath)")
         return
@@ -102,7 +102,7 @@ def nfs(state: ClusterState) -> Iterator[Verdict]:
 
 
 def space(state: ClusterState) -> Iterator[Verdict]:
-    """Look whether there is room on the disk."""
+    """Check that the disk has room."""
     answer = state.answers.get("storage")
     if answer is None or answer.status:
         yield skip("the fileserver cannot be asked (workloads)")
@@ -110,7 +110,7 @@ def space(state: ClusterState) -> Iterator[Verdict]:
     metrics = answer.read()
     least = 1.0
     for unit, what in KINDS.items():
-        # Some file systems count no inodes.
+        # Some file systems do not count inodes.
         if not (size := metrics.get(f"labfiles_storage_{unit}")):
             continue
         left = metrics.get(f"labfiles_storage_available_{unit}", 0.0) / size

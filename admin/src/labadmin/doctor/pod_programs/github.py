@@ -1,7 +1,7 @@
-"""In the hub's pod, with its settings: whether GitHub is there, and knows the app.
+"""Check, in the hub's pod and with its settings, that GitHub answers and knows the app.
 
-A code that nobody was given is exchanged: GitHub looks at the app's id and secret first, and only then refuses the
-code. Neither is ever printed.
+The program sends an invalid code. GitHub checks the id and the secret of the app first, and then rejects the code. The
+program never prints the id or the secret.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ HEADERS = {"Accept": "application/json", "User-Agent": "jupyterlabdemo-doctor"}
 
 
 def read_secret() -> str:
-    """Read the client's secret as the hub does."""
+    """Return the client's secret, as the hub reads it."""
     file = os.environ.get("GITHUB_CLIENT_SECRET_FILE")
     return Path(file).read_text().strip() if file else os.environ.get("GITHUB_CLIENT_SECRET", "")
 
 
 def ask(url: str, form: dict[str, str] | None = None) -> dict[str, object]:
-    """Ask GitHub; give the status with its error, or why there was no answer."""
+    """Send a request to GitHub. Return the status and GitHub's error, or why there was no answer."""
     data = urllib.parse.urlencode(form).encode() if form else None
     request = urllib.request.Request(url, data, HEADERS)  # noqa: S310  (the hub takes no other scheme)
     try:
@@ -37,14 +37,18 @@ def ask(url: str, form: dict[str, str] | None = None) -> dict[str, object]:
     except OSError as error:
         return {"url": url, "status": 0, "error": str(getattr(error, "reason", error))}
     try:
-        said = json.loads(body)
-        return {"url": url, "status": status, "error": str(said.get("error", "")) if isinstance(said, dict) else ""}
+        content = json.loads(body)
+        return {
+            "url": url,
+            "status": status,
+            "error": str(content.get("error", "")) if isinstance(content, dict) else "",
+        }
     except ValueError:
         return {"url": url, "status": status, "error": "no JSON"}
 
 
 def main() -> None:
-    """Ask for a token with a code that is none, and the API whether it is there and knows the organizations."""
+    """Request a token with an invalid code, and the organizations from the API."""
     github = os.environ.get("GITHUB_URL") or PUBLIC
     api = "https://api.github.com" if github == PUBLIC else f"{github}/api/v3"
     form = {

@@ -1,6 +1,6 @@
-"""In the hub's pod: whether it is well, how many labs there are, what the fileserver says to its token, and the time.
+"""Report, in the hub's pod, its health, its labs, the fileserver's answer to its token, and the time.
 
-The fileserver is asked for what it does not have, so nothing is made. It looks at the token first.
+The request to the fileserver has an unknown path, so it changes nothing. The fileserver checks the token first.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pathlib import Path
 HUB, METRICS = "http://127.0.0.1:8081", f"http://127.0.0.1:{os.environ.get('HUB_METRICS_PORT') or 9464}"
 SECONDS = 5
 HEALTHY = 200
-# What goes to this very pod asks no proxy.
+# Requests to this pod bypass a proxy of the environment.
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def fetch(url: str, method: str = "GET", **headers: str) -> tuple[int, str]:
-    """Give status and body; 0 and the reason if there was no answer."""
+    """Return status and body, or 0 and the reason if there was no answer."""
     try:
         with opener.open(urllib.request.Request(url, None, headers, method=method), timeout=SECONDS) as answer:  # noqa: S310
             return answer.status, answer.read().decode()
@@ -32,7 +32,7 @@ def fetch(url: str, method: str = "GET", **headers: str) -> tuple[int, str]:
 
 
 def ask_fileserver() -> tuple[int, str]:
-    """Give what the fileserver says to the hub's token."""
+    """Return the fileserver's answer to the hub's token."""
     file = os.environ.get("FILESERVER_TOKEN_FILE")
     token = Path(file).read_text().strip() if file else os.environ.get("FILESERVER_TOKEN", "")
     url = os.environ.get("FILESERVER_URL") or "http://fileserver.jupyterlabdemo:8080"
@@ -40,7 +40,7 @@ def ask_fileserver() -> tuple[int, str]:
 
 
 def read_metrics(text: str, prefix: str) -> dict[str, float]:
-    """Read metrics of one name, by what stands between the braces."""
+    """Return the metrics of one name, by the text between the braces."""
     lines = [line.rsplit(" ", 1) for line in text.splitlines() if line.startswith((f"{prefix}{{", f"{prefix} "))]
     return {name.partition("{")[2].rstrip("}"): float(value) for name, value in lines}
 
@@ -49,7 +49,7 @@ if __name__ == "__main__":
     hub, metrics = sys.argv[1:3] or (HUB, METRICS)
     health, said = fetch(f"{hub}/hub/health")
     status, text = fetch(f"{metrics}/metrics")
-    told = {
+    report = {
         "fileserver": ask_fileserver(),
         "time": time.time(),
         "health": health,
@@ -58,4 +58,4 @@ if __name__ == "__main__":
         "labs": read_metrics(text, "labhub_labs"),
         "watch_age": max(read_metrics(text, "labhub_watch_age_seconds").values(), default=-1.0),
     }
-    print(json.dumps(told))
+    print(json.dumps(report))

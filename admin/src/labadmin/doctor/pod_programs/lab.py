@@ -1,6 +1,6 @@
-"""In a pod like a lab: which names are known here, what can be reached, and what cannot.
+"""Report, in a pod like a lab, which names it can resolve, and which addresses it can reach.
 
-Network plugins take a moment to know a new pod: what is not as wanted is tried again for some seconds.
+Network plugins need a moment for a new pod: an unexpected result is tried again for some seconds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ CONNECT_SECONDS = 2.0
 
 
 def connect(host: str, port: int) -> str:
-    """Open a connection; give why it failed, or nothing."""
+    """Open a connection. Return why it failed, or an empty string."""
     try:
         socket.create_connection((os.environ.get(host.removeprefix("$"), host), port), CONNECT_SECONDS).close()
     except OSError as error:
@@ -26,7 +26,7 @@ def connect(host: str, port: int) -> str:
 
 
 def resolve(name: str) -> str:
-    """Look a name up; give why it failed, or nothing."""
+    """Resolve a name. Return why it failed, or an empty string."""
     try:
         socket.getaddrinfo(name, None)
     except OSError as error:
@@ -35,19 +35,19 @@ def resolve(name: str) -> str:
 
 
 def examine(wanted: dict[str, list[list[str]]], patience: float) -> dict[str, dict[str, str]]:
-    """Try all of it; give the failures of each kind by name, empty where there was none."""
+    """Try everything. Return the reason of each failure by kind and name, empty for a success."""
     until = time.monotonic() + patience
     tries = {(kind, row[0]): row[1:] for kind, rows in wanted.items() for row in rows}
-    said: dict[tuple[str, str], str] = {}
+    results: dict[tuple[str, str], str] = {}
     with ThreadPoolExecutor(16) as pool:
         while True:
-            left = [key for key in tries if key not in said or (said[key] == "") == (key[0] == "shut")]
-            if not left or (said and time.monotonic() > until):
+            left = [key for key in tries if key not in results or (results[key] == "") == (key[0] == "shut")]
+            if not left or (results and time.monotonic() > until):
                 break
             if any(kind == "shut" for kind, _ in left):
-                # The policies are not here yet: what they keep it from is open, and so is what they ought to allow.
+                # The policies do not apply yet: an open port that they allow proves nothing either.
                 left = list(tries)
-            if said:
+            if results:
                 time.sleep(0.5)
             jobs = {
                 key: pool.submit(resolve, tries[key][0])
@@ -55,8 +55,8 @@ def examine(wanted: dict[str, list[list[str]]], patience: float) -> dict[str, di
                 else pool.submit(connect, tries[key][0], int(tries[key][1]))
                 for key in left
             }
-            said |= {key: job.result() for key, job in jobs.items()}
-    return {kind: {name: said[key] for key in said if key[0] == kind for name in [key[1]]} for kind in wanted}
+            results |= {key: job.result() for key, job in jobs.items()}
+    return {kind: {name: results[key] for key in results if key[0] == kind for name in [key[1]]} for kind in wanted}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""In the fileserver's pod: its metrics, of which each scrape makes a real NFS operation."""
+"""Report, in the fileserver's pod, its metrics. Each scrape runs a real NFS operation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WANTED = ("labfiles_nfs_", "labfiles_storage_")
 
 
 def main() -> None:
-    """Print the metrics that matter here."""
+    """Print the metrics of NFS and of the disk."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(sys.argv[1] if sys.argv[1:] else URL, timeout=SECONDS) as answer:
         lines = [line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line.startswith(WANTED)]

@@ -1,4 +1,4 @@
-"""What the doctor runs in pods, run here against real servers."""
+"""The programs that the doctor runs in pods, run here against real servers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ labfiles_storage_bytes 100.0
 
 
 def run(name: str, *arguments: str, **environ: str) -> dict[str, Any]:
-    """Run a program as a pod does: its text, the standard library, nothing of the checkout."""
+    """Run a program as in a pod: only its text and the standard library, nothing of the checkout."""
     command = [sys.executable, "-I", "-c", probe_pod.read_program(name), *arguments]
     done = subprocess.run(command, env=os.environ | environ, capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
@@ -45,7 +45,7 @@ def run(name: str, *arguments: str, **environ: str) -> dict[str, Any]:
 
 @contextmanager
 def serve(status: int, body: str, tls: ssl.SSLContext | None = None) -> Iterator[int]:
-    """Answer everything alike; give the port."""
+    """Run a server with one answer to every request, and provide its port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -57,7 +57,7 @@ def serve(status: int, body: str, tls: ssl.SSLContext | None = None) -> Iterator
         do_PUT = do_GET  # noqa: N815  (http.server's name)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         if tls:
@@ -97,7 +97,7 @@ def test_github_says_what_it_thinks_of_the_app(changes: dict[str, str], error: s
         found = run("github", **told, GITHUB_ORGANIZATION_WHITELIST="lsst-sqre:staff, gone,lsst-sqre")
     assert found["unknown"] == ["gone"]
     assert (found["token"]["status"], found["token"]["error"]) == (200, error)
-    # It wants a token, and so it is there.
+    # The API requires a token, so it answers.
     assert found["api"]["status"] == 401
     assert secret.read_text().strip() not in json.dumps(found)
 
@@ -137,7 +137,7 @@ def test_a_lab_tries_again_while_the_network_does_not_know_it_yet() -> None:
     assert "refused" in found["shut"]["it"]
 
 
-def test_what_a_lab_reached_before_its_policies_were_there_is_tried_again() -> None:
+def test_results_from_before_the_policies_are_tried_again() -> None:
     with socket.create_server(("127.0.0.1", 0)) as private, socket.create_server(("127.0.0.1", 0)) as needed:
         rows = {"shut": private.getsockname()[1], "open": needed.getsockname()[1]}
 
@@ -208,7 +208,7 @@ def test_the_front_page_is_asked_for_over_tls(tmp_path: Path, monkeypatch: pytes
     assert "refused" in str(front_page.request_health("localhost", closed_port(), "localhost")["error"])
 
 
-def test_when_the_name_does_not_answer_the_services_address_is_tried(tmp_path: Path) -> None:
+def test_the_services_address_is_tried_after_the_name(tmp_path: Path) -> None:
     site = Site(tmp_path)
     service = site.find("Service", "nginx")
     service["status"] = {"loadBalancer": {"ingress": [{"ip": "127.0.0.1"}]}}
