@@ -57,13 +57,13 @@ def test_kubectl_sees_objects_only_and_no_key_of_the_authority(site: SampleSite)
 def test_git_ignores_what_is_written_wherever_it_is(site: SampleSite) -> None:
     subprocess.run(["git", "init", "--quiet", site.folder], check=True)
     site.configure()
-    told = subprocess.run(
+    status = subprocess.run(
         ["git", "-C", site.folder, "status", "--porcelain", "--untracked-files=all", site.output.name],
         check=True,
         capture_output=True,
         text=True,
     )
-    assert told.stdout == ""
+    assert status.stdout == ""
     for name in ("site/hub-secret.yaml", "site.toml", "secrets/amqp-password"):
         subprocess.run(["git", "check-ignore", "--quiet", name], cwd=ROOT, check=True)
 
@@ -191,18 +191,18 @@ def test_damage_is_told_and_nothing_is_written_over_it(damage: str, site: Sample
         case str():
             file.write_text(what)
     damaged = site.files()
-    with pytest.raises(DamageError) as told:
+    with pytest.raises(DamageError) as raised:
         site.configure()
-    assert str(told.value).startswith(says)
+    assert str(raised.value).startswith(says)
     assert site.files() == damaged
 
 
 def test_damage_is_told_with_what_to_do(site: SampleSite) -> None:
     site.configure()
     (site.output / "hub-secret.yaml").unlink()
-    told = site.run(code=1)
-    assert "/out/hub-secret.yaml: missing" in f"/{told}"
-    assert "Nothing was written" in told
+    printed = site.run(code=1)
+    assert "/out/hub-secret.yaml: missing" in f"/{printed}"
+    assert "Nothing was written" in printed
 
 
 def test_what_the_cluster_has_takes_the_place_of_a_lost_file(site: SampleSite) -> None:

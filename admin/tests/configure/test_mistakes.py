@@ -40,11 +40,13 @@ def test_a_mistake_is_told(mistake: str, site: SampleSite) -> None:
     site.say((SMALL + LOGS).replace(there, MISTAKES[mistake]["written"]))
     with pytest.raises(ConfigureError) as refused:
         read_site(site.folder / "site.toml", site.environ, datetime.now(UTC))
-    told = str(refused.value).replace(f"{site.folder}/", "")
+    printed = str(refused.value).replace(f"{site.folder}/", "")
     if "expired" in says:
-        says, told = (part.partition("expired on ")[0] + part.partition("expired on ")[2][10:] for part in (says, told))
-    assert told == says
-    assert "hunter2" not in told
+        says, printed = (
+            part.partition("expired on ")[0] + part.partition("expired on ")[2][10:] for part in (says, printed)
+        )
+    assert printed == says
+    assert "hunter2" not in printed
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(site: SampleSite) -> None:
@@ -60,12 +62,12 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(site: SampleSite
 
 
 def test_a_file_that_is_not_there_says_how_to_begin(tmp_path: Path) -> None:
-    told = SampleSite(tmp_path).run(code=1)
-    assert told == "site.toml: missing; begin with `cp site.example.toml site.toml`, and change it\n"
+    printed = SampleSite(tmp_path).run(code=1)
+    assert printed == "site.toml: missing; begin with `cp site.example.toml site.toml`, and change it\n"
 
 
 def test_a_name_that_cannot_be_rotated_lists_those_that_can(site: SampleSite) -> None:
-    told = site.run("--rotate", "the-wheel", code=2)
+    printed = site.run("--rotate", "the-wheel", code=2)
     names = ("crypt-key", "proxy-token", "fileserver-token", "log-certificates", "log-authority")
-    assert "invalid choice: 'the-wheel'" in told
-    assert all(name in told for name in names)
+    assert "invalid choice: 'the-wheel'" in printed
+    assert all(name in printed for name in names)

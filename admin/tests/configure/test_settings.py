@@ -85,8 +85,8 @@ def test_the_components_accept_the_minimum_and_the_maximum(end: int, tmp_path: P
             table = path[:-1]
             lines.append(f"[{'.'.join(table)}]")
         lines.append(f"{path[-1]} = {sorted(ends)[end]}")
-    told = "\n".join(lines)
-    site.say(merge(example.TEXT, told))
+    settings_text = "\n".join(lines)
+    site.say(merge(example.TEXT, settings_text))
     site.run()
     components.load_all(site)
 

@@ -51,7 +51,7 @@ def certificate(name: str = "nginx-tls", host: str = HOST, start: int = -1, end:
 
 def front(**tried: dict[str, Any]) -> Change:
     return lambda site: site.answers.update(
-        front=answer({name.replace("_", "."): told for name, told in tried.items()})
+        front=answer({name.replace("_", "."): reply for name, reply in tried.items()})
     )
 
 

@@ -113,13 +113,13 @@ class Site:
 
     def give(self) -> None:
         """Add the site's ConfigMaps and Secrets."""
-        told = {
+        settings = {
             "GITHUB_CLIENT_ID": "an-id",
             "OAUTH_CALLBACK_URL": f"https://{HOST}/hub/oauth_callback",
             "GITHUB_ORGANIZATION_WHITELIST": "lsst-sqre",
         }
         keys = ("JUPYTERHUB_CRYPT_KEY", "CONFIGPROXY_AUTH_TOKEN", "GITHUB_CLIENT_SECRET")
-        self.config("hub", told)
+        self.config("hub", settings)
         self.config("nginx", {"NGINX_SERVER_NAME": HOST})
         self.config("logstashrmq", {"AMQP_HOST": "rabbit", "AMQP_USER": "logs", "AMQP_EXCHANGE": "logs"})
         self.secret("hub", dict.fromkeys(keys, b"something") | {"FILESERVER_TOKEN": TOKEN})

@@ -86,15 +86,15 @@ def test_github_says_what_it_thinks_of_the_app(changes: dict[str, str], error: s
     with run_fake_github(CALLBACK) as github:
         secret = tmp_path / "secret"
         secret.write_text(changes.get("GITHUB_CLIENT_SECRET", github.world.app.client_secret) + "\n")
-        told = {
+        settings = {
             "GITHUB_URL": github.url,
             "GITHUB_CLIENT_ID": github.world.app.client_id,
             "OAUTH_CALLBACK_URL": CALLBACK,
             "GITHUB_CLIENT_SECRET_FILE": str(secret),
         }
-        told |= {key: value for key, value in changes.items() if key in told}
+        settings |= {key: value for key, value in changes.items() if key in settings}
         github.world.add_organization("lsst-sqre")
-        found = run("github", **told, GITHUB_ORGANIZATION_WHITELIST="lsst-sqre:staff, gone,lsst-sqre")
+        found = run("github", **settings, GITHUB_ORGANIZATION_WHITELIST="lsst-sqre:staff, gone,lsst-sqre")
     assert found["unknown"] == ["gone"]
     assert (found["token"]["status"], found["token"]["error"]) == (200, error)
     # The API requires a token, so it answers.

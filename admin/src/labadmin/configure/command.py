@@ -24,8 +24,8 @@ DESCRIPTION = (
 )
 OK, FAILED = 0, 1
 DAMAGE = (
-    "Nothing was written. Put a copy of the file back, or what the cluster has: docs/admin/configure.md. Without the "
-    "folder, all keys are made anew."
+    "Nothing was written. Restore the file from a copy, or from the cluster: docs/admin/configure.md. Without the "
+    "folder, all keys are replaced."
 )
 
 

@@ -113,5 +113,5 @@ def check_certificate(
         yield warn(f"Secret {secret}: the certificate expires on {ends:%Y-%m-%d}, in {(ends - today).days} days", fix)
     for host in hosts:
         if not matches_host(certificate, host):
-            names = ", ".join(list_names(certificate)) or "nobody"
+            names = ", ".join(list_names(certificate)) or "no name"
             yield fail(f"Secret {secret}: found a certificate for {names}, wanted {host}", fix)

@@ -64,7 +64,7 @@ def test_labs_that_may_not_ask_for_names() -> None:
     policy["spec"]["egress"] = [rule for rule in rules if 53 not in [port["port"] for port in rule.get("ports", [])]]
     assert len(policy["spec"]["egress"]) == len(rules) - 1
 
-    def told() -> bool:
+    def is_reported() -> bool:
         report = call_doctor("probe", "dns")
         assert report.failed("probe") == ""
         return "a lab cannot resolve hub.jupyterlabdemo: " in report.failed("dns")
@@ -72,6 +72,6 @@ def test_labs_that_may_not_ask_for_names() -> None:
     cluster.apply(policy)
     try:
         # The network plugin may need some seconds.
-        wait_until(told, "the doctor says so", 90)
+        wait_until(is_reported, "the doctor says so", 90)
     finally:
         kubectl("apply", "--filename", file)

@@ -29,7 +29,7 @@ def test_a_client_secret_that_github_does_not_know(deployment: Deployment) -> No
         report = call_doctor("github")
     finally:
         world.app = usual
-    assert "nobody can log in -> make a new client secret" in report.failed("github")
+    assert "no user can log in -> make a new client secret" in report.failed("github")
     assert usual.client_secret not in json.dumps(report.findings)
 
 
@@ -92,13 +92,13 @@ def test_a_setting_that_is_missing_and_what_the_hub_says_of_it() -> None:
     usual = cluster.get("configmap", "hub")["data"]["GITHUB_CLIENT_ID"]
     restart = ["rollout", "restart", "deployment/hub", "--namespace", NAMESPACE]
 
-    def told() -> bool:
+    def is_reported() -> bool:
         said = call_doctor("workloads").failed("workloads")
         return "hub ended with: " in said and "GITHUB_CLIENT_ID" in said
 
     with patched("configmap", "hub", {"data": {"GITHUB_CLIENT_ID": None}}, {"data": {"GITHUB_CLIENT_ID": usual}}):
         kubectl(*restart)
-        wait_until(told, "the doctor knows what the hub said", 90)
+        wait_until(is_reported, "the doctor knows what the hub said", 90)
         report = call_doctor("settings")
     kubectl(*restart)
     cluster.roll_out("hub", 120)

@@ -25,12 +25,12 @@ pytestmark = pytest.mark.timeout(300)
 def test_an_image_that_is_not_to_be_had() -> None:
     kubectl("set", "image", "deployment/proxy", "proxy=localhost:1/lsstsqre/jupyterlabdemo-hub:9.9.9", "-n", NAMESPACE)
 
-    def told() -> bool:
+    def is_reported() -> bool:
         said = call_doctor("workloads").failed("workloads")
         return "Deployment proxy in jupyterlabdemo: 0 of 1 ready" in said and "jupyterlabdemo-hub:9.9.9" in said
 
     try:
-        wait_until(told, "the doctor names the image")
+        wait_until(is_reported, "the doctor names the image")
         report = call_doctor("images", "reach")
     finally:
         kubectl("apply", "--filename", ROOT / "hub/kubernetes/proxy-deployment.yaml")
@@ -42,11 +42,11 @@ def test_an_image_that_is_not_to_be_had() -> None:
 @pytest.mark.usefixtures("deployment")
 def test_a_relay_whose_broker_is_away(authority: trustme.CA) -> None:
     folder = ROOT / "logstashrmq/kubernetes"
-    told = {"AMQP_HOST": "localhost", "AMQP_PORT": "1", "AMQP_USER": "logs", "AMQP_EXCHANGE": "logs"}
+    settings = {"AMQP_HOST": "localhost", "AMQP_PORT": "1", "AMQP_USER": "logs", "AMQP_EXCHANGE": "logs"}
     stranger = issue(trustme.CA(), "filebeat")
     try:
         cluster.apply(
-            config("logstashrmq", **told),
+            config("logstashrmq", **settings),
             secret("logstashrmq", {"AMQP_PASSWORD": b"a-password"}),
             secret("logstashrmq-tls", issue(authority, "logstashrmq")),
             secret("filebeat-tls", stranger),
@@ -92,12 +92,12 @@ def claim_without_a_class() -> Iterator[None]:
 
 @pytest.mark.usefixtures("deployment")
 def test_a_claim_whose_class_nobody_has() -> None:
-    def told() -> bool:
+    def is_reported() -> bool:
         said = call_doctor("claims").failed("claims")
         return 'found Pending, wanted Bound: storageclass.storage.k8s.io "nobodys" not found' in said
 
     with claim_without_a_class():
-        wait_until(told, "the doctor knows why")
+        wait_until(is_reported, "the doctor knows why")
     assert call_doctor("claims").failed("claims") == ""
 
 
@@ -120,14 +120,14 @@ def test_a_volume_of_a_driver_that_the_cluster_does_not_have() -> None:
 
 
 def test_a_hub_that_kubernetes_does_not_answer(deployment: Deployment) -> None:
-    def told() -> bool:
+    def is_reported() -> bool:
         return "the API of Kubernetes has not answered the hub for" in call_doctor("hub").failed("hub")
 
     with api_out_of_reach():
         # Open connections may survive a new policy.
         deployment.kill_hub()
         wait_until(deployment.is_up, "the hub's pages answer all the same")
-        wait_until(told, "the doctor says so", 200)
+        wait_until(is_reported, "the doctor says so", 200)
     wait_until(lambda: call_doctor("hub").failed("hub") == "", "the hub is well again")
 
 

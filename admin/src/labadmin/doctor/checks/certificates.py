@@ -37,7 +37,7 @@ def front(state: ClusterState) -> Iterator[Verdict]:
     yield from found
     if not found:
         ends = read_chain(data["tls.crt"], "tls.crt")[0].not_valid_after_utc
-        yield ok(f"{NGINX} is for {', '.join(hosts) or 'nobody in particular'}, until {ends:%Y-%m-%d}")
+        yield ok(f"{NGINX} is for {', '.join(hosts) or 'no particular host'}, until {ends:%Y-%m-%d}")
 
 
 def logs(state: ClusterState) -> Iterator[Verdict]:

@@ -31,7 +31,7 @@ def parse_version(version: str) -> tuple[int, int]:
 def api(state: ClusterState) -> Iterator[Verdict]:
     """Check that all objects could be read."""
     for unread in state.unread:
-        yield fail(f"cannot read {unread}", "run the doctor with the rights of whoever deploys (kubectl auth whoami)")
+        yield fail(f"cannot read {unread}", "run the doctor as the user who deploys (kubectl auth whoami)")
     if not state.unread:
         yield ok(f"Kubernetes {look_up(state.version, 'serverVersion', 'gitVersion')} answers")
 
@@ -65,7 +65,7 @@ def nodes(state: ClusterState) -> Iterator[Verdict]:
         states = {one["type"]: one for one in look_up(node, "status", "conditions", default=[])}
         name, fix = name_of(node), f"kubectl describe node {name_of(node)}"
         if not is_ready(node):
-            yield fail(f"{name} is not ready: {look_up(states, 'Ready', 'message', default='it says nothing')}", fix)
+            yield fail(f"{name} is not ready: {look_up(states, 'Ready', 'message', default='no reason reported')}", fix)
             continue
         ready += 1
         for kind in sorted(PRESSURES & states.keys()):
@@ -172,7 +172,7 @@ def clock(state: ClusterState) -> Iterator[Verdict]:
                 f"{who}: found its clock {abs(ahead):.0f} s {side} this machine's, wanted {CLOCK_SECONDS:.0f} s", fix
             )
     if not found:
-        yield skip("nobody told the time")
+        yield skip("no clock could be read")
     elif all(abs(ahead) <= CLOCK_SECONDS for ahead in found.values()):
         worst = max(abs(ahead) for ahead in found.values())
         yield ok(f"{len(found)} clocks within {worst:.1f} s of this machine's")

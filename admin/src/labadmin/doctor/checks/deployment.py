@@ -79,7 +79,7 @@ def workloads(state: ClusterState) -> Iterator[Verdict]:
         if ready >= wanted and is_observed(one):
             running += 1
             continue
-        why = "; ".join(dict.fromkeys(reasons(one, state))) or "nothing says why"
+        why = "; ".join(dict.fromkeys(reasons(one, state))) or "no reason reported"
         kind = one["kind"].lower()
         here = f"kubectl -n {namespace_of(one)}"
         fix = f"{here} describe {kind}/{name_of(one)}; its log: {here} logs {kind}/{name_of(one)}"

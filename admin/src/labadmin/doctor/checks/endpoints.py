@@ -107,20 +107,20 @@ def github(state: ClusterState) -> Iterator[Verdict]:
     if report["unknown"]:
         # Anyone can register the free name, and then choose the members.
         fix = f"the names as they are now, in GITHUB_ORGANIZATION_WHITELIST of the ConfigMap hub; then {RESTART}"
-        yield fail(f"GitHub has no organization {', '.join(report['unknown'])}: nobody comes in by it", fix)
+        yield fail(f"GitHub has no organization {', '.join(report['unknown'])}: its members cannot log in", fix)
 
 
 def judge_app(reply: dict[str, Any], state: ClusterState) -> Verdict:
     """Return a verdict about GitHub's answer to an invalid code."""
     site = state.objects.settings("hub").get("GITHUB_URL") or DEFAULT_GITHUB
     if reply["error"] == BAD_CODE:
-        return ok(f"{site} knows the app by its id and secret, and says nothing against its callback URL")
+        return ok(f"{site} knows the app by its id and secret, and does not reject its callback URL")
     # GitHub answers 404 to an unknown client id.
     if reply["error"] == BAD_CREDENTIALS or reply["status"] == NOT_FOUND:
-        return fail(f"{site} does not know GITHUB_CLIENT_ID with GITHUB_CLIENT_SECRET: nobody can log in", CREDENTIALS)
+        return fail(f"{site} does not know GITHUB_CLIENT_ID with GITHUB_CLIENT_SECRET: no user can log in", CREDENTIALS)
     if reply["error"] == BAD_CALLBACK:
         fix = "at the OAuth app: Authorization callback URL (docs/admin/github-login.md)"
-        return fail(f"{site} has another callback URL for the app than {state.callback}: nobody can log in", fix)
+        return fail(f"{site} has another callback URL for the app than {state.callback}: no user can log in", fix)
     return warn(
         f"{site} answers {reply['status']} {reply['error']}, wanted {BAD_CODE}", "try again; is GITHUB_URL a GitHub?"
     )
@@ -141,5 +141,5 @@ def broker(state: ClusterState) -> Iterator[Verdict]:
         yield fail(f"the relay cannot be asked: {answer.reason}", f"kubectl -n {NAMESPACE} logs deployment/logstashrmq")
     elif not failed:
         confirmed = [line for line in lines if "a confirmed message" in line]
-        last = (confirmed or lines or ["ok it says nothing"])[-1]
+        last = (confirmed or lines or ["ok the relay reported nothing"])[-1]
         yield ok(last.removeprefix("ok").strip())

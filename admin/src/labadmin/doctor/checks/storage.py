@@ -56,7 +56,7 @@ def claims(state: ClusterState) -> Iterator[Verdict]:
     for one in there:
         phase = look_up(one, "status", "phase")
         if phase != "Bound":
-            why = last_warning(one, state.objects) or "nothing says why"
+            why = last_warning(one, state.objects) or "no reason reported"
             look = f"kubectl -n {namespace_of(one)} describe pvc {name_of(one)}"
             fix = f"{look}; kubectl get storageclass: one has to be the default"
             yield fail(f"{describe(one)}: found {phase}, wanted Bound: {why}", fix)
