@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -19,10 +19,12 @@ from tools.components import ROOT
 # --- json_logs ---
 
 
-def format_line(formatter: logging.Formatter, message: str, level: int = logging.INFO, **extra: object) -> str:
+def format_line(
+    formatter: logging.Formatter, message: str, level: int = logging.INFO, extra: Mapping[str, object] | None = None
+) -> str:
     """Return the line of one record."""
     logger = logging.getLogger("a.logger")
-    return formatter.format(logger.makeRecord("a.logger", level, "f", 1, message, (), None, extra=extra))
+    return formatter.format(logger.makeRecord("a.logger", level, "f", 1, message, (), None, extra=extra or {}))
 
 
 def test_a_line_has_the_fields_of_the_contract() -> None:
@@ -68,7 +70,7 @@ def test_a_level_is_in_lower_case(level: int, name: str) -> None:
 )
 def test_extra_fields_get_names_of_the_contract(extra: dict[str, object], field: str) -> None:
     formatter = ServiceFormatter("hub", field_names={"remote": "client.address"})
-    [event] = assert_log_events([format_line(formatter, "a message", **extra)])
+    [event] = assert_log_events([format_line(formatter, "a message", extra=extra)])
     assert event[field] == "login"
     assert len(event) == 7
 
