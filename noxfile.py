@@ -28,8 +28,12 @@ COMPONENTS = sorted(path.parent.name for path in ROOT.glob("*/Dockerfile"))
 TESTED = sorted(path.parents[1].name for path in ROOT.glob("*/tests/requirements.txt"))
 WITH_IMAGE_TESTS = sorted(path.parents[1].name for path in ROOT.glob("*/tests/image"))
 WITH_FAULT_TESTS = sorted(path.parents[1].name for path in ROOT.glob("*/tests/faults"))
-# Tests that are no component's, and in whose environment they run.
-COMMON = {"doctor": "hub", "manifests": "testing", "system": "testing"}
+# Cluster tests that belong to no component: their folder, and the component whose environment they run in.
+COMMON = {
+    "doctor": ("admin/tests/doctor/cluster", "hub"),
+    "manifests": ("tests/manifests/cluster", "testing"),
+    "system": ("tests/system", "testing"),
+}
 WITH_CLUSTER_TESTS = [*sorted(path.parents[1].name for path in ROOT.glob("*/tests/cluster")), *COMMON]
 BENCHMARKS = sorted(path.stem for path in ROOT.glob("benchmarks/*.py"))
 # Most tests wait for something that runs: more of them than there are processors, those of a file one after the other.
@@ -37,11 +41,15 @@ PARALLEL = ["--dist", "loadfile", "-n", "4"]
 # Containers, and the machines that are NFS clients, want a processor each.
 PARALLEL_CONTAINERS = ["--dist", "loadfile", "-n", "2"]
 TOOLS = "tools/requirements.txt"
-DOCTOR = "tools/doctor/requirements.txt"
 LINTERS = "tools/lint/requirements.txt"
-CONFIGURE = "tools/configure/requirements.txt"
-# Who reads what `configure` writes: its tests have each of them read it.
-READERS = ["fileserver", "hub", "logstashrmq"]
+ADMIN = "admin/requirements.txt"
+# The packages of other folders that a component's tests import. The tests of `labadmin configure`, which run with those
+# of `testing`, have every component read what it writes. The cluster tests of `labadmin doctor` deploy the hub.
+ALSO_IMPORTED = {
+    "filebeat": ["logstashrmq"],
+    "hub": ["admin"],
+    "testing": ["admin", "fileserver", "hub", "logstashrmq"],
+}
 
 
 def each(names: list[str]) -> list[nox.param]:
@@ -62,11 +70,8 @@ def install(session: nox.Session, lock: str, *packages: str) -> None:
 
 
 def own_packages(component: str) -> list[str]:
-    """Name the folders of ours that a component's tests import: its own package and the fixtures."""
-    # filebeat's tests ship to the relay.
-    names = {component, "testing", *(["logstashrmq"] if component == "filebeat" else [])}
-    if component == "testing":
-        names.update(READERS)
+    """Return the folders of our packages that a component's tests import: its own, the fixtures and others."""
+    names = {component, "testing", *ALSO_IMPORTED.get(component, [])}
     return [name for name in sorted(names) if (ROOT / name / "pyproject.toml").exists()]
 
 
@@ -100,16 +105,16 @@ def read_logs(session: nox.Session) -> None:
 @nox.session
 def configure(session: nox.Session) -> None:
     """Write the ConfigMaps and Secrets of a site: -- site.toml (-- --help for options)."""
-    install(session, CONFIGURE)
-    session.run("python", "-m", "tools.configure", *session.posargs)
+    install(session, ADMIN, "admin")
+    session.run("labadmin", "configure", *session.posargs)
 
 
 @nox.session
 def doctor(session: nox.Session) -> None:
-    """Say what is wrong with the deployment that kubectl names, and how to mend it (-- --help)."""
-    install(session, DOCTOR)
-    # Its pod in the cluster is removed when it is interrupted.
-    session.run("python", "-m", "tools.doctor", *session.posargs, interrupt_timeout=10, terminate_timeout=10)
+    """Examine the deployment that kubectl names, and print each problem with its fix (-- --help)."""
+    install(session, ADMIN, "admin")
+    # An interrupted run first removes its pod from the cluster.
+    session.run("labadmin", "doctor", *session.posargs, interrupt_timeout=10, terminate_timeout=10)
 
 
 @nox.session
@@ -141,10 +146,10 @@ def typing(session: nox.Session, component: str) -> None:
         folders += [
             "benchmarks/scale.py",
             "benchmarks/spawn.py",
-            *map(str, (ROOT / "tests/doctor/cluster").glob("*.py")),
+            *map(str, (ROOT / "admin/tests/doctor/cluster").glob("*.py")),
         ]
     if component == "testing":  # the project's own programs are checked once, here
-        folders += ["noxfile.py", "tools", "benchmarks", "tests"]
+        folders += ["noxfile.py", "shared", "tools", "admin", "benchmarks", "tests"]
     bases = [f"{name}/src" for name in own_packages(component)]
     session.run("mypy", *(name for name in folders if (ROOT / name).exists()), env={"MYPYPATH": ":".join(bases)})
 
@@ -156,8 +161,8 @@ def test(session: nox.Session, component: str) -> None:
     install(session, f"{component}/tests/requirements.txt", *own_packages(component))
     others = [f"--ignore={component}/tests/{name}" for name in ("image", "cluster", "faults")]
     # What belongs to no component, or to all, is tested once, with `testing`.
-    common = ["tests/configure", "tests/doctor", "tests/manifests"]
-    common += ["--ignore=tests/doctor/cluster", "--ignore=tests/manifests/cluster"]
+    common = ["admin/tests", "tests/manifests"]
+    common += ["--ignore=admin/tests/doctor/cluster", "--ignore=tests/manifests/cluster"]
     more = common if component == "testing" else []
     session.run("pytest", f"{component}/tests", *more, *others, *PARALLEL, *session.posargs)
 
@@ -190,10 +195,8 @@ def test_image(session: nox.Session, component: str) -> None:
 @nox.parametrize("component", each(WITH_CLUSTER_TESTS))
 def test_cluster(session: nox.Session, component: str) -> None:
     """Test each component on the Kubernetes that KUBECONFIG names, which has its images."""
-    whole = COMMON.get(component, component)
-    inside = f"tests/{component}" if component in COMMON else f"{component}/tests"
-    install(session, f"{whole}/tests/requirements.txt", *own_packages(whole))
-    tests = next(name for name in (f"{inside}/cluster", inside) if (ROOT / name).exists())
+    tests, environment = COMMON.get(component, (f"{component}/tests/cluster", component))
+    install(session, f"{environment}/tests/requirements.txt", *own_packages(environment))
     session.run("pytest", tests, *session.posargs)
 
 

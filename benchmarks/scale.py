@@ -28,17 +28,10 @@ from typing import Any
 
 from benchmarks.scaling import hollow
 from benchmarks.scaling.hubs import Hub, run
-from benchmarks.scaling.load import (
-    Load,
-    Round,
-    bare,
-    kubernetes,
-    labs,
-    load,
-    looking_at_health,
-    looking_at_labs,
-    together,
-)
+from benchmarks.scaling.load import Load, load
+from benchmarks.scaling.onlookers import looking_at_health, looking_at_labs
+from benchmarks.scaling.pods import bare, kubernetes, labs
+from benchmarks.scaling.rounds import Round, together
 from tools.components import ROOT
 
 # People who come to fill it, at once

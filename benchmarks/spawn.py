@@ -38,7 +38,7 @@ from playwright.sync_api import Browser
 from benchmarks.spawning import stock
 from benchmarks.spawning.observe import PHASES, Cpu, PodTimes, cpu
 from benchmarks.spawning.person import STEPS, Person, SpawnError, log_in_by_name
-from hub.tests.cluster.conftest import Deployment, deploy, run_github
+from hub.tests.cluster.deployment import Deployment, deploy, run_github
 from tools.components import ROOT
 from tools.images import BuildError
 

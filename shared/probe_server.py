@@ -25,6 +25,7 @@ class ProbeHandler(BaseHTTPRequestHandler):
     timeout = CLIENT_SECONDS
 
     def do_GET(self) -> None:
+        """Answer a request for the metrics or a probe."""
         status, content_type, body = self._answer(self.path.partition("?")[0])
         self.send_response(status)
         self.send_header("Content-Type", content_type)

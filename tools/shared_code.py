@@ -19,9 +19,8 @@ COPIES = {
 
 def wanted_copies(root: Path = ROOT) -> dict[Path, str]:
     """Return the path of each copy and the text that it must have."""
-    return {
-        root / folder / name: (root / SOURCE.name / name).read_text() for folder, names in COPIES.items() for name in names
-    }
+    source = root / SOURCE.name
+    return {root / folder / name: (source / name).read_text() for folder, names in COPIES.items() for name in names}
 
 
 def find_differences(root: Path = ROOT) -> list[Path]:

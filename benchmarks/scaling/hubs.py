@@ -20,15 +20,6 @@ from labtesting.hub_process import free_ports, wait_until
 from benchmarks.scaling.hollow import NAMESPACES, running
 from hub.tests.integration.conftest import make_proxy
 
-# As `python -m labhub`, but for its own configuration
-PROGRAM = """
-import gc
-gc.disable()
-from labhub.lazily import load_lazily
-load_lazily()
-from labhub.app import LabHub
-LabHub.launch_instance()
-"""
 TICKS_PER_SECOND = 100  # Linux tells programs so on every machine
 START_SECONDS = 300
 ORGANIZATION = "lsst-sqre"
@@ -52,10 +43,10 @@ import os
 from labhub.settings.environment import load_or_exit
 from labhub.configuration import configure, configure_labs
 from labhub.settings.labs import LabSettings
-from labhub.settings.login import Settings
+from labhub.settings.login import LoginSettings
 
 c = get_config()
-configure(c, load_or_exit(os.environ, Settings))
+configure(c, load_or_exit(os.environ, LoginSettings))
 configure_labs(c, load_or_exit(os.environ, LabSettings))
 """
 STOCK = """
@@ -241,8 +232,7 @@ def run(title: str, folder: Path, database: str) -> Iterator[Hub]:
                 "LAB_MAX_AGE_SECONDS": "0",
                 "HUB_METRICS_PORT": str(free_ports(1)[0]),
             }
-            program = ("-c", PROGRAM)
-            hub = Hub(title, folder, program, environ, url, hub_url, proxy_url, token, github)
+            hub = Hub(title, folder, ("-m", "labhub"), environ, url, hub_url, proxy_url, token, github)
         hub.start()
         try:
             hub.wait_until_up()

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 POD_OWNERS = ("Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "Job", "CronJob")
+ENDS_BY_ITSELF = {"Job", "CronJob"}
 
 
 class Block(dict[str, Any]):

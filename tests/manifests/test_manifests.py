@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.manifests import house
-from tests.manifests.house import RULES, Rule, needless_exceptions, rule_name, violations
+from tests.manifests import container_rules, object_rules
+from tests.manifests.complaint import Rule
+from tests.manifests.house import RULES, needless_exceptions, rule_name, violations
 from tests.manifests.manifest import find_alternatives, find_folders, read_folder
 from tools.components import ROOT
 
@@ -34,13 +35,13 @@ each_alternative = pytest.mark.parametrize("path", ALTERNATIVES, ids=[path.name 
 @pytest.mark.parametrize(
     "rule",
     [
-        house.schema,
-        house.namespaces_first,
-        house.namespace,
-        house.labels,
-        house.no_secret,
-        house.images,
-        house.no_escalation,
+        object_rules.schema,
+        object_rules.namespaces_first,
+        object_rules.namespace,
+        object_rules.labels,
+        object_rules.no_secret,
+        container_rules.images,
+        container_rules.no_escalation,
     ],
     ids=rule_name,
 )

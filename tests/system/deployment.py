@@ -195,7 +195,7 @@ def groups_policy() -> str:
 def configure(folder: Path) -> str:
     """Run configure; give what it says."""
     paths = (str(folder / "site.toml"), "--output", str(folder / "site"))
-    command = [sys.executable, "-m", "tools.configure", *paths]
+    command = [sys.executable, "-m", "labadmin", "configure", *paths]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -102,7 +102,7 @@ def test_every_component_s_lines_arrive(site: Deployment) -> None:
 @pytest.mark.usefixtures("site")
 def test_the_doctor_finds_nothing_wrong() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tools.doctor", "--json"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "labadmin", "doctor", "--json"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     said = {(one["check"], one["what"]) for one in json.loads(done.stdout) if one["status"] != "ok"}

@@ -10,7 +10,7 @@ import pytest
 from labtesting.cluster import NAMESPACE, kubectl
 from labtesting.hub_process import wait_until
 
-from hub.tests.cluster.conftest import Deployment
+from hub.tests.cluster.deployment import Deployment
 
 pytestmark = pytest.mark.timeout(400)
 IDLE, AGE = 40, 110

@@ -16,7 +16,7 @@ from labtesting.cluster import NAMESPACE, get
 from labtesting.hub_process import free_ports, wait_until
 from labtesting.needs import need_program
 
-from hub.tests.cluster.conftest import Deployment
+from hub.tests.cluster.deployment import Deployment
 
 pytestmark = pytest.mark.timeout(300)
 METRICS_PORT = 9464

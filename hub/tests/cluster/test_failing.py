@@ -17,7 +17,9 @@ from labtesting.github import Trouble
 from labtesting.hub_process import wait_until
 from playwright.sync_api import Browser, Page
 
-from hub.tests.cluster.conftest import URL, Deployment, node_command
+from hub.tests.cluster.deployment import Deployment
+from hub.tests.cluster.node import node_command
+from hub.tests.cluster.objects import URL
 
 pytestmark = pytest.mark.timeout(300)
 # Seconds from the click until the page has to say why

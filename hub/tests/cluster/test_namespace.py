@@ -7,7 +7,7 @@ import json
 import pytest
 from labtesting.cluster import LABS, KubectlError, kubectl
 
-from hub.tests.cluster.conftest import MANIFESTS, Deployment
+from hub.tests.cluster.deployment import MANIFESTS, Deployment
 
 pytestmark = pytest.mark.timeout(300)
 

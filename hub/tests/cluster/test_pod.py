@@ -14,7 +14,9 @@ from labtesting.github import Account
 from labtesting.hub_process import wait_until
 from labtesting.visitor import Visitor
 
-from hub.tests.cluster.conftest import URL, Deployment, nobodys_pod, node_command
+from hub.tests.cluster.deployment import Deployment
+from hub.tests.cluster.node import node_command
+from hub.tests.cluster.objects import URL, nobodys_pod
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -13,14 +13,8 @@ from labtesting import cluster
 from labtesting.cluster import LABS, NAMESPACE, get, kubectl
 from labtesting.hub_process import wait_until
 
-from hub.tests.cluster.conftest import (
-    LIKE_A_LAB,
-    ORPHAN,
-    STRANGER,
-    Deployment,
-    administrator_token,
-    nobodys_pod,
-)
+from hub.tests.cluster.deployment import Deployment, administrator_token
+from hub.tests.cluster.objects import LIKE_A_LAB, ORPHAN, STRANGER, nobodys_pod
 
 pytestmark = pytest.mark.timeout(400)
 WHO_AM_I = """

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from labtesting.cluster import NAMESPACE, kubectl, own_namespaces
 
-from tests.configure import example
-from tests.configure.sample import SampleSite
+from admin.tests.configure import example
+from admin.tests.configure.sample import SampleSite
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,33 @@
+"""The checkout that the commands work with: its manifests and its version."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+
+
+class CheckoutError(Exception):
+    """The package is not in a checkout of the project. The message names the folder."""
+
+
+def check_checkout() -> None:
+    """Check that the manifests are beside this package.
+
+    Raises
+    ------
+    CheckoutError
+        Raised if they are not: the package was installed elsewhere.
+    """
+    if not (ROOT / "hub/kubernetes").is_dir():
+        raise CheckoutError(
+            f"found no hub/kubernetes in {ROOT}, wanted a checkout: install with `pip install -e admin`"
+        )
+
+
+def read_version() -> str:
+    """Return the version of the project: the tag of its images."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        version: str = tomllib.load(file)["tool"]["towncrier"]["version"]
+    return version

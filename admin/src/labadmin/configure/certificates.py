@@ -1,0 +1,196 @@
+"""Check the certificates of a site, and create those of the logs. Pure, except for the random keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+AUTHORITY_LIFE = timedelta(days=3650)
+LEAF_LIFE = timedelta(days=730)
+# Certificates are valid from an hour ago, for clocks that are behind.
+CLOCK_SKEW = timedelta(hours=1)
+
+
+class CertificateError(Exception):
+    """A certificate or a key cannot be used. The message has what was found and what is wanted."""
+
+
+class KeyFileError(CertificateError):
+    """The file with the key cannot be used."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A certificate, or a chain of several, and the key of the first; both in PEM."""
+
+    certificate: str
+    key: str
+
+    @property
+    def first(self) -> x509.Certificate:
+        """The certificate itself, without its chain."""
+        return read_certificates(self.certificate)[0]
+
+
+def read_certificates(text: str) -> list[x509.Certificate]:
+    """Return all certificates of a PEM text.
+
+    Raises
+    ------
+    CertificateError
+        Raised if there is no certificate, or one is damaged.
+    """
+    try:
+        return x509.load_pem_x509_certificates(text.encode())
+    except ValueError:
+        raise CertificateError("found no certificate that can be read, wanted PEM") from None
+
+
+def check_pair(pair: Pair, now: datetime) -> None:
+    """Check that a certificate and a key belong together, and that the certificate is valid.
+
+    Raises
+    ------
+    CertificateError
+        Raised if they do not, or if it is not.
+    """
+    chain = read_certificates(pair.certificate)
+    try:
+        key = load_pem_private_key(pair.key.encode(), None)
+    except TypeError:
+        raise KeyFileError("found a key with a password, wanted one without") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise KeyFileError("found no key that can be read, wanted PEM") from None
+    public = [_public(one.public_key()) for one in chain]
+    if _public(key.public_key()) in public[1:]:
+        raise CertificateError("found the key's own certificate after others, wanted it first, then its chain")
+    if _public(key.public_key()) != public[0]:
+        raise KeyFileError("found the key of another certificate, wanted the one of the certificate beside it")
+    check_dates(chain[0], now)
+
+
+def _public(key: PublicKeyTypes) -> bytes:
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def check_dates(certificate: x509.Certificate, now: datetime) -> None:
+    """Check that a certificate is valid now.
+
+    Raises
+    ------
+    CertificateError
+        Raised if it has expired, or is not valid yet.
+    """
+    start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if now > end:
+        raise CertificateError(f"found a certificate that expired on {end:%Y-%m-%d}, wanted one that is valid")
+    if now < start:
+        raise CertificateError(f"found a certificate that is valid from {start:%Y-%m-%d %H:%M} UTC on, wanted it now")
+
+
+def check_hostname(certificate: x509.Certificate, hostname: str) -> None:
+    """Check that browsers accept a certificate for a name.
+
+    Raises
+    ------
+    CertificateError
+        Raised if it is for other names.
+    """
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        found = names.get_values_for_type(x509.DNSName)
+    except x509.ExtensionNotFound:
+        found = []
+    parent = hostname.partition(".")[2]
+    if hostname not in map(str.lower, found) and f"*.{parent}" not in map(str.lower, found):
+        raise CertificateError(f"found a certificate for {', '.join(found) or 'no name'}, wanted one for {hostname}")
+
+
+def needs_renewal(certificate: x509.Certificate, now: datetime) -> bool:
+    """Return whether less than a third of a certificate's validity is left."""
+    start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return (end - now) * 3 < end - start
+
+
+def is_signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    """Return whether an authority signed a certificate."""
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    return True
+
+
+def create_authority(now: datetime) -> Pair:
+    """Create an authority that signs the certificates of the logs only."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    # With the day and a random number: during a rotation two authorities are trusted, and each needs its own name.
+    name = _name(f"jupyterlabdemo logs {now:%Y-%m-%d} {x509.random_serial_number() % 0x10000:04x}")
+    builder = _builder(name, name, key.public_key(), now, now + AUTHORITY_LIFE)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    builder = builder.add_extension(_usage(signs=True), critical=True)
+    return _pair(builder.sign(key, hashes.SHA256()), key)
+
+
+def create_leaf(authority: Pair, name: str, now: datetime, *, server: bool) -> Pair:
+    """Create a certificate for a DNS name, for one side of a connection."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    issuer, signer = authority.first, load_pem_private_key(authority.key.encode(), None)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)  # noqa: S101  (create_authority's)
+    end = min(now + LEAF_LIFE, issuer.not_valid_after_utc)
+    builder = _builder(issuer.subject, _name(name), key.public_key(), now, end)
+    purpose = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
+    for extension, critical in (
+        (x509.BasicConstraints(ca=False, path_length=None), True),
+        (_usage(signs=False), True),
+        (x509.ExtendedKeyUsage([purpose]), False),
+        (x509.SubjectAlternativeName([x509.DNSName(name)]), False),
+        (x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), False),
+    ):
+        builder = builder.add_extension(extension, critical)
+    return _pair(builder.sign(signer, hashes.SHA256()), key)
+
+
+def _name(common: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+
+def _builder(
+    issuer: x509.Name, subject: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime, end: datetime
+) -> x509.CertificateBuilder:
+    builder = x509.CertificateBuilder(issuer, subject, key).serial_number(x509.random_serial_number())
+    builder = builder.not_valid_before((now - CLOCK_SKEW).astimezone(UTC)).not_valid_after(end)
+    return builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+
+
+def _pair(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Pair:
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return Pair(certificate.public_bytes(Encoding.PEM).decode(), private.decode())
+
+
+def _usage(*, signs: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs,
+        key_cert_sign=signs,
+        crl_sign=signs,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )

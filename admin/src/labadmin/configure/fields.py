@@ -1,0 +1,100 @@
+"""The types of the settings in site.toml."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+ORGANIZATION = re.compile(r"[a-z0-9][a-z0-9-]*(:[a-z0-9_][a-z0-9._-]*)?", re.IGNORECASE)
+LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+# How `manifests.format_value` writes a value into a variable.
+Form = Literal["plain", "on-off", "spaces"]
+
+
+class Table(BaseModel):
+    """A table of site.toml. It rejects unknown keys, and converts no type into another."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Secret(Table):
+    """The place of a secret, never the secret itself."""
+
+    file: Annotated[str, StringConstraints(min_length=1)] | None = Field(None, description="the path of a file")
+    environment: Annotated[str, StringConstraints(min_length=1)] | None = Field(
+        None, description="the name of a variable of the environment"
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.file is None) == (self.environment is None):
+            raise ValueError("not one")
+        return self
+
+
+SECRET = '{ file = "PATH" } or { environment = "NAME" }'  # noqa: S105  (a description)
+
+
+def required(wanted: str, variable: str = "", **limits: Any) -> Any:
+    """Declare a required setting.
+
+    Parameters
+    ----------
+    wanted
+        The accepted values, for error messages.
+    variable
+        The component's environment variable that gets the value; empty if the value is used otherwise.
+    limits
+        Constraints of pydantic's Field.
+    """
+    return Field(description=wanted, json_schema_extra={"variable": variable, "form": "plain"}, **limits)
+
+
+def optional(wanted: str, variable: str = "", form: Form = "plain", **limits: Any) -> Any:
+    """Declare an optional setting. Without it the component's own default applies."""
+    return Field(None, description=wanted, json_schema_extra={"variable": variable, "form": form}, **limits)
+
+
+def check_organization(text: str) -> str:
+    """Check for `org` or `org:team`."""
+    if not ORGANIZATION.fullmatch(text):
+        raise ValueError("neither")
+    return text
+
+
+def check_admin(found: Any) -> Any:
+    """Check for a GitHub id or `org:team`."""
+    if isinstance(found, bool) or not isinstance(found, int | str):
+        raise ValueError("neither")
+    if isinstance(found, int):
+        if found < 1:
+            raise ValueError("no id")
+    elif not found.isdigit() and ":" not in check_organization(found):
+        raise ValueError("a login")
+    return found
+
+
+def check_host(text: str) -> str:
+    """Check for a host's name without a port."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*", text) or re.fullmatch(r"[^:]*:[0-9]+", text):
+        raise ValueError("not such a name")
+    return text
+
+
+def check_name(text: str) -> str:
+    """Check for a DNS name in lower case."""
+    if len(text) > 253 or not re.fullmatch(rf"{LABEL}(\.{LABEL})*", text):
+        raise ValueError("not such a name")
+    return text
+
+
+Text = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\n\r]*\S[^\n\r]*$")]
+Host = Annotated[str, AfterValidator(check_host)]
+Name = Annotated[str, AfterValidator(check_name)]
+DnsLabel = Annotated[str, StringConstraints(pattern=rf"^{LABEL}$")]
+HttpsUrl = Annotated[str, StringConstraints(pattern=r"^https://[A-Za-z0-9.-]+(:[0-9]+)?(/[^\s?#]*)?$")]
+ServiceUrl = Annotated[str, StringConstraints(pattern=r"^http://[A-Za-z0-9.-]+:[0-9]+$")]
+Organization = Annotated[str, AfterValidator(check_organization)]
+Admin = Annotated[Any, AfterValidator(check_admin)]

@@ -1,0 +1,1 @@
+"""`labadmin doctor`: find the problems of a deployment, each with its fix."""

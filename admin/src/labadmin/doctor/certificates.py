@@ -1,0 +1,117 @@
+"""Certificates and keys as they are stored in Secrets."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from labadmin.doctor.findings import Verdict, fail, warn
+
+WARN_DAYS = 21
+LONGEST_CHAIN = 6
+
+
+class BadCertificateError(Exception):
+    """A certificate or key cannot be used. The message has the reason, and never the data."""
+
+
+def read_chain(data: bytes, key: str) -> list[x509.Certificate]:
+    """Return the certificates of a PEM text.
+
+    Raises
+    ------
+    BadCertificateError
+        Raised if there is none.
+    """
+    try:
+        return x509.load_pem_x509_certificates(data)
+    except ValueError as error:
+        raise BadCertificateError(f"{key} holds no certificate that can be read") from error
+
+
+def check_key(certificate: x509.Certificate, data: bytes) -> None:
+    """Check that a key belongs to a certificate.
+
+    Raises
+    ------
+    BadCertificateError
+        Raised if it does not, or cannot be read.
+    """
+    try:
+        public = load_pem_private_key(data, None).public_key()
+    except (ValueError, TypeError) as error:
+        raise BadCertificateError("tls.key holds no key that can be read") from error
+    spki = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+    if public.public_bytes(*spki) != certificate.public_key().public_bytes(*spki):
+        raise BadCertificateError("tls.key is not the key of tls.crt")
+
+
+def list_names(certificate: x509.Certificate) -> list[str]:
+    """Return the names and addresses of a certificate."""
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    addresses = found.get_values_for_type(x509.IPAddress)
+    return [*found.get_values_for_type(x509.DNSName), *map(str, addresses)]
+
+
+def matches_host(certificate: x509.Certificate, host: str) -> bool:
+    """Return whether a certificate is valid for a host. A star matches one label."""
+    try:
+        host = str(ipaddress.ip_address(host))
+    except ValueError:
+        host = host.lower()
+    _, _, domain = host.partition(".")
+    return bool({host, f"*.{domain}"} & {name.lower() for name in list_names(certificate)})
+
+
+def is_signed(chain: list[x509.Certificate], authorities: list[x509.Certificate]) -> bool:
+    """Return whether one of the authorities signed a certificate, or a later one of its chain."""
+    current = chain[0]
+    for _ in range(LONGEST_CHAIN):
+        if any(current == one or is_issued_by(current, one) for one in authorities):
+            return True
+        above = next((one for one in chain if one != current and is_issued_by(current, one)), None)
+        if above is None:
+            return False
+        current = above
+    return False
+
+
+def is_issued_by(certificate: x509.Certificate, by: x509.Certificate) -> bool:
+    """Return whether a certificate was signed by another."""
+    try:
+        certificate.verify_directly_issued_by(by)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def check_certificate(
+    secret: str, data: Mapping[str, bytes], hosts: list[str], now: float, fix: str
+) -> Iterator[Verdict]:
+    """Check that a certificate can be read, has its key, is valid now, and is valid for these hosts."""
+    try:
+        certificate = read_chain(data.get("tls.crt", b""), "tls.crt")[0]
+        check_key(certificate, data.get("tls.key", b""))
+    except BadCertificateError as error:
+        yield fail(f"Secret {secret}: {error}", fix)
+        return
+    today = datetime.fromtimestamp(now, UTC)
+    ends, begins = certificate.not_valid_after_utc, certificate.not_valid_before_utc
+    if ends <= today:
+        yield fail(f"Secret {secret}: the certificate expired on {ends:%Y-%m-%d}", fix)
+    elif begins > today:
+        yield fail(f"Secret {secret}: the certificate is valid from {begins:%Y-%m-%d %H:%M} UTC on only", fix)
+    elif (ends - today).days < WARN_DAYS:
+        yield warn(f"Secret {secret}: the certificate expires on {ends:%Y-%m-%d}, in {(ends - today).days} days", fix)
+    for host in hosts:
+        if not matches_host(certificate, host):
+            names = ", ".join(list_names(certificate)) or "no name"
+            yield fail(f"Secret {secret}: found a certificate for {names}, wanted {host}", fix)

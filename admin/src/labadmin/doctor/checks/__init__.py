@@ -1,0 +1,1 @@
+"""The checks. Each is a function from the state of the cluster to verdicts, without any request."""

@@ -1,0 +1,123 @@
+"""Checks of the site's ConfigMaps and Secrets. No verdict contains a value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from labadmin.doctor.checks.deployment import is_deployed
+from labadmin.doctor.cluster_state import ClusterState
+from labadmin.doctor.findings import Verdict, fail, ok, skip
+from labadmin.doctor.objects import NAMESPACE, Object, Objects, containers, look_up, pod_spec
+
+ALL = ("initContainers", "containers")
+# What the programs require, and no manifest names
+SECRETS: dict[str, dict[str, tuple[str, ...]]] = {
+    "nginx": {"nginx-tls": ("tls.crt", "tls.key")},
+    "logstashrmq": {"logstashrmq-tls": ("tls.crt", "tls.key", "ca.crt")},
+    "filebeat": {"filebeat-tls": ("tls.crt", "tls.key", "ca.crt")},
+}
+CONFIGMAPS = {
+    "hub": ("GITHUB_CLIENT_ID", "OAUTH_CALLBACK_URL", "GITHUB_ORGANIZATION_WHITELIST"),
+    "nginx": ("NGINX_SERVER_NAME",),
+    "logstashrmq": ("AMQP_HOST", "AMQP_USER", "AMQP_EXCHANGE"),
+}
+DOCS = {
+    "hub": "docs/admin/hub.md",
+    "fileserver": "docs/admin/storage.md",
+    "nginx": "nginx/README.md",
+    "nginx-tls": "nginx/README.md",
+    "logstashrmq": "docs/admin/forwarder.md",
+    "logstashrmq-tls": "docs/admin/forwarder.md",
+    "filebeat-tls": "docs/admin/logs.md",
+}
+RequiredKeys = dict[tuple[str, str], set[str]]
+
+
+def find_named(workload: Object) -> RequiredKeys:
+    """Return the Secrets and ConfigMaps that a workload requires, with their keys."""
+    found: RequiredKeys = {}
+    volumes = {one["name"]: one for one in pod_spec(workload).get("volumes") or []}
+    for one in volumes.values():
+        if (secret := one.get("secret")) and not secret.get("optional"):
+            found.setdefault(("Secret", secret["secretName"]), set())
+        if (config := one.get("configMap")) and not config.get("optional"):
+            found.setdefault(("ConfigMap", config["name"]), set())
+    for container in containers(workload, ALL):
+        for one in container.get("envFrom") or []:
+            for kind, key in (("ConfigMap", "configMapRef"), ("Secret", "secretRef")):
+                if (reference := one.get(key)) and not reference.get("optional"):
+                    found.setdefault((kind, reference["name"]), set())
+        for variable in container.get("env") or []:
+            if reference := look_up(variable, "valueFrom", "secretKeyRef"):
+                found.setdefault(("Secret", reference["name"]), set()).add(reference["key"])
+        for name, key in find_keys(container, volumes):
+            found.setdefault(("Secret", name), set()).add(key)
+    return found
+
+
+def find_keys(container: Object, volumes: Object) -> Iterator[tuple[str, str]]:
+    """Yield the keys of Secrets that variables name as files: /run/secrets/<name>/<key>."""
+    for mount in container.get("volumeMounts") or []:
+        name = look_up(volumes.get(mount["name"]), "secret", "secretName")
+        for variable in container.get("env") or []:
+            folder, _, key = str(variable.get("value") or "").rpartition("/")
+            if name and folder == mount["mountPath"]:
+                yield name, key
+
+
+def find_required(found: Objects) -> RequiredKeys:
+    """Return the Secrets and ConfigMaps that all deployed workloads require, with their keys."""
+    keys_of: RequiredKeys = {}
+    for workload in found.workloads():
+        for key, names in find_named(workload).items():
+            keys_of.setdefault(key, set()).update(names)
+    for component, secrets in SECRETS.items():
+        if is_deployed(component, found):
+            for name, keys in secrets.items():
+                keys_of.setdefault(("Secret", name), set()).update(keys)
+    for name, needed in CONFIGMAPS.items():
+        # The relay may read its settings from a file.
+        if is_deployed(name, found) and "RELAY_SETTINGS_FILE" not in found.settings(name):
+            keys_of.setdefault(("ConfigMap", name), set()).update(needed)
+    return keys_of
+
+
+def settings(state: ClusterState) -> Iterator[Verdict]:
+    """Check that every required Secret and ConfigMap exists, with its keys."""
+    required = find_required(state.objects)
+    complete = 0
+    for (kind, name), keys in sorted(required.items()):
+        found = state.objects.find(kind, name, NAMESPACE)
+        doc = DOCS.get(name, f"kubectl apply -f {name.partition('-')[0]}/kubernetes")
+        if found is None:
+            yield fail(
+                f"{kind} {name} is missing" + (f", wanted with {', '.join(sorted(keys))}" if keys else ""),
+                f"make it: {doc}",
+            )
+            continue
+        data = found.get("data") or {}
+        missing = sorted(key for key in keys if not str(data.get(key) or "").strip())
+        if missing:
+            restart = f"kubectl -n {NAMESPACE} rollout restart deployment/{name.removesuffix('-tls')}"
+            yield fail(f"{kind} {name}: {', '.join(missing)} missing or empty", f"add it ({doc}), then {restart}")
+        else:
+            complete += 1
+    if required and complete == len(required):
+        yield ok(f"{complete} Secrets and ConfigMaps are there, with their keys")
+    if not required:
+        yield skip("nothing is deployed that wants one")
+
+
+def tokens(state: ClusterState) -> Iterator[Verdict]:
+    """Check that hub and fileserver have the same token."""
+    both = [state.objects.secret(name).get("FILESERVER_TOKEN", b"").strip() for name in ("hub", "fileserver")]
+    if not all(both):
+        yield skip("one of the Secrets hub and fileserver has no FILESERVER_TOKEN (settings)")
+    elif both[0] != both[1]:
+        restart = f"kubectl -n {NAMESPACE} rollout restart deployment/hub deployment/fileserver"
+        fix = f"write the same into both, then {restart}"
+        yield fail(
+            "the Secrets hub and fileserver have different FILESERVER_TOKEN, wanted the same: no home can be made", fix
+        )
+    else:
+        yield ok("the Secrets hub and fileserver have the same FILESERVER_TOKEN")

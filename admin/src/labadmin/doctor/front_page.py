@@ -1,0 +1,58 @@
+"""Requests for the front page, from this machine, as a browser makes them."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import ssl
+import time
+from urllib.parse import urlsplit
+
+from labadmin.doctor.kubectl import Answer
+from labadmin.doctor.objects import NAMESPACE, Objects, look_up
+
+SECONDS = 5
+PATH = "/hub/health"
+
+
+def list_addresses(objects: Objects) -> list[str]:
+    """Return the external addresses of nginx's Service."""
+    service = objects.find("Service", "nginx", NAMESPACE)
+    given = look_up(service, "status", "loadBalancer", "ingress", default=[])
+    found = [str(one.get("ip") or one.get("hostname")) for one in given]
+    return found + list(look_up(service, "spec", "externalIPs", default=[]))
+
+
+def request_health(host: str, port: int, name: str, *, trusting: bool = False) -> dict[str, object]:
+    """Request the health page over TLS. Return its status, or the error.
+
+    If this machine does not trust the certificate, the result says so, and the page is requested without the check.
+    """
+    context = ssl.create_default_context()
+    if trusting:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with (
+            socket.create_connection((host, port), SECONDS) as plain,
+            context.wrap_socket(plain, server_hostname=name) as tls,
+        ):
+            connection = http.client.HTTPConnection(name, port, timeout=SECONDS)
+            connection.sock = tls
+            connection.request("GET", PATH)
+            return {"status": connection.getresponse().status}
+    except ssl.SSLCertVerificationError as error:
+        return request_health(host, port, name, trusting=True) | {"untrusted": error.verify_message}
+    except (OSError, http.client.HTTPException) as error:
+        return {"status": 0, "error": str(error) or type(error).__name__}
+
+
+def request_front_page(callback: str, objects: Objects) -> Answer:
+    """Request the page at the hub's name. If it does not answer, try the addresses of the Service."""
+    began = time.time()
+    parts = urlsplit(callback)
+    name, port = parts.hostname or "", parts.port or 443
+    tried = {name: request_health(name, port, name)}
+    if not tried[name]["status"]:
+        tried |= {address: request_health(address, 443, name) for address in list_addresses(objects)}
+    return Answer(0, json.dumps(tried), "", began, time.time())

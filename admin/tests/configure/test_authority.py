@@ -1,0 +1,148 @@
+"""The relay and filebeat trust each other only, before and after each renewal."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from labadmin.configure.certificates import AUTHORITY_LIFE, read_certificates
+
+from admin.tests.configure import components
+from admin.tests.configure.sample import LOGS, SMALL, SampleSite
+
+NOW = datetime.now(UTC)
+
+
+def side(site: SampleSite, name: str) -> Path:
+    """Return a folder with the files of one side of the logs, as kubelet mounts them."""
+    return Path(components.mounted(site, f"/run/secrets/{name}-tls", f"{name}-tls-secret.yaml"))
+
+
+def shake(relay: SampleSite, filebeat: SampleSite, hostname: str = "logstashrmq") -> str:
+    """Perform the TLS handshake of both sides in memory. Return the name in the relay's certificate.
+
+    Raises
+    ------
+    ssl.SSLError
+        Raised if one side does not trust the other.
+    """
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    server.verify_mode = ssl.CERT_REQUIRED
+    server.minimum_version = client.minimum_version = ssl.TLSVersion.TLSv1_3
+    for context, folder in ((server, side(relay, "logstashrmq")), (client, side(filebeat, "filebeat"))):
+        context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+        context.load_verify_locations(folder / "ca.crt")
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    one = client.wrap_bio(down, up, server_hostname=hostname)
+    other = server.wrap_bio(up, down, server_side=True)
+    waiting = [one, other]
+    for _ in range(10):
+        for end in list(waiting):
+            try:
+                end.do_handshake()
+                waiting.remove(end)
+            except ssl.SSLWantReadError:
+                pass
+    assert not waiting
+    certificate = one.getpeercert()
+    assert certificate
+    assert other.getpeercert()
+    return str(certificate["subjectAltName"][0][1])
+
+
+def copy(site: SampleSite, folder: Path) -> SampleSite:
+    """Copy the current files, as a side that has not restarted has them."""
+    (folder / "out").mkdir(parents=True)
+    for name, text in site.files().items():
+        (folder / "out" / name).write_text(text)
+    return SampleSite(folder)
+
+
+def test_relay_and_filebeat_trust_each_other_and_nobody_else(site: SampleSite, tmp_path: Path) -> None:
+    site.configure()
+    assert shake(site, site) == "logstashrmq"
+    with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
+        shake(site, site, "rabbit")
+    other = SampleSite.make(tmp_path / "other", SMALL + LOGS)
+    other.configure()
+    for one, two in ((site, other), (other, site)):
+        with pytest.raises(ssl.SSLError):
+            shake(one, two)
+
+
+@pytest.mark.parametrize(
+    ("name", "purpose", "good"),
+    [
+        ("logstashrmq", "sslserver", True),
+        ("logstashrmq", "sslclient", False),
+        ("filebeat", "sslclient", True),
+        ("filebeat", "sslserver", False),
+    ],
+)
+def test_a_certificate_is_for_its_own_side_only(name: str, purpose: str, good: bool, site: SampleSite) -> None:
+    site.configure()
+    command = ["openssl", "verify", "-x509_strict", "-purpose", purpose, "-CAfile", "ca.crt", "tls.crt"]
+    done = subprocess.run(command, cwd=side(site, name), capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) == good, done.stderr
+
+
+def test_an_authority_is_rotated_without_a_connection_that_fails(site: SampleSite, tmp_path: Path) -> None:
+    site.configure()
+    steps = [copy(site, tmp_path / "0")]
+    for number, name in enumerate(("log-authority", "log-certificates", "log-certificates"), 1):
+        site.configure(name)
+        steps.append(copy(site, tmp_path / str(number)))
+    # Either side may have the newer files first.
+    for old, new in pairwise(steps):
+        assert shake(old, new) == shake(new, old) == shake(new, new) == "logstashrmq"
+    trusted = [len(read_certificates(step.data("filebeat-tls-secret.yaml")["ca.crt"])) for step in steps]
+    assert trusted == [1, 2, 2, 1]
+    # At the end the old certificates are not trusted any more.
+    with pytest.raises(ssl.SSLError):
+        shake(steps[3], steps[0])
+
+
+@pytest.mark.parametrize(
+    ("days", "renewed"), [(0, False), (480, False), (490, True), (800, True)], ids=["0", "480", "490", "too late"]
+)
+def test_certificates_are_renewed_in_their_last_third(days: int, renewed: bool, site: SampleSite) -> None:
+    site.configure(now=NOW)
+    outcome = site.configure(now=NOW + timedelta(days=days))
+    assert outcome.renewed == renewed
+    assert bool(outcome.changed) == renewed
+    assert outcome.logs
+    assert outcome.logs.relay.first.not_valid_after_utc > NOW + timedelta(days=days + 200)
+    assert site.configure(now=NOW + timedelta(days=days)).changed == []
+
+
+def test_over_many_years_both_sides_always_trust_each_other(site: SampleSite, tmp_path: Path) -> None:
+    now = NOW
+    site.configure(now=now)
+    authorities = {site.files()["log-authority.pem"]}
+    for year in range(1, 15):
+        before = copy(site, tmp_path / str(year))
+        now += timedelta(days=365)
+        site.configure(now=now)
+        authorities.add(site.files()["log-authority.pem"])
+        logs = site.configure(now=now).logs
+        assert logs
+        assert min(logs.relay.first.not_valid_after_utc, logs.filebeat.first.not_valid_after_utc) > now
+        trusted = read_certificates(logs.trusted)
+        assert all(any(one.subject == leaf.first.issuer for one in trusted) for leaf in (logs.relay, logs.filebeat))
+        # filebeat has the old ones until it restarts.
+        assert {one.subject for one in trusted} & {
+            one.subject for one in read_certificates(before.data("filebeat-tls-secret.yaml")["ca.crt"])
+        }
+        assert len(trusted) <= 2
+    assert len(authorities) == 3
+
+
+def test_an_authority_that_has_expired_is_followed_at_once(site: SampleSite) -> None:
+    site.configure(now=NOW - AUTHORITY_LIFE - timedelta(days=30))
+    outcome = site.configure()
+    assert outcome.renewed
+    assert shake(site, site) == "logstashrmq"

@@ -1,0 +1,249 @@
+"""The output folder: written atomically, private, reproducible, and never written over damaged files."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from labadmin.configure.site_folder import FolderError
+from labadmin.configure.site_keys import DamageError
+
+from admin.tests.configure.sample import LOGS, SMALL, SampleSite
+from tools.components import ROOT
+
+
+def test_running_it_again_changes_nothing(site: SampleSite) -> None:
+    assert "15 files written" in site.run()
+    first = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in site.output.iterdir()}
+    assert "nothing has changed" in site.run()
+    assert {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in site.output.iterdir()} == first
+
+
+def test_two_sites_have_nothing_random_in_common(site: SampleSite, tmp_path: Path) -> None:
+    other = SampleSite.make(tmp_path / "other", SMALL + LOGS)
+    for one in (site, other):
+        one.configure()
+    for name in ("hub-secret.yaml", "logstashrmq-tls-secret.yaml"):
+        shared = set(site.data(name).values()) & set(other.data(name).values())
+        assert shared <= {"made-up-client-secret"}
+
+
+def test_only_the_owner_can_read_it(site: SampleSite) -> None:
+    site.configure()
+    for file in site.output.iterdir():
+        file.chmod(0o644)
+    site.output.chmod(0o755)
+    site.configure()
+    assert site.output.stat().st_mode & 0o777 == 0o700
+    assert {file.stat().st_mode & 0o777 for file in site.output.iterdir()} == {0o600}
+
+
+def test_kubectl_sees_objects_only_and_no_key_of_the_authority(site: SampleSite) -> None:
+    site.configure()
+    key = (site.output / "log-authority.pem").read_text().partition("-----BEGIN PRIVATE KEY-----")[2]
+    assert len(key) > 100
+    for name in site.files():
+        if name.endswith((".yaml", ".yml", ".json")):
+            assert "namespace" in name or key not in "".join(site.data(name).values())
+    assert {name for name in site.files() if not name.endswith(".yaml")} == {".gitignore", "log-authority.pem"}
+
+
+def test_git_ignores_what_is_written_wherever_it_is(site: SampleSite) -> None:
+    subprocess.run(["git", "init", "--quiet", site.folder], check=True)
+    site.configure()
+    status = subprocess.run(
+        ["git", "-C", site.folder, "status", "--porcelain", "--untracked-files=all", site.output.name],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert status.stdout == ""
+    for name in ("site/hub-secret.yaml", "site.toml", "secrets/amqp-password"):
+        subprocess.run(["git", "check-ignore", "--quiet", name], cwd=ROOT, check=True)
+
+
+def test_a_folder_of_others_is_left_alone(site: SampleSite) -> None:
+    site.output.mkdir(mode=0o755)
+    (site.output / "thesis.tex").write_text("")
+    assert "found a folder with other files in it" in site.run(code=1)
+    assert list(site.files()) == ["thesis.tex"]
+    assert site.output.stat().st_mode & 0o777 == 0o755
+
+
+def test_what_somebody_puts_beside_it_stays(site: SampleSite) -> None:
+    site.configure()
+    (site.output / "README").write_text("ours")
+    site.configure("crypt-key")
+    assert site.files()["README"] == "ours"
+
+
+def test_two_runs_at_a_time_do_not_mix(site: SampleSite) -> None:
+    site.configure()
+    descriptor = os.open(site.output, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    assert "another `nox -s configure` is writing there" in site.run(code=1)
+    os.close(descriptor)
+    site.run()
+
+
+# Exits at the n-th call of a function that changes the disk, as after a power cut.
+KILLED = """
+import os, pathlib, sys
+from labadmin.__main__ import main
+left = [int(sys.argv[1])]
+def counted(function):
+    def call(*arguments, **options):
+        left[0] -= 1
+        if left[0] < 0:
+            os._exit(99)
+        return function(*arguments, **options)
+    return call
+for module, name in ((pathlib.Path, "rename"), (pathlib.Path, "replace"), (pathlib.Path, "unlink"), (os, "fsync"),
+                     (os, "rmdir"), (os, "unlink")):
+    setattr(module, name, counted(getattr(module, name)))
+sys.exit(main(["configure", *sys.argv[2:]]))
+"""
+
+
+@pytest.mark.parametrize("step", [0, 1, 5, 14, 15, 16, 17, 18, 19, 20, 24, 30, 33, 34, 36, 45, 50, 60])
+def test_an_interrupted_run_is_undone_or_finished_by_the_next(step: int, site: SampleSite) -> None:
+    site.configure()
+    old = site.files()
+    site.say((site.folder / "site.toml").read_text().replace("[nginx]", "[labs]\nidle_seconds = 60\n[nginx]"))
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(step), site.folder / "site.toml", "--output", site.output],
+        cwd=ROOT,
+        env=os.environ | site.environ,
+        check=False,
+        capture_output=True,
+    )
+    assert done.returncode in (99, 0), done.stderr
+    outcome = site.configure()
+    new = site.files()
+    assert {name for name in new if new[name] != old[name]} == {"hub-configmap.yaml"}
+    assert outcome.after["hub-configmap.yaml"]["LAB_IDLE_SECONDS"] == "60"
+    assert site.configure().changed == []
+    assert not any(file.is_dir() for file in site.output.iterdir())
+
+
+def test_what_cannot_be_written_leaves_what_was_there(site: SampleSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.configure()
+    old = site.files()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(FolderError, match="No space left on device"):
+            site.configure("proxy-token")
+    assert site.files() == old
+    assert site.configure().changed == []
+
+
+def test_a_removed_folder_that_cannot_be_made_says_so(site: SampleSite) -> None:
+    site.output.write_text("a file")
+    assert site.run(code=1) == "out: cannot be written: File exists\n"
+
+
+DAMAGE = {
+    "a Secret that is missing": ("hub-secret.yaml", None, "hub-secret.yaml: missing beside filebeat-tls-secret.yaml"),
+    "half a file": ("hub-secret.yaml", 500, "hub-secret.yaml: "),
+    "an empty file": ("hub-secret.yaml", 0, "hub-secret.yaml: found no object of Kubernetes, wanted the secret hub"),
+    "no YAML": ("hub-secret.yaml", "a: [", "hub-secret.yaml: found something that is not YAML"),
+    "no base 64": (
+        "fileserver-secret.yaml",
+        "kind: Secret\nmetadata: {name: fileserver}\ndata: {FILESERVER_TOKEN: '%'}",
+        "fileserver-secret.yaml: data: found something that is not text in base 64",
+    ),
+    "another object": (
+        "hub-secret.yaml",
+        "kind: Secret\nmetadata: {name: nginx-tls}",
+        "hub-secret.yaml: found the Secret nginx-tls, wanted the secret hub",
+    ),
+    "another token": (
+        "fileserver-secret.yaml",
+        "kind: Secret\nmetadata: {name: fileserver}\ndata: {FILESERVER_TOKEN: bWFkZS11cC1tYWRlLXVwLW1hZGUtdXA=}",
+        "fileserver-secret.yaml: FILESERVER_TOKEN: found another than in hub-secret.yaml",
+    ),
+    "no authority": ("log-authority.pem", None, "log-authority.pem: missing beside logstashrmq-tls-secret.yaml"),
+    "half an authority": ("log-authority.pem", 700, "log-authority.pem: found no key that can be read"),
+    "one side of two": ("filebeat-tls-secret.yaml", None, "filebeat-tls-secret.yaml: missing beside the other side's"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_is_told_and_nothing_is_written_over_it(damage: str, site: SampleSite) -> None:
+    name, what, says = DAMAGE[damage]
+    site.configure()
+    file = site.output / name
+    match what:
+        case None:
+            file.unlink()
+        case int():
+            file.write_text(file.read_text()[:what])
+        case str():
+            file.write_text(what)
+    damaged = site.files()
+    with pytest.raises(DamageError) as raised:
+        site.configure()
+    assert str(raised.value).startswith(says)
+    assert site.files() == damaged
+
+
+def test_damage_is_told_with_what_to_do(site: SampleSite) -> None:
+    site.configure()
+    (site.output / "hub-secret.yaml").unlink()
+    printed = site.run(code=1)
+    assert "/out/hub-secret.yaml: missing" in f"/{printed}"
+    assert "Nothing was written" in printed
+
+
+def test_what_the_cluster_has_takes_the_place_of_a_lost_file(site: SampleSite) -> None:
+    site.configure()
+    old = site.files()
+    file = site.output / "hub-secret.yaml"
+    # `kubectl get secret hub -o yaml` prints another order and other metadata.
+    data = yaml.safe_load(old[file.name])["data"]
+    metadata = {"creationTimestamp": "2026-01-01T00:00:00Z", "name": "hub", "uid": "any"}
+    file.write_text(yaml.safe_dump({"data": data, "kind": "Secret", "metadata": metadata, "type": "Opaque"}))
+    assert site.configure().changed == ["hub-secret.yaml"]
+    assert site.files() == old
+
+
+def test_keys_that_were_made_by_hand_are_taken_over(site: SampleSite) -> None:
+    site.output.mkdir()
+    by_hand = {
+        "JUPYTERHUB_CRYPT_KEY": "ab" * 32,
+        "CONFIGPROXY_AUTH_TOKEN": "cd" * 32,
+        "FILESERVER_TOKEN": "made-by-hand-1234",
+    }
+    data = {name: base64.b64encode(f"{text}\n".encode()).decode() for name, text in by_hand.items()}
+    body = {"kind": "Secret", "metadata": {"name": "hub"}, "data": data}
+    (site.output / "hub-secret.yaml").write_text(yaml.safe_dump(body))
+    site.configure()
+    found = site.data("hub-secret.yaml")
+    assert {name: found[name] for name in by_hand} == by_hand
+    assert site.data("fileserver-secret.yaml") == {"FILESERVER_TOKEN": by_hand["FILESERVER_TOKEN"]}
+
+
+def test_a_lost_authority_is_replaced_with_its_certificates(site: SampleSite) -> None:
+    site.configure()
+    lost = ["filebeat-tls-secret.yaml", "log-authority.pem", "logstashrmq-tls-secret.yaml"]
+    for name in lost:
+        (site.output / name).unlink()
+    assert site.configure().changed == lost
+
+
+def test_the_folder_may_be_a_link(site: SampleSite) -> None:
+    (site.folder / "elsewhere").mkdir()
+    site.output.symlink_to("elsewhere")
+    site.configure()
+    assert (site.folder / "elsewhere/hub-secret.yaml").exists()
+    assert site.output.is_symlink()

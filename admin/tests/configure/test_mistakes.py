@@ -1,0 +1,73 @@
+"""A mistake in site.toml is reported in one line: the line, the key, what was found, what is wanted."""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from labadmin.configure.problems import ConfigureError
+from labadmin.configure.site_file import read_site
+from labtesting.certificates import Authority
+
+from admin.tests.configure.sample import HOSTNAME, LOGS, SMALL, SampleSite
+
+MISTAKES = {
+    mistake["name"]: mistake
+    for mistake in tomllib.loads((Path(__file__).parent / "mistakes.toml").read_text())["mistakes"]
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> SampleSite:
+    """Return a site with additional files that are all invalid."""
+    site = SampleSite.make(tmp_path_factory.mktemp("site"))
+    folder = site.folder
+    (folder / "passwd-of-two").write_text("one\ntwo\n")
+    (folder / "bad-menu.toml").write_text('[[images]]\nkey = "a"\ntitle = "A"\nname = "b"\nimage = "a:1"\n')
+    authority = Authority(folder)
+    authority.write(folder / "old", HOSTNAME, start=timedelta(days=-100), end=timedelta(days=-1))
+    chain = [folder / "ca.crt", folder / "secrets/fullchain.pem"]
+    (folder / "wrong-order.pem").write_text("".join(file.read_text() for file in chain))
+    return site
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_told(mistake: str, site: SampleSite) -> None:
+    there, says = MISTAKES[mistake]["there"], "\n".join(MISTAKES[mistake]["says"])
+    assert there in SMALL + LOGS
+    site.say((SMALL + LOGS).replace(there, MISTAKES[mistake]["written"]))
+    with pytest.raises(ConfigureError) as refused:
+        read_site(site.folder / "site.toml", site.environ, datetime.now(UTC))
+    printed = str(refused.value).replace(f"{site.folder}/", "")
+    if "expired" in says:
+        says, printed = (
+            part.partition("expired on ")[0] + part.partition("expired on ")[2][10:] for part in (says, printed)
+        )
+    assert printed == says
+    assert "hunter2" not in printed
+
+
+def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(site: SampleSite) -> None:
+    text = SMALL.replace('"an-id"', "1").replace('["lsst-sqre"]', '["a b"]').replace("[nginx]", "[nginx]\nhttp3 = 1")
+    site.say(text)
+    lines = [line.split(": ")[:2] for line in site.run(code=1).splitlines()]
+    assert lines == [
+        ["site.toml, line 4", "github.client_id"],
+        ["site.toml, line 6", "github.organizations[1]"],
+        ["site.toml, line 8", "nginx.http3"],
+    ]
+    assert not site.output.exists()
+
+
+def test_a_file_that_is_not_there_says_how_to_begin(tmp_path: Path) -> None:
+    printed = SampleSite(tmp_path).run(code=1)
+    assert printed == "site.toml: missing; begin with `cp site.example.toml site.toml`, and change it\n"
+
+
+def test_a_name_that_cannot_be_rotated_lists_those_that_can(site: SampleSite) -> None:
+    printed = site.run("--rotate", "the-wheel", code=2)
+    names = ("crypt-key", "proxy-token", "fileserver-token", "log-certificates", "log-authority")
+    assert "invalid choice: 'the-wheel'" in printed
+    assert all(name in printed for name in names)

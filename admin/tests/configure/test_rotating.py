@@ -1,0 +1,168 @@
+"""Keys are replaced on request only, and the readers of changed objects are restarted."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import yaml
+from labadmin.configure.rollout import READERS, list_commands
+from labadmin.configure.site_keys import ROTATABLE
+
+from admin.tests.configure import components
+from admin.tests.configure.sample import LOGS, SMALL, SampleSite
+from tools.components import ROOT
+
+NOW = datetime.now(UTC)
+RESTART = "kubectl -n jupyterlabdemo rollout restart"
+
+
+def run_and_list_commands(site: SampleSite, rotate: str | None = None, now: datetime = NOW) -> list[str]:
+    """Run the command, and return the kubectl commands that it prints."""
+    outcome = site.configure(rotate, now)
+    return list_commands(outcome.before, outcome.after)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "restarts"),
+    [
+        ("crypt-key", ["hub-secret.yaml"], "deployment/hub"),
+        ("proxy-token", ["hub-secret.yaml"], "deployment/hub deployment/proxy"),
+        ("fileserver-token", ["fileserver-secret.yaml", "hub-secret.yaml"], "deployment/hub"),
+        ("log-certificates", ["filebeat-tls-secret.yaml", "logstashrmq-tls-secret.yaml"], "daemonset/filebeat"),
+        (
+            "log-authority",
+            ["filebeat-tls-secret.yaml", "log-authority.pem", "logstashrmq-tls-secret.yaml"],
+            "daemonset/filebeat",
+        ),
+    ],
+)
+def test_one_thing_is_rotated_and_nothing_else(name: str, changes: list[str], restarts: str, site: SampleSite) -> None:
+    site.configure()
+    outcome = site.configure(name)
+    assert outcome.changed == changes
+    assert list_commands(outcome.before, outcome.after) == [f"{RESTART} {restarts}"]
+    assert site.configure().changed == []
+    components.load_all(site)
+
+
+def test_all_that_can_be_rotated_is_tried() -> None:
+    tried = [mark.args[1] for mark in test_one_thing_is_rotated_and_nothing_else.pytestmark]  # type: ignore[attr-defined]
+    assert {row[0] for rows in tried for row in rows} == set(ROTATABLE)
+
+
+def test_a_new_crypt_key_stands_before_the_old(site: SampleSite) -> None:
+    def key() -> str:
+        return site.data("hub-secret.yaml")["JUPYTERHUB_CRYPT_KEY"]
+
+    site.configure()
+    first = key()
+    site.configure("crypt-key")
+    second, _, rest = key().partition(";")
+    assert (len(second), rest) == (64, first)
+    site.configure("crypt-key")
+    assert key().split(";")[1:] == [second]
+    keys = components.load_hub(site)["hub"]["crypt_keys"]
+    assert len(keys) == 2
+
+
+def test_hub_and_fileserver_share_the_new_token(site: SampleSite) -> None:
+    site.configure()
+    old = site.data("hub-secret.yaml")["FILESERVER_TOKEN"]
+    site.configure("fileserver-token")
+    new = site.data("hub-secret.yaml")["FILESERVER_TOKEN"]
+    assert site.data("fileserver-secret.yaml") == {"FILESERVER_TOKEN": new}
+    assert new != old
+
+
+def test_nothing_is_rotated_before_it_was_made(site: SampleSite) -> None:
+    assert "found nothing that was written before" in site.run("--rotate", "crypt-key", code=1)
+
+
+def test_a_changed_setting_restarts_who_reads_it(site: SampleSite) -> None:
+    site.configure()
+    text = (site.folder / "site.toml").read_text()
+    site.say(text.replace("[nginx]", "[storage]\nusage_rate = 5\n[nginx]\nhttp3 = true"))
+    assert run_and_list_commands(site) == [f"{RESTART} deployment/fileserver deployment/nginx"]
+    assert site.data("nginx-configmap.yaml")["NGINX_HTTP3"] == "on"
+    # A removed setting has to disappear from the cluster, too: the ConfigMap stays, and is empty.
+    site.say(text)
+    assert run_and_list_commands(site) == [f"{RESTART} deployment/fileserver deployment/nginx"]
+    assert site.data("fileserver-configmap.yaml") == {}
+
+
+def test_a_new_certificate_of_the_sites_restarts_nobody(site: SampleSite, tmp_path: Path) -> None:
+    site.configure()
+    other = SampleSite.make(tmp_path / "other")
+    for name in ("fullchain.pem", "privkey.pem"):
+        (site.folder / "secrets" / name).write_text((other.folder / "secrets" / name).read_text())
+    outcome = site.configure()
+    assert outcome.changed == ["nginx-tls-secret.yaml"]
+    assert list_commands(outcome.before, outcome.after) == []
+
+
+def test_every_reader_restarts_or_reads_a_change_by_itself() -> None:
+    again = {("nginx-tls-secret.yaml", "deployment/nginx"), ("logstashrmq-tls-secret.yaml", "deployment/logstashrmq")}
+    again |= {("fileserver-secret.yaml", "deployment/fileserver")}
+    # The proxy reads one key of this Secret: list_commands checks that key.
+    again |= {("hub-secret.yaml", "deployment/proxy")}
+    # ConfigMaps named ...-config are part of the manifests, not of a site.
+    named = {pair for file in ROOT.glob("*/kubernetes/*.yaml") for pair in readers(file)}
+    assert {pair for pair in named if "-config-" not in pair[0]} == again | {
+        (file, workload) for file, workloads in READERS.items() for workload in workloads
+    }
+
+
+def readers(file: Path) -> list[tuple[str, str]]:
+    """Return the files of the ConfigMaps and Secrets that a workload names, each with the workload."""
+    body = yaml.safe_load(file.read_text())
+    if body["kind"] not in {"Deployment", "DaemonSet"}:
+        return []
+    spec = body["spec"]["template"]["spec"]
+    names = [
+        f"{volume['configMap']['name']}-configmap.yaml" for volume in spec.get("volumes", []) if "configMap" in volume
+    ]
+    names += [
+        f"{volume['secret']['secretName']}-secret.yaml" for volume in spec.get("volumes", []) if "secret" in volume
+    ]
+    for container in spec["containers"]:
+        names += [f"{one['configMapRef']['name']}-configmap.yaml" for one in container.get("envFrom", [])]
+        for one in container.get("env", []):
+            if "secretKeyRef" in one.get("valueFrom", {}):
+                names.append(f"{one['valueFrom']['secretKeyRef']['name']}-secret.yaml")
+    return [(name, f"{body['kind'].lower()}/{body['metadata']['name']}") for name in names]
+
+
+def test_disabled_logs_are_removed_without_their_authority(site: SampleSite) -> None:
+    site.configure()
+    authority = site.files()["log-authority.pem"]
+    site.say(SMALL)
+    assert run_and_list_commands(site) == [
+        "kubectl -n jupyterlabdemo delete --ignore-not-found deployment/logstashrmq daemonset/filebeat "
+        "configmap/logstashrmq secret/logstashrmq secret/logstashrmq-tls configmap/filebeat secret/filebeat-tls"
+    ]
+    assert not [name for name in site.files() if name.startswith(("logstashrmq", "filebeat"))]
+    site.say(SMALL + LOGS)
+    site.configure()
+    assert site.files()["log-authority.pem"] == authority
+    assert site.configure().changed == []
+
+
+def test_a_site_without_logs_is_told_to_apply_what_is_left(site: SampleSite) -> None:
+    site.say(SMALL + "[logs]\nenabled = false\n")
+    said = site.run()
+    assert "logs: off\n" in said
+    assert "kubectl apply -f fileserver/kubernetes -f hub/kubernetes -f nginx/kubernetes\n" in said
+    assert "log-authority.pem" not in site.files()
+    assert "found logs that are off" in site.run("--rotate", "log-authority", code=1)
+
+
+def test_a_certificate_of_cert_manager_is_not_written(site: SampleSite) -> None:
+    site.configure()
+    lines = (site.folder / "site.toml").read_text().splitlines()
+    kept = [line for line in lines if not line.startswith(("certificate", "key"))]
+    site.say("\n".join(kept).replace("[nginx]", "[nginx]\ncert_manager = true"))
+    # The Secret belongs to cert-manager from now on, so it is not deleted.
+    assert run_and_list_commands(site) == []
+    assert "nginx-tls-secret.yaml" not in site.files()

@@ -1,0 +1,72 @@
+"""A real deployment of the hub and the fileserver, for the doctor to examine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+import trustme
+from labtesting import cluster
+from labtesting.cluster import LABS, kubectl
+
+from hub.tests.cluster.deployment import Deployment, deploy, run_github
+from tools.components import ROOT
+
+
+@dataclass(frozen=True)
+class Report:
+    """The report of the doctor."""
+
+    status: int
+    findings: list[dict[str, str]]
+
+    def said(self, status: str) -> list[tuple[str, str]]:
+        """Return check and text of each finding with this status."""
+        return [(one["check"], one["what"]) for one in self.findings if one["status"] == status]
+
+    def failed(self, check: str) -> str:
+        """Return the failures of a check, each with its fix."""
+        found = [one for one in self.findings if (one["check"], one["status"]) == (check, "failed")]
+        assert all(one["fix"] for one in found)
+        return "\n".join(f"{one['what']} -> {one['fix']}" for one in found)
+
+
+def command(*arguments: str) -> list[str]:
+    """Return the command line of the doctor."""
+    return [sys.executable, "-m", "labadmin", "doctor", *arguments]
+
+
+def call_doctor(*checks: str, **environ: str) -> Report:
+    """Run the doctor with all checks or some."""
+    only = [f"--only={check}" for check in checks]
+    done = subprocess.run(
+        command("--json", *only),
+        cwd=ROOT,
+        env=os.environ | environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=90,
+    )
+    assert done.stderr == ""
+    return Report(done.returncode, json.loads(done.stdout))
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """Return the authority that signs the certificates of GitHub and of the relay."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def deployment(authority: trustme.CA) -> Iterator[Deployment]:
+    """Deploy the hub."""
+    cluster.need_cluster()
+    with run_github(authority) as github, deploy(github, authority) as found:
+        kubectl("rollout", "status", "daemonset/prepull", "--namespace", LABS, "--timeout=60s")
+        yield found

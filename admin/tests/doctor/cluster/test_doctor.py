@@ -1,0 +1,83 @@
+"""The doctor itself on a real cluster: what it reports, leaves behind and may read."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from labtesting import cluster
+from labtesting.cluster import NAMESPACE, KubectlError, kubectl
+from labtesting.hub_process import wait_until
+
+from admin.tests.doctor.cluster.conftest import call_doctor, command
+from admin.tests.doctor.cluster.objects import probes
+from hub.tests.cluster.deployment import Deployment
+from tools.components import ROOT
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def test_a_healthy_deployment_lacks_only_what_was_left_out(deployment: Deployment) -> None:
+    began = time.monotonic()
+    report = call_doctor()
+    assert report.said("failed") == [("objects", "nginx is not deployed")]
+    # The checks that depend on nginx, on NFS and on the forwarder
+    skipped = {check for check, _ in report.said("skipped")}
+    assert skipped == {"objects", "csi-driver", "nfs", "certificate", "page", "logs-certificates", "broker"}
+    assert {check for check, _ in report.said("warning")} <= {"space"}
+    assert report.status == 1
+    assert time.monotonic() - began < 40
+    wait_until(lambda: not probes(), "the probe is gone", 20)
+
+
+def test_the_hub_does_not_take_the_probe_for_a_lab(deployment: Deployment) -> None:
+    call_doctor("policy")
+    assert "doctor-" not in deployment.log()
+
+
+@pytest.mark.usefixtures("deployment")
+def test_the_probe_goes_when_the_doctor_is_interrupted() -> None:
+    nodes = [one["metadata"]["name"] for one in cluster.get("nodes")]
+    kubectl("cordon", *nodes)  # no node accepts the probe: the doctor waits
+    # A shell's background process ignores the signal, and its children inherit that.
+    interruptible = ["env", "--default-signal=INT", *command("--only=policy")]
+    doctor = subprocess.Popen(interruptible, cwd=ROOT, stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: bool(probes()), "the probe is there", 20)
+    finally:
+        doctor.send_signal(signal.SIGINT)
+        kubectl("uncordon", *nodes)
+    assert doctor.wait(30) == 130
+    wait_until(lambda: not probes(), "the probe is gone", 20)
+
+
+def test_an_api_that_is_away(tmp_path: Path) -> None:
+    cluster.need_cluster()
+    file = tmp_path / "config"
+    kubectl("config", "set-cluster", "away", "--server=https://127.0.0.1:1", "--kubeconfig", file)
+    kubectl("config", "set-credentials", "somebody", "--token=a-token", "--kubeconfig", file)
+    kubectl("config", "set-context", "away", "--cluster=away", "--user=somebody", "--kubeconfig", file)
+    kubectl("config", "use-context", "away", "--kubeconfig", file)
+    report = call_doctor(KUBECONFIG=str(file))
+    assert report.status == 2
+    assert "does not answer: The connection to the server 127.0.0.1:1 was refused" in report.failed("api")
+
+
+@pytest.mark.usefixtures("deployment")
+def test_someone_who_may_not_look(tmp_path: Path) -> None:
+    viewer = "system:serviceaccount:jupyterlabdemo:hub"
+    with pytest.raises(KubectlError):
+        kubectl("get", "secrets", "--namespace", NAMESPACE, "--as", viewer)
+    config_of_viewer = json.loads(kubectl("config", "view", "--raw", "--minify", "--output", "json"))
+    config_of_viewer["users"][0]["user"]["as"] = viewer
+    # kubectl also accepts JSON.
+    file = tmp_path / "viewer.json"
+    file.write_text(json.dumps(config_of_viewer))
+    report = call_doctor("api", KUBECONFIG=str(file))
+    assert report.status == 1
+    assert "cannot read" in report.failed("api")
+    assert "forbidden" in report.failed("api").lower()

@@ -1,0 +1,77 @@
+"""A namespace of labs that is open, full or cut off, on a real cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from labtesting import cluster
+from labtesting.cluster import LABS, kubectl
+from labtesting.hub_process import wait_until
+
+from admin.tests.doctor.cluster.conftest import call_doctor
+from admin.tests.doctor.cluster.objects import patched
+from tools.components import ROOT
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.mark.usefixtures("deployment")
+def test_labs_without_their_network_policy() -> None:
+    kubectl("delete", "networkpolicy", "labs", "--namespace", LABS)
+    try:
+        report = call_doctor("objects", "policy")
+    finally:
+        kubectl("apply", "--filename", ROOT / "hub/kubernetes/labs-networkpolicy.yaml")
+    assert "NetworkPolicy labs in jupyterlabdemo-labs is missing" in report.failed("objects")
+    assert "a lab reaches the API of Kubernetes" in report.failed("policy")
+    assert "kubectl apply -f hub/kubernetes" in report.failed("policy")
+
+
+@pytest.mark.usefixtures("deployment")
+def test_labs_whose_namespace_takes_anything() -> None:
+    key = "pod-security.kubernetes.io/enforce"
+    change, back = ({"metadata": {"labels": {key: value}}} for value in ("privileged", "restricted"))
+    with patched("namespace", LABS, change, back):
+        said = call_doctor("pod-security").failed("pod-security")
+    assert f"found the label {key}=privileged, wanted restricted" in said
+    assert "would take a privileged pod" in said
+
+
+@pytest.mark.usefixtures("deployment")
+def test_labs_whose_namespace_is_full() -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none", "namespace": LABS}}
+    cluster.apply(quota | {"spec": {"hard": {"pods": "0"}}})
+
+    def counts() -> bool:
+        return bool(cluster.get("resourcequota", "none", namespace=LABS).get("status", {}).get("hard"))
+
+    try:
+        wait_until(counts, "the quota counts", 30)
+        report = call_doctor("probe", "policy")
+    finally:
+        kubectl("delete", "resourcequota", "none", "--namespace", LABS)
+    assert "exceeded quota" in report.failed("probe")
+    assert report.said("skipped") == [("policy", "the probe did not run (probe)")]
+
+
+@pytest.mark.usefixtures("deployment")
+def test_labs_that_may_not_ask_for_names() -> None:
+    file = ROOT / "hub/kubernetes/labs-networkpolicy.yaml"
+    policy: dict[str, Any] = yaml.safe_load(file.read_text())
+    rules = policy["spec"]["egress"]
+    policy["spec"]["egress"] = [rule for rule in rules if 53 not in [port["port"] for port in rule.get("ports", [])]]
+    assert len(policy["spec"]["egress"]) == len(rules) - 1
+
+    def is_reported() -> bool:
+        report = call_doctor("probe", "dns")
+        assert report.failed("probe") == ""
+        return "a lab cannot resolve hub.jupyterlabdemo: " in report.failed("dns")
+
+    cluster.apply(policy)
+    try:
+        # The network plugin may need some seconds.
+        wait_until(is_reported, "the doctor says so", 90)
+    finally:
+        kubectl("apply", "--filename", file)

@@ -1,0 +1,119 @@
+"""Settings of a site that are wrong or missing, on a real cluster."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+import trustme
+from labtesting import cluster
+from labtesting.cluster import NAMESPACE, kubectl
+from labtesting.hub_process import wait_until
+
+from admin.tests.doctor.cluster.conftest import call_doctor
+from admin.tests.doctor.cluster.objects import config, issue, patched, secret
+from hub.tests.cluster.deployment import Deployment
+from hub.tests.cluster.node import groups_policy
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def test_a_client_secret_that_github_does_not_know(deployment: Deployment) -> None:
+    world = deployment.github.world
+    usual = world.app
+    world.app = replace(usual, client_secret="renewed-at-github")
+    try:
+        report = call_doctor("github")
+    finally:
+        world.app = usual
+    assert "no user can log in -> make a new client secret" in report.failed("github")
+    assert usual.client_secret not in json.dumps(report.findings)
+
+
+def test_an_organization_that_was_renamed(deployment: Deployment) -> None:
+    found = deployment.github.world.find_organization("lsst-sqre")
+    assert found is not None
+    found.login = "rubin-sqre"
+    try:
+        assert "GitHub has no organization lsst-sqre" in call_doctor("github").failed("github")
+    finally:
+        found.login = "lsst-sqre"
+
+
+def test_a_callback_url_that_the_app_does_not_have(deployment: Deployment) -> None:
+    world = deployment.github.world
+    usual = world.app
+    world.app = replace(usual, callback="https://elsewhere.example/hub/oauth_callback")
+    try:
+        assert "has another callback URL" in call_doctor("github").failed("github")
+    finally:
+        world.app = usual
+
+
+@pytest.mark.usefixtures("deployment")
+def test_a_callback_url_of_another_form_or_host() -> None:
+    usual = cluster.get("configmap", "hub")["data"]["OAUTH_CALLBACK_URL"]
+    for url, says in ((f"{usual}s", "wanted https://<your host>/hub/oauth_callback"), (usual, "in NGINX_SERVER_NAME")):
+        cluster.apply(config("nginx", NGINX_SERVER_NAME="lab.example.org"))
+        try:
+            change, back = ({"data": {"OAUTH_CALLBACK_URL": one}} for one in (url, usual))
+            with patched("configmap", "hub", change, back):
+                assert says in call_doctor("callback").failed("callback")
+        finally:
+            kubectl("delete", "configmap", "nginx", "--namespace", NAMESPACE)
+
+
+@pytest.mark.usefixtures("deployment")
+def test_a_secret_without_its_key_and_one_that_differs() -> None:
+    stored = cluster.get("secret", "fileserver")["data"]["FILESERVER_TOKEN"]
+    back = {"data": {"FILESERVER_TOKEN": stored}}
+    with patched("secret", "fileserver", {"data": {"FILESERVER_TOKEN": None}}, back):
+        assert "Secret fileserver: FILESERVER_TOKEN missing" in call_doctor("settings").failed("settings")
+    with patched("secret", "fileserver", {"data": {"FILESERVER_TOKEN": "b3RoZXI="}}, back):
+        report = call_doctor("tokens")
+    assert "different FILESERVER_TOKEN" in report.failed("tokens")
+    assert base64.b64decode(stored).decode() not in json.dumps(report.findings)
+
+
+@pytest.mark.usefixtures("deployment")
+def test_an_expired_certificate(authority: trustme.CA) -> None:
+    cluster.apply(secret("nginx-tls", issue(authority, "127.0.0.1", timedelta(days=-2))))
+    try:
+        assert "Secret nginx-tls: the certificate expired on" in call_doctor("certificate").failed("certificate")
+    finally:
+        kubectl("delete", "secret", "nginx-tls", "--namespace", NAMESPACE)
+
+
+@pytest.mark.usefixtures("deployment")
+def test_a_setting_that_is_missing_and_what_the_hub_says_of_it() -> None:
+    usual = cluster.get("configmap", "hub")["data"]["GITHUB_CLIENT_ID"]
+    restart = ["rollout", "restart", "deployment/hub", "--namespace", NAMESPACE]
+
+    def is_reported() -> bool:
+        said = call_doctor("workloads").failed("workloads")
+        return "hub ended with: " in said and "GITHUB_CLIENT_ID" in said
+
+    with patched("configmap", "hub", {"data": {"GITHUB_CLIENT_ID": None}}, {"data": {"GITHUB_CLIENT_ID": usual}}):
+        kubectl(*restart)
+        wait_until(is_reported, "the doctor knows what the hub said", 90)
+        report = call_doctor("settings")
+    kubectl(*restart)
+    cluster.roll_out("hub", 120)
+    assert "ConfigMap hub: GITHUB_CLIENT_ID missing or empty" in report.failed("settings")
+
+
+@pytest.mark.usefixtures("deployment")
+def test_a_policy_of_groups_that_is_not_what_the_nodes_know() -> None:
+    usual = groups_policy()
+    # On a node that supports Strict, the check can only warn.
+    other, status, says = {
+        "Merge": ("Strict", "failed", "found LAB_GROUPS_POLICY Strict, which these nodes do not know"),
+        "Strict": ("Merge", "warning", "found LAB_GROUPS_POLICY Merge, wanted Strict"),
+    }[usual]
+    change, back = ({"data": {"LAB_GROUPS_POLICY": one}} for one in (other, usual))
+    with patched("configmap", "hub", change, back):
+        said = call_doctor("groups-policy").said(status)
+    assert says in dict(said)["groups-policy"]

@@ -1,0 +1,146 @@
+"""Workloads and volumes that are not ready, on a real cluster."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import trustme
+from labtesting import cluster
+from labtesting.cluster import LABS, NAMESPACE, kubectl
+from labtesting.hub_process import wait_until
+
+from admin.tests.doctor.cluster.conftest import call_doctor
+from admin.tests.doctor.cluster.objects import config, issue, secret
+from hub.tests.cluster.deployment import Deployment
+from hub.tests.cluster.test_surviving import api_out_of_reach
+from tools.components import ROOT
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.mark.usefixtures("deployment")
+def test_an_image_that_is_not_to_be_had() -> None:
+    kubectl("set", "image", "deployment/proxy", "proxy=localhost:1/lsstsqre/jupyterlabdemo-hub:9.9.9", "-n", NAMESPACE)
+
+    def is_reported() -> bool:
+        said = call_doctor("workloads").failed("workloads")
+        return "Deployment proxy in jupyterlabdemo: 0 of 1 ready" in said and "jupyterlabdemo-hub:9.9.9" in said
+
+    try:
+        wait_until(is_reported, "the doctor names the image")
+        report = call_doctor("images", "reach")
+    finally:
+        kubectl("apply", "--filename", ROOT / "hub/kubernetes/proxy-deployment.yaml")
+        cluster.roll_out("proxy")
+    assert "9.9.9 of jupyterlabdemo-hub" in report.failed("images")
+    assert "a lab does not reach the proxy" in report.failed("reach")
+
+
+@pytest.mark.usefixtures("deployment")
+def test_a_relay_whose_broker_is_away(authority: trustme.CA) -> None:
+    folder = ROOT / "logstashrmq/kubernetes"
+    settings = {"AMQP_HOST": "localhost", "AMQP_PORT": "1", "AMQP_USER": "logs", "AMQP_EXCHANGE": "logs"}
+    stranger = issue(trustme.CA(), "filebeat")
+    try:
+        cluster.apply(
+            config("logstashrmq", **settings),
+            secret("logstashrmq", {"AMQP_PASSWORD": b"a-password"}),
+            secret("logstashrmq-tls", issue(authority, "logstashrmq")),
+            secret("filebeat-tls", stranger),
+        )
+        kubectl("apply", "--filename", folder)
+        running = ["--for=jsonpath={.status.containerStatuses[0].started}=true", "--timeout=60s"]
+        where = ["--selector", "app.kubernetes.io/component=logstashrmq", "--namespace", NAMESPACE]
+        wait_until(lambda: len(cluster.get("pods", selector=where[1])) == 2, "the relay's pods are there", 30)
+        kubectl("wait", "pod", *where, *running)
+        report = call_doctor("broker", "logs-certificates", "workloads")
+    finally:
+        kubectl("delete", "--filename", folder / "deployment.yaml", "--ignore-not-found")
+        kubectl("delete", "secret", "logstashrmq", "logstashrmq-tls", "filebeat-tls", "--namespace", NAMESPACE)
+    assert "the relay cannot publish: localhost: TLS" in report.failed("broker")
+    assert "not signed by ca.crt" in report.failed("logs-certificates")
+    assert "Deployment logstashrmq in jupyterlabdemo: 0 of 2 ready" in report.failed("workloads")
+    assert "a-password" not in json.dumps(report.findings)
+
+
+def has_volume(claim: str) -> bool:
+    return bool(cluster.get("pvc", claim, namespace=LABS)["status"].get("phase") == "Bound")
+
+
+@contextmanager
+def claim_without_a_class() -> Iterator[None]:
+    """Replace the labs' claim for projects by one of an unknown class. No lab may mount it at that time."""
+    claim, volume = ("pvc", "project", "--namespace", LABS), "jupyterlabdemo-project"
+    usual = cluster.get("pvc", "project", namespace=LABS)
+    spec = {key: usual["spec"][key] for key in ("accessModes", "resources")} | {"storageClassName": "nobodys"}
+    metadata = {"name": "project", "namespace": LABS, "labels": usual["metadata"]["labels"]}
+    kubectl("delete", *claim)
+    try:
+        cluster.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec})
+        yield
+    finally:
+        kubectl("delete", *claim, "--ignore-not-found")
+        # The volume is still bound to the UID of the deleted claim.
+        kubectl("patch", "pv", volume, "--type=merge", "--patch", '{"spec": {"claimRef": {"uid": null}}}')
+        file = "fileserver/alternatives/hostpath/shared-project-persistentvolumeclaim.yaml"
+        kubectl("apply", "--filename", ROOT / file)
+        wait_until(lambda: has_volume(claim[1]), "the claim has its volume again")
+
+
+@pytest.mark.usefixtures("deployment")
+def test_a_claim_whose_class_nobody_has() -> None:
+    def is_reported() -> bool:
+        said = call_doctor("claims").failed("claims")
+        return 'found Pending, wanted Bound: storageclass.storage.k8s.io "nobodys" not found' in said
+
+    with claim_without_a_class():
+        wait_until(is_reported, "the doctor knows why")
+    assert call_doctor("claims").failed("claims") == ""
+
+
+@pytest.mark.usefixtures("deployment")
+def test_a_volume_of_a_driver_that_the_cluster_does_not_have() -> None:
+    name = "jupyterlabdemo-doctor-test"
+    spec = {
+        "capacity": {"storage": "1Gi"},
+        "accessModes": ["ReadWriteMany"],
+        "persistentVolumeReclaimPolicy": "Retain",
+        "claimRef": {"namespace": LABS, "name": "nobodys"},
+        "csi": {"driver": "nfs.csi.k8s.io", "volumeHandle": name},
+    }
+    assert not cluster.exists("csidriver", "nfs.csi.k8s.io")
+    cluster.apply({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec})
+    try:
+        assert "which the cluster does not have: no lab starts" in call_doctor("csi-driver").failed("csi-driver")
+    finally:
+        kubectl("delete", "pv", name)
+
+
+def test_a_hub_that_kubernetes_does_not_answer(deployment: Deployment) -> None:
+    def is_reported() -> bool:
+        return "the API of Kubernetes has not answered the hub for" in call_doctor("hub").failed("hub")
+
+    with api_out_of_reach():
+        # Open connections may survive a new policy.
+        deployment.kill_hub()
+        wait_until(deployment.is_up, "the hub's pages answer all the same")
+        wait_until(is_reported, "the doctor says so", 200)
+    wait_until(lambda: call_doctor("hub").failed("hub") == "", "the hub is well again")
+
+
+@pytest.mark.usefixtures("deployment")
+def test_a_fileserver_that_is_away() -> None:
+    scale = ["scale", "deployment/fileserver", "--namespace", NAMESPACE]
+    kubectl(*scale, "--replicas=0")
+    try:
+        wait_until(lambda: not cluster.get("pods", selector="app.kubernetes.io/component=fileserver"), "it is gone")
+        report = call_doctor("space", "homes", "workloads")
+    finally:
+        kubectl(*scale, "--replicas=1")
+        cluster.roll_out("fileserver")
+    assert report.said("skipped") == [("space", "the fileserver cannot be asked (workloads)")]
+    assert "Deployment fileserver in jupyterlabdemo is scaled to 0" in report.failed("workloads")
+    assert "the fileserver answers the hub nothing" in report.failed("homes")

@@ -1,0 +1,262 @@
+"""A healthy deployment as kubectl reports it: our manifests, the objects of a site, the status of Kubernetes."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from labadmin.doctor.catalogue import CHECKS
+from labadmin.doctor.cluster_state import ClusterState
+from labadmin.doctor.findings import Status, Verdict
+from labadmin.doctor.kubectl import Answer
+from labadmin.doctor.objects import LABS, NAMESPACE, Object, Objects, look_up, manifests, name_of, namespace_of
+from labtesting.certificates import Authority
+
+HOST = "lab.example.org"
+TOKEN = b"the-token-of-the-fileserver"
+NOW = float(int(datetime.now(UTC).timestamp()))
+COMPONENTS = ("hub", "fileserver", "nginx", "logstashrmq", "filebeat")
+REFUSED = (
+    'Error from server (Forbidden): error when creating "STDIN": pods "doctor-privileged" is forbidden: violates'
+    ' PodSecurity "restricted:latest": privileged (container "x" must not set securityContext.privileged=true)'
+)
+CHECKED = """ok      rabbit: name resolution: 10.0.0.5
+ok      rabbit: TLS: port 5671, TLSv1.3, its certificate is trusted
+ok      rabbit: login, virtual host, exchange: as logs at /, logs
+ok      rabbit: a confirmed message: to logs/logs
+"""
+APP = {"url": "https://github.com/login/oauth/access_token", "status": 200, "error": "bad_verification_code"}
+API = {"url": "https://api.github.com/", "status": 200, "error": ""}
+STORAGE = {
+    "labfiles_nfs_up": 1.0,
+    "labfiles_nfs_answer_seconds": 0.002,
+    "labfiles_storage_bytes": 1e12,
+    "labfiles_storage_available_bytes": 5e11,
+    "labfiles_storage_inodes": 1e6,
+    "labfiles_storage_available_inodes": 9e5,
+}
+
+
+def stamp(seconds: float) -> str:
+    """Return a time as Kubernetes writes it."""
+    return datetime.fromtimestamp(NOW + seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def answer(out: object, status: int = 0, err: str = "") -> Answer:
+    """Return an answer that arrived now."""
+    return Answer(status, out if isinstance(out, str) else json.dumps(out), err, NOW - 0.2, NOW + 0.2)
+
+
+def answers() -> dict[str, Answer]:
+    """Return the answers of the experiments to a healthy deployment."""
+    shut = dict.fromkeys(("the API of Kubernetes", "its node's kubelet", "NFS"), "timed out")
+    probe = {"time": NOW, "names": {"hub.jupyterlabdemo": ""}, "open": {"hub": "", "proxy": ""}, "shut": shut}
+    hub = {
+        "fileserver": [404, "Not Found"],
+        "time": NOW,
+        "health": 200,
+        "said": "",
+        "metrics": "",
+        "labs": {'state="running"': 3.0},
+        "watch_age": 1.0,
+    }
+    return {
+        "privileged": answer("", 1, REFUSED),
+        "time": answer({"metadata": {"creationTimestamp": stamp(0)}}),
+        "probe": answer(probe),
+        "hub": answer(hub),
+        "storage": answer(STORAGE),
+        "github": answer({"unknown": [], "token": APP, "api": API}),
+        "broker": answer(CHECKED),
+        "front": answer({HOST: {"status": 200}}),
+    }
+
+
+@dataclass
+class Site:
+    """A deployment that tests can break.
+
+    Attributes
+    ----------
+    folder
+        Folder for certificates.
+    """
+
+    folder: Path
+    items: list[Object] = field(default_factory=list)
+    answers: dict[str, Answer] = field(default_factory=answers)
+    logs: dict[str, str] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
+    version: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.authority = Authority(self.folder)
+        self.version = {name: {"gitVersion": "v1.36.3"} for name in ("clientVersion", "serverVersion")}
+        for component in COMPONENTS:
+            for one in manifests(f"{component}/kubernetes"):
+                if not self.all(one["kind"], name_of(one), namespace_of(one)):
+                    self.items.append(copy.deepcopy(one))
+        for one in list(self.items):
+            if one["kind"] in {"Deployment", "DaemonSet"}:
+                self.items.append(run(one))
+            elif one["kind"] == "PersistentVolumeClaim":
+                one["status"] = {"phase": "Bound"}
+        self.find("Service", "nginx")["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}}
+        self.items += cluster()
+        self.give()
+
+    def give(self) -> None:
+        """Add the site's ConfigMaps and Secrets."""
+        settings = {
+            "GITHUB_CLIENT_ID": "an-id",
+            "OAUTH_CALLBACK_URL": f"https://{HOST}/hub/oauth_callback",
+            "GITHUB_ORGANIZATION_WHITELIST": "lsst-sqre",
+        }
+        keys = ("JUPYTERHUB_CRYPT_KEY", "CONFIGPROXY_AUTH_TOKEN", "GITHUB_CLIENT_SECRET")
+        self.config("hub", settings)
+        self.config("nginx", {"NGINX_SERVER_NAME": HOST})
+        self.config("logstashrmq", {"AMQP_HOST": "rabbit", "AMQP_USER": "logs", "AMQP_EXCHANGE": "logs"})
+        self.secret("hub", dict.fromkeys(keys, b"something") | {"FILESERVER_TOKEN": TOKEN})
+        self.secret("fileserver", {"FILESERVER_TOKEN": TOKEN})
+        self.secret("logstashrmq", {"AMQP_PASSWORD": b"a-password"})
+        for name, host in (("nginx-tls", HOST), ("logstashrmq-tls", "logstashrmq"), ("filebeat-tls", "filebeat")):
+            self.certificate(name, host)
+
+    def certificate(
+        self,
+        name: str,
+        host: str,
+        authority: Authority | None = None,
+        *,
+        start: timedelta = timedelta(days=-1),
+        end: timedelta = timedelta(days=80),
+    ) -> None:
+        """Write a certificate into a Secret."""
+        self.authority.file.parent.mkdir(exist_ok=True)
+        (authority or self.authority).write(self.folder / name, host, start=start, end=end)
+        data = {key: (self.folder / name / key).read_bytes() for key in ("tls.crt", "tls.key")}
+        self.secret(name, data | {"ca.crt": self.authority.file.read_bytes()})
+
+    def config(self, name: str, data: dict[str, str]) -> None:
+        """Add or replace a ConfigMap."""
+        self.remove("ConfigMap", name)
+        self.items.append(made("ConfigMap", name) | {"data": data})
+
+    def secret(self, name: str, data: dict[str, bytes]) -> None:
+        """Add or replace a Secret."""
+        self.remove("Secret", name)
+        stored = {key: base64.b64encode(value).decode() for key, value in data.items()}
+        self.items.append(made("Secret", name) | {"data": stored})
+
+    def all(self, kind: str, name: str, namespace: str = "") -> list[Object]:
+        """Return all objects of a kind and a name."""
+        return [
+            one
+            for one in self.items
+            if (one["kind"], name_of(one)) == (kind, name) and namespace in {"", namespace_of(one)}
+        ]
+
+    def find(self, kind: str, name: str) -> Object:
+        """Return an object that must exist."""
+        return self.all(kind, name)[0]
+
+    def remove(self, kind: str, *names: str) -> None:
+        """Remove the objects of a kind with these names."""
+        gone = [one for name in names for one in self.all(kind, name)]
+        self.items = [one for one in self.items if one not in gone]
+
+    def without(self, component: str) -> None:
+        """Remove a component and its Secrets."""
+        label = "app.kubernetes.io/component"
+        self.items = [
+            one for one in self.items if look_up(one, "metadata", "labels", default={}).get(label) != component
+        ]
+        self.remove("Secret", component, f"{component}-tls")
+
+    def pod(self, workload: str) -> Object:
+        """Return the pod of a workload."""
+        return self.find("Pod", f"{workload}-0")
+
+    def stop(self, workload: str, state: Object | None = None, restarts: int = 0) -> Object:
+        """Stop the first container of a workload, and return its pod."""
+        found, kind = next((one, kind) for kind in ("Deployment", "DaemonSet") for one in self.all(kind, workload))
+        found["status"] |= {"availableReplicas": 0} if kind == "Deployment" else {"numberAvailable": 0}
+        pod = self.pod(workload)
+        pod["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
+        pod["status"]["containerStatuses"][0] |= {"ready": False, "state": state or {}, "restartCount": restarts}
+        return pod
+
+    def warn(self, about: Object, message: str) -> None:
+        """Add a warning event of an object."""
+        involved = {"uid": about["metadata"].setdefault("uid", "a-uid")}
+        event = made("Event", "an-event", namespace_of(about))
+        self.items.append(event | {"type": "Warning", "message": message, "involvedObject": involved})
+
+    def change(self, name: str, **changes: Any) -> None:
+        """Change the answer of an experiment."""
+        self.answers[name] = answer(self.answers[name].read() | changes)
+
+    def state(self) -> ClusterState:
+        """Return the state that the checks read."""
+        return ClusterState(Objects(self.items), NOW, self.version, self.unread, self.answers, self.logs)
+
+    def judge(self, name: str) -> list[Verdict]:
+        """Run one check."""
+        (check,) = (one for one in CHECKS if one.name == name)
+        return list(check.judge(self.state()))
+
+    def said(self, name: str, *statuses: Status) -> str:
+        """Return the texts of one check's verdicts with these statuses."""
+        return "\n".join(one.what for one in self.judge(name) if one.status in statuses)
+
+
+Change = Callable[[Site], object]
+
+
+def made(kind: str, name: str, namespace: str = NAMESPACE) -> Object:
+    """Return an empty object."""
+    return {"kind": kind, "metadata": {"name": name, "namespace": namespace}}
+
+
+def run(workload: Object) -> Object:
+    """Set the status of a workload to rolled out, and return its pod."""
+    if workload["kind"] == "Deployment":
+        wanted = workload["spec"].setdefault("replicas", 2)
+        counted = {"replicas": wanted, "updatedReplicas": wanted, "availableReplicas": wanted}
+    else:
+        counted = {"desiredNumberScheduled": 1, "updatedNumberScheduled": 1, "numberAvailable": 1}
+    workload["metadata"]["generation"] = 1
+    workload["status"] = counted | {"observedGeneration": 1}
+    template = workload["spec"]["template"]
+    states = [
+        {"name": one["name"], "ready": True, "restartCount": 0, "state": {"running": {}}}
+        for one in template["spec"]["containers"]
+    ]
+    pod = made("Pod", f"{name_of(workload)}-0", namespace_of(workload))
+    pod["metadata"] |= {"labels": template["metadata"]["labels"], "uid": f"uid-of-{name_of(workload)}"}
+    status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": states}
+    return pod | {"status": status}
+
+
+def cluster() -> list[Object]:
+    """Return a node and the objects of the cluster."""
+    node = made("Node", "node0", "") | {
+        "status": {
+            "conditions": [{"type": "Ready", "status": "True"}, {"type": "DiskPressure", "status": "False"}],
+            "features": {"supplementalGroupsPolicy": True},
+            "nodeInfo": {"containerRuntimeVersion": "containerd://2.1.4"},
+        }
+    }
+    return [
+        node,
+        made("CSIDriver", "nfs.csi.k8s.io", ""),
+        made("CSINode", "node0", "") | {"spec": {"drivers": [{"name": "nfs.csi.k8s.io"}]}},
+        made("Lease", "node0", "kube-node-lease") | {"spec": {"renewTime": stamp(-4)}},
+        made("Namespace", LABS + "-not", ""),
+    ]

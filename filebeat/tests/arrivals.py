@@ -1,0 +1,49 @@
+"""The events that arrive in a queue."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from labtesting.logevents import assert_arrived
+
+from logstashrmq.tests.harness import Queue, wait_until
+
+FIELDS = {"@timestamp", "agent", "host", "input", "kubernetes", "log", "message", "stream"}
+
+
+class Arrived:
+    """All events that arrived in a queue."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self._bodies: list[bytes] = []
+        self._counted: Counter[str] = Counter()
+
+    def wait_for(self, count: int, timeout: float = 60) -> list[dict[str, Any]]:
+        """Wait for this many events, check them against the contract and return them flattened."""
+
+        def enough() -> bool:
+            self._bodies += [body for _, _, body in self._queue.read()]
+            return len(self._bodies) >= count
+
+        try:
+            wait_until(enough, f"{count} events", timeout)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: found {len(self._bodies)}") from error
+        return assert_arrived(self._bodies)
+
+    def count(self) -> Counter[str]:
+        """Count each message so far. Check some of the new events against the contract, and the fields of all."""
+        new = [body for _, _, body in self._queue.read()]
+        assert_arrived(new[:50])
+        for event in map(json.loads, new):
+            assert set(event) >= FIELDS
+            self._counted[event["message"]] += 1
+        return self._counted
+
+    def messages(self, count: int) -> list[str]:
+        """Wait for this many events, and return their messages in the order of their files."""
+        found = self.wait_for(count)
+        return [str(one["message"]) for one in sorted(found, key=lambda one: str(one["@timestamp"]))]

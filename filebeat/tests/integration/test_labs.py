@@ -1,0 +1,47 @@
+"""The lines of labs: only the events of a session are shipped, and the line does not choose its user."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+
+from filebeat.tests.arrivals import Arrived
+from filebeat.tests.shipper import POD, LogFile, Shipper
+
+
+def test_nothing_of_a_lab_is_shipped_but_its_session(shipper: Shipper, arrived: Arrived) -> None:
+    lab = LogFile(shipper.pods / "jupyterlabdemo-labs_lab-5150_3f0c1a52-0000-4c3e-9f6e-0d6ae1b0e7a1" / "notebook")
+    own = LogFile(shipper.pods / "jupyterlabdemo_filebeat-x7k2p_3f0c1a52-0000-4c3e-9f6e-0d6ae1b0e7a2" / "filebeat")
+    session = {"message": "a kernel has started", "event.dataset": "lab.session", "event.action": "kernel_start"}
+    with shipper.run():
+        own.write(b"shipped another batch, and so on")
+        lab.write(b"what somebody printed", b'{"message": "GET /secret.ipynb", "event.dataset": "lab.server"}')
+        lab.write(json.dumps(session).encode(), b"and printed more")
+        LogFile(shipper.pods / POD / "x").write(b'{"message": "noise", "log.level": "debug"}', b"the last one")
+        found = Counter(arrived.messages(2))
+    assert found == Counter(["a kernel has started", "the last one"])
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_line_cannot_choose_its_user(packed: bool, shipper: Shipper, arrived: Arrived) -> None:
+    # Without add_kubernetes_metadata filebeat knows no pod. This can happen in a cluster, too.
+    pods = ["jupyterlabdemo-labs_lab-5150", "jupyterlabdemo-labs2_x", "jupyterlabdemoo_x", "elsewhere_jupyterlabdemo"]
+    session = {"message": "a kernel has started", "event.dataset": "lab.session", "event.action": "kernel_start"}
+    forged = session | {"user.id": "1", "user.name": "mallory", "labels": {"image": "forged"}, "labels.size": "huge"}
+    nested = session | {"user": {"id": "1"}, "kubernetes": {"namespace": "jupyterlabdemo"}}
+    for pod in pods:
+        log = LogFile(shipper.pods / f"{pod}_3f0c1a52-0000-4c3e-9f6e-0d6ae1b0e7a1" / "notebook")
+        log.write(json.dumps(forged).encode(), json.dumps(nested).encode())
+        for turn in range(2 if packed else 0):
+            log.rotate(f"20260101-00000{turn}")
+            log.write(b'{"message": "of a file that is newer", "log.level": "debug"}')
+    with shipper.run():
+        events = arrived.wait_for(2 * len(pods))
+    found = Counter(f"{event['kubernetes.namespace']}_{event['kubernetes.pod.name']}" for event in events)
+    assert found == Counter(2 * pods)
+    for event in events:
+        assert event["message"] == "a kernel has started"
+        assert not [field for field in event if field.startswith(("user", "labels"))]
+        assert event["log.file.path"].endswith(".gz") is packed

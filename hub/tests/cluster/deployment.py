@@ -1,0 +1,170 @@
+"""A hub that is deployed as its manifests say, and the users who visit it."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import trustme
+from labtesting import cluster
+from labtesting.cluster import LABS, NAMESPACE, kubectl
+from labtesting.github import Account, FakeGitHub, run_fake_github
+from labtesting.hub_process import wait_until
+from labtesting.labclient import LabClient
+from labtesting.visitor import Visitor
+
+from hub.tests.cluster.node import node_command, own_address
+from hub.tests.cluster.objects import ADMIN_ID, ROOT, URL, fileserver, node_port, settings
+
+MANIFESTS = ROOT / "hub/kubernetes"
+
+
+@dataclass
+class Deployment:
+    """A running hub and its visitors."""
+
+    github: FakeGitHub
+    tls: ssl.SSLContext
+    token: str = ""
+    visitors: list[Visitor] = field(default_factory=list)
+    url: str = URL
+
+    def visitor(self, login: str) -> Visitor:
+        """Return a new session of a user."""
+        self.visitors.append(Visitor(URL, login, self.tls))
+        return self.visitors[-1]
+
+    def member(self, login: str, *others: str) -> tuple[Visitor, Account]:
+        """Add a user to the allow-listed organization and to others, and log in."""
+        world = self.github.world
+        account: Account = world.add_account(login)
+        for name in ("lsst-sqre", *others):
+            self.join(account, name)
+        visitor = self.visitor(login)
+        page = visitor.log_in()
+        assert page.status_code == 200, page.text
+        return visitor, account
+
+    def join(self, account: Account, organization: str) -> None:
+        """Add a user to an organization."""
+        found = self.github.world.find_organization(organization)
+        assert found is not None
+        found.members[account.id] = "active"
+
+    def api(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        """Call the hub's REST API as the administrator."""
+        headers = {"Authorization": f"token {self.token}"}
+        # On a busy machine the proxy may leave its Service for a moment.
+        transport = httpx.HTTPTransport(retries=5)
+        with httpx.Client(transport=transport, headers=headers, timeout=60) as client:
+            return client.request(method, f"{URL}/hub/api{path}", **arguments)
+
+    def is_up(self) -> bool:
+        """Return whether hub and proxy answer."""
+        try:
+            return httpx.get(f"{URL}/hub/health", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def lab(self, account: Account) -> str:
+        """Return the name of an account's pod."""
+        return f"lab-{account.id}"
+
+    def run(self, account: Account, *command: str) -> str:
+        """Run a command in a user's lab, as the user."""
+        return kubectl("exec", self.lab(account), "--namespace", LABS, "--container", "notebook", "--", *command)
+
+    def server(self, user: str) -> dict[str, Any]:
+        """Return the hub's model of a user's lab, empty if there is none."""
+        found: dict[str, Any] = self.api("GET", f"/users/{user}").json()["servers"].get("", {})
+        return found
+
+    def progress(self, user: str) -> str:
+        """Return the progress events until the lab is ready or has failed."""
+        return self.api("GET", f"/users/{user}/server/progress").text
+
+    def wait_stopped(self, user: str) -> None:
+        """Wait until the hub has no lab of a user."""
+        wait_until(lambda: not self.server(user), f"the lab of {user} stops")
+
+    def client(self, visitor: Visitor, user: str) -> LabClient:
+        """Return a client of a user's lab, with the session of the user."""
+        lab = LabClient(URL, user)
+        lab.http.close()
+        lab.http = visitor.http
+        return lab
+
+    def log(self) -> str:
+        """Return the hub's log."""
+        return kubectl("logs", "deployment/hub", "--namespace", NAMESPACE, "--tail=-1")
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Read a metric of the hub, as Prometheus does, but from inside the pod."""
+        script = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9464/metrics').read().decode())"
+        text = kubectl("exec", "deployment/hub", "--namespace", NAMESPACE, "--", "python", "-c", script)
+        wanted = {f'{key}="{value}"' for key, value in labels.items()}
+        for line in text.splitlines():
+            if line.startswith(name) and all(one in line for one in wanted):
+                return float(line.rsplit(" ", 1)[1])
+        return 0.0
+
+    def restart_hub(self) -> None:
+        """Replace the hub's pod, as an upgrade does."""
+        kubectl("rollout", "restart", "deployment/hub", "--namespace", NAMESPACE)
+        cluster.roll_out("hub")
+        wait_until(self.is_up, "the hub answers")
+
+    def kill_hub(self) -> None:
+        """Kill the hub's process with SIGKILL. Its container restarts."""
+        kill = "kill -9 $(cat /proc/1/task/1/children)"
+        kubectl("exec", "deployment/hub", "--namespace", NAMESPACE, "--", "sh", "-c", kill)
+
+
+def administrator_token(deployment: Deployment) -> str:
+    """Log in as the administrator, and create a token."""
+    visitor = deployment.visitor("chief")
+    visitor.log_in()
+    made = visitor.http.post("/hub/api/users/chief/tokens", headers=visitor.xsrf(), json={})
+    assert made.status_code == 201, made.text
+    return str(made.json()["token"])
+
+
+@contextmanager
+def run_github(authority: trustme.CA) -> Iterator[FakeGitHub]:
+    """Run a GitHub that the pods and this machine reach at the same address, over https."""
+    address = own_address()
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(address).configure_cert(tls)
+    with run_fake_github(f"{URL}/hub/oauth_callback", host=address, tls=tls) as server:
+        for name in ("lsst-sqre", "rubin", "desc"):
+            server.world.add_organization(name)
+        yield server
+
+
+@contextmanager
+def deploy(github: FakeGitHub, authority: trustme.CA) -> Iterator[Deployment]:
+    """Deploy the hub as its README says, and remove everything at the end."""
+    with cluster.own_namespaces():
+        try:
+            for name in ("00-namespace", "labs-namespace"):
+                kubectl("apply", "--filename", MANIFESTS / f"{name}.yaml")
+            cluster.apply(*settings(github, authority), node_port())
+            kubectl("apply", "--filename", "-", stdin=fileserver())
+            cluster.roll_out("fileserver")
+            kubectl("apply", "--filename", MANIFESTS)
+            cluster.roll_out("proxy")
+            cluster.roll_out("hub")
+            tls = ssl.create_default_context()
+            authority.configure_trust(tls)
+            found = Deployment(github, tls)
+            cluster.settle()
+            wait_until(found.is_up, "hub and proxy answer")
+            found.join(github.world.add_account("chief", ADMIN_ID), "lsst-sqre")
+            found.token = administrator_token(found)
+            yield found
+        finally:
+            node_command("hub-test-remove", "rm -rf /storage/*")

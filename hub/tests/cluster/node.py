@@ -1,0 +1,59 @@
+"""The node of the cluster: its address, its features, its storage."""
+
+from __future__ import annotations
+
+import socket
+
+from labtesting import cluster
+from labtesting.cluster import NAMESPACE, kubectl
+
+from tools.components import version
+
+# The folder of the node that has the homes
+STORAGE = "/var/tmp/jupyterlabdemo-test-storage"
+
+
+def groups_policy() -> str:
+    """Return the strictest policy of groups that the node supports: Strict needs containerd 2.0."""
+    features = cluster.get("nodes")[0]["status"].get("features", {})
+    return "Strict" if features.get("supplementalGroupsPolicy") else "Merge"
+
+
+def own_address() -> str:
+    """Return the address by which the pods of the cluster reach this machine."""
+    node = cluster.get("nodes")[0]
+    address = next(one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((address, 9))
+        return str(probe.getsockname()[0])
+
+
+def node_command(name: str, script: str) -> None:
+    """Run a script as root on the node, with its storage at /storage."""
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {
+            "restartPolicy": "Never",
+            # Not by the scheduler, which may still be starting after a test.
+            "nodeName": cluster.get("nodes")[0]["metadata"]["name"],
+            "automountServiceAccountToken": False,
+            "containers": [
+                {
+                    "name": "root",
+                    "image": f"lsstsqre/jupyterlabdemo-hub:{version()}",
+                    "command": ["/bin/sh", "-c", script],
+                    "securityContext": {"runAsUser": 0},
+                    "volumeMounts": [{"name": "storage", "mountPath": "/storage"}],
+                }
+            ],
+            "volumes": [{"name": "storage", "hostPath": {"path": STORAGE, "type": "DirectoryOrCreate"}}],
+        },
+    }
+    kubectl("delete", "pod", name, "--namespace", NAMESPACE, "--ignore-not-found")
+    cluster.apply(pod)
+    kubectl(
+        "wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}", "--namespace", NAMESPACE, "--timeout=60s"
+    )
+    kubectl("delete", "pod", name, "--namespace", NAMESPACE)

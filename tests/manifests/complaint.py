@@ -1,0 +1,68 @@
+"""Complaints: what a rule finds wrong, and the exceptions that a manifest names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.manifests.manifest import Block, Folder, Manifest, part
+
+EXCEPTION = re.compile(r"exception ([a-z-]+): \S+")
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """A broken rule, and the block of the object that breaks it."""
+
+    about: Manifest | Path
+    message: str
+    block: Block | None = None
+
+    def __str__(self) -> str:
+        line = f", line {self.block.first}" if self.block else ""
+        return f"{self.about}{line}: {self.message}"
+
+    @property
+    def exceptions(self) -> set[str]:
+        """The rules to which the manifest names an exception here."""
+        if isinstance(self.about, Path):
+            return set()
+        return exceptions(self.about.comments(self.block or self.about.body))
+
+
+def exceptions(comments: list[str]) -> set[str]:
+    """Return the rules to which comments name an exception, with a reason."""
+    return {found[1] for found in map(EXCEPTION.match, comments) if found}
+
+
+Rule = Callable[[Folder], Iterator[Complaint]]
+
+
+def selects(selector: Block, manifest: Manifest) -> bool:
+    """Return whether a selector selects the pods of a workload."""
+    if manifest.template is None:
+        return False
+    return bool(selector) and selector.items() <= part(manifest.template, "metadata", "labels").items()
+
+
+def each_container(folder: Folder) -> Iterator[tuple[Manifest, Block]]:
+    """Return every container of a folder with its workload."""
+    return ((manifest, container) for manifest in folder.manifests for container in manifest.containers)
+
+
+def in_container(folder: Folder, key: str, wanted: object) -> Iterator[Complaint]:
+    """Yield a complaint for each container whose security context has another value."""
+    for manifest, container in each_container(folder):
+        if (found := part(container, "securityContext").get(key)) != wanted:
+            yield Complaint(manifest, f"{container.get('name')}: {key}: found {found}, wanted {wanted}", container)
+
+
+def in_pod_or_container(folder: Folder, key: str, wanted: object) -> Iterator[Complaint]:
+    """Yield a complaint for each container whose security context, or else the pod's, has another value."""
+    for manifest, container in each_container(folder):
+        assert manifest.pod is not None
+        pods = part(manifest.pod, "securityContext").get(key)
+        if (found := part(container, "securityContext").get(key, pods)) != wanted:
+            yield Complaint(manifest, f"{container.get('name')}: {key}: found {found}, wanted {wanted}", container)

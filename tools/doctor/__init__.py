@@ -1,1 +1,0 @@
-"""What is wrong with a deployment, each with its fix: `nox -s doctor`."""
