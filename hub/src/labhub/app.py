@@ -76,9 +76,9 @@ class LabHub(HookedJupyterHub):
     async def check_labs(self, check: Callable[[], Awaitable[int]]) -> int:
         """Start the reflectors, find out which labs run, and start the background tasks.
 
-        `LabSpawner.poll` waits for the first answer of the Kubernetes API. JupyterHub alone takes an API that is away for
-        labs that have ended, and deletes them all: https://github.com/jupyterhub/kubespawner/issues/786. Until the API
-        answers, all labs count as being checked, their routes stay, and the hub's pages answer.
+        `LabSpawner.poll` waits for the first answer of the Kubernetes API. JupyterHub alone takes an API that is away
+        for labs that have ended, and deletes them all: https://github.com/jupyterhub/kubespawner/issues/786. Until the
+        API answers, all labs count as being checked, their routes stay, and the hub's pages answer.
         """
         known_until = last_known_activity(self.db)  # before the first login
         self.launcher = LabSpawner.launcher = self._make_launcher()
@@ -104,7 +104,9 @@ class LabHub(HookedJupyterHub):
     def _export_metrics(self) -> None:
         pods = self.launcher.pods
         for reflector in (pods, self.launcher.events):
-            metrics.export_watch(reflector.kind, partial(getattr, reflector, "age"), partial(getattr, reflector, "idle"))
+            metrics.export_watch(
+                reflector.kind, partial(getattr, reflector, "age"), partial(getattr, reflector, "idle")
+            )
         metrics.SPAWNING_STOPPED.set_function(lambda: bool(self.announcements.pause))
         # A copy: the metrics server reads it from another thread.
         metrics.export_labs(lambda: count_labs(list(pods.objects.values())))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from labhub.login.access_evaluator import AccessDecision, AccessEvaluator
+from labhub.login.github import GitHub
 from labhub.models.access_rules import Admission
 from labhub.settings.environment import load
-from labhub.login.access_evaluator import AccessEvaluator, AccessDecision
-from labhub.login.github import GitHub
 from labhub.settings.login import LoginSettings
 from labtesting.github import FakeGitHub, Organization, run_fake_github
 
@@ -34,7 +34,10 @@ def evaluator(github: FakeGitHub) -> AccessEvaluator:
     )
     return AccessEvaluator(GitHub(f"{github.url}/api/v3", 5), settings)
 
-async def look_twice(github: FakeGitHub, evaluator: AccessEvaluator, leaves: Organization, hides: Organization) -> AccessDecision:
+
+async def look_twice(
+    github: FakeGitHub, evaluator: AccessEvaluator, leaves: Organization, hides: Organization
+) -> AccessDecision:
     """Look at somebody who is in two organizations, and again when they have left one and the other is hidden."""
     ada = github.world.accounts[next(iter(leaves.members))]
     token = github.world.issue_token(ada, "read:org")
@@ -47,7 +50,9 @@ async def look_twice(github: FakeGitHub, evaluator: AccessEvaluator, leaves: Org
 
 
 @pytest.mark.asyncio
-async def test_a_hidden_organization_keeps_those_in_who_were_in_it(github: FakeGitHub, evaluator: AccessEvaluator) -> None:
+async def test_a_hidden_organization_keeps_those_in_who_were_in_it(
+    github: FakeGitHub, evaluator: AccessEvaluator
+) -> None:
     ada = github.world.add_account("ada")
     leaves, hides = github.world.add_organization("open", ada), github.world.add_organization("walled", ada)
     finding = await look_twice(github, evaluator, leaves, hides)

@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from labhub.infra.database import DatabaseTrouble, check
 from labhub.configuration import CONFIG_FILE
+from labhub.infra.database import DatabaseTrouble, check
 from labtesting.hub_process import free_ports, wait_until
 from labtesting.needs import missing
 

@@ -24,8 +24,8 @@ def notify_report(spawner):
 
 SimpleLocalProcessSpawner.notify_report = notify_report
 activity.LabSpawner = SimpleLocalProcessSpawner
-default_handlers[:0] = [route for route in jupyterhub_handlers.ROUTES if route[1] is jupyterhub_handlers.ActivityHandler]
-c.JupyterHub.tornado_settings.update({"slow_spawn_timeout": 0})
+default_handlers[:0] = [route for route in jupyterhub_handlers.ROUTES if route[1] is
+jupyterhub_handlers.ActivityHandler] c.JupyterHub.tornado_settings.update({"slow_spawn_timeout": 0})
 """
 
 

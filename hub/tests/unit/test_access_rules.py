@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from labhub.models.access_rules import Admission, Membership, Rule, Memberships, decide_admission, parse_rule
+from labhub.models.access_rules import Admission, Membership, Memberships, Rule, decide_admission, parse_rule
 
 ORG, TEAM = Rule("lsst"), Rule("rubin", "pilots")
 ACTIVE, PENDING, NONE, HIDDEN = Membership.ACTIVE, Membership.PENDING, Membership.NONE, Membership.HIDDEN

@@ -111,7 +111,9 @@ def test_every_handler_of_jupyterhubs_that_starts_labs_is_replaced_by_one_that_a
     starting = [path for path, handler in every if "self.spawn_single_user(" in inspect.getsource(handler)]
     ours = dict([*jupyterhub_handlers.ROUTES, *ROUTES])
     assert len(starting) == 5
-    assert [path for path in starting if not issubclass(ours.get(path, object), jupyterhub_handlers.SpawnPauseMixin)] == []
+    assert [
+        path for path in starting if not issubclass(ours.get(path, object), jupyterhub_handlers.SpawnPauseMixin)
+    ] == []
 
 
 def test_the_stand_in_that_labs_are_tested_with_answers_alike() -> None:

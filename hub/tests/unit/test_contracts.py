@@ -11,9 +11,9 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 from labhub.models.announcement import Announcement
 from labhub.models.auth_state import AuthState
+from labhub.models.login_errors import LoginRefusal
 from labhub.telemetry import audit
 from labhub.telemetry.logs import HubFormatter
-from labhub.models.login_errors import LoginRefusal
 from labtesting.contracts import read_contract
 from labtesting.logevents import assert_log_events
 
@@ -30,7 +30,9 @@ WRITTEN: list[Callable[[], None]] = [
     lambda: audit.log_logout("ada", None, token_revoked=False),
     lambda: audit.log_reset("ada", 5150, "root", {"": "pending", "second": "ready"}),
     lambda: audit.log_announcement("root", Announcement("Maintenance at noon").to_dict()),
-    lambda: audit.log_announcement("root", Announcement("Come back", "error", datetime(2030, 1, 1, tzinfo=UTC)).to_dict()),
+    lambda: audit.log_announcement(
+        "root", Announcement("Come back", "error", datetime(2030, 1, 1, tzinfo=UTC)).to_dict()
+    ),
     lambda: audit.log_announcement_end("root", Announcement("Down", "warning", None, "stopped").to_dict()),
     lambda: audit.log_refusal(None, None, LoginRefusal.GITHUB_DOWN.code),
     *(lambda reason=reason: audit.log_refusal("ada", 5150, reason.code) for reason in LoginRefusal),

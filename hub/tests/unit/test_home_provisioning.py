@@ -57,7 +57,9 @@ async def test_a_home_of_somebody_else_is_not_used(labfiles: Labfiles, folders: 
 
 async def test_a_project_folder_that_is_a_symlink_is_not_used(labfiles: Labfiles, folders: HomeProvisioner) -> None:
     as_root("ln", "-s", "/etc", labfiles.storage / "project/5003")
-    with pytest.raises(ProvisioningError, match=r"The folder of your group 5003 cannot be used. 409: .* a symbolic link"):
+    with pytest.raises(
+        ProvisioningError, match=r"The folder of your group 5003 cannot be used. 409: .* a symbolic link"
+    ):
         await folders.create_folders(ADA)
 
 
@@ -96,5 +98,7 @@ async def test_a_fileserver_that_is_replaced_is_waited_for(
 
 async def test_a_fileserver_that_stays_away_is_told(labfiles: Labfiles) -> None:
     labfiles.stop()
-    with pytest.raises(ProvisioningError, match=r"^The shared storage does not answer \(.*\)\. Try again in a minute\.$"):
+    with pytest.raises(
+        ProvisioningError, match=r"^The shared storage does not answer \(.*\)\. Try again in a minute\.$"
+    ):
         await HomeProvisioner(labfiles.url, TOKEN, retry_seconds=1).create_folders(ADA)

@@ -23,8 +23,12 @@ from labhub.models.identity import (
     user_name,
 )
 
-IMAGE = ReservedNames(frozenset({0, 1, 33, 70000, 65534}), frozenset({"root", "www-data"}), frozenset({"docker", "staff"}))
-IDS = st.integers(1, MAPPED_OFFSET - 1) | st.sampled_from([1, 999, 1000, 59999, 60000, 65535, 65536, 70000, MAPPED_OFFSET - 1])
+IMAGE = ReservedNames(
+    frozenset({0, 1, 33, 70000, 65534}), frozenset({"root", "www-data"}), frozenset({"docker", "staff"})
+)
+IDS = st.integers(1, MAPPED_OFFSET - 1) | st.sampled_from(
+    [1, 999, 1000, 59999, 60000, 65535, 65536, 70000, MAPPED_OFFSET - 1]
+)
 LOGINS = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9]|-(?=[A-Za-z0-9])){0,38}", fullmatch=True)
 ORGANIZATIONS = st.lists(st.builds(Organization, IDS, LOGINS), max_size=30)
 

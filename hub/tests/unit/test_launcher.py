@@ -153,7 +153,7 @@ async def test_only_the_pod_with_the_uid_is_deleted(cluster: Cluster, launcher: 
 async def test_a_stop_waits_until_the_pod_is_gone(cluster: Cluster, launcher: LabLauncher) -> None:
     cluster.api.pods = [MANIFEST]
     await launcher.pods.wait_until_loaded()
-    await launcher.stop_pod(NAME, grace_period=1, timeout=60)
+    await launcher.stop_pod(NAME, grace_period=1, wait_seconds=60)
     assert launcher.find_pod(NAME) is None
     assert cluster.api.deleted == [(NAME, {"gracePeriodSeconds": 1})]
 
@@ -165,7 +165,7 @@ async def test_a_pod_that_stays_is_a_timeout(
     await launcher.pods.wait_until_loaded()
     monkeypatch.setattr(launcher, "find_pod", lambda _: MANIFEST)
     with pytest.raises(TimeoutError):
-        await launcher.stop_pod(NAME, grace_period=1, timeout=0.05)
+        await launcher.stop_pod(NAME, grace_period=1, wait_seconds=0.05)
 
 
 async def test_a_pod_is_read_from_the_api(cluster: Cluster, launcher: LabLauncher) -> None:

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from labhub.models.access_rules import Admission
-from labhub.models.auth_state import AuthState
-from labhub.settings.environment import load
-from labhub.login.access_evaluator import AccessEvaluator, AccessDecision
+from labhub.login.access_evaluator import AccessDecision, AccessEvaluator
 from labhub.login.github import GitHub
 from labhub.login.github_responses import RevokedError
-from labhub.models.identity import Account, Identity
 from labhub.login.membership_refresh import SWEEPS, MembershipRefresher
+from labhub.models.access_rules import Admission
+from labhub.models.auth_state import AuthState
+from labhub.models.identity import Account, Identity
+from labhub.settings.environment import load
 from labhub.settings.login import LoginSettings
 
 SETTINGS = load(
@@ -147,7 +147,9 @@ async def test_an_answer_with_nothing_new_is_kept_with_its_time_and_no_work_for_
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("answer", [RevokedError("401"), MEMBER], ids=["401", "member"])
-async def test_an_answer_about_a_token_that_a_login_has_replaced_changes_nothing(answer: AccessDecision | Exception) -> None:
+async def test_an_answer_about_a_token_that_a_login_has_replaced_changes_nothing(
+    answer: AccessDecision | Exception,
+) -> None:
     evaluator, user = SlowEvaluator(answer), FakeUser(spawners={"": FakeSpawner()})
     task = asyncio.create_task(MembershipRefresher(None, evaluator).refresh(user))
     await evaluator.was_asked.wait()

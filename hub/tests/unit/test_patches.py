@@ -68,7 +68,7 @@ def test_the_locked_version_is_a_tested_one(package: str, tested: frozenset[str]
 
 
 @pytest.fixture
-def _unpatched(monkeypatch: pytest.MonkeyPatch) -> None:
+def unpatched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Restore JupyterHub after the test."""
     places: list[tuple[Any, str]] = [
         (provider.JupyterHubOAuthServer, "add_client"),
@@ -83,7 +83,7 @@ def _unpatched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def db(tmp_path: Path, _unpatched: None) -> Iterator[Session]:
+def db(tmp_path: Path, unpatched: None) -> Iterator[Session]:
     """Open a database of a patched hub."""
     use_write_ahead_log()
     assert _patches.apply_patches(logging.getLogger("test"))
@@ -126,7 +126,7 @@ def executed_selects(statements: list[str]) -> list[str]:
     ],
 )
 def test_an_untested_version_is_not_patched(
-    _unpatched: None,
+    unpatched: None,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     unknown: str,

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from labhub.models.identity import Account, Group, Identity, Organization, ReservedNames, build_identity
-from labhub.models.profiles import Choice, Image, Menu, Size
 from labhub.labs.pod import build_pod, group_file, passwd_file
+from labhub.models.identity import Account, Group, Identity, Organization, ReservedNames, build_identity
 from labhub.models.pod_types import PodSettings
+from labhub.models.profiles import Choice, Image, Menu, Size
 from labtesting.contracts import read_contract
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 from labhub.labs.pod_status import (
-    exit_status,
     diagnose_deletion,
     diagnose_end,
     diagnose_refusal,
+    exit_status,
     find_problem,
+    find_stage,
+    format_duration,
     has_ended,
     is_running,
-    format_duration,
-    find_stage,
 )
 
 SCHEDULED = {"type": "PodScheduled", "status": "True"}

@@ -53,7 +53,10 @@ def test_nothing_that_was_stored_keeps_anybody_from_the_form(stored: dict[str, o
 
 
 def test_the_last_choice_is_remembered_as_far_as_it_is_still_there() -> None:
-    assert MENU.restore_choice({"image": "gone", "size": "large"}).to_dict() == {"image": "recommended", "size": "large"}
+    assert MENU.restore_choice({"image": "gone", "size": "large"}).to_dict() == {
+        "image": "recommended",
+        "size": "large",
+    }
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,21 @@ async def test_a_long_outage_does_not_end_it(api: FakeApi, pods: PodReflector) -
 
 
 async def test_a_pod_larger_than_any_line_limit_is_taken(api: FakeApi, pods: PodReflector) -> None:
-    api.watch = send_events({"type": "ADDED", "object": make_pod("big", 6, metadata={"name": "big", "namespace": "labs", "resourceVersion": "6", "annotations": {"text": "x" * 400_000}})})
+    api.watch = send_events(
+        {
+            "type": "ADDED",
+            "object": make_pod(
+                "big",
+                6,
+                metadata={
+                    "name": "big",
+                    "namespace": "labs",
+                    "resourceVersion": "6",
+                    "annotations": {"text": "x" * 400_000},
+                },
+            ),
+        }
+    )
     pods.start()
     await wait_until(lambda: "labs/big" in pods.objects)
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from jinja2 import ChainableUndefined, Environment, FileSystemLoader, select_autoescape
 from jupyterhub._data import DATA_FILES_PATH  # type: ignore[import-untyped]
-from labhub.models.access_rules import Rule
 from labhub.configuration import TEMPLATES
+from labhub.models.access_rules import Rule
 from labhub.models.login_errors import LoginRefusal
 
 # As JupyterHub looks for them, its own also below `templates/`

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from labhub.configuration import configure_spawner
 from labhub.models.access_rules import Rule
 from labhub.settings.environment import SettingsError, load
-from labhub.configuration import configure_spawner
 from labhub.settings.labs import LabSettings
 from labhub.settings.login import LoginSettings
 from traitlets.config import Config
@@ -35,7 +35,10 @@ def test_what_is_not_set_has_a_default() -> None:
 
 
 def test_administrators_are_ids_and_teams() -> None:
-    assert load(COMPLETE | {"GITHUB_ADMINS": "5150, rubin:Admins"}, LoginSettings).admins == (5150, Rule("rubin", "admins"))
+    assert load(COMPLETE | {"GITHUB_ADMINS": "5150, rubin:Admins"}, LoginSettings).admins == (
+        5150,
+        Rule("rubin", "admins"),
+    )
 
 
 @pytest.mark.parametrize("name", COMPLETE)

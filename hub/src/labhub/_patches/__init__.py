@@ -1,8 +1,8 @@
 """Changes to the internals of JupyterHub and SQLAlchemy. Only `labhub.app` imports this package.
 
-Each module is about one project. Each patch states what it changes, why, the measured gain, and the upstream change that
-would make it unnecessary. docs/dev/patches.md lists all patches. If the installed version of a project is not one of
-the tested versions, its patches are not applied, and the hub logs one warning.
+Each module is about one project. Each patch states what it changes, why, the measured gain, and the upstream change
+that would make it unnecessary. docs/dev/patches.md lists all patches. If the installed version of a project is not one
+of the tested versions, its patches are not applied, and the hub logs one warning.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import logging
 from labhub._patches import jupyterhub_functions, sqlalchemy_orm
 from labhub.shared.version_guard import find_untested_version
 
-# Before you add a version: run hub/tests/unit/test_patches.py, which names the functions that have changed, review them,
-# and measure with `nox -s "bench(scale)"`.
+# Before you add a version: run hub/tests/unit/test_patches.py, which names the functions that have changed, review
+# them, and measure with `nox -s "bench(scale)"`.
 TESTED_JUPYTERHUB = frozenset({"6.1.1"})
 TESTED_SQLALCHEMY = frozenset({"2.1.9"})
 

@@ -17,8 +17,8 @@ Route = tuple[str, type[Any]]
 class HookedJupyterHub(JupyterHub):  # type: ignore[misc]  # untyped
     """JupyterHub with hooks before it opens the database and before it checks the labs, and with routes of our own.
 
-    Why: upstream calls these methods in `initialize`, and offers no configuration in between. `extra_handlers` come after
-    JupyterHub's handlers, so that they cannot replace a page.
+    Why: upstream calls these methods in `initialize`, and offers no configuration in between. `extra_handlers` come
+    after JupyterHub's handlers, so that they cannot replace a page.
     Gain: required by the hub. Each override calls upstream's method, so that it works with any version.
     Upstream: `pre_init` hooks, and `extra_handlers` that come first.
     """

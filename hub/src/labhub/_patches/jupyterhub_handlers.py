@@ -80,7 +80,8 @@ class ServerHandler(SpawnPauseMixin, UserServerAPIHandler):  # type: ignore[misc
 class ActivityHandler(ActivityAPIHandler):  # type: ignore[misc]  # untyped
     """A lab's activity report.
 
-    Why: JupyterHub queries GitHub about the user, which the regular sweep does, and stores when the lab's token was used.
+    Why: JupyterHub queries GitHub about the user, which the regular sweep does, and stores when the lab's token was
+    used.
     Gain: a third of the CPU of an idle hub with thousands of labs. A first report also tells a pending start that the
     lab is about to answer.
     Upstream: a setting to skip `refresh_auth` and the token's activity for reports.

@@ -25,8 +25,8 @@ def describe_failure(url: str, reason: str | Exception) -> DatabaseError:
 def check_schema(url: str) -> None:
     """Check that the database answers, and that its schema is not newer than this JupyterHub.
 
-    JupyterHub migrates each schema that is not its own. With the SQLite file of a newer hub it would leave a copy at each
-    start and then fail.
+    JupyterHub migrates each schema that is not its own. With the SQLite file of a newer hub it would leave a copy at
+    each start and then fail.
 
     Raises
     ------
@@ -51,9 +51,9 @@ def check_schema(url: str) -> None:
 def use_write_ahead_log() -> None:
     """Let SQLite write changes to a log beside the file, and wait for the disk only at checkpoints.
 
-    A spawn commits some twenty times. Without the log the whole hub waits for the disk at each commit, 5 ms on a network
-    disk. A power failure can lose the last commits, a killed hub cannot: https://www.sqlite.org/wal.html. The hub
-    recovers labs that are missing in its database (`labhub.lifecycle.lab_recovery`).
+    A spawn commits some twenty times. Without the log the whole hub waits for the disk at each commit, 5 ms on a
+    network disk. A power failure can lose the last commits, a killed hub cannot: https://www.sqlite.org/wal.html. The
+    hub recovers labs that are missing in its database (`labhub.lifecycle.lab_recovery`).
     """
     if not event.contains(Engine, "connect", _set_journal_mode):
         event.listen(Engine, "connect", _set_journal_mode)

@@ -1,4 +1,4 @@
-"""The HTTP client session for GitHub and the fileserver. It keeps connections open: a handshake costs more than a request."""
+"""The HTTP client session for GitHub and the fileserver. It keeps connections open to save handshakes."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from kubespawner.clients import load_config, shared_client  # type: ignore[impor
 def make_api() -> CoreV1Api:
     """Return a client for the cluster that the hub runs in, or that KUBECONFIG names.
 
-    The client verifies certificates as OpenSSL does. Python 3.13 also rejects certificate authorities without a key usage
-    extension, which many clusters have: https://docs.python.org/3/library/ssl.html#ssl.VERIFY_X509_STRICT.
+    The client verifies certificates as OpenSSL does. Python 3.13 also rejects certificate authorities without a key
+    usage extension, which many clusters have: https://docs.python.org/3/library/ssl.html#ssl.VERIFY_X509_STRICT.
     """
     load_config()
     configuration = Configuration.get_default_copy()

@@ -14,8 +14,9 @@ from jupyterhub.user import UserDict  # type: ignore[import-untyped]
 class LabProxy(ConfigurableHTTPProxy):  # type: ignore[misc]  # untyped
     """A proxy whose activity times are ignored, and that may be away when the hub starts.
 
-    The proxy counts each byte as activity, also the WebSocket pings of a forgotten browser tab, so that a lab would never
-    be idle (https://github.com/jupyterhub/jupyterhub/issues/1498). Labs report their own activity: docs/dev/lab.md.
+    The proxy counts each byte as activity, also the WebSocket pings of a forgotten browser tab, so that a lab would
+    never be idle (https://github.com/jupyterhub/jupyterhub/issues/1498). Labs report their own activity:
+    docs/dev/lab.md.
     """
 
     _retry: asyncio.Task[None] | None = None
@@ -41,9 +42,7 @@ class LabProxy(ConfigurableHTTPProxy):  # type: ignore[misc]  # untyped
             routes = routes or await self.get_all_routes()
             if not self.app.labs_recovered:
                 known = {spawner.proxy_spec for user in user_dict.values() for spawner in user.spawners.values()}
-                routes = {
-                    spec: route for spec, route in routes.items() if "user" not in route["data"] or spec in known
-                }
+                routes = {spec: route for spec, route in routes.items() if "user" not in route["data"] or spec in known}
             await super().check_routes(user_dict, service_dict, routes)
         except TimeoutError:
             self.log.warning("the proxy does not answer at %s; the hub tries again", self.api_url)

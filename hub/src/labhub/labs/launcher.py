@@ -111,7 +111,7 @@ class LabLauncher:
                     return
                 name = manifest["metadata"]["name"]
                 _log.warning("%s exists already and is deleted first", self._key(name))
-                await self.stop_pod(name, grace_period=0, timeout=leftover_timeout)
+                await self.stop_pod(name, grace_period=0, wait_seconds=leftover_timeout)
                 deadline = time.monotonic() + RETRY_SECONDS
                 continue
             except API_ERRORS as error:
@@ -217,9 +217,7 @@ class LabLauncher:
         if grace_period is not None:
             options["gracePeriodSeconds"] = grace_period
         try:
-            await self._api.delete_namespaced_pod(
-                name, self.namespace, body=options, _request_timeout=REQUEST_SECONDS
-            )
+            await self._api.delete_namespaced_pod(name, self.namespace, body=options, _request_timeout=REQUEST_SECONDS)
         except API_ERRORS as error:
             if getattr(error, "status", None) == HTTPStatus.NOT_FOUND:
                 return True
@@ -227,7 +225,7 @@ class LabLauncher:
             return False
         return True
 
-    async def stop_pod(self, name: str, *, grace_period: int, timeout: float) -> None:
+    async def stop_pod(self, name: str, *, grace_period: int, wait_seconds: float) -> None:
         """Delete a pod and wait until it no longer exists.
 
         Raises
@@ -237,11 +235,14 @@ class LabLauncher:
         """
         _log.info("deleting the pod %s", self._key(name))
         async with asyncio.timeout(RETRY_SECONDS):
-            while not await self.delete_pod(name, grace_period=grace_period):
+            while not await self.delete_pod(name, grace_period=grace_period):  # noqa: ASYNC110  (a retry)
                 await asyncio.sleep(RETRY_PAUSE)
-        async with asyncio.timeout(timeout):
-            while self.find_pod(name) is not None:
-                await self.wait_for_change(name, 1)
+        async with asyncio.timeout(wait_seconds):
+            await self._wait_until_gone(name)
+
+    async def _wait_until_gone(self, name: str) -> None:
+        while self.find_pod(name) is not None:
+            await self.wait_for_change(name, 1)
 
 
 def find_port(pod: Pod) -> int:

@@ -81,8 +81,8 @@ def build_container(identity: Identity, choice: Choice, environment: Mapping[str
         {"name": "names", "mountPath": "/etc/passwd", "subPath": "passwd", "readOnly": True},
         {"name": "names", "mountPath": "/etc/group", "subPath": "group", "readOnly": True},
     ]
-    # The folder is named after the organization's id, so that a rename at GitHub keeps its files. Two organizations have
-    # the same login here if one was renamed and another took its name between two checks.
+    # The folder is named after the organization's id, so that a rename at GitHub keeps its files. Two organizations
+    # have the same login here if one was renamed and another took its name between two checks.
     logins = {group.gid: group.organization.login for group in reversed(identity.groups)}
     for gid, login in sorted(logins.items()):
         name = login if list(logins.values()).count(login) == 1 else f"{login}-{gid}"

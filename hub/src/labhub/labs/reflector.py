@@ -62,9 +62,7 @@ class Reflector(ABC):
 
     kind: ClassVar[str]
 
-    def __init__(
-        self, api: CoreV1Api, namespace: str, *, label_selector: str = "", field_selector: str = ""
-    ) -> None:
+    def __init__(self, api: CoreV1Api, namespace: str, *, label_selector: str = "", field_selector: str = "") -> None:
         self.namespace = namespace
         self.objects: dict[str, dict[str, Any]] = {}
         self.seen_at = self.tried_at = time.monotonic()
@@ -210,8 +208,9 @@ class Reflector(ABC):
             self.notify(key)
         return str(changed["metadata"]["resourceVersion"])
 
+    @abstractmethod
     def _note_change(self, key: str, changed: dict[str, Any], *, deleted: bool) -> None:
-        """Update what a subclass derives from the objects."""
+        """Update what the subclass derives from the objects."""
 
 
 def trim(item: dict[str, Any]) -> dict[str, Any]:
@@ -269,7 +268,9 @@ class EventReflector(Reflector):
 
     def find_events(self, uid: str) -> list[PodEvent]:
         """Return the events of one pod by its UID, oldest first."""
-        return sorted(self._by_uid.get(uid, {}).values(), key=lambda event: event["lastTimestamp"] or event["eventTime"])
+        return sorted(
+            self._by_uid.get(uid, {}).values(), key=lambda event: event["lastTimestamp"] or event["eventTime"]
+        )
 
     async def _load(self) -> str:
         version = await super()._load()

@@ -1,4 +1,4 @@
-"""JupyterHub's spawner for labs. The launcher sends the requests to Kubernetes; docs/dev/spawner.md explains the split."""
+"""JupyterHub's spawner for labs. The launcher sends the requests to Kubernetes: docs/dev/spawner.md."""
 
 from __future__ import annotations
 
@@ -257,7 +257,8 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
     async def poll(self) -> int | None:
         """Return None if the lab runs or if its state is unknown, else an exit status.
 
-        An API that does not answer must not count as an ended lab: JupyterHub would forget the lab and delete its route.
+        An API that does not answer must not count as an ended lab: JupyterHub would forget the lab and delete its
+        route.
         """
         await self.launcher.pods.wait_until_loaded()
         pod = self.launcher.find_pod(self.pod_name)
@@ -288,7 +289,7 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
             self._note_end(rule)
         if self.pod_name:
             grace_period = 0 if now else GRACE_PERIOD
-            await self.launcher.stop_pod(self.pod_name, grace_period=grace_period, timeout=self.start_timeout)
+            await self.launcher.stop_pod(self.pod_name, grace_period=grace_period, wait_seconds=self.start_timeout)
 
     def _find_culling_rule(self) -> Diagnosis | None:
         """Return which rule of the culler applies to the lab."""

@@ -26,7 +26,7 @@ CONCURRENT_RECOVERIES = 10
 
 
 def last_known_activity(db: Session) -> datetime:
-    """Return the time of the last activity in the database, in UTC and without a time zone, as JupyterHub stores times."""
+    """Return the time of the last activity in the database, in UTC without a time zone, as JupyterHub stores it."""
     columns = (orm.User.created, orm.User.last_activity, orm.Spawner.started, orm.Spawner.last_activity)
     times = (time for column in columns for (time,) in db.query(func.max(column)).all())
     return max((time for time in times if time), default=datetime.min)

@@ -1,7 +1,7 @@
 """Compares the hub's servers with the pods in Kubernetes, twice a minute, and corrects differences.
 
-An orphan is a pod without a server: the hub was killed during a spawn, or the API was away during a deletion. A ghost is
-a server whose pod has ended or no longer exists.
+An orphan is a pod without a server: the hub was killed during a spawn, or the API was away during a deletion. A ghost
+is a server whose pod has ended or no longer exists.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from labhub.telemetry import metrics
 
 _log = logging.getLogger(__name__)
 INTERVAL_SECONDS = 30
-# A pod is an orphan if it had no server for this long. A spawn stores the server before it creates the pod, so this only
-# covers delays of the reflector.
+# A pod is an orphan if it had no server for this long. A spawn stores the server before it creates the pod, so this
+# only covers delays of the reflector.
 GRACE_SECONDS = 60
 # The reconciler does nothing while the reflector's data is older.
 DATA_AGE_MAX = 60

@@ -1,7 +1,7 @@
 """Finds out at the hub's start which labs still run.
 
-This replaces JupyterHub's `init_spawners`, which loads each user with several queries, and sends an HTTP request to each
-lab to stop it if it is slow. Kubernetes knows which pods run.
+This replaces JupyterHub's `init_spawners`, which loads each user with several queries, and sends an HTTP request to
+each lab to stop it if it is slow. Kubernetes knows which pods run.
 """
 
 from __future__ import annotations

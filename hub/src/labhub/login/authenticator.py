@@ -61,7 +61,7 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
         return AsyncHTTPClient(force_instance=True, max_clients=LOGINS_MAX)  # tornado's default is 10
 
     def get_handlers(self, app: JupyterHub) -> list[tuple[str, type[BaseHandler]]]:
-        """Return the handlers of the login. JupyterHub calls this once with a running loop, so the sweep starts here."""
+        """Return the handlers. JupyterHub calls this once, with a running event loop, so the sweep starts here."""
         self.membership_refresher.start()
         return list(super().get_handlers(app))
 

@@ -1,4 +1,7 @@
-"""Re-check the membership of logged-in users. A lost membership ends the session and the lab; an outage of GitHub does not."""
+"""Re-check the membership of logged-in users.
+
+A lost membership ends the session and the lab; an outage of GitHub does not.
+"""
 
 from __future__ import annotations
 

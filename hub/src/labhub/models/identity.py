@@ -175,7 +175,7 @@ def user_name(login: str, taken: Collection[str]) -> str:
     name = login.lower()
     if not LOGIN.fullmatch(name):
         raise IdentityError(
-            "the GitHub login has other characters than letters, digits, - and _, is longer than 39, or starts with - or _"
+            "the GitHub login is no user name: wanted up to 39 letters, digits, - and _, a letter or digit first"
         )
     return free_name(name, taken)
 

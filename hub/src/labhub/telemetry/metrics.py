@@ -1,4 +1,4 @@
-"""The hub's own metrics for Prometheus. They have a port of their own, because the hub's port is public through nginx."""
+"""The hub's own metrics for Prometheus, on a port of their own, because the hub's port is public through nginx."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ ACTIONS = ("adopted", "ghost", "orphan", "reset")
 
 SPAWN_PHASE = Histogram(
     "labhub_spawn_phase_seconds",
-    "Duration of each phase of a spawn: scheduled (a node was found), pulled (image and volumes were ready), started (the "
-    "container ran), ready (the lab answered)",
+    "Duration of each phase of a spawn: scheduled (a node was found), pulled (image and volumes were ready), "
+    "started (the container ran), ready (the lab answered)",
     ["phase"],
     buckets=SECONDS,
 )
@@ -28,7 +28,9 @@ FAILURES = Counter("labhub_spawn_failures_total", "Failed spawns, by reason", ["
 ENDS = Counter("labhub_lab_ends_total", "Labs that ended without the user's request, by reason", ["reason"])
 RECONCILED = Counter("labhub_reconcile_actions_total", "Corrections by the reconciler and by resets", ["action"])
 WATCH_AGE = Gauge("labhub_watch_age_seconds", "Time since the Kubernetes API last confirmed the hub's data", ["kind"])
-WATCH_IDLE = Gauge("labhub_watch_idle_seconds", "Time since the last attempt of a watch; it grows if one died", ["kind"])
+WATCH_IDLE = Gauge(
+    "labhub_watch_idle_seconds", "Time since the last attempt of a watch; it grows if one died", ["kind"]
+)
 SPAWNING_STOPPED = Gauge("labhub_spawning_stopped", "1 while an announcement pauses the start of labs")
 
 

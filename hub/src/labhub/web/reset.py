@@ -18,7 +18,7 @@ PENDING_FLAGS = ("_spawn_pending", "_start_pending", "_stop_pending", "_check_pe
 
 
 class ResetHandler(APIHandler):  # type: ignore[misc]  # untyped
-    """`POST /hub/api/users/<name>/reset`: stops the user's labs in whatever state they are, so that a new one can start."""
+    """`POST /hub/api/users/<name>/reset`: stops the user's labs in any state, so that a new one can start."""
 
     @needs_scope("admin:servers")  # type: ignore[untyped-decorator]
     async def post(self, user_name: str) -> None:
