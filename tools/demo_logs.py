@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import TextIO
 
 import pika
-from beatsrelay.broker import connection_parameters, explain
+from beatsrelay.amqp.session import connection_parameters, explain
 from beatsrelay.lumberjack.frames import ProtocolError
 from beatsrelay.settings import Settings, SettingsError, load
 from labtesting.beats import BeatsClient

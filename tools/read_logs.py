@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 import pika
-from beatsrelay.broker import connection_parameters, explain
+from beatsrelay.amqp.session import connection_parameters, explain
 from beatsrelay.settings import Settings, SettingsError, load
 from pika.exceptions import AMQPError
 

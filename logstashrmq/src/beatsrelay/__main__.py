@@ -12,13 +12,13 @@ import signal
 import sys
 from collections.abc import Iterator
 
-from beatsrelay import check, logs, probes
+from beatsrelay import check, health as probes, logs
 from beatsrelay.metrics import Metrics
-from beatsrelay.publisher import Publisher
+from beatsrelay.amqp.publisher import Publisher
 from beatsrelay.relay import Relay
-from beatsrelay.server import Server
+from beatsrelay.beats.server import Server
 from beatsrelay.settings import Settings, load_or_exit
-from beatsrelay.tls import Certificates
+from beatsrelay.beats.tls import Certificates
 
 logger = logging.getLogger("beatsrelay")
 

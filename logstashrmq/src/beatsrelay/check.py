@@ -8,10 +8,10 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 
-from beatsrelay.broker import BrokerError, Session, explain, finish, tls_context
-from beatsrelay.messages import Batch, Debt
+from beatsrelay.amqp.session import BrokerError, Session, explain, finish, tls_context
+from beatsrelay.amqp.messages import Batch, Debt
 from beatsrelay.routing import Route
-from beatsrelay.settings import Settings, parse_route
+from beatsrelay.settings.model import Settings, parse_route
 
 SECONDS = 10
 BODY = b'{"message":"a test message of beatsrelay --check"}'

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
-from beatsrelay.budget import Budget
-from beatsrelay.ledger import Ledger, Portion
+from beatsrelay.backpressure import Budget
+from beatsrelay.beats.ack_tracker import Ledger, Portion
 from beatsrelay.lumberjack.connection import Chunk
 from beatsrelay.lumberjack.frames import ProtocolError
-from beatsrelay.messages import Batch, Debt
+from beatsrelay.amqp.messages import Batch, Debt
 from beatsrelay.metrics import Metrics
-from beatsrelay.publisher import Publisher
-from beatsrelay.server import Peer, PeerError
+from beatsrelay.amqp.publisher import Publisher
+from beatsrelay.beats.server import Peer, PeerError
 from beatsrelay.settings import Settings
-from beatsrelay.shaping import Shaper
+from beatsrelay.event_filter import Shaper
 
 
 class Relay:

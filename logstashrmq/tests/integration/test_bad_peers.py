@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 from beatsrelay.lumberjack import frames
-from beatsrelay.server import LINGER_SECONDS
+from beatsrelay.beats.server import LINGER_SECONDS
 from labtesting.beats import BeatsClient, Shipper, make_events
 
 from logstashrmq.tests.harness import Certificates, Queue, RelayProcess, StartRelay, Watch, wait_until

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from beatsrelay.routing import Route
-from beatsrelay.settings import SettingsError, known, load
+from beatsrelay.settings.model import SettingsError, known, load
 
 from logstashrmq.tests.harness import PLAIN
 

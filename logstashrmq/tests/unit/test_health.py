@@ -6,7 +6,7 @@ import asyncio
 
 import httpx
 import pytest
-from beatsrelay import probes
+from beatsrelay import health as probes
 from beatsrelay.metrics import Metrics
 
 from logstashrmq.tests.harness import wait_until

@@ -15,7 +15,7 @@ from beatsrelay.lumberjack.connection import NEED_DATA, Chunk, NeedData, ServerC
 from beatsrelay.lumberjack.frames import ProtocolError
 from beatsrelay.metrics import Metrics
 from beatsrelay.settings import Settings
-from beatsrelay.tls import Certificates
+from beatsrelay.beats.tls import Certificates
 
 logger = logging.getLogger(__name__)
 

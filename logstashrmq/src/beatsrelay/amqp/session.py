@@ -25,8 +25,8 @@ from pika.exceptions import (
 )
 from pika.spec import Basic
 
-from beatsrelay import wire
-from beatsrelay.messages import Batch, number_of
+from beatsrelay.amqp import frames as wire
+from beatsrelay.amqp.messages import Batch, number_of
 from beatsrelay.settings import Settings
 
 OPEN_SECONDS = 20

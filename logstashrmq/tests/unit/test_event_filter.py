@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from beatsrelay.routing import LONGEST, Route, parse_template
 from beatsrelay.settings import load
-from beatsrelay.shaping import Shaper, has_shape
+from beatsrelay.event_filter import Shaper, has_shape
 
 from logstashrmq.tests.harness import PLAIN
 

@@ -7,11 +7,11 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from beatsrelay import wire
-from beatsrelay.budget import Budget
-from beatsrelay.confirms import Confirms
-from beatsrelay.ledger import Ledger, Portion
-from beatsrelay.messages import Batch, Debt, message_id, number_of
+from beatsrelay.amqp import frames as wire
+from beatsrelay.backpressure import Budget
+from beatsrelay.amqp.confirms import Confirms
+from beatsrelay.beats.ack_tracker import Ledger, Portion
+from beatsrelay.amqp.messages import Batch, Debt, message_id, number_of
 from beatsrelay.metrics import Metrics
 from beatsrelay.routing import Route
 from hypothesis import given

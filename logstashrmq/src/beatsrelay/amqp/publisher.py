@@ -12,9 +12,9 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from beatsrelay.broker import BrokerError, Session
-from beatsrelay.confirms import Confirms
-from beatsrelay.messages import Batch, Debt
+from beatsrelay.amqp.session import BrokerError, Session
+from beatsrelay.amqp.confirms import Confirms
+from beatsrelay.amqp.messages import Batch, Debt
 from beatsrelay.metrics import Metrics
 from beatsrelay.settings import Settings
 

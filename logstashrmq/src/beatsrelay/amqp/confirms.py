@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
 
-from beatsrelay.messages import Batch
+from beatsrelay.amqp.messages import Batch
 
 Settled = list[tuple[Batch, Sequence[int]]]
 

@@ -16,7 +16,7 @@ from pika.channel import Channel
 from pika.frame import Method
 from pika.spec import Basic, BasicProperties
 
-from beatsrelay.messages import ID_DIGITS, ID_SIZE, ORIGIN, Batch, message_id
+from beatsrelay.amqp.messages import ID_DIGITS, ID_SIZE, ORIGIN, Batch, message_id
 
 TESTED = "1.4.4"
 CONTENT_TYPE = "application/json"
