@@ -24,9 +24,10 @@ from tempfile import TemporaryDirectory
 from typing import TextIO
 
 import pika
-from beatsrelay.amqp.session import connection_parameters, explain
+from beatsrelay.amqp.connection_parameters import create_connection_parameters
+from beatsrelay.amqp.errors import format_amqp_error
 from beatsrelay.lumberjack.frames import ProtocolError
-from beatsrelay.settings import Settings, SettingsError, load
+from beatsrelay.settings import Settings, SettingsError, load_settings
 from labtesting.beats import BeatsClient
 from pika.exceptions import AMQPError
 
@@ -142,12 +143,12 @@ def receive(settings: Settings, found: queue.SimpleQueue[str | DemoError]) -> No
     try:
         read_queue(settings, found)
     except (AMQPError, OSError) as error:
-        found.put(DemoError(f"cannot read from the broker: {explain(error)}"))
+        found.put(DemoError(f"cannot read from the broker: {format_amqp_error(error)}"))
 
 
 def read_queue(settings: Settings, found: queue.SimpleQueue[str | DemoError]) -> None:
     """Take what comes to the exchange out of a queue of our own, for ever."""
-    with pika.BlockingConnection(connection_parameters(settings, settings.amqp_hosts[0])) as connection:
+    with pika.BlockingConnection(create_connection_parameters(settings, settings.amqp_hosts[0])) as connection:
         channel = connection.channel()
         name = str(channel.queue_declare("", exclusive=True).method.queue)
         channel.queue_bind(name, settings.exchange, "#")
@@ -165,7 +166,7 @@ def run(file: Path) -> None:
         broker = {} if os.environ.get("AMQP_HOST") else start_broker(stack)
         here = {"BEATS_HOST": "127.0.0.1", "BEATS_PORT": "0", "METRICS_HOST": "127.0.0.1", "METRICS_PORT": "0"}
         environ = {"BEATS_TLS": "false"} | here | broker
-        settings = load(os.environ | environ)
+        settings = load_settings(os.environ | environ)
         port = start_relay(stack, environ)
         found: queue.SimpleQueue[str | DemoError] = queue.SimpleQueue()
         threading.Thread(target=receive, args=(settings, found), daemon=True).start()

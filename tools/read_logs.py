@@ -14,8 +14,9 @@ import sys
 from typing import Any
 
 import pika
-from beatsrelay.amqp.session import connection_parameters, explain
-from beatsrelay.settings import Settings, SettingsError, load
+from beatsrelay.amqp.connection_parameters import create_connection_parameters
+from beatsrelay.amqp.errors import format_amqp_error
+from beatsrelay.settings import Settings, SettingsError, load_settings
 from pika.exceptions import AMQPError
 
 # At most so many are on their way to us: what is not shown when we end goes back to the queue.
@@ -42,7 +43,7 @@ def describe(event: dict[str, Any]) -> str:
 
 def read(settings: Settings, options: argparse.Namespace) -> None:
     """Show what is in the queue, and what comes to it."""
-    with pika.BlockingConnection(connection_parameters(settings, settings.amqp_hosts[0])) as connection:
+    with pika.BlockingConnection(create_connection_parameters(settings, settings.amqp_hosts[0])) as connection:
         channel = connection.channel()
         channel.basic_qos(prefetch_count=PREFETCH)
         for method, _, body in channel.consume(options.queue, inactivity_timeout=1 if options.once else None):
@@ -66,13 +67,13 @@ def main() -> None:
     # Of the relay's settings only the way to the broker is used here.
     unused = {"AMQP_EXCHANGE": "unused", "BEATS_TLS": "false"}
     try:
-        read(load(unused | dict(os.environ)), options)
+        read(load_settings(unused | dict(os.environ)), options)
     except KeyboardInterrupt:
         return
     except SettingsError as error:
         sys.exit(f"read-logs: {error}")
     except (AMQPError, OSError) as error:
-        sys.exit(f"read-logs: cannot read from the broker: {explain(error)}")
+        sys.exit(f"read-logs: cannot read from the broker: {format_amqp_error(error)}")
 
 
 if __name__ == "__main__":

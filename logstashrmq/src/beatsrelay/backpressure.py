@@ -1,4 +1,4 @@
-"""How much may be in flight: who wants more waits in line, and is not read from meanwhile."""
+"""The limit on events in flight: received from Beats, and not confirmed by RabbitMQ yet."""
 
 from __future__ import annotations
 
@@ -7,41 +7,46 @@ import asyncio
 from beatsrelay.metrics import Metrics
 
 
-class Budget:
-    """A bound on events and bytes, given out first come, first served.
+class InFlightLimit:
+    """A limit on events and bytes in flight, over all connections. Connections wait for capacity in order.
 
-    Whoever finds room takes all it has, so it is overdrawn by one chunk at most. What that is need not be known before:
-    who waits has nothing inflated yet.
+    The limit is exceeded by one chunk at most: a connection may use any capacity above zero. The size of a chunk is
+    unknown before, because a waiting connection has not inflated its data.
+
+    Parameters
+    ----------
+    events, size
+        The limit on events, and on bytes.
     """
 
     def __init__(self, events: int, size: int, metrics: Metrics) -> None:
-        self._events = events
-        self._size = size
+        self._free_events = events
+        self._free_bytes = size
         self._metrics = metrics
-        self._line = asyncio.Lock()  # whoever has it is the first in line
-        self._room = asyncio.Event()
-        self._room.set()
+        self._queue = asyncio.Lock()  # fair: it wakes the longest waiting task first
+        self._has_capacity = asyncio.Event()
+        self._has_capacity.set()
 
-    async def room(self) -> None:
-        """Wait in line for room. Take it before anything else is awaited: the next in line goes on then."""
+    async def wait_for_capacity(self) -> None:
+        """Wait in order for capacity. Call `add` before the next await: there the next task in the queue may run."""
         with self._metrics.waiting.track_inprogress():
-            async with self._line:
-                await self._room.wait()
+            async with self._queue:
+                await self._has_capacity.wait()
 
-    def take(self, events: int, size: int) -> None:
-        """Take room."""
-        self._change(-events, -size)
-
-    def give_back(self, events: int, size: int) -> None:
-        """Make room."""
+    def add(self, events: int, size: int) -> None:
+        """Count events of `size` bytes as in flight."""
         self._change(events, size)
 
+    def remove(self, events: int, size: int) -> None:
+        """Count events of `size` bytes as no longer in flight."""
+        self._change(-events, -size)
+
     def _change(self, events: int, size: int) -> None:
-        self._events += events
-        self._size += size
-        self._metrics.in_flight.dec(events)
-        self._metrics.in_flight_bytes.dec(size)
-        if self._events > 0 and self._size > 0:
-            self._room.set()
+        self._free_events -= events
+        self._free_bytes -= size
+        self._metrics.in_flight.inc(events)
+        self._metrics.in_flight_bytes.inc(size)
+        if self._free_events > 0 and self._free_bytes > 0:
+            self._has_capacity.set()
         else:
-            self._room.clear()
+            self._has_capacity.clear()

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 from beatsrelay.lumberjack import frames
-from beatsrelay.beats.server import LINGER_SECONDS
+from beatsrelay.beats.peer import LINGER_SECONDS
 from labtesting.beats import BeatsClient, Shipper, make_events
 
 from logstashrmq.tests.harness import Certificates, Queue, RelayProcess, StartRelay, Watch, wait_until
@@ -23,7 +23,7 @@ BOUND = 120 * MEGABYTE
 LIMITS = {"BEATS_STALL_SECONDS": "1", "BEATS_HANDSHAKE_SECONDS": "1", "BEATS_MAX_CONNECTIONS": "40"}
 
 Attack = Callable[[int], object]
-ONE = frames.data(1, b"{}")
+ONE = frames.encode_event(1, b"{}")
 
 
 def deflate_bomb(size: int) -> bytes:
@@ -35,15 +35,15 @@ def deflate_bomb(size: int) -> bytes:
 
 def raw(frame: int, packed: bytes) -> bytes:
     """Write a frame with a length before it."""
-    return frames.SHORT.pack(frame, len(packed)) + packed
+    return frames.SHORT_HEADER.pack(frame, len(packed)) + packed
 
 
 def bomb_of_events() -> bytes:
     """Write 512 events of 1 MB that take 0.5 MB on the wire."""
     packer = zlib.compressobj(9)
-    event = frames.data(1, b"{" + b" " * (MEGABYTE - 100) + b"}")
+    event = frames.encode_event(1, b"{" + b" " * (MEGABYTE - 100) + b"}")
     packed = b"".join(packer.compress(event) for _ in range(512))
-    return frames.window(512) + raw(frames.COMPRESSED, packed + packer.flush())
+    return frames.encode_window(512) + raw(frames.COMPRESSED, packed + packer.flush())
 
 
 def sends(*pieces: bytes) -> Attack:
@@ -64,34 +64,34 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "TLS where there is none": (bytes.fromhex("16030100c8010000c40303") + b"\1" * 200, "unknown_frame"),
     "garbage": (bytes(range(256)) * 100, "unknown_frame"),
     "Lumberjack of version 1": (b"1W\0\0\0\1", "unknown_frame"),
-    "an acknowledgement": (frames.window(1) + frames.ack(1), "unknown_frame"),
-    "a window of 2^32-1": (frames.window(2**32 - 1) + ONE, "window_too_large"),
+    "an acknowledgement": (frames.encode_window(1) + frames.encode_ack(1), "unknown_frame"),
+    "a window of 2^32-1": (frames.encode_window(2**32 - 1) + ONE, "window_too_large"),
     "an event without a window": (ONE, "outside_window"),
-    "more events than the window": (frames.window(1) + ONE + ONE, "outside_window"),
-    "more events than the window, compressed": (frames.window(1) + frames.compressed(ONE * 2, 3), "outside_window"),
-    "compressed without a window": (frames.compressed(ONE, 3), "outside_window"),
-    "an event of 4 GB": (frames.window(1) + struct.pack(">HII", frames.DATA, 1, 2**32 - 1), "frame_too_large"),
+    "more events than the window": (frames.encode_window(1) + ONE + ONE, "outside_window"),
+    "more events than the window, compressed": (frames.encode_window(1) + frames.encode_compressed(ONE * 2, 3), "outside_window"),
+    "compressed without a window": (frames.encode_compressed(ONE, 3), "outside_window"),
+    "an event of 4 GB": (frames.encode_window(1) + struct.pack(">HII", frames.DATA, 1, 2**32 - 1), "frame_too_large"),
     "a compressed frame of 4 GB": (
-        frames.window(1) + struct.pack(">HI", frames.COMPRESSED, 2**32 - 1),
+        frames.encode_window(1) + struct.pack(">HI", frames.COMPRESSED, 2**32 - 1),
         "frame_too_large",
     ),
-    "compressed garbage": (frames.window(1) + raw(frames.COMPRESSED, b"garbage"), "bad_compression"),
-    "compressed nothing": (frames.window(1) + raw(frames.COMPRESSED, b""), "bad_compression"),
-    "compressed data cut off": (frames.window(1) + raw(frames.COMPRESSED, zlib.compress(ONE)[:-3]), "bad_compression"),
+    "compressed garbage": (frames.encode_window(1) + raw(frames.COMPRESSED, b"garbage"), "bad_compression"),
+    "compressed nothing": (frames.encode_window(1) + raw(frames.COMPRESSED, b""), "bad_compression"),
+    "compressed data cut off": (frames.encode_window(1) + raw(frames.COMPRESSED, zlib.compress(ONE)[:-3]), "bad_compression"),
     "compressed data with a tail": (
-        frames.window(1) + raw(frames.COMPRESSED, zlib.compress(ONE) + b"x"),
+        frames.encode_window(1) + raw(frames.COMPRESSED, zlib.compress(ONE) + b"x"),
         "bad_compression",
     ),
     "an event cut off by the end of its compressed frame": (
-        frames.window(1) + frames.compressed(frames.data(1, b"{}" * 9)[:-1], 3),
+        frames.encode_window(1) + frames.encode_compressed(frames.encode_event(1, b"{}" * 9)[:-1], 3),
         "bad_compression",
     ),
     "a compressed frame in a compressed one": (
-        frames.window(1) + frames.compressed(frames.compressed(ONE, 3), 3),
+        frames.encode_window(1) + frames.encode_compressed(frames.encode_compressed(ONE, 3), 3),
         "nested_frame",
     ),
-    "a window in a compressed frame": (frames.window(1) + frames.compressed(frames.window(1) + ONE, 3), "nested_frame"),
-    "a zip bomb of zeros": (frames.window(1) + raw(frames.COMPRESSED, deflate_bomb(512 * MEGABYTE)), "nested_frame"),
+    "a window in a compressed frame": (frames.encode_window(1) + frames.encode_compressed(frames.encode_window(1) + ONE, 3), "nested_frame"),
+    "a zip bomb of zeros": (frames.encode_window(1) + raw(frames.COMPRESSED, deflate_bomb(512 * MEGABYTE)), "nested_frame"),
     "a zip bomb of events": (bomb_of_events(), "inflated_too_large"),
 }
 
@@ -146,19 +146,19 @@ def test_all_of_them_at_once(start_relay: StartRelay, queue: Queue) -> None:
 def test_slow_ones(start_relay: StartRelay, queue: Queue) -> None:
     """One says nothing, one ends in the middle, one sends a byte now and then, and so on."""
     relay = start_relay(**LIMITS)
-    whole = frames.window(2) + frames.compressed(ONE * 2, 3)
+    whole = frames.encode_window(2) + frames.encode_compressed(ONE * 2, 3)
     with others_do_not_notice(relay, queue), ExitStack() as stack:
         peers = [stack.enter_context(socket.create_connection(("127.0.0.1", relay.port), 20)) for _ in range(6)]
         silent, in_header, in_frame, in_window, drop_by_drop, half_closed = peers
         in_header.sendall(whole[:3])
         in_frame.sendall(whole[:-3])
-        in_window.sendall(frames.window(2) + ONE)
+        in_window.sendall(frames.encode_window(2) + ONE)
         half_closed.sendall(whole)
         half_closed.shutdown(socket.SHUT_WR)
-        assert half_closed.recv(6) == frames.ack(1), "it may have ended its side, and still gets its answer"
+        assert half_closed.recv(6) == frames.encode_ack(1), "it may have ended its side, and still gets its answer"
         start = time.monotonic()
         with suppress(BrokenPipeError, ConnectionResetError):
-            for byte in frames.window(2) + frames.data(1, b"x" * 1000):
+            for byte in frames.encode_window(2) + frames.encode_event(1, b"x" * 1000):
                 drop_by_drop.sendall(bytes([byte]))
                 drop_by_drop.settimeout(0.1)
                 with suppress(TimeoutError):
@@ -167,12 +167,12 @@ def test_slow_ones(start_relay: StartRelay, queue: Queue) -> None:
                     pytest.fail("a slow peer was served for ten times the time it has")
         relay.wait_for_metric('peer_errors_total{reason="too_slow"}', 4)
         silent.sendall(whole)
-        assert silent.recv(6) == frames.ack(1), "who owes nothing may be idle for longer"
+        assert silent.recv(6) == frames.encode_ack(1), "who owes nothing may be idle for longer"
 
 
 def test_acknowledgements_that_nobody_reads(start_relay: StartRelay, queue: Queue) -> None:
     relay = start_relay(**LIMITS | {"BEATS_IDLE_SECONDS": "2"})
-    windows = (frames.window(0) + frames.window(1) + frames.data(1, b"no event")) * 1000
+    windows = (frames.encode_window(0) + frames.encode_window(1) + frames.encode_event(1, b"no event")) * 1000
     with others_do_not_notice(relay, queue), socket.socket() as peer:
         peer.settimeout(20)
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -188,7 +188,7 @@ def test_events_that_are_too_large_and_windows_without_an_end(start_relay: Start
         for _ in range(5):
             peer = stack.enter_context(socket.create_connection(("127.0.0.1", relay.port), 20))
             for count in range(20):
-                peer.sendall(frames.window(2) + frames.data(count, b"{" + b" " * 3 * MEGABYTE) + ONE)
+                peer.sendall(frames.encode_window(2) + frames.encode_event(count, b"{" + b" " * 3 * MEGABYTE) + ONE)
         # Before they hang up: that throws away what the relay has not read yet.
         relay.wait_for_metric('events_dropped_total{reason="oversized"}', 100)
 

@@ -1,1 +1,1 @@
-"""The RabbitMQ side: one AMQP session, and publishing until the broker has confirmed."""
+"""The RabbitMQ side: AMQP sessions, and publishing each message until RabbitMQ confirms it."""

@@ -1,86 +1,98 @@
-"""Which messages the broker has answered for: a low-water mark of delivery tags, and the holes above it."""
+"""Publisher confirms of one channel: a low-water mark of delivery tags, and the tags confirmed above it.
+
+https://www.rabbitmq.com/docs/confirms#publisher-confirms
+"""
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
 
-from beatsrelay.amqp.messages import Batch
+from beatsrelay.amqp.messages import Batch, PublishedBatch
 
-Settled = list[tuple[Batch, Sequence[int]]]
+# Batches, and for each the indices of some of its messages
+Messages = list[tuple[PublishedBatch, Sequence[int]]]
 
 
-class Confirms:
-    """The open delivery tags of one channel.
+class UnconfirmedMessages:
+    """The messages of one channel that the broker has not answered with an ack or a nack.
 
-    Confirms come in any order: a nack of tag 7 may come before the ack that says "all up to 9".
+    The broker answers in any order: a nack of tag 7 can precede an ack of all tags up to 9.
     """
 
     def __init__(self) -> None:
-        self._batches: list[Batch] = []
-        self._next = 1
-        self._low = 0  # all up to it are settled
-        self._early: set[int] = set()  # settled above it
+        self._batches: list[PublishedBatch] = []
+        self._next_tag = 1
+        self._low_water_mark = 0  # all tags up to it are answered
+        self._answered_above: set[int] = set()
 
     def __len__(self) -> int:
-        return self._next - 1 - self._low - len(self._early)
+        return self._next_tag - 1 - self._low_water_mark - len(self._answered_above)
 
-    def add(self, batch: Batch) -> None:
-        """Give a batch the tags that the broker will count for it."""
-        batch.first = self._next
-        self._next += len(batch)
-        self._batches.append(batch)
+    def add(self, batch: Batch) -> PublishedBatch:
+        """Assign the delivery tags that the broker will count for a batch."""
+        published = PublishedBatch(batch, self._next_tag, time.monotonic())
+        self._next_tag += len(batch)
+        self._batches.append(published)
+        return published
 
-    def settle(self, tag: int, *, multiple: bool) -> Settled:
-        """Settle a tag, or all up to it; give the messages that are settled by it, and only now.
+    def remove(self, tag: int, *, multiple: bool) -> Messages:
+        """Remove the messages that the broker answered, and return those that were not answered before.
 
         Parameters
         ----------
         tag
-            As the broker sent it; with `multiple`, 0 means all that are open.
+            Delivery tag from the broker.
+        multiple
+            Whether the answer is for all tags up to `tag`. Then tag 0 means all tags.
         """
-        tag = self._next - 1 if multiple and tag == 0 else tag
-        if tag <= self._low or tag >= self._next or (tag in self._early and not multiple):
+        tag = self._next_tag - 1 if multiple and tag == 0 else tag
+        is_known = self._low_water_mark < tag < self._next_tag
+        if not is_known or (tag in self._answered_above and not multiple):
             return []
-        if multiple or tag == self._low + 1:
-            return list(self._raise_low(tag))
-        self._early.add(tag)
-        batch = self._batches[bisect_right(self._batches, tag, key=attrgetter("first")) - 1]
-        return [(batch, [tag - batch.first])]
+        if multiple or tag == self._low_water_mark + 1:
+            return list(self._raise_low_water_mark(tag))
+        self._answered_above.add(tag)
+        published = self._batches[bisect_right(self._batches, tag, key=attrgetter("first_tag")) - 1]
+        return [(published, [tag - published.first_tag])]
 
-    def _raise_low(self, tag: int) -> Iterator[tuple[Batch, Sequence[int]]]:
-        low, gone = self._low, 0
-        for batch in self._batches:
-            start, stop = max(low + 1, batch.first), min(tag + 1, batch.first + len(batch))
-            if start >= stop:
+    def _raise_low_water_mark(self, tag: int) -> Iterator[tuple[PublishedBatch, Sequence[int]]]:
+        completed = 0
+        for published in self._batches:
+            start, end = max(self._low_water_mark + 1, published.first_tag), min(tag + 1, published.end_tag)
+            if start >= end:
                 break
-            indices = self._open_indices(batch, start, stop)
-            gone += stop == batch.first + len(batch)
+            indices = self._select_unanswered(published, start, end)
+            completed += end == published.end_tag
             if indices:
-                yield batch, indices
-        del self._batches[:gone]
-        self._low = tag
-        if self._early:
-            self._early = {early for early in self._early if early > tag}
-            self._close_up()
+                yield published, indices
+        del self._batches[:completed]
+        self._low_water_mark = tag
+        if self._answered_above:
+            self._answered_above = {answered for answered in self._answered_above if answered > tag}
+            self._skip_answered()
 
-    def _open_indices(self, batch: Batch, start: int, stop: int) -> Sequence[int]:
-        if not self._early:
-            return range(start - batch.first, stop - batch.first)
-        return [tag - batch.first for tag in range(start, stop) if tag not in self._early]
+    def _select_unanswered(self, published: PublishedBatch, start: int, end: int) -> Sequence[int]:
+        if not self._answered_above:
+            return range(start - published.first_tag, end - published.first_tag)
+        return [tag - published.first_tag for tag in range(start, end) if tag not in self._answered_above]
 
-    def _close_up(self) -> None:
-        while self._low + 1 in self._early:
-            self._low += 1
-            self._early.discard(self._low)
-        while self._batches and self._batches[0].first + len(self._batches[0]) <= self._low + 1:
+    def _skip_answered(self) -> None:
+        """Raise the low-water mark over the answered tags that follow it."""
+        while self._low_water_mark + 1 in self._answered_above:
+            self._low_water_mark += 1
+            self._answered_above.discard(self._low_water_mark)
+        while self._batches and self._batches[0].end_tag <= self._low_water_mark + 1:
             del self._batches[0]
 
-    def open(self) -> Settled:
-        """Give what is not settled, in the order in which it was published."""
+    def list_all(self) -> Messages:
+        """Return the unconfirmed messages, in the order of publishing."""
         return [
-            (batch, indices)
-            for batch in self._batches
-            if (indices := self._open_indices(batch, max(batch.first, self._low + 1), batch.first + len(batch)))
+            (published, indices)
+            for published in self._batches
+            if (indices := self._select_unanswered(
+                published, max(published.first_tag, self._low_water_mark + 1), published.end_tag
+            ))
         ]

@@ -1,82 +1,98 @@
-"""What is published: messages in batches that share a route, and what is owed for them."""
+"""Messages to publish: batches, message ids, and the confirmations that are pending for them."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from beatsrelay.routing import Route
 
-# Tells the messages of this process from those of all others.
-ORIGIN = secrets.token_hex(4)
-ID_DIGITS = 12
-ID_SIZE = len(ORIGIN) + 1 + ID_DIGITS
+# Distinguishes the messages of this process from those of all others.
+PROCESS_ID = secrets.token_hex(4)
+NUMBER_DIGITS = 12
+MESSAGE_ID_SIZE = len(PROCESS_ID) + 1 + NUMBER_DIGITS
 
 
-def message_id(number: int) -> str:
-    """Give the id of a message: the same each time that it is published again."""
-    return f"{ORIGIN}-{number:0{ID_DIGITS}x}"
+def format_message_id(number: int) -> str:
+    """Return the id of a message. It stays the same when the message is published again."""
+    return f"{PROCESS_ID}-{number:0{NUMBER_DIGITS}x}"
 
 
-def number_of(text: str | None) -> int | None:
-    """Give the number of one of our message ids."""
-    origin, _, digits = (text or "").partition("-")
-    return int(digits, 16) if origin == ORIGIN and digits else None
+def parse_message_id(message_id: str | None) -> int | None:
+    """Return the number of a message, or None if another process created the id."""
+    process_id, _, digits = (message_id or "").partition("-")
+    return int(digits, 16) if process_id == PROCESS_ID and digits else None
 
 
 @dataclass(eq=False)
-class Debt:
-    """So many messages of one origin that are not safe yet.
+class PendingConfirmation:
+    """Counts the messages of one chunk of events that the broker has not confirmed yet.
 
     Attributes
     ----------
-    left
-        How many.
-    size
-        Their bytes, for who bounds them.
-    paid
-        Called once, when all are safe.
+    remaining
+        Number of messages that are not confirmed.
+    on_complete
+        Called once, when all messages are confirmed.
     """
 
-    left: int
-    size: int
-    paid: Callable[[Debt], None]
+    remaining: int
+    on_complete: Callable[[], None]
 
-    def pay(self, count: int) -> None:
-        """Take so many off."""
-        self.left -= count
-        if self.left == 0:
-            self.paid(self)
+    def confirm(self, count: int) -> None:
+        """Count messages as confirmed."""
+        self.remaining -= count
+        if self.remaining == 0:
+            self.on_complete()
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Batch:
-    """Messages to one route, published together.
+    """Messages with one route, published together.
 
     Attributes
     ----------
-    numbers
-        What their message ids are made of.
+    pending
+        Counts the confirmations of these messages.
+    bodies, numbers
+        Body of each message, and the number in its message id.
     headers
-        AMQP headers of each message.
-    first
-        The delivery tag of the first one, once published.
+        AMQP headers of every message.
     """
 
-    debt: Debt
+    pending: PendingConfirmation
     route: Route
     bodies: Sequence[bytes]
     numbers: Sequence[int]
     headers: dict[str, str | int] | None = None
-    first: int = 0
-    published: float = field(default=0.0)
 
     def __len__(self) -> int:
         return len(self.bodies)
 
-    def pick(self, indices: Sequence[int]) -> Batch:
-        """Give a batch of some of these messages, to publish again."""
-        return Batch(
-            self.debt, self.route, [self.bodies[i] for i in indices], [self.numbers[i] for i in indices], self.headers
-        )
+    def select(self, indices: Sequence[int]) -> Batch:
+        """Return a batch of the messages with these indices."""
+        bodies = [self.bodies[i] for i in indices]
+        return Batch(self.pending, self.route, bodies, [self.numbers[i] for i in indices], self.headers)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class PublishedBatch:
+    """A batch that was published on a channel.
+
+    Attributes
+    ----------
+    first_tag
+        Delivery tag of the first message. The tags of the others follow.
+    time
+        When the batch was published, in seconds of `time.monotonic`.
+    """
+
+    batch: Batch
+    first_tag: int
+    time: float
+
+    @property
+    def end_tag(self) -> int:
+        """The delivery tag after the last message."""
+        return self.first_tag + len(self.batch)

@@ -1,4 +1,4 @@
-"""Publishes until the broker has confirmed: keeps messages, connects again, and sends again what is open."""
+"""Publishing until RabbitMQ confirms: stores messages, reconnects, and publishes unconfirmed messages again."""
 
 from __future__ import annotations
 
@@ -7,212 +7,225 @@ import itertools
 import logging
 import random
 import re
-import sys
 import time
 from collections import deque
 from collections.abc import Sequence
 
-from beatsrelay.amqp.session import BrokerError, Session
-from beatsrelay.amqp.confirms import Confirms
-from beatsrelay.amqp.messages import Batch, Debt
+from beatsrelay.amqp.backoff import Backoff
+from beatsrelay.amqp.confirms import UnconfirmedMessages
+from beatsrelay.amqp.errors import BrokerError
+from beatsrelay.amqp.frames import BatchWriter
+from beatsrelay.amqp.messages import Batch, PendingConfirmation, PublishedBatch
+from beatsrelay.amqp.session import Session
 from beatsrelay.metrics import Metrics
 from beatsrelay.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-# pika's buffer has no bound of its own: above this nothing is added until the broker has answered.
+# pika's buffer has no limit. Above this, nothing is published until the broker has answered.
 BUFFER_BYTES = 4 * 1024 * 1024
-TOO_LARGE = re.compile(r"message size \d+ (?:is )?larger than (?:configured )?max size (\d+)")
-
-
-class Backoff:
-    """Waiting times that double, with jitter, until something works."""
-
-    def __init__(self, first: float = 0.5, longest: float = 30) -> None:
-        self._first = first
-        self._longest = longest
-        self._next = first
-
-    def next(self) -> float:
-        """Give the next one, half of it by chance, so that replicas do not come back together."""
-        delay, self._next = self._next, min(self._next * 2, self._longest)
-        return delay * random.uniform(0.5, 1)  # noqa: S311
-
-    def reset(self) -> None:
-        """Begin anew."""
-        self._next = self._first
+# The broker closes the channel with this reason. Its maximum is not known before.
+MESSAGE_TOO_LARGE = re.compile(r"message size \d+ (?:is )?larger than (?:configured )?max size (\d+)")
 
 
 class Publisher:
-    """Owes each message it is given until the broker confirms it.
+    """Publishes each message until the broker confirms it.
 
-    Its memory is bounded by whoever gives it messages. Messages keep their order as long as the broker takes them.
+    The caller limits the memory: it stops adding messages. Messages keep their order while the broker accepts them.
+
+    Attributes
+    ----------
+    connected
+        Set once, when the first session is open.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._waiting: deque[Batch] = deque()
-        self._refused: list[Batch] = []
-        self._confirms = Confirms()
-        self._returned: set[int] = set()
+        self._writer = BatchWriter()
+        self._queue: deque[Batch] = deque()
+        self._refused: list[Batch] = []  # published again after a delay
+        self._unconfirmed = UnconfirmedMessages()
+        self._returned: set[int] = set()  # numbers of messages that were returned and are not confirmed yet
         self._session: Session | None = None
         self._blocked = False
-        self._largest = sys.maxsize  # of a message, once the broker has said it
-        self._connecting = Backoff()
-        self._retrying = Backoff()
-        self._numbered = 0
+        self._message_bytes_max: int | None = None  # of the broker; None: unknown
+        self._connect_backoff = Backoff()
+        self._refused_backoff = Backoff()
+        self._next_number = 0
         self.connected = asyncio.Event()
 
-    def number(self, count: int) -> Sequence[int]:
-        """Reserve numbers for so many new messages."""
-        first, self._numbered = self._numbered, self._numbered + count
+    def reserve_numbers(self, count: int) -> Sequence[int]:
+        """Return numbers for the ids of `count` new messages."""
+        first, self._next_number = self._next_number, self._next_number + count
         return range(first, first + count)
 
     def publish(self, batch: Batch) -> None:
-        """Take a batch; its debt is paid as the broker confirms."""
-        self._waiting.append(batch)
-        if batch.debt.size > self._largest:
-            self._bury_large(self._waiting.pop())
-        self._pump()
+        """Publish a batch. `batch.pending` counts the confirmations."""
+        self._enqueue(batch)
+        self._publish_queue()
 
-    def bury(self, debt: Debt, bodies: Sequence[bytes], reason: str, headers: dict[str, str | int]) -> None:
-        """Send events that cannot be delivered to the dead-letter route; without one drop them, and count."""
+    def dead_letter(
+        self, pending: PendingConfirmation, bodies: Sequence[bytes], reason: str, headers: dict[str, str | int]
+    ) -> None:
+        """Publish events that cannot be delivered to the dead-letter route. Without a route, drop and count them.
+
+        Parameters
+        ----------
+        pending
+            Counts the confirmations. Dropped events count as confirmed.
+        reason
+            Short name: the label of a metric, and a header of the messages.
+        headers
+            Further AMQP headers of the messages.
+        """
         if self._settings.dead_letter is None:
             self._metrics.dropped.labels(reason).inc(len(bodies))
-            debt.pay(len(bodies))
+            pending.confirm(len(bodies))
             return
         self._metrics.dead_lettered.labels(reason).inc(len(bodies))
-        told = {"x-relay-reason": reason} | headers
-        self.publish(Batch(debt, self._settings.dead_letter, bodies, self.number(len(bodies)), told))
+        numbers = self.reserve_numbers(len(bodies))
+        all_headers = {"x-relay-reason": reason, **headers}
+        self.publish(Batch(pending, self._settings.dead_letter, bodies, numbers, all_headers))
 
     async def run(self) -> None:
-        """Keep a session with the broker, for ever."""
+        """Keep a session with the broker open, until this task is cancelled."""
         hosts = itertools.cycle(random.sample(self._settings.amqp_hosts, len(self._settings.amqp_hosts)))
         try:
             for host in hosts:
-                session = Session(self._settings)
+                session = Session(self._settings, self._writer)
                 try:
                     await session.open(host)
                 except BrokerError as error:
                     self._metrics.connect_failures.inc()
-                    logger.warning("no session with the broker", extra={"reason": str(error)})
+                    logger.warning("no session with the broker", extra={"event.reason": str(error)})
                 else:
-                    await self._use(session)
-                await asyncio.sleep(self._connecting.next())
+                    await self._use_until_lost(session)
+                await asyncio.sleep(self._connect_backoff.next_delay())
         finally:
             if self._session:
                 await self._session.close()
 
-    async def _use(self, session: Session) -> None:
-        session.on_confirm, session.on_return, session.on_blocked = self._confirm, self._note_return, self._block
+    async def _use_until_lost(self, session: Session) -> None:
+        self._start_session(session)
+        reason = await session.lost
+        fields = {"event.reason": reason, "unconfirmed": len(self._unconfirmed)}
+        logger.warning("lost the session with the broker", extra=fields)
+        self._session = None
+        session.remove_callbacks()
+        self._metrics.up.set(0)
+        self._set_blocked(blocked=False)
+        self._requeue_unconfirmed()
+        if match := MESSAGE_TOO_LARGE.search(reason):
+            self._limit_message_size(int(match[1]))
+        await session.close()
+
+    def _start_session(self, session: Session) -> None:
+        session.on_confirm = self._handle_confirm
+        session.on_return = self._handle_return
+        session.on_blocked = self._set_blocked
         self._session = session
         self._metrics.connects.inc()
         self._metrics.up.set(1)
         self.connected.set()
-        logger.info("publishing", extra={"exchange": self._settings.exchange, "messages_waiting": self._count()})
-        self._pump()
-        reason = await session.lost
-        logger.warning("lost the session with the broker", extra={"reason": reason, "unconfirmed": len(self._confirms)})
-        self._session = None
-        session.ignore()
-        self._metrics.up.set(0)
-        self._block(blocked=False)
-        self._publish_again(reason)
-        await session.close()
+        fields = {"exchange": self._settings.exchange, "messages_waiting": sum(map(len, self._queue))}
+        logger.info("publishing", extra=fields)
+        self._publish_queue()
 
-    def _count(self) -> int:
-        return sum(map(len, self._waiting))
-
-    def _pump(self) -> None:
+    def _publish_queue(self) -> None:
         session = self._session
-        while session and self._waiting and not self._blocked and session.buffered < BUFFER_BYTES:
-            batch = self._waiting.popleft()
-            batch.published = time.monotonic()
-            self._confirms.add(batch)
+        while session and self._queue and not self._blocked and session.buffered_bytes < BUFFER_BYTES:
+            batch = self._queue.popleft()
+            self._unconfirmed.add(batch)
             self._metrics.published.inc(len(batch))
             session.publish(batch)
 
-    def _block(self, blocked: bool) -> None:
+    def _set_blocked(self, blocked: bool) -> None:
         if blocked != self._blocked:
             logger.warning("the broker is short of memory or disk" if blocked else "the broker takes messages again")
         self._blocked = blocked
         self._metrics.blocked.set(blocked)
-        self._pump()
+        self._publish_queue()
 
-    def _note_return(self, number: int | None) -> None:
+    def _handle_return(self, number: int | None) -> None:
         if number is not None:
             self._returned.add(number)
 
-    def _confirm(self, tag: int, multiple: bool, taken: bool) -> None:
-        for batch, indices in self._confirms.settle(tag, multiple=multiple):
-            if not taken:
+    def _handle_confirm(self, tag: int, multiple: bool, accepted: bool) -> None:
+        for published, indices in self._unconfirmed.remove(tag, multiple=multiple):
+            if not accepted:
                 self._metrics.nacked.inc(len(indices))
-                self._retry(batch.pick(indices), "nacked")
+                self._publish_later(published.batch.select(indices), "nacked")
             elif self._returned:
-                self._sort_returned(batch, indices)
+                self._separate_returned(published, indices)
             else:
-                self._pay(batch, len(indices))
-        self._pump()
+                self._confirm(published, len(indices))
+        self._publish_queue()
 
-    def _pay(self, batch: Batch, count: int) -> None:
-        self._connecting.reset()
+    def _confirm(self, published: PublishedBatch, count: int) -> None:
+        self._connect_backoff.reset()
         if not self._refused:
-            self._retrying.reset()
+            self._refused_backoff.reset()
         self._metrics.confirmed.inc(count)
-        self._metrics.confirm_seconds.observe(time.monotonic() - batch.published)
-        batch.debt.pay(count)
+        self._metrics.confirm_seconds.observe(time.monotonic() - published.time)
+        published.batch.pending.confirm(count)
 
-    def _sort_returned(self, batch: Batch, indices: Sequence[int]) -> None:
-        """Tell apart what a queue took and what none did: the broker confirms both."""
+    def _separate_returned(self, published: PublishedBatch, indices: Sequence[int]) -> None:
+        """Separate the messages that a queue received from the returned ones: the broker confirms both."""
+        batch = published.batch
         returned = [i for i in indices if batch.numbers[i] in self._returned]
         if returned:
             self._returned.difference_update(batch.numbers[i] for i in returned)
             self._metrics.returned.inc(len(returned))
-            self._handle_returned(batch.pick(returned))
+            self._handle_unroutable(batch.select(returned))
         if len(indices) > len(returned):
-            self._pay(batch, len(indices) - len(returned))
+            self._confirm(published, len(indices) - len(returned))
 
-    def _handle_returned(self, batch: Batch) -> None:
+    def _handle_unroutable(self, batch: Batch) -> None:
         if self._settings.unroutable == "dead-letter" and batch.route != self._settings.dead_letter:
-            route = batch.route
-            self.bury(batch.debt, batch.bodies, "unroutable", {"x-exchange": route.exchange, "x-key": route.key})
+            headers: dict[str, str | int] = {"x-exchange": batch.route.exchange, "x-key": batch.route.key}
+            self.dead_letter(batch.pending, batch.bodies, "unroutable", headers)
         else:
-            self._retry(batch, "returned")
+            self._publish_later(batch, "returned")
 
-    def _retry(self, batch: Batch, reason: str) -> None:
-        """Send a batch again after a while."""
+    def _publish_later(self, batch: Batch, reason: str) -> None:
+        """Publish a batch again after a delay, together with all batches that are refused until then."""
         self._metrics.published_again.labels(reason).inc(len(batch))
         if not self._refused:
-            delay = self._retrying.next()
-            logger.warning("the broker did not take messages", extra={"reason": reason, "again_in_seconds": delay})
-            asyncio.get_running_loop().call_later(delay, self._requeue)
+            delay = self._refused_backoff.next_delay()
+            fields = {"event.reason": reason, "again_in_seconds": delay}
+            logger.warning("the broker did not take messages", extra=fields)
+            asyncio.get_running_loop().call_later(delay, self._publish_refused)
         self._refused.append(batch)
 
-    def _requeue(self) -> None:
+    def _publish_refused(self) -> None:
         refused, self._refused = self._refused, []
-        self._waiting.extend(refused)
-        self._pump()
+        self._queue.extend(refused)
+        self._publish_queue()
 
-    def _publish_again(self, reason: str) -> None:
-        """Put all that a lost session left open before what waits."""
-        batches = [batch.pick(indices) for batch, indices in self._confirms.open()]
-        self._confirms = Confirms()
+    def _requeue_unconfirmed(self) -> None:
+        """Put the unconfirmed messages of a lost session at the start of the queue."""
+        batches = [published.batch.select(indices) for published, indices in self._unconfirmed.list_all()]
+        self._unconfirmed = UnconfirmedMessages()
         self._returned.clear()
         self._metrics.published_again.labels("lost").inc(sum(map(len, batches)))
-        self._waiting.extendleft(reversed(batches))
-        if found := TOO_LARGE.search(reason):
-            self._largest = int(found[1])
-            waiting, self._waiting = self._waiting, deque()
-            for batch in waiting:
-                self._bury_large(batch)
+        self._queue.extendleft(reversed(batches))
 
-    def _bury_large(self, batch: Batch) -> None:
-        """Sort out what is larger than the broker allows: it would cost each session anew."""
-        large = [i for i, body in enumerate(batch.bodies) if len(body) > self._largest]
-        small = [i for i, body in enumerate(batch.bodies) if len(body) <= self._largest]
-        if small:
-            self._waiting.append(batch.pick(small))
-        for i in large:
-            body = batch.bodies[i]
-            self.bury(batch.debt, [body[: self._largest]], "above_broker_limit", {"x-size": len(body)})
+    def _limit_message_size(self, message_bytes_max: int) -> None:
+        """Apply a limit that the broker reported to all queued messages."""
+        self._message_bytes_max = message_bytes_max
+        queued, self._queue = self._queue, deque()
+        for batch in queued:
+            self._enqueue(batch)
+
+    def _enqueue(self, batch: Batch) -> None:
+        """Add a batch to the queue, without the messages above the broker's limit. Each would cost a session."""
+        limit = self._message_bytes_max
+        if limit is None or all(len(body) <= limit for body in batch.bodies):
+            self._queue.append(batch)
+            return
+        if deliverable := [i for i, body in enumerate(batch.bodies) if len(body) <= limit]:
+            self._queue.append(batch.select(deliverable))
+        for body in batch.bodies:
+            if len(body) > limit:
+                self.dead_letter(batch.pending, [body[:limit]], "above_broker_limit", {"x-size": len(body)})

@@ -1,1 +1,1 @@
-"""The Beats side: TCP and TLS connections of the shippers, and their acknowledgements."""
+"""The Beats side: TCP and TLS connections of Beats, and acknowledgements in order."""

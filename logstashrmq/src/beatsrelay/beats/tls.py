@@ -1,4 +1,4 @@
-"""The certificates that Beats see: read at the start, and again when their files change."""
+"""The TLS certificates of the Beats port: loaded at the start, and again when their files change."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from beatsrelay.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-VERIFY = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
-LOOK_SECONDS = 2
+VERIFY_MODES = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
+POLL_SECONDS = 2
 
 
-def make_context(settings: Settings) -> ssl.SSLContext:
-    """Make a context from the files as they are now.
+def create_server_context(settings: Settings) -> ssl.SSLContext:
+    """Return a TLS context with the current content of the certificate files.
 
     Raises
     ------
     OSError
-        A file cannot be read, or is not what it should be (ssl.SSLError is one, too).
+        Raised if a file cannot be read, or contains something else. `ssl.SSLError` is a subclass.
     """
-    assert settings.beats_cert  # noqa: S101  (settings.check_together)
+    assert settings.beats_cert  # noqa: S101  (settings.combinations requires it)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.num_tickets = 0  # Beats resume no session: a ticket is a third of what a handshake costs
+    context.num_tickets = 0  # Beats resume no sessions, and tickets are a third of the CPU time of a handshake
     context.load_cert_chain(settings.beats_cert, settings.beats_key)
-    context.verify_mode = VERIFY[settings.beats_verify]
+    context.verify_mode = VERIFY_MODES[settings.beats_verify]
     if settings.beats_ca and settings.beats_verify != "none":
         context.load_verify_locations(settings.beats_ca)
     return context
 
 
-def content(path: Path) -> bytes | None:
-    """Give what is in a file; none if it cannot be read now: whoever changes it may be in the middle of it."""
+def read_content(path: Path) -> bytes | None:
+    """Return the content of a file, or None if it cannot be read, for example while it is being replaced."""
     try:
         return path.read_bytes()
     except OSError:
@@ -44,41 +44,49 @@ def content(path: Path) -> bytes | None:
 
 
 class Certificates:
-    """The context for the next handshake, if there is TLS at all.
+    """The certificates for the next handshake.
+
+    Attributes
+    ----------
+    context
+        TLS context for the next handshake, or None if the settings disable TLS.
 
     Raises
     ------
     OSError
-        The files are of no use.
+        Raised if a file cannot be read, or contains something else.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
         self._files = [path for path in (settings.beats_cert, settings.beats_key, settings.beats_ca) if path]
-        self._seen = self._look()
-        self.context = make_context(settings) if settings.beats_tls else None
+        self._contents = self._read_contents()
+        self.context = create_server_context(settings) if settings.beats_tls else None
 
-    def _look(self) -> list[bytes | None]:
-        return [content(path) for path in self._files]
+    def _read_contents(self) -> list[bytes | None]:
+        return [read_content(path) for path in self._files]
 
     def reload(self) -> None:
-        """Read the files again; if they are of no use, stay with what was."""
+        """Load the files again. If that fails, log the reason and keep the current certificates."""
         if not self.context:
             return
         try:
-            self.context = make_context(self._settings)
+            self.context = create_server_context(self._settings)
         except OSError as error:
             self._metrics.certificates_failed.inc()
-            logger.warning("the new certificates are of no use", extra={"reason": str(error)})
+            logger.warning("the new certificates are of no use", extra={"event.reason": str(error)})
         else:
             self._metrics.certificates_loaded.inc()
             logger.info("read the certificates again")
 
-    async def watch(self) -> None:
-        """Read the files again whenever what is in them has changed, for ever."""
+    async def watch_files(self) -> None:
+        """Load the files again whenever their content changes, until this task is cancelled.
+
+        The content is compared, because the files of a Kubernetes Secret are symbolic links whose times do not change.
+        """
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            if (found := self._look()) != self._seen:
-                self._seen = found
+            await asyncio.sleep(POLL_SECONDS)
+            if (contents := self._read_contents()) != self._contents:
+                self._contents = contents
                 self.reload()

@@ -1,74 +1,28 @@
-"""What the relay is told by the environment, or by a file of the same names: the one place that reads them."""
+"""The settings, as a model: the alias of a field is the environment variable, the description is what it accepts."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-)
-from pydantic_core import from_json, to_json
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
-from beatsrelay.lumberjack.events import Limits
-from beatsrelay.routing import Route, Template, parse_template
+from beatsrelay.lumberjack.limits import Limits
+from beatsrelay.routing import Route, RoutingKeyTemplate, parse_route, parse_template
+from beatsrelay.settings.validators import check_readable, parse_fields, parse_hosts
 
+# Secrets may also be read from a file: the variable `<NAME>_FILE` names it.
 SECRETS = {"AMQP_PASSWORD"}
-FILE = "RELAY_SETTINGS_FILE"
-
-
-class SettingsError(Exception):
-    """A setting is missing or wrong; the message names it, what was found and what is wanted."""
-
-
-def parse_hosts(text: str) -> tuple[str, ...]:
-    """Read a list of host names."""
-    hosts = tuple(part.strip() for part in text.split(",") if part.strip())
-    if not hosts or any("/" in host or "@" in host or " " in host for host in hosts):
-        raise ValueError("not such a list")
-    return hosts
-
-
-def parse_route(text: str) -> Route:
-    """Read `exchange/key`; without an exchange the key is a queue's name."""
-    exchange, slash, key = text.partition("/")
-    if not slash or not key or max(len(exchange.encode()), len(key.encode())) > 255:
-        raise ValueError("not such a route")
-    return Route(exchange, key)
-
-
-def parse_fields(text: str) -> dict[str, Any]:
-    """Read a JSON object with at least one member."""
-    fields = from_json(text, allow_inf_nan=False)
-    from_json(to_json(fields), allow_inf_nan=False)  # 1e400 is read, as infinite, and would spoil each event
-    if not isinstance(fields, dict) or not fields:
-        raise ValueError("not an object")
-    return fields
-
-
-def check_file(path: Path) -> Path:
-    """Take a file that can be read."""
-    path.read_bytes()
-    return path
-
 
 Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
 Bytes = Annotated[int, Field(ge=1024, le=1024**3)]
 Name = Annotated[str, Field(min_length=1, max_length=127)]
-ReadableFile = Annotated[Path, AfterValidator(check_file)]
+ReadableFile = Annotated[Path, AfterValidator(check_readable)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class Settings(BaseModel):
-    """All settings; the alias is the variable, the description what is wanted there."""
+    """All settings of the relay. Durations are in seconds, sizes in bytes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -126,7 +80,7 @@ class Settings(BaseModel):
         20, alias="AMQP_HEARTBEAT_SECONDS", description="1 to 600 seconds"
     )
     exchange: Name = Field(alias="AMQP_EXCHANGE", description="the exchange to publish to, 1 to 127 characters")
-    routing_key: Annotated[Template, BeforeValidator(parse_template)] = Field(
+    routing_key: Annotated[RoutingKeyTemplate, BeforeValidator(parse_template)] = Field(
         parse_template("logs"),
         alias="AMQP_ROUTING_KEY",
         description="a routing key of up to 255 bytes, with %{[field][field]} for what differs from event to event",
@@ -167,110 +121,11 @@ class Settings(BaseModel):
 
     @property
     def limits(self) -> Limits:
-        """What a peer may send."""
+        """The limits of what a peer may send."""
         return Limits(self.max_window, self.max_event, self.max_frame, self.max_inflated)
 
 
-def read_file(path: str) -> dict[str, str]:
-    """Read a file of NAME=value lines; blank ones and those that begin with # say nothing."""
-    try:
-        text = Path(path).read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{FILE}: cannot read {path}: {getattr(error, 'strerror', 'not text')}") from error
-    given = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        name, equals, value = (part.strip() for part in line.partition("="))
-        if not name or name.startswith("#"):
-            continue
-        if not equals or name not in known():
-            raise SettingsError(f"{FILE}: found {name!r} in line {number} of {path}, wanted a setting: NAME=value")
-        given[name] = value
-    return given
-
-
-def known() -> list[str]:
-    """List the names of all settings."""
+def list_setting_names() -> list[str]:
+    """Return the names of all settings, as environment variables."""
     names = [str(field.alias) for field in Settings.model_fields.values()]
     return names + [f"{name}_FILE" for name in SECRETS]
-
-
-def read_secret(given: Mapping[str, str], name: str) -> str | None:
-    """Read a secret from its variable, or from the file that `<NAME>_FILE` names."""
-    text, file = given.get(name), given.get(f"{name}_FILE")
-    if not file:
-        return text
-    if text:
-        raise SettingsError(f"{name} and {name}_FILE are both set: wanted one of them")
-    try:
-        return Path(file).read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{name}_FILE: cannot read {file}: {getattr(error, 'strerror', 'not text')}") from error
-
-
-def load(environ: Mapping[str, str]) -> Settings:
-    """Read all settings; an empty variable is one that is not set, and a set one goes before the file's.
-
-    Raises
-    ------
-    SettingsError
-        The first one that is wrong.
-    """
-    given = read_file(environ[FILE]) if environ.get(FILE) else {}
-    given |= {name: environ[name] for name in known() if environ.get(name)}
-    found = {str(field.alias): given.get(str(field.alias)) for field in Settings.model_fields.values()}
-    found |= {name: read_secret(given, name) for name in SECRETS}
-    found = {name: text for name, text in found.items() if text}
-    try:
-        settings = Settings.model_validate(found)
-    except ValidationError as error:
-        name = str(error.errors()[0]["loc"][0])
-        raise SettingsError(describe(name, found.get(name))) from None
-    except OSError as error:
-        name = next(name for name, text in found.items() if text == error.filename)
-        raise SettingsError(f"{describe(name, error.filename)} ({error.strerror})") from None
-    check_together(settings)
-    return settings
-
-
-def check_together(settings: Settings) -> None:
-    """Refuse settings that are fine one by one and not together."""
-    needed: list[tuple[bool, str, object]] = [
-        (settings.beats_tls, "BEATS_TLS_CERT_FILE", settings.beats_cert),
-        (settings.beats_tls, "BEATS_TLS_KEY_FILE", settings.beats_key),
-        (settings.beats_tls and settings.beats_verify != "none", "BEATS_TLS_CA_FILE", settings.beats_ca),
-        (settings.amqp_key is not None, "AMQP_TLS_CERT_FILE", settings.amqp_cert),
-        (settings.amqp_cert is not None, "AMQP_TLS_KEY_FILE", settings.amqp_key),
-        (settings.unroutable == "dead-letter", "AMQP_DEAD_LETTER", settings.dead_letter),
-    ]
-    for wanted, name, found in needed:
-        if wanted and not found:
-            raise SettingsError(describe(name, None))
-    if settings.queue and not settings.declare:
-        raise SettingsError("AMQP_QUEUE: found a queue, wanted none unless AMQP_DECLARE is true")
-    if settings.max_event > settings.max_in_flight_bytes:
-        raise SettingsError(
-            f"BEATS_MAX_EVENT_BYTES: found '{settings.max_event}', wanted no more than RELAY_MAX_IN_FLIGHT_BYTES, "
-            f"{settings.max_in_flight_bytes}"
-        )
-    if settings.max_frame < settings.max_event:
-        raise SettingsError(
-            f"BEATS_MAX_FRAME_BYTES: found '{settings.max_frame}', wanted no less than BEATS_MAX_EVENT_BYTES, "
-            f"{settings.max_event}"
-        )
-
-
-def describe(name: str, found: str | None) -> str:
-    """Say what is wrong with a setting, and of a secret not what it is."""
-    wanted = next(field.description for field in Settings.model_fields.values() if field.alias == name)
-    if found is None:
-        return f"{name}: missing, wanted {wanted}"
-    shown = f"{len(found)} characters" if name in SECRETS else repr(found)
-    return f"{name}: found {shown}, wanted {wanted}"
-
-
-def load_or_exit(environ: Mapping[str, str]) -> Settings:
-    """Read all settings, or end the process with one line."""
-    try:
-        return load(environ)
-    except SettingsError as error:
-        sys.exit(f"beatsrelay: {error}")
