@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from importlib import metadata
+from pathlib import Path
 
 import pytest
-from beatsrelay.amqp.frames import TESTED_VERSIONS, encode_blocks
+from beatsrelay.amqp.frames import TESTED_VERSIONS, BatchWriter, encode_blocks
 from beatsrelay.amqp.messages import Batch, PendingConfirmation, format_message_id
 from beatsrelay.routing import Route
 from pika import BasicProperties
 from pika.frame import Body, Header, Method
 from pika.spec import Basic
+
+from logstashrmq.tests.harness import install_pika_metadata
 
 
 @pytest.mark.parametrize("size", [0, 1, 599, 131_064, 131_065, 400_000])
@@ -30,3 +33,10 @@ def test_frames_are_those_of_pika(size: int, key: str) -> None:
 
 def test_locked_version_of_pika_is_a_tested_one() -> None:
     assert metadata.version("pika") in TESTED_VERSIONS
+    assert BatchWriter().bypasses_pika
+
+
+def test_untested_version_of_pika_is_not_bypassed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install_pika_metadata(tmp_path, "99.0")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert not BatchWriter().bypasses_pika

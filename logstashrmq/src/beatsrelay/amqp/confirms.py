@@ -92,7 +92,9 @@ class UnconfirmedMessages:
         return [
             (published, indices)
             for published in self._batches
-            if (indices := self._select_unanswered(
-                published, max(published.first_tag, self._low_water_mark + 1), published.end_tag
-            ))
+            if (
+                indices := self._select_unanswered(
+                    published, max(published.first_tag, self._low_water_mark + 1), published.end_tag
+                )
+            )
         ]
