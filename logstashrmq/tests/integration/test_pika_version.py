@@ -1,4 +1,4 @@
-"""A version of pika whose internals were not reviewed: the relay warns once, and publishes through pika's public API."""
+"""An untested version of pika: the relay warns once, and publishes through the public API of pika."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ Why
     pika creates three objects and encodes three frames for each message. Within a batch only the body, its size and the
     message id differ.
 Measured gain
-    0.5 instead of 8.6 us of CPU for a message of 600 bytes, without the socket (pika 1.4.4, Python 3.11). The whole relay
-    needs about 4 us for an event, a publisher with pika alone 14 us (docs/dev/forwarder.md, `nox -s "bench(relay)"`).
+    The relay needs 5.2 instead of 19.5 us of CPU for an event: `nox -s "bench(relay)" -- --pika-encoder`, compared with the
+    same row without the option (docs/dev/forwarder.md).
 Version guard
     If the installed version of pika is not in `TESTED_VERSIONS`, the relay publishes with `basic_publish`. It logs one
     warning at its start.
