@@ -1,11 +1,12 @@
 """The relay next to a raw pika publisher to the same queue: `nox -s "bench(relay)"`.
 
-A durable queue of a real RabbitMQ, persistent messages of about 600 bytes. The reference is what somebody would write
-with pika alone: `basic_publish` on a channel in confirm mode of an asyncio connection, 10,000 unconfirmed at most, no
-Beats at all. The relay gets windows of 2,048 events, compressed at level 3 beforehand, two on their way on each
-connection, as filebeat does; it acknowledges what is confirmed. Reference and relay take turns, so that a machine that
-slows down slows both; medians are compared. Broker, load and relay share the machine: on two cores the broker leaves
-little to the others.
+Both publish persistent messages of about 600 bytes to a durable queue of a real RabbitMQ. The reference is a plain
+publisher with pika, without Beats: `basic_publish` on a channel in confirm mode of an asyncio connection, with up to
+10,000 unconfirmed messages. The relay receives windows of 2,048 events as from filebeat: compressed at level 3
+beforehand, two at a time on each connection. Reference and relay are measured in turn, so that a slow machine slows
+both. Medians are compared. Broker, load and relay share the machine.
+
+`--pika-encoder` measures the relay without the bypass in `beatsrelay.amqp.frames`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from labtesting.rabbitmq import RabbitMQ
 from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.channel import Channel
 
-from logstashrmq.tests.harness import PLAIN, Certificates, Queue, RelayProcess, wait_until
+from logstashrmq.tests.harness import PLAIN, Certificates, Queue, RelayProcess, install_pika_metadata, wait_until
 
 WINDOW = 2048
 UNCONFIRMED = 10_000
@@ -42,7 +43,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Figures:
-    """What one measurement gave: events a second, and for the process that published CPU and memory."""
+    """Result of one measurement: events per second, and CPU time per event and memory of the publishing process."""
 
     rate: float
     cpu_us: float
@@ -59,21 +60,30 @@ class Setting:
     kind: str = "quorum"
 
     def __str__(self) -> str:
-        way = "mTLS in, TLS out" if self.tls else "plain"
-        return f"{self.kind:7} {way:16} {self.connections:3} connections, {self.processes} of each"
+        transport = "mTLS in, TLS out" if self.tls else "plain"
+        return f"{self.kind:7} {transport:16} {self.connections:3} connections, {self.processes} of each"
 
 
 class Bench:
-    """A broker and certificates, for all measurements."""
+    """A broker and certificates, for all measurements.
 
-    def __init__(self, stack: ExitStack) -> None:
+    Parameters
+    ----------
+    pika_encoder
+        Whether the relay uses pika's encoder, as it does with an untested version of pika.
+    """
+
+    def __init__(self, stack: ExitStack, pika_encoder: bool = False) -> None:
+        self._pika_encoder = pika_encoder
         self.folder = Path(stack.enter_context(TemporaryDirectory(prefix="bench-")))
         self.certificates = Certificates(self.folder)
         self.broker = stack.enter_context(RabbitMQ(self.folder / "rabbitmq", self.certificates.broker_tls))
+        if pika_encoder:
+            install_pika_metadata(self.folder, "99.0")
 
     @contextmanager
     def queue(self, kind: str) -> Iterator[Queue]:
-        """Give a fresh queue."""
+        """Yield a new queue, and delete it at the end of the block."""
         queue = Queue(self.broker, kind)
         yield queue
         with queue.channel() as channel:
@@ -81,7 +91,7 @@ class Bench:
             channel.exchange_delete(queue.exchange)
 
     def environment(self, queue: Queue, tls: bool) -> dict[str, str]:
-        """Give the relay's settings."""
+        """Return the settings of the relay."""
         return (
             PLAIN
             | {
@@ -97,16 +107,17 @@ class Bench:
                 "METRICS_PORT": "0",
             }
             | (self.certificates.beats_environment if tls else {})
+            | ({"PYTHONPATH": str(self.folder)} if self._pika_encoder else {})
         )
 
     def part(self, name: str, *arguments: object) -> subprocess.Popen[str]:
-        """Start this program as one of its parts."""
+        """Start this program as one of its parts: the plain publisher, or the load."""
         command = [sys.executable, "-m", "benchmarks.relay", name, *map(str, arguments)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 def measure_raw(bench: Bench, setting: Setting) -> Figures:
-    """Publish with pika alone, in as many processes."""
+    """Measure the plain publishers."""
     with bench.queue(setting.kind) as queue:
         port = bench.broker.tls_port if setting.tls else bench.broker.port
         ca = bench.certificates.ca if setting.tls else "-"
@@ -117,7 +128,7 @@ def measure_raw(bench: Bench, setting: Setting) -> Figures:
 
 
 def measure_relay(bench: Bench, setting: Setting) -> Figures:
-    """Ship through the relay."""
+    """Measure the relays."""
     with bench.queue(setting.kind) as queue:
         environ = bench.environment(queue, setting.tls)
         relays = [RelayProcess(environ, bench.folder / f"relay{i}.log") for i in range(setting.processes)]
@@ -138,19 +149,19 @@ def measure_relay(bench: Bench, setting: Setting) -> Figures:
 
 
 def cpu_seconds(relay: RelayProcess) -> float:
-    """Give the CPU time that a relay has used."""
+    """Return the CPU time of a relay in seconds."""
     fields = Path(f"/proc/{relay.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def peak_memory(relay: RelayProcess) -> float:
-    """Give the most memory that a relay had, in MB."""
+    """Return the peak memory of a relay in MB."""
     status = Path(f"/proc/{relay.process.pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 class RawPublisher:
-    """What pika does by itself."""
+    """A plain publisher with pika."""
 
     def __init__(self, port: int, ca: str, exchange: str) -> None:
         self._exchange = exchange
@@ -214,7 +225,7 @@ async def ship(port: int, context: ssl.SSLContext | None, until: float) -> int:
 
 
 async def load(port: int, connections: int, folder: str) -> None:
-    """Ship over all connections for some seconds; print events a second."""
+    """Ship over all connections for `SECONDS`, and print the events per second."""
     context = None
     if folder != "-":
         context = ssl.create_default_context(cafile=f"{folder}/ca.pem")
@@ -225,7 +236,7 @@ async def load(port: int, connections: int, folder: str) -> None:
 
 
 def compare(bench: Bench, setting: Setting, times: int) -> None:
-    """Measure both in turns, and print a row."""
+    """Measure both in turn, and print a row."""
     raw, relay = [], []
     for _ in range(times):
         raw.append(measure_raw(bench, setting))
@@ -242,20 +253,21 @@ def compare(bench: Bench, setting: Setting, times: int) -> None:
 
 
 def settings(quick: bool) -> list[Setting]:
-    """Give the rows."""
+    """Return the rows of the table."""
     if quick:
         return [Setting(tls, 8, 1) for tls in (False, True)]
-    # A process without a connection would measure nothing.
+    # Each process needs a connection.
     rows = [Setting(tls, count, parts) for tls in (False, True) for parts in (1, 2) for count in (parts, 8, 100)]
     return [*rows, Setting(False, 8, 1, "classic"), Setting(False, 8, 1, "stream")]
 
 
 def main() -> None:
-    """Print the table, or be one of its parts."""
+    """Print the table, or run one of its parts."""
     parser = argparse.ArgumentParser(prog='nox -s "bench(relay)" --', description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two rows, once")
     parser.add_argument("--only", metavar="TEXT", default="", help='rows whose name has it: "TLS out 100 connections"')
     parser.add_argument("--times", type=int, default=3, help="measurements of each (3)")
+    parser.add_argument("--pika-encoder", action="store_true", help="the relay encodes with pika")
     parser.add_argument("--raw", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--load", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -265,7 +277,7 @@ def main() -> None:
         asyncio.run(load(int(arguments.load[0]), int(arguments.load[1]), arguments.load[2]))
     else:
         with ExitStack() as stack:
-            bench = Bench(stack)
+            bench = Bench(stack, arguments.pika_encoder)
             for setting in settings(arguments.quick):
                 if arguments.only in str(setting):
                     compare(bench, setting, 1 if arguments.quick else arguments.times)

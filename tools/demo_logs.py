@@ -1,7 +1,7 @@
-"""Try the way of the logs: RabbitMQ, the relay, and a Beats client that ships a file's lines: `nox -s demo-logs`.
+"""Try the path of the logs: RabbitMQ, the relay, and a Beats client that ships the lines of a file: `nox -s demo-logs`.
 
-Without a broker of yours it starts one, from Debian's package (apt install rabbitmq-server). To use yours, set the
-relay's AMQP_ variables (docs/admin/forwarder.md), AMQP_HOST first. Ctrl-C stops all of it.
+It starts a broker from Debian's package (apt install rabbitmq-server). To use your own broker, set the AMQP_ variables
+of the relay (docs/admin/forwarder.md), at least AMQP_HOST. Ctrl-C stops everything.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from tempfile import TemporaryDirectory
 from typing import TextIO
 
 import pika
-from beatsrelay.broker import connection_parameters, explain
+from beatsrelay.amqp.connection_parameters import create_connection_parameters
+from beatsrelay.amqp.errors import format_amqp_error
 from beatsrelay.lumberjack.frames import ProtocolError
-from beatsrelay.settings import Settings, SettingsError, load
+from beatsrelay.settings import Settings, SettingsError, load_settings
 from labtesting.beats import BeatsClient
 from pika.exceptions import AMQPError
 
@@ -38,12 +39,12 @@ SIGNAL_SECONDS = 0.5
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the message says why, in one line."""
+    """The demo cannot continue. The message is the reason, in one line."""
 
 
 @contextmanager
 def running(*command: str | Path, log: Path, environ: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """Run a program until the end of the block; it ends with this one, however that goes."""
+    """Run a program until the end of the block. It also ends if this process is killed."""
     with log.open("w") as file:
         process = subprocess.Popen(
             [*END_WITH_PARENT, sys.executable, "-m", *command],
@@ -62,12 +63,12 @@ def running(*command: str | Path, log: Path, environ: Mapping[str, str]) -> Iter
 
 
 def wait_until(condition: Callable[[], object], process: subprocess.Popen[str], log: Path) -> None:
-    """Wait for what a program is to do first.
+    """Wait until a program has started.
 
     Raises
     ------
     DemoError
-        It ended, or takes too long; the message holds the end of its log.
+        Raised if the program ended or takes too long. The message contains the end of its log.
     """
     deadline = time.monotonic() + START_SECONDS
     while not condition():
@@ -77,55 +78,55 @@ def wait_until(condition: Callable[[], object], process: subprocess.Popen[str], 
 
 
 def start_broker(stack: ExitStack) -> dict[str, str]:
-    """Start RabbitMQ; give the settings that lead to it."""
+    """Start RabbitMQ, and return the settings to connect to it."""
     print("RabbitMQ ...", end=" ", flush=True)
     log = LOGS / "rabbitmq.log"
     data = stack.enter_context(TemporaryDirectory(prefix="rabbitmq-"))
     process = stack.enter_context(running("labtesting.rabbitmq", data, log=log, environ={}))
-    said = process.stdout.readline() if process.stdout else ""
-    if not said:
+    login_line = process.stdout.readline() if process.stdout else ""
+    if not login_line:
         process.wait()
         raise DemoError(log.read_text().strip() or f"RabbitMQ did not start: see {log}")
     print("runs")
-    login = dict(word.split("=", 1) for word in said.split())
+    login = dict(word.split("=", 1) for word in login_line.split())
     return login | {"AMQP_HOST": "127.0.0.1", "AMQP_TLS": "false", "AMQP_EXCHANGE": "logs", "AMQP_DECLARE": "true"}
 
 
 def start_relay(stack: ExitStack, environ: Mapping[str, str]) -> int:
-    """Start the relay; give its port."""
+    """Start the relay, and return its port."""
     print("the relay ...", end=" ", flush=True)
     log = LOGS / "relay.log"
     process = stack.enter_context(running("beatsrelay", log=log, environ=environ))
 
-    def ports() -> dict[str, int]:
-        whole = [line for line in log.read_text().splitlines() if line.startswith("{") and line.endswith("}")]
-        return next((found for line in whole if (found := json.loads(line))["message"] == "listening"), {})
+    def read_ports() -> dict[str, int]:
+        lines = [line for line in log.read_text().splitlines() if line.startswith("{") and line.endswith("}")]
+        return next((fields for line in lines if (fields := json.loads(line))["message"] == "listening"), {})
 
-    wait_until(ports, process, log)
-    url = f"http://127.0.0.1:{ports()['logstashrmq.metrics_port']}"
+    wait_until(read_ports, process, log)
+    url = f"http://127.0.0.1:{read_ports()['logstashrmq.metrics_port']}"
 
-    def ready() -> bool:
+    def check_ready() -> bool:
         with suppress(OSError):
             return bool(urllib.request.urlopen(f"{url}/ready", timeout=5).read())  # noqa: S310
         return False
 
-    wait_until(ready, process, log)
-    print(f"listens on 127.0.0.1:{ports()['logstashrmq.beats_port']}, metrics: {url}/metrics, log: {log}")
-    return ports()["logstashrmq.beats_port"]
+    wait_until(check_ready, process, log)
+    print(f"listens on 127.0.0.1:{read_ports()['logstashrmq.beats_port']}, metrics: {url}/metrics, log: {log}")
+    return read_ports()["logstashrmq.beats_port"]
 
 
-def new_lines(file: TextIO) -> Iterator[list[str]]:
-    """Give the lines that are added to a file, for ever."""
-    started = ""
+def follow_lines(file: TextIO) -> Iterator[list[str]]:
+    """Yield the lines that are added to a file, without end."""
+    incomplete = ""
     while True:
-        *whole, started = (started + file.read()).split("\n")
-        yield whole
+        *lines, incomplete = (incomplete + file.read()).split("\n")
+        yield lines
         time.sleep(0.2)
 
 
 def ship(file: TextIO, port: int) -> None:
-    """Ship a file's new lines, for ever; a window that was not acknowledged is sent again."""
-    for lines in new_lines(file):
+    """Ship the new lines of a file, without end. A window that was not acknowledged is sent again."""
+    for lines in follow_lines(file):
         events = [
             {"@timestamp": datetime.now(UTC).isoformat(), "message": line, "log": {"file": {"path": file.name}}}
             for line in lines
@@ -137,60 +138,60 @@ def ship(file: TextIO, port: int) -> None:
                 events = []
 
 
-def receive(settings: Settings, found: queue.SimpleQueue[str | DemoError]) -> None:
-    """Take what comes to the exchange, for as long as the broker answers."""
+def receive(settings: Settings, output: queue.SimpleQueue[str | DemoError]) -> None:
+    """Read the messages of the exchange, and report an error of the broker."""
     try:
-        read_queue(settings, found)
+        read_queue(settings, output)
     except (AMQPError, OSError) as error:
-        found.put(DemoError(f"cannot read from the broker: {explain(error)}"))
+        output.put(DemoError(f"cannot read from the broker: {format_amqp_error(error)}"))
 
 
-def read_queue(settings: Settings, found: queue.SimpleQueue[str | DemoError]) -> None:
-    """Take what comes to the exchange out of a queue of our own, for ever."""
-    with pika.BlockingConnection(connection_parameters(settings, settings.amqp_hosts[0])) as connection:
+def read_queue(settings: Settings, output: queue.SimpleQueue[str | DemoError]) -> None:
+    """Read the messages of the exchange from an exclusive queue, without end."""
+    with pika.BlockingConnection(create_connection_parameters(settings, settings.amqp_hosts[0])) as connection:
         channel = connection.channel()
         name = str(channel.queue_declare("", exclusive=True).method.queue)
         channel.queue_bind(name, settings.exchange, "#")
-        found.put(f"RabbitMQ's queue {name} is bound to the exchange {settings.exchange}.")
+        output.put(f"RabbitMQ's queue {name} is bound to the exchange {settings.exchange}.")
         for method, _, body in channel.consume(name, auto_ack=True):
             if method and body:
-                found.put(f"  {method.routing_key}  {body.decode(errors='replace')}")
+                output.put(f"  {method.routing_key}  {body.decode(errors='replace')}")
 
 
 def run(file: Path) -> None:
-    """Start all of it, show what arrives, and stay until Ctrl-C."""
+    """Start everything, and print the messages that arrive, until Ctrl-C."""
     LOGS.mkdir(parents=True, exist_ok=True)
     file.touch()
     with ExitStack() as stack:
         broker = {} if os.environ.get("AMQP_HOST") else start_broker(stack)
-        here = {"BEATS_HOST": "127.0.0.1", "BEATS_PORT": "0", "METRICS_HOST": "127.0.0.1", "METRICS_PORT": "0"}
-        environ = {"BEATS_TLS": "false"} | here | broker
-        settings = load(os.environ | environ)
+        addresses = {"BEATS_HOST": "127.0.0.1", "BEATS_PORT": "0", "METRICS_HOST": "127.0.0.1", "METRICS_PORT": "0"}
+        environ = {"BEATS_TLS": "false"} | addresses | broker
+        settings = load_settings(os.environ | environ)
         port = start_relay(stack, environ)
-        found: queue.SimpleQueue[str | DemoError] = queue.SimpleQueue()
-        threading.Thread(target=receive, args=(settings, found), daemon=True).start()
-        show(found, START_SECONDS)
+        output: queue.SimpleQueue[str | DemoError] = queue.SimpleQueue()
+        threading.Thread(target=receive, args=(settings, output), daemon=True).start()
+        print_next(output, START_SECONDS)
         opened = stack.enter_context(file.open())
         opened.seek(0, os.SEEK_END)
         threading.Thread(target=ship, args=(opened, port), daemon=True).start()
         print(f"\n  Each line that is added to {file} arrives here. In another terminal:\n\n    echo hello >> {file}\n")
         print("  Ctrl-C stops it.\n", flush=True)
         while True:
-            # A signal that comes right before a wait without an end does not end it.
+            # A signal right before a wait without a timeout does not interrupt the wait.
             with suppress(queue.Empty):
-                show(found, SIGNAL_SECONDS)
+                print_next(output, SIGNAL_SECONDS)
 
 
-def show(found: queue.SimpleQueue[str | DemoError], timeout: float) -> None:
-    """Print the next thing that was found."""
-    line = found.get(timeout=timeout)
+def print_next(output: queue.SimpleQueue[str | DemoError], timeout: float) -> None:
+    """Print the next message, or raise the next error."""
+    line = output.get(timeout=timeout)
     if isinstance(line, DemoError):
         raise line
     print(line, flush=True)
 
 
 def interrupt(*_: object) -> None:
-    """Treat SIGTERM, and a terminal that is closed, as Ctrl-C, and only the first of them."""
+    """Treat SIGTERM and SIGHUP as Ctrl-C, and ignore further signals."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt

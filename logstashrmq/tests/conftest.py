@@ -1,4 +1,4 @@
-"""A real broker for the whole session; a queue and a relay for each test."""
+"""A real broker for all tests, and a queue and a relay for each test."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GOLUMBER = Path(__file__).parents[2] / "testing" / "golumber"
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Give an authority with a server's and a client's certificate."""
+    """Return an authority with certificates for a server and a client."""
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
@@ -35,12 +35,12 @@ def broker(tmp_path_factory: pytest.TempPathFactory, certificates: Certificates)
 
 @pytest.fixture
 def queue(broker: RabbitMQ) -> Queue:
-    """Give a classic durable queue, bound to an exchange of its own."""
+    """Return a durable classic queue, bound to an exchange of its own."""
     return Queue(broker)
 
 
 def environment(broker: RabbitMQ, queue: Queue) -> dict[str, str]:
-    """Give the settings of a relay to that exchange, without TLS."""
+    """Return the settings of a relay that publishes to the exchange of this queue, without TLS."""
     return PLAIN | {
         "BEATS_HOST": "127.0.0.1",
         "BEATS_PORT": "0",
@@ -55,7 +55,7 @@ def environment(broker: RabbitMQ, queue: Queue) -> dict[str, str]:
 
 @contextmanager
 def relays(base: dict[str, str], folder: Path) -> Iterator[StartRelay]:
-    """Give what starts relays; those that still run at the end are stopped, and their logs shown."""
+    """Yield a function that starts relays. At the end of the block they are killed, and their logs are printed."""
     started: list[RelayProcess] = []
 
     def start(ready: bool = True, /, **environ: str) -> RelayProcess:
@@ -70,26 +70,26 @@ def relays(base: dict[str, str], folder: Path) -> Iterator[StartRelay]:
         if relay.process.poll() is None:
             relay.process.kill()
             relay.process.wait()
-        print(relay.log.read_text())  # noqa: T201  (a failure explains itself)
+        print(relay.log.read_text())  # noqa: T201  (pytest shows it if the test fails)
 
 
 @pytest.fixture
 def start_relay(broker: RabbitMQ, queue: Queue, tmp_path: Path) -> Iterator[StartRelay]:
-    """Give what starts relays to the test's queue."""
+    """Return a function that starts relays for the queue of the test."""
     with relays(environment(broker, queue), tmp_path) as start:
         yield start
 
 
 @pytest.fixture(scope="module")
 def start_relay_for_module(broker: RabbitMQ, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartRelay]:
-    """Give what starts relays that all tests of a module share, to a queue that none of them reads."""
+    """Return a function that starts relays for all tests of a module. No test reads their queue."""
     with relays(environment(broker, Queue(broker)), tmp_path_factory.mktemp("relay")) as start:
         yield start
 
 
 @pytest.fixture(scope="session")
 def golumber(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the client that is made of Elastic's own library."""
+    """Build the client that uses Elastic's own library."""
     go = need_program("go", how="apt install golang-go, or https://go.dev/dl/")
     program = tmp_path_factory.mktemp("golumber") / "golumber"
     subprocess.run([go, "build", "-o", program, "."], cwd=GOLUMBER, check=True)

@@ -60,7 +60,7 @@ def load_relay(site: SampleSite) -> dict[str, Any]:
         "/run/secrets/logstashrmq-tls": "logstashrmq-tls-secret.yaml",
         "/run/secrets/logstashrmq": "logstashrmq-secret.yaml",
     }
-    return dict(beatsrelay.settings.load(environment(site, "logstashrmq", "relay", mounts)))
+    return dict(beatsrelay.settings.load_settings(environment(site, "logstashrmq", "relay", mounts)))
 
 
 def load_fileserver(site: SampleSite) -> dict[str, Any]:

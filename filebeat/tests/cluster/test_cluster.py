@@ -97,7 +97,7 @@ def tls_secret(name: str, pair: tuple[Path, Path], ca: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module", autouse=True)
 def deployment(queue: Queue, certificates: Certificates) -> Iterator[None]:
     """Apply the manifests of filebeat and the relay, with the site's settings; at the end take them away again."""
-    broker = queue._broker
+    broker = queue.broker
     settings = {
         "AMQP_HOST": broker.host,
         "AMQP_PORT": str(broker.port),

@@ -1,1 +1,1 @@
-"""Takes log events from Beats and acknowledges each one when RabbitMQ has confirmed it."""
+"""Receive log events from Beats, publish them to RabbitMQ, and acknowledge each event that RabbitMQ has confirmed."""

@@ -1,4 +1,4 @@
-"""Says, step by step, whether the relay could publish: `python -m beatsrelay --check`."""
+"""The check of the connection to RabbitMQ, step by step: `python -m beatsrelay --check`."""
 
 from __future__ import annotations
 
@@ -8,81 +8,110 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 
-from beatsrelay.broker import BrokerError, Session, explain, finish, tls_context
-from beatsrelay.messages import Batch, Debt
-from beatsrelay.routing import Route
-from beatsrelay.settings import Settings, parse_route
+from beatsrelay.amqp.connection_parameters import create_client_context
+from beatsrelay.amqp.errors import BrokerError, format_amqp_error
+from beatsrelay.amqp.frames import BatchWriter
+from beatsrelay.amqp.messages import Batch, PendingConfirmation
+from beatsrelay.amqp.session import Session, set_result_once
+from beatsrelay.routing import Route, parse_route
+from beatsrelay.settings import Settings
 
-SECONDS = 10
-BODY = b'{"message":"a test message of beatsrelay --check"}'
+STEP_SECONDS = 10
+TEST_MESSAGE = b'{"message":"a test message of beatsrelay --check"}'
+Step = Callable[[], Awaitable[str]]
 
 
-def route(text: str) -> Route:
-    """Read a route from the command line."""
+def parse_route_argument(text: str) -> Route:
+    """Parse a route on the command line.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        Raised if the text is not a route.
+    """
     try:
         return parse_route(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"found {text}, wanted EXCHANGE/KEY or /QUEUE") from error
 
 
-async def check(settings: Settings, test: Route | None) -> int:
-    """Print a line for each step; give the exit status.
+async def run_check(settings: Settings, route: Route | None) -> int:
+    """Check each host of the broker, and print a line for each step.
 
-    Every host is tried, since each may be the one that is left.
+    Parameters
+    ----------
+    route
+        Send a test message to this route; None: send no message.
+
+    Returns
+    -------
+    int
+        Exit status: 0, or 1 if a step of any host failed.
     """
     logging.disable()
-    return max([await check_host(settings, host, test) for host in settings.amqp_hosts])
+    return max([await check_host(settings, host, route) for host in settings.amqp_hosts])
 
 
-async def check_host(settings: Settings, host: str, test: Route | None) -> int:
-    """Go through the steps with one host, up to the first that fails."""
-    session = Session(settings)
-    steps: dict[str, Callable[[], Awaitable[str]]] = {
-        "name resolution": lambda: resolve(host, settings.amqp_port),
-        "TLS" if settings.amqp_tls else "TCP": lambda: connect(settings, host),
-        "login, virtual host, exchange": lambda: log_in(session, host, settings),
-    }
-    if test:
-        steps["a confirmed message"] = lambda: send(session, test)
+async def check_host(settings: Settings, host: str, route: Route | None) -> int:
+    """Run the steps for one host, up to the first that fails, and return 0 or 1."""
+    session = Session(settings, BatchWriter())
     status = 0
-    for name, step in steps.items():
+    for name, step in create_steps(session, settings, host, route).items():
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(STEP_SECONDS):
                 print(f"ok      {host}: {name}: {await step()}")  # noqa: T201
         except (OSError, BrokerError) as error:
-            print(f"FAILED  {host}: {name}: {reason(error)}")  # noqa: T201
+            print(f"FAILED  {host}: {name}: {format_failure(error)}")  # noqa: T201
             status = 1
             break
     await session.close()
     return status
 
 
-def reason(error: OSError | BrokerError) -> str:
-    """Say in one line why a step failed."""
+def create_steps(session: Session, settings: Settings, host: str, route: Route | None) -> dict[str, Step]:
+    """Return the steps by name. Each returns a description of its result."""
+    steps: dict[str, Step] = {
+        "name resolution": lambda: resolve_host(host, settings.amqp_port),
+        "TLS" if settings.amqp_tls else "TCP": lambda: connect(settings, host),
+        "login, virtual host, exchange": lambda: open_session(session, host, settings),
+    }
+    if route:
+        steps["a confirmed message"] = lambda: send_test_message(session, route)
+    return steps
+
+
+def format_failure(error: OSError | BrokerError) -> str:
+    """Return the reason for a failed step in one line."""
     if isinstance(error, BrokerError):
         return str(error)
-    if isinstance(error, TimeoutError) and not error.errno:  # our own; the network's has a number
-        return f"no answer within {SECONDS} s"
-    return explain(error)
+    if isinstance(error, TimeoutError) and not error.errno:  # of asyncio.timeout; one of the network has a number
+        return f"no answer within {STEP_SECONDS} s"
+    return format_amqp_error(error)
 
 
-async def resolve(host: str, port: int) -> str:
-    """Look the host up."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return ", ".join(dict.fromkeys(str(address[0]) for *_, address in found))
+async def resolve_host(host: str, port: int) -> str:
+    """Resolve the host name, and return its addresses."""
+    results = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return ", ".join(dict.fromkeys(str(address[0]) for *_, address in results))
 
 
 async def connect(settings: Settings, host: str) -> str:
-    """Connect, and shake hands."""
-    context = tls_context(settings) if settings.amqp_tls else None
+    """Connect to the port, do the TLS handshake if it is enabled, and return the TLS version."""
+    context = create_client_context(settings) if settings.amqp_tls else None
     _, writer = await asyncio.open_connection(host, settings.amqp_port, ssl=context)
     tls = writer.get_extra_info("ssl_object")
     writer.close()
     return f"port {settings.amqp_port}" + (f", {tls.version()}, its certificate is trusted" if tls else "")
 
 
-async def log_in(session: Session, host: str, settings: Settings) -> str:
-    """Open a channel in confirm mode."""
+async def open_session(session: Session, host: str, settings: Settings) -> str:
+    """Log in and open a channel in confirm mode, and return the user, virtual host and exchange.
+
+    Raises
+    ------
+    BrokerError
+        Raised if the session cannot be opened.
+    """
     try:
         await session.open(host)
     except BrokerError as error:
@@ -90,14 +119,22 @@ async def log_in(session: Session, host: str, settings: Settings) -> str:
     return f"as {settings.amqp_user} at {settings.amqp_vhost}, {settings.exchange}"
 
 
-async def send(session: Session, test: Route) -> str:
-    """Publish one message, and wait for what the broker says of it."""
-    answered: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    session.on_return = lambda _: finish(answered, "no queue takes what goes there")
-    session.on_confirm = lambda _tag, _multiple, taken: finish(answered, "" if taken else "the broker refused it")
-    session.publish(Batch(Debt(1, len(BODY), lambda _: None), test, [BODY], range(1)))
-    await asyncio.wait([answered, session.lost], return_when=asyncio.FIRST_COMPLETED)
-    failed = answered.result() if answered.done() else session.lost.result()
-    if failed:
-        raise BrokerError(failed)
-    return f"to {test.exchange or '(default exchange)'}/{test.key}"
+async def send_test_message(session: Session, route: Route) -> str:
+    """Publish a message, wait until the broker confirms it, and return its route.
+
+    Raises
+    ------
+    BrokerError
+        Raised if the broker does not accept the message, or no queue is bound for it.
+    """
+    failure: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    session.on_return = lambda _: set_result_once(failure, "no queue takes what goes there")
+    session.on_confirm = lambda _tag, _multiple, accepted: set_result_once(
+        failure, "" if accepted else "the broker refused it"
+    )
+    session.publish(Batch(PendingConfirmation(1, lambda: None), route, [TEST_MESSAGE], range(1)))
+    await asyncio.wait([failure, session.lost], return_when=asyncio.FIRST_COMPLETED)
+    reason = failure.result() if failure.done() else session.lost.result()
+    if reason:
+        raise BrokerError(reason)
+    return f"to {route.exchange or '(default exchange)'}/{route.key}"

@@ -1,61 +1,72 @@
-"""What is counted. The names are in docs/admin/forwarder.md and in the Grafana dashboard."""
+"""The Prometheus metrics of the relay. docs/admin/forwarder.md and the Grafana dashboard use their names."""
 
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-# Why events are given up, or sent once more. All are there from the start: of a series that begins with the first event
-# Prometheus sees no increase, and no alert comes of it.
-BURIED = ("malformed", "oversized", "unroutable", "above_broker_limit")
-AGAIN = ("nacked", "returned", "lost")
+# Why events are not delivered, and why they are published again. Every series exists from the start: Prometheus sees no
+# increase in a series that starts with its first event, so no alert would fire.
+UNDELIVERABLE_REASONS = ("malformed", "oversized", "unroutable", "above_broker_limit")
+REPUBLISH_REASONS = ("nacked", "returned", "lost")
+# Upper bounds of the histograms, in seconds
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 
 class Metrics:
-    """All of them, in a registry of their own."""
+    """All metrics, in a registry of their own."""
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._create_event_metrics()
+        self._create_connection_metrics()
+        self._create_broker_metrics()
+        self.loop_lag = self._gauge("loop_lag_seconds", "Delay of the event loop at the last measurement")
 
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"beatsrelay_{name}", text, labels, registry=registry)
+    def _create_event_metrics(self) -> None:
+        self.received = self._counter("events_received", "Events that Beats sent")
+        self.received_bytes = self._counter("received_bytes", "Bytes of those events, uncompressed")
+        self.published = self._counter("events_published", "Messages sent to the broker, including those sent again")
+        self.published_again = self._counter("events_published_again", "Messages sent to the broker again", "reason")
+        self.confirmed = self._counter("events_confirmed", "Messages that the broker confirmed")
+        self.nacked = self._counter("events_nacked", "Messages that the broker refused")
+        self.returned = self._counter("events_returned", "Messages that the broker returned: no queue has their key")
+        self.dead_lettered = self._counter("events_dead_lettered", "Events sent to the dead-letter route", "reason")
+        self.dropped = self._counter("events_dropped", "Events dropped: no dead-letter route is configured", "reason")
+        self.in_flight = self._gauge("in_flight_events", "Events received and not confirmed yet")
+        self.in_flight_bytes = self._gauge("in_flight_bytes", "Bytes of the events in flight")
+        for reason in UNDELIVERABLE_REASONS:
+            self.dead_lettered.labels(reason)
+            self.dropped.labels(reason)
+        for reason in REPUBLISH_REASONS:
+            self.published_again.labels(reason)
 
-        def gauge(name: str, text: str) -> Gauge:
-            return Gauge(f"beatsrelay_{name}", text, registry=registry)
+    def _create_connection_metrics(self) -> None:
+        self.windows = self._counter("windows", "Windows acknowledged completely")
+        self.keepalives = self._counter("keepalives", "Keep-alives sent to Beats")
+        self.connections = self._gauge("connections", "Open connections of Beats")
+        self.accepted = self._counter("connections_accepted", "Connections of Beats so far")
+        self.refused = self._counter("connections_refused", "Connections closed at once, because of the limit")
+        self.tls_failures = self._counter("tls_failures", "TLS handshakes that failed", "reason")
+        self.peer_errors = self._counter("peer_errors", "Connections closed after an error of the peer", "reason")
+        self.waiting = self._gauge("readers_waiting", "Connections that wait for capacity in flight")
+        self.window_seconds = self._histogram("window_seconds", "From a window's first events to its acknowledgement")
+        self.certificates_loaded = self._counter("certificates_loaded", "Reloads of the certificates")
+        self.certificates_failed = self._counter("certificates_failed", "Failed reloads of the certificates")
 
-        def histogram(name: str, text: str) -> Histogram:
-            return Histogram(f"beatsrelay_{name}", text, registry=registry, buckets=SECONDS)
+    def _create_broker_metrics(self) -> None:
+        self.buffered = self._gauge("broker_buffered_bytes", "Bytes that wait for the broker's socket")
+        self.confirm_seconds = self._histogram("confirm_seconds", "From a batch's publish to its last confirm")
+        self.up = self._gauge("broker_up", "1 while a channel to the broker is open, else 0")
+        self.blocked = self._gauge("broker_blocked", "1 while the broker blocks publishers, else 0")
+        self.connects = self._counter("broker_connects", "Channels opened to the broker")
+        self.connect_failures = self._counter("broker_connect_failures", "Attempts to open a channel that failed")
 
-        self.received = counter("events_received", "Events that Beats sent")
-        self.received_bytes = counter("received_bytes", "Bytes of those events, inflated")
-        self.published = counter("events_published", "Messages sent to the broker, those sent again included")
-        self.published_again = counter("events_published_again", "Messages sent to the broker once more", "reason")
-        self.confirmed = counter("events_confirmed", "Messages that the broker confirmed")
-        self.nacked = counter("events_nacked", "Messages that the broker refused")
-        self.returned = counter("events_returned", "Messages that no queue took")
-        self.dead_lettered = counter("events_dead_lettered", "Events sent to the dead-letter route", "reason")
-        self.dropped = counter("events_dropped", "Events dropped for want of a dead-letter route", "reason")
-        for counted, reasons in ((self.dead_lettered, BURIED), (self.dropped, BURIED), (self.published_again, AGAIN)):
-            for reason in reasons:
-                counted.labels(reason)
-        self.windows = counter("windows", "Windows acknowledged whole")
-        self.keepalives = counter("keepalives", "Acknowledgements that only say: still at it")
-        self.connections = gauge("connections", "Open connections of Beats")
-        self.accepted = counter("connections_accepted", "Connections of Beats so far")
-        self.refused = counter("connections_refused", "Connections closed at once, above the limit")
-        self.tls_failures = counter("tls_failures", "TLS handshakes that failed", "reason")
-        self.peer_errors = counter("peer_errors", "Connections closed for what the peer did", "reason")
-        self.in_flight = gauge("in_flight_events", "Events taken and not confirmed")
-        self.in_flight_bytes = gauge("in_flight_bytes", "Their bytes")
-        self.waiting = gauge("readers_waiting", "Connections not read from until there is room")
-        self.buffered = gauge("broker_buffered_bytes", "Bytes that wait for the broker's socket")
-        self.confirm_seconds = histogram("confirm_seconds", "From a batch's publish to its last confirm")
-        self.window_seconds = histogram("window_seconds", "From a window's first events to its acknowledgement")
-        self.up = gauge("broker_up", "1 with a channel to the broker, else 0")
-        self.blocked = gauge("broker_blocked", "1 while the broker asks to publish nothing")
-        self.connects = counter("broker_connects", "Channels opened to the broker")
-        self.connect_failures = counter("broker_connect_failures", "Attempts that failed")
-        self.loop_lag = gauge("loop_lag_seconds", "By how much the event loop was late just now")
-        self.certificates_loaded = counter("certificates_loaded", "Times that the certificates were read")
-        self.certificates_failed = counter("certificates_failed", "Times that new certificates were of no use")
+    def _counter(self, name: str, description: str, *labels: str) -> Counter:
+        return Counter(f"beatsrelay_{name}", description, labels, registry=self.registry)
+
+    def _gauge(self, name: str, description: str) -> Gauge:
+        return Gauge(f"beatsrelay_{name}", description, registry=self.registry)
+
+    def _histogram(self, name: str, description: str) -> Histogram:
+        return Histogram(f"beatsrelay_{name}", description, registry=self.registry, buckets=SECONDS)

@@ -1,93 +1,102 @@
-"""Joins the two sides: events from a connection to the publisher, confirms back to acknowledgements."""
+"""The relay: passes events from Beats to the publisher, and confirmations back as acknowledgements."""
 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
-from beatsrelay.budget import Budget
-from beatsrelay.ledger import Ledger, Portion
+from beatsrelay.amqp.messages import Batch, PendingConfirmation
+from beatsrelay.amqp.publisher import Publisher
+from beatsrelay.backpressure import InFlightLimit
+from beatsrelay.beats.ack_tracker import AckTracker, WindowPart
+from beatsrelay.beats.peer import Peer, PeerError
+from beatsrelay.event_filter import EventFilter
 from beatsrelay.lumberjack.connection import Chunk
 from beatsrelay.lumberjack.frames import ProtocolError
-from beatsrelay.messages import Batch, Debt
 from beatsrelay.metrics import Metrics
-from beatsrelay.publisher import Publisher
-from beatsrelay.server import Peer, PeerError
 from beatsrelay.settings import Settings
-from beatsrelay.shaping import Shaper
 
 
 class Relay:
-    """Acknowledges to Beats what the broker has confirmed, and nothing else."""
+    """Acknowledges to Beats only events that the broker has confirmed."""
 
     def __init__(self, settings: Settings, publisher: Publisher, metrics: Metrics) -> None:
         self._settings = settings
         self._publisher = publisher
         self._metrics = metrics
-        self._shaper = Shaper(settings)
-        self._budget = Budget(settings.max_in_flight, settings.max_in_flight_bytes, metrics)
-        self._ledgers: set[Ledger] = set()
+        self._event_filter = EventFilter(settings)
+        self._in_flight_limit = InFlightLimit(settings.max_in_flight, settings.max_in_flight_bytes, metrics)
+        self._trackers: set[AckTracker] = set()
 
     async def serve(self, peer: Peer) -> None:
-        """Take a connection's events until it ends, and acknowledge all of them, as long as it is there."""
-        ledger = Ledger(peer.acknowledge, self._finish_window)
-        self._ledgers.add(ledger)
+        """Relay the events of a connection until it ends, and acknowledge all of them while it is open.
+
+        Raises
+        ------
+        ProtocolError, PeerError
+            Raised after the events before the error were acknowledged.
+        """
+        tracker = AckTracker(peer.acknowledge, self._report_window)
+        self._trackers.add(tracker)
         failure: Exception | None = None
         try:
             try:
-                async for chunk in peer.chunks(lambda: self._room(ledger)):
-                    self._take(ledger, chunk)
-                    if ledger.full:
-                        await peer.unless_gone(ledger.room())
+                async for chunk in peer.read_chunks(partial(self._wait_for_capacity, tracker)):
+                    self._relay_chunk(tracker, chunk)
+                    if tracker.is_full:
+                        await peer.wait_while_connected(tracker.wait_until_not_full())
             except (PeerError, ProtocolError) as error:
-                failure = error  # what came before it is owed all the same
-            await peer.unless_gone(ledger.empty())
+                failure = error
+            await peer.wait_while_connected(tracker.wait_until_empty())
         finally:
-            self._ledgers.discard(ledger)
-            ledger.keep_alive(0)  # at a deadline: what is safe need not be sent again
+            self._trackers.discard(tracker)
+            # At the deadline of a shutdown: the peer need not send the confirmed part of a window again.
+            tracker.send_keepalive(0)
         if failure:
             raise failure
 
-    def _finish_window(self, seconds: float) -> None:
+    def _report_window(self, seconds: float) -> None:
         self._metrics.windows.inc()
         self._metrics.window_seconds.observe(seconds)
 
-    async def _room(self, ledger: Ledger) -> None:
-        with ledger.waiting():
-            await self._budget.room()
+    async def _wait_for_capacity(self, tracker: AckTracker) -> None:
+        with tracker.waiting_for_capacity():
+            await self._in_flight_limit.wait_for_capacity()
 
-    def _take(self, ledger: Ledger, chunk: Chunk) -> None:
-        count, size = len(chunk.events) + len(chunk.oversized), sum(map(len, chunk.events))
-        size += sum(len(event.start) for event in chunk.oversized)
-        portion = Portion(chunk.sequence, chunk.last, began=ledger.asked)
+    def _relay_chunk(self, tracker: AckTracker, chunk: Chunk) -> None:
+        part = WindowPart(chunk.sequence, chunk.last, started=tracker.wait_started)
+        count = len(chunk.events) + len(chunk.oversized)
         if not count:
             if chunk.last:
-                ledger.add(portion)
-                ledger.settle(portion)
+                tracker.add(part)
+                tracker.confirm(part)
             return
+        size = sum(map(len, chunk.events)) + sum(len(event.start) for event in chunk.oversized)
         self._metrics.received.inc(count)
         self._metrics.received_bytes.inc(size)
-        self._budget.take(count, size)
-        ledger.add(portion)
+        self._in_flight_limit.add(count, size)
+        tracker.add(part)
 
-        def paid(debt: Debt) -> None:
-            self._budget.give_back(count, size)
-            ledger.settle(portion)
+        def complete() -> None:
+            self._in_flight_limit.remove(count, size)
+            tracker.confirm(part)
 
-        self._hand_on(chunk, Debt(count, size, paid))
+        self._publish(chunk, PendingConfirmation(count, complete))
 
-    def _hand_on(self, chunk: Chunk, debt: Debt) -> None:
-        routed, malformed = self._shaper.shape(chunk.events)
-        for route, events in routed:
-            self._publisher.publish(Batch(debt, route, events, self._publisher.number(len(events))))
-        if malformed:
-            self._publisher.bury(debt, malformed, "malformed", {})
+    def _publish(self, chunk: Chunk, pending: PendingConfirmation) -> None:
+        filtered = self._event_filter.filter(chunk.events)
+        for route, events in filtered.routed:
+            numbers = self._publisher.reserve_numbers(len(events))
+            self._publisher.publish(Batch(pending, route, events, numbers))
+        if filtered.malformed:
+            self._publisher.dead_letter(pending, filtered.malformed, "malformed", {})
         for event in chunk.oversized:
-            self._publisher.bury(debt, [event.start], "oversized", {"x-size": event.size})
+            self._publisher.dead_letter(pending, [event.start], "oversized", {"x-size": event.size})
 
-    async def keep_alive(self) -> None:
-        """Tell peers whose windows take long that we are still at it, for ever."""
+    async def send_keepalives(self) -> None:
+        """Send keep-alives to peers whose windows take long, until this task is cancelled."""
         seconds = self._settings.keepalive_seconds
         while True:
             await asyncio.sleep(min(seconds / 4, 1))
-            for ledger in list(self._ledgers):
-                self._metrics.keepalives.inc(ledger.keep_alive(seconds))
+            for tracker in list(self._trackers):
+                self._metrics.keepalives.inc(tracker.send_keepalive(seconds))

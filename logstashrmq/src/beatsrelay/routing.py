@@ -1,4 +1,4 @@
-"""Where an event goes: a route, and the template that makes its key from the event's fields."""
+"""Routes of messages, and the template that builds a routing key from the fields of an event."""
 
 from __future__ import annotations
 
@@ -7,63 +7,84 @@ from dataclasses import dataclass
 from typing import Any
 
 FIELD = re.compile(r"%\{((?:\[[^\[\]]+\])+)\}")
-NAME = re.compile(r"\[([^\[\]]+)\]")
-LONGEST = 255
-# What stands where an event lacks the field.
-MISSING = "unknown"
+FIELD_NAME = re.compile(r"\[([^\[\]]+)\]")
+# AMQP 0-9-1 encodes names as short strings: https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf, 4.2.5.3
+NAME_BYTES_MAX = 255
+# Replaces a field that the event does not have.
+MISSING_FIELD = "unknown"
 
 
 @dataclass(frozen=True)
 class Route:
-    """An exchange and a routing key."""
+    """An exchange and a routing key. With the default exchange, "", the key is the name of a queue."""
 
     exchange: str
     key: str
 
 
-@dataclass(frozen=True)
-class Template:
-    """A routing key, as text and field paths in turn: the odd parts are paths."""
-
-    parts: tuple[str | tuple[str, ...], ...]
-
-    @property
-    def pattern(self) -> str:
-        """What a queue is bound with to get all keys: each field is one word."""
-        return "".join(part if isinstance(part, str) else "*" for part in self.parts)
-
-    @property
-    def fixed(self) -> str | None:
-        """The key, if it is the same for all events."""
-        return str(self.parts[0]) if len(self.parts) == 1 else None
-
-    def fill(self, event: dict[str, Any]) -> str:
-        """Make the key of an event, cut where AMQP ends."""
-        key = "".join(part if isinstance(part, str) else look_up(event, part) for part in self.parts)
-        return key.encode()[:LONGEST].decode(errors="ignore")
-
-
-def parse_template(text: str) -> Template:
-    """Read a key in which `%{[kubernetes][namespace]}` stands for a field, as in Logstash.
+def parse_route(text: str) -> Route:
+    """Parse `EXCHANGE/KEY` or `/QUEUE`.
 
     Raises
     ------
     ValueError
-        It is too long, or holds something that is no field.
+        Raised if the slash or the key is missing, or a name is longer than 255 bytes.
+    """
+    exchange, slash, key = text.partition("/")
+    if not slash or not key or max(len(exchange.encode()), len(key.encode())) > NAME_BYTES_MAX:
+        raise ValueError("not a route")
+    return Route(exchange, key)
+
+
+@dataclass(frozen=True)
+class RoutingKeyTemplate:
+    """A routing key with placeholders.
+
+    Attributes
+    ----------
+    parts
+        Alternating text and field paths: the parts at odd indices are paths.
+    """
+
+    parts: tuple[str | tuple[str, ...], ...]
+
+    @property
+    def binding_key(self) -> str:
+        """The key that binds a queue to all routing keys of this template: `*` replaces each field."""
+        return "".join(part if isinstance(part, str) else "*" for part in self.parts)
+
+    @property
+    def constant_key(self) -> str | None:
+        """The routing key, or None if it depends on the event."""
+        return str(self.parts[0]) if len(self.parts) == 1 else None
+
+    def format_key(self, event: dict[str, Any]) -> str:
+        """Return the routing key of an event, truncated to 255 bytes."""
+        key = "".join(part if isinstance(part, str) else format_field(event, part) for part in self.parts)
+        return key.encode()[:NAME_BYTES_MAX].decode(errors="ignore")
+
+
+def parse_template(text: str) -> RoutingKeyTemplate:
+    """Parse a routing key in which `%{[kubernetes][namespace]}` is a field, as in Logstash.
+
+    Raises
+    ------
+    ValueError
+        Raised if the text without its fields is longer than 255 bytes, or if a `%{` does not start a field.
     """
     pieces = FIELD.split(text)
-    if any("%{" in piece for piece in pieces[::2]) or len("".join(pieces[::2]).encode()) > LONGEST:
-        raise ValueError("not such a key")
+    if any("%{" in piece for piece in pieces[::2]) or len("".join(pieces[::2]).encode()) > NAME_BYTES_MAX:
+        raise ValueError("not a routing key template")
     parts: list[str | tuple[str, ...]] = list(pieces)
-    parts[1::2] = [tuple(NAME.findall(path)) for path in pieces[1::2]]
-    return Template(tuple(parts))
+    parts[1::2] = [tuple(FIELD_NAME.findall(path)) for path in pieces[1::2]]
+    return RoutingKeyTemplate(tuple(parts))
 
 
-def look_up(event: dict[str, Any], path: tuple[str, ...]) -> str:
-    """Give a field as one word of a routing key: a dot would make two of it."""
-    found: Any = event
+def format_field(event: dict[str, Any], path: tuple[str, ...]) -> str:
+    """Return a field of an event as one word of a routing key: "_" replaces dots, which separate words."""
+    value: Any = event
     for name in path:
-        found = found.get(name) if isinstance(found, dict) else None
-    if not isinstance(found, str | int) or found == "":
-        return MISSING
-    return str(found).replace(".", "_")
+        value = value.get(name) if isinstance(value, dict) else None
+    if not isinstance(value, str | int) or value == "":
+        return MISSING_FIELD
+    return str(value).replace(".", "_")

@@ -1,4 +1,4 @@
-"""The manifests as they are, on a real cluster: who comes in, and what a rolling update does to logs."""
+"""The manifests on a real cluster: who may connect, and a rolling update under load."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ shipper = Shipper(5044, make_events({EVENTS}, "a"), window=100, pause=0.1, tls=c
 shipper.run()
 print(shipper.acknowledged, shipper.reconnects, shipper.errors)
 """
-LOOK = f"""
+CONNECT = f"""
 import socket
 try:
     socket.create_connection(("{NAME}", 5044), 3)
-    print("comes in")
+    print("connected")
 except TimeoutError:
-    print("is kept out")
+    print("timed out")
 """
 
 
 def address_for_pods() -> str:
-    """Give this machine's address on the side where the nodes are."""
+    """Return the address of this machine in the network of the nodes."""
     nodes = json.loads(kubectl("get", "nodes", "--output", "json"))["items"]
-    inside = next(found["address"] for found in nodes[0]["status"]["addresses"] if found["type"] == "InternalIP")
+    inside = next(item["address"] for item in nodes[0]["status"]["addresses"] if item["type"] == "InternalIP")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect((inside, 9))
         return str(probe.getsockname()[0])
@@ -51,13 +51,13 @@ def address_for_pods() -> str:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Give an authority with a server's and a client's certificate."""
+    """Return an authority with certificates for a server and a client."""
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="module")
 def queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
-    """Start RabbitMQ where pods reach it; give a queue."""
+    """Start RabbitMQ where pods can reach it, and yield a queue."""
     cluster.need_cluster()
     try:
         broker = RabbitMQ(tmp_path_factory.mktemp("rabbitmq"), host=address_for_pods())
@@ -68,15 +68,15 @@ def queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
 
 
 def config(kind: str, name: str, **data: str) -> dict[str, Any]:
-    """Make a ConfigMap or a Secret."""
+    """Return a ConfigMap or a Secret."""
     field = "stringData" if kind == "Secret" else "data"
     return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, field: data}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def deployment(queue: Queue, certificates: Certificates) -> Iterator[None]:
-    """Apply the manifests, with the site's settings."""
-    broker = queue._broker
+    """Apply the manifests, with settings for the test."""
+    broker = queue.broker
     tls = {"tls.crt": certificates.server[0], "tls.key": certificates.server[1], "ca.crt": certificates.ca}
     settings = {
         "AMQP_HOST": broker.host,
@@ -99,7 +99,7 @@ def deployment(queue: Queue, certificates: Certificates) -> Iterator[None]:
 
 
 def start_pod(name: str, component: str, program: str) -> None:
-    """Run a Python program in a pod of some component; with the certificates of a client."""
+    """Run a Python program in a pod of a component, with the certificates of a client."""
     container = {
         "name": "test",
         "image": f"{image_name(NAME)}:{version()}",
@@ -123,8 +123,8 @@ def start_pod(name: str, component: str, program: str) -> None:
     )
 
 
-def end_of_pod(name: str) -> str:
-    """Wait for a pod's program to end; give what it printed, and take the pod away."""
+def read_output(name: str) -> str:
+    """Wait until the program of a pod ends, delete the pod, and return the output."""
     try:
         wait_until(
             lambda: cluster.get("pod", name)["status"].get("phase") in {"Succeeded", "Failed"}, f"{name} ends", 120
@@ -134,45 +134,47 @@ def end_of_pod(name: str) -> str:
         kubectl("delete", "pod", name, "--namespace", NAMESPACE, "--wait=false")
 
 
-def test_applied_again_nothing_changes() -> None:
+def test_applying_the_manifests_again_changes_nothing() -> None:
     generation = cluster.get("poddisruptionbudget", NAME)["metadata"]["generation"]
-    said = kubectl("apply", "--filename", MANIFESTS).splitlines()
-    assert len(said) == len(list(MANIFESTS.glob("*.yaml")))
-    # kubectl replaces the selector of a PodDisruptionBudget each time, by the same one, and calls that configured.
-    assert [line.partition("/")[0] for line in said if not line.endswith(" unchanged")] == [
+    output = kubectl("apply", "--filename", MANIFESTS).splitlines()
+    assert len(output) == len(list(MANIFESTS.glob("*.yaml")))
+    # kubectl replaces the selector of a PodDisruptionBudget by the same one each time, and reports it as configured.
+    assert [line.partition("/")[0] for line in output if not line.endswith(" unchanged")] == [
         "poddisruptionbudget.policy"
     ]
     assert cluster.get("poddisruptionbudget", NAME)["metadata"]["generation"] == generation
 
 
-def test_two_replicas_run_and_may_not_go_at_once() -> None:
+def test_two_replicas_are_not_evicted_together() -> None:
     pods = cluster.get("pods", selector=f"app.kubernetes.io/component={NAME}")
     assert len(pods) == 2
     assert cluster.get("poddisruptionbudget", NAME)["status"]["disruptionsAllowed"] == 1
 
 
-@pytest.mark.parametrize(("component", "said"), [("filebeat", "comes in"), ("lab", "is kept out")])
-def test_only_filebeat_comes_in(component: str, said: str) -> None:
+@pytest.mark.parametrize(("component", "result"), [("filebeat", "connected"), ("lab", "timed out")])
+def test_only_filebeat_may_connect(component: str, result: str) -> None:
     name = f"{NAME}-test-{component}"
-    start_pod(name, component, LOOK)
-    assert end_of_pod(name) == said
+    start_pod(name, component, CONNECT)
+    assert read_output(name) == result
 
 
-def test_the_check_says_that_it_could_publish(queue: Queue) -> None:
+def test_check_passes_in_the_cluster(queue: Queue) -> None:
     command = ["/opt/relay/bin/python", "-m", "beatsrelay", "--check", "--route", f"/{queue.name}"]
-    said = kubectl("exec", f"deployment/{NAME}", "--namespace", NAMESPACE, "--", *command)
-    assert said.count("ok      ") == 4
+    output = kubectl("exec", f"deployment/{NAME}", "--namespace", NAMESPACE, "--", *command)
+    assert output.count("ok      ") == 4
     queue.read()
 
 
-def test_a_rolling_update_under_load_loses_nothing_and_makes_no_duplicate(queue: Queue) -> None:
+def test_rolling_update_without_loss_or_duplicate(queue: Queue) -> None:
     start_pod(f"{NAME}-test-ship", "filebeat", SHIP)
-    wait_until(lambda: queue.count() > EVENTS / 20, "it ships", 60)
+    wait_until(lambda: queue.count() > EVENTS / 20, "events are shipped", 60)
     kubectl("rollout", "restart", f"deployment/{NAME}", "--namespace", NAMESPACE)
-    begun = time.monotonic()
+    started = time.monotonic()
     cluster.roll_out(NAME)
-    assert queue.count() < EVENTS, f"all was over before the update was, after {time.monotonic() - begun:.0f} s"
-    acknowledged, reconnects, errors = end_of_pod(f"{NAME}-test-ship").split(maxsplit=2)
+    assert queue.count() < EVENTS, (
+        f"all events were shipped before the update ended, after {time.monotonic() - started:.0f} s"
+    )
+    acknowledged, reconnects, errors = read_output(f"{NAME}-test-ship").split(maxsplit=2)
     assert (int(acknowledged), errors) == (EVENTS, "[]")
-    assert int(reconnects) > 0, "its relay was replaced"
+    assert int(reconnects) > 0, "the connection moved to another replica"
     assert queue.collect() == {f"a-{i}": 1 for i in range(EVENTS)}

@@ -1,4 +1,4 @@
-"""The image: as whom it runs, how it starts and ends, and that it relays to the RabbitMQ of Debian stable."""
+"""The image: its user, its start and stop, and relaying to the RabbitMQ of Debian stable."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class BrokerContainer:
 
     @property
     def version(self) -> str:
-        """What it says of itself."""
+        """The version that the broker reports."""
         login = pika.PlainCredentials(self.user, self.password)
         parameters = pika.ConnectionParameters("127.0.0.1", self.port, credentials=login)
         with pika.BlockingConnection(parameters) as connection:
             return str((connection._impl.server_properties or {})["version"])
 
     def answers(self) -> bool:
-        """Tell whether it can be used."""
+        """Check whether the broker can be used."""
         try:
             return bool(self.version)
         except (pika.exceptions.AMQPError, OSError):
@@ -57,7 +57,7 @@ class BrokerContainer:
 
 @pytest.fixture(scope="module")
 def image(request: pytest.FixtureRequest) -> str:
-    """Give the image under test."""
+    """Return the image under test."""
     name: str = request.config.getoption("--image")
     return name
 
@@ -66,22 +66,22 @@ def image(request: pytest.FixtureRequest) -> str:
 def broker() -> Iterator[BrokerContainer]:
     """Start the RabbitMQ of Debian stable."""
     built, _ = engine().images.build(path=str(BROKER), tag="jupyterlabdemo-test-rabbitmq", rm=True)
-    # Of its own, in which containers have names: an address may be another after a restart.
+    # In a network of its own, containers have names. The address of a container can change at a restart.
     network = engine().networks.create(f"beatsrelay-{uuid.uuid4().hex[:8]}")
-    ulimits = [{"Name": "nofile", "Soft": 8192, "Hard": 8192}]  # Erlang makes room for each file that may be open
+    ulimits = [{"Name": "nofile", "Soft": 8192, "Hard": 8192}]  # Erlang allocates memory for each possible file
     try:
         options = {"name": f"{network.name}-broker", "network": network.name, "ulimits": ulimits}
         with run_container(str(built.id), ports=[5672], **options) as container:
-            found = BrokerContainer(container, str(network.name), container.port(5672))
-            wait_until(found.answers, "RabbitMQ answers", 60)
-            yield found
+            broker = BrokerContainer(container, str(network.name), container.port(5672))
+            wait_until(broker.answers, "RabbitMQ answers", 60)
+            yield broker
     finally:
         network.remove()
 
 
 @contextmanager
 def relay_to(image: str, broker: BrokerContainer, queue: Queue) -> Iterator[tuple[Container, int]]:
-    """Run the image as in its manifests; give the port where Beats come in."""
+    """Run the image as in its manifests, and yield the container and its port for Beats."""
     settings = PLAIN | {
         "AMQP_HOST": str(broker.container.docker.name),
         "AMQP_PORT": "5672",
@@ -95,7 +95,7 @@ def relay_to(image: str, broker: BrokerContainer, queue: Queue) -> Iterator[tupl
 
 
 @pytest.mark.parametrize("kind", ["quorum", "classic", "stream"])
-def test_with_rabbitmq_4_each_event_is_in_the_queue_once(image: str, broker: BrokerContainer, kind: str) -> None:
+def test_each_event_is_in_a_queue_of_rabbitmq_4_once(image: str, broker: BrokerContainer, kind: str) -> None:
     assert broker.version.startswith("4.")
     queue = Queue(broker, kind)
     with relay_to(image, broker, queue) as (_, port):
@@ -105,48 +105,48 @@ def test_with_rabbitmq_4_each_event_is_in_the_queue_once(image: str, broker: Bro
         assert queue.collect() == {f"{kind}-{i}": 1 for i in range(5000)}
 
 
-def test_with_rabbitmq_4_nothing_is_lost_when_the_broker_is_killed(image: str, broker: BrokerContainer) -> None:
+def test_no_event_is_lost_when_rabbitmq_4_is_killed(image: str, broker: BrokerContainer) -> None:
     queue = Queue(broker, "quorum")
-    # A new queue's name reaches RabbitMQ's disk half a second late (ra's DETS table). Killed before, RabbitMQ itself
-    # forgets the queue's messages and takes no more: nothing that a publisher could mend.
+    # RabbitMQ writes the name of a new queue to the disk after half a second (ra's DETS table). If it is killed before,
+    # it loses the messages of the queue, and accepts no more.
     time.sleep(2)
     with relay_to(image, broker, queue) as (_, port):
         shipper = Shipper(port, make_events(30_000, "a"))
         shipper.start()
-        wait_until(lambda: shipper.acknowledged > 3000, "it ships")
+        wait_until(lambda: shipper.acknowledged > 3000, "events are shipped")
         broker.container.docker.kill()
-        wait_until(lambda: not broker.answers(), "the broker is away")
+        wait_until(lambda: not broker.answers(), "the broker does not answer")
         broker.container.docker.start()
         broker.port = broker.container.port(5672)
-        wait_until(broker.answers, "the broker is back", 60)
+        wait_until(broker.answers, "the broker answers again", 60)
         shipper.finish(60)
         assert shipper.reconnects == 0
         assert set(queue.collect()) == {f"a-{i}" for i in range(30_000)}
 
 
-def test_it_runs_as_nobody_and_ends_when_it_is_asked_to(image: str, broker: BrokerContainer) -> None:
+def test_image_runs_as_a_plain_user_and_stops_on_sigterm(image: str, broker: BrokerContainer) -> None:
     with relay_to(image, broker, Queue(broker)) as (container, _):
         table = container.docker.top(ps_args="-eo pid,uid,args")
-        assert [row[1] for row in table["Processes"]] == ["10001"], "one process, and not root's"
+        assert [row[1] for row in table["Processes"]] == ["10001"], "one process, which is not root's"
         container.docker.kill("SIGTERM")
         assert container.docker.wait(timeout=20)["StatusCode"] == 0
 
 
-def test_without_settings_it_ends_with_one_line(image: str) -> None:
+def test_missing_settings_stop_the_start_with_one_line(image: str) -> None:
     with run_container(image, **POD) as container:
         assert container.docker.wait(timeout=20)["StatusCode"] == 1
         assert re.fullmatch(r"beatsrelay: AMQP_HOST: missing, wanted [^\n]+\n", container.log())
 
 
-def test_the_check_runs_in_it(image: str, broker: BrokerContainer) -> None:
+def test_check_runs_in_the_image(image: str, broker: BrokerContainer) -> None:
     queue = Queue(broker)
     with relay_to(image, broker, queue) as (container, _):
         command = ["/opt/relay/bin/python", "-m", "beatsrelay", "--check", "--route", f"/{queue.name}"]
-        status, said = container.execute(*command)
-        assert (status, said.count("ok      ")) == (0, 4), said
+        status, output = container.execute(*command)
+        assert (status, output.count("ok      ")) == (0, 4), output
 
 
-def test_nothing_in_it_installs_packages_or_compiles(image: str) -> None:
+def test_image_has_no_installer_and_no_compiler(image: str) -> None:
     with run_container(image, "60", entrypoint="/bin/sleep") as container:
         for program in ("pip", "pip3", "gcc", "curl"):
             assert container.execute("/bin/sh", "-c", f"command -v {program} || ls /opt/relay/bin/{program}")[0] != 0

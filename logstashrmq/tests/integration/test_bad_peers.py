@@ -1,4 +1,4 @@
-"""Peers that break the rules: the others do not notice, and memory stays bounded."""
+"""Peers that violate the protocol or the limits: other peers are not affected, and memory stays bounded."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
+from beatsrelay.beats.peer import LINGER_SECONDS
 from beatsrelay.lumberjack import frames
-from beatsrelay.server import LINGER_SECONDS
 from labtesting.beats import BeatsClient, Shipper, make_events
 
-from logstashrmq.tests.harness import Certificates, Queue, RelayProcess, StartRelay, Watch, wait_until
+from logstashrmq.tests.harness import Certificates, MemoryWatch, Queue, RelayProcess, StartRelay, wait_until
 
 MEGABYTE = 1024 * 1024
 BOUND = 120 * MEGABYTE
 LIMITS = {"BEATS_STALL_SECONDS": "1", "BEATS_HANDSHAKE_SECONDS": "1", "BEATS_MAX_CONNECTIONS": "40"}
 
 Attack = Callable[[int], object]
-ONE = frames.data(1, b"{}")
+EVENT = frames.encode_event(1, b"{}")
 
 
 def deflate_bomb(size: int) -> bytes:
-    """Compress so many zeros, without ever having them."""
-    packer = zlib.compressobj(9)
+    """Return `size` compressed zeros, without creating them uncompressed."""
+    compressor = zlib.compressobj(9)
     piece = b"\0" * MEGABYTE
-    return b"".join(packer.compress(piece) for _ in range(size // MEGABYTE)) + packer.flush()
+    return b"".join(compressor.compress(piece) for _ in range(size // MEGABYTE)) + compressor.flush()
 
 
-def raw(frame: int, packed: bytes) -> bytes:
-    """Write a frame with a length before it."""
-    return frames.SHORT.pack(frame, len(packed)) + packed
+def encode_frame(code: int, content: bytes) -> bytes:
+    """Return a frame with a length before its content."""
+    return frames.SHORT_HEADER.pack(code, len(content)) + content
 
 
-def bomb_of_events() -> bytes:
-    """Write 512 events of 1 MB that take 0.5 MB on the wire."""
-    packer = zlib.compressobj(9)
-    event = frames.data(1, b"{" + b" " * (MEGABYTE - 100) + b"}")
-    packed = b"".join(packer.compress(event) for _ in range(512))
-    return frames.window(512) + raw(frames.COMPRESSED, packed + packer.flush())
+def event_bomb() -> bytes:
+    """Return a compressed frame of 0.5 MB with 512 events of 1 MB."""
+    compressor = zlib.compressobj(9)
+    event = frames.encode_event(1, b"{" + b" " * (MEGABYTE - 100) + b"}")
+    content = b"".join(compressor.compress(event) for _ in range(512))
+    return frames.encode_window(512) + encode_frame(frames.COMPRESSED, content + compressor.flush())
 
 
-def sends(*pieces: bytes) -> Attack:
-    """Make a peer that sends this and waits for the end."""
+def create_attack(*pieces: bytes) -> Attack:
+    """Return a function that connects, sends these bytes, and waits until the relay ends the connection."""
 
     def attack(port: int) -> None:
         with suppress(BrokenPipeError, ConnectionResetError), socket.create_connection(("127.0.0.1", port), 20) as peer:
@@ -64,63 +64,73 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "TLS where there is none": (bytes.fromhex("16030100c8010000c40303") + b"\1" * 200, "unknown_frame"),
     "garbage": (bytes(range(256)) * 100, "unknown_frame"),
     "Lumberjack of version 1": (b"1W\0\0\0\1", "unknown_frame"),
-    "an acknowledgement": (frames.window(1) + frames.ack(1), "unknown_frame"),
-    "a window of 2^32-1": (frames.window(2**32 - 1) + ONE, "window_too_large"),
-    "an event without a window": (ONE, "outside_window"),
-    "more events than the window": (frames.window(1) + ONE + ONE, "outside_window"),
-    "more events than the window, compressed": (frames.window(1) + frames.compressed(ONE * 2, 3), "outside_window"),
-    "compressed without a window": (frames.compressed(ONE, 3), "outside_window"),
-    "an event of 4 GB": (frames.window(1) + struct.pack(">HII", frames.DATA, 1, 2**32 - 1), "frame_too_large"),
+    "an acknowledgement": (frames.encode_window(1) + frames.encode_ack(1), "unknown_frame"),
+    "a window of 2^32-1": (frames.encode_window(2**32 - 1) + EVENT, "window_too_large"),
+    "an event without a window": (EVENT, "outside_window"),
+    "more events than the window": (frames.encode_window(1) + EVENT + EVENT, "outside_window"),
+    "more events than the window, compressed": (
+        frames.encode_window(1) + frames.encode_compressed(EVENT * 2, 3),
+        "outside_window",
+    ),
+    "compressed without a window": (frames.encode_compressed(EVENT, 3), "outside_window"),
+    "an event of 4 GB": (frames.encode_window(1) + struct.pack(">HII", frames.DATA, 1, 2**32 - 1), "frame_too_large"),
     "a compressed frame of 4 GB": (
-        frames.window(1) + struct.pack(">HI", frames.COMPRESSED, 2**32 - 1),
+        frames.encode_window(1) + struct.pack(">HI", frames.COMPRESSED, 2**32 - 1),
         "frame_too_large",
     ),
-    "compressed garbage": (frames.window(1) + raw(frames.COMPRESSED, b"garbage"), "bad_compression"),
-    "compressed nothing": (frames.window(1) + raw(frames.COMPRESSED, b""), "bad_compression"),
-    "compressed data cut off": (frames.window(1) + raw(frames.COMPRESSED, zlib.compress(ONE)[:-3]), "bad_compression"),
+    "compressed garbage": (frames.encode_window(1) + encode_frame(frames.COMPRESSED, b"garbage"), "bad_compression"),
+    "compressed nothing": (frames.encode_window(1) + encode_frame(frames.COMPRESSED, b""), "bad_compression"),
+    "compressed data cut off": (
+        frames.encode_window(1) + encode_frame(frames.COMPRESSED, zlib.compress(EVENT)[:-3]),
+        "bad_compression",
+    ),
     "compressed data with a tail": (
-        frames.window(1) + raw(frames.COMPRESSED, zlib.compress(ONE) + b"x"),
+        frames.encode_window(1) + encode_frame(frames.COMPRESSED, zlib.compress(EVENT) + b"x"),
         "bad_compression",
     ),
     "an event cut off by the end of its compressed frame": (
-        frames.window(1) + frames.compressed(frames.data(1, b"{}" * 9)[:-1], 3),
+        frames.encode_window(1) + frames.encode_compressed(frames.encode_event(1, b"{}" * 9)[:-1], 3),
         "bad_compression",
     ),
     "a compressed frame in a compressed one": (
-        frames.window(1) + frames.compressed(frames.compressed(ONE, 3), 3),
+        frames.encode_window(1) + frames.encode_compressed(frames.encode_compressed(EVENT, 3), 3),
         "nested_frame",
     ),
-    "a window in a compressed frame": (frames.window(1) + frames.compressed(frames.window(1) + ONE, 3), "nested_frame"),
-    "a zip bomb of zeros": (frames.window(1) + raw(frames.COMPRESSED, deflate_bomb(512 * MEGABYTE)), "nested_frame"),
-    "a zip bomb of events": (bomb_of_events(), "inflated_too_large"),
+    "a window in a compressed frame": (
+        frames.encode_window(1) + frames.encode_compressed(frames.encode_window(1) + EVENT, 3),
+        "nested_frame",
+    ),
+    "a zip bomb of zeros": (
+        frames.encode_window(1) + encode_frame(frames.COMPRESSED, deflate_bomb(512 * MEGABYTE)),
+        "nested_frame",
+    ),
+    "a zip bomb of events": (event_bomb(), "inflated_too_large"),
 }
 
 
 @contextmanager
-def others_do_not_notice(relay: RelayProcess, queue: Queue) -> Iterator[None]:
-    """Ship at the same time, and assert that nothing came of it but the events, once, in time and in little memory."""
+def unaffected_peer(relay: RelayProcess, queue: Queue) -> Iterator[None]:
+    """Ship during the block, and assert that each event arrives once, on the first connection, in bounded memory."""
     good = Shipper(relay.port, make_events(6000, "good"), window=200, pipelining=1)
-    with Watch(relay) as watch:
+    with MemoryWatch(relay) as watch:
         good.start()
         relay.wait_for_metric("events_confirmed_total", 200)
         yield
         good.finish()
     assert good.reconnects == 0
-    found = queue.collect()
-    assert {key: times for key, times in found.items() if key.startswith("good")} == {
-        f"good-{i}": 1 for i in range(6000)
-    }
+    arrived = {event: times for event, times in queue.collect().items() if event.startswith("good")}
+    assert arrived == {f"good-{i}": 1 for i in range(6000)}
     assert watch.peak < BOUND
     assert relay.process.poll() is None
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_broken_framing_ends_that_connection_and_is_counted(shared_relay: RelayProcess, kind: str) -> None:
+def test_broken_framing_ends_the_connection_and_is_counted(shared_relay: RelayProcess, kind: str) -> None:
     sent, reason = BROKEN[kind]
     metric = f'peer_errors_total{{reason="{reason}"}}'
     before = shared_relay.metric(metric)
-    with BeatsClient(shared_relay.port) as good, Watch(shared_relay) as watch:
-        sends(sent)(shared_relay.port)
+    with BeatsClient(shared_relay.port) as good, MemoryWatch(shared_relay) as watch:
+        create_attack(sent)(shared_relay.port)
         good.send(make_events(10, "good"))
         assert good.read_until(10)[-1] == 10
     assert shared_relay.metric(metric) == before + 1
@@ -129,51 +139,50 @@ def test_broken_framing_ends_that_connection_and_is_counted(shared_relay: RelayP
 
 @pytest.fixture(scope="module")
 def shared_relay(start_relay_for_module: StartRelay) -> RelayProcess:
-    """Give one relay for all kinds of broken framing."""
+    """Return one relay for all kinds of broken framing."""
     return start_relay_for_module(**LIMITS)
 
 
-def test_all_of_them_at_once(start_relay: StartRelay, queue: Queue) -> None:
+def test_all_kinds_of_broken_framing_at_once(start_relay: StartRelay, queue: Queue) -> None:
     relay = start_relay(**LIMITS)
-    with others_do_not_notice(relay, queue):
-        attacks = [threading.Thread(target=sends(sent), args=(relay.port,)) for sent, _ in BROKEN.values()]
+    with unaffected_peer(relay, queue):
+        attacks = [threading.Thread(target=create_attack(sent), args=(relay.port,)) for sent, _ in BROKEN.values()]
         for attack in attacks:
             attack.start()
         for attack in attacks:
             attack.join()
 
 
-def test_slow_ones(start_relay: StartRelay, queue: Queue) -> None:
-    """One says nothing, one ends in the middle, one sends a byte now and then, and so on."""
+def test_slow_peers_are_disconnected(start_relay: StartRelay, queue: Queue) -> None:
     relay = start_relay(**LIMITS)
-    whole = frames.window(2) + frames.compressed(ONE * 2, 3)
-    with others_do_not_notice(relay, queue), ExitStack() as stack:
+    whole = frames.encode_window(2) + frames.encode_compressed(EVENT * 2, 3)
+    with unaffected_peer(relay, queue), ExitStack() as stack:
         peers = [stack.enter_context(socket.create_connection(("127.0.0.1", relay.port), 20)) for _ in range(6)]
-        silent, in_header, in_frame, in_window, drop_by_drop, half_closed = peers
+        silent, in_header, in_frame, in_window, byte_by_byte, half_closed = peers
         in_header.sendall(whole[:3])
         in_frame.sendall(whole[:-3])
-        in_window.sendall(frames.window(2) + ONE)
+        in_window.sendall(frames.encode_window(2) + EVENT)
         half_closed.sendall(whole)
         half_closed.shutdown(socket.SHUT_WR)
-        assert half_closed.recv(6) == frames.ack(1), "it may have ended its side, and still gets its answer"
+        assert half_closed.recv(6) == frames.encode_ack(1), "a peer that ended its side still gets its acknowledgement"
         start = time.monotonic()
         with suppress(BrokenPipeError, ConnectionResetError):
-            for byte in frames.window(2) + frames.data(1, b"x" * 1000):
-                drop_by_drop.sendall(bytes([byte]))
-                drop_by_drop.settimeout(0.1)
+            for byte in frames.encode_window(2) + frames.encode_event(1, b"x" * 1000):
+                byte_by_byte.sendall(bytes([byte]))
+                byte_by_byte.settimeout(0.1)
                 with suppress(TimeoutError):
-                    assert drop_by_drop.recv(6) == b"", "nothing is acknowledged"
+                    assert byte_by_byte.recv(6) == b"", "no acknowledgement is sent"
                 if time.monotonic() - start > 10:
-                    pytest.fail("a slow peer was served for ten times the time it has")
+                    pytest.fail("a slow peer was served for ten times the limit")
         relay.wait_for_metric('peer_errors_total{reason="too_slow"}', 4)
         silent.sendall(whole)
-        assert silent.recv(6) == frames.ack(1), "who owes nothing may be idle for longer"
+        assert silent.recv(6) == frames.encode_ack(1), "a peer between windows may be idle for longer"
 
 
-def test_acknowledgements_that_nobody_reads(start_relay: StartRelay, queue: Queue) -> None:
+def test_peer_that_reads_no_acknowledgement_is_disconnected(start_relay: StartRelay, queue: Queue) -> None:
     relay = start_relay(**LIMITS | {"BEATS_IDLE_SECONDS": "2"})
-    windows = (frames.window(0) + frames.window(1) + frames.data(1, b"no event")) * 1000
-    with others_do_not_notice(relay, queue), socket.socket() as peer:
+    windows = (frames.encode_window(0) + frames.encode_window(1) + frames.encode_event(1, b"no event")) * 1000
+    with unaffected_peer(relay, queue), socket.socket() as peer:
         peer.settimeout(20)
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         peer.connect(("127.0.0.1", relay.port))
@@ -182,19 +191,19 @@ def test_acknowledgements_that_nobody_reads(start_relay: StartRelay, queue: Queu
                 peer.sendall(windows)
 
 
-def test_events_that_are_too_large_and_windows_without_an_end(start_relay: StartRelay, queue: Queue) -> None:
+def test_oversized_events_and_endless_windows(start_relay: StartRelay, queue: Queue) -> None:
     relay = start_relay(**LIMITS | {"BEATS_MAX_EVENT_BYTES": "100000", "BEATS_STALL_SECONDS": "20"})
-    with others_do_not_notice(relay, queue), ExitStack() as stack:
+    with unaffected_peer(relay, queue), ExitStack() as stack:
         for _ in range(5):
             peer = stack.enter_context(socket.create_connection(("127.0.0.1", relay.port), 20))
             for count in range(20):
-                peer.sendall(frames.window(2) + frames.data(count, b"{" + b" " * 3 * MEGABYTE) + ONE)
-        # Before they hang up: that throws away what the relay has not read yet.
+                peer.sendall(frames.encode_window(2) + frames.encode_event(count, b"{" + b" " * 3 * MEGABYTE) + EVENT)
+        # Wait before the peers disconnect: that would discard data that the relay has not read yet.
         relay.wait_for_metric('events_dropped_total{reason="oversized"}', 100)
 
 
 @pytest.mark.parametrize("tls", [False, True])
-def test_a_peer_that_is_left_gets_its_last_acknowledgement_and_the_end_at_once(
+def test_last_acknowledgement_is_sent_before_a_close(
     start_relay: StartRelay, certificates: Certificates, tls: bool
 ) -> None:
     relay = start_relay(**(certificates.beats_environment if tls else {}))
@@ -208,31 +217,31 @@ def test_a_peer_that_is_left_gets_its_last_acknowledgement_and_the_end_at_once(
         assert time.monotonic() - start < LINGER_SECONDS / 2
 
 
-def test_more_connections_than_are_allowed(start_relay: StartRelay, queue: Queue) -> None:
+def test_connections_above_the_limit_are_closed(start_relay: StartRelay, queue: Queue) -> None:
     relay = start_relay(**LIMITS | {"BEATS_IDLE_SECONDS": "3"})
-    with others_do_not_notice(relay, queue), ExitStack() as stack:
+    with unaffected_peer(relay, queue), ExitStack() as stack:
         for _ in range(300):
             stack.enter_context(socket.create_connection(("127.0.0.1", relay.port), 20))
         relay.wait_for_metric("connections_refused_total", 200)
-    with wait_for_room(relay) as client:
+    with connect_when_idle(relay) as client:
         client.send(make_events(1, "late"))
         assert client.read_until(1)[-1] == 1
 
 
-def wait_for_room(relay: RelayProcess) -> BeatsClient:
-    """Connect as soon as the others are gone."""
-    wait_until(lambda: relay.metric("connections") == 0, "the others are gone")
+def connect_when_idle(relay: RelayProcess) -> BeatsClient:
+    """Connect after all other connections are closed."""
+    wait_until(lambda: relay.metric("connections") == 0, "the other connections are closed")
     return BeatsClient(relay.port)
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1")
-def test_peers_without_the_right_certificate(
+def test_peers_without_a_valid_certificate_are_refused(
     start_relay: StartRelay, queue: Queue, certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    stranger = Certificates(tmp_path_factory.mktemp("stranger"))
+    other_authority = Certificates(tmp_path_factory.mktemp("other_authority"))
     relay = start_relay(**LIMITS, **certificates.beats_environment)
     wrong = ssl.create_default_context(cafile=str(certificates.ca))
-    wrong.load_cert_chain(*stranger.client)
+    wrong.load_cert_chain(*other_authority.client)
     old = certificates.client_context()
     old.set_ciphers("ALL:@SECLEVEL=0")
     old.minimum_version = ssl.TLSVersion.TLSv1
@@ -244,8 +253,8 @@ def test_peers_without_the_right_certificate(
             with BeatsClient(relay.port, context) as client:
                 client.send([b'{"id":"stolen"}'])
                 client.read_ack()
-    sends(b"GET / HTTP/1.1\r\n\r\n")(relay.port)
-    sends()(relay.port)
+    create_attack(b"GET / HTTP/1.1\r\n\r\n")(relay.port)
+    create_attack()(relay.port)
     good.finish()
     for reason, count in (("no_certificate", 1), ("certificate_refused", 1), ("protocol", 2), ("too_slow", 1)):
         assert relay.metric(f'tls_failures_total{{reason="{reason}"}}') == count, reason

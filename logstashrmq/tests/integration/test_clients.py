@@ -1,4 +1,4 @@
-"""Clients by others: in normal running each event is in the queue once, and just as it was sent."""
+"""Clients of other projects: without faults, each event is in the queue once, with the bytes that were sent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from logstashrmq.tests.harness import Certificates, Queue, StartRelay, wait_unti
 
 
 def run_golumber(program: Path, port: int, *options: str, events: int = 1000, name: str = "go") -> None:
-    """Ship events with Elastic's library."""
+    """Ship events with go-lumber, Elastic's own library."""
     command: list[str | Path] = [program, "-address", f"127.0.0.1:{port}", "-events", f"{events}", "-name", name]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=60)
     assert done.stdout == f"acknowledged {events}\n", done.stderr
@@ -24,11 +24,11 @@ def run_golumber(program: Path, port: int, *options: str, events: int = 1000, na
 
 
 def each_once(name: str, count: int) -> dict[str, int]:
-    """Give what a queue holds when nothing is lost and nothing is there twice."""
+    """Return the content of a queue without loss and duplicates."""
     return {f"{name}-{i}": 1 for i in range(count)}
 
 
-def test_elastics_library_with_every_compression_level(start_relay: StartRelay, queue: Queue, golumber: Path) -> None:
+def test_go_lumber_with_every_compression_level(start_relay: StartRelay, queue: Queue, golumber: Path) -> None:
     relay = start_relay()
     for level in range(10):
         run_golumber(golumber, relay.port, "-compression", str(level), "-window", "300", name=f"level{level}")
@@ -37,16 +37,14 @@ def test_elastics_library_with_every_compression_level(start_relay: StartRelay, 
 
 
 @pytest.mark.parametrize("pipelining", [0, 1, 2, 8])
-def test_elastics_library_with_windows_on_their_way(
-    start_relay: StartRelay, queue: Queue, golumber: Path, pipelining: int
-) -> None:
+def test_go_lumber_with_pipelining(start_relay: StartRelay, queue: Queue, golumber: Path, pipelining: int) -> None:
     relay = start_relay()
     run_golumber(golumber, relay.port, "-pipelining", str(pipelining), "-window", "100", events=3000)
     assert queue.collect() == each_once("go", 3000)
 
 
 @pytest.mark.parametrize("verify", ["required", "optional", "none"])
-def test_elastics_library_with_tls(
+def test_go_lumber_with_tls(
     start_relay: StartRelay, queue: Queue, golumber: Path, certificates: Certificates, verify: str
 ) -> None:
     relay = start_relay(**certificates.beats_environment, BEATS_TLS_VERIFY=verify)
@@ -80,26 +78,24 @@ def test_pylogbeat(start_relay: StartRelay, queue: Queue, certificates: Certific
     cert, key = map(str, certificates.client)
     files = {"ssl_enable": True, "ca_certs": str(certificates.ca), "certfile": cert, "keyfile": key} if tls else {}
     with PyLogBeatClient("127.0.0.1", relay.port, timeout=30, **files) as client:
-        for window in range(5):  # it never begins its sequence anew
+        for window in range(5):  # its sequence numbers continue over windows
             client.send([{"id": f"py-{window * 200 + i}", "message": "ä" * 100} for i in range(200)])
     assert queue.collect() == each_once("py", 1000)
 
 
 @pytest.mark.parametrize("tls", [False, True])
-def test_connections_that_end_leave_nothing_in_the_log(
-    start_relay: StartRelay, certificates: Certificates, tls: bool
-) -> None:
+def test_closed_connections_log_no_warning(start_relay: StartRelay, certificates: Certificates, tls: bool) -> None:
     relay = start_relay(**(certificates.beats_environment if tls else {}))
     for _ in range(10):
         with BeatsClient(relay.port, certificates.client_context() if tls else None) as client:
             client.send(make_events(10, "a"))
             assert client.read_until(10)[-1] == 10
-    wait_until(lambda: relay.metric("connections") == 0, "they are gone")
+    wait_until(lambda: relay.metric("connections") == 0, "the connections are closed")
     assert relay.stop() == 0
     assert {json.loads(line)["log.level"] for line in relay.log.read_text().splitlines()} == {"info"}
 
 
-def test_no_session_is_offered_to_come_back_to(start_relay: StartRelay, certificates: Certificates) -> None:
+def test_no_tls_session_ticket_is_sent(start_relay: StartRelay, certificates: Certificates) -> None:
     relay = start_relay(**certificates.beats_environment)
     with BeatsClient(relay.port, certificates.client_context()) as client:
         client.send(make_events(1, "a"))
@@ -110,7 +106,7 @@ def test_no_session_is_offered_to_come_back_to(start_relay: StartRelay, certific
         assert session is None or not session.has_ticket
 
 
-def test_an_event_arrives_byte_by_byte_as_it_was_sent(start_relay: StartRelay, queue: Queue) -> None:
+def test_bytes_of_an_event_do_not_change(start_relay: StartRelay, queue: Queue) -> None:
     events = [
         b'{ "a" :1.0,"b":"\\u00e4","a":2}',
         '{"id": "ü", "big": 1e400}'.encode(),
@@ -120,11 +116,13 @@ def test_an_event_arrives_byte_by_byte_as_it_was_sent(start_relay: StartRelay, q
     with BeatsClient(relay.port) as client:
         client.send(events)
         assert client.read_until(3)[-1] == 3
-    taken = queue.read()
-    assert [body for _, _, body in taken] == events
-    assert {method.routing_key for method, _, _ in taken} == {"lsst.logs"}
-    assert {(told.content_type, told.delivery_mode) for _, told, _ in taken} == {("application/json", 2)}
-    assert len({told.message_id for _, told, _ in taken}) == 3
+    messages = queue.read()
+    assert [body for _, _, body in messages] == events
+    assert {method.routing_key for method, _, _ in messages} == {"lsst.logs"}
+    assert {(properties.content_type, properties.delivery_mode) for _, properties, _ in messages} == {
+        ("application/json", 2)
+    }
+    assert len({properties.message_id for _, properties, _ in messages}) == 3
 
 
 def test_many_connections_at_once(start_relay: StartRelay, queue: Queue) -> None:
@@ -139,7 +137,7 @@ def test_many_connections_at_once(start_relay: StartRelay, queue: Queue) -> None
 
 
 @pytest.mark.parametrize("kind", ["quorum", "stream"])
-def test_other_kinds_of_queues(start_relay: StartRelay, broker: RabbitMQ, kind: str) -> None:
+def test_quorum_queues_and_streams(start_relay: StartRelay, broker: RabbitMQ, kind: str) -> None:
     queue = Queue(broker, kind)
     relay = start_relay(AMQP_EXCHANGE=queue.exchange)
     shipper = Shipper(relay.port, make_events(3000, kind))
@@ -148,7 +146,7 @@ def test_other_kinds_of_queues(start_relay: StartRelay, broker: RabbitMQ, kind: 
     assert queue.collect() == each_once(kind, 3000)
 
 
-def test_a_key_made_of_the_event_and_a_field_added_to_it(start_relay: StartRelay, queue: Queue) -> None:
+def test_routing_key_from_fields_and_added_fields(start_relay: StartRelay, queue: Queue) -> None:
     relay = start_relay(
         AMQP_ROUTING_KEY="logs.%{[kubernetes][namespace]}.%{[level]}", RELAY_FIELDS='{"site": "summit", "n": 3}'
     )

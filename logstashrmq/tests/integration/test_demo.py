@@ -1,4 +1,4 @@
-"""`nox -s demo-logs` as somebody at a terminal meets it."""
+"""`nox -s demo-logs`, as a user runs it in a terminal."""
 
 from __future__ import annotations
 
@@ -30,39 +30,40 @@ def start(file: Path, **environ: str) -> subprocess.Popen[str]:
 
 
 def read_until(demo: subprocess.Popen[str], text: str) -> str:
-    """Read what it prints up to a line with this text."""
+    """Read its output up to a line with this text, and return it."""
     assert demo.stdout is not None
-    seen = ""
-    while text not in seen:
+    output = ""
+    while text not in output:
         line = demo.stdout.readline()
-        assert line, f"it ended after {seen!r}: {demo.stderr.read() if demo.stderr else ''}"
-        seen += line
-    return seen
+        assert line, f"the demo ended after {output!r}: {demo.stderr.read() if demo.stderr else ''}"
+        output += line
+    return output
 
 
-def processes_below(pid: int) -> list[int]:
-    """List the processes that a process started, and those that they started."""
-    lists = [(task / "children").read_text().split() for task in Path(f"/proc/{pid}/task").iterdir()]
-    return [found for children in lists for child in children for found in (int(child), *processes_below(int(child)))]
+def list_descendants(pid: int) -> list[int]:
+    """Return the descendants of a process."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    return children + [descendant for child in children for descendant in list_descendants(child)]
 
 
 @pytest.mark.usefixtures("broker")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_lines_of_a_file_arrive_and_however_it_ends_nothing_is_left(tmp_path: Path, number: signal.Signals) -> None:
+def test_lines_arrive_and_no_process_survives_the_demo(tmp_path: Path, number: signal.Signals) -> None:
     file = tmp_path / "some.log"
     demo = start(file)
     read_until(demo, "Ctrl-C stops it.")
     with file.open("a") as log:
         log.write("first\nsecond\n")
     assert '"message": "first"' in read_until(demo, '"message": "second"')
-    started = processes_below(demo.pid)
+    started = list_descendants(demo.pid)
     assert len(started) > 3, "the relay, RabbitMQ and its parts"
     demo.send_signal(number)
     demo.communicate(timeout=30)
-    wait_until(lambda: not [pid for pid in started if Path(f"/proc/{pid}").exists()], "all of it is gone")
+    wait_until(lambda: not [pid for pid in started if Path(f"/proc/{pid}").exists()], "all processes have ended")
 
 
-def test_a_broker_that_is_named_is_used(tmp_path: Path, broker: RabbitMQ, queue: Queue) -> None:
+def test_demo_uses_the_broker_in_the_environment(tmp_path: Path, broker: RabbitMQ, queue: Queue) -> None:
     file = tmp_path / "some.log"
     demo = start(file, **environment(broker, queue))
     read_until(demo, "Ctrl-C stops it.")
@@ -74,8 +75,8 @@ def test_a_broker_that_is_named_is_used(tmp_path: Path, broker: RabbitMQ, queue:
     assert queue.count() == 1
 
 
-def test_a_broker_that_does_not_answer_is_named(tmp_path: Path, broker: RabbitMQ, queue: Queue) -> None:
+def test_demo_reports_a_missing_setting(tmp_path: Path, broker: RabbitMQ, queue: Queue) -> None:
     demo = start(tmp_path / "some.log", **environment(broker, queue) | {"AMQP_USER": ""})
-    _, said = demo.communicate(timeout=60)
-    assert (demo.returncode, said.count("\n")) == (1, 1)
-    assert said.startswith("demo-logs: AMQP_USER: missing, wanted")
+    _, errors = demo.communicate(timeout=60)
+    assert (demo.returncode, errors.count("\n")) == (1, 1)
+    assert errors.startswith("demo-logs: AMQP_USER: missing, wanted")

@@ -1,1 +1,1 @@
-"""Lumberjack v2, the protocol of Beats, without a socket: both sides of it."""
+"""Lumberjack v2, the protocol of Beats: both sides of a connection, without sockets."""

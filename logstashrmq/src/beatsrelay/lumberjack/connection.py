@@ -1,4 +1,4 @@
-"""A connection's state, without its socket: `receive_data` stores, `next_event` gives what is whole."""
+"""Both sides of a Lumberjack connection, without sockets: `receive_data` stores, `next_event` parses."""
 
 from __future__ import annotations
 
@@ -8,191 +8,210 @@ from enum import Enum
 from typing import TypeVar
 
 from beatsrelay.lumberjack import frames
-from beatsrelay.lumberjack.events import EventReader, Inflater, Limits, Oversized
+from beatsrelay.lumberjack.events import EventReader, OversizedEvent
 from beatsrelay.lumberjack.frames import ProtocolError
+from beatsrelay.lumberjack.inflater import Inflater
+from beatsrelay.lumberjack.limits import Limits
 
 
 class NeedData(Enum):
-    """Nothing is whole yet: receive more."""
+    """The type of `NEED_DATA`: no complete event is stored, call `receive_data` first."""
 
     NEED_DATA = "need data"
 
 
 NEED_DATA = NeedData.NEED_DATA
-Nothing = TypeVar("Nothing")
+Default = TypeVar("Default")
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Events of one window, in order, as far as they have come.
+    """Consecutive events of one window, as many as were received.
 
     Attributes
     ----------
     events
-        Their bytes, as they were sent.
-    oversized
-        Those that were too large.
+        Bytes of each event, as the peer sent them.
     sequence
-        The highest sequence number so far: what acknowledges all of the window up to here.
+        Highest sequence number so far. It acknowledges the window up to the end of this chunk.
     last
-        Whether the window ends here.
+        Whether the window ends with this chunk.
+    oversized
+        Events above the limit.
     """
 
     events: Sequence[bytes]
     sequence: int
     last: bool
-    oversized: Sequence[Oversized] = field(default=())
+    oversized: Sequence[OversizedEvent] = field(default=())
 
 
 class ServerConnection:
-    """The side that takes events.
+    """The side that receives events.
 
-    What it holds is bounded by the limits: a piece of inflated data and one event. An error is sticky.
+    The limits bound its memory: one piece of inflated data and one event. Errors are sticky.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._outer = EventReader(limits)
-        self._inner = EventReader(limits)
+        self._outer = EventReader(limits)  # frames as received
+        self._inner = EventReader(limits)  # frames of the compressed frame that is being inflated
         self._inflater: Inflater | None = None
-        self._left = 0
+        self._missing_events = 0
         self._sequence = 0
         self._error: ProtocolError | None = None
 
     @property
     def in_window(self) -> bool:
-        """Whether a window has begun and not ended."""
-        return self._left > 0
+        """Whether the peer has not sent all events of the current window."""
+        return self._missing_events > 0
 
     @property
     def in_message(self) -> bool:
-        """Whether the peer owes the rest of something."""
+        """Whether the peer has not sent the rest of a window or frame."""
         return self.in_window or len(self._outer) > 0 or self._inflater is not None
 
     @property
     def idle(self) -> bool:
-        """Whether nothing whole has come beyond the events that were given: then the next event is none."""
-        done = self._inflater is None or (self._inflater.finished and not len(self._inner))
-        return done and not self._outer.ready
+        """Whether `next_event` is certain to return `NEED_DATA`."""
+        inflated = self._inflater is None or (self._inflater.finished and not len(self._inner))
+        return inflated and not self._outer.ready
 
     def receive_data(self, data: bytes) -> None:
-        """Store what came from the socket."""
+        """Store data from the socket."""
         if self._error is None:
-            self._outer.feed(data)
+            self._outer.receive_data(data)
 
     def next_event(self) -> Chunk | NeedData:
-        """Give the next events.
+        """Return the next events, or `NEED_DATA`.
 
         Raises
         ------
         ProtocolError
-            The stream is broken; the same error is raised ever after.
+            Raised if the peer violated the protocol. Later calls raise the same error.
         """
         if self._error:
             raise self._error
         try:
-            return self._next()
+            return self._parse()
         except ProtocolError as error:
             self._error = error
             self._inflater = None
             self._outer, self._inner = EventReader(self._limits), EventReader(self._limits)
             raise
 
-    def _next(self) -> Chunk | NeedData:
+    def _parse(self) -> Chunk | NeedData:
         while True:
             if self._inflater:
-                found = self._read_compressed(self._inflater)
+                result = self._read_compressed(self._inflater)
             elif self._outer.in_event:
-                found = self._read_events(self._outer, NEED_DATA)
+                result = self._read_events(self._outer, NEED_DATA)
             else:
-                found = self._read_frame()
-            if found is not None:
-                return found
+                result = self._read_frame()
+            if result is not None:
+                return result
 
     def _read_frame(self) -> Chunk | NeedData | None:
-        code = self._outer.peek()
+        code = self._outer.peek_code()
         if code is None:
             return NEED_DATA
         if code == frames.DATA:
-            self._check_window()
+            self._check_in_window()
             return self._read_events(self._outer, NEED_DATA)
         if code not in (frames.WINDOW, frames.COMPRESSED):
-            raise ProtocolError("unknown_frame", f"a frame that begins with {code:#06x}")
-        if len(self._outer) < frames.SHORT.size:
+            raise ProtocolError("unknown_frame", f"a frame with the unknown code {code:#06x}")
+        if len(self._outer) < frames.SHORT_HEADER.size:
             return NEED_DATA
-        _, size = frames.SHORT.unpack(self._outer.take(frames.SHORT.size))
+        _, number = frames.SHORT_HEADER.unpack(self._outer.pop_bytes(frames.SHORT_HEADER.size))
         if code == frames.WINDOW:
-            return self._begin_window(size)
-        self._check_window()
-        if size > self._limits.frame:
-            raise ProtocolError("frame_too_large", f"a frame of {size} bytes, wanted up to {self._limits.frame}")
-        self._inflater = Inflater(size, self._limits)
+            return self._start_window(number)
+        self._check_in_window()
+        if number > self._limits.frame:
+            raise ProtocolError("frame_too_large", f"a frame of {number} bytes, wanted up to {self._limits.frame}")
+        self._inflater = Inflater(number, self._limits)
         return None
 
-    def _check_window(self) -> None:
-        if not self._left:
-            raise ProtocolError("outside_window", "an event that no window announced")
+    def _check_in_window(self) -> None:
+        if not self.in_window:
+            raise ProtocolError("outside_window", "an event outside a window")
 
-    def _begin_window(self, count: int) -> Chunk | None:
+    def _start_window(self, count: int) -> Chunk | None:
         if count > self._limits.window:
             raise ProtocolError("window_too_large", f"a window of {count} events, wanted up to {self._limits.window}")
-        # A window that ends early ends here; Logstash takes it so, too.
-        early = Chunk((), self._sequence, last=True) if self._left else None
-        self._left, self._sequence = count, 0
-        return early or (None if count else Chunk((), 0, last=True))
+        # A new window ends an incomplete one, as in Logstash.
+        unfinished = Chunk((), self._sequence, last=True) if self.in_window else None
+        self._missing_events, self._sequence = count, 0
+        return unfinished or (None if count else Chunk((), 0, last=True))
 
-    def _read_events(self, reader: EventReader, nothing: Nothing) -> Chunk | Nothing:
-        events, oversized = reader.read(self._left)
+    def _read_events(self, reader: EventReader, default: Default) -> Chunk | Default:
+        events, oversized = reader.read(self._missing_events)
         if not events and not oversized:
-            return nothing
-        self._left -= len(events) + len(oversized)
+            return default
+        self._missing_events -= len(events) + len(oversized)
         self._sequence = max(self._sequence, reader.sequence)
-        return Chunk(events, self._sequence, not self._left, oversized)
+        return Chunk(events, self._sequence, not self._missing_events, oversized)
 
     def _read_compressed(self, inflater: Inflater) -> Chunk | NeedData | None:
-        """Read on within a compressed frame; none when it is done."""
+        """Return the next chunk of a compressed frame, or None at the end of the frame."""
         inner = self._inner
-        if len(inner) >= 2 and not inner.in_event and inner.peek() != frames.DATA:
-            raise ProtocolError("nested_frame", f"a compressed frame within which one begins with {inner.peek():#06x}")
-        if self._left and (chunk := self._read_events(inner, None)):
+        if len(inner) >= 2 and not inner.in_event and (code := inner.peek_code()) != frames.DATA:
+            raise ProtocolError("nested_frame", f"a frame with the code {code:#06x} inside a compressed frame")
+        if self.in_window and (chunk := self._read_events(inner, None)):
             return chunk
-        if not self._left and len(inner):
-            raise ProtocolError("outside_window", "an event that no window announced")
+        if len(inner):
+            self._check_in_window()
         if not inflater.finished:
-            inflater.feed(self._outer.take(inflater.missing))
-            piece = inflater.read()
-            inner.feed(piece)
-            if piece:  # a chunk for each, even if no event ends in it: whoever calls can let others have their turn
+            inflater.receive_data(self._outer.pop_bytes(inflater.missing))
+            piece = inflater.inflate()
+            inner.receive_data(piece)
+            if piece:
+                # Return after each piece, even without a complete event: the caller lets other connections run.
                 return self._read_events(inner, Chunk((), self._sequence, last=False))
             if not inflater.finished:
                 return NEED_DATA
         if len(inner) or inner.in_event:
-            raise ProtocolError("bad_compression", "a compressed frame that ends within an event")
+            raise ProtocolError("bad_compression", "a compressed frame ends inside an event")
         self._inflater = None
         return None
 
 
 class ClientConnection:
-    """The side that sends events; for tests, the demo and the load generator."""
+    """The side that sends events. Tests, the demo and the benchmark use it."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def send(self, payloads: Sequence[bytes], *, level: int = 3, first: int = 1) -> bytes:
-        """Write a window; level 0 does not compress. Sequence numbers start at `first`."""
-        events = b"".join(frames.data(number, payload) for number, payload in enumerate(payloads, first))
-        return frames.window(len(payloads)) + (frames.compressed(events, level) if level else events)
+        """Return the frames of a window.
+
+        Parameters
+        ----------
+        payloads
+            The events.
+        level
+            Compression level of zlib; 0 sends the events uncompressed.
+        first
+            Sequence number of the first event.
+        """
+        events = b"".join(frames.encode_event(number, payload) for number, payload in enumerate(payloads, first))
+        return frames.encode_window(len(payloads)) + (frames.encode_compressed(events, level) if level else events)
 
     def receive_data(self, data: bytes) -> None:
-        """Store what came from the socket."""
+        """Store data from the socket."""
         self._buffer += data
 
     def next_ack(self) -> int | NeedData:
-        """Give the next acknowledged sequence number."""
-        if len(self._buffer) < frames.SHORT.size:
+        """Return the next acknowledged sequence number, or `NEED_DATA`.
+
+        Raises
+        ------
+        ProtocolError
+            Raised if the server sent a frame of another kind.
+        """
+        if len(self._buffer) < frames.SHORT_HEADER.size:
             return NEED_DATA
-        code, sequence = frames.SHORT.unpack_from(self._buffer)
-        del self._buffer[: frames.SHORT.size]
+        code, sequence = frames.SHORT_HEADER.unpack_from(self._buffer)
+        del self._buffer[: frames.SHORT_HEADER.size]
         if code != frames.ACK:
-            raise ProtocolError("unknown_frame", f"a frame that begins with {code:#06x}, wanted an acknowledgement")
+            raise ProtocolError("unknown_frame", f"a frame with the code {code:#06x}, wanted an acknowledgement")
         return int(sequence)

@@ -1,61 +1,50 @@
-"""Events out of a stream of data frames, and such a stream out of a compressed frame: both bounded."""
+"""A reader that parses events out of a stream of frames, with bounded memory."""
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 
-from beatsrelay.lumberjack.frames import DATA, LONG, SHORT, ProtocolError
+from beatsrelay.lumberjack.frames import DATA, EVENT_HEADER, SHORT_HEADER, ProtocolError
+from beatsrelay.lumberjack.limits import Limits
 
-# How much of an oversized event is kept, for whoever looks into the dead letters.
-KEPT = 64 * 1024
-# How much is inflated at once: what a connection can hold beyond the event that it is in the middle of.
-PIECE = 256 * 1024
+# Bytes kept of the start of an oversized event. The dead-letter message contains them.
+OVERSIZED_BYTES_KEPT = 64 * 1024
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What a peer may send.
+class OversizedEvent:
+    """An event above the limit.
 
     Attributes
     ----------
-    window
-        Events in a window.
-    event
-        Bytes of an event; a larger one is skipped and reported.
-    frame
-        Bytes of a frame as it comes over the wire; a larger one breaks the protocol.
-    inflated
-        Bytes of a compressed frame once inflated; more breaks the protocol.
+    size
+        Bytes of the event.
+    start
+        Its first bytes, up to `OVERSIZED_BYTES_KEPT`.
     """
-
-    window: int = 10_000
-    event: int = 1024 * 1024
-    frame: int = 64 * 1024 * 1024
-    inflated: int = 256 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Oversized:
-    """An event above the limit: its size, and how it begins."""
 
     size: int
     start: bytes
 
 
 class EventReader:
-    """A buffer of frames that gives the events at its beginning.
+    """Parses event frames at the start of a buffer.
 
-    It never holds more than what it was fed last and one event of the largest size allowed.
+    The buffer holds at most the data received last and one event of the maximum size.
+
+    Attributes
+    ----------
+    sequence
+        Sequence number of the event parsed last.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._buffer = bytearray()
-        self._needed = 0
-        self._skipped = 0
-        self._start = bytearray()
-        self._oversized = 0
+        self._frame_size = 0  # of the incomplete frame at the start of the buffer; 0: unknown
+        self._skip_size = 0  # bytes of the oversized event that still have to be skipped
+        self._oversized_size = 0  # of the oversized event that is being skipped; 0: none
+        self._oversized_start = bytearray()
         self.sequence = 0
 
     def __len__(self) -> int:
@@ -63,137 +52,86 @@ class EventReader:
 
     @property
     def in_event(self) -> bool:
-        """Whether it stands within an event that it skips."""
-        return self._oversized > 0
+        """Whether the reader is skipping an oversized event."""
+        return self._oversized_size > 0
 
     @property
     def ready(self) -> bool:
-        """Whether a frame, or what of it is to be skipped, may have come to its end."""
-        return len(self._buffer) >= (self._skipped or self._needed or SHORT.size)
+        """Whether the buffer may contain a complete frame, or the rest of the event being skipped."""
+        return len(self._buffer) >= (self._skip_size or self._frame_size or SHORT_HEADER.size)
 
-    def feed(self, data: bytes) -> None:
-        """Add what came."""
+    def receive_data(self, data: bytes) -> None:
+        """Append data to the buffer."""
         self._buffer += data
 
-    def peek(self) -> int | None:
-        """Give the code of the frame at the beginning; none if it has not come yet."""
+    def peek_code(self) -> int | None:
+        """Return the code of the next frame, or None if its two bytes were not received yet."""
         return int.from_bytes(self._buffer[:2], "big") if len(self._buffer) >= 2 else None
 
-    def take(self, size: int) -> bytes:
-        """Take up to so many bytes from the beginning."""
-        taken = bytes(self._buffer[:size])
+    def pop_bytes(self, size: int) -> bytes:
+        """Remove up to `size` bytes from the start of the buffer and return them."""
+        data = bytes(self._buffer[:size])
         del self._buffer[:size]
-        return taken
+        return data
 
-    def read(self, limit: int) -> tuple[list[bytes], list[Oversized]]:
-        """Take up to so many whole events; stop before a frame that holds none.
+    def read(self, limit: int) -> tuple[list[bytes], list[OversizedEvent]]:
+        """Return up to `limit` complete events. Reading stops before a frame of another kind.
 
         Raises
         ------
         ProtocolError
-            A frame is larger than any may be.
+            Raised if a frame is larger than `Limits.frame`.
         """
         events: list[bytes] = []
-        oversized: list[Oversized] = []
+        oversized: list[OversizedEvent] = []
         while len(events) + len(oversized) < limit:
-            if self._oversized:
-                if (done := self._skip()) is None:
+            if self.in_event:
+                if (skipped := self._skip_oversized()) is None:
                     break
-                oversized.append(done)
-            elif len(self._buffer) < max(self._needed, LONG.size):
+                oversized.append(skipped)
+            elif len(self._buffer) < max(self._frame_size, EVENT_HEADER.size):
                 break
             else:
-                self._split(events, limit - len(oversized))
-                if not self._oversized:
+                self._parse_events(events, limit - len(oversized))
+                if not self.in_event:
                     break
         return events, oversized
 
-    def _split(self, events: list[bytes], limit: int) -> None:
+    def _parse_events(self, events: list[bytes], limit: int) -> None:
         buffer = bytes(self._buffer)
-        offset, end, header, largest = 0, len(buffer), LONG.size, self._limits.event
-        self._needed = 0
-        while len(events) < limit and offset + header <= end:
-            code, sequence, size = LONG.unpack_from(buffer, offset)
+        offset, end, header_size, event_limit = 0, len(buffer), EVENT_HEADER.size, self._limits.event
+        self._frame_size = 0
+        while len(events) < limit and offset + header_size <= end:
+            code, sequence, size = EVENT_HEADER.unpack_from(buffer, offset)
             if code != DATA:
                 break
-            if size > largest:
-                self._begin_to_skip(sequence, size)
-                offset += header
+            if size > event_limit:
+                self._start_skipping(sequence, size)
+                offset += header_size
                 break
-            stop = offset + header + size
+            stop = offset + header_size + size
             if stop > end:
-                self._needed = header + size
+                self._frame_size = header_size + size
                 break
-            events.append(buffer[offset + header : stop])
+            events.append(buffer[offset + header_size : stop])
             self.sequence = sequence
             offset = stop
         del self._buffer[:offset]
 
-    def _begin_to_skip(self, sequence: int, size: int) -> None:
+    def _start_skipping(self, sequence: int, size: int) -> None:
         if size > self._limits.frame:
             raise ProtocolError("frame_too_large", f"an event of {size} bytes, wanted up to {self._limits.event}")
         self.sequence = sequence
-        self._oversized = self._skipped = size
-        self._start.clear()
+        self._oversized_size = self._skip_size = size
+        self._oversized_start.clear()
 
-    def _skip(self) -> Oversized | None:
-        gone = self.take(self._skipped)
-        self._skipped -= len(gone)
-        self._start += gone[: KEPT - len(self._start)]
-        if self._skipped:
+    def _skip_oversized(self) -> OversizedEvent | None:
+        data = self.pop_bytes(self._skip_size)
+        self._skip_size -= len(data)
+        self._oversized_start += data[: OVERSIZED_BYTES_KEPT - len(self._oversized_start)]
+        if self._skip_size:
             return None
-        done = Oversized(self._oversized, bytes(self._start))
-        self._oversized = 0
-        self._start.clear()
-        return done
-
-
-class Inflater:
-    """The inside of one compressed frame, inflated piece by piece.
-
-    Parameters
-    ----------
-    size
-        Bytes of the frame over the wire.
-    limits
-        What it may hold.
-    """
-
-    def __init__(self, size: int, limits: Limits) -> None:
-        self.missing = size
-        self._limit = limits.inflated
-        self._total = 0
-        self._zlib = zlib.decompressobj()
-        self._waiting = b""
-
-    @property
-    def finished(self) -> bool:
-        """Whether all of it came and was inflated."""
-        return not self.missing and not self._waiting and self._zlib.eof
-
-    def feed(self, data: bytes) -> None:
-        """Add compressed bytes."""
-        self.missing -= len(data)
-        self._waiting += data
-
-    def read(self) -> bytes:
-        """Inflate the next piece; empty if more has to come first.
-
-        Raises
-        ------
-        ProtocolError
-            It is no zlib stream, is too large, ends early, or something follows it.
-        """
-        try:
-            piece = self._zlib.decompress(self._waiting, PIECE)
-        except zlib.error as error:
-            raise ProtocolError("bad_compression", f"a compressed frame that is none: {error}") from error
-        self._waiting = self._zlib.unconsumed_tail
-        self._total += len(piece)
-        if self._total > self._limit:
-            raise ProtocolError("inflated_too_large", f"a compressed frame of more than {self._limit} bytes inflated")
-        if self._zlib.unused_data or (self._zlib.eof and self.missing):
-            raise ProtocolError("bad_compression", "a compressed frame with something after its end")
-        if not piece and not self.missing and not self._zlib.eof:
-            raise ProtocolError("bad_compression", "a compressed frame that ends early")
-        return piece
+        event = OversizedEvent(self._oversized_size, bytes(self._oversized_start))
+        self._oversized_size = 0
+        self._oversized_start.clear()
+        return event

@@ -1,13 +1,13 @@
-"""The frames: their codes, their layout, and how each is written. All numbers are big-endian.
+"""The frames of Lumberjack v2: codes, layout and encoding. All numbers are big-endian.
 
-====  =====================================  ==============================
+====  =====================================  ===================================
 code  layout                                 meaning
-====  =====================================  ==============================
-2W    u32 count                              a window of so many events
+====  =====================================  ===================================
+2W    u32 count                              start of a window of `count` events
 2J    u32 sequence, u32 length, JSON         one event
-2C    u32 length, zlib                       whole data frames, compressed
-2A    u32 sequence                           everything up to it is safe
-====  =====================================  ==============================
+2C    u32 length, zlib                       complete event frames, compressed
+2A    u32 sequence                           acknowledges events up to `sequence`
+====  =====================================  ===================================
 """
 
 from __future__ import annotations
@@ -20,17 +20,19 @@ DATA = 0x324A
 COMPRESSED = 0x3243
 ACK = 0x3241
 
-SHORT = struct.Struct(">HI")
-LONG = struct.Struct(">HII")
+# The code and one number: windows, acknowledgements, and the start of a compressed frame.
+SHORT_HEADER = struct.Struct(">HI")
+# The code, a sequence number and a length: the start of an event.
+EVENT_HEADER = struct.Struct(">HII")
 
 
 class ProtocolError(Exception):
-    """The peer broke the protocol; nothing more can be read of its stream.
+    """The peer violated the protocol. The rest of its stream cannot be parsed.
 
     Attributes
     ----------
     reason
-        One of a few short names, for a metric.
+        Short name of the violation: the label of a metric.
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -38,22 +40,22 @@ class ProtocolError(Exception):
         self.reason = reason
 
 
-def window(count: int) -> bytes:
-    """Announce a window."""
-    return SHORT.pack(WINDOW, count)
+def encode_window(count: int) -> bytes:
+    """Return a frame that announces a window of `count` events."""
+    return SHORT_HEADER.pack(WINDOW, count)
 
 
-def data(sequence: int, payload: bytes) -> bytes:
-    """Write one event."""
-    return LONG.pack(DATA, sequence, len(payload)) + payload
+def encode_event(sequence: int, payload: bytes) -> bytes:
+    """Return the frame of one event."""
+    return EVENT_HEADER.pack(DATA, sequence, len(payload)) + payload
 
 
-def compressed(frames: bytes, level: int) -> bytes:
-    """Compress frames into one."""
-    packed = zlib.compress(frames, level)
-    return SHORT.pack(COMPRESSED, len(packed)) + packed
+def encode_compressed(frames: bytes, level: int) -> bytes:
+    """Return one compressed frame that contains these frames; `level` is zlib's, 0 to 9."""
+    compressed = zlib.compress(frames, level)
+    return SHORT_HEADER.pack(COMPRESSED, len(compressed)) + compressed
 
 
-def ack(sequence: int) -> bytes:
-    """Acknowledge all events up to a sequence number; 0 only says that the other side is alive."""
-    return SHORT.pack(ACK, sequence)
+def encode_ack(sequence: int) -> bytes:
+    """Return a frame that acknowledges all events up to a sequence number; 0 is a keep-alive."""
+    return SHORT_HEADER.pack(ACK, sequence)

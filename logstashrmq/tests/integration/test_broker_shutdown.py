@@ -1,4 +1,4 @@
-"""A broker that leaves while a session with it is being opened."""
+"""A broker that shuts down while the relay opens a session."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from pika.amqp_object import Method
 from pika.frame import Method as Frame
 from pika.spec import Channel, Connection
 
-from logstashrmq.tests.harness import Queue, StartRelay, Wire
+from logstashrmq.tests.harness import Queue, StartRelay
+from logstashrmq.tests.tcp_proxy import TcpProxy
 
 HEADER = struct.Struct(">BHI")  # type, channel, size of the payload; one byte ends the frame
 GREETING = b"AMQP\0\0\x09\1"
 CLOSE = Connection.Close(320, "CONNECTION_FORCED - broker shutdown", 0, 0)
-# After which method of the client the broker says what, at once; after the last it leaves.
+# The methods of the client that the broker waits for, and the answers that it sends after each, on these channels.
+# Then it closes the connection.
 Script = list[tuple[type[Method], list[tuple[int, Method]]]]
 LOGIN: Script = [(Connection.StartOk, [(0, Connection.Tune(10, 131_072, 0))])]
-FAREWELLS: list[Script] = [
+SHUTDOWNS: list[Script] = [
     [*LOGIN, (Connection.Open, [(0, Connection.OpenOk()), (0, CLOSE)])],
     [*LOGIN, (Connection.Open, [(0, Connection.OpenOk())])],
     [*LOGIN, (Connection.Open, [(0, Connection.OpenOk())]), (Channel.Open, [(1, Channel.OpenOk()), (0, CLOSE)])],
@@ -29,23 +31,23 @@ FAREWELLS: list[Script] = [
 
 
 def read_until(stream: BinaryIO, wanted: type[Method]) -> None:
-    """Read frames up to the one with this method."""
+    """Read frames up to the frame of this method."""
     index = None
     while index != wanted.INDEX:
         _, _, size = HEADER.unpack(stream.read(HEADER.size))
         index = int.from_bytes(stream.read(size + 1)[:4], "big")
 
 
-class Leaver(threading.Thread):
-    """A broker that goes through a script with each client, and then has no more to say."""
+class StoppingBroker(threading.Thread):
+    """A broker that runs one script for each connection, and then closes the connection."""
 
     def __init__(self, listener: socket.socket) -> None:
         super().__init__(daemon=True)
         self._listener = listener
 
     def run(self) -> None:
-        """Take leave of one client after the other."""
-        for script in FAREWELLS:
+        """Serve one connection after the other."""
+        for script in SHUTDOWNS:
             client, _ = self._listener.accept()
             with client, client.makefile("rb") as stream:
                 assert stream.read(len(GREETING)) == GREETING
@@ -55,21 +57,19 @@ class Leaver(threading.Thread):
                     client.sendall(b"".join(Frame(channel, answer).marshal() for channel, answer in answers))
 
 
-def test_a_broker_that_leaves_while_a_session_opens_is_tried_again(
-    start_relay: StartRelay, queue: Queue, broker: RabbitMQ
-) -> None:
+def test_session_is_retried_after_a_broker_shutdown(start_relay: StartRelay, queue: Queue, broker: RabbitMQ) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
-    leaver = Leaver(listener)
-    leaver.start()
+    stopping_broker = StoppingBroker(listener)
+    stopping_broker.start()
     relay = start_relay(False, AMQP_PORT=str(listener.getsockname()[1]))
-    relay.wait_for_metric("broker_connect_failures_total", len(FAREWELLS))
-    leaver.join()
+    relay.wait_for_metric("broker_connect_failures_total", len(SHUTDOWNS))
+    stopping_broker.join()
     reasons = [str(line["event.reason"]) for line in relay.logged("no session with the broker")]
-    wire = Wire(broker.port, listener)
+    proxy = TcpProxy(broker.port, listener)
     with BeatsClient(relay.port) as client:
         client.send(make_events(10, "a"))
         assert client.read_until(10)[-1] == 10
-    wire.close()
+    proxy.close()
     assert queue.collect() == {f"a-{i}": 1 for i in range(10)}
-    assert [reason.startswith("127.0.0.1: ") for reason in reasons] == [True] * len(FAREWELLS)
+    assert [reason.startswith("127.0.0.1: ") for reason in reasons] == [True] * len(SHUTDOWNS)
     assert [reasons[i] for i in (0, 2)] == ["127.0.0.1: CONNECTION_FORCED - broker shutdown (320)"] * 2

@@ -1,0 +1,1 @@
+"""The RabbitMQ side: AMQP sessions, and publishing each message until RabbitMQ confirms it."""

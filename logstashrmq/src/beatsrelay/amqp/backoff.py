@@ -1,0 +1,29 @@
+"""Delays between attempts."""
+
+from __future__ import annotations
+
+import random
+
+
+class Backoff:
+    """Exponential backoff with jitter.
+
+    Parameters
+    ----------
+    first, longest
+        First and longest delay in seconds.
+    """
+
+    def __init__(self, first: float = 0.5, longest: float = 30) -> None:
+        self._first = first
+        self._longest = longest
+        self._next = first
+
+    def next_delay(self) -> float:
+        """Return the next delay in seconds. Half of it is random, so that replicas do not reconnect together."""
+        delay, self._next = self._next, min(self._next * 2, self._longest)
+        return delay * random.uniform(0.5, 1)  # noqa: S311
+
+    def reset(self) -> None:
+        """Start with the first delay again, after a success."""
+        self._next = self._first

@@ -1,0 +1,98 @@
+"""Messages to publish: batches, message ids, and the confirmations that are pending for them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from beatsrelay.routing import Route
+
+# Distinguishes the messages of this process from those of all others.
+PROCESS_ID = secrets.token_hex(4)
+NUMBER_DIGITS = 12
+MESSAGE_ID_SIZE = len(PROCESS_ID) + 1 + NUMBER_DIGITS
+
+
+def format_message_id(number: int) -> str:
+    """Return the id of a message. It stays the same when the message is published again."""
+    return f"{PROCESS_ID}-{number:0{NUMBER_DIGITS}x}"
+
+
+def parse_message_id(message_id: str | None) -> int | None:
+    """Return the number of a message, or None if another process created the id."""
+    process_id, _, digits = (message_id or "").partition("-")
+    return int(digits, 16) if process_id == PROCESS_ID and digits else None
+
+
+@dataclass(eq=False)
+class PendingConfirmation:
+    """Counts the messages of one chunk of events that the broker has not confirmed yet.
+
+    Attributes
+    ----------
+    remaining
+        Number of messages that are not confirmed.
+    on_complete
+        Called once, when all messages are confirmed.
+    """
+
+    remaining: int
+    on_complete: Callable[[], None]
+
+    def confirm(self, count: int) -> None:
+        """Count messages as confirmed."""
+        self.remaining -= count
+        if self.remaining == 0:
+            self.on_complete()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Batch:
+    """Messages with one route, published together.
+
+    Attributes
+    ----------
+    pending
+        Counts the confirmations of these messages.
+    bodies, numbers
+        Body of each message, and the number in its message id.
+    headers
+        AMQP headers of every message.
+    """
+
+    pending: PendingConfirmation
+    route: Route
+    bodies: Sequence[bytes]
+    numbers: Sequence[int]
+    headers: dict[str, str | int] | None = None
+
+    def __len__(self) -> int:
+        return len(self.bodies)
+
+    def select(self, indices: Sequence[int]) -> Batch:
+        """Return a batch of the messages with these indices."""
+        bodies = [self.bodies[i] for i in indices]
+        return Batch(self.pending, self.route, bodies, [self.numbers[i] for i in indices], self.headers)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class PublishedBatch:
+    """A batch that was published on a channel.
+
+    Attributes
+    ----------
+    first_tag
+        Delivery tag of the first message. The tags of the others follow.
+    time
+        When the batch was published, in seconds of `time.monotonic`.
+    """
+
+    batch: Batch
+    first_tag: int
+    time: float
+
+    @property
+    def end_tag(self) -> int:
+        """The delivery tag after the last message."""
+        return self.first_tag + len(self.batch)

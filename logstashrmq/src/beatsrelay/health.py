@@ -1,0 +1,40 @@
+"""Liveness and readiness of the relay. The probe server asks for them from its own thread."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from beatsrelay.metrics import Metrics
+
+MEASURE_SECONDS = 0.5
+# Processing a window takes milliseconds. An event loop that is blocked for this long does not recover.
+BLOCKED_SECONDS = 30
+
+
+class Health:
+    """The state that the probes report.
+
+    Parameters
+    ----------
+    is_ready
+        Decides whether the relay can accept connections: RabbitMQ was reached once, and no shutdown has started.
+    """
+
+    def __init__(self, metrics: Metrics, is_ready: Callable[[], bool]) -> None:
+        self._metrics = metrics
+        self._last_run = time.monotonic()
+        self.is_ready = is_ready
+
+    def is_live(self) -> bool:
+        """Check whether the event loop runs. The state of the broker does not matter: a restart cannot repair it."""
+        return time.monotonic() - self._last_run < BLOCKED_SECONDS
+
+    async def monitor_event_loop(self) -> None:
+        """Record that the event loop runs, and its delay in seconds, until this task is cancelled."""
+        while True:
+            start = time.monotonic()
+            await asyncio.sleep(MEASURE_SECONDS)
+            self._last_run = time.monotonic()
+            self._metrics.loop_lag.set(max(0, self._last_run - start - MEASURE_SECONDS))

@@ -1,0 +1,79 @@
+"""A network between the relay and the broker that can fail."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+
+class TcpProxy(threading.Thread):
+    """A TCP proxy between the relay and the broker. It can reset connections, or drop all data.
+
+    Parameters
+    ----------
+    target
+        Port of the broker.
+    listener
+        Listening socket to use; None: a new one.
+
+    Attributes
+    ----------
+    port
+        Port that the proxy listens on.
+    silent
+        Whether all data is dropped. The connections stay open.
+    """
+
+    def __init__(self, target: int, listener: socket.socket | None = None) -> None:
+        super().__init__(daemon=True)
+        self._target = target
+        self._listener = listener or socket.create_server(("127.0.0.1", 0))
+        self._sockets: list[socket.socket] = []
+        self.port = int(self._listener.getsockname()[1])
+        self.silent = False
+        self.start()
+
+    def run(self) -> None:
+        """Accept connections, and open one to the target for each."""
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                far = socket.create_connection(("127.0.0.1", self._target))
+            except OSError:
+                near.close()
+                continue
+            self._sockets += [near, far]
+            for pair in ((near, far), (far, near)):
+                threading.Thread(target=self._forward, args=pair, daemon=True).start()
+
+    def _forward(self, source: socket.socket, target: socket.socket) -> None:
+        try:
+            while data := source.recv(65536):
+                if not self.silent:
+                    target.sendall(data)
+        except OSError:
+            pass
+        if not self.silent:
+            for end in (source, target):
+                end.close()
+
+    def cut(self) -> None:
+        """Reset all connections. New ones are accepted."""
+        self.silent = False
+        for end in self._sockets:
+            try:
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            end.close()
+        self._sockets.clear()
+
+    def close(self) -> None:
+        """Close the port, and reset all connections."""
+        self._listener.shutdown(socket.SHUT_RDWR)  # ends a pending accept(); close() does not
+        self._listener.close()
+        self.cut()
