@@ -18,7 +18,7 @@ import httpx
 import psycopg
 import pytest
 from labhub.configuration import CONFIG_FILE
-from labhub.infra.database import DatabaseTrouble, check
+from labhub.infra.database import DatabaseError, check_schema
 from labtesting.hub_process import free_ports, wait_until
 from labtesting.needs import missing
 
@@ -240,8 +240,8 @@ def test_a_migration_that_fails_ends_the_hub_with_one_line_more_and_leaves_the_c
 
 def refused(url: str) -> str:
     """Look at a database that is of no use; give what is said of it."""
-    with pytest.raises(DatabaseTrouble) as caught:
-        check(url)
+    with pytest.raises(DatabaseError) as caught:
+        check_schema(url)
     said = str(caught.value)
     assert PASSWORD not in said
     assert "\n" not in said

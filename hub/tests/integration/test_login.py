@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from labhub.login.authenticator import AT_ONCE
+from labhub.login.authenticator import LOGINS_MAX
 from labtesting.github import Trouble
 from labtesting.hub_process import wait_until
 
@@ -264,7 +264,7 @@ def test_a_crowd_does_not_wait_in_queues_of_ours_where_its_time_runs_out(start_s
         with ThreadPoolExecutor(len(visitors)) as pool:
             answers = list(pool.map(lambda visitor: visitor.log_in().status_code, visitors))
         assert set(answers) == {200}
-        assert 10 < site.github.exchanging.most <= AT_ONCE
+        assert 10 < site.github.exchanging.most <= LOGINS_MAX
 
 
 def test_jupyterhub_s_own_login_form_takes_nobody(site: Any) -> None:

@@ -7,6 +7,7 @@ import resource
 from typing import Any
 
 import pytest
+from kubernetes_asyncio.client import ApiException
 from labhub.labs import launcher as launcher_module
 from labhub.labs.launcher import LabLauncher, find_port, lab_url
 from labhub.labs.pod_status import has_ended
@@ -173,7 +174,7 @@ async def test_a_pod_is_read_from_the_api(cluster: Cluster, launcher: LabLaunche
     assert await launcher.read_pod(NAME) == MANIFEST
     assert await launcher.read_pod("lab-1") is None
     cluster.api.is_down = True
-    with pytest.raises(launcher_module.ApiException):
+    with pytest.raises(ApiException):
         await launcher.read_pod(NAME)
 
 

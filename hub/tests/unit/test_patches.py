@@ -8,6 +8,7 @@ import logging
 import re
 import warnings
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,12 +23,11 @@ from jupyterhub.handlers.pages import SpawnHandler  # type: ignore[import-untype
 from jupyterhub.metrics import RUNNING_SERVERS  # type: ignore[import-untyped]
 from jupyterhub.oauth import provider  # type: ignore[import-untyped]
 from jupyterhub.user import User, UserDict  # type: ignore[import-untyped]
-from jupyterhub.utils import compare_token  # type: ignore[import-untyped]
+from jupyterhub.utils import compare_token, hash_token  # type: ignore[import-untyped]
 from labhub import _patches
 from labhub._patches import TESTED_JUPYTERHUB, TESTED_SQLALCHEMY, jupyterhub_functions, sqlalchemy_orm
 from labhub.infra.database import use_write_ahead_log
 from labhub.login.user_accounts import find_user, user_info
-from labhub.shared import version_guard
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session, selectinload
 
@@ -133,7 +133,7 @@ def test_an_untested_version_is_not_patched(
     applied: tuple[bool, bool],
 ) -> None:
     versions = {"jupyterhub": "6.1.1", "sqlalchemy": "2.1.9", unknown: "99.0"}
-    monkeypatch.setattr(version_guard.metadata, "version", versions.__getitem__)
+    monkeypatch.setattr(metadata, "version", versions.__getitem__)
     assert _patches.apply_patches(logging.getLogger("test")) is applied[0]
     assert (UserDict.count_active_users is not jupyterhub_functions.count_active_users) is applied[0]
     assert (orm.JSONDict.cache_ok is True) is applied[1]
@@ -180,7 +180,7 @@ def test_only_the_secret_of_a_lab_is_hashed_once(db: Session, client_id: str, ro
 def test_a_failed_client_restores_the_hashing(db: Session) -> None:
     with pytest.raises(AttributeError):
         provider.JupyterHubOAuthServer.add_client(None, "jupyterhub-user-ada", "a-token", "/callback")
-    assert provider.hash_token is jupyterhub_functions.utils.hash_token
+    assert provider.hash_token is hash_token
 
 
 @pytest.mark.asyncio

@@ -167,7 +167,7 @@ async def test_the_end_of_a_pod_polls_its_server(cluster: Cluster, launcher: Lab
     row = orm.User(name="ada")
     db.add(row)
     db.commit()
-    reconciler = Reconciler(FakeApp(db, {row: user}), launcher)  # type: ignore[dict-item]
+    reconciler = Reconciler(FakeApp(db, {row: user}), launcher)
     owned = ENDED["metadata"] | {"annotations": {"jupyterlabdemo.lsst.io/hub-user": "ada"}}
     reconciler.poll_owner(ENDED | {"metadata": owned})
     reconciler.poll_owner(ENDED | {"metadata": owned | {"name": "lab-7"}})
