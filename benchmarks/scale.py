@@ -31,11 +31,13 @@ from benchmarks.scaling.hubs import Hub, run
 from benchmarks.scaling.load import Load, load
 from benchmarks.scaling.onlookers import looking_at_health, looking_at_labs
 from benchmarks.scaling.pods import bare, kubernetes, labs
-from benchmarks.scaling.rounds import Round, together
+from benchmarks.scaling.rounds import FAILURES, LoadError, Round, show_failure, together
 from tools.components import ROOT
 
 # People who come to fill it, at once
 AT_ONCE = 40
+# Logins of one user until a lab starts
+LOGINS_MAX = 5
 FEW = 50
 IDLE_SECONDS = 60
 AWAY_SECONDS = 20
@@ -66,6 +68,8 @@ class Bench:
         """Keep what was seen of a round."""
         self.note(f"{what}: half of them, s", statistics.median(found.seconds))
         self.note(f"{what}: all of them, s", found.seconds[-1])
+        if found.failures:
+            self.note(f"{what}: labs that failed", found.failures)
         if found.cpu:
             self.note(f"{what}: hub's processor for one, ms", 1000 * found.cpu)
 
@@ -97,7 +101,14 @@ class Bench:
 
         async def one(name: str) -> None:
             async with gate:
-                await self.who.log_in(name)
+                for _ in range(LOGINS_MAX):
+                    try:
+                        await self.who.log_in(name)
+                    except FAILURES as error:
+                        show_failure(error)
+                    else:
+                        return
+                raise LoadError(f"{name}: no lab after {LOGINS_MAX} logins")
 
         start = time.monotonic()
         await asyncio.gather(*(one(name) for name in names))

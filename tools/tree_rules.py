@@ -1,4 +1,4 @@
-"""Rules about the source tree that no linter knows: sizes of modules and packages, copies of shared code."""
+"""Rules about the source tree that no linter knows: sizes, copies of shared code, declared imports."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from tools.declared_imports import find_undeclared_imports
 from tools.shared_code import ROOT, find_differences
 
 LINES_MAX = 350
@@ -43,4 +44,4 @@ def find_problems(files: Iterable[Path]) -> list[str]:
     copies = [
         f"{path.relative_to(ROOT)}: differs from shared/, run: nox -s lint -- --fix" for path in find_differences()
     ]
-    return find_long_modules(files) + find_large_packages(files) + copies
+    return find_long_modules(files) + find_large_packages(files) + copies + find_undeclared_imports(ROOT)

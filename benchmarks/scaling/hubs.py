@@ -74,7 +74,8 @@ c.KubeSpawner.image = "nobody/runs-this:0"
 c.JupyterHub.concurrent_spawn_limit = 0
 c.Spawner.consecutive_failure_limit = 0
 c.Spawner.http_timeout = 300
-c.Spawner.start_timeout = 300
+# A pod that KubeSpawner misses never starts: it counts as a failure.
+c.Spawner.start_timeout = 120
 """
 MENU = """
 [[images]]

@@ -16,7 +16,7 @@ import aiohttp
 
 from benchmarks.scaling.hubs import ORGANIZATION, Hub
 from benchmarks.scaling.pods import variables
-from benchmarks.scaling.rounds import LoadError
+from benchmarks.scaling.rounds import LoadError, show_failure
 from benchmarks.spawning.person import PROGRESS, XSRF
 
 LIMIT = aiohttp.ClientTimeout(600)
@@ -90,15 +90,24 @@ class Load:
         async def one(name: str) -> None:
             url = f"{self.hub.url}/hub/api/users/{name}"
             async with gate:
-                async with self.api.delete(f"{url}/server"):
-                    pass
-                while True:
-                    async with self.api.get(url) as response:
-                        if not (await response.json())["servers"]:
-                            return
+                while not await self._is_stopped(url):  # noqa: ASYNC110  (the hub notifies no client)
                     await asyncio.sleep(0.2)
 
         await asyncio.gather(*(one(name) for name in names))
+
+    async def _is_stopped(self, url: str) -> bool:
+        """Stop a lab if it is not stopped yet, and return whether it is."""
+        try:
+            async with self.api.get(url) as response:
+                servers = (await response.json())["servers"]
+            if not servers:
+                return True
+            if servers[""]["pending"] != "stop":
+                async with self.api.delete(f"{url}/server"):
+                    pass
+        except aiohttp.ClientError as error:
+            show_failure(error)
+        return False
 
     async def ready(self) -> int:
         """Count the labs that are ready, according to the hub."""

@@ -7,11 +7,17 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+import aiohttp
+
 from benchmarks.scaling.hubs import Hub
 
 
 class LoadError(Exception):
     """A lab did not start, or is gone. The message has the answer of the hub."""
+
+
+# A lab that did not start, or a connection that the hub or the proxy has closed
+FAILURES = (LoadError, aiohttp.ClientError)
 
 
 @dataclass(frozen=True)
@@ -21,23 +27,46 @@ class Round:
     Attributes
     ----------
     seconds
-        Time until each was ready, sorted.
+        Time until each was ready, sorted. Labs that failed are left out.
     cpu
-        Seconds of the hub's processor per lab.
+        Seconds of the hub's CPU per requested lab.
+    failures
+        Number of labs that failed.
     """
 
     seconds: list[float]
     cpu: float
+    failures: int
 
 
 async def together(tasks: Sequence[Callable[[], Awaitable[None]]], hub: Hub | None = None) -> Round:
-    """Run all tasks at the same time. Return the time of each, and the processor time of the hub."""
+    """Run all tasks at the same time. Return the time of each, and the CPU time of the hub.
+
+    A failed lab is counted and shown, and does not end the run.
+
+    Raises
+    ------
+    LoadError
+        Raised if all labs failed.
+    """
     before = hub.cpu() if hub else 0.0
     start = time.monotonic()
 
-    async def one(task: Callable[[], Awaitable[None]]) -> float:
-        await task()
+    async def measure(task: Callable[[], Awaitable[None]]) -> float | None:
+        try:
+            await task()
+        except FAILURES as error:
+            show_failure(error)
+            return None
         return time.monotonic() - start
 
-    seconds = sorted(await asyncio.gather(*(one(task) for task in tasks)))
-    return Round(seconds, ((hub.cpu() if hub else 0.0) - before) / len(tasks))
+    times = await asyncio.gather(*(measure(task) for task in tasks))
+    seconds = sorted(value for value in times if value is not None)
+    if not seconds:
+        raise LoadError("all labs failed")
+    return Round(seconds, ((hub.cpu() if hub else 0.0) - before) / len(tasks), len(tasks) - len(seconds))
+
+
+def show_failure(error: Exception) -> None:
+    """Print a failure in one line."""
+    print(f"    failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}", flush=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tools.declared_imports import find_undeclared_imports
 from tools.shared_code import COPIES, SOURCE, find_differences, wanted_copies, write_copies
 from tools.tree_rules import LINES_MAX, MODULES_MAX, find_large_packages, find_long_modules
 
@@ -93,3 +94,15 @@ def test_a_long_module_is_found(name: str, lines: int, found: list[str], tmp_pat
 def test_a_large_package_is_found(package: str, modules: int, found: list[str]) -> None:
     files = [Path(package, f"module{number}.py") for number in range(modules)]
     assert find_large_packages([Path(package, "__init__.py"), *files]) == found
+
+
+def test_an_undeclared_import_is_found(tmp_path: Path) -> None:
+    package = tmp_path / "hub/src/labhub"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("import json\nimport yaml\nfrom labhub import shared\nfrom . import labs\n")
+    project = tmp_path / "hub/pyproject.toml"
+    project.write_text('[project]\nname = "labhub"\ndependencies = ["pyyaml>=6", "psycopg[binary]"]\n')
+    assert find_undeclared_imports(tmp_path) == []
+    (package / "web.py").write_text("if True:\n    from tornado.web import Application\n")
+    wanted = "hub/pyproject.toml: imports tornado, wanted 'tornado' in dependencies"
+    assert find_undeclared_imports(tmp_path) == [wanted]

@@ -74,3 +74,11 @@ def test_a_site_without_nfs_is_compared_with_its_own_manifests(site: Site) -> No
     (missing,) = (one for one in site.judge("objects") if one.status is FAILED)
     assert missing.fix == "kubectl apply -f fileserver/alternatives/hostpath"
     assert f"NetworkPolicy fileserver in {NAMESPACE}" in missing.what
+
+
+def test_the_allowed_organizations_have_a_second_name(site: Site) -> None:
+    data = site.find("ConfigMap", "hub")["data"]
+    data["GITHUB_ALLOWED_ORGANIZATIONS"] = data.pop("GITHUB_ORGANIZATION_WHITELIST")
+    assert site.said("settings", FAILED) == ""
+    del data["GITHUB_ALLOWED_ORGANIZATIONS"]
+    assert "GITHUB_ORGANIZATION_WHITELIST missing" in site.said("settings", FAILED)

@@ -94,8 +94,10 @@ def test_github_says_what_it_thinks_of_the_app(changes: dict[str, str], error: s
         }
         settings |= {key: value for key, value in changes.items() if key in settings}
         github.world.add_organization("lsst-sqre")
-        found = run("github", **settings, GITHUB_ORGANIZATION_WHITELIST="lsst-sqre:staff, gone,lsst-sqre")
-    assert found["unknown"] == ["gone"]
+        allowed = "lsst-sqre:staff, gone,lsst-sqre"
+        found = run("github", **settings, GITHUB_ORGANIZATION_WHITELIST=allowed)
+        by_second_name = run("github", **settings, GITHUB_ALLOWED_ORGANIZATIONS=allowed)
+    assert found["unknown"] == by_second_name["unknown"] == ["gone"]
     assert (found["token"]["status"], found["token"]["error"]) == (200, error)
     # The API requires a token, so it answers.
     assert found["api"]["status"] == 401

@@ -27,6 +27,17 @@ def test_the_list_drops_blanks_capitals_and_repetitions() -> None:
     assert load(COMPLETE, LoginSettings).allowed == (Rule("lsst"), Rule("rubin", "pilots"))
 
 
+def test_the_allowed_organizations_have_two_names() -> None:
+    first, second = "GITHUB_ORGANIZATION_WHITELIST", "GITHUB_ALLOWED_ORGANIZATIONS"
+    without = {name: value for name, value in COMPLETE.items() if name != first}
+    assert load(without | {second: COMPLETE[first]}, LoginSettings) == load(COMPLETE, LoginSettings)
+    assert load(COMPLETE | {second: ""}, LoginSettings) == load(COMPLETE, LoginSettings)
+    with pytest.raises(SettingsError, match=f"^{first} and {second} are both set: wanted one of them$"):
+        load(COMPLETE | {second: "lsst"}, LoginSettings)
+    with pytest.raises(SettingsError, match=f"^{second}: found 'a:b:c', wanted whose members may log in"):
+        load(without | {second: "a:b:c"}, LoginSettings)
+
+
 def test_what_is_not_set_has_a_default() -> None:
     settings = load(COMPLETE | {"GITHUB_URL": "", "GITHUB_ADMINS": ""}, LoginSettings)
     assert settings.github_url == "https://github.com"

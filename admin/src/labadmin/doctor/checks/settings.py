@@ -21,6 +21,8 @@ CONFIGMAPS = {
     "nginx": ("NGINX_SERVER_NAME",),
     "logstashrmq": ("AMQP_HOST", "AMQP_USER", "AMQP_EXCHANGE"),
 }
+# Second names of settings: the hub accepts either.
+SECOND_NAMES = {"GITHUB_ORGANIZATION_WHITELIST": "GITHUB_ALLOWED_ORGANIZATIONS"}
 DOCS = {
     "hub": "docs/admin/hub.md",
     "fileserver": "docs/admin/storage.md",
@@ -82,6 +84,11 @@ def find_required(found: Objects) -> RequiredKeys:
     return keys_of
 
 
+def _has_value(data: Object, key: str) -> bool:
+    names = (key, SECOND_NAMES.get(key, key))
+    return any(str(data.get(name) or "").strip() for name in names)
+
+
 def settings(state: ClusterState) -> Iterator[Verdict]:
     """Check that every required Secret and ConfigMap exists, with its keys."""
     required = find_required(state.objects)
@@ -96,7 +103,7 @@ def settings(state: ClusterState) -> Iterator[Verdict]:
             )
             continue
         data = found.get("data") or {}
-        missing = sorted(key for key in keys if not str(data.get(key) or "").strip())
+        missing = sorted(key for key in keys if not _has_value(data, key))
         if missing:
             restart = f"kubectl -n {NAMESPACE} rollout restart deployment/{name.removesuffix('-tls')}"
             yield fail(f"{kind} {name}: {', '.join(missing)} missing or empty", f"add it ({doc}), then {restart}")
