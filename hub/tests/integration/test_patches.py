@@ -24,8 +24,9 @@ def notify_report(spawner):
 
 SimpleLocalProcessSpawner.notify_report = notify_report
 activity.LabSpawner = SimpleLocalProcessSpawner
-default_handlers[:0] = [route for route in jupyterhub_handlers.ROUTES if route[1] is
-jupyterhub_handlers.ActivityHandler] c.JupyterHub.tornado_settings.update({"slow_spawn_timeout": 0})
+ours = jupyterhub_handlers.ActivityHandler
+default_handlers[:0] = [route for route in jupyterhub_handlers.ROUTES if route[1] is ours]
+c.JupyterHub.tornado_settings.update({"slow_spawn_timeout": 0})
 """
 
 

@@ -1,4 +1,4 @@
-"""Changes to how SQLAlchemy loads JupyterHub's tables. CPU figures are for a hub with 2,000 labs: docs/dev/scale.md."""
+"""How SQLAlchemy loads JupyterHub's tables. CPU figures are for a hub with 2,000 labs: docs/dev/scale.md."""
 
 from __future__ import annotations
 
@@ -20,18 +20,6 @@ def load_user_relations_lazily() -> None:
         relation.strategy = relation._get_strategy((("lazy", "select"),))
 
 
-def cache_json_statements() -> None:
-    """Let SQLAlchemy cache statements with JSON values.
-
-    Why: JupyterHub's type `JSONDict` does not say whether it may be part of a cache key, so that SQLAlchemy compiles
-    each statement again and warns.
-    Gain: 0.3 ms for each statement; see docs/dev/patches.md.
-    Upstream: `cache_ok = True` in `orm.JSONDict`.
-    """
-    orm.JSONDict.cache_ok = True
-
-
 def apply_patches() -> None:
     """Apply all patches of this module."""
     load_user_relations_lazily()
-    cache_json_statements()

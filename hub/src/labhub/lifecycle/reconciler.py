@@ -7,6 +7,7 @@ is a server whose pod has ended or no longer exists.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Collection, Iterator
@@ -14,6 +15,7 @@ from collections.abc import Collection, Iterator
 from jupyterhub import orm  # type: ignore[import-untyped]
 from jupyterhub.app import JupyterHub  # type: ignore[import-untyped]
 from jupyterhub.user import User  # type: ignore[import-untyped]
+from sqlalchemy import text
 from tornado.ioloop import PeriodicCallback
 
 from labhub.labs.launcher import LabLauncher
@@ -29,6 +31,8 @@ INTERVAL_SECONDS = 30
 GRACE_SECONDS = 60
 # The reconciler does nothing while the reflector's data is older.
 DATA_AGE_MAX = 60
+# Plain SQL: SQLAlchemy does not cache statements with JupyterHub's type for JSON columns, and warns.
+STATES_OF_SERVERS = text("SELECT state FROM spawners WHERE server_id IS NOT NULL")
 
 
 def find_orphans(
@@ -89,8 +93,8 @@ class Reconciler:
 
     def claimed_pods(self) -> set[str]:
         """Return the pods of all servers in the database, including those of users who are not loaded."""
-        rows = self.app.db.query(orm.Spawner.state).filter(orm.Spawner.server_id.is_not(None))
-        return self._claimed_in_memory() | {str((state or {}).get("pod_name")) for (state,) in rows}
+        states = self.app.db.execute(STATES_OF_SERVERS).scalars()
+        return self._claimed_in_memory() | {str(json.loads(state or "{}").get("pod_name")) for state in states}
 
     def _claimed_in_memory(self) -> set[str]:
         return {spawner.pod_name for _, spawner in self._spawners() if spawner.active}

@@ -8,13 +8,15 @@ from typing import Any
 
 from jupyterhub import orm  # type: ignore[import-untyped]
 from jupyterhub.user import User, UserDict  # type: ignore[import-untyped]
-from sqlalchemy import Text, type_coerce
+from sqlalchemy import text
 
 from labhub.models.auth_state import AuthState
 from labhub.models.identity import Identity
 from labhub.models.login_errors import LoginRefusal, LoginRefusedError
 
 ID_KEY = "github_id"
+# Plain SQL: SQLAlchemy does not cache statements with JupyterHub's type for JSON columns, and warns.
+USERS_BY_INFO = text("SELECT id, user_info FROM users WHERE user_info LIKE :pattern")
 
 
 def user_info(github_id: int) -> dict[str, Any]:
@@ -24,10 +26,9 @@ def user_info(github_id: int) -> dict[str, Any]:
 
 def find_user(users: UserDict, github_id: int) -> User | None:
     """Return the user of a GitHub account, whatever the user's name is."""
-    # Compare the stored text: the database filters the rows, so that a login costs the same with thousands of users.
-    info = type_coerce(orm.User.user_info, Text)
-    rows = users.db.query(orm.User.id, info).filter(info.contains(f'"{ID_KEY}": {github_id}', autoescape=True))
-    return next((users[row_id] for row_id, text in rows if json.loads(text).get(ID_KEY) == github_id), None)
+    # The database filters the stored text, so that a login costs the same with thousands of users.
+    rows = users.db.execute(USERS_BY_INFO, {"pattern": f'%"{ID_KEY}": {github_id}%'})
+    return next((users[row_id] for row_id, info in rows if json.loads(info).get(ID_KEY) == github_id), None)
 
 
 async def get_github_id(user: User) -> int | None:
