@@ -14,7 +14,6 @@ import secrets
 import stat
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 
 from labfiles.storage import OWN_MODE, Storage, create_folder, libc
 

@@ -100,7 +100,9 @@ def main() -> None:
         count=count,
         pause=round(pause, 1),
         records=(folder / "records").read_bytes() == written,
-        copies={name: hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest for name, digest in digests.items()},
+        copies={
+            name: hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest for name, digest in digests.items()
+        },
         early=early.read() == b"early" * 1000,
         locked={name: not can_lock(folder / name, name == "flock") for name in locks},
     )

@@ -80,9 +80,7 @@ def test_the_mode_of_a_home_is_restored(labfiles: Labfiles) -> None:
         (["mkfifo"], "projects/5000", "/project/5000: found something special, wanted a folder"),
     ],
 )
-def test_something_else_in_the_place_is_left_alone(
-    make: list[str], path: str, says: str, labfiles: Labfiles
-) -> None:
+def test_something_else_in_the_place_is_left_alone(make: list[str], path: str, says: str, labfiles: Labfiles) -> None:
     there = labfiles.storage / path.replace("s/", "/")
     as_root(*make, there)
     if make == ["mkdir"]:

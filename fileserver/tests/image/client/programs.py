@@ -12,7 +12,9 @@ from fileserver.tests.image.client.registry import Share, check
 
 def git(*arguments: str | Path, folder: Path) -> str:
     author = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
-    done = subprocess.run(["git", *author, *map(str, arguments)], cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["git", *author, *map(str, arguments)], cwd=folder, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
