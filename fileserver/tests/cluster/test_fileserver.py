@@ -143,7 +143,7 @@ READ = "cat /mnt/5000/kept && echo two >> /mnt/5000/kept"
 AS_USER = ("setpriv", "--reuid=5000", "--regid=5000", "--clear-groups", "bash", "-c")
 
 
-def test_the_service_serves_the_linux_client_and_a_new_pod_has_the_data(tmp_path: Path) -> None:
+def test_a_new_pod_serves_the_data_to_the_linux_client(tmp_path: Path) -> None:
     assert ask("test-hub-home", HUB, "homes/5000").startswith("201 ")
     export = f"{get('service', 'fileserver')['spec']['clusterIP']}:/home"
     with run_on_client(export, *AS_USER, WRITE, log=tmp_path / "first") as client:
@@ -174,7 +174,7 @@ def follow(commands: str, folder: Path) -> None:
 LIST = ("find", "/storage/home", "/storage/project", "-mindepth", "1", "-printf", "%P %U:%G %m %s %T@\n")
 
 
-def test_a_backup_is_restored_on_another_disk_and_the_old_one_is_kept(tmp_path: Path) -> None:
+def test_a_backup_is_restored_on_another_disk(tmp_path: Path) -> None:
     """As docs/admin/storage.md has it."""
     before = sorted(execute(*LIST).splitlines())
     assert len(before) == 3, "a home, a file in it, a project folder"
@@ -200,7 +200,7 @@ def test_a_backup_is_restored_on_another_disk_and_the_old_one_is_kept(tmp_path: 
         kubectl("delete", "pv", old)
 
 
-def test_the_alternative_for_clusters_without_the_driver_names_the_services_address() -> None:
+def test_the_in_tree_alternative_has_the_services_address() -> None:
     """Its PersistentVolumes cannot take the place of those that are there, which is seen first."""
     with pytest.raises(KubectlError, match=r"spec\.persistentvolumesource"):
         run_alternative()

@@ -148,7 +148,7 @@ def test_what_cannot_start_says_why_in_one_line(image: str, options: dict[str, A
     assert said.count("\n") == 1
 
 
-def test_spawned_it_serves_as_any_uid_with_nothing_to_write_to_and_no_capability(image: str) -> None:
+def test_spawned_it_runs_as_any_uid_without_privileges(image: str) -> None:
     with run_hub_stub() as hub, run_container(image, environment=hub.environment("vera"), **SPAWNED) as container:
         container.wait_for_page(hub.lab_url(container.address, "api"))
         status, facts = container.execute(

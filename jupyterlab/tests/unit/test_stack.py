@@ -106,7 +106,7 @@ def test_the_snapshot_gives_what_setup_gives(stack: Path, tmp_path: Path) -> Non
     assert fast.stdout == slow.stdout
 
 
-def test_the_snapshot_follows_the_session_s_home_and_search_paths() -> None:
+def test_the_snapshot_uses_the_sessions_home_and_paths() -> None:
     value = "/build-home/.eups:it's"
     text = snapshot.format_export("EUPS_USERDATA", value, "/build-home") + "\n"
     text += snapshot.format_export("PYTHONPATH", "/stack/python", "/build-home") + "\n"
