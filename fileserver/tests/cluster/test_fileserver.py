@@ -66,7 +66,7 @@ def deployment() -> Iterator[None]:
 
 
 def is_bound(claim: str) -> bool:
-    """Tell whether a claim of the labs has its volume."""
+    """Return whether a claim of the labs has its volume."""
     return bool(get("pvc", claim, namespace=LABS)["status"]["phase"] == "Bound")
 
 
@@ -129,7 +129,7 @@ def test_the_labs_claims_are_bound_to_the_exports() -> None:
         }
 
 
-def test_the_hub_gets_folders_made_and_nobody_else() -> None:
+def test_only_the_hub_gets_folders() -> None:
     assert ask("test-hub", HUB, "projects/7000") == '201 {"path": "/project/7000", "made": true}'
     assert ask("test-lab", LAB, "projects/7001").startswith("is kept out:")
     assert (
@@ -159,7 +159,7 @@ def test_a_new_pod_serves_the_data_to_the_linux_client(tmp_path: Path) -> None:
 
 
 def handbook(heading: str) -> list[str]:
-    """Give the commands below a heading of docs/admin/storage.md, block by block."""
+    """Return the commands below a heading of docs/admin/storage.md, block by block."""
     text = (ROOT / "docs/admin/storage.md").read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     return re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 

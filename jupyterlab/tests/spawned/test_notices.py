@@ -31,7 +31,7 @@ def test_an_idle_lab_shows_when_it_stops_until_it_is_used(spawn: Spawn) -> None:
     assert [other["id"] for other in lab.notices()] == [notice["id"]]
 
 
-def test_the_hub_hears_at_once_of_somebody_who_comes_back(spawn: Spawn) -> None:
+def test_the_hub_hears_at_once_of_a_user_who_comes_back(spawn: Spawn) -> None:
     lab = spawn(LAB_IDLE_SECONDS="8", LAB_WARNING_SECONDS="4", JUPYTERHUB_ACTIVITY_INTERVAL="300")
     wait_for_notice(lab, "idle")
     heard = len(lab.hub.reports)
@@ -87,7 +87,7 @@ def test_without_limits_there_is_nothing_to_tell(spawn: Spawn) -> None:
     assert lab.notices() == []
 
 
-def test_nobody_else_may_ask(spawn: Spawn) -> None:
+def test_notices_need_a_login(spawn: Spawn) -> None:
     lab = spawn()
     answer = httpx.get(f"{lab.client.url}{lab.client.base}lsstlab/notices")
     assert answer.status_code == 403

@@ -31,7 +31,7 @@ def page_of(lab: SpawnedLab) -> Iterator[Page]:
         yield page
 
 
-def test_a_page_that_nobody_touches_warns_and_is_no_use(spawn: Spawn, screenshots: Path) -> None:
+def test_an_untouched_page_warns_and_is_no_use(spawn: Spawn, screenshots: Path) -> None:
     lab = spawn(LAB_IDLE_SECONDS="14", LAB_WARNING_SECONDS="7")
     with page_of(lab) as page, lab.client.terminal():
         wait_until(lambda: len(lab.notices()) > 0, "the lab warns of its idleness, with its page open")
@@ -73,7 +73,7 @@ def test_a_page_tells_what_holds_from_the_start_once(spawn: Spawn, tmp_path: Pat
         expect(notification).to_have_count(1)
 
 
-def test_an_open_page_is_use_as_long_as_somebody_is_at_it(spawn: Spawn) -> None:
+def test_a_key_press_on_a_page_is_use(spawn: Spawn) -> None:
     lab = spawn()
     with page_of(lab) as page:
         before = lab.last_activity()

@@ -20,7 +20,7 @@ def another_user_cannot_enter_a_home(share: Share) -> None:
 
 
 @check(uid=ROOT, groups=())
-def root_on_a_node_is_nobody(share: Share) -> None:
+def root_on_a_node_has_no_rights(share: Share) -> None:
     home = share.mount / f"home/{ADA}"
     for attempt in (os.listdir, lambda path: (path / "x").touch(), lambda path: os.chown(path, 0, 0)):
         with expect_error(errno.EACCES, errno.EPERM):

@@ -23,7 +23,7 @@ def replace_activity_rule(web_app: Any, rule: Callable[[], datetime]) -> Callabl
     Why: docs/dev/lab.md, "Activity", compares the two rules. Jupyter Server's rule stops a lab whose kernel computes
     in silence, and keeps a lab whose page is only open.
 
-    Gain: no time. Labs that nobody uses end, and labs that compute do not.
+    Gain: no time. Unused labs end, and labs that compute do not.
 
     Unnecessary when: Jupyter Server takes the rule as a setting, and JupyterHub's extension asks it.
     """
