@@ -35,7 +35,7 @@ EXPORT { Export_Id = 1; Path = /storage/home; Pseudo = /home; Protocols = 4; Tra
          Access_Type = RW; Squash = Root_Squash; FSAL { Name = VFS; } }
 """
 START = (
-    "from pathlib import Path; from labfiles.storage import prepare; prepare(Path('/storage'));"
+    "from pathlib import Path; from labfiles.storage import prepare_storage; prepare_storage(Path('/storage'));"
     "import os, sys; Path('/tmp/ganesha.conf').write_text(sys.argv[1]);"
     "command = '-F -f /tmp/ganesha.conf -L /dev/stdout -p /tmp/pid'.split();"
     "os.execv('/usr/bin/ganesha.nfsd', ['ganesha.nfsd', *command])"

@@ -3,14 +3,14 @@
 import os
 
 import labhub.configuration
-import lsstlab.hub
 import lsstlab.settings
+import lsstlab.standalone_config
 from labhub.settings.environment import load_or_exit
 from labhub.settings.login import LoginSettings
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821  (traitlets defines it)
-place = lsstlab.settings.load(os.environ)
-lsstlab.hub.configure_hub(c, place)
-lsstlab.hub.configure_labs(c, place)
+settings = lsstlab.settings.load(os.environ)
+lsstlab.standalone_config.configure_hub(c, settings)
+lsstlab.standalone_config.configure_labs(c, settings)
 c.JupyterHub.log_level = "INFO"  # the demo's log is a file: it shows each login
 labhub.configuration.configure(c, load_or_exit(os.environ, LoginSettings))

@@ -1,4 +1,4 @@
-"""The labs under test: of a hub with one user (the demo's, or with --image the image's, alone), and spawned ones."""
+"""The labs under test: a hub with one user (the demo, or the image with --image), and spawned labs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 def hub_of_demo(state: Path) -> Iterator[LoneHub]:
-    """Start the demo's hub, with a state of its own."""
+    """Start the demo's hub with a new state folder."""
     demo = Hub(prepare(*ALONE), state, free_ports(1)[0])
     try:
         demo.wait_until_ready()
@@ -42,7 +42,7 @@ def hub_of_demo(state: Path) -> Iterator[LoneHub]:
 
 
 def hub_of_image(image: str) -> Iterator[LoneHub]:
-    """Start the image alone, as the README says, with a user and password from the environment."""
+    """Start the image standalone, as the README shows, with a user and password from the environment."""
     login = {"LAB_USER": "vera", "LAB_PASSWORD": "a long enough one"}
     with run_container(image, environment=login, ports=[8000]) as container:
         url = f"http://127.0.0.1:{container.port(8000)}"
@@ -52,7 +52,7 @@ def hub_of_image(image: str) -> Iterator[LoneHub]:
 
 @pytest.fixture(scope="session")
 def lab(hub: LoneHub) -> Iterator[LabClient]:
-    """Give a client that is logged in and whose lab runs."""
+    """Return a client that is logged in and whose lab runs."""
     with LabClient(hub.url, hub.user) as client:
         client.log_in(hub.password).raise_for_status()
         client.spawn()
@@ -61,7 +61,7 @@ def lab(hub: LoneHub) -> Iterator[LabClient]:
 
 @pytest.fixture
 def spawn(tmp_path: Path) -> Iterator[Callable[..., SpawnedLab]]:
-    """Give a function that starts the demo's lab as a hub does, with more variables if need be."""
+    """Return a function that starts the demo's lab as a hub does. Its arguments are further variables."""
     program = prepare(*ALONE) / "lab" / "bin" / "lab"
     with ExitStack() as stack:
         hub = stack.enter_context(run_hub_stub("127.0.0.1"))
@@ -72,9 +72,9 @@ def spawn(tmp_path: Path) -> Iterator[Callable[..., SpawnedLab]]:
             home.mkdir(exist_ok=True)
             # Not below tmp_path: the path of a Unix socket must be short.
             scratch = stack.enter_context(TemporaryDirectory(prefix="lab-"))
-            told = hub.environment("vera", port, "127.0.0.1") | {"HOME": str(home), "LAB_SCRATCH": scratch}
-            told |= {"JUPYTERHUB_ACTIVITY_INTERVAL": "1"} | environ
-            process = stack.enter_context(run_lab(program, told, tmp_path))
+            variables = hub.environment("vera", port, "127.0.0.1") | {"HOME": str(home), "LAB_SCRATCH": scratch}
+            variables |= {"JUPYTERHUB_ACTIVITY_INTERVAL": "1"} | environ
+            process = stack.enter_context(run_lab(program, variables, tmp_path))
             wait_until(lambda: answers(hub.lab_url("127.0.0.1", "api", port=port)), "the lab answers")
             client = stack.enter_context(LabClient(f"http://127.0.0.1:{port}", "vera"))
             client.enter()
@@ -85,7 +85,7 @@ def spawn(tmp_path: Path) -> Iterator[Callable[..., SpawnedLab]]:
 
 @contextmanager
 def run_lab(program: Path, environ: dict[str, str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a lab until the end of the block; one that does not end then says where it hangs."""
+    """Run a lab until the end of the block. A lab that does not end then prints the stacks of its threads."""
     log = folder / "lab.log"
     with log.open("w") as file:
         lab = subprocess.Popen(
@@ -111,7 +111,7 @@ def run_lab(program: Path, environ: dict[str, str], folder: Path) -> Iterator[su
 
 
 def answers(url: str) -> bool:
-    """Tell whether a page answers 200."""
+    """Return whether a page answers 200."""
     try:
         return httpx.get(url).status_code == 200
     except httpx.TransportError:

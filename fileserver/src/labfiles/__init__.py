@@ -1,1 +1,1 @@
-"""What runs beside the NFS server: it makes homes and project folders, and says how full the storage is."""
+"""Runs beside the NFS server: creates homes and project folders, and measures how full the storage is."""

@@ -9,19 +9,21 @@ import sys
 import threading
 from types import FrameType
 
-from labfiles import api, logs, metrics
-from labfiles.folders import Folders
+from labfiles import api, metrics
+from labfiles.folders import FolderService
 from labfiles.settings import Settings, load_or_exit, read_token
-from labfiles.storage import StorageError, prepare
+from labfiles.shared.json_logs import ServiceFormatter, configure_root_logger
+from labfiles.storage import StorageError, prepare_storage
 from labfiles.usage import Scanner
 
 logger = logging.getLogger("labfiles")
+SERVICE = "fileserver"
 
 
 def main() -> None:
-    """Run until SIGTERM or SIGINT; a start that fails ends with one line."""
+    """Run until SIGTERM or SIGINT. A start that fails ends with one line."""
     settings = load_or_exit(os.environ)
-    logs.set_up()
+    configure_root_logger(ServiceFormatter(SERVICE))
     try:
         run(settings)
     except (StorageError, OSError) as error:
@@ -29,32 +31,34 @@ def main() -> None:
 
 
 def run(settings: Settings) -> None:
-    """Make the parts, and run them.
+    """Create the API, the scanner and the metrics, and run them until a signal.
 
     Raises
     ------
-    StorageError, OSError
-        The storage will not do; a port is taken.
+    StorageError
+        Raised if the storage cannot be used.
+    OSError
+        Raised if a port is taken.
     """
-    # Of what both containers of the pod need, whoever comes first makes it.
-    storage = prepare(settings.storage)
+    # Both containers of the pod need these folders: the first one to start creates them.
+    storage = prepare_storage(settings.storage)
     scanner = Scanner(storage, settings.usage_seconds, settings.usage_rate)
-    folders = Folders(storage)
-    server = api.serve(settings.host, settings.port, folders, lambda: read_token(settings.token_file))
-    registry = metrics.make_registry(storage, scanner, settings.nfs_port if settings.nfs else None)
-    watched = metrics.serve(settings.host, settings.metrics_port, registry, lambda: not stopping.is_set())
+    folders = FolderService(storage)
+    server = api.create_server(settings.host, settings.port, folders, lambda: read_token(settings.token_file))
+    registry = metrics.create_registry(storage, scanner, settings.nfs_port if settings.nfs else None)
     stopping = threading.Event()
+    probes = metrics.serve(settings.host, settings.metrics_port, registry, lambda: not stopping.is_set())
 
     def stop(number: int, frame: FrameType | None) -> None:
         stopping.set()
-        # Not from here: it waits for the loop that this handler has interrupted.
+        # In a thread: `shutdown` waits for the loop that this handler has interrupted.
         threading.Thread(target=server.shutdown).start()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     scanner.start()
-    ports = {"api_port": server.server_address[1], "metrics_port": watched.server_address[1]}
-    logger.info("listening", extra={"fields": ports})
+    ports = {"api_port": server.server_address[1], "metrics_port": probes.server_address[1]}
+    logger.info("listening", extra=ports)
     server.serve_forever(poll_interval=0.1)
     scanner.stop()
     logger.info("ended")

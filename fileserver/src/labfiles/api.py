@@ -1,4 +1,4 @@
-"""The hub's requests: PUT /v1/homes/<uid> and /v1/projects/<gid>, each as often as it likes."""
+"""The API for the hub: PUT /v1/homes/<uid> and /v1/projects/<gid>. Both are idempotent."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ import logging
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 
-from labfiles.folders import HOME, PROJECT, BadIdError, Folders, TakenError, parse_id
-from labfiles.logs import LoggingServer
+from labfiles.folders import HOME, PROJECT, FolderConflictError, FolderService, InvalidIdError, parse_id
 from labfiles.settings import SettingsError
+from labfiles.shared.logging_server import LoggingHTTPServer
 
 logger = logging.getLogger(__name__)
 
 KINDS = {"homes": HOME, "projects": PROJECT}
 WANTED = "wanted PUT /v1/homes/<uid> or /v1/projects/<gid>"
-# The hub's requests have no body; a small one does no harm.
+# The hub's requests have no body. A small one is read and ignored.
 MAX_BODY = 4096
 MAX_DIGITS = len(str(MAX_BODY))
-FULL = {errno.ENOSPC, errno.EDQUOT}
+FULL_ERRORS = {errno.ENOSPC, errno.EDQUOT}
 
 
-class Refused(Exception):
-    """The request is answered with an error."""
+class RequestError(Exception):
+    """The request is answered with this status and message."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
 
 
-class _Server(LoggingServer):
-    # One spawn asks for up to 17 folders at once, and many may spawn. A connection that finds no room waits a second.
+class _Server(LoggingHTTPServer):
+    # One spawn asks for up to 17 folders at once, and many labs may spawn. A connection without room waits a second.
     request_queue_size = 1024
 
 
-def serve(host: str, port: int, folders: Folders, read_token: Callable[[], str]) -> LoggingServer:
-    """Give a server of the API that listens; `serve_forever` runs it.
+def create_server(host: str, port: int, folders: FolderService, read_token: Callable[[], str]) -> LoggingHTTPServer:
+    """Return a server of the API that listens. `serve_forever` runs it.
 
     Raises
     ------
     OSError
-        The port is taken, or not ours.
+        Raised if the address cannot be bound.
     """
 
     class Handler(_Handler):
@@ -53,7 +53,7 @@ def serve(host: str, port: int, folders: Folders, read_token: Callable[[], str])
 
 
 class _Handler(BaseHTTPRequestHandler):
-    folders: Folders
+    folders: FolderService
     read_token: Callable[[], str]
     protocol_version = "HTTP/1.1"
     timeout = 10
@@ -63,46 +63,46 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self._read_body()
             self._check_token()
-            status, answer = self._make()
-        except Refused as refused:
-            status, answer = refused.status, {"error": str(refused)}
+            status, answer = self._create_folder()
+        except RequestError as error:
+            status, answer = error.status, {"error": str(error)}
             fields = {"path": self.path[:200], "status": status, "asked_by": self.client_address[0]}
-            logger.warning("refused: %s", refused, extra={"fields": fields})
+            logger.warning("refused: %s", error, extra=fields)
         self._answer(status, answer)
 
-    def _make(self) -> tuple[int, dict[str, object]]:
+    def _create_folder(self) -> tuple[int, dict[str, object]]:
         version, kind, number = (self.path.split("/") + [""] * 3)[1:4]
         if version != "v1" or kind not in KINDS or self.path.count("/") != 3:
-            raise Refused(404, f"found {self.path[:200]!r}, {WANTED}")
+            raise RequestError(404, f"found {self.path[:200]!r}, {WANTED}")
         try:
-            made = self.folders.make(KINDS[kind], parse_id(number), self.client_address[0])
-        except BadIdError as error:
-            raise Refused(400, str(error)) from error
-        except TakenError as error:
-            raise Refused(409, str(error)) from error
+            created = self.folders.ensure(KINDS[kind], parse_id(number), self.client_address[0])
+        except InvalidIdError as error:
+            raise RequestError(400, str(error)) from error
+        except FolderConflictError as error:
+            raise RequestError(409, str(error)) from error
         except OSError as error:
-            status = 507 if error.errno in FULL else 500
-            raise Refused(status, f"/{KINDS[kind].export}/{number}: {error.strerror}") from error
-        return 201 if made else 200, {"path": f"/{KINDS[kind].export}/{number}", "made": made}
+            status = 507 if error.errno in FULL_ERRORS else 500
+            raise RequestError(status, f"/{KINDS[kind].export}/{number}: {error.strerror}") from error
+        return 201 if created else 200, {"path": f"/{KINDS[kind].export}/{number}", "made": created}
 
     def _check_token(self) -> None:
-        scheme, _, given = self.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not given:
-            raise Refused(401, "found no token, wanted Authorization: Bearer <the hub's token>")
+        scheme, _, sent = self.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not sent:
+            raise RequestError(401, "found no token, wanted Authorization: Bearer <the hub's token>")
         try:
-            wanted = self.read_token()
+            token = self.read_token()
         except SettingsError as error:
-            raise Refused(503, str(error)) from error
-        if not hmac.compare_digest(given.strip().encode(), wanted.encode()):
-            raise Refused(401, "found another token, wanted the one of the Secret that hub and fileserver share")
+            raise RequestError(503, str(error)) from error
+        if not hmac.compare_digest(sent.strip().encode(), token.encode()):
+            raise RequestError(401, "found another token, wanted the one of the Secret that hub and fileserver share")
 
     def _read_body(self) -> None:
         length = self.headers.get("Content-Length", "0")
         # int() raises ValueError at more than 4300 digits.
         fits = length.isdecimal() and len(length) <= MAX_DIGITS and int(length) <= MAX_BODY
         if "Transfer-Encoding" in self.headers or not fits:
-            self.close_connection = True  # what follows is not read
-            raise Refused(413, f"wanted no body, or one of at most {MAX_BODY} bytes and a Content-Length")
+            self.close_connection = True  # the rest is not read
+            raise RequestError(413, f"wanted no body, or one of at most {MAX_BODY} bytes and a Content-Length")
         self.rfile.read(int(length))
 
     def _refuse_method(self) -> None:
@@ -127,4 +127,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: what was made and what was refused has its line."""
+        """Log nothing: each created folder and each refused request has its own line."""

@@ -1,7 +1,7 @@
-"""Homes and project folders: the one place where root makes something on users' behalf.
+"""Homes and project folders: the only code that creates something as root on behalf of users.
 
-A folder is there whole or not at all: it gets its owner and mode outside the exports, and is then moved to its place,
-where it replaces nothing. No path is followed: every step is relative to a folder that is open, and takes no symlink.
+A folder is complete or absent: it gets its owner and mode outside the exports. Then it is moved to its place, where it
+replaces nothing. No path is followed: each step is relative to an open folder and does not follow symlinks.
 """
 
 from __future__ import annotations
@@ -14,38 +14,41 @@ import secrets
 import stat
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 
-from labfiles.storage import OWN_MODE, Storage, libc, make_folder
+from labfiles.storage import OWN_MODE, Storage, create_folder, libc
 
 logger = logging.getLogger(__name__)
 
 RENAME_NOREPLACE = 1
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# What the hub gives people and organizations; numbers that systems keep for themselves are none.
-RESERVED = range(60000, 65536)
+# The ids that the hub assigns to users and organizations. The reserved ones belong to operating systems.
 FIRST_ID, LAST_ID = 1000, 2**31 - 1
+RESERVED_IDS = range(60000, 65536)
 NUMBER = re.compile("[1-9][0-9]{0,9}", re.ASCII)
 
 
-class BadIdError(ValueError):
-    """It is no number of a person or an organization; the message says what is wanted."""
+class InvalidIdError(ValueError):
+    """The text is no id of a user or an organization. The message has the range of ids."""
 
 
-class TakenError(Exception):
-    """Something else is there; the message says what, and what is wanted."""
+class FolderConflictError(Exception):
+    """Something else is in the place of the folder. The message says what was found and what is wanted."""
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What makes a home a home, and a project folder one.
+class FolderKind:
+    """The kind of a folder: home or project folder.
 
     Attributes
     ----------
     name
-        As log lines have it.
+        The name in log lines and metrics.
     export
-        The folder of the storage where they lie.
+        The folder of the storage for folders of this kind.
+    mode
+        The permissions of a folder.
+    owned_by_user
+        Whether the user owns the folder; False: root owns it, for the group.
     """
 
     name: str
@@ -54,95 +57,96 @@ class Kind:
     owned_by_user: bool
 
     def owner(self, number: int) -> tuple[int, int]:
-        """Give UID and GID of a folder."""
+        """Return UID and GID of a folder."""
         return (number if self.owned_by_user else 0, number)
 
 
-HOME = Kind("home", "home", 0o700, owned_by_user=True)
-PROJECT = Kind("project", "project", 0o2770, owned_by_user=False)
+HOME = FolderKind("home", "home", 0o700, owned_by_user=True)
+PROJECT = FolderKind("project", "project", 0o2770, owned_by_user=False)
 
 
 def parse_id(text: str) -> int:
-    """Read a UID or GID.
+    """Parse a UID or GID.
 
     Raises
     ------
-    BadIdError
-        It is none that the hub would give.
+    InvalidIdError
+        Raised if the hub would not assign this id.
     """
     number = int(text) if NUMBER.fullmatch(text) else 0
-    if not FIRST_ID <= number <= LAST_ID or number in RESERVED:
-        raise BadIdError(
+    if not FIRST_ID <= number <= LAST_ID or number in RESERVED_IDS:
+        raise InvalidIdError(
             f"found the id {text[:40]!r}, wanted a number from {FIRST_ID} to {LAST_ID}, "
-            f"not {RESERVED.start} to {RESERVED.stop - 1}"
+            f"not {RESERVED_IDS.start} to {RESERVED_IDS.stop - 1}"
         )
     return number
 
 
-class Folders:
-    """Makes folders on one storage; safe to use from several threads."""
+class FolderService:
+    """Creates folders on one storage. Several threads may use it."""
 
     def __init__(self, storage: Storage) -> None:
         making = storage.own / "making"
-        make_folder(making, OWN_MODE)
+        create_folder(making, OWN_MODE)
         self._making = os.open(making, OPEN_FOLDER)
-        for left in os.listdir(self._making):  # what was begun when somebody killed us
-            os.rmdir(left, dir_fd=self._making)
-        self._roots = {kind: open_root(storage.root / kind.export) for kind in (HOME, PROJECT)}
+        for name in os.listdir(self._making):  # left behind when the program was killed
+            os.rmdir(name, dir_fd=self._making)
+        self._roots = {kind: os.open(storage.root / kind.export, OPEN_FOLDER) for kind in (HOME, PROJECT)}
         self._lock = threading.Lock()
 
-    def make(self, kind: Kind, number: int, asked_by: str) -> bool:
-        """Make a folder, or see that it is there as it should be.
+    def ensure(self, kind: FolderKind, number: int, asked_by: str) -> bool:
+        """Create a folder, or check that it exists with the right owner.
 
         Returns
         -------
         bool
-            Whether it was made just now.
+            Whether this call created the folder.
 
         Raises
         ------
-        TakenError
-            Something is there that is not such a folder.
+        FolderConflictError
+            Raised if something else is in its place.
         OSError
-            The disk is full, or broken.
+            Raised if the disk is full or broken.
         """
         with self._lock:
-            if self._check(kind, number):
+            if self._check_existing(kind, number):
                 return False
-            self._make(kind, number)
+            self._create(kind, number)
         uid, gid = kind.owner(number)
-        made = {"path": f"/{kind.export}/{number}", "owner": f"{uid}:{gid}", "mode": f"{kind.mode:04o}"}
-        logger.info("made a %s folder", kind.name, extra={"fields": {**made, "asked_by": asked_by}})
+        created = {"path": f"/{kind.export}/{number}", "owner": f"{uid}:{gid}", "mode": f"{kind.mode:04o}"}
+        logger.info("made a %s folder", kind.name, extra={**created, "asked_by": asked_by})
         return True
 
-    def _check(self, kind: Kind, number: int) -> bool:
-        """Tell whether the folder is there; refuse another thing of its name."""
+    def _check_existing(self, kind: FolderKind, number: int) -> bool:
+        """Return whether the folder exists. Raise a FolderConflictError if something else has its name."""
         try:
             folder = os.open(str(number), OPEN_FOLDER, dir_fd=self._roots[kind])
         except FileNotFoundError:
             return False
         except OSError as error:  # ELOOP: a symlink; ENOTDIR: a file
-            found = os.stat(str(number), dir_fd=self._roots[kind], follow_symlinks=False)
-            if stat.S_ISDIR(found.st_mode):
+            mode = os.stat(str(number), dir_fd=self._roots[kind], follow_symlinks=False).st_mode
+            if stat.S_ISDIR(mode):
                 raise
-            raise TakenError(f"/{kind.export}/{number}: found {name_type(found.st_mode)}, wanted a folder") from error
+            message = f"/{kind.export}/{number}: found {describe_type(mode)}, wanted a folder"
+            raise FolderConflictError(message) from error
         try:
-            found = os.fstat(folder)
-            check_owner(kind, number, found)
-            if stat.S_IMODE(found.st_mode) != kind.mode and kind is HOME:
+            status = os.fstat(folder)
+            check_owner(kind, number, status)
+            if stat.S_IMODE(status.st_mode) != kind.mode and kind is HOME:
                 os.fchmod(folder, kind.mode)
-                logger.info("mode put back", extra={"fields": {"path": f"/{kind.export}/{number}"}})
+                logger.info("mode put back", extra={"path": f"/{kind.export}/{number}"})
         finally:
             os.close(folder)
         return True
 
-    def _make(self, kind: Kind, number: int) -> None:
+    def _create(self, kind: FolderKind, number: int) -> None:
         root, name = self._roots[kind], f"{kind.name}-{number}-{secrets.token_hex(8)}"
         os.mkdir(name, 0o700, dir_fd=self._making)
         try:
             folder = os.open(name, OPEN_FOLDER, dir_fd=self._making)
             try:
-                # In this order: of another's group, the kernel would drop the bit that hands it on (CAP_FSETID).
+                # In this order: after fchown the kernel drops the setgid bit of a foreign group (CAP_FSETID).
                 os.fchmod(folder, kind.mode)
                 os.fchown(folder, *kind.owner(number))
                 os.fsync(folder)
@@ -155,47 +159,41 @@ class Folders:
         os.fsync(root)
 
 
-def open_root(path: Path) -> int:
-    """Open the root of an export."""
-    return os.open(path, OPEN_FOLDER)
-
-
-def check_owner(kind: Kind, number: int, found: os.stat_result) -> None:
-    """Refuse a folder that is somebody else's.
+def check_owner(kind: FolderKind, number: int, status: os.stat_result) -> None:
+    """Check that an existing folder belongs to the user or the group.
 
     Raises
     ------
-    TakenError
-        It is.
+    FolderConflictError
+        Raised if the owner, or the mode of a project folder, is another one.
     """
     uid, gid = kind.owner(number)
-    wanted = f"{uid}:{gid}"
     if kind is HOME:
-        # The user may give their home to one of their groups; that is no reason to keep them out.
-        if found.st_uid != uid:
-            raise TakenError(f"/{kind.export}/{number}: found owner {found.st_uid}, wanted {uid}")
-    elif (found.st_gid, stat.S_IMODE(found.st_mode)) != (gid, kind.mode):
-        mode = f"{stat.S_IMODE(found.st_mode):04o}"
-        raise TakenError(
-            f"/{kind.export}/{number}: found owner {found.st_uid}:{found.st_gid} and mode {mode}, "
-            f"wanted {wanted} and mode {kind.mode:04o}"
+        # The group may differ: a user may give the home to one of the user's groups.
+        if status.st_uid != uid:
+            raise FolderConflictError(f"/{kind.export}/{number}: found owner {status.st_uid}, wanted {uid}")
+    elif (status.st_gid, stat.S_IMODE(status.st_mode)) != (gid, kind.mode):
+        mode = f"{stat.S_IMODE(status.st_mode):04o}"
+        raise FolderConflictError(
+            f"/{kind.export}/{number}: found owner {status.st_uid}:{status.st_gid} and mode {mode}, "
+            f"wanted {uid}:{gid} and mode {kind.mode:04o}"
         )
 
 
-def name_type(mode: int) -> str:
-    """Say what is there instead of a folder."""
+def describe_type(mode: int) -> str:
+    """Return the name of a type of file that is not a folder."""
     if stat.S_ISLNK(mode):
         return "a symbolic link"
     return "a file" if stat.S_ISREG(mode) else "something special"
 
 
 def move(from_folder: int, name: str, to_folder: int, new_name: str) -> None:
-    """Rename, and replace nothing: rename(2) alone takes the place of an empty folder.
+    """Rename without replacing anything. rename(2) alone replaces an empty folder.
 
     Raises
     ------
     OSError
-        Something is there (FileExistsError), or the disk refuses.
+        Raised if the new name exists (FileExistsError), or if the disk refuses.
     """
     if libc.renameat2(from_folder, os.fsencode(name), to_folder, os.fsencode(new_name), RENAME_NOREPLACE):
         number = ctypes.get_errno()

@@ -1,8 +1,8 @@
-"""One real NFS operation: what a probe asks. The program: `python -m labfiles.nfs`.
+"""The NFS probe: one real operation on each export. The program: `python -m labfiles.nfs`.
 
-A COMPOUND of NFSv4.0 (RFC 7530), which needs neither a client id nor a session: PUTROOTFH, LOOKUP of the export,
-GETATTR of its file system's id. Ganesha says that it is up even when an export failed; its name then leads nowhere, or
-to a folder of the root's own file system.
+The operation is a COMPOUND of NFSv4.0 (RFC 7530), which needs neither a client id nor a session: PUTROOTFH, LOOKUP of
+the export, GETATTR of the id of its file system. Ganesha reports that it is up even if an export failed. The name of
+such an export does not exist, or is a folder of the root's own file system.
 """
 
 from __future__ import annotations
@@ -32,28 +32,34 @@ STATUS = {
 
 
 class NfsError(Exception):
-    """The server does not answer as it should; the message says how."""
+    """The server does not answer as it should. The message has the reason."""
 
 
-def opaque(data: bytes) -> bytes:
-    """Give bytes of any length as XDR has them."""
+def pack_opaque(data: bytes) -> bytes:
+    """Return bytes of any length in XDR."""
     return struct.pack(">I", len(data)) + data + b"\0" * (-len(data) % 4)
 
 
-def call(xid: int, export: str) -> bytes:
-    """Give the call, as one record."""
-    # AUTH_SYS, as nobody, with no groups; an empty verifier.
-    who = struct.pack(">I", 0) + opaque(b"probe") + struct.pack(">III", NOBODY, NOBODY, 0)
-    credential = struct.pack(">I", AUTH_SYS) + opaque(who) + struct.pack(">II", 0, 0)
+def pack_call(xid: int, export: str) -> bytes:
+    """Return the call as one record."""
+    # AUTH_SYS as the user nobody without groups; an empty verifier.
+    user = struct.pack(">I", 0) + pack_opaque(b"probe") + struct.pack(">III", NOBODY, NOBODY, 0)
+    credential = struct.pack(">I", AUTH_SYS) + pack_opaque(user) + struct.pack(">II", 0, 0)
     head = struct.pack(">IIIIII", xid, 0, 2, PROGRAM, VERSION, COMPOUND) + credential
-    operations = struct.pack(">I", PUTROOTFH) + struct.pack(">I", LOOKUP) + opaque(export.encode())
+    operations = struct.pack(">I", PUTROOTFH) + struct.pack(">I", LOOKUP) + pack_opaque(export.encode())
     operations += struct.pack(">III", GETATTR, 1, 1 << FSID)
-    body = head + opaque(b"labfiles") + struct.pack(">II", 0, 3) + operations
+    body = head + pack_opaque(b"labfiles") + struct.pack(">II", 0, 3) + operations
     return struct.pack(">I", 1 << 31 | len(body)) + body
 
 
 def receive(connection: socket.socket, length: int) -> bytes:
-    """Read so many bytes."""
+    """Return this many bytes from a connection.
+
+    Raises
+    ------
+    NfsError
+        Raised if the server closes the connection before.
+    """
     data = b""
     while len(data) < length:
         more = connection.recv(length - len(data))
@@ -64,22 +70,22 @@ def receive(connection: socket.socket, length: int) -> bytes:
 
 
 def read_fsid(reply: bytes, xid: int) -> tuple[int, int]:
-    """Read the file system's id from the answer to `call`.
+    """Return the id of the file system from the reply to a call.
 
     Raises
     ------
     NfsError
-        The operation failed, or this is no such answer.
+        Raised if the operation failed, or if this is no reply to the call.
     """
     try:
-        found, kind, state, _, verifier = struct.unpack_from(">IIIII", reply)
+        reply_xid, kind, state, _, verifier = struct.unpack_from(">IIIII", reply)
         at = 20 + verifier + (-verifier % 4)
         accepted, status, tag = struct.unpack_from(">III", reply, at)
-        if (found, kind, state, accepted) != (xid, 1, 0, 0):
-            raise NfsError(f"it refused the call: {(found == xid, kind, state, accepted)}")
+        if (reply_xid, kind, state, accepted) != (xid, 1, 0, 0):
+            raise NfsError(f"it refused the call: {(reply_xid == xid, kind, state, accepted)}")
         if status:
             raise NfsError(STATUS.get(status, f"NFS error {status}"))
-        # The tag, the number of results; two results of 8 bytes; operation and status of the third, and its bitmap.
+        # Skip the tag, the number of results, two results of 8 bytes, and operation and status of the third result.
         at += 12 + tag + (-tag % 4) + 4 + 16 + 8
         (words,) = struct.unpack_from(">I", reply, at)
         major, minor = struct.unpack_from(">QQ", reply, at + 4 + 4 * words + 4)
@@ -88,19 +94,19 @@ def read_fsid(reply: bytes, xid: int) -> tuple[int, int]:
     return major, minor
 
 
-def ask(host: str, port: int, export: str, seconds: float = SECONDS) -> tuple[int, int]:
-    """Give the id of an export's file system.
+def ask_fsid(host: str, port: int, export: str, seconds: float = SECONDS) -> tuple[int, int]:
+    """Ask the server for the id of the file system of an export, and return it.
 
     Raises
     ------
     NfsError
-        There is no such export, or no such server.
+        Raised if there is no such export, or if no server answers in time.
     """
     xid = int.from_bytes(os.urandom(4), "big")
     try:
         with socket.create_connection((host, port), seconds) as connection:
             connection.settimeout(seconds)
-            connection.sendall(call(xid, export))
+            connection.sendall(pack_call(xid, export))
             reply = b""
             last = 0
             while not last:
@@ -112,25 +118,25 @@ def ask(host: str, port: int, export: str, seconds: float = SECONDS) -> tuple[in
     return read_fsid(reply, xid)
 
 
-def check(host: str, port: int, seconds: float = SECONDS) -> None:
-    """See that every export is there, and is itself.
+def check_exports(host: str, port: int, seconds: float = SECONDS) -> None:
+    """Check that each export exists with its own file system id.
 
     Raises
     ------
     NfsError
-        One is not.
+        Raised for the first export that does not.
     """
     for export in EXPORTS:
         try:
-            found = ask(host, port, export, seconds)
+            fsid = ask_fsid(host, port, export, seconds)
         except NfsError as error:
             raise NfsError(f"/{export}: {error}") from error
-        if found != FSIDS[export]:
-            raise NfsError(f"/{export}: found the file system {found}, wanted {FSIDS[export]}: the export failed")
+        if fsid != FSIDS[export]:
+            raise NfsError(f"/{export}: found the file system {fsid}, wanted {FSIDS[export]}: the export failed")
 
 
 if __name__ == "__main__":
     try:
-        check("127.0.0.1", int(sys.argv[1]) if sys.argv[1:] else 2049)
+        check_exports("127.0.0.1", int(sys.argv[1]) if sys.argv[1:] else 2049)
     except NfsError as error:
         sys.exit(f"nfs: {error}")

@@ -1,4 +1,4 @@
-"""What labfiles is told by the environment: the one place that reads it."""
+"""The settings of labfiles: the only reader of its environment variables."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from labfiles.shared.secret_files import SecretError, read_secret_file
+
 TOKEN_LENGTH = 16
+PORT = "a port, 0 to 65535 (0: any free one)"
 T = TypeVar("T")
 
 
 class SettingsError(Exception):
-    """A setting is missing or wrong; the message names it, what was found and what is wanted."""
+    """A setting is missing or wrong. The message names the setting, the value found and the value wanted."""
 
 
 @dataclass(frozen=True)
@@ -25,19 +28,19 @@ class Settings:
     storage
         The folder of the volume.
     token_file
-        Read anew for each request: a Secret may change.
+        The file of the hub's token. It is read for each request, because a Secret may change.
     host, port
-        Where the API listens; port 0: any that is free.
+        Where the API listens; port 0: a free one.
     metrics_port
-        For /metrics, /live and /ready.
+        The port of /metrics, /live and /ready.
     nfs
-        Whether Ganesha runs beside it, and has metrics.
+        Whether Ganesha runs in the same pod and has metrics.
     nfs_port
-        Of this machine, where Ganesha answers.
+        Ganesha's port on this machine.
     usage_seconds
         How often the folders are measured.
     usage_rate
-        Files looked at in a second while they are.
+        How many files a scan reads per second.
     """
 
     storage: Path
@@ -52,18 +55,17 @@ class Settings:
 
 
 def read_token(file: Path) -> str:
-    """Read the token.
+    """Return the token.
 
     Raises
     ------
     SettingsError
-        There is none that could be guessed by nobody.
+        Raised if the file cannot be read, or if the token is not a long random secret.
     """
     try:
-        token = file.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", "not text")
-        raise SettingsError(f"LABFILES_TOKEN_FILE: cannot read {file}: {why}") from error
+        token = read_secret_file(file, "LABFILES_TOKEN_FILE")
+    except SecretError as error:
+        raise SettingsError(str(error)) from error
     if len(token) < TOKEN_LENGTH or not token.isascii() or not token.isprintable() or " " in token:
         raise SettingsError(
             f"LABFILES_TOKEN_FILE: found {len(token)} characters in {file}, wanted a random secret of at least "
@@ -73,66 +75,65 @@ def read_token(file: Path) -> str:
 
 
 def load(environ: Mapping[str, str]) -> Settings:
-    """Read all settings; an empty variable is one that is not set.
+    """Return all settings. An empty variable counts as missing.
 
     Raises
     ------
     SettingsError
-        The first one that is wrong.
+        Raised for the first wrong setting.
     """
 
-    def take(name: str, default: str, read: Callable[[str], T], wanted: str) -> T:
+    def read(name: str, default: str, parse: Callable[[str], T], wanted: str) -> T:
         text = environ.get(name) or default
         try:
-            return read(text)
+            return parse(text)
         except ValueError:
-            found = f"found {text!r}" if text else "missing"
-            raise SettingsError(f"{name}: {found}, wanted {wanted}") from None
+            problem = f"found {text!r}" if text else "missing"
+            raise SettingsError(f"{name}: {problem}, wanted {wanted}") from None
 
-    port = "a port, 0 to 65535 (0: any free one)"
     settings = Settings(
-        storage=take("LABFILES_STORAGE", "/storage", absolute_path, "an absolute path: the volume"),
-        token_file=take("LABFILES_TOKEN_FILE", "", absolute_path, "an absolute path: a file with the hub's token"),
-        host=environ.get("LABFILES_HOST") or "0.0.0.0",  # noqa: S104  (a NetworkPolicy says who comes in)
-        port=take("LABFILES_PORT", "8080", number(0, 65535), port),
-        metrics_port=take("LABFILES_METRICS_PORT", "9465", number(0, 65535), port),
-        nfs=take("LABFILES_NFS", "true", truth, "true or false"),
-        nfs_port=take("LABFILES_NFS_PORT", "2049", number(1, 65535), "a port, 1 to 65535"),
-        usage_seconds=take("LABFILES_USAGE_SECONDS", "21600", number(1, 31 * 86400), "1 to 2678400 seconds"),
-        usage_rate=take("LABFILES_USAGE_RATE", "1000", number(1, 10**6), "1 to 1000000 files a second"),
+        storage=read("LABFILES_STORAGE", "/storage", parse_path, "an absolute path: the volume"),
+        token_file=read("LABFILES_TOKEN_FILE", "", parse_path, "an absolute path: a file with the hub's token"),
+        host=environ.get("LABFILES_HOST") or "0.0.0.0",  # noqa: S104  (a NetworkPolicy limits the clients)
+        port=read("LABFILES_PORT", "8080", number_parser(0, 65535), PORT),
+        metrics_port=read("LABFILES_METRICS_PORT", "9465", number_parser(0, 65535), PORT),
+        nfs=read("LABFILES_NFS", "true", parse_boolean, "true or false"),
+        nfs_port=read("LABFILES_NFS_PORT", "2049", number_parser(1, 65535), "a port, 1 to 65535"),
+        usage_seconds=read("LABFILES_USAGE_SECONDS", "21600", number_parser(1, 31 * 86400), "1 to 2678400 seconds"),
+        usage_rate=read("LABFILES_USAGE_RATE", "1000", number_parser(1, 10**6), "1 to 1000000 files a second"),
     )
     read_token(settings.token_file)
     return settings
 
 
-def absolute_path(text: str) -> Path:
-    """Read an absolute path."""
+def parse_path(text: str) -> Path:
+    """Parse an absolute path."""
     path = Path(text)
     if not path.is_absolute():
         raise ValueError("relative")
     return path
 
 
-def truth(text: str) -> bool:
-    """Read `true` or `false`."""
+def parse_boolean(text: str) -> bool:
+    """Parse `true` or `false`."""
     if text not in {"true", "false"}:
         raise ValueError("neither")
     return text == "true"
 
 
-def number(least: int, most: int) -> Callable[[str], int]:
-    """Give what reads a number between two."""
+def number_parser(least: int, most: int) -> Callable[[str], int]:
+    """Return a function that parses a number in this range."""
 
-    def read(text: str) -> int:
+    def parse(text: str) -> int:
         if not least <= (value := int(text)) <= most:
             raise ValueError("out of range")
         return value
 
-    return read
+    return parse
 
 
 def load_or_exit(environ: Mapping[str, str]) -> Settings:
-    """Read all settings, or end the process with one line."""
+    """Return all settings. A wrong setting ends the process with one line."""
     try:
         return load(environ)
     except SettingsError as error:

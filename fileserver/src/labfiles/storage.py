@@ -1,8 +1,8 @@
-"""The storage: one file system, what lies where on it, and whether it will do.
+"""The storage: one file system, its folders, and the checks whether it can be used.
 
-home, project   exported; in their roots nobody makes anything but labfiles
-recovery        Ganesha's: which clients may reclaim their locks after a restart
-labfiles        ours: the last scan, and folders that are about to be made
+home, project   exported; only labfiles creates folders in their roots
+recovery        Ganesha's: the clients that may reclaim their locks after a restart
+labfiles        ours: the last scan, and folders that are being created
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ MAX_HANDLE = 128
 EXPORTS = ("home", "project")
 ROOT_MODE = 0o755
 OWN_MODE = 0o700
-# Of these Ganesha takes no notice (populate_posix_file_systems), and then says that the folder is not there.
-PASSED_OVER = {"tmpfs", "nfs", "nfs4"}
+# Ganesha ignores these (populate_posix_file_systems), and then reports that the folder does not exist.
+IGNORED_TYPES = {"tmpfs", "nfs", "nfs4"}
 WANTED = "wanted one that can be exported (ext4, xfs or btrfs)"
 
-# Their handles name the device's number; those of ext4 and btrfs come of the file system's UUID.
-BY_DEVICE = {"xfs"}
+# File handles of these contain the number of the device. Those of ext4 and btrfs contain the file system's UUID.
+TYPES_WITH_DEVICE_HANDLES = {"xfs"}
 
 libc = ctypes.CDLL(None, use_errno=True)
 
 
 class StorageError(Exception):
-    """The storage will not do; the message says what was found and what is wanted."""
+    """The storage cannot be used. The message says what was found and what is wanted."""
 
 
 class _Handle(ctypes.Structure):
@@ -42,7 +42,7 @@ class _Handle(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Storage:
-    """Where everything lies."""
+    """The folders of the storage."""
 
     root: Path
 
@@ -53,102 +53,102 @@ class Storage:
 
     @property
     def home(self) -> Path:
-        """Where homes lie, each named for its UID."""
+        """The folder of the homes, whose names are UIDs."""
         return self.root / "home"
 
     @property
     def project(self) -> Path:
-        """Where project folders lie, each named for its GID."""
+        """The folder of the project folders, whose names are GIDs."""
         return self.root / "project"
 
     @property
     def recovery(self) -> Path:
-        """Ganesha's own."""
+        """Ganesha's folder."""
         return self.root / "recovery"
 
     @property
     def own(self) -> Path:
-        """Ours."""
+        """The folder of labfiles."""
         return self.root / "labfiles"
 
 
-def prepare(root: Path) -> Storage:
-    """Make what is missing on the storage, and refuse one that will not do.
+def prepare_storage(root: Path) -> Storage:
+    """Create the missing folders of the storage, and return it.
 
     Raises
     ------
     StorageError
-        With what is wrong.
+        Raised if the storage cannot be used.
     """
     if not root.is_dir():
         raise StorageError(f"{root}: found {'a file' if root.exists() else 'nothing'}, wanted a folder: the volume")
     check_writable(root)
     storage = Storage(root)
     for path in storage.exports:
-        make_folder(path, ROOT_MODE)
+        create_folder(path, ROOT_MODE)
     for path in (storage.recovery, storage.own):
-        make_folder(path, OWN_MODE)
+        create_folder(path, OWN_MODE)
     return storage
 
 
 def check_writable(root: Path) -> None:
-    """Refuse a folder that cannot be written to; a full disk is no reason.
+    """Check that a folder can be written. A full disk passes the check.
 
     Raises
     ------
     StorageError
-        It cannot be.
+        Raised if the file system or the mode of the folder forbids it.
     """
     if os.statvfs(root).f_flag & os.ST_RDONLY:
         raise StorageError(f"{root}: found a file system that is mounted read-only, wanted one to write to")
     if not os.access(root, os.W_OK | os.X_OK, effective_ids=True):
-        found = root.stat()
+        status = root.stat()
         raise StorageError(
-            f"{root}: found owner {found.st_uid}:{found.st_gid} and mode {stat.S_IMODE(found.st_mode):o}, "
+            f"{root}: found owner {status.st_uid}:{status.st_gid} and mode {stat.S_IMODE(status.st_mode):o}, "
             f"wanted a folder that user {os.geteuid()} may write to"
         )
 
 
 def check_exportable(path: Path, mounts: str) -> None:
-    """Refuse a file system that cannot be exported.
+    """Check that a file system can be exported.
 
     Parameters
     ----------
     path
-        A folder of it.
+        A folder of the file system.
     mounts
-        What is mounted, as /proc/mounts has it.
+        The text of /proc/mounts.
 
     Raises
     ------
     StorageError
-        Ganesha passes it over, or its files have no handles, by which a server knows them after a restart.
+        Raised if Ganesha ignores the file system, or if its files have no handles: clients need them after a restart.
     """
-    kind = file_system(path, mounts)
-    if kind in PASSED_OVER:
+    kind = find_type(path, mounts)
+    if kind in IGNORED_TYPES:
         raise StorageError(f"{path}: found a file system of type {kind}, {WANTED}")
     handle = _Handle(handle_bytes=MAX_HANDLE)
     mount = ctypes.c_int()
     if libc.name_to_handle_at(AT_FDCWD, os.fsencode(path), ctypes.byref(handle), ctypes.byref(mount), 0):
-        why = os.strerror(ctypes.get_errno())
+        reason = os.strerror(ctypes.get_errno())
         raise StorageError(
-            f"{path}: found a file system of type {kind} and name_to_handle_at: {why}, {WANTED}, "
+            f"{path}: found a file system of type {kind} and name_to_handle_at: {reason}, {WANTED}, "
             "and a container engine that allows the call"
         )
 
 
-def find_doubt(path: Path, mounts: str) -> str:
-    """Say in one line what is to be known of a file system that can be exported; nothing if there is nothing.
+def find_warning(path: Path, mounts: str) -> str:
+    """Return a warning about a file system that can be exported, or an empty string.
 
     Parameters
     ----------
     path
-        A folder of it.
+        A folder of the file system.
     mounts
-        What is mounted, as /proc/mounts has it.
+        The text of /proc/mounts.
     """
-    kind = file_system(path, mounts)
-    if kind not in BY_DEVICE:
+    kind = find_type(path, mounts)
+    if kind not in TYPES_WITH_DEVICE_HANDLES:
         return ""
     return (
         f"{path}: found a file system of type {kind}, better is ext4: "
@@ -156,32 +156,32 @@ def find_doubt(path: Path, mounts: str) -> str:
     )
 
 
-def file_system(path: Path, mounts: str) -> str:
-    """Give the type of the file system that a folder is on."""
-    found = {}
-    for line in mounts.splitlines():  # what was mounted last covers what was there before
-        _, place, kind, *_ = line.split()
-        found[Path(place.encode().decode("unicode_escape"))] = kind
-    return next(found[place] for place in (path, *path.parents) if place in found)
+def find_type(path: Path, mounts: str) -> str:
+    """Return the type of the file system that contains a folder."""
+    types = {}
+    for line in mounts.splitlines():  # a later mount hides an earlier one
+        _, mount_point, kind, *_ = line.split()
+        types[Path(mount_point.encode().decode("unicode_escape"))] = kind
+    return next(types[folder] for folder in (path, *path.parents) if folder in types)
 
 
-def make_folder(path: Path, mode: int) -> None:
-    """Make a folder of root's, or give it back its mode; refuse what is there and is something else.
+def create_folder(path: Path, mode: int) -> None:
+    """Create a folder of this process's user, or restore the mode of an existing one.
 
     Raises
     ------
     StorageError
-        It is, or the disk does not take it.
+        Raised if something else or another user's folder is there, or if the disk refuses.
     """
     try:
         if not path.is_symlink() and not path.exists():
             path.mkdir()
     except OSError as error:
         raise StorageError(f"{path}: cannot be made: {error.strerror}") from error
-    found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode):
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode):
         raise StorageError(f"{path}: found something that is no folder, wanted a folder of root's")
-    if found.st_uid != os.geteuid():
-        raise StorageError(f"{path}: found owner {found.st_uid}, wanted owner {os.geteuid()}")
-    if stat.S_IMODE(found.st_mode) != mode:
+    if status.st_uid != os.geteuid():
+        raise StorageError(f"{path}: found owner {status.st_uid}, wanted owner {os.geteuid()}")
+    if stat.S_IMODE(status.st_mode) != mode:
         path.chmod(mode)

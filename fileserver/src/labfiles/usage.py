@@ -1,7 +1,7 @@
-"""How much each home and project folder holds, measured so slowly that nobody notices.
+"""The disk usage of each home and project folder, measured slowly.
 
-A round looks at every folder once; then nothing until the next is due. What was measured is kept on the storage, so
-that a restart goes on with the folder where it stopped.
+A scan measures each folder once. The results are saved on the storage, so that a restart continues with the next
+folder.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from labfiles.folders import HOME, OPEN_FOLDER, PROJECT, BadIdError, parse_id
+from labfiles.folders import HOME, OPEN_FOLDER, PROJECT, InvalidIdError, parse_id
 from labfiles.storage import Storage, libc
 
 logger = logging.getLogger(__name__)
 
 IOPRIO_SET, IOPRIO_WHO_PROCESS, IDLE = 251, 1, 3 << 13
 BLOCK = 512
-# Each level keeps two files open while what is below it is measured.
+# Each level keeps two files open while the levels below are measured.
 MAX_DEPTH = 100
 # The scan sleeps when it is this many seconds ahead of its rate.
 AHEAD = 0.05
 SAVE_SECONDS = 10.0
-# After a round that failed; a shorter interval comes first.
+# Wait after a scan that failed, unless the interval is shorter.
 RETRY_SECONDS = 60.0
 
 
 @dataclass
 class Usage:
-    """What one folder held.
+    """The disk usage of one folder.
 
     Attributes
     ----------
     bytes
-        On the disk; a file with several names counts once.
+        Blocks on the disk. A file with several names counts once.
     files
-        Files and folders.
+        Number of files and folders.
     skipped
-        Folders that were not looked into, for they lie too deep.
+        Number of folders that were not measured because of their depth.
     at
-        When (Unix time, seconds).
+        Time of the measurement (Unix time, seconds).
     """
 
     bytes: int = 0
@@ -57,16 +57,16 @@ class Usage:
 
 @dataclass
 class Report:
-    """What is known, and of the last whole round.
+    """The results of the current and the last complete scan.
 
     Attributes
     ----------
     started
-        When the round began that is under way, or was last.
+        When the current or last scan started.
     finished, seconds
-        When the last whole round ended, and how long it had taken; 0: there was none.
+        When the last complete scan ended, and its duration; 0: there was none.
     folders
-        By "kind/id".
+        Usage by "kind/id".
     """
 
     started: float = 0
@@ -76,19 +76,19 @@ class Report:
 
     @classmethod
     def read(cls, file: Path) -> Report:
-        """Take up what was kept; what is not there or broken is measured again."""
+        """Return the saved report. A missing or broken one is empty: everything is measured again."""
         try:
-            kept = json.loads(file.read_text())
-            folders = {str(key): Usage(**one) for key, one in kept.pop("folders").items()}
-            return cls(**kept, folders=folders)
+            saved = json.loads(file.read_text())
+            folders = {str(key): Usage(**usage) for key, usage in saved.pop("folders").items()}
+            return cls(**saved, folders=folders)
         except FileNotFoundError:
             return cls()
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            logger.warning("%s cannot be read, everything is measured anew: %s", file, error)
+            logger.warning("%s cannot be read, everything is measured again: %s", file, error)
             return cls()
 
     def write(self, file: Path) -> None:
-        """Keep it; a full disk loses nothing but that."""
+        """Save the report. On a full disk the file is not written, and nothing else is lost."""
         new = file.with_suffix(".new")
         try:
             new.write_text(json.dumps(asdict(self)))
@@ -99,20 +99,24 @@ class Report:
             logger.warning("%s cannot be written: %s", file, error.strerror)
 
 
-class Pace:
-    """Keeps to a number of files in a second."""
+class StoppedError(Exception):
+    """The program ends: the current measurement is abandoned."""
+
+
+class RateLimiter:
+    """Limits a scan to a number of files per second."""
 
     def __init__(self, rate: float, stop: threading.Event) -> None:
         self._rate, self._stop = rate, stop
         self._next = time.monotonic()
 
-    def take(self) -> None:
-        """Wait until one more may be looked at.
+    def wait(self) -> None:
+        """Wait until the next file may be measured.
 
         Raises
         ------
         StoppedError
-            The program ends.
+            Raised if the program ends.
         """
         now = time.monotonic()
         self._next = max(self._next, now - AHEAD) + 1 / self._rate
@@ -120,58 +124,54 @@ class Pace:
             raise StoppedError
 
 
-class StoppedError(Exception):
-    """The program ends: what was begun is not finished."""
-
-
-def measure(folder: int, take: Callable[[], None]) -> Usage:
-    """Measure an open folder, without leaving its file system or following a symlink.
+def measure(folder: int, wait: Callable[[], None]) -> Usage:
+    """Measure an open folder. Do not leave its file system and do not follow symlinks.
 
     Parameters
     ----------
     folder
         Its file descriptor.
-    take
+    wait
         Called before each file.
     """
-    found, device, seen = Usage(), os.fstat(folder).st_dev, set[int]()
+    usage, device, seen = Usage(), os.fstat(folder).st_dev, set[int]()
 
-    def look(inside: int, depth: int) -> None:
+    def measure_entries(inside: int, depth: int) -> None:
         with os.scandir(inside) as entries:
             for entry in entries:
-                take()
-                with suppress(FileNotFoundError, NotADirectoryError):  # somebody was faster
+                wait()
+                with suppress(FileNotFoundError, NotADirectoryError):  # removed or replaced since scandir
                     status = entry.stat(follow_symlinks=False)
                     if status.st_dev != device or status.st_ino in seen:
                         continue
                     is_folder = entry.is_dir(follow_symlinks=False)
                     if status.st_nlink > 1 and not is_folder:
                         seen.add(status.st_ino)
-                    found.bytes += status.st_blocks * BLOCK
-                    found.files += 1
+                    usage.bytes += status.st_blocks * BLOCK
+                    usage.files += 1
                     if is_folder and depth == MAX_DEPTH:
-                        found.skipped += 1
+                        usage.skipped += 1
                     elif is_folder:
-                        go_into(entry.name, inside, depth + 1)
+                        measure_subfolder(entry.name, inside, depth + 1)
 
-    def go_into(name: str, inside: int, depth: int) -> None:
+    def measure_subfolder(name: str, inside: int, depth: int) -> None:
         try:
-            below = os.open(name, OPEN_FOLDER, dir_fd=inside)
+            subfolder = os.open(name, OPEN_FOLDER, dir_fd=inside)
         except OSError as error:
-            raise FileNotFoundError from error  # by now it is something else
+            raise FileNotFoundError from error  # replaced by something else since scandir
         try:
-            look(below, depth)
+            measure_entries(subfolder, depth)
         finally:
-            os.close(below)
+            os.close(subfolder)
 
-    look(folder, 0)
-    found.bytes += os.fstat(folder).st_blocks * BLOCK
-    found.at = time.time()
-    return found
+    measure_entries(folder, 0)
+    usage.bytes += os.fstat(folder).st_blocks * BLOCK
+    usage.at = time.time()
+    return usage
 
 
 class Scanner:
-    """Measures every folder, again and again, one at a time."""
+    """Measures all folders in a thread, one at a time, at an interval."""
 
     def __init__(self, storage: Storage, interval: float, rate: float) -> None:
         self._storage, self._interval, self._rate = storage, interval, rate
@@ -182,82 +182,86 @@ class Scanner:
         self.scanning = False
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End at the next file, and keep what is known."""
+        """Stop at the next file, and save the report."""
         self._stop.set()
         self._thread.join()
 
     def _run(self) -> None:
-        be_idle()
+        use_idle_priority()
         with suppress(StoppedError):
             while not self._stop.wait(self._seconds_until_due()):
-                self._try_round()
+                self._try_scan()
         self.report.write(self._file)
 
-    def _try_round(self) -> None:
+    def _try_scan(self) -> None:
         try:
-            self._round()
-        except OSError as error:  # a disk that fails, or a root that is away during a restore
+            self._scan()
+        except OSError as error:  # a broken disk, or a root that is missing during a restore
             seconds = min(self._interval, RETRY_SECONDS)
             logger.warning("the folders cannot be measured, tried again in %d s: %s", seconds, error)
             self._stop.wait(seconds)
 
     def _seconds_until_due(self) -> float:
-        if self.report.finished < self.report.started:  # one was begun, and not finished
+        if self.report.finished < self.report.started:  # a scan was not finished
             return 0
-        # A clock that was put back must not keep it from measuring.
+        # The upper limit covers a clock that was put back.
         return min(self._interval, max(0.0, self.report.started + self._interval - time.time()))
 
-    def _round(self) -> None:
+    def _scan(self) -> None:
         report = self.report
         if report.finished >= report.started:
             report.started = time.time()
         self.scanning = True
         try:
-            pace, saved = Pace(self._rate, self._stop), time.monotonic()
-            there = dict(self._folders())
-            report.folders = {key: one for key, one in report.folders.items() if key in there}
-            for key, path in there.items():
-                if key in report.folders and report.folders[key].at >= report.started:
-                    continue
-                self._measure(key, path, pace)
-                if time.monotonic() - saved > SAVE_SECONDS:
-                    report.write(self._file)
-                    saved = time.monotonic()
+            self._measure_due_folders()
         finally:
             self.scanning = False
         report.finished = max(time.time(), report.started)
         report.seconds = report.finished - report.started
         report.write(self._file)
 
-    def _folders(self) -> Iterator[tuple[str, Path]]:
+    def _measure_due_folders(self) -> None:
+        """Measure the folders that this scan has not measured yet, and save from time to time."""
+        report, limiter, saved = self.report, RateLimiter(self._rate, self._stop), time.monotonic()
+        existing = dict(self._list_folders())
+        report.folders = {key: usage for key, usage in report.folders.items() if key in existing}
+        for key, path in existing.items():
+            if key in report.folders and report.folders[key].at >= report.started:
+                continue
+            self._measure_folder(key, path, limiter)
+            if time.monotonic() - saved > SAVE_SECONDS:
+                report.write(self._file)
+                saved = time.monotonic()
+
+    def _list_folders(self) -> Iterator[tuple[str, Path]]:
         for kind in (HOME, PROJECT):
             root = self._storage.root / kind.export
             for name in sorted(os.listdir(root)):
-                with suppress(BadIdError):
+                with suppress(InvalidIdError):
                     yield f"{kind.name}/{parse_id(name)}", root / name
 
-    def _measure(self, key: str, path: Path, pace: Pace) -> None:
+    def _measure_folder(self, key: str, path: Path, limiter: RateLimiter) -> None:
         try:
             folder = os.open(path, OPEN_FOLDER)
         except OSError:  # removed, or no folder
             return
         try:
-            usage = measure(folder, pace.take)
+            usage = measure(folder, limiter.wait)
         except OSError as error:
             logger.warning("%s cannot be measured: %s", path, error.strerror)
             return
         finally:
             os.close(folder)
-        # A new dictionary: whoever reads the metrics goes through the old one.
+        # A new dictionary: a reader of the metrics may iterate over the old one.
         self.report.folders = {**self.report.folders, key: usage}
 
 
-def be_idle() -> None:
-    """Give this thread the processor and the disk only when nobody else wants them."""
+def use_idle_priority() -> None:
+    """Let this thread use the processor and the disk only when no other process needs them."""
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
     if libc.syscall(IOPRIO_SET, IOPRIO_WHO_PROCESS, 0, IDLE):
         logger.warning("the disk's priority cannot be lowered: %s", os.strerror(ctypes.get_errno()))

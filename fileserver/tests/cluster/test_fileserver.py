@@ -66,7 +66,7 @@ def deployment() -> Iterator[None]:
 
 
 def is_bound(claim: str) -> bool:
-    """Tell whether a claim of the labs has its volume."""
+    """Return whether a claim of the labs has its volume."""
     return bool(get("pvc", claim, namespace=LABS)["status"]["phase"] == "Bound")
 
 
@@ -129,7 +129,7 @@ def test_the_labs_claims_are_bound_to_the_exports() -> None:
         }
 
 
-def test_the_hub_gets_folders_made_and_nobody_else() -> None:
+def test_only_the_hub_gets_folders() -> None:
     assert ask("test-hub", HUB, "projects/7000") == '201 {"path": "/project/7000", "made": true}'
     assert ask("test-lab", LAB, "projects/7001").startswith("is kept out:")
     assert (
@@ -143,7 +143,7 @@ READ = "cat /mnt/5000/kept && echo two >> /mnt/5000/kept"
 AS_USER = ("setpriv", "--reuid=5000", "--regid=5000", "--clear-groups", "bash", "-c")
 
 
-def test_the_service_serves_the_linux_client_and_a_new_pod_has_the_data(tmp_path: Path) -> None:
+def test_a_new_pod_serves_the_data_to_the_linux_client(tmp_path: Path) -> None:
     assert ask("test-hub-home", HUB, "homes/5000").startswith("201 ")
     export = f"{get('service', 'fileserver')['spec']['clusterIP']}:/home"
     with run_on_client(export, *AS_USER, WRITE, log=tmp_path / "first") as client:
@@ -159,7 +159,7 @@ def test_the_service_serves_the_linux_client_and_a_new_pod_has_the_data(tmp_path
 
 
 def handbook(heading: str) -> list[str]:
-    """Give the commands below a heading of docs/admin/storage.md, block by block."""
+    """Return the commands below a heading of docs/admin/storage.md, block by block."""
     text = (ROOT / "docs/admin/storage.md").read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     return re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
@@ -174,7 +174,7 @@ def follow(commands: str, folder: Path) -> None:
 LIST = ("find", "/storage/home", "/storage/project", "-mindepth", "1", "-printf", "%P %U:%G %m %s %T@\n")
 
 
-def test_a_backup_is_restored_on_another_disk_and_the_old_one_is_kept(tmp_path: Path) -> None:
+def test_a_backup_is_restored_on_another_disk(tmp_path: Path) -> None:
     """As docs/admin/storage.md has it."""
     before = sorted(execute(*LIST).splitlines())
     assert len(before) == 3, "a home, a file in it, a project folder"
@@ -200,7 +200,7 @@ def test_a_backup_is_restored_on_another_disk_and_the_old_one_is_kept(tmp_path: 
         kubectl("delete", "pv", old)
 
 
-def test_the_alternative_for_clusters_without_the_driver_names_the_services_address() -> None:
+def test_the_in_tree_alternative_has_the_services_address() -> None:
     """Its PersistentVolumes cannot take the place of those that are there, which is seen first."""
     with pytest.raises(KubectlError, match=r"spec\.persistentvolumesource"):
         run_alternative()

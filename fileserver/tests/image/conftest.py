@@ -1,4 +1,4 @@
-"""The image as its pod runs it: one address, two containers, one volume; a server that is killed keeps the address."""
+"""The image as its pod runs it: one address, two containers, one volume. A killed server keeps its address."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ LABFILES_CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER"]
 
 @dataclass(frozen=True)
 class Pod:
-    """What runs.
+    """Two containers with one address.
 
     Attributes
     ----------
     address
-        Of all of it.
+        The address of both containers.
     server
         The container with Ganesha.
     labfiles
-        The one beside it.
+        The container with labfiles.
     """
 
     address: str
@@ -56,7 +56,7 @@ class Pod:
 
 
 def confined(*capabilities: str) -> dict[str, Any]:
-    """Give the options of a container as the manifest has them."""
+    """Return the options of a container that correspond to the manifest."""
     return {
         "read_only": True,
         "cap_drop": ["ALL"],
@@ -67,9 +67,9 @@ def confined(*capabilities: str) -> dict[str, Any]:
 
 
 def server_options(image: str, volume: str) -> dict[str, Any]:
-    """Give those of Ganesha's container."""
+    """Return the options of Ganesha's container."""
     options = confined(*SERVER_CAPABILITIES)
-    options["security_opt"].append("seccomp=unconfined")  # it gives itself a filter
+    options["security_opt"].append("seccomp=unconfined")  # the server loads its own filter
     return {
         **options,
         "image": image,
@@ -80,22 +80,22 @@ def server_options(image: str, volume: str) -> dict[str, Any]:
 
 @contextmanager
 def volume_of(**options: str) -> Iterator[str]:
-    """Make a volume: a folder on the engine's disk (ext4, as a rule), or what the options say."""
+    """Create a volume: a folder on the engine's disk (usually ext4), or what the options say."""
     name = f"fileserver-{uuid.uuid4().hex[:8]}"
-    made = engine().volumes.create(name, driver_opts=options)
+    volume = engine().volumes.create(name, driver_opts=options)
     try:
         yield name
     finally:
-        made.remove(force=True)
+        volume.remove(force=True)
 
 
 @contextmanager
 def small_disk(folder: Path, size: str, inodes: int) -> Iterator[dict[str, str]]:
-    """Make a disk of a file; give the options of a volume on it."""
+    """Create a disk in a file, and return the options of a volume on it."""
     program = need_program("mkfs.ext4", "/sbin/mkfs.ext4", how="apt install e2fsprogs")
     file = folder / "disk"
     subprocess.run(["truncate", f"--size={size}", file], check=True)
-    # No block is kept back for root: what users fill is full for all.
+    # No blocks are reserved for root: a disk that users fill is full for root too.
     subprocess.run([program, "-q", "-m", "0", "-N", str(inodes), file], check=True)
     losetup = [*root_command(), "losetup"]
     device = subprocess.run(
@@ -109,7 +109,7 @@ def small_disk(folder: Path, size: str, inodes: int) -> Iterator[dict[str, str]]
 
 @contextmanager
 def run_pod(image: str, volume: str, tokens: Path) -> Iterator[Pod]:
-    """Run both containers, and one that holds their address."""
+    """Run both containers, and a third one that holds their address."""
     (tokens / "token").write_text(TOKEN)
     tokens.chmod(0o755)
     with ExitStack() as stack:
@@ -136,12 +136,12 @@ def run_pod(image: str, volume: str, tokens: Path) -> Iterator[Pod]:
 
 @pytest.fixture(scope="session")
 def image(request: pytest.FixtureRequest) -> str:
-    """Give the image's name."""
+    """Return the name of the image."""
     return str(request.config.getoption("--image"))
 
 
 @pytest.fixture(scope="module")
 def pod(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
-    """Run the pod on a volume of its own."""
+    """Run the pod on a new volume."""
     with volume_of() as volume, run_pod(image, volume, tmp_path_factory.mktemp("tokens")) as running:
         yield running

@@ -1,8 +1,8 @@
-"""Somebody who writes while the server is killed: a program for the machine with the NFS client.
+"""A load of writes while the server is killed: a program for the machine with the NFS client.
 
-`python load.py FOLDER SECONDS` appends records to a file, each synced, and says how far it is; beside it one copies
-large files without syncing, and two locks are held. It ends SECONDS after the longest pause of more than a second that
-it has met, and prints that pause and what it finds.
+`python load.py FOLDER SECONDS` appends records to a file, syncs each, and prints their number. At the same time a
+thread writes large files without syncing, and two locks are held. The program ends SECONDS after the longest pause of
+more than a second. It prints this pause and the state of the files and locks.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ PAUSE = 1.0
 PATIENCE = 100
 
 
-def record(number: int) -> bytes:
-    """Give a record, by which it is known."""
+def create_record(number: int) -> bytes:
+    """Return a record that contains its number."""
     return f"{number:08}".encode() * (RECORD // 8)
 
 
-def tell(**what: Any) -> None:
-    """Print a line."""
-    print(json.dumps(what), flush=True)
+def print_fields(**fields: Any) -> None:
+    """Print a line of JSON."""
+    print(json.dumps(fields), flush=True)
 
 
 def can_lock(path: Path, whole_file: bool) -> bool:
-    """Tell, from a process of its own, whether nobody has the lock."""
+    """Return whether no process has the lock. A new process tries it."""
     pid = os.fork()
     if pid == 0:
         with path.open("r+") as file:
@@ -45,8 +45,8 @@ def can_lock(path: Path, whole_file: bool) -> bool:
     return os.waitpid(pid, 0)[1] == 0
 
 
-def copy(path: Path, stop: threading.Event, digests: dict[str, str]) -> None:
-    """Write files of 16 MiB, one after the other, each left to the kernel to write back."""
+def write_large_files(path: Path, stop: threading.Event, digests: dict[str, str]) -> None:
+    """Write files of 16 MiB, one after the other. The kernel writes them back."""
     number = 0
     while not stop.is_set():
         number += 1
@@ -59,26 +59,26 @@ def copy(path: Path, stop: threading.Event, digests: dict[str, str]) -> None:
         digests[file.name] = digest.hexdigest()
 
 
-def append(path: Path, seconds: float) -> tuple[int, float]:
-    """Append records until the pause is over; give how many, and the longest pause."""
-    count, longest, over, begun = 0, 0.0, 0.0, time.monotonic()
+def append_records(path: Path, seconds: float) -> tuple[int, float]:
+    """Append records until the pause is over. Return their number and the longest pause."""
+    count, longest, over, started = 0, 0.0, 0.0, time.monotonic()
     with path.open("ab", buffering=0) as file:
         while not over or time.monotonic() - over < seconds:
             start = time.monotonic()
-            file.write(record(count))
+            file.write(create_record(count))
             os.fsync(file.fileno())
             count += 1
-            took = time.monotonic() - start
-            if took > PAUSE and took > longest:
-                longest, over = took, time.monotonic()
+            duration = time.monotonic() - start
+            if duration > PAUSE and duration > longest:
+                longest, over = duration, time.monotonic()
             if count % 20 == 0:
-                tell(synced=count)
-            assert time.monotonic() - begun < PATIENCE, "nobody killed the server"
+                print_fields(synced=count)
+            assert time.monotonic() - started < PATIENCE, "the server was not killed"
     return count, longest
 
 
 def main() -> None:
-    """Write, be interrupted, and look at what is there."""
+    """Write until the server was killed and came back, and check the files and locks."""
     folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
     (folder / "early").write_bytes(b"early" * 1000)
     early = (folder / "early").open("rb")
@@ -86,27 +86,29 @@ def main() -> None:
     fcntl.lockf(locks["lockf"].fileno(), fcntl.LOCK_EX)
     fcntl.flock(locks["flock"].fileno(), fcntl.LOCK_EX)
     stop, digests = threading.Event(), dict[str, str]()
-    copying = threading.Thread(target=copy, args=(folder, stop, digests))
+    copying = threading.Thread(target=write_large_files, args=(folder, stop, digests))
     copying.start()
     try:
-        count, pause = append(folder / "records", seconds)
+        count, pause = append_records(folder / "records", seconds)
     finally:
         stop.set()
         copying.join()
-    written = b"".join(record(number) for number in range(count))
+    written = b"".join(create_record(number) for number in range(count))
     os.sync()
-    Path("/proc/sys/vm/drop_caches").write_text("3")  # from here on it is the server that answers
-    tell(
+    Path("/proc/sys/vm/drop_caches").write_text("3")  # from here on the server answers, not the cache
+    print_fields(
         count=count,
         pause=round(pause, 1),
         records=(folder / "records").read_bytes() == written,
-        copies={name: hashlib.sha256((folder / name).read_bytes()).hexdigest() == is_ for name, is_ in digests.items()},
+        copies={
+            name: hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest for name, digest in digests.items()
+        },
         early=early.read() == b"early" * 1000,
         locked={name: not can_lock(folder / name, name == "flock") for name in locks},
     )
     for file in locks.values():
         file.close()
-    tell(free={name: can_lock(folder / name, name == "flock") for name in locks})
+    print_fields(free={name: can_lock(folder / name, name == "flock") for name in locks})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The server is killed under load, ended while files are open, given a full disk, or a storage that will not do."""
+"""The server is killed under load, is stopped with open files, has a full disk or a storage that cannot be used."""
 
 from __future__ import annotations
 
@@ -20,50 +20,50 @@ from labtesting.nfs import run_on_client
 from fileserver.tests.image.conftest import PYTHON, Pod, confined, run_pod, server_options, small_disk, volume_of
 
 HERE = Path(__file__).parent
-# The grace is 30 s; Ganesha ends it when all that had locks have them back.
+# The grace period is 30 s. Ganesha ends it when all clients have reclaimed their locks.
 STALL_SECONDS = 45
 HOME = 5000
 
 
-def put(pod: Pod, path: str) -> int:
-    """Ask for a folder as the hub does; give the status."""
+def request_folder(pod: Pod, path: str) -> int:
+    """Ask for a folder as the hub does, and return the status."""
     answer = httpx.put(f"{pod.api}/v1/{path}", headers={"Authorization": f"Bearer {TOKEN}"})
     return answer.status_code
 
 
-def say(pod: Pod, *command: str) -> str:
-    """Run a command in the server's container; give what it printed."""
-    status, said = pod.server.execute(*command)
-    assert status == 0, said
-    return said
+def execute(pod: Pod, *command: str) -> str:
+    """Run a command in the server's container, and return its output."""
+    status, output = pod.server.execute(*command)
+    assert status == 0, output
+    return output
 
 
-def lines(said: str) -> list[dict[str, Any]]:
-    """Give what a program of the client told."""
-    return [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+def parse_lines(output: str) -> list[dict[str, Any]]:
+    """Return the lines of JSON in the output of a program of the client."""
+    return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
 
 
 def as_user(*command: str) -> list[str]:
-    """Have the client run a command as the user of the home."""
+    """Return a command that the client runs as the user of the home."""
     return ["setpriv", f"--reuid={HOME}", f"--regid={HOME}", "--clear-groups", *command]
 
 
 @pytest.mark.timeout(240)
-def test_a_server_that_is_killed_loses_nothing_and_forgets_no_lock(pod: Pod, tmp_path: Path) -> None:
-    assert put(pod, f"homes/{HOME}") in {200, 201}
-    # Root is nobody here, and the load looks at all as root's kernel sees it: so the folder is open to nobody.
+def test_a_killed_server_keeps_all_data_and_locks(pod: Pod, tmp_path: Path) -> None:
+    assert request_folder(pod, f"homes/{HOME}") in {200, 201}
+    # The load runs as root, which is the user nobody on the server: so the folder belongs to nobody.
     folder = f"/storage/home/{HOME}/load"
     pod.labfiles.execute("/bin/mkdir", folder)
-    say(pod, "/bin/chown", "65534", folder)
-    say(pod, "/bin/chmod", "711", f"/storage/home/{HOME}")
+    execute(pod, "/bin/chown", "65534", folder)
+    execute(pod, "/bin/chmod", "711", f"/storage/home/{HOME}")
     command = [sys.executable, str(HERE / "load.py"), f"/mnt/{HOME}/load", "3"]
     with run_on_client(f"{pod.address}:/home", *command, log=tmp_path / "log") as client:
-        client.wait_for(lambda said: said.count("synced") > 3, "it writes")
+        client.wait_for(lambda output: output.count("synced") > 3, "it writes")
         pod.server.docker.kill("SIGKILL")
-        synced = lines(client.log.read_text())[-1]["synced"]
+        synced = parse_lines(client.log.read_text())[-1]["synced"]
         pod.server.docker.start()
-        found = lines(client.finish())
-    end, free = found[-2], found[-1]
+        results = parse_lines(client.finish())
+    end, free = results[-2], results[-1]
     print(f"killed after {synced} synced records; the stall was {end['pause']} s")  # noqa: T201
     assert end["count"] > synced
     assert end["records"] is True, "what was synced is there, in order, once"
@@ -75,21 +75,21 @@ def test_a_server_that_is_killed_loses_nothing_and_forgets_no_lock(pod: Pod, tmp
     assert 1 < end["pause"] < STALL_SECONDS
 
 
-def test_a_server_that_is_asked_to_end_does_so_at_once_and_comes_back(pod: Pod) -> None:
+def test_a_stopped_server_ends_at_once_and_comes_back(pod: Pod) -> None:
     start = time.monotonic()
     pod.server.docker.kill("SIGTERM")
     assert pod.server.docker.wait(timeout=20)["StatusCode"] == 0
     assert time.monotonic() - start < 5
-    assert metric(pod, "labfiles_nfs_up") == 0
+    assert read_metric(pod, "labfiles_nfs_up") == 0
     pod.server.docker.start()
     pod.wait_until_ready()
-    assert metric(pod, "labfiles_nfs_up") == 1
+    assert read_metric(pod, "labfiles_nfs_up") == 1
 
 
-def metric(pod: Pod, name: str) -> float:
-    """Give a metric of labfiles."""
+def read_metric(pod: Pod, name: str) -> float:
+    """Return a metric of labfiles."""
     text = httpx.get(f"http://{pod.address}:9465/metrics").text
-    return float(re.search(rf"^{name} (\S+)$", text, re.MULTILINE)[1])  # type: ignore[index]  # it is there
+    return float(re.search(rf"^{name} (\S+)$", text, re.MULTILINE)[1])  # type: ignore[index]  # the metric exists
 
 
 FILL = """
@@ -105,40 +105,40 @@ rm big && head -c 1000000 /dev/zero > after && sync after && echo '{"goes on": t
 """
 
 
-def test_a_full_disk_refuses_writes_and_nothing_else(image: str, tmp_path: Path) -> None:
+def test_a_full_disk_refuses_only_writes(image: str, tmp_path: Path) -> None:
     (tmp_path / "tokens").mkdir()
     with (
         small_disk(tmp_path, "48M", 64) as options,
         volume_of(**options) as volume,
         run_pod(image, volume, tmp_path / "tokens") as pod,
     ):
-        assert put(pod, f"homes/{HOME}") == 201
+        assert request_folder(pod, f"homes/{HOME}") == 201
         with run_on_client(f"{pod.address}:/", *as_user("bash", "-c", FILL), log=tmp_path / "log") as client:
-            client.wait_for(lambda said: "full" in said, "the disk is full")
-            assert metric(pod, "labfiles_storage_available_bytes") < 2**20
+            client.wait_for(lambda output: "full" in output, "the disk is full")
+            assert read_metric(pod, "labfiles_storage_available_bytes") < 2**20
             for _ in range(3):
                 assert pod.answers, "a server with a full disk is ready"
-            said = client.finish()
-        assert "No space left on device" in said
-        assert lines(said) == [{"full": True}, {"reads": True}, {"still refused": True}, {"goes on": True}]
-        statuses = [put(pod, f"projects/{gid}") for gid in range(6000, 6040)]
-        assert {201, 507} == set(statuses), "no room for a folder is told as such"
+            output = client.finish()
+        assert "No space left on device" in output
+        assert parse_lines(output) == [{"full": True}, {"reads": True}, {"still refused": True}, {"goes on": True}]
+        statuses = [request_folder(pod, f"projects/{gid}") for gid in range(6000, 6040)]
+        assert {201, 507} == set(statuses), "a folder without room is refused with 507"
 
 
-def test_a_disk_that_was_made_larger_is_served_as_it_was(image: str, tmp_path: Path) -> None:
+def test_an_enlarged_disk_is_served(image: str, tmp_path: Path) -> None:
     resize = need_program("resize2fs", "/sbin/resize2fs", how="apt install e2fsprogs")
     (tmp_path / "tokens").mkdir()
     with small_disk(tmp_path, "48M", 1000) as options:
         with volume_of(**options) as volume, run_pod(image, volume, tmp_path / "tokens") as pod:
-            assert put(pod, f"homes/{HOME}") == 201
-            before = metric(pod, "labfiles_storage_bytes")
-        # What kubelet does when a claim asks for more, which does it while the disk is mounted.
+            assert request_folder(pod, f"homes/{HOME}") == 201
+            before = read_metric(pod, "labfiles_storage_bytes")
+        # As kubelet does for a larger claim, but kubelet does it while the disk is mounted.
         as_root("truncate", "--size=96M", tmp_path / "disk")
         as_root("losetup", "--set-capacity", options["device"])
         as_root(resize, "-f", options["device"])
         with volume_of(**options) as volume, run_pod(image, volume, tmp_path / "tokens") as pod:
-            assert metric(pod, "labfiles_storage_bytes") > 1.8 * before
-            assert put(pod, f"homes/{HOME}") == 200
+            assert read_metric(pod, "labfiles_storage_bytes") > 1.8 * before
+            assert request_folder(pod, f"homes/{HOME}") == 200
 
 
 @pytest.mark.parametrize(
@@ -149,42 +149,42 @@ def test_a_disk_that_was_made_larger_is_served_as_it_was(image: str, tmp_path: P
     ],
     ids=["overlay", "tmpfs"],
 )
-def test_a_disk_that_cannot_be_exported_is_told_in_one_line(tmpfs: dict[str, str], says: str, image: str) -> None:
+def test_a_disk_that_cannot_be_exported_is_one_line(tmpfs: dict[str, str], says: str, image: str) -> None:
     options = server_options(image, "unused")
     del options["volumes"], options["read_only"]
     options["tmpfs"] |= tmpfs
-    said = ended(**options)
-    assert said.startswith(f"fileserver: /storage: {says}wanted one that can be exported (ext4, xfs or btrfs)")
-    assert said.count("\n") == 1
+    output = run_until_failure(**options)
+    assert output.startswith(f"fileserver: /storage: {says}wanted one that can be exported (ext4, xfs or btrfs)")
+    assert output.count("\n") == 1
 
 
-def test_a_disk_that_is_mounted_read_only_is_told_in_one_line(image: str) -> None:
+def test_a_read_only_disk_is_one_line(image: str) -> None:
     with volume_of() as volume:
         options = server_options(image, volume)
         options["volumes"][volume]["mode"] = "ro"
-        assert ended(**options) == (
+        assert run_until_failure(**options) == (
             "fileserver: /storage: found a file system that is mounted read-only, wanted one to write to\n"
         )
 
 
-def test_an_export_of_somebody_else_is_told_in_one_line(image: str) -> None:
+def test_an_export_of_another_user_is_one_line(image: str) -> None:
     with volume_of() as volume:
         with run_container(**server_options(image, volume)) as server:
-            wait_until(lambda: probe(server)[0] == 0, "NFS answers", 30)
+            wait_until(lambda: run_probe(server)[0] == 0, "NFS answers", 30)
             assert server.execute("/bin/chown", "5000", "/storage/home")[0] == 0
-        assert ended(**server_options(image, volume)) == (
+        assert run_until_failure(**server_options(image, volume)) == (
             "fileserver: /storage/home: found owner 5000, wanted owner 0\n"
         )
 
 
-def ended(**options: Any) -> str:
-    """Start a container that ends with status 1; give what it printed."""
+def run_until_failure(**options: Any) -> str:
+    """Start a container that ends with status 1, and return its output."""
     with run_container(**options) as container:
         assert container.docker.wait(timeout=20)["StatusCode"] == 1
         return container.log()
 
 
-def test_the_probe_fails_when_an_export_failed_although_ganesha_says_that_it_is_up(image: str) -> None:
+def test_the_probe_fails_if_an_export_failed(image: str) -> None:
     broken = "sed 's#Path = /storage/project#Path = /storage/none#' /etc/ganesha/ganesha.conf > /tmp/ganesha.conf"
     program = (
         f"{broken} && {PYTHON} -c '{PREPARE}' && exec ganesha.nfsd -F -f /tmp/ganesha.conf -L /dev/stdout -p /tmp/pid"
@@ -192,19 +192,19 @@ def test_the_probe_fails_when_an_export_failed_although_ganesha_says_that_it_is_
     with volume_of() as volume:
         options = {**server_options(image, volume), "entrypoint": ["/bin/sh", "-c", program]}
         with run_container(**options) as server:
-            wait_until(lambda: "NFS SERVER INITIALIZED" in server.log(), "Ganesha says that it is up", 30)
-            assert probe(server) == (1, "nfs: /project: no such export\n")
+            wait_until(lambda: "NFS SERVER INITIALIZED" in server.log(), "Ganesha reports that it is up", 30)
+            assert run_probe(server) == (1, "nfs: /project: no such export\n")
 
 
-PREPARE = 'from pathlib import Path; from labfiles.storage import prepare; prepare(Path("/storage"))'
+PREPARE = 'from pathlib import Path; from labfiles.storage import prepare_storage; prepare_storage(Path("/storage"))'
 
 
-def probe(server: Container) -> tuple[int, str]:
-    """Run the probe."""
+def run_probe(server: Container) -> tuple[int, str]:
+    """Run the probe, and return its status and output."""
     return server.execute(PYTHON, "-m", "labfiles.nfs")
 
 
-def test_it_holds_the_capabilities_of_the_manifest_and_no_other(pod: Pod) -> None:
+def test_the_containers_have_only_their_capabilities(pod: Pod) -> None:
     # CHOWN 0, DAC_OVERRIDE 1, DAC_READ_SEARCH 2, FOWNER 3, SETGID 6, SETUID 7
     for container, held in ((pod.server, "cf"), (pod.labfiles, "b")):
         status = container.execute("/bin/cat", "/proc/1/status")[1]
@@ -213,8 +213,8 @@ def test_it_holds_the_capabilities_of_the_manifest_and_no_other(pod: Pod) -> Non
         assert "Seccomp:\t2" in status, "system calls are filtered"
 
 
-def test_what_the_server_never_needs_is_refused_to_it(image: str) -> None:
-    program = "from labfiles.confine import confine; confine(); import os; os.{}"
+def test_the_filter_refuses_system_calls(image: str) -> None:
+    program = "from labfiles.seccomp import load_filter; load_filter(); import os; os.{}"
     for call, says in (
         ("chroot('/')", "Operation not permitted"),
         ("unshare(0)", "Operation not permitted"),
@@ -226,8 +226,8 @@ def test_what_the_server_never_needs_is_refused_to_it(image: str) -> None:
             assert bool(says) == ("Error" in container.log())
 
 
-def test_nothing_in_it_installs_packages_or_compiles(image: str) -> None:
+def test_the_image_has_no_installer_and_no_compiler(image: str) -> None:
     with run_container(image, "60", entrypoint="/bin/sleep", **confined()) as container:
         for program in ("pip", "pip3", "gcc", "curl"):
-            found = f"command -v {program} || ls /opt/labfiles/bin/{program}"
-            assert container.execute("/bin/sh", "-c", found)[0] != 0
+            search = f"command -v {program} || ls /opt/labfiles/bin/{program}"
+            assert container.execute("/bin/sh", "-c", search)[0] != 0

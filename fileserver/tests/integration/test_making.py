@@ -1,4 +1,4 @@
-"""labfiles over HTTP: what it makes, what it refuses, and that no folder is ever half-made."""
+"""labfiles over HTTP: what it creates and refuses, and that no folder is ever incomplete."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from labtesting.hub_process import wait_until
 from labtesting.logevents import assert_log_events
 
 
-def look(path: Path) -> tuple[int, int, str]:
-    """Give owner, group and mode."""
+def read_owner(path: Path) -> tuple[int, int, str]:
+    """Return owner, group and mode."""
     found = path.lstat()
     return found.st_uid, found.st_gid, f"{stat.S_IMODE(found.st_mode):04o}"
 
 
-def test_a_home_is_made_once(labfiles: Labfiles) -> None:
+def test_a_home_is_created_once(labfiles: Labfiles) -> None:
     first, again = labfiles.put("homes/583231"), labfiles.put("homes/583231")
     assert (first.status_code, first.json()) == (201, {"path": "/home/583231", "made": True})
     assert (again.status_code, again.json()) == (200, {"path": "/home/583231", "made": False})
-    assert look(labfiles.storage / "home/583231") == (583231, 583231, "0700")
+    assert read_owner(labfiles.storage / "home/583231") == (583231, 583231, "0700")
 
 
-def test_a_project_folder_is_the_groups_and_hands_its_group_on(labfiles: Labfiles) -> None:
+def test_a_project_folder_belongs_to_its_group(labfiles: Labfiles) -> None:
     assert labfiles.put("projects/7000").status_code == 201
-    assert look(labfiles.storage / "project/7000") == (0, 7000, "2770")
+    assert read_owner(labfiles.storage / "project/7000") == (0, 7000, "2770")
     assert labfiles.put("projects/7000").status_code == 200
 
 
-def test_each_folder_that_is_made_has_one_line_in_the_log(labfiles: Labfiles) -> None:
+def test_each_created_folder_has_one_line_in_the_log(labfiles: Labfiles) -> None:
     labfiles.put("projects/7000")
     labfiles.put("projects/7000")
     (line,) = [line for line in labfiles.lines() if line["log.logger"] == "labfiles.folders"]
@@ -58,11 +58,11 @@ def test_each_folder_that_is_made_has_one_line_in_the_log(labfiles: Labfiles) ->
     }
 
 
-def test_the_mode_of_a_home_is_put_back(labfiles: Labfiles) -> None:
+def test_the_mode_of_a_home_is_restored(labfiles: Labfiles) -> None:
     labfiles.put("homes/5000")
     as_root("chmod", "0777", labfiles.storage / "home/5000")
     assert labfiles.put("homes/5000").status_code == 200
-    assert look(labfiles.storage / "home/5000")[2] == "0700"
+    assert read_owner(labfiles.storage / "home/5000")[2] == "0700"
 
 
 @pytest.mark.parametrize(
@@ -80,9 +80,7 @@ def test_the_mode_of_a_home_is_put_back(labfiles: Labfiles) -> None:
         (["mkfifo"], "projects/5000", "/project/5000: found something special, wanted a folder"),
     ],
 )
-def test_what_is_there_and_is_something_else_is_refused_and_left(
-    make: list[str], path: str, says: str, labfiles: Labfiles
-) -> None:
+def test_something_else_in_the_place_is_left_alone(make: list[str], path: str, says: str, labfiles: Labfiles) -> None:
     there = labfiles.storage / path.replace("s/", "/")
     as_root(*make, there)
     if make == ["mkdir"]:
@@ -94,12 +92,12 @@ def test_what_is_there_and_is_something_else_is_refused_and_left(
     assert (there.lstat().st_ino, there.lstat().st_mode) == (before.st_ino, before.st_mode)
 
 
-def test_a_link_does_not_make_it_touch_what_it_points_to(labfiles: Labfiles, tmp_path: Path) -> None:
+def test_the_target_of_a_link_is_not_changed(labfiles: Labfiles, tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.mkdir(mode=0o755)
     as_root("ln", "-s", target, labfiles.storage / "home/5000")
     assert labfiles.put("homes/5000").status_code == 409
-    assert look(target) == (os.geteuid(), os.getegid(), "0755")
+    assert read_owner(target) == (os.geteuid(), os.getegid(), "0755")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +112,7 @@ def test_a_link_does_not_make_it_touch_what_it_points_to(labfiles: Labfiles, tmp
         ("secrets/5000", 404, "wanted PUT /v1/homes/<uid>"),
     ],
 )
-def test_a_wrong_request_is_told_what_is_wrong(path: str, status: int, says: str, labfiles: Labfiles) -> None:
+def test_a_wrong_request_gets_the_reason(path: str, status: int, says: str, labfiles: Labfiles) -> None:
     refused = labfiles.put(path)
     assert refused.status_code == status
     assert says in refused.json()["error"]
@@ -122,14 +120,14 @@ def test_a_wrong_request_is_told_what_is_wrong(path: str, status: int, says: str
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "PATCH"])
-def test_it_does_nothing_but_make(method: str, labfiles: Labfiles) -> None:
+def test_other_methods_are_refused(method: str, labfiles: Labfiles) -> None:
     labfiles.put("homes/5000")
     refused = httpx.request(method, f"{labfiles.url}/v1/homes/5000")
     assert (refused.status_code, refused.headers["Allow"]) == (405, "PUT")
     assert (labfiles.storage / "home/5000").is_dir()
 
 
-def test_without_the_token_nothing_is_made(labfiles: Labfiles) -> None:
+def test_without_the_token_nothing_is_created(labfiles: Labfiles) -> None:
     for headers in ({}, {"Authorization": "Bearer"}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic x"}):
         refused = httpx.put(f"{labfiles.url}/v1/homes/5000", headers=headers)
         assert refused.status_code == 401
@@ -138,7 +136,7 @@ def test_without_the_token_nothing_is_made(labfiles: Labfiles) -> None:
     assert labfiles.token_file.read_text() not in labfiles.log.read_text()
 
 
-def test_a_new_token_is_taken_without_a_restart(labfiles: Labfiles) -> None:
+def test_a_new_token_needs_no_restart(labfiles: Labfiles) -> None:
     old = labfiles.token_file.read_text()
     labfiles.token_file.write_text("another-token-that-nobody-guesses")
     assert labfiles.put("homes/5000", old).status_code == 401
@@ -155,7 +153,7 @@ def test_a_body_that_is_too_long_is_not_read(labfiles: Labfiles) -> None:
 
 
 @pytest.mark.parametrize("length", ["9" * 5000, "4097", "-1", "x"])
-def test_a_length_that_is_none_is_refused_before_the_token_is_looked_at(length: str, labfiles: Labfiles) -> None:
+def test_a_wrong_length_is_refused_before_the_token(length: str, labfiles: Labfiles) -> None:
     connection = http.client.HTTPConnection(labfiles.url.removeprefix("http://"), timeout=20)
     connection.request("PUT", "/v1/homes/5000", headers={"Content-Length": length})
     assert connection.getresponse().status == 413
@@ -163,30 +161,31 @@ def test_a_length_that_is_none_is_refused_before_the_token_is_looked_at(length: 
     assert_log_events(labfiles.log.read_text().splitlines())
 
 
-def test_one_that_goes_away_in_the_middle_has_one_line_in_the_log(labfiles: Labfiles) -> None:
+def test_a_client_that_disconnects_has_one_line_in_the_log(labfiles: Labfiles) -> None:
     port = int(labfiles.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)) as gone:
         gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed by a reset
         gone.sendall(b"PUT /v1/homes/5000 HTTP/1.1\r\n")
-    wait_until(lambda: "reset by peer" in labfiles.log.read_text(), "it is told", 10)
+    wait_until(lambda: "reset by peer" in labfiles.log.read_text(), "it is logged", 10)
     line = assert_log_events(labfiles.log.read_text().splitlines())[-1]
-    assert (line["log.level"], line["fileserver.asked_by"]) == ("warning", "127.0.0.1")
+    assert (line["log.level"], line["client.address"]) == ("warning", "127.0.0.1")
+    assert line["message"].startswith("a request failed: ConnectionResetError(")
 
 
-def test_forty_who_ask_for_one_folder_at_once_get_it_made_once(labfiles: Labfiles) -> None:
+def test_forty_requests_at_once_create_one_folder_once(labfiles: Labfiles) -> None:
     with ThreadPoolExecutor(40) as pool:
         answers = list(pool.map(labfiles.put, ["projects/7000"] * 40))
     assert sorted(answer.status_code for answer in answers) == [200] * 39 + [201]
 
 
-def test_one_that_asks_slowly_keeps_nobody_waiting(labfiles: Labfiles) -> None:
+def test_a_slow_client_does_not_delay_others(labfiles: Labfiles) -> None:
     port = int(labfiles.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)) as slow:
         slow.sendall(b"PUT /v1/homes/5000 HTTP/1.1\r\nContent-Length: 10\r\n")
         assert labfiles.put("homes/5001").status_code == 201
 
 
-def test_killed_at_any_time_it_leaves_whole_folders_only(tmp_path: Path) -> None:
+def test_after_a_kill_all_folders_are_complete(tmp_path: Path) -> None:
     storage = tmp_path / "storage"
     storage.mkdir()
     as_root("chown", "0:0", storage)
@@ -205,29 +204,29 @@ def test_killed_at_any_time_it_leaves_whole_folders_only(tmp_path: Path) -> None
                     time.sleep(0.001)
                 labfiles.signal(signal.SIGKILL)
                 assert 0 in set(asked), "it was killed in the middle"
-        labfiles.log.unlink()  # the next one's says anew where it listens
-        assert {look(path) for path in (storage / "project").iterdir()} == {
+        labfiles.log.unlink()  # the next log has the new ports
+        assert {read_owner(path) for path in (storage / "project").iterdir()} == {
             (0, int(path.name), "2770") for path in (storage / "project").iterdir()
         }
     with run_labfiles(tmp_path, storage):
         listed = [*root_command(), "ls", "-A", str(storage / "labfiles/making")]
-        assert subprocess.run(listed, capture_output=True, check=True).stdout == b"", "what was begun is cleared away"
+        assert subprocess.run(listed, capture_output=True, check=True).stdout == b"", "incomplete folders are removed"
 
 
-def test_it_ends_when_it_is_asked_to(labfiles: Labfiles) -> None:
+def test_a_sigterm_ends_the_program(labfiles: Labfiles) -> None:
     start = time.monotonic()
     assert labfiles.stop() == 0
     assert time.monotonic() - start < 2
 
 
-def test_a_setting_that_is_wrong_ends_it_with_one_line() -> None:
+def test_a_wrong_setting_ends_the_program_with_one_line() -> None:
     environ = {**os.environ, "PYTHONPATH": str(SOURCE), "LABFILES_TOKEN_FILE": ""}
     ended = subprocess.run([sys.executable, "-m", "labfiles"], env=environ, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
     assert ended.stderr.startswith("labfiles: LABFILES_TOKEN_FILE: missing, wanted ")
 
 
-def test_its_log_is_json_whatever_is_asked(labfiles: Labfiles) -> None:
+def test_the_log_is_json_for_any_request(labfiles: Labfiles) -> None:
     labfiles.put('homes/"%0a{x')
     (line,) = [line for line in labfiles.log.read_text().splitlines() if "refused" in line]
     [event] = assert_log_events([line])

@@ -1,4 +1,4 @@
-"""What Prometheus and the probes see of labfiles."""
+"""The metrics and probes of labfiles."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DOCS = Path(__file__).parents[3] / "docs/admin/storage.md"
 HOST_PATH = Path(__file__).parents[2] / "alternatives/hostpath/deployment.yaml"
 
 
-def test_how_full_the_storage_is_is_what_df_says(labfiles: Labfiles) -> None:
+def test_the_size_of_the_storage_is_that_of_df(labfiles: Labfiles) -> None:
     found, disk = labfiles.metrics(), os.statvfs(labfiles.storage)
     assert found["labfiles_storage_bytes"] == disk.f_blocks * disk.f_frsize
     assert found["labfiles_storage_inodes"] == disk.f_files
@@ -38,55 +38,56 @@ def test_each_folder_is_measured_within_its_interval(tmp_path: Path) -> None:
         assert 0 <= found["labfiles_usage_scan_duration_seconds"] < 60
 
 
-def test_it_measures_only_when_nobody_else_wants_processor_or_disk(labfiles: Labfiles) -> None:
-    (task,) = [one for one in Path(f"/proc/{python_of(labfiles)}/task").iterdir() if nice(one) == 19]
-    said = subprocess.run(["ionice", "-p", task.name], capture_output=True, text=True, check=True).stdout
-    assert said.strip() == "idle"
+def test_the_scan_has_idle_priority(labfiles: Labfiles) -> None:
+    (task,) = [task for task in Path(f"/proc/{python_of(labfiles)}/task").iterdir() if nice(task) == 19]
+    output = subprocess.run(["ionice", "-p", task.name], capture_output=True, text=True, check=True).stdout
+    assert output.strip() == "idle"
 
 
 def nice(task: Path) -> int:
-    """Give a thread's niceness."""
+    """Return the niceness of a thread."""
     return int((task / "stat").read_text().rpartition(")")[2].split()[16])
 
 
 def python_of(labfiles: Labfiles) -> int:
-    """Give the process that is the program: sudo's child, if there is sudo."""
+    """Return the process of the program: the child of sudo, if there is sudo."""
     children = Path(f"/proc/{labfiles.process.pid}/task/{labfiles.process.pid}/children").read_text().split()
     return int(children[0]) if children else labfiles.process.pid
 
 
-def test_without_an_nfs_server_it_says_so(labfiles: Labfiles) -> None:
+def test_without_an_nfs_server_nfs_is_down(labfiles: Labfiles) -> None:
     found = labfiles.metrics()
     assert found["labfiles_nfs_up"] == 0
     assert "labfiles_nfs_answer_seconds" not in found
 
 
-def test_beside_no_nfs_server_it_says_nothing_of_nfs(tmp_path: Path) -> None:
+def test_with_nfs_turned_off_there_are_no_nfs_metrics(tmp_path: Path) -> None:
     environment = dict(re.findall(r'- name: (LABFILES_NFS\w*)\n +value: "(.*)"', HOST_PATH.read_text()))
-    assert environment, "the alternative says it"
+    assert environment, "the alternative turns NFS off"
     with run_labfiles(tmp_path, **environment) as labfiles:
         found = labfiles.metrics()
     assert [name for name in found if "nfs" in name] == []
     assert found["labfiles_storage_bytes"] > 0, "by which FileserverAway knows that it is there"
 
 
-def test_a_storage_that_cannot_be_asked_is_told_in_one_line(labfiles: Labfiles) -> None:
+def test_a_storage_that_cannot_be_read_is_one_line(labfiles: Labfiles) -> None:
     away = labfiles.storage.rename(labfiles.storage.with_name("away"))
     with pytest.raises(httpx.RemoteProtocolError):
         labfiles.metrics()
     away.rename(labfiles.storage)
     assert labfiles.metrics()["labfiles_storage_bytes"] > 0
     line = assert_log_events(labfiles.log.read_text().splitlines())[-1]
-    assert line["message"].startswith("a request broke off: FileNotFoundError(")
+    assert line["message"].startswith("a request failed: FileNotFoundError(")
     assert "statvfs" in line["error.stack_trace"]
 
 
 def test_probes_are_answered(labfiles: Labfiles) -> None:
     for path, status in (("/live", 200), ("/ready", 200), ("/other", 404)):
         assert httpx.get(labfiles.metrics_url + path).status_code == status
+    assert httpx.get(labfiles.metrics_url + "/other").text == "found '/other', wanted one of /metrics, /live, /ready\n"
 
 
-def test_every_metric_has_its_line_in_the_handbook(labfiles: Labfiles) -> None:
+def test_each_metric_has_a_line_in_the_documentation(labfiles: Labfiles) -> None:
     names = {name.partition("{")[0] for name in labfiles.metrics() if name.startswith("labfiles_")}
     named = set(re.findall(r"`(labfiles_[a-z_]+)", DOCS.read_text()))
     sometimes = {

@@ -1,4 +1,4 @@
-"""Which ids are folders' names, and how a folder is moved to its place."""
+"""The ids that name folders, and the move of a folder to its place."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from labfiles.folders import FIRST_ID, LAST_ID, RESERVED, BadIdError, move, parse_id
+from labfiles.folders import FIRST_ID, LAST_ID, RESERVED_IDS, InvalidIdError, move, parse_id
 
 
-@given(st.integers(min_value=FIRST_ID, max_value=LAST_ID).filter(lambda number: number not in RESERVED))
-def test_every_number_that_the_hub_gives_is_one(number: int) -> None:
+@given(st.integers(min_value=FIRST_ID, max_value=LAST_ID).filter(lambda number: number not in RESERVED_IDS))
+def test_every_id_that_the_hub_assigns_is_parsed(number: int) -> None:
     assert parse_id(str(number)) == number
 
 
@@ -36,18 +36,18 @@ def test_every_number_that_the_hub_gives_is_one(number: int) -> None:
         "\u0665\u0660\u0660\u0660",
     ],
 )
-def test_what_the_hub_never_gives_is_refused(text: str) -> None:
-    with pytest.raises(BadIdError, match="wanted a number from 1000 to 2147483647, not 60000 to 65535"):
+def test_an_id_that_the_hub_never_assigns_is_refused(text: str) -> None:
+    with pytest.raises(InvalidIdError, match="wanted a number from 1000 to 2147483647, not 60000 to 65535"):
         parse_id(text)
 
 
 @given(st.text())
 def test_no_text_is_a_path(text: str) -> None:
-    with suppress(BadIdError):
+    with suppress(InvalidIdError):
         assert str(parse_id(text)) == text
 
 
-def test_a_folder_that_is_moved_replaces_nothing_not_even_an_empty_one(tmp_path: Path) -> None:
+def test_a_move_does_not_even_replace_an_empty_folder(tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     (tmp_path / "5000").mkdir()
     folder = os.open(tmp_path, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""The probe's call and how it reads what comes back; that it works, tests/image shows on the real server."""
+"""The probe's call and its parser of replies. tests/image runs the probe on the real server."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from labfiles.nfs import NfsError, ask, call, read_fsid
+from labfiles.nfs import NfsError, ask_fsid, pack_call, read_fsid
 
 
 def reply(xid: int, status: int = 0, fsid: tuple[int, int] = (1, 1)) -> bytes:
-    """Make the answer of a server, as RFC 7530 has it."""
+    """Return the reply of a server by RFC 7530."""
     head = struct.pack(">IIIIII", xid, 1, 0, 0, 0, 0)
     if status:
         return head + struct.pack(">IIIIIII", status, 0, 2, 24, 0, 15, status)
@@ -23,7 +23,7 @@ def reply(xid: int, status: int = 0, fsid: tuple[int, int] = (1, 1)) -> bytes:
     return head + struct.pack(">III", 0, 0, 3) + results + struct.pack(">IIIQQ", 1, 1 << 8, 16, *fsid)
 
 
-def test_it_reads_the_file_systems_id() -> None:
+def test_the_id_of_the_file_system_is_read() -> None:
     assert read_fsid(reply(7, fsid=(2, 2)), 7) == (2, 2)
 
 
@@ -37,20 +37,20 @@ def test_it_reads_the_file_systems_id() -> None:
         (struct.pack(">IIIII", 7, 1, 1, 1, 5), "found an answer of 20 bytes"),
     ],
 )
-def test_it_says_what_is_wrong(answer: bytes, says: str) -> None:
+def test_the_error_has_the_reason(answer: bytes, says: str) -> None:
     with pytest.raises(NfsError, match=says):
         read_fsid(answer, 7)
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_an_answer_or_an_error(answer: bytes) -> None:
+def test_any_other_bytes_are_an_error(answer: bytes) -> None:
     with pytest.raises(NfsError):
         read_fsid(answer, 1 << 31)
 
 
 @contextmanager
 def server(*parts: bytes) -> Iterator[int]:
-    """Answer one call with these bytes, one send each; give the port."""
+    """Answer one call with these bytes, one send each. Return the port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def run() -> None:
@@ -66,21 +66,21 @@ def server(*parts: bytes) -> Iterator[int]:
         thread.join()
 
 
-def test_an_answer_in_pieces_is_put_together() -> None:
+def test_a_reply_in_pieces_is_assembled() -> None:
     whole = b"XID_" + reply(0)[4:]
     pieces = struct.pack(">I", 40) + whole[:40], struct.pack(">I", 1 << 31 | len(whole[40:])) + whole[40:50], whole[50:]
     with server(*pieces) as port:
-        assert ask("127.0.0.1", port, "home") == (1, 1)
+        assert ask_fsid("127.0.0.1", port, "home") == (1, 1)
 
 
-def test_a_server_that_hangs_up_or_never_answers_is_told() -> None:
+def test_a_closed_or_silent_connection_is_an_error() -> None:
     with server() as port, pytest.raises(NfsError, match="it closed the connection"):
-        ask("127.0.0.1", port, "home")
+        ask_fsid("127.0.0.1", port, "home")
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(NfsError, match="timed out"):
-        ask("127.0.0.1", silent.getsockname()[1], "home", 0.2)
+        ask_fsid("127.0.0.1", silent.getsockname()[1], "home", 0.2)
 
 
 def test_the_call_is_one_record() -> None:
-    made = call(7, "home")
-    assert struct.unpack(">I", made[:4])[0] == 1 << 31 | len(made) - 4
-    assert len(made) % 4 == 0
+    packed = pack_call(7, "home")
+    assert struct.unpack(">I", packed[:4])[0] == 1 << 31 | len(packed) - 4
+    assert len(packed) % 4 == 0

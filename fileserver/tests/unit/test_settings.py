@@ -1,4 +1,4 @@
-"""A setting that is missing or wrong is told in one line that names it."""
+"""Settings, and the one line that names a missing or wrong one."""
 
 from __future__ import annotations
 
@@ -40,15 +40,22 @@ def test_only_the_token_is_needed(token: str) -> None:
     ],
 )
 def test_a_wrong_setting_is_named(name: str, text: str, says: str, token: str) -> None:
-    with pytest.raises(SettingsError) as told:
+    with pytest.raises(SettingsError) as raised:
         load({"LABFILES_TOKEN_FILE": token, name: text})
-    assert str(told.value) == says
+    assert str(raised.value) == says
 
 
 @pytest.mark.parametrize("weak", ["", "short", "0123456789 abcdef", "schlüssel-0123456789"])
-def test_a_token_that_is_none_is_refused_and_not_shown(weak: str, tmp_path: Path) -> None:
+def test_a_weak_token_is_refused_and_not_shown(weak: str, tmp_path: Path) -> None:
     (tmp_path / "token").write_text(weak)
-    with pytest.raises(SettingsError) as told:
+    with pytest.raises(SettingsError) as raised:
         load({"LABFILES_TOKEN_FILE": str(tmp_path / "token")})
-    assert f"found {len(weak)} characters in {tmp_path}/token, wanted a random secret" in str(told.value)
-    assert not weak or weak not in str(told.value)
+    assert f"found {len(weak)} characters in {tmp_path}/token, wanted a random secret" in str(raised.value)
+    assert not weak or weak not in str(raised.value)
+
+
+def test_a_token_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "token").write_bytes(b"\xff\xfe a-long-random-secret")
+    with pytest.raises(SettingsError) as raised:
+        load({"LABFILES_TOKEN_FILE": str(tmp_path / "token")})
+    assert str(raised.value) == f"LABFILES_TOKEN_FILE: cannot read {tmp_path}/token: not text"

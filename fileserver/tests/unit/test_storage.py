@@ -1,18 +1,18 @@
-"""A storage that will not do is refused at the start, in one line."""
+"""A storage that cannot be used is refused at the start, in one line."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from labfiles.start import warn
-from labfiles.storage import StorageError, check_exportable, file_system, prepare
+from labfiles.ganesha_launcher import print_warning
+from labfiles.storage import StorageError, check_exportable, find_type, prepare_storage
 
 
-def test_what_is_missing_is_made_and_made_once(tmp_path: Path) -> None:
-    prepare(tmp_path)
+def test_missing_folders_are_created_once(tmp_path: Path) -> None:
+    prepare_storage(tmp_path)
     (tmp_path / "home/5000").mkdir()
-    storage = prepare(tmp_path)
+    storage = prepare_storage(tmp_path)
     assert {path.name: oct(path.stat().st_mode & 0o7777) for path in tmp_path.iterdir()} == {
         "home": "0o755",
         "project": "0o755",
@@ -27,19 +27,19 @@ def test_without_a_folder_it_does_not_start(made: bool, says: str, tmp_path: Pat
     if made:
         (tmp_path / "storage").touch()
     with pytest.raises(StorageError, match=f"{says}, wanted a folder: the volume"):
-        prepare(tmp_path / "storage")
+        prepare_storage(tmp_path / "storage")
 
 
-def test_a_root_in_which_others_could_make_things_is_closed(tmp_path: Path) -> None:
+def test_a_root_that_others_could_write_is_closed(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home").chmod(0o1777)
-    assert oct(prepare(tmp_path).home.stat().st_mode & 0o7777) == "0o755"
+    assert oct(prepare_storage(tmp_path).home.stat().st_mode & 0o7777) == "0o755"
 
 
 def test_a_root_that_is_a_symlink_is_refused(tmp_path: Path) -> None:
     (tmp_path / "home").symlink_to("/")
     with pytest.raises(StorageError, match="/home: found something that is no folder"):
-        prepare(tmp_path)
+        prepare_storage(tmp_path)
 
 
 MOUNTS = (
@@ -50,23 +50,23 @@ MOUNTS = (
 @pytest.mark.parametrize(
     ("path", "kind"), [("/storage", "ext4"), ("/mnt/my disk/a", "xfs"), ("/mnt", "ext4"), ("/run/x", "ext4")]
 )
-def test_the_file_system_is_the_one_that_is_mounted_last_and_deepest(path: str, kind: str) -> None:
-    assert file_system(Path(path), MOUNTS) == kind
+def test_the_last_and_deepest_mount_decides(path: str, kind: str) -> None:
+    assert find_type(Path(path), MOUNTS) == kind
 
 
 @pytest.mark.parametrize("kind", ["tmpfs", "nfs4"])
-def test_a_file_system_that_ganesha_passes_over_is_refused(kind: str, tmp_path: Path) -> None:
-    with pytest.raises(StorageError) as told:
+def test_a_file_system_that_ganesha_ignores_is_refused(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(StorageError) as raised:
         check_exportable(tmp_path, f"/dev/vda / ext4 rw 0 0\nnone {tmp_path} {kind} rw 0 0\n")
     assert (
-        str(told.value)
+        str(raised.value)
         == f"{tmp_path}: found a file system of type {kind}, wanted one that can be exported (ext4, xfs or btrfs)"
     )
 
 
-def test_a_disk_with_xfs_is_warned_of_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """Ganesha's handles have statfs' fsid, which for xfs is the device's number (nfs-ganesha, issue 1035)."""
-    warn("/dev/vda / ext4 rw 0 0\n/dev/vdb /storage xfs rw 0 0\n")
+def test_a_disk_with_xfs_gets_a_warning_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ganesha's handles contain the fsid of statfs: the device's number for xfs (nfs-ganesha, issue 1035)."""
+    print_warning("/dev/vda / ext4 rw 0 0\n/dev/vdb /storage xfs rw 0 0\n")
     assert capsys.readouterr().err == (
         "fileserver: /storage: found a file system of type xfs, better is ext4: "
         "when this disk comes back as another device, labs get stale file handles\n"
@@ -74,11 +74,11 @@ def test_a_disk_with_xfs_is_warned_of_in_one_line(capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize("kind", ["ext4", "btrfs"])
-def test_a_disk_whose_handles_come_of_its_uuid_is_not(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
-    warn(f"/dev/vda / xfs rw 0 0\n/dev/vdb /storage {kind} rw 0 0\n")
+def test_a_disk_with_handles_from_its_uuid_gets_no_warning(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    print_warning(f"/dev/vda / xfs rw 0 0\n/dev/vdb /storage {kind} rw 0 0\n")
     assert capsys.readouterr().err == ""
 
 
-def test_a_file_system_whose_files_have_no_handles_is_refused() -> None:
+def test_a_file_system_without_handles_is_refused() -> None:
     with pytest.raises(StorageError, match=r"of type proc and name_to_handle_at: .*, wanted one that can be exported"):
         check_exportable(Path("/proc"), "proc /proc proc rw 0 0\n/dev/vda / ext4 rw 0 0\n")

@@ -1,4 +1,4 @@
-"""What a folder holds is measured whole, slowly, and without leaving it."""
+"""Folders are measured completely, slowly, and without leaving them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from labfiles.storage import Storage, prepare
-from labfiles.usage import MAX_DEPTH, Pace, Report, Scanner, StoppedError, Usage, measure
+from labfiles.storage import Storage, prepare_storage
+from labfiles.usage import MAX_DEPTH, RateLimiter, Report, Scanner, StoppedError, Usage, measure
 from labtesting.hub_process import wait_until
 
 MEGABYTE = b"x" * 2**20
@@ -18,10 +18,10 @@ MEGABYTE = b"x" * 2**20
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
-    return prepare(tmp_path)
+    return prepare_storage(tmp_path)
 
 
-def measured(path: Path) -> Usage:
+def measure_path(path: Path) -> Usage:
     folder = os.open(path, os.O_RDONLY)
     try:
         return measure(folder, lambda: None)
@@ -34,32 +34,32 @@ def fill(path: Path, megabytes: int = 1) -> None:
     for number in range(megabytes):
         with (path / str(number)).open("wb") as file:
             file.write(MEGABYTE)
-            os.fsync(file.fileno())  # what is not on the disk yet takes no block of it
+            os.fsync(file.fileno())  # data that is not on the disk yet uses no block
 
 
-def test_files_and_folders_are_counted_by_what_they_take_of_the_disk(tmp_path: Path) -> None:
+def test_files_and_folders_count_by_their_blocks(tmp_path: Path) -> None:
     fill(tmp_path / "a/b/c", 2)
     with (tmp_path / "sparse").open("wb") as file:
         file.truncate(2**30)
-    found = measured(tmp_path)
-    assert found.files == 6
-    assert 2 * 2**20 <= found.bytes < 2.2 * 2**20
+    usage = measure_path(tmp_path)
+    assert usage.files == 6
+    assert 2 * 2**20 <= usage.bytes < 2.2 * 2**20
 
 
 def test_a_file_with_two_names_counts_once(tmp_path: Path) -> None:
     fill(tmp_path / "a")
     (tmp_path / "b").hardlink_to(tmp_path / "a/0")
-    assert measured(tmp_path).files == 2
+    assert measure_path(tmp_path).files == 2
 
 
 def test_a_symlink_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     fill(tmp_path / "elsewhere", 2)
     (tmp_path / "a/out").symlink_to(tmp_path / "elsewhere")
-    assert measured(tmp_path / "a").bytes < 2**20
+    assert measure_path(tmp_path / "a").bytes < 2**20
 
 
-def test_a_folder_too_deep_is_told_and_opens_no_file_too_many(tmp_path: Path) -> None:
+def test_a_folder_that_is_too_deep_is_skipped(tmp_path: Path) -> None:
     here = os.getcwd()
     try:
         os.chdir(tmp_path)
@@ -68,23 +68,23 @@ def test_a_folder_too_deep_is_told_and_opens_no_file_too_many(tmp_path: Path) ->
             os.chdir("d")
     finally:
         os.chdir(here)
-    found = measured(tmp_path)
-    assert (found.files, found.skipped) == (MAX_DEPTH + 1, 1)
+    usage = measure_path(tmp_path)
+    assert (usage.files, usage.skipped) == (MAX_DEPTH + 1, 1)
 
 
-def test_it_keeps_to_its_rate() -> None:
-    pace = Pace(1000, threading.Event())
+def test_the_rate_is_limited() -> None:
+    limiter = RateLimiter(1000, threading.Event())
     start = time.monotonic()
     for _ in range(300):
-        pace.take()
+        limiter.wait()
     assert 0.2 < time.monotonic() - start < 2
 
 
-def test_it_ends_in_the_middle_when_it_is_stopped() -> None:
+def test_a_stop_ends_a_measurement() -> None:
     stop = threading.Event()
     stop.set()
     with pytest.raises(StoppedError):
-        Pace(1, stop).take()
+        RateLimiter(1, stop).wait()
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def scanner(storage: Storage) -> Iterator[Scanner]:
     running.stop()
 
 
-def test_it_measures_every_home_and_project_folder_again_and_again(storage: Storage, scanner: Scanner) -> None:
+def test_all_folders_are_measured_at_each_interval(storage: Storage, scanner: Scanner) -> None:
     wait_until(lambda: scanner.report.finished > 0, "the first round", 10)
     assert set(scanner.report.folders) == {"home/5000", "project/6000"}
     fill(storage.home / "5002")
@@ -108,26 +108,26 @@ def test_it_measures_every_home_and_project_folder_again_and_again(storage: Stor
     wait_until(lambda: set(scanner.report.folders) == {"home/5000", "home/5002"}, "the next", 10)
 
 
-def test_after_a_restart_it_goes_on_where_it_was(storage: Storage) -> None:
+def test_a_restart_continues_the_scan(storage: Storage) -> None:
     fill(storage.home / "5000")
     fill(storage.home / "5001")
-    begun = time.time() - 5
-    known = Usage(bytes=123, files=4, at=begun + 1)
-    Report(started=begun, finished=begun - 10, seconds=3, folders={"home/5000": known}).write(
+    started = time.time() - 5
+    known = Usage(bytes=123, files=4, at=started + 1)
+    Report(started=started, finished=started - 10, seconds=3, folders={"home/5000": known}).write(
         storage.own / "usage.json"
     )
     scanner = Scanner(storage, interval=3600, rate=10**6)
     scanner.start()
-    wait_until(lambda: scanner.report.finished > begun, "the round ends", 10)
+    wait_until(lambda: scanner.report.finished > started, "the round ends", 10)
     scanner.stop()
-    kept = Report.read(storage.own / "usage.json")
-    assert kept == scanner.report
-    assert (kept.started, kept.folders["home/5000"]) == (begun, known), "measured before the restart"
-    assert kept.folders["home/5001"].bytes > 2**20
-    assert kept.seconds >= 5
+    saved = Report.read(storage.own / "usage.json")
+    assert saved == scanner.report
+    assert (saved.started, saved.folders["home/5000"]) == (started, known), "measured before the restart"
+    assert saved.folders["home/5001"].bytes > 2**20
+    assert saved.seconds >= 5
 
 
-def test_a_root_that_is_away_for_a_while_does_not_end_it(storage: Storage, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_root_that_is_missing_for_a_time_is_retried(storage: Storage, caplog: pytest.LogCaptureFixture) -> None:
     fill(storage.home / "5000")
     away = storage.home.rename(storage.root / "away")
     scanner = Scanner(storage, interval=1, rate=10**6)
@@ -141,7 +141,7 @@ def test_a_root_that_is_away_for_a_while_does_not_end_it(storage: Storage, caplo
         scanner.stop()
 
 
-def test_it_ends_at_once_while_it_waits_to_try_again(storage: Storage, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_stop_ends_the_wait_for_a_retry(storage: Storage, caplog: pytest.LogCaptureFixture) -> None:
     storage.home.rmdir()
     scanner = Scanner(storage, interval=3600, rate=10**6)
     scanner.start()
@@ -151,13 +151,13 @@ def test_it_ends_at_once_while_it_waits_to_try_again(storage: Storage, caplog: p
     assert time.monotonic() - start < 5
 
 
-def test_what_was_kept_and_is_broken_is_measured_anew(tmp_path: Path) -> None:
+def test_a_broken_report_is_empty(tmp_path: Path) -> None:
     for text in ("", "{", "[]", '{"folders": {"home/5000": 5}}', '{"folders": {}, "more": 1}'):
         (tmp_path / "usage.json").write_text(text)
         assert Report.read(tmp_path / "usage.json") == Report()
 
 
-def test_a_full_disk_does_not_end_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk_does_not_end_the_scanner(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     full = tmp_path / "usage.json"
     full.with_suffix(".new").symlink_to("/dev/full")
     Report(started=1).write(full)

@@ -1,5 +1,5 @@
-"""What holds for every lab, of whichever user, spawned or alone."""
+"""Read by Jupyter Server in every lab, spawned or standalone."""
 
-from lsstlab.server import configure
+from lsstlab.server_config import configure
 
 configure(get_config())  # noqa: F821  (traitlets gives it to the file)

@@ -1,1 +1,1 @@
-"""Starts a JupyterLab with the LSST stack, alone or for a hub."""
+"""Starts a JupyterLab with the LSST stack, standalone or for a hub."""

@@ -1,4 +1,4 @@
-"""What counts as use of a lab. The hub stops one that is idle: docs/dev/lab.md says by which rule, and why."""
+"""What counts as use of a lab. The hub stops an idle lab: docs/dev/lab.md has the rule and its reasons."""
 
 from __future__ import annotations
 
@@ -6,53 +6,34 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
-from jupyter_server._tz import utcnow
-from jupyter_server.base.handlers import APIHandler
-
-CHANGING = {"POST", "PUT", "PATCH", "DELETE"}
-# Stock's time of the last message from or to a terminal.
-STOCK_TERMINALS = "terminal_last_activity"
+# Jupyter Server's time of the last message from or to a terminal
+TERMINAL_ACTIVITY = "terminal_last_activity"
 
 
-def count_only_changes() -> None:
-    """Make requests to Jupyter's API count only if they change something.
-
-    An open, visible page asks for kernels, sessions, terminals, folders and the state of git, each every few
-    seconds, and stock takes each for use.
-    """
-    update = APIHandler.update_api_activity
-
-    def update_if_changing(handler: APIHandler) -> None:
-        request = handler.request
-        if request.method in CHANGING and request.path.startswith(f"{handler.base_url}api/"):
-            update(handler)
-
-    APIHandler.update_api_activity = update_if_changing  # type: ignore[assignment,method-assign]
-
-
-def busy_kernels(kernel_manager: Any) -> bool:
-    """Tell whether a kernel computes: also one that has been silent for hours."""
+def is_kernel_busy(kernel_manager: Any) -> bool:
+    """Return whether a kernel computes, also one that has printed nothing for hours."""
     kernels = (kernel_manager.get_kernel(kernel_id) for kernel_id in kernel_manager.list_kernel_ids())
     return any(getattr(kernel, "execution_state", None) == "busy" for kernel in kernels)
 
 
-def runs_a_program(terminal: Any) -> bool:
-    """Tell whether a terminal's foreground is anything but its shell.
+def is_program_running(terminal: Any) -> bool:
+    """Return whether the foreground of a terminal is a program other than its shell.
 
-    A job in the background or stopped does not count, nor does what has left the terminal (nohup, tmux).
+    A job in the background does not count, nor does a stopped job or a program that has left the terminal (nohup,
+    tmux).
     """
     process = terminal.ptyproc
     try:
         return os.tcgetpgrp(process.fd) not in {process.pid, 0}
-    except OSError:  # it is just being closed
+    except OSError:  # the terminal is being closed
         return False
 
 
-def typed_into(terminal: Any) -> datetime | None:
-    """Give when something was last typed into a terminal, to eight seconds, as `w` tells it.
+def read_input_time(terminal: Any) -> datetime | None:
+    """Return when a person last typed into a terminal, to eight seconds, as `w` shows it.
 
-    The time of the last read from it. Stock takes the last message of its WebSocket, also each one that a forgotten
-    page sends and gets when its connection was lost and is made anew.
+    It is the time of the last read from the terminal. Jupyter Server uses the last message of the WebSocket instead,
+    which includes the messages of a page that connects again by itself.
     """
     try:
         return datetime.fromtimestamp(os.stat(f"/proc/{terminal.ptyproc.pid}/fd/0").st_atime, UTC)
@@ -60,40 +41,40 @@ def typed_into(terminal: Any) -> datetime | None:
         return None
 
 
-class Activity:
-    """When a lab was last used, by our rule.
+class ActivityTracker:
+    """When a lab was last used, by the rule of docs/dev/lab.md.
 
     Parameters
     ----------
     web_app
-        Of the lab's server.
+        The web application of the lab's server.
     """
 
     def __init__(self, web_app: Any) -> None:
         self._settings = web_app.settings
         self._last: datetime = web_app.settings["started"]
 
-    def last(self) -> datetime:
-        """Give the time: now if something runs, and never one before what was given already.
+    def last_activity(self) -> datetime:
+        """Return the time of the last use: now if a kernel or a program runs.
 
-        A program that ends leaves no other trace of when it did.
+        The time never goes back. A program that ends leaves no other trace of when it ran.
         """
-        self._last = max(self._last, utcnow() if self._runs() else self._last_trace())
+        self._last = max(self._last, datetime.now(UTC) if self._is_running() else self._last_trace())
         return self._last
 
     def _terminals(self) -> list[Any]:
         return list(getattr(self._settings.get("terminal_manager"), "terminals", {}).values())
 
-    def _runs(self) -> bool:
-        return busy_kernels(self._settings["kernel_manager"]) or any(map(runs_a_program, self._terminals()))
+    def _is_running(self) -> bool:
+        return is_kernel_busy(self._settings["kernel_manager"]) or any(map(is_program_running, self._terminals()))
 
     def _last_trace(self) -> datetime:
-        """Give the last of the times that Jupyter notes, with those of terminals in place of its own."""
+        """Return the latest time that Jupyter Server recorded, with our times of terminals instead of its own."""
         times: list[datetime] = [self._settings["kernel_manager"].last_kernel_activity]
         times += self._settings["last_activity_times"].values()
         times += [
             value
             for name, value in self._settings.items()
-            if name.endswith("_last_activity") and name != STOCK_TERMINALS
+            if name.endswith("_last_activity") and name != TERMINAL_ACTIVITY
         ]
-        return max(times + [typed for terminal in self._terminals() if (typed := typed_into(terminal))])
+        return max(times + [time for terminal in self._terminals() if (time := read_input_time(terminal))])

@@ -1,8 +1,8 @@
-"""Read by JupyterHub; the settings come from the environment."""
+"""Read by JupyterHub when it runs standalone. The settings come from the environment."""
 
 import os
 
-from lsstlab.hub import configure
 from lsstlab.settings import load
+from lsstlab.standalone_config import configure
 
-configure(get_config(), load(os.environ))  # type: ignore[name-defined]  # noqa: F821  (traitlets gives it)
+configure(get_config(), load(os.environ))  # type: ignore[name-defined]  # noqa: F821  (traitlets defines it)

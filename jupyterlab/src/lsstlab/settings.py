@@ -1,4 +1,4 @@
-"""What a lab that runs alone is told by the environment: the one place that reads it."""
+"""The settings of a standalone lab: the only reader of their environment variables."""
 
 from __future__ import annotations
 
@@ -9,29 +9,32 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
+from lsstlab.errors import LabError
+from lsstlab.shared.secret_files import SecretError, read_secret
+
 # useradd's own rule, without the capitals and the trailing $ that it allows against advice
 USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 PASSWORD_MIN = 8
 PASSWORD_MAX = 200  # chpasswd takes no more than 512 bytes
 
 
-class SettingsError(Exception):
-    """A setting is missing or wrong; the message names it, what was found and what is wanted."""
+class SettingsError(LabError):
+    """A setting is missing or wrong. The message names the setting, the value found and the value wanted."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """A hub that one person runs for themselves.
+    """A hub that one user runs.
 
     Attributes
     ----------
     user
-        The one who may log in.
+        The user who may log in.
     password
-        Their password; None: make one up and print it.
+        The user's password; None: a random one is generated and printed.
     login
         `pam`: the password is the operating system's. `password`: it is the hub's own, for a machine
-        where nobody is to be added to /etc/passwd.
+        whose /etc/passwd must not change.
     ip, port
         Where the browser reaches the proxy.
     hub_port, proxy_api_port
@@ -41,7 +44,7 @@ class Settings:
     proxy
         The folder that install/proxy made.
     command
-        What starts a lab: `lab`, of the environment that install/lab made.
+        The program that starts a lab: `lab`, of the environment that install/lab made.
     """
 
     user: str
@@ -57,7 +60,13 @@ class Settings:
 
 
 def read_port(environ: Mapping[str, str], name: str, default: int) -> int:
-    """Read a TCP port."""
+    """Return a TCP port.
+
+    Raises
+    ------
+    SettingsError
+        Raised if the value is not a number from 1 to 65535.
+    """
     text = environ.get(name) or str(default)
     if not (text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) < 65536):
         raise SettingsError(f"{name}: found {text[:20]!r}, wanted a port from 1 to 65535")
@@ -65,7 +74,13 @@ def read_port(environ: Mapping[str, str], name: str, default: int) -> int:
 
 
 def read_ip(environ: Mapping[str, str], name: str, default: str) -> str:
-    """Read an address, as it stands in a URL."""
+    """Return an address as it is written in a URL.
+
+    Raises
+    ------
+    SettingsError
+        Raised if the value is not an IP address.
+    """
     text = environ.get(name) or default
     try:
         ip = ip_address(text)
@@ -75,20 +90,20 @@ def read_ip(environ: Mapping[str, str], name: str, default: str) -> str:
 
 
 def read_password(environ: Mapping[str, str]) -> str | None:
-    """Read the password from LAB_PASSWORD, or from the file that LAB_PASSWORD_FILE names."""
-    password = environ.get("LAB_PASSWORD")
-    source = "LAB_PASSWORD"
-    if file := environ.get("LAB_PASSWORD_FILE"):
-        if password:
-            raise SettingsError("LAB_PASSWORD and LAB_PASSWORD_FILE are both set: wanted one of them")
-        source = "LAB_PASSWORD_FILE"
-        try:
-            password = Path(file).read_text().rstrip("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{source}: cannot read {file}: {error}") from error
-    elif not password:
+    """Return the password from LAB_PASSWORD or the file that LAB_PASSWORD_FILE names, or None without either.
+
+    Raises
+    ------
+    SettingsError
+        Raised if the password cannot be read or is refused. The message never quotes it, because it ends in a log.
+    """
+    try:
+        password = read_secret(environ, "LAB_PASSWORD")
+    except SecretError as error:
+        raise SettingsError(str(error)) from error
+    if password is None:
         return None
-    # Never quote it: what is printed here ends in a log.
+    source = "LAB_PASSWORD_FILE" if environ.get("LAB_PASSWORD_FILE") else "LAB_PASSWORD"
     if len(password) < PASSWORD_MIN:
         raise SettingsError(f"{source}: found {len(password)} characters, wanted {PASSWORD_MIN} or more")
     if len(password) > PASSWORD_MAX:
@@ -98,13 +113,13 @@ def read_password(environ: Mapping[str, str]) -> str | None:
     return password
 
 
-def load(environ: Mapping[str, str]) -> Settings:
-    """Read all settings.
+def read_user(environ: Mapping[str, str]) -> str:
+    """Return the name of the user.
 
     Raises
     ------
     SettingsError
-        The first one that is wrong.
+        Raised if useradd would refuse the name.
     """
     user = environ.get("LAB_USER") or "demo"
     if not USER_NAME.fullmatch(user):
@@ -112,9 +127,32 @@ def load(environ: Mapping[str, str]) -> Settings:
             f"LAB_USER: found {user!r}, wanted a user name: lower case letters, digits, - and _, at most 32, "
             "not a digit first"
         )
+    return user
+
+
+def read_login(environ: Mapping[str, str]) -> str:
+    """Return the kind of login.
+
+    Raises
+    ------
+    SettingsError
+        Raised if the value is neither `pam` nor `password`.
+    """
     login = environ.get("LAB_LOGIN") or "pam"
     if login not in {"pam", "password"}:
         raise SettingsError(f"LAB_LOGIN: found {login!r}, wanted pam or password")
+    return login
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """Return all settings.
+
+    Raises
+    ------
+    SettingsError
+        Raised for the first wrong setting.
+    """
+    user, login = read_user(environ), read_login(environ)
     port = read_port(environ, "LAB_PORT", 8000)
     hub_port = read_port(environ, "LAB_HUB_PORT", 8081)
     proxy_api_port = read_port(environ, "LAB_PROXY_API_PORT", 8001)

@@ -1,9 +1,9 @@
-"""Print, as bash, the environment that `loadLSST.bash` and `setup lsst_distrib` make.
+"""Print, as bash, the environment that `loadLSST.bash` and `setup lsst_distrib` create.
 
     python -m lsstlab.snapshot STACK [EXTRA]
 
-The full stack takes seconds to set up; what comes of it is the same each time, so the LSST_Stack kernel sources
-what is printed here. EXTRA is a folder that is added at the end of PYTHONPATH.
+The full stack takes seconds to set up, with the same result each time. So the LSST_Stack kernel sources the output of
+this program instead. EXTRA is a folder that is added at the end of PYTHONPATH.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import tempfile
 from pathlib import Path
 
 BASE_PATH = "/usr/local/bin:/usr/bin:/bin"
-# The shell's own, and what belongs to the session that the snapshot is taken in.
-NOT_KEPT = {"HOME", "PWD", "OLDPWD", "SHLVL", "_", "TERM", "LC_ALL", "LSST_KERNEL_PYTHON"}
-# Searched in order: what the session already has there stays, after the stack's.
+# Variables of the shell, and of the session in which the snapshot is taken
+EXCLUDED = {"HOME", "PWD", "OLDPWD", "SHLVL", "_", "TERM", "LC_ALL", "LSST_KERNEL_PYTHON"}
+# Search paths: the session's own entries stay, after those of the stack.
 SEARCH_PATHS = {"LD_LIBRARY_PATH", "MANPATH", "PKG_CONFIG_PATH", "PYTHONPATH"}
 END_OF_ENVIRONMENT = b"\0--functions--\0"
 SCRIPT = """
@@ -30,11 +30,17 @@ declare -Fx
 
 
 class SnapshotError(Exception):
-    """The stack cannot be set up; the message holds what it said."""
+    """The stack cannot be set up. The message has its output."""
 
 
-def run_setup(stack: Path, home: str) -> tuple[dict[str, str], str]:
-    """Set up the stack in an empty environment; give its variables and, as bash, its functions."""
+def record_environment(stack: Path, home: str) -> tuple[dict[str, str], str]:
+    """Set up the stack in an empty environment. Return its variables and, as bash, its functions.
+
+    Raises
+    ------
+    SnapshotError
+        Raised if the set-up fails.
+    """
     done = subprocess.run(
         ["/bin/bash", "--norc", "--noprofile", "-c", SCRIPT, "snapshot", str(stack)],
         env={"PATH": BASE_PATH, "HOME": home, "LC_ALL": "C.UTF-8"},
@@ -42,16 +48,16 @@ def run_setup(stack: Path, home: str) -> tuple[dict[str, str], str]:
         capture_output=True,
         check=False,
     )
-    variables, found, functions = done.stdout.partition(END_OF_ENVIRONMENT)
-    if done.returncode or not found:
-        said = done.stderr.decode(errors="replace").strip()
-        raise SnapshotError(f"{stack}: loadLSST.bash and `setup lsst_distrib` failed: {said}")
+    variables, separator, functions = done.stdout.partition(END_OF_ENVIRONMENT)
+    if done.returncode or not separator:
+        output = done.stderr.decode(errors="replace").strip()
+        raise SnapshotError(f"{stack}: loadLSST.bash and `setup lsst_distrib` failed: {output}")
     pairs = (entry.decode().partition("=") for entry in variables.split(b"\0") if entry)
     return {name: value for name, _, value in pairs}, functions.decode()
 
 
-def export(name: str, value: str, home: str) -> str:
-    """Give the line that exports a variable, relative to the PATH and HOME at the time it is run."""
+def format_export(name: str, value: str, home: str) -> str:
+    """Return the line that exports a variable, relative to the PATH and HOME of the shell that runs it."""
     text = "'" + value.replace("'", "'\\''").replace(home, "'\"$HOME\"'") + "'"
     if name == "PATH":
         text = text.replace(BASE_PATH, "'\"$PATH\"'")
@@ -60,14 +66,14 @@ def export(name: str, value: str, home: str) -> str:
     return f"export {name}={text}"
 
 
-def bash(variables: dict[str, str], functions: str, home: str) -> str:
-    """Give the snapshot as text for bash to source."""
+def format_script(variables: dict[str, str], functions: str, home: str) -> str:
+    """Return the snapshot as a script that bash can source."""
     lines = [
-        export(name, value, home)
+        format_export(name, value, home)
         for name, value in sorted(variables.items())
-        if name not in NOT_KEPT and not name.startswith("BASH_FUNC_")
+        if name not in EXCLUDED and not name.startswith("BASH_FUNC_")
     ]
-    # The kernel's, even where a user's setups put another Python first on the PATH.
+    # The kernel's Python, also if a user's setups put another Python first on the PATH.
     python = variables["LSST_KERNEL_PYTHON"]
     functions = re.sub(r"^declare -fx (\S+)$", r"export -f \1", functions, flags=re.MULTILINE)
     return "\n".join([f"lsst_kernel_python='{python}'", *lines, functions])
@@ -78,12 +84,12 @@ def main() -> None:
     stack, *extra = sys.argv[1:]
     with tempfile.TemporaryDirectory() as home:
         try:
-            variables, functions = run_setup(Path(stack), home)
+            variables, functions = record_environment(Path(stack), home)
         except SnapshotError as error:
             sys.exit(f"snapshot: {error}")
         if extra:
             variables["PYTHONPATH"] = ":".join(filter(None, [variables.get("PYTHONPATH"), *extra]))
-        sys.stdout.write(bash(variables, functions, home))
+        sys.stdout.write(format_script(variables, functions, home))
 
 
 if __name__ == "__main__":

@@ -145,7 +145,7 @@ def test_the_server_collects_garbage_again_once_it_has_started(lab: LabClient) -
     raise AssertionError("no garbage collection in 200 requests")
 
 
-def test_kernels_talk_over_sockets_that_nobody_else_can_open(lab: LabClient) -> None:
+def test_kernels_use_sockets_that_only_the_user_can_open(lab: LabClient) -> None:
     with lab.kernel("python3") as kernel:
         output = kernel.execute(
             "import json, ipykernel, os, stat\n"
@@ -156,7 +156,7 @@ def test_kernels_talk_over_sockets_that_nobody_else_can_open(lab: LabClient) -> 
 
 
 def lab_scratch(lab: LabClient) -> str:
-    """Give the lab's folder for databases."""
+    """Return the lab's folder for databases."""
     with lab.kernel("python3") as kernel:
         return kernel.execute("import os; print(os.environ['LAB_SCRATCH'])").stdout.strip()
 

@@ -24,13 +24,13 @@ SPAWNED: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def image(request: pytest.FixtureRequest) -> str:
-    """Give the image under test."""
+    """Return the name of the image under test."""
     name: str = request.config.getoption("--image")
     return name
 
 
 def refusal(image: str, **options: Any) -> str:
-    """Start the image so that it refuses; give the one line it says."""
+    """Start the image so that it refuses to start, and return its output."""
     with run_container(image, **options) as container:
         assert container.docker.wait(timeout=60)["StatusCode"] == 1
         return container.log()
@@ -59,7 +59,7 @@ def wait_for_banner(container: Container) -> re.Match[str]:
 
 
 def uids_of_processes(container: Container) -> set[int]:
-    """Give the UIDs of everything that runs in a container; root's is tini, which only waits."""
+    """Return the UIDs of all processes in a container. Root's process is tini, which only waits."""
     table = container.docker.top(ps_args="-eo pid,uid,args")
     return {int(row[1]) for row in table["Processes"]}
 
@@ -117,7 +117,7 @@ def test_the_password_is_in_no_process_s_environment_and_no_log(image: str) -> N
         )
         assert (status, environments.count("LAB_IP")) == (1, 3), "hub, proxy, and the shell that looks"
         # That shell was started with the container's own environment, password and all. So was the first process,
-        # which nobody but root can look into, since it has changed its user.
+        # whose environment only root can read, since the process has changed its user.
         assert environments.count(password) == 1
         assert password not in container.log()
 
@@ -148,7 +148,7 @@ def test_what_cannot_start_says_why_in_one_line(image: str, options: dict[str, A
     assert said.count("\n") == 1
 
 
-def test_spawned_it_serves_as_any_uid_with_nothing_to_write_to_and_no_capability(image: str) -> None:
+def test_spawned_it_runs_as_any_uid_without_privileges(image: str) -> None:
     with run_hub_stub() as hub, run_container(image, environment=hub.environment("vera"), **SPAWNED) as container:
         container.wait_for_page(hub.lab_url(container.address, "api"))
         status, facts = container.execute(

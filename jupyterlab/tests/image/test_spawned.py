@@ -30,7 +30,7 @@ GROUPS = {2000 + number: f"org-{number}" for number in range(16)}
 
 @pytest.fixture(scope="module")
 def image(request: pytest.FixtureRequest) -> str:
-    """Give the image under test."""
+    """Return the name of the image under test."""
     name: str = request.config.getoption("--image")
     return name
 
@@ -53,7 +53,7 @@ def spawned(image: str, home: str = OWN, **options: Any) -> Iterator[tuple[LabCl
 
 
 def notice(client: LabClient) -> str:
-    """Give the one notice that the lab shows."""
+    """Return the text of the one notice that the lab shows."""
     (only,) = client.request("GET", "lsstlab/notices").json()
     assert (only["id"], only["level"]) == ("home", "error")
     return str(only["text"])
@@ -138,7 +138,7 @@ def test_no_database_and_no_layout_lies_in_the_home(image: str) -> None:
 
 @pytest.fixture
 def names(image: str, tmp_path: Path) -> dict[str, dict[str, str]]:
-    """Give the volumes of passwd and group as the hub makes them: the image's lines, then the user's."""
+    """Return the volumes of passwd and group as the hub creates them: the image's lines, then the user's."""
     lines = {
         "passwd": [f"vera:x:{UID}:{UID}::/home/vera:/bin/bash"],
         "group": [f"vera:x:{UID}:", *(f"{name}:x:{gid}:vera" for gid, name in GROUPS.items())],

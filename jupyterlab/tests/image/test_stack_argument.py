@@ -53,7 +53,7 @@ def image() -> Iterator[str]:
 
 
 @pytest.mark.timeout(600)
-def test_any_stack_gets_a_kernel_that_does_not_wait_for_its_setup(image: str) -> None:
+def test_any_stack_gets_a_kernel_without_its_setup(image: str) -> None:
     run = (
         "from jupyter_client.manager import start_new_kernel as start\n"
         "manager, client = start(kernel_name='lsst_stack')\n"

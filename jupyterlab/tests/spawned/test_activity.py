@@ -1,4 +1,4 @@
-"""What a spawned lab reports to its hub as use, and what not: docs/dev/lab.md, Activity."""
+"""What a spawned lab reports to its hub as use: docs/dev/lab.md, "Activity"."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def wait_for_use(lab: SpawnedLab) -> None:
     assert lab.hub.reports[-3] < lab.hub.reports[-2] < lab.hub.reports[-1]
 
 
-def test_a_kernel_that_computes_in_silence_is_use_until_it_is_done(spawn: Spawn) -> None:
+def test_a_kernel_that_computes_in_silence_is_use(spawn: Spawn) -> None:
     lab = spawn()
     with lab.client.kernel("python3") as kernel:
         wait_for_idleness(lab)
@@ -50,14 +50,14 @@ def test_a_kernel_whose_page_is_gone_is_use_while_it_computes(spawn: Spawn) -> N
         wait_for_use(lab)
 
 
-def test_a_program_in_a_terminal_s_foreground_is_use_until_it_ends(spawn: Spawn) -> None:
+def test_a_program_in_the_foreground_is_use_until_it_ends(spawn: Spawn) -> None:
     lab = spawn()
     with lab.client.terminal() as terminal:
         terminal.read_until(PROMPT)
         wait_for_idleness(lab)
         terminal.type("cat")
         wait_for_use(lab)
-        # Not Ctrl-C: whoever is started in the background of a shell ignores it, and so does all that it starts.
+        # Not Ctrl-C: programs that a shell started in the background ignore it, and so do their children.
         terminal.type("\x04")
         wait_for_idleness(lab)
 
@@ -100,7 +100,7 @@ def test_what_an_open_page_asks_by_itself_is_no_use(spawn: Spawn, tmp_path: Path
     assert lab.last_activity() == before
 
 
-def test_asking_for_notices_is_no_use_but_saying_that_somebody_is_there(spawn: Spawn) -> None:
+def test_a_get_of_notices_is_no_use_and_a_post_is(spawn: Spawn) -> None:
     lab = spawn()
     before = lab.last_activity()
     assert lab.notices() == []

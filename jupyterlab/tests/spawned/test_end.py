@@ -1,4 +1,4 @@
-"""How a spawned lab ends when its hub, or the cluster, tells it to."""
+"""The end of a spawned lab after a SIGTERM of its hub or the cluster."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from labtesting.labclient import PROMPT, SpawnedLab, Terminal
 from lsstlab.extension import STOP_SECONDS
 
 Spawn = Callable[..., SpawnedLab]
-# In the way of the end, each as an extension's mistake would be.
+# Each delays the end as an error in an extension would.
 OBSTACLES = {
     "an exception": "raise RuntimeError('obstacle')",
     "a wait": "await asyncio.sleep(1000)",
@@ -42,9 +42,7 @@ def test_a_lab_with_a_kernel_and_terminals_ends_at_once(spawn: Spawn) -> None:
 
 
 @pytest.mark.parametrize("obstacle", OBSTACLES.values(), ids=OBSTACLES)
-def test_what_is_in_the_way_of_the_end_is_told_and_does_not_keep_it(
-    spawn: Spawn, tmp_path: Path, obstacle: str
-) -> None:
+def test_an_obstacle_to_the_end_is_logged_and_overcome(spawn: Spawn, tmp_path: Path, obstacle: str) -> None:
     settings = tmp_path / "home" / ".jupyter"
     settings.mkdir(parents=True)
     (settings / "jupyter_server_config.py").write_text(CONFIGURATION.format(obstacle))

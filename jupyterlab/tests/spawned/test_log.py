@@ -1,4 +1,4 @@
-"""What a spawned lab says of itself, and what it does not say."""
+"""The log of a spawned lab: what it contains, and what it must not contain."""
 
 from __future__ import annotations
 
@@ -10,27 +10,25 @@ from labtesting.labclient import SpawnedLab
 from labtesting.logevents import assert_log_events
 
 Spawn = Callable[..., SpawnedLab]
-SECRET = "a-line-of-somebody-s-code"
+SECRET = "a-line-of-a-user-s-code"
 
 
-def test_session_and_kernels_are_told_of_in_lines_of_the_contract_and_their_code_is_not(
-    spawn: Spawn, tmp_path: Path
-) -> None:
+def test_session_and_kernels_are_logged_without_their_code(spawn: Spawn, tmp_path: Path) -> None:
     lab = spawn(LAB_LOG="json", USER="vera")
     with lab.client.kernel("python3") as kernel:
         assert SECRET in kernel.execute(f"print('{SECRET}')").stdout
         kernel_id = lab.client.request("GET", "api/kernels").json()[0]["id"]
     log = tmp_path / "lab.log"
-    wait_until(lambda: "kernel_stop" in log.read_text(), "the end of the kernel is told of", 10)
+    wait_until(lambda: "kernel_stop" in log.read_text(), "the end of the kernel is logged", 10)
     lines = assert_log_events(log.read_text().splitlines())
-    session = [one for one in lines if one["event.dataset"] == "lab.session"]
-    assert [one["event.action"] for one in session] == ["session_start", "kernel_start", "kernel_stop"]
-    assert {one["user.name"] for one in session} == {"vera"}
-    assert {one["lab.kernel.id"] for one in session[1:]} == {kernel_id}
+    session = [line for line in lines if line["event.dataset"] == "lab.session"]
+    assert [line["event.action"] for line in session] == ["session_start", "kernel_start", "kernel_stop"]
+    assert {line["user.name"] for line in session} == {"vera"}
+    assert {line["lab.kernel.id"] for line in session[1:]} == {kernel_id}
     assert SECRET not in log.read_text()
 
 
-def test_without_being_asked_for_json_the_log_is_for_a_person(spawn: Spawn, tmp_path: Path) -> None:
+def test_without_a_request_for_json_the_log_is_plain(spawn: Spawn, tmp_path: Path) -> None:
     spawn()
     assert '"log.level"' not in (tmp_path / "lab.log").read_text()
     assert "Jupyter Server" in (tmp_path / "lab.log").read_text()

@@ -1,4 +1,4 @@
-"""What a spawned lab tells its user before the hub stops it."""
+"""The warnings of a spawned lab before the hub stops it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Spawn = Callable[..., SpawnedLab]
 
 
 def wait_for_notice(lab: SpawnedLab, kind: str) -> dict[str, object]:
-    """Wait for the one notice, and see that it is of this kind."""
+    """Wait for the one notice, check its kind, and return it."""
     wait_until(lambda: lab.notices() != [], f"the lab warns of its {kind}")
     (notice,) = lab.notices()
     assert str(notice["id"]).startswith(f"{kind}-")
     return notice
 
 
-def test_an_idle_lab_says_when_it_stops_and_goes_on_doing_so_while_nobody_uses_it(spawn: Spawn) -> None:
+def test_an_idle_lab_shows_when_it_stops_until_it_is_used(spawn: Spawn) -> None:
     lab = spawn(LAB_IDLE_SECONDS="8", LAB_WARNING_SECONDS="4")
     before = lab.last_activity()
     notice = wait_for_notice(lab, "idle")
@@ -31,7 +31,7 @@ def test_an_idle_lab_says_when_it_stops_and_goes_on_doing_so_while_nobody_uses_i
     assert [other["id"] for other in lab.notices()] == [notice["id"]]
 
 
-def test_the_hub_hears_at_once_of_somebody_who_comes_back(spawn: Spawn) -> None:
+def test_the_hub_hears_at_once_of_a_user_who_comes_back(spawn: Spawn) -> None:
     lab = spawn(LAB_IDLE_SECONDS="8", LAB_WARNING_SECONDS="4", JUPYTERHUB_ACTIVITY_INTERVAL="300")
     wait_for_notice(lab, "idle")
     heard = len(lab.hub.reports)
@@ -40,7 +40,7 @@ def test_the_hub_hears_at_once_of_somebody_who_comes_back(spawn: Spawn) -> None:
     assert lab.hub.reports[-1] == lab.last_activity()
 
 
-def test_the_hub_hears_at_once_of_use_though_it_wants_no_warnings(spawn: Spawn) -> None:
+def test_the_hub_hears_of_use_at_once_also_without_warnings(spawn: Spawn) -> None:
     lab = spawn(LAB_IDLE_SECONDS="4", JUPYTERHUB_ACTIVITY_INTERVAL="300")
     before = lab.last_activity()
     wait_until(lambda: datetime.now(UTC) > before + timedelta(seconds=3), "half of its time is over")
@@ -60,7 +60,7 @@ def test_the_hub_hears_soon_of_a_kernel_that_starts_to_compute(spawn: Spawn) -> 
         assert lab.notices() == []
 
 
-def test_a_lab_that_reaches_its_greatest_age_says_so_whatever_it_does(spawn: Spawn) -> None:
+def test_a_lab_at_its_age_limit_warns_also_during_use(spawn: Spawn) -> None:
     lab = spawn(LAB_MAX_AGE_SECONDS="10", LAB_WARNING_SECONDS="5")
     with lab.client.kernel("python3") as kernel:
         kernel.send("execute_request", {"code": "import time; time.sleep(1000)", "silent": False})
@@ -87,7 +87,7 @@ def test_without_limits_there_is_nothing_to_tell(spawn: Spawn) -> None:
     assert lab.notices() == []
 
 
-def test_nobody_else_may_ask(spawn: Spawn) -> None:
+def test_notices_need_a_login(spawn: Spawn) -> None:
     lab = spawn()
     answer = httpx.get(f"{lab.client.url}{lab.client.base}lsstlab/notices")
     assert answer.status_code == 403

@@ -1,4 +1,4 @@
-"""What somebody at an open page of a spawned lab sees of its notices, in Chromium."""
+"""The page of a spawned lab in Chromium: notices, launcher, workspaces."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOTIFICATION = ".Toastify__toast"
 
 @contextmanager
 def page_of(lab: SpawnedLab) -> Iterator[Page]:
-    """Open the lab's page, whose clock can be put forward, and wait for its launcher."""
+    """Open the lab's page with a clock that the test sets, and wait for the launcher."""
     with open_browser() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.set_default_timeout(60 * SECONDS)
@@ -31,7 +31,7 @@ def page_of(lab: SpawnedLab) -> Iterator[Page]:
         yield page
 
 
-def test_a_page_that_nobody_touches_warns_and_is_no_use(spawn: Spawn, screenshots: Path) -> None:
+def test_an_untouched_page_warns_and_is_no_use(spawn: Spawn, screenshots: Path) -> None:
     lab = spawn(LAB_IDLE_SECONDS="14", LAB_WARNING_SECONDS="7")
     with page_of(lab) as page, lab.client.terminal():
         wait_until(lambda: len(lab.notices()) > 0, "the lab warns of its idleness, with its page open")
@@ -50,7 +50,7 @@ def test_a_page_that_nobody_touches_warns_and_is_no_use(spawn: Spawn, screenshot
         wait_until(lambda: lab.hub.reports[-1] > before, "the hub hears of it")
 
 
-def test_no_page_asks_whether_the_front_end_could_be_built_which_takes_the_server_half_a_second(spawn: Spawn) -> None:
+def test_no_page_asks_for_a_build_of_the_front_end(spawn: Spawn) -> None:
     lab = spawn()
     asked: list[str] = []
     with open_browser() as browser:
@@ -73,7 +73,7 @@ def test_a_page_tells_what_holds_from_the_start_once(spawn: Spawn, tmp_path: Pat
         expect(notification).to_have_count(1)
 
 
-def test_an_open_page_is_use_as_long_as_somebody_is_at_it(spawn: Spawn) -> None:
+def test_a_key_press_on_a_page_is_use(spawn: Spawn) -> None:
     lab = spawn()
     with page_of(lab) as page:
         before = lab.last_activity()
@@ -84,27 +84,27 @@ def test_an_open_page_is_use_as_long_as_somebody_is_at_it(spawn: Spawn) -> None:
 
 def test_a_page_shows_what_the_hub_announces_until_it_is_over(spawn: Spawn, screenshots: Path) -> None:
     lab = spawn(LAB_ANNOUNCEMENT_PATH="/hub/api/announcement")
-    told = lab.hub.announced
+    announced = lab.hub.announced
     with page_of(lab) as page:
         before = lab.last_activity()
-        told.message, told.level = "Maintenance at {time}: <b>all</b> labs stop.", "warning"
+        announced.message, announced.level = "Maintenance at {time}: <b>all</b> labs stop.", "warning"
         page.clock.run_for(61 * SECONDS)
         notification = page.locator(NOTIFICATION)
-        expect(notification).to_contain_text(told.message)
+        expect(notification).to_contain_text(announced.message)
         expect(notification).to_be_in_viewport(ratio=1)
-        told.spawning = "stopped"
+        announced.spawning = "stopped"
         page.clock.run_for(61 * SECONDS)
         expect(notification).to_have_count(2)
         expect(page.get_by_text("No lab is started now")).to_be_in_viewport(ratio=1)
         assert "…" not in notification.nth(1).inner_text(), "JupyterLab shows 140 characters"
         page.screenshot(path=screenshots / "announcement.png")
-        told.message, told.spawning = "", "allowed"
+        announced.message, announced.spawning = "", "allowed"
         page.clock.run_for(61 * SECONDS)
         expect(notification).to_have_count(0)
         assert lab.last_activity() == before
 
 
-def test_a_page_that_nobody_sees_does_not_ask_the_hub_and_one_that_is_seen_asks_once_a_minute(spawn: Spawn) -> None:
+def test_only_a_visible_page_asks_the_hub_once_a_minute(spawn: Spawn) -> None:
     lab = spawn(LAB_ANNOUNCEMENT_PATH="/hub/api/announcement")
     with page_of(lab) as page:
         wait_until(lambda: lab.hub.announced.asked == 1, "the page asks")
@@ -124,12 +124,12 @@ def test_a_page_whose_hub_announces_nothing_does_not_ask_it(spawn: Spawn) -> Non
     lab = spawn()
     with page_of(lab) as page:
         page.clock.run_for(121 * SECONDS)
-        # Its lab's notices, which it asks for in the same moment, have been answered by then.
+        # By then the page has the answer to its request for notices, sent at the same time.
         page.evaluate("fetch('api')")
         assert lab.hub.announced.asked == 0
 
 
-def test_the_launcher_does_not_wait_until_the_pages_state_is_saved_and_comes_once(spawn: Spawn) -> None:
+def test_the_launcher_does_not_wait_for_the_saved_state(spawn: Spawn) -> None:
     lab = spawn()
     held: list[Route] = []
 
@@ -145,7 +145,7 @@ def test_the_launcher_does_not_wait_until_the_pages_state_is_saved_and_comes_onc
         with page.expect_request(lambda request: request.method == "PUT" and "workspaces" in request.url):
             page.goto(f"{lab.client.url}{lab.client.base}lab")
         expect(page.locator(".jp-LauncherCard").first).to_be_visible(timeout=60 * SECONDS)
-        # What JupyterLab does then: it shows the folder anew, and the launcher if there is nothing else.
+        # After this JupyterLab shows the folder again, and the launcher if no other tab is open.
         with page.expect_response("**/api/contents?content=1*"):
             held[0].continue_()
         page.wait_for_timeout(500)
@@ -163,13 +163,13 @@ def test_a_page_of_a_file_has_no_launcher(spawn: Spawn, tmp_path: Path) -> None:
 
 
 def open_lab(page: Page, lab: SpawnedLab) -> str:
-    """Open the lab's page; give the path at which its launcher is."""
+    """Open the lab's page, and return the path of its launcher."""
     page.goto(f"{lab.client.url}{lab.client.base}lab")
     expect(page.locator(".jp-LauncherCard").first).to_be_visible(timeout=60 * SECONDS)
     return page.url.partition(lab.client.base)[2].partition("?")[0]  # ?reset=1 goes a moment later
 
 
-def test_two_pages_have_a_workspace_each_and_one_that_is_loaded_anew_keeps_its_own(spawn: Spawn) -> None:
+def test_two_pages_have_and_keep_a_workspace_each(spawn: Spawn) -> None:
     lab = spawn()
     with open_browser() as browser:
         window = browser.new_context()
@@ -183,7 +183,7 @@ def test_two_pages_have_a_workspace_each_and_one_that_is_loaded_anew_keeps_its_o
         assert open_lab(window.new_page(), lab) == "lab"
 
 
-def test_a_page_that_takes_another_workspace_opens_the_file_that_it_is_for(spawn: Spawn, tmp_path: Path) -> None:
+def test_a_page_with_another_workspace_opens_its_file(spawn: Spawn, tmp_path: Path) -> None:
     lab = spawn()
     (tmp_path / "a b.txt").write_text("what I wanted")
     with open_browser() as browser:

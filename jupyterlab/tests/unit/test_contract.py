@@ -1,4 +1,4 @@
-"""The lab understands what the hub's contract says that it is told."""
+"""The lab reads the variables of the contract with the hub."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from labtesting.contracts import read_contract
-from lsstlab import session
-from lsstlab.lifetime import Lifetime
+from lsstlab.lab_environment import lab_variables
+from lsstlab.limits import LabLimits
 
 CONTRACT: dict[str, Any] = read_contract("lab-environment")
-TOLD = {
+ENVIRONMENT = {
     "HOME": "/home/vera",
     "USER": "vera",
     "LOGNAME": "vera",
@@ -25,19 +25,21 @@ TOLD = {
 }
 
 
-def test_these_tests_tell_a_lab_what_the_contract_allows() -> None:
-    Draft202012Validator(CONTRACT).validate(TOLD)
+def test_the_environment_of_these_tests_fits_the_contract() -> None:
+    Draft202012Validator(CONTRACT).validate(ENVIRONMENT)
 
 
 def test_every_limit_of_the_contract_is_read() -> None:
     assert {name for name in CONTRACT["properties"] if name.endswith("_SECONDS")} == {
-        name for name in TOLD if name.endswith("_SECONDS")
+        name for name in ENVIRONMENT if name.endswith("_SECONDS")
     }
-    assert Lifetime.read(TOLD) == Lifetime(timedelta(hours=4), timedelta(days=7), timedelta(minutes=15))
+    assert LabLimits.from_environment(ENVIRONMENT) == LabLimits(
+        timedelta(hours=4), timedelta(days=7), timedelta(minutes=15)
+    )
 
 
 def test_the_scratch_folder_of_the_contract_is_used() -> None:
-    surroundings = session.environment(TOLD)
-    assert surroundings["LAB_SCRATCH"] == "/tmp/lab"
-    assert surroundings["JUPYTER_RUNTIME_DIR"] == "/tmp/lab/runtime"
-    assert surroundings["SHELL"] == "/bin/bash"
+    variables = lab_variables(ENVIRONMENT)
+    assert variables["LAB_SCRATCH"] == "/tmp/lab"
+    assert variables["JUPYTER_RUNTIME_DIR"] == "/tmp/lab/runtime"
+    assert variables["SHELL"] == "/bin/bash"

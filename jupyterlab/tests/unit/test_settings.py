@@ -1,4 +1,4 @@
-"""Settings of a lab that runs alone."""
+"""The settings of a standalone lab."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from lsstlab.settings import Settings, SettingsError, load
 
 
-def test_nothing_set_gives_the_image_s_defaults() -> None:
+def test_the_defaults_are_those_of_the_image() -> None:
     assert load({}) == Settings(
         user="demo",
         password=None,
@@ -24,8 +24,9 @@ def test_nothing_set_gives_the_image_s_defaults() -> None:
     )
 
 
-def test_the_password_comes_from_a_file_without_its_last_newline(tmp_path: Path) -> None:
-    (tmp_path / "password").write_text("correct horse\n")
+@pytest.mark.parametrize("text", ["correct horse\n", "\n correct horse\t\n\n", "correct horse"])
+def test_a_password_file_is_read_without_outer_white_space(tmp_path: Path, text: str) -> None:
+    (tmp_path / "password").write_text(text)
     assert load({"LAB_PASSWORD_FILE": str(tmp_path / "password")}).password == "correct horse"
 
 
@@ -46,14 +47,14 @@ def test_the_password_comes_from_a_file_without_its_last_newline(tmp_path: Path)
         ({"LAB_PASSWORD": "long enough", "LAB_PASSWORD_FILE": "/x"}, ["LAB_PASSWORD_FILE", "both"]),
     ],
 )
-def test_a_wrong_setting_is_named_with_what_was_found(environ: dict[str, str], names: list[str]) -> None:
+def test_a_wrong_setting_is_named_with_its_value(environ: dict[str, str], names: list[str]) -> None:
     with pytest.raises(SettingsError) as raised:
         load(environ)
     for name in names:
         assert name in str(raised.value)
 
 
-def test_an_ipv6_address_stands_in_brackets_as_in_a_url() -> None:
+def test_an_ipv6_address_has_brackets() -> None:
     assert load({"LAB_IP": "::"}).ip == "[::]"
 
 
@@ -62,3 +63,18 @@ def test_a_refused_password_is_never_quoted(password: str) -> None:
     with pytest.raises(SettingsError, match="LAB_PASSWORD: found") as raised:
         load({"LAB_PASSWORD": password})
     assert password not in str(raised.value)
+
+
+@pytest.mark.parametrize("password", ["short", "two lines\nof text", "a bell\aand more"])
+def test_a_refused_password_of_a_file_is_never_quoted(tmp_path: Path, password: str) -> None:
+    (tmp_path / "password").write_text(password)
+    with pytest.raises(SettingsError, match="LAB_PASSWORD_FILE: found") as raised:
+        load({"LAB_PASSWORD_FILE": str(tmp_path / "password")})
+    assert password not in str(raised.value)
+
+
+def test_a_password_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "password").write_bytes(b"\xff\xfe long enough")
+    with pytest.raises(SettingsError) as raised:
+        load({"LAB_PASSWORD_FILE": str(tmp_path / "password")})
+    assert str(raised.value) == f"LAB_PASSWORD_FILE: cannot read {tmp_path / 'password'}: not text"

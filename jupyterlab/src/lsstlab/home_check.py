@@ -1,4 +1,4 @@
-"""The home directory, which may be full or broken, which must not keep anyone from their lab."""
+"""The check of the home directory: a full or broken home must not keep a user from the lab."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 
 PROBE_NAME = ".lab-probe"
 PROBE_BYTES = 1024 * 1024
-# A file server that is gone makes its clients wait for ever.
-PROBE_SECONDS = 15.0
-FULL = {errno.ENOSPC, errno.EDQUOT}
+# A hard NFS mount waits for ever for a file server that is gone.
+CHECK_SECONDS = 15.0
+FULL_ERRORS = {errno.ENOSPC, errno.EDQUOT}
 
 # JupyterLab shows the first 140 characters of a notification.
 FULL_NOTICE = "Your home is full ({reason}): delete something before you save anything, or it may be lost."
@@ -21,17 +21,17 @@ UNUSABLE_NOTICE = "Nothing that you save here is kept: your home cannot be used 
 
 
 @dataclass(frozen=True)
-class Finding:
+class HomeProblem:
     """What is wrong with a home.
 
     Attributes
     ----------
     full
-        There is no room in it; otherwise it cannot be written for another reason.
+        The home has no room; False: it cannot be written for another reason.
     reason
         The operating system's words.
     readable
-        What is in it can at least be looked at.
+        The files in it can be read.
     """
 
     full: bool
@@ -40,14 +40,14 @@ class Finding:
 
     @property
     def notice(self) -> str:
-        """What the lab tells its user."""
+        """The notice to the user."""
         return (FULL_NOTICE if self.full else UNUSABLE_NOTICE).format(reason=self.reason)
 
 
-def probe(folder: Path) -> Finding | None:
-    """Write a file of 1 MB to the disk and remove it; None: all is well.
+def check_home(folder: Path) -> HomeProblem | None:
+    """Write a file of 1 MB to the disk and remove it. Return the problem, or None if there is none.
 
-    Its name is always the same, so that what a killed lab leaves behind is removed by the next one.
+    The file always has the same name, so that the next lab removes what a killed lab left behind.
     """
     file = folder / PROBE_NAME
     try:
@@ -57,33 +57,33 @@ def probe(folder: Path) -> Finding | None:
         try:
             while left:
                 left = left[os.write(descriptor, left) :]
-            os.fsync(descriptor)  # NFS and some quotas tell only now
+            os.fsync(descriptor)  # NFS and some quotas report an error only now
         finally:
             os.close(descriptor)
     except OSError as error:
         readable = os.access(folder, os.R_OK | os.X_OK)
-        return Finding(error.errno in FULL, error.strerror or type(error).__name__, readable)
+        return HomeProblem(error.errno in FULL_ERRORS, error.strerror or type(error).__name__, readable)
     finally:
         with suppress(OSError):
             file.unlink()
     return None
 
 
-class Probing:
-    """A probe that has been started and that one does not wait for longer than so many seconds."""
+class BackgroundCheck:
+    """A check of the home that runs in a thread. Its result is waited for with a timeout."""
 
     def __init__(self, folder: Path) -> None:
-        self._finding: Finding | None = None
-        # A daemon: nothing can end it while it waits for a file server, and nothing is to wait for it.
+        self._problem: HomeProblem | None = None
+        # A daemon: nothing can end a thread that waits for a file server, and the process must not wait for it.
         self._thread = threading.Thread(target=self._run, args=(folder,), daemon=True)
         self._thread.start()
 
     def _run(self, folder: Path) -> None:
-        self._finding = probe(folder)
+        self._problem = check_home(folder)
 
-    def result(self, timeout: float = PROBE_SECONDS) -> Finding | None:
-        """Give what was found."""
+    def wait(self, timeout: float = CHECK_SECONDS) -> HomeProblem | None:
+        """Return the problem, or None if there is none. No answer within the timeout (seconds) is a problem."""
         self._thread.join(timeout)
         if self._thread.is_alive():
-            return Finding(full=False, reason=f"no answer within {timeout:.0f} s")
-        return self._finding
+            return HomeProblem(full=False, reason=f"no answer within {timeout:.0f} s")
+        return self._problem

@@ -1,4 +1,4 @@
-"""A spawned lab whose home cannot be used; real full and read-only file systems are in the image's tests."""
+"""A spawned lab whose home cannot be used. The image's tests have real full and read-only file systems."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from labtesting.labclient import PROMPT, SpawnedLab
 Spawn = Callable[..., SpawnedLab]
 
 
-def test_a_lab_without_its_home_starts_with_another_and_says_so(spawn: Spawn, tmp_path: Path) -> None:
+def test_a_lab_without_its_home_starts_with_another(spawn: Spawn, tmp_path: Path) -> None:
     lab = spawn(HOME=str(tmp_path / "missing"))
     (notice,) = lab.notices()
     assert (notice["id"], notice["level"]) == ("home", "error")
@@ -26,13 +26,13 @@ def test_a_lab_without_its_home_starts_with_another_and_says_so(spawn: Spawn, tm
     assert not (tmp_path / "missing").exists()
 
 
-def test_each_terminal_of_it_says_so(spawn: Spawn, tmp_path: Path) -> None:
+def test_each_terminal_shows_the_home_notice(spawn: Spawn, tmp_path: Path) -> None:
     lab = spawn(HOME=str(tmp_path / "missing"))
     with lab.client.terminal() as terminal:
         assert "Nothing that you save here is kept" in terminal.read_until(PROMPT).replace("\r\n", "")
 
 
-def test_a_sound_home_is_left_as_it_is_and_nothing_is_said(spawn: Spawn, tmp_path: Path) -> None:
+def test_a_sound_home_is_used_without_a_notice(spawn: Spawn, tmp_path: Path) -> None:
     lab = spawn()
     assert lab.notices() == []
     first = {path.name for path in Path("/etc/skel").iterdir()}

@@ -1,4 +1,4 @@
-"""What the extension does inside the server: a real tornado server, a real socket."""
+"""TCP_NODELAY of a WebSocket: a real Tornado server, a real socket."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from lsstlab.extension import keep_nodelay
+from lsstlab._patches.tornado import keep_nodelay
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
 from tornado.testing import bind_unused_port
@@ -15,7 +15,7 @@ from tornado.websocket import WebSocketHandler, websocket_connect
 
 
 class Handler(WebSocketHandler):
-    """Tells, for each message, whether its socket has TCP_NODELAY."""
+    """Answers each message with the TCP_NODELAY of its socket."""
 
     def on_message(self, message: str | bytes) -> None:
         assert self.ws_connection is not None
@@ -26,6 +26,7 @@ class Handler(WebSocketHandler):
 
 @pytest.fixture
 def stock_tornado() -> Iterator[None]:
+    """Remove the patch after the test."""
     original = IOStream.set_nodelay
     yield
     IOStream.set_nodelay = original  # type: ignore[method-assign]
@@ -47,7 +48,7 @@ async def ask_for_nodelay() -> str | bytes | None:
 @pytest.mark.asyncio
 @pytest.mark.usefixtures("stock_tornado")
 async def test_a_websocket_keeps_nodelay() -> None:
-    # If tornado ever leaves it on by itself, our extension has nothing left to do.
+    # The first assertion fails when Tornado itself leaves the option on: then the patch is unnecessary.
     assert await ask_for_nodelay() == "0"
     keep_nodelay()
     assert await ask_for_nodelay() == "1"

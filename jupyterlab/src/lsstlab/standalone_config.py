@@ -1,4 +1,4 @@
-"""The configuration of a hub that one person runs for themselves: the image alone, and the demo."""
+"""The configuration of a hub that one user runs: the standalone image, and the demo."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from traitlets.config import Config
 
 from lsstlab.settings import Settings
 
-# The kernel ends labs and proxy when the hub is gone, however it went; without a hub neither is of use.
+# The kernel ends labs and proxy when the hub ends for any reason. Without a hub they are useless.
 END_WITH_PARENT = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
 CONFIG_FILE = Path(__file__).parent / "jupyterhub_config.py"
 
@@ -28,12 +28,12 @@ def configure_hub(c: Config, settings: Settings) -> None:
     c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{settings.hub_port}"
     c.JupyterHub.db_url = f"sqlite:///{settings.state}/jupyterhub.sqlite"
     c.JupyterHub.cookie_secret_file = str(settings.state / "cookie_secret")
-    # What is printed at the start, the login, is not to be scrolled away.
+    # The login, which is printed at the start, must stay on the screen.
     c.JupyterHub.log_level = "WARN"
     c.ConfigurableHTTPProxy.log_level = "warn"
     c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings.proxy_api_port}"
     c.ConfigurableHTTPProxy.pid_file = str(settings.state / "proxy.pid")
-    # Node's own program: no PATH is searched, and no launcher stands between the hub's SIGTERM and it.
+    # Node's own program: no PATH is searched, and the hub's SIGTERM reaches it without a launcher.
     c.ConfigurableHTTPProxy.command = [
         *END_WITH_PARENT,
         str(settings.proxy / "node"),
@@ -42,7 +42,7 @@ def configure_hub(c: Config, settings: Settings) -> None:
 
 
 def configure_login(c: Config, settings: Settings) -> None:
-    """Assign who may log in, and how."""
+    """Assign the user who may log in, and the authenticator."""
     c.Authenticator.allowed_users = {settings.user}
     c.JupyterHub.template_vars = {
         "announcement_login": "User and password are printed in the terminal in which this JupyterHub was started."
@@ -56,9 +56,9 @@ def configure_login(c: Config, settings: Settings) -> None:
 
 
 def configure_labs(c: Config, settings: Settings) -> None:
-    """Assign how a lab is started: a process of the same user as the hub.
+    """Assign how a lab starts: as a process of the hub's own user.
 
-    There is one user, so there is nobody to isolate; that is what the stock spawner of this name warns of.
+    JupyterHub warns that this spawner does not isolate users. Here there is one user.
     """
     c.JupyterHub.spawner_class = "simple"
     home = "/home/{username}" if settings.login == "pam" else f"{settings.state}/home/{{username}}"
@@ -66,5 +66,5 @@ def configure_labs(c: Config, settings: Settings) -> None:
     c.Spawner.cmd = [*END_WITH_PARENT, str(settings.command)]
     c.Spawner.default_url = "/lab"
     c.Spawner.env_keep = ["PATH", "LANG", "LC_ALL", "TZ", "LAB_SCRATCH", "JUPYTER_RUNTIME_DIR"]
-    if os.getuid() == 0:  # the demo on a machine where one works as root
+    if os.getuid() == 0:  # the demo on a machine whose user is root
         c.Spawner.args = ["--allow-root"]

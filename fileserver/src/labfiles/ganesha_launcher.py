@@ -1,0 +1,41 @@
+"""Starts the NFS server: check the storage, create what is missing, become Ganesha.
+
+The program: `python -m labfiles.ganesha_launcher`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from labfiles.seccomp import FilterError, load_filter
+from labfiles.storage import StorageError, check_exportable, find_warning, prepare_storage
+
+STORAGE = Path("/storage")
+GANESHA = "/usr/bin/ganesha.nfsd"
+COMMAND = [GANESHA, "-F", "-f", "/etc/ganesha/ganesha.conf", "-L", "/dev/stdout", "-p", "/run/ganesha/ganesha.pid"]
+
+
+def main() -> None:
+    """Become Ganesha. An error ends the process with one line."""
+    try:
+        prepare_storage(STORAGE)
+        mounts = Path("/proc/mounts").read_text()
+        check_exportable(STORAGE, mounts)
+        print_warning(mounts)
+        load_filter()
+    except (StorageError, FilterError) as error:
+        sys.exit(f"fileserver: {error}")
+    os.umask(0)
+    os.execv(GANESHA, COMMAND)  # noqa: S606  (Ganesha replaces this process)
+
+
+def print_warning(mounts: str) -> None:
+    """Print a warning in one line if the storage has a known problem. The server starts all the same."""
+    if warning := find_warning(STORAGE, mounts):
+        sys.stderr.write(f"fileserver: {warning}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Homes that labfiles creates beside the NFS server: when a client sees them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+
+from fileserver.tests.image.client.registry import Share, check, expect_error
+
+
+@check(uid=9000)
+def a_new_home_exists_at_once(share: Share) -> None:
+    os.listdir(share.mount / "home")
+    assert share.request_folder("homes/9000") == 201
+    (share.home / "first").write_text("x")
+
+
+# A client caches a folder for 30 s (acdirmin), and for up to 60 s (acdirmax) if it was unchanged before. After that the
+# server may cache it for 5 s.
+CLIENT_SECONDS = 80
+
+
+@check(uid=9001)
+def a_home_that_was_missing_appears_later(share: Share) -> None:
+    os.listdir(share.mount / "home")
+    with expect_error(errno.ENOENT):
+        share.home.stat()
+    assert share.request_folder("homes/9001") == 201
+    start = time.monotonic()
+    while not share.home.exists():
+        assert time.monotonic() - start < CLIENT_SECONDS, "the home does not appear"
+        time.sleep(0.5)
+    (share.home / "first").write_text("x")

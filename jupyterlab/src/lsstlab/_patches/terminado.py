@@ -1,0 +1,36 @@
+"""Patch of terminado: text that no program printed appears in open terminals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lsstlab._patches.guard import is_tested
+
+PROJECT, TESTED = "terminado", ("0.18.1",)
+EFFECT = "terminals do not show that the lab is about to stop; the page does"
+
+
+def create_terminal_writer(web_app: Any) -> Callable[[str], None]:
+    """Return a function that shows a text in all terminals of a server, as `wall` does.
+
+    What: the function does what `TermManager.pty_read` does with a program's output: it appends to the `read_buffer`
+    of each terminal, and calls `on_pty_read` of each WebSocket. The program in the terminal does not get the text.
+
+    Why: a user who works in a terminal in another window sees no notification on the page.
+
+    Gain: no time. The user is warned before the hub stops the lab.
+
+    Unnecessary when: terminado has a public method that sends a text to the clients of a terminal.
+    """
+    if not is_tested(PROJECT, TESTED, EFFECT):
+        return lambda text: None
+
+    def write(text: str) -> None:
+        manager = web_app.settings.get("terminal_manager")
+        for terminal in getattr(manager, "terminals", {}).values():
+            terminal.read_buffer.append(text)  # for clients that connect later
+            for client in terminal.clients:
+                client.on_pty_read(text)
+
+    return write

@@ -1,0 +1,81 @@
+"""Starts programs in a lab's environment: a command, or the single-user server of a hub."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+
+from lsstlab import logs
+from lsstlab.errors import LabError
+from lsstlab.home_check import BackgroundCheck
+from lsstlab.home_setup import choose_home, home_folder, initialize_home
+from lsstlab.lab_environment import prepare_environment
+from lsstlab.limits import LabLimits
+
+# The command by which hubs start the server
+SINGLE_USER_SERVER = "jupyterhub-singleuser"
+# Seconds until garbage collection resumes if a user's configuration leaves out lsstlab.extension
+COLLECTION_PAUSE_SECONDS = 60
+
+
+class CommandError(LabError):
+    """A command cannot be run. The message has the command and the operating system's words."""
+
+
+def run_command(command: list[str]) -> None:
+    """Replace this process by the command, in a lab's environment.
+
+    Raises
+    ------
+    CommandError
+        Raised if the command does not exist or cannot be run.
+    EnvironmentFolderError
+        Raised if the scratch folder cannot be used.
+    """
+    prepare_environment()
+    initialize_home(home_folder())
+    try:
+        os.execvp(command[0], command)  # noqa: S606  (no shell is wanted)
+    except OSError as error:
+        raise CommandError(f"{command[0]}: {error.strerror}") from error
+
+
+def run_single_user_server(options: list[str]) -> None:
+    """Run the single-user server of the hub that spawned this lab, with the hub's options.
+
+    Raises
+    ------
+    EnvironmentFolderError
+        Raised if the scratch folder cannot be used.
+    LimitError
+        Raised if a limit that the hub set is wrong.
+    """
+    # Imported here: `lab COMMAND` needs no patches.
+    from lsstlab._patches.jupyter_server import use_formatter_from_first_line
+    from lsstlab._patches.jupyterhub import load_single_user_server
+
+    prepare_environment()
+    LabLimits.from_environment(os.environ)
+    home_check = BackgroundCheck(home_folder())  # while the modules load, which do not read the home yet
+    pause_garbage_collection()
+    server = load_single_user_server()
+    if logs.wants_json(os.environ):
+        use_formatter_from_first_line(logs.LabFormatter)
+    # Only now: what is imported from here on reads the user's settings in the home.
+    choose_home(home_check.wait())
+    sys.argv = [SINGLE_USER_SERVER, *options]
+    server.launch_instance()
+
+
+def pause_garbage_collection() -> None:
+    """Collect no garbage until `lsstlab.extension`, which is loaded last, resumes it.
+
+    The import of a thousand modules makes the collector run hundreds of times over objects that all stay: 13 % of the
+    time until the server answers.
+    """
+    gc.disable()
+    timer = threading.Timer(COLLECTION_PAUSE_SECONDS, gc.enable)
+    timer.daemon = True
+    timer.start()

@@ -1,0 +1,114 @@
+"""The limits after which the hub stops this lab, and the warnings before. Pure: no clock, no server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from lsstlab.errors import LabError
+from lsstlab.notices import Notice
+
+REFRESH_INTERVAL = timedelta(seconds=15)
+
+
+class LimitError(LabError):
+    """A limit is wrong. The message names the variable, the value found and the value wanted."""
+
+
+@dataclass(frozen=True)
+class LabLimits:
+    """How long the hub lets this lab run.
+
+    Attributes
+    ----------
+    idle
+        Longest time without use; None: no limit.
+    age
+        Longest time since the start, whatever the lab does; None: no limit.
+    warning
+        How long before either limit the user is warned; None: no warning.
+    """
+
+    idle: timedelta | None
+    age: timedelta | None
+    warning: timedelta | None
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> LabLimits:
+        """Return the limits that the hub set (testing/contracts/lab-environment.json).
+
+        Raises
+        ------
+        LimitError
+            Raised if a value is not a number of seconds.
+        """
+        return cls(
+            idle=read_seconds(environ, "LAB_IDLE_SECONDS"),
+            age=read_seconds(environ, "LAB_MAX_AGE_SECONDS"),
+            warning=read_seconds(environ, "LAB_WARNING_SECONDS"),
+        )
+
+    @property
+    def exist(self) -> bool:
+        """Whether the hub stops the lab by itself at some time."""
+        return bool(self.idle or self.age)
+
+    def is_nearing_idle_end(self, now: datetime, last_activity: datetime) -> bool:
+        """Return whether half of the idle limit is over: from then on the hub must hear of use at once."""
+        return self.idle is not None and now >= last_activity + self.idle / 2
+
+    def refresh_interval(self) -> timedelta:
+        """Return how often to look for new notices: a tenth of the shortest wait, from 0.5 s to 15 s."""
+        spans = [self.warning_span(limit) or limit / 2 for limit in (self.idle, self.age) if limit]
+        return max(timedelta(seconds=0.5), min([REFRESH_INTERVAL, *(span / 10 for span in spans)]))
+
+    def warning_span(self, limit: timedelta) -> timedelta:
+        """Return how long before a limit the user is warned: at most half of it, or the warning would always show."""
+        return min(self.warning or timedelta(), limit / 2)
+
+    def find_notices(self, now: datetime, started: datetime, last_activity: datetime) -> list[Notice]:
+        """Return the warnings that apply now."""
+        notices = []
+        if self.idle and now >= last_activity + self.idle - self.warning_span(self.idle) and self.warning:
+            idle = format_duration(now - last_activity)
+            text = f"This lab has been idle for {idle}. It stops at {{time}} unless you use it."
+            notices.append(create_warning("idle", text, last_activity + self.idle, use_helps=True))
+        if self.age and now >= started + self.age - self.warning_span(self.age) and self.warning:
+            age = format_duration(self.age)
+            text = f"This lab stops at {{time}}, whatever runs in it: none runs for more than {age}. Save your work."
+            notices.append(create_warning("age", text, started + self.age))
+        return notices
+
+
+def create_warning(kind: str, text: str, end: datetime, *, use_helps: bool = False) -> Notice:
+    """Return a warning. Its id changes with the end, so that a new end is a new notice."""
+    return Notice(f"{kind}-{end.timestamp():.0f}", "warning", text, end, use_helps)
+
+
+def read_seconds(environ: Mapping[str, str], name: str) -> timedelta | None:
+    """Return a limit, or None if the variable is missing or empty.
+
+    Raises
+    ------
+    LimitError
+        Raised if the value is not a whole number of seconds from 1 on.
+    """
+    text = environ.get(name)
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
+        raise LimitError(f"{name}: found {text[:20]!r}, wanted seconds: a whole number, 1 or more")
+    return timedelta(seconds=int(text))
+
+
+def format_duration(span: timedelta) -> str:
+    """Return a duration in its two largest units, for example `3 h 45 min`."""
+    minutes = round(span.total_seconds() / 60)
+    if minutes < 1:
+        return f"{round(span.total_seconds())} s"
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    units = [(days, "day" if days == 1 else "days"), (hours, "h"), (minutes, "min")]
+    parts = [f"{count} {unit}" for count, unit in units if count]
+    return " ".join(parts[:2])

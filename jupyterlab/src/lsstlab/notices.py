@@ -1,0 +1,40 @@
+"""A notice to the user of a lab, and its texts for the page and for terminals."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A message to the user.
+
+    Attributes
+    ----------
+    id
+        Stays the same as long as the message means the same.
+    level
+        `warning` or `error`: how JupyterLab shows it.
+    text
+        `{time}` marks the place of the time, which each reader sees in their own time zone.
+    time
+        When the lab stops.
+    use_helps
+        The notice ends when the user uses the lab.
+    """
+
+    id: str
+    level: str
+    text: str
+    time: datetime | None = None
+    use_helps: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the notice with values that JSON has."""
+        return asdict(self) | {"time": self.time.isoformat() if self.time else None}
+
+    def to_terminal_line(self) -> str:
+        """Return the notice as one line for a terminal, with the time in the lab's time zone."""
+        return self.text.replace("{time}", f"{self.time.astimezone():%H:%M %Z}" if self.time else "")

@@ -1,0 +1,206 @@
+"""The image standalone: create the one user, run the user's JupyterHub, and print how to log in.
+
+Only the first step needs root. Hub, proxy and lab run as the user.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+from lsstlab.lab_environment import create_private_folder, scratch_folder
+from lsstlab.settings import Settings, SettingsError, load
+from lsstlab.standalone_config import CONFIG_FILE
+
+FIRST_UID = 1000
+SECRET_VARIABLES = {"LAB_PASSWORD", "LAB_PASSWORD_FILE"}
+BANNER = """
+  JupyterLab with the LSST stack:  http://127.0.0.1:{port}  (or the port that you published it on)
+  user:      {user}
+  password:  {password}
+
+"""
+
+
+def run() -> int:
+    """Create the user, run the user's hub, and return the hub's exit status.
+
+    Raises
+    ------
+    SettingsError
+        Raised if a setting is wrong, or if the container was not started as the login needs it.
+    EnvironmentFolderError
+        Raised if the lab's scratch folder cannot be used.
+    """
+    settings = load(os.environ)
+    if settings.login != "pam":
+        raise SettingsError(f"LAB_LOGIN: found {settings.login}, wanted pam, the only one in the image")
+    check_privileges()
+    password = settings.password or secrets.token_hex(8)
+    user = create_user(settings.user, password)
+    folders = (Path(user.pw_dir), settings.state)
+    for folder in folders:
+        create_folder(folder, user)
+    drop_root(user)
+    for folder in folders:
+        check_writable(folder, user)
+    create_private_folder(scratch_folder(os.environ))
+    os.chdir(user.pw_dir)
+    shown = "the one you set" if settings.password else password
+    banner = BANNER.format(port=settings.port, user=user.pw_name, password=shown)
+    hub = Path(sys.prefix) / "bin" / "jupyterhub"
+    return run_hub([str(hub), "--config", str(CONFIG_FILE)], hub_environment(user), settings, banner)
+
+
+def check_privileges() -> None:
+    """Check that the login can work in this container.
+
+    Raises
+    ------
+    SettingsError
+        Raised if the container does not run as root, or runs without new privileges.
+    """
+    if os.getuid() != 0:
+        raise SettingsError(
+            f"the container runs as UID {os.getuid()}: alone it has to start as root, to make the user who logs in "
+            "(it then runs as that user); leave out --user"
+        )
+    if "NoNewPrivs:\t1" in Path("/proc/self/status").read_text():
+        raise SettingsError(
+            "the container runs with no-new-privileges, which keeps PAM from checking the password: alone, leave it out"
+        )
+
+
+def create_user(name: str, password: str) -> pwd.struct_passwd:
+    """Create the user, unless a restarted container has the user already, and set the password.
+
+    Raises
+    ------
+    SettingsError
+        Raised if the image itself has this name, or if the user cannot be created.
+    """
+    home = Path("/home") / name
+    existing = [entry for entry in pwd.getpwall() if entry.pw_name == name]
+    group_exists = name in {entry.gr_name for entry in grp.getgrall()}
+    if (existing and existing[0].pw_dir != str(home)) or (group_exists and not existing):
+        raise SettingsError(f"LAB_USER: {name} is one of the image's own users or groups: take another name")
+    if not existing:
+        uid = str(choose_uid(home))
+        options = ["--no-log-init", "--shell", "/bin/bash", "--uid", uid, "--home-dir", str(home)]
+        run_account_tool("/usr/sbin/useradd", *options, name)
+    run_account_tool("/usr/sbin/chpasswd", stdin=f"{name}:{password}\n")
+    return pwd.getpwnam(name)
+
+
+def choose_uid(home: Path) -> int:
+    """Return the UID for the user of this home: the owner of a mounted volume, else the first UID for users.
+
+    Raises
+    ------
+    SettingsError
+        Raised if a user of the image has this UID: PAM would confuse the two.
+    """
+    try:
+        uid = home.stat().st_uid or FIRST_UID
+    except FileNotFoundError:
+        return FIRST_UID
+    if owners := [entry.pw_name for entry in pwd.getpwall() if entry.pw_uid == uid]:
+        raise SettingsError(f"{home} belongs to UID {uid}, which is {owners[0]} in the image: give it another owner")
+    return uid
+
+
+def run_account_tool(program: str, *arguments: str, stdin: str = "") -> None:
+    """Run one of Debian's programs for accounts.
+
+    Raises
+    ------
+    SettingsError
+        Raised if the program fails. The message has the program's error.
+    """
+    done = subprocess.run([program, *arguments], input=stdin, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SettingsError(
+            f"cannot make the user: {done.stderr.strip()} (the container needs a root file system that it can write, "
+            "and the capabilities that Docker gives)"
+        )
+
+
+def create_folder(folder: Path, user: pwd.struct_passwd) -> None:
+    """Create a folder of the user. An existing folder changes its owner only if root owns it.
+
+    Raises
+    ------
+    SettingsError
+        Raised if the folder cannot be created or given to the user.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if folder.stat().st_uid == 0:
+            os.chown(folder, user.pw_uid, user.pw_gid)
+            folder.chmod(0o700)
+    except OSError as error:
+        raise SettingsError(
+            f"{folder}: {error.strerror}: it has to be a folder that {user.pw_name} can write"
+        ) from error
+
+
+def drop_root(user: pwd.struct_passwd) -> None:
+    """Run as the user from here on. Nothing in this process gets root back."""
+    os.initgroups(user.pw_name, user.pw_gid)
+    os.setgid(user.pw_gid)
+    os.setuid(user.pw_uid)
+
+
+def check_writable(folder: Path, user: pwd.struct_passwd) -> None:
+    """Check that this process can write a folder.
+
+    Raises
+    ------
+    SettingsError
+        Raised if the process cannot write it.
+    """
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise SettingsError(f"{folder}: {user.pw_name} (UID {user.pw_uid}) cannot write it: mount it writable")
+
+
+def hub_environment(user: pwd.struct_passwd) -> dict[str, str]:
+    """Return the variables of the hub: those of this process without the password."""
+    environ = {name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES}
+    return environ | {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name}
+
+
+def run_hub(command: list[str], environ: dict[str, str], settings: Settings, banner: str) -> int:
+    """Run the hub until it ends or a signal ends it, and return its exit status."""
+    # A session of its own: Ctrl-C reaches the hub once, from this process.
+    hub = subprocess.Popen(command, env=environ, start_new_session=True)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: hub.send_signal(signal.SIGTERM))
+    threading.Thread(target=print_when_ready, args=(hub, settings, banner), daemon=True).start()
+    return hub.wait()
+
+
+def print_when_ready(hub: subprocess.Popen[bytes], settings: Settings, banner: str) -> None:
+    """Print the banner as soon as the login page answers. Print nothing if the hub ends before."""
+    # Without a proxy, whatever the environment has: this is the container itself.
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    # The hub itself first: the proxy logs ten lines for each request that it cannot forward yet.
+    for page in (f"{settings.hub_port}/hub/health", f"{settings.port}/hub/login"):
+        while True:
+            if hub.returncode is not None:
+                return
+            try:
+                direct.open(f"http://127.0.0.1:{page}", timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+    sys.stdout.write(banner)
+    sys.stdout.flush()

@@ -1,0 +1,63 @@
+"""A lab on an untested version of a patched project: it warns once, and works as upstream does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from labtesting.labclient import PROMPT, SpawnedLab
+from labtesting.logevents import assert_log_events
+from labtesting.versions import UNTESTED, fake_version
+from lsstlab._patches import jupyter_server, jupyterhub, terminado, tornado
+
+Spawn = Callable[..., SpawnedLab]
+PROJECTS = [jupyter_server, jupyterhub, terminado, tornado]
+
+
+def warning_for(patches: ModuleType) -> str:
+    """Return the warning that the lab logs."""
+    return (
+        f"{patches.PROJECT} {UNTESTED} was not tested with this release (tested: {', '.join(patches.TESTED)}): "
+        f"its patches are not applied; {patches.EFFECT}"
+    )
+
+
+def check_use(lab: SpawnedLab) -> None:
+    """Check that the lab answers and runs a kernel and a terminal."""
+    assert lab.client.request("GET", "api").json()["version"]
+    with lab.client.kernel("python3") as kernel:
+        output = kernel.execute("print(1 + 1)")
+        assert (output.stdout, output.error) == ("2\n", "")
+    with lab.client.terminal() as terminal:
+        assert terminal.read_until(PROMPT)
+
+
+@pytest.mark.parametrize("patches", PROJECTS, ids=lambda patches: patches.PROJECT)
+def test_a_lab_with_one_untested_version_warns_and_works(spawn: Spawn, tmp_path: Path, patches: ModuleType) -> None:
+    versions = fake_version(tmp_path / "versions", patches.PROJECT)
+    lab = spawn(LAB_LOG="json", USER="vera", PYTHONPATH=str(versions))
+    check_use(lab)
+    lines = [line for line in (tmp_path / "lab.log").read_text().splitlines() if "was not tested" in line]
+    (event,) = assert_log_events(lines)
+    assert (event["message"], event["log.level"]) == (warning_for(patches), "warning")
+
+
+def test_all_warnings_are_plain_lines_for_a_person(spawn: Spawn, tmp_path: Path) -> None:
+    versions = fake_version(tmp_path / "versions", *(patches.PROJECT for patches in PROJECTS))
+    check_use(spawn(PYTHONPATH=str(versions)))
+    lines = [line for line in (tmp_path / "lab.log").read_text().splitlines() if "was not tested" in line]
+    assert sorted(lines) == sorted(f"lab: {warning_for(patches)}" for patches in PROJECTS)
+
+
+def test_with_upstreams_rule_an_open_page_is_use(spawn: Spawn, tmp_path: Path) -> None:
+    lab = spawn(PYTHONPATH=str(fake_version(tmp_path / "versions", jupyter_server.PROJECT)))
+    before = lab.last_activity()
+    lab.client.request("GET", "api/kernels")
+    assert lab.last_activity() > before
+
+
+def test_with_tested_versions_a_lab_does_not_warn(spawn: Spawn, tmp_path: Path) -> None:
+    check_use(spawn(LAB_LOG="json", USER="vera"))
+    assert "was not tested" not in (tmp_path / "lab.log").read_text()

@@ -1,0 +1,39 @@
+"""The first connection to the hub while the network drops packets: a server with a full backlog drops them too."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+
+import pytest
+from lsstlab._patches.jupyterhub import wait_for_connection
+
+
+@pytest.mark.asyncio
+async def test_a_dropped_packet_does_not_cost_a_second() -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        with socket.create_connection(server.getsockname()):  # fills the backlog
+            accepted: list[float] = []
+
+            def accept() -> None:
+                accepted.append(time.monotonic())
+                for _ in range(2):
+                    server.accept()[0].close()
+
+            accepting = threading.Timer(0.1, accept)
+            accepting.start()
+            await wait_for_connection(f"http://127.0.0.1:{server.getsockname()[1]}/hub/api")
+            assert time.monotonic() - accepted[0] < 0.8  # Linux sends the packet again after 1 s
+            accepting.join()
+
+
+@pytest.mark.asyncio
+async def test_a_refused_connection_is_not_repeated() -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        async with asyncio.timeout(1):
+            await wait_for_connection(f"http://127.0.0.1:{server.getsockname()[1]}/hub/api")
