@@ -43,7 +43,7 @@ IDLE_SECONDS = 60
 AWAY_SECONDS = 20
 # For a hub that was halted to learn what has happened
 CATCH_UP_SECONDS = 5
-SETTLE_SECONDS = 180
+READY_SECONDS = 180
 FLOORS = 3
 MACHINE = "the machine alone, a fixed loop, ms"
 
@@ -173,7 +173,7 @@ class Bench:
             self.hub.start()
             await asyncio.to_thread(self.hub.wait_until_up)
             self.note("killed: the hub answers after, s", time.monotonic() - start)
-            self.note("killed: all labs are known after, s", await self.settle() - start)
+            self.note("killed: all labs are known after, s", await self.wait_until_all_ready() - start)
             self.note("killed: hub's processor until then, s", self.hub.cpu())
         await self.note_lost("killed")
         self.note("killed: requests to labs that failed", len(seen.failed))
@@ -190,18 +190,18 @@ class Bench:
             finally:
                 await call(self.options.api_start)
             await asyncio.to_thread(self.hub.wait_until_up)
-            self.note("API away: settled after, s", await self.settle() - start)
+            self.note("API away: settled after, s", await self.wait_until_all_ready() - start)
         await self.note_lost("API away")
         self.note("API away: requests to labs that failed", len(seen.failed))
         for one in seen.failed[:3]:
             print(f"        {one}")
 
-    async def settle(self) -> float:
+    async def wait_until_all_ready(self) -> float:
         """Wait until the hub says of all labs that they are ready, or it has had its time; give when that was.
 
         One is asked for until it is there, and then all: to count 2,000 keeps a hub busy for half a second.
         """
-        deadline = time.monotonic() + SETTLE_SECONDS
+        deadline = time.monotonic() + READY_SECONDS
         while True:
             now = time.monotonic()
             if now > deadline:

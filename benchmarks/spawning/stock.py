@@ -128,7 +128,7 @@ def deploy(names: dict[str, str]) -> Iterator[Stock]:
         kubectl("apply", "--filename", "-", stdin=text)
         for part in ("proxy", "hub"):
             kubectl("rollout", "status", f"deployment/{part}", "--namespace", NAMESPACE, "--timeout=90s")
-        cluster.settle()
+        cluster.wait_for_kube_proxy()
         wait_until(is_up, "stock's hub and proxy answer")
         yield Stock(token)
     finally:

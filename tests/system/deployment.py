@@ -275,6 +275,6 @@ def deployed(site: Deployment) -> Iterator[None]:
         for name in DEPLOYMENTS:
             cluster.roll_out(name, 120)
         kubectl("rollout", "status", "daemonset/filebeat", "--namespace", NAMESPACE, "--timeout=90s")
-        cluster.settle()
+        cluster.wait_for_kube_proxy()
         wait_until(lambda: httpx.get(f"{URL}/hub/health", verify=site.trust).status_code == 200, "the hub is reached")
         yield

@@ -3,7 +3,7 @@
 import gc
 import sys
 
-gc.disable()  # until the hub has started (`LabHub.check_labs`): all objects that the imports create stay
+gc.disable()  # until `LabHub.check_labs`: all objects that the imports create stay
 
 from labhub.app import main  # noqa: E402
 

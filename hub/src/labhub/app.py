@@ -80,14 +80,11 @@ class LabHub(HookedJupyterHub):
         for labs that have ended, and deletes them all: https://github.com/jupyterhub/kubespawner/issues/786. Until the
         API answers, all labs count as being checked, their routes stay, and the hub's pages answer.
         """
+        start_garbage_collection()
         known_until = last_known_activity(self.db)  # before the first login
         self.launcher = LabSpawner.launcher = self._make_launcher()
         self._export_metrics()
         checked = await check()
-        # Garbage collection was off since the program's start (`labhub.__main__`). Objects of the start stay for ever.
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
-        gc.enable()
         # A task of its own: if JupyterHub is interrupted during its start, it logs a traceback for this method.
         self._recovery = asyncio.create_task(self._recover_labs(known_until))
         return checked
@@ -122,6 +119,13 @@ class LabHub(HookedJupyterHub):
         self.recovering_labs, self.labs_recovered = False, True
         reconciler.start()
         gc.freeze()
+
+
+def start_garbage_collection() -> None:
+    """Turn garbage collection on, which `labhub.__main__` has turned off. Objects of the imports stay for ever."""
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    gc.enable()
 
 
 def main(arguments: Sequence[str] = ()) -> None:

@@ -161,7 +161,7 @@ def deploy(github: FakeGitHub, authority: trustme.CA) -> Iterator[Deployment]:
             tls = ssl.create_default_context()
             authority.configure_trust(tls)
             found = Deployment(github, tls)
-            cluster.settle()
+            cluster.wait_for_kube_proxy()
             wait_until(found.is_up, "hub and proxy answer")
             found.join(github.world.add_account("chief", ADMIN_ID), "lsst-sqre")
             found.token = administrator_token(found)

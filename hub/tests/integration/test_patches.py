@@ -29,6 +29,13 @@ default_handlers[:0] = [route for route in jupyterhub_handlers.ROUTES if route[1
 c.JupyterHub.tornado_settings.update({"slow_spawn_timeout": 0})
 """
 
+# As `labhub.configuration` sets it for labs on Kubernetes
+PAUSE = """
+from labhub.web.spawn import refuse_during_pause
+SimpleLocalProcessSpawner.recovered_pod = None
+c.SimpleLocalProcessSpawner.pre_spawn_hook = refuse_during_pause
+"""
+
 
 def test_a_report_notifies_only_a_pending_start(tmp_path: Path) -> None:
     report = {"last_activity": "2026-11-27T00:00:00Z"}
@@ -65,7 +72,7 @@ def test_a_hub_with_an_untested_version_warns_once_and_works(tmp_path: Path, pac
         "PYTHONPATH": os.pathsep.join(filter(None, [str(tmp_path / "path"), os.environ.get("PYTHONPATH", "")])),
         "KUBECONFIG": str(tmp_path / "kubeconfig"),
     }
-    config = CONFIG.replace("apply_patches(logging.getLogger())", "") + WHOLE % port
+    config = CONFIG.replace("apply_patches(logging.getLogger())", "") + WHOLE % port + PAUSE
     with run_site(tmp_path, config, PROGRAM, **environment) as site:
         visitor, _ = site.member("ada")
         site.hub.api("POST", "/users/ada/server")
@@ -73,6 +80,10 @@ def test_a_hub_with_an_untested_version_warns_once_and_works(tmp_path: Path, pac
         assert visitor.get("/hub/home").status_code == 200
         assert visitor.get("/hub/api/announcement").json()["message"] == ""
         site.stop_lab("ada")
+        site.hub.api("PUT", "/announcement", json={"message": "Maintenance", "spawning": "stopped"})
+        site.hub.api("POST", "/users/ada/server", check=False)
+        wait_until(lambda: "no lab is started now: Maintenance" in site.hub.log, "the hub refuses the start")
+        assert not site.lab_runs("ada")
         warnings = [line for line in site.hub.log.splitlines() if "was not tested with this release" in line]
         assert len(warnings) == 1
         assert f"{package} 99.0 was not tested with this release (tested: " in warnings[0]

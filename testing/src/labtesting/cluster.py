@@ -113,11 +113,11 @@ def apply(*objects: dict[str, Any]) -> None:
     kubectl("apply", "--filename", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
 
 
-def settle() -> None:
-    """Wait until the node leads to the pods of Services that have just become ready.
+def wait_for_kube_proxy() -> None:
+    """Wait until kube-proxy has written its rules for Services that have just become ready.
 
-    kube-proxy writes two tables, one after the other. A packet that comes between them leaves the node, and where
-    something out there answers everybody, a proxy keeps that connection for as long as it is asked.
+    kube-proxy writes two tables, one after the other. A packet in between leaves the node. If a host outside answers it,
+    a proxy keeps that connection open and sends later requests to it.
     """
     time.sleep(3)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 
-from labhub._patches import jupyterhub_functions, sqlalchemy_orm
 from labhub.shared.version_guard import find_untested_version
 
 # Before you add a version: run hub/tests/unit/test_patches.py, which names the functions that have changed, review
@@ -26,9 +25,14 @@ def apply_patches(log: logging.Logger) -> bool:
     sqlalchemy = find_untested_version("sqlalchemy", TESTED_SQLALCHEMY, "the hub uses more CPU")
     for warning in filter(None, (jupyterhub, sqlalchemy)):
         log.warning("%s", warning)
+    # The modules are imported here, because an untested version may lack what they import.
     if not jupyterhub:
+        from labhub._patches import jupyterhub_functions
+
         jupyterhub_functions.apply_patches()
     # These patches change JupyterHub's tables in SQLAlchemy, so they need both.
     if not jupyterhub and not sqlalchemy:
+        from labhub._patches import sqlalchemy_orm
+
         sqlalchemy_orm.apply_patches()
     return not jupyterhub

@@ -8,8 +8,7 @@ from typing import Any
 
 from jupyterhub.app import JupyterHub  # type: ignore[import-untyped]
 
-from labhub._patches import apply_patches, jupyterhub_handlers
-from labhub.lifecycle.startup import check_running_labs
+from labhub._patches import apply_patches
 
 Route = tuple[str, type[Any]]
 
@@ -38,8 +37,15 @@ class HookedJupyterHub(JupyterHub):  # type: ignore[misc]  # untyped
     def init_handlers(self) -> None:
         """Put our routes before JupyterHub's."""
         super().init_handlers()
-        routes = [*(jupyterhub_handlers.ROUTES if self.patched else []), *self.own_routes()]
+        routes = [*self._replaced_routes(), *self.own_routes()]
         self.handlers[:0] = self.add_url_prefix(self.hub_prefix, routes)
+
+    def _replaced_routes(self) -> Sequence[Route]:
+        if not self.patched:
+            return ()
+        from labhub._patches import jupyterhub_handlers  # an untested JupyterHub may lack what it imports
+
+        return jupyterhub_handlers.ROUTES
 
     def own_routes(self) -> Sequence[Route]:
         """Return the routes that the hub adds, below the hub's prefix."""
@@ -53,7 +59,11 @@ class HookedJupyterHub(JupyterHub):  # type: ignore[misc]  # untyped
         Gain: half of the time of a restart with 2,000 labs.
         Upstream: load the users with one query; skip the HTTP request if `poll` is None.
         """
-        return await self.check_labs(partial(check_running_labs, self) if self.patched else super().init_spawners)
+        if not self.patched:
+            return await self.check_labs(super().init_spawners)
+        from labhub.lifecycle.startup import check_running_labs  # an untested JupyterHub may lack what it imports
+
+        return await self.check_labs(partial(check_running_labs, self))
 
     async def check_labs(self, check: Callable[[], Awaitable[int]]) -> int:
         """Find out which labs run, and return how many were checked."""
