@@ -16,14 +16,14 @@ HANDLERS = """
 from jupyterhub.apihandlers import default_handlers
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 from labhub._patches import jupyterhub_handlers
-from labhub.web import activity
+from labhub.web import activity_reports
 
 def notify_report(spawner):
     with open("reports", "a") as file:
         file.write(spawner.user.name)
 
 SimpleLocalProcessSpawner.notify_report = notify_report
-activity.LabSpawner = SimpleLocalProcessSpawner
+activity_reports.LabSpawner = SimpleLocalProcessSpawner
 ours = jupyterhub_handlers.ActivityHandler
 default_handlers[:0] = [route for route in jupyterhub_handlers.ROUTES if route[1] is ours]
 c.JupyterHub.tornado_settings.update({"slow_spawn_timeout": 0})
@@ -81,7 +81,7 @@ def test_a_hub_with_an_untested_version_warns_once_and_works(tmp_path: Path, pac
         assert visitor.get("/hub/api/announcement").json()["message"] == ""
         site.stop_lab("ada")
         site.hub.api("PUT", "/announcement", json={"message": "Maintenance", "spawning": "stopped"})
-        site.hub.api("POST", "/users/ada/server", check=False)
+        site.hub.api("POST", "/users/ada/server")
         wait_until(lambda: "no lab is started now: Maintenance" in site.hub.log, "the hub refuses the start")
         assert not site.lab_runs("ada")
         warnings = [line for line in site.hub.log.splitlines() if "was not tested with this release" in line]

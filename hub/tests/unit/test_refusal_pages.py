@@ -29,7 +29,7 @@ def render(reason: LoginRefusal, **changes: Any) -> str:
         "base_url": "/hub/",
         "static_url": lambda name, **_: name,
     }
-    page = PAGES.get_template("refused.html").render(shown | changes)
+    page = PAGES.get_template("login_refused.html").render(shown | changes)
     return page[page.index("<main") : page.index("</main>")]
 
 

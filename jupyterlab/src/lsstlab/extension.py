@@ -13,8 +13,8 @@ from lsstlab._patches.jupyter_server import replace_activity_rule
 from lsstlab._patches.terminado import create_terminal_writer
 from lsstlab._patches.tornado import keep_nodelay
 from lsstlab.activity import ActivityTracker
-from lsstlab.limits import LabLimits
-from lsstlab.notice_board import NoticeBoard, NoticesHandler
+from lsstlab.hub_limits import LabLimits
+from lsstlab.notice_delivery import NoticeBoard, NoticesHandler
 
 # Less than the 30 s that Kubernetes gives a pod.
 STOP_SECONDS = 10

@@ -11,8 +11,8 @@ from lsstlab import logs
 from lsstlab.errors import LabError
 from lsstlab.home_check import BackgroundCheck
 from lsstlab.home_setup import choose_home, home_folder, initialize_home
+from lsstlab.hub_limits import LabLimits
 from lsstlab.lab_environment import prepare_environment
-from lsstlab.limits import LabLimits
 
 # The command by which hubs start the server
 SINGLE_USER_SERVER = "jupyterhub-singleuser"

@@ -7,8 +7,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from labtesting.contracts import read_contract
+from lsstlab.hub_limits import LabLimits
 from lsstlab.lab_environment import lab_variables
-from lsstlab.limits import LabLimits
 
 CONTRACT: dict[str, Any] = read_contract("lab-environment")
 ENVIRONMENT = {

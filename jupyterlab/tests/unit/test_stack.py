@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from lsstlab import snapshot
+from lsstlab import stack_snapshot
 
 STACK = Path(__file__).parents[2] / "stack"
 TABLE = "daf_butler 30.1 /stack/daf/butler\nutils 30.2 /stack/utils\n"
@@ -92,8 +92,8 @@ def test_loading_twice_changes_the_path_once(stack: Path) -> None:
 
 
 def test_the_snapshot_gives_what_setup_gives(stack: Path, tmp_path: Path) -> None:
-    variables, functions = snapshot.record_environment(stack, "/made-up-home")
-    (tmp_path / "environment.bash").write_text(snapshot.format_script(variables, functions, "/made-up-home"))
+    variables, functions = stack_snapshot.record_environment(stack, "/made-up-home")
+    (tmp_path / "environment.bash").write_text(stack_snapshot.format_script(variables, functions, "/made-up-home"))
     show = "setup utils; env | grep -vE '^(_|SHLVL|PWD|BASH_FUNC)' | sort"
     slow = bash(stack, f"setup lsst_distrib; {show}")
     fast = subprocess.run(
@@ -108,8 +108,8 @@ def test_the_snapshot_gives_what_setup_gives(stack: Path, tmp_path: Path) -> Non
 
 def test_the_snapshot_uses_the_sessions_home_and_paths() -> None:
     value = "/build-home/.eups:it's"
-    text = snapshot.format_export("EUPS_USERDATA", value, "/build-home") + "\n"
-    text += snapshot.format_export("PYTHONPATH", "/stack/python", "/build-home") + "\n"
+    text = stack_snapshot.format_export("EUPS_USERDATA", value, "/build-home") + "\n"
+    text += stack_snapshot.format_export("PYTHONPATH", "/stack/python", "/build-home") + "\n"
     done = subprocess.run(
         ["bash", "-c", text + 'echo "$EUPS_USERDATA $PYTHONPATH"'],
         env={"HOME": "/home/vera", "PYTHONPATH": "/mine"},
@@ -122,5 +122,5 @@ def test_the_snapshot_uses_the_sessions_home_and_paths() -> None:
 
 def test_a_stack_that_cannot_be_set_up_stops_the_snapshot(tmp_path: Path) -> None:
     (tmp_path / "loadLSST.bash").write_text("echo this stack is broken >&2; return 1")
-    with pytest.raises(snapshot.SnapshotError, match="this stack is broken"):
-        snapshot.record_environment(tmp_path, "/made-up-home")
+    with pytest.raises(stack_snapshot.SnapshotError, match="this stack is broken"):
+        stack_snapshot.record_environment(tmp_path, "/made-up-home")

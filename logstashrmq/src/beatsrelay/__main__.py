@@ -8,7 +8,7 @@ import gc
 import os
 import sys
 
-from beatsrelay.check import parse_route_argument, run_check
+from beatsrelay.broker_check import parse_route_argument, run_check
 from beatsrelay.logs import configure_logs
 from beatsrelay.service import StartError, run_service
 from beatsrelay.settings import load_settings_or_exit

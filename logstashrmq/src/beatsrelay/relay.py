@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
+from beatsrelay.amqp.dead_letters import describe_size
 from beatsrelay.amqp.messages import Batch, PendingConfirmation
 from beatsrelay.amqp.publisher import Publisher
 from beatsrelay.backpressure import InFlightLimit
@@ -91,7 +92,7 @@ class Relay:
         if filtered.malformed:
             self._publisher.dead_letter(pending, filtered.malformed, "malformed", {})
         for event in chunk.oversized:
-            self._publisher.dead_letter(pending, [event.start], "oversized", {"x-size": event.size})
+            self._publisher.dead_letter(pending, [event.start], "oversized", describe_size(event.size))
 
     async def send_keepalives(self) -> None:
         """Send keep-alives to peers whose windows take long, until this task is cancelled."""

@@ -116,7 +116,7 @@ def apply(*objects: dict[str, Any]) -> None:
 def wait_for_kube_proxy() -> None:
     """Wait until kube-proxy has written its rules for Services that have just become ready.
 
-    kube-proxy writes two tables, one after the other. A packet in between leaves the node. If a host outside answers it,
+    kube-proxy writes two tables, one after the other. A packet in between leaves the node. If another host answers it,
     a proxy keeps that connection open and sends later requests to it.
     """
     time.sleep(3)

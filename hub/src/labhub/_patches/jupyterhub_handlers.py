@@ -9,8 +9,8 @@ from jupyterhub.scopes import needs_scope  # type: ignore[import-untyped]
 from jupyterhub.user import User  # type: ignore[import-untyped]
 
 from labhub.labs.spawner import LabSpawner
-from labhub.web.activity import notify_pending_starts
-from labhub.web.hub_app import HubApp
+from labhub.web.activity_reports import notify_pending_starts
+from labhub.web.app_protocol import HubApp
 from labhub.web.spawn import check_spawning_allowed, confirm_access, show_pause
 
 

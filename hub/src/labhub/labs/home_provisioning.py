@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 import aiohttp
 
-from labhub.infra.http_session import get_session
+from labhub.infra.http_client import get_session
 from labhub.models.identity import Identity
 
 # The fileserver answers a request in about a millisecond.

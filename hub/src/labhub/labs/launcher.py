@@ -13,7 +13,7 @@ from typing import Any
 
 from kubernetes_asyncio.client import ApiException, CoreV1Api
 
-from labhub.labs.api_errors import API_ERRORS, format_api_error, read_message
+from labhub.labs.kubernetes_errors import API_ERRORS, format_api_error, read_message
 from labhub.labs.pod_status import diagnose, diagnose_refusal, has_ended, is_running
 from labhub.labs.reflector import EventReflector, PodReflector
 from labhub.labs.spawn_errors import SpawnFailedError
@@ -25,8 +25,6 @@ _log = logging.getLogger(__name__)
 REQUEST_SECONDS = 5
 RETRY_SECONDS = 30
 RETRY_PAUSE = 2
-# Seconds between SIGTERM and SIGKILL when a lab is stopped
-GRACE_PERIOD = 1
 # Timeout for a connection to a lab. It is below one second, after which Linux repeats a dropped SYN packet: a new
 # connection is faster where a NetworkPolicy takes effect late.
 CONNECT_SECONDS = 0.25

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 from kubernetes_asyncio.client import ApiException, CoreV1Api
 
-from labhub.labs.api_errors import format_api_error
+from labhub.labs.kubernetes_errors import format_api_error
 from labhub.labs.pod_status import has_ended
 from labhub.models.pod_types import Pod, PodEvent
 

@@ -13,9 +13,9 @@ from traitlets import Instance, Integer, default
 
 from labhub.infra.fair_scheduling import yield_turn
 from labhub.labs import pod_status
-from labhub.labs.api_errors import API_ERRORS, format_api_error
 from labhub.labs.home_provisioning import HomeProvisioner, ProvisioningError
-from labhub.labs.launcher import GRACE_PERIOD, LabLauncher, StartedLab, lab_url
+from labhub.labs.kubernetes_errors import API_ERRORS, format_api_error
+from labhub.labs.launcher import LabLauncher, StartedLab, lab_url
 from labhub.labs.pod import build_pod, pod_name
 from labhub.labs.pod_status import STAGE_MESSAGES, Diagnosis, diagnose
 from labhub.labs.spawn_errors import SpawnFailedError
@@ -26,6 +26,8 @@ from labhub.models.pod_types import PORT, STAGES, Pod, PodSettings, lab_containe
 from labhub.models.profiles import Choice, ChoiceError, Menu
 from labhub.telemetry import metrics
 
+# Seconds between SIGTERM and SIGKILL when a lab is stopped
+GRACE_PERIOD = 1
 # Bounds of the interval between two activity reports of a lab, in seconds
 REPORT_SECONDS_MIN, REPORT_SECONDS_MAX = 5, 900
 STORAGE_DELAY_MESSAGE = "Waiting for the shared storage, which does not answer"

@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from labhub.infra.http_session import get_session
+from labhub.infra.http_client import get_session
 from labhub.login.github_responses import (
     ForbiddenError,
     GitHubError,

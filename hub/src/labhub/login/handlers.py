@@ -54,7 +54,7 @@ class CallbackHandler(OAuthCallbackHandler):  # type: ignore[misc]  # untyped
         if refusal.reason in TEMPORARY:
             self.set_header("Retry-After", RETRY_AFTER_SECONDS)
         page = await self.render_template(
-            "refused.html",
+            "login_refused.html",
             reason=refusal.reason.code,
             login=refusal.user,
             allowed=settings.allowed,

@@ -1,4 +1,4 @@
-"""Reasons for refused logins. Each has a code for the audit log and a text in `templates/refused.html`."""
+"""Reasons for refused logins. Each has a code for the audit log and a text in `templates/login_refused.html`."""
 
 from __future__ import annotations
 

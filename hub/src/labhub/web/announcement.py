@@ -20,7 +20,7 @@ from labhub.models.announcement import (
     parse_announcement,
 )
 from labhub.telemetry import audit
-from labhub.web.hub_app import HubApp
+from labhub.web.app_protocol import HubApp
 
 
 class AnnouncementHandler(APIHandler):  # type: ignore[misc]  # untyped

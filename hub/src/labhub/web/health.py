@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from jupyterhub.handlers.pages import HealthCheckHandler  # type: ignore[import-untyped]
 
 from labhub.labs.reflector import Reflector
-from labhub.web.hub_app import HubApp
+from labhub.web.app_protocol import HubApp
 
 # A reflector that is alive tries at least every 40 s.
 IDLE_SECONDS_MAX = 120

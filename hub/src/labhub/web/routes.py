@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labhub.web.announcement import AnnouncementHandler, AnnouncePage
 from labhub.web.health import LiveHandler
-from labhub.web.reset import ResetHandler, ResetPage
+from labhub.web.user_reset import ResetHandler, ResetPage
 
 ROUTES = [
     (r"/announce", AnnouncePage),

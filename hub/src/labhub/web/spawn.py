@@ -11,7 +11,7 @@ from tornado import web
 from tornado.httputil import url_concat
 
 from labhub.labs.spawner import LabSpawner
-from labhub.web.hub_app import HubApp
+from labhub.web.app_protocol import HubApp
 
 # Not 503: nginx replaces the hub's 503 with its own page for a hub that is away. JupyterHub also answers 429 if it
 # starts no more servers.
@@ -60,7 +60,7 @@ async def show_pause(handler: BaseHandler, app: HubApp, user_name: str, server_n
     # Only `next`: JupyterHub would read any other argument as a choice, and start a lab with it.
     arguments = {"next": handler.get_argument("next")} if handler.get_argument("next", "") else {}
     retry_url = url_concat(handler.request.path, arguments)
-    handler.finish(await handler.render_template("stopped.html", for_user=user, again=retry_url))
+    handler.finish(await handler.render_template("spawn_paused.html", for_user=user, again=retry_url))
     return True
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from beatsrelay.amqp.backoff import Backoff
 from beatsrelay.amqp.confirms import UnconfirmedMessages
+from beatsrelay.amqp.dead_letters import Headers, create_dead_letters, describe_route, describe_size
 from beatsrelay.amqp.errors import BrokerError
 from beatsrelay.amqp.frames import BatchWriter
 from beatsrelay.amqp.messages import Batch, PendingConfirmation, PublishedBatch
@@ -65,9 +66,7 @@ class Publisher:
         self._enqueue(batch)
         self._publish_queue()
 
-    def dead_letter(
-        self, pending: PendingConfirmation, bodies: Sequence[bytes], reason: str, headers: dict[str, str | int]
-    ) -> None:
+    def dead_letter(self, pending: PendingConfirmation, bodies: Sequence[bytes], reason: str, headers: Headers) -> None:
         """Publish events that cannot be delivered to the dead-letter route. Without a route, drop and count them.
 
         Parameters
@@ -85,8 +84,7 @@ class Publisher:
             return
         self._metrics.dead_lettered.labels(reason).inc(len(bodies))
         numbers = self.reserve_numbers(len(bodies))
-        all_headers = {"x-relay-reason": reason, **headers}
-        self.publish(Batch(pending, self._settings.dead_letter, bodies, numbers, all_headers))
+        self.publish(create_dead_letters(pending, self._settings.dead_letter, bodies, numbers, reason, headers))
 
     async def run(self) -> None:
         """Keep a session with the broker open, until this task is cancelled."""
@@ -183,8 +181,7 @@ class Publisher:
 
     def _handle_unroutable(self, batch: Batch) -> None:
         if self._settings.unroutable == "dead-letter" and batch.route != self._settings.dead_letter:
-            headers: dict[str, str | int] = {"x-exchange": batch.route.exchange, "x-key": batch.route.key}
-            self.dead_letter(batch.pending, batch.bodies, "unroutable", headers)
+            self.dead_letter(batch.pending, batch.bodies, "unroutable", describe_route(batch.route))
         else:
             self._publish_later(batch, "returned")
 
@@ -228,4 +225,4 @@ class Publisher:
             self._queue.append(batch.select(deliverable))
         for body in batch.bodies:
             if len(body) > limit:
-                self.dead_letter(batch.pending, [body[:limit]], "above_broker_limit", {"x-size": len(body)})
+                self.dead_letter(batch.pending, [body[:limit]], "above_broker_limit", describe_size(len(body)))

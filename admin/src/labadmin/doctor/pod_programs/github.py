@@ -57,8 +57,8 @@ def main() -> None:
         "redirect_uri": os.environ.get("OAUTH_CALLBACK_URL", ""),
         "code": "no-code-of-anybody",
     }
-    names = ("GITHUB_ORGANIZATION_WHITELIST", "GITHUB_ALLOWED_ORGANIZATIONS")
-    rules = ",".join(os.environ.get(name, "") for name in names).split(",")
+    variables = ("GITHUB_ORGANIZATION_WHITELIST", "GITHUB_ALLOWED_ORGANIZATIONS")
+    rules = ",".join(os.environ.get(variable, "") for variable in variables).split(",")
     names = sorted({rule.partition(":")[0].strip() for rule in rules} - {""})
     unknown = [name for name in names if ask(f"{api}/orgs/{urllib.parse.quote(name)}")["status"] == NOT_FOUND]
     print(

@@ -69,4 +69,4 @@ class ResetPage(BaseHandler):  # type: ignore[misc]  # untyped
             for spawner in user.spawners.values()
             if spawner.active or spawner._failed
         ]
-        self.finish(await self.render_template("reset.html", labs=sorted(labs, key=lambda lab: lab["user"])))
+        self.finish(await self.render_template("user_reset.html", labs=sorted(labs, key=lambda lab: lab["user"])))

@@ -1,6 +1,6 @@
 """Print, as bash, the environment that `loadLSST.bash` and `setup lsst_distrib` create.
 
-    python -m lsstlab.snapshot STACK [EXTRA]
+    python -m lsstlab.stack_snapshot STACK [EXTRA]
 
 The full stack takes seconds to set up, with the same result each time. So the LSST_Stack kernel sources the output of
 this program instead. EXTRA is a folder that is added at the end of PYTHONPATH.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from lsstlab.limits import LabLimits, LimitError, format_duration
+from lsstlab.hub_limits import LabLimits, LimitError, format_duration
 
 START = datetime(2026, 1, 1, 8, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

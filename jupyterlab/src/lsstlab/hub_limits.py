@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lsstlab.errors import LabError
-from lsstlab.notices import Notice
+from lsstlab.notices import Notice, create_age_warning, create_idle_warning
 
 REFRESH_INTERVAL = timedelta(seconds=15)
 
@@ -72,18 +72,11 @@ class LabLimits:
         notices = []
         if self.idle and now >= last_activity + self.idle - self.warning_span(self.idle) and self.warning:
             idle = format_duration(now - last_activity)
-            text = f"This lab has been idle for {idle}. It stops at {{time}} unless you use it."
-            notices.append(create_warning("idle", text, last_activity + self.idle, use_helps=True))
+            notices.append(create_idle_warning(idle, last_activity + self.idle))
         if self.age and now >= started + self.age - self.warning_span(self.age) and self.warning:
             age = format_duration(self.age)
-            text = f"This lab stops at {{time}}, whatever runs in it: none runs for more than {age}. Save your work."
-            notices.append(create_warning("age", text, started + self.age))
+            notices.append(create_age_warning(age, started + self.age))
         return notices
-
-
-def create_warning(kind: str, text: str, end: datetime, *, use_helps: bool = False) -> Notice:
-    """Return a warning. Its id changes with the end, so that a new end is a new notice."""
-    return Notice(f"{kind}-{end.timestamp():.0f}", "warning", text, end, use_helps)
 
 
 def read_seconds(environ: Mapping[str, str], name: str) -> timedelta | None:

@@ -11,7 +11,7 @@ from jupyter_server.base.handlers import APIHandler
 from tornado.ioloop import PeriodicCallback
 from tornado.web import authenticated
 
-from lsstlab.limits import LabLimits
+from lsstlab.hub_limits import LabLimits
 from lsstlab.notices import Notice
 
 

@@ -1,0 +1,44 @@
+"""Messages for the dead-letter route: events that cannot be delivered, with AMQP headers that say why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from beatsrelay.amqp.messages import Batch, PendingConfirmation
+from beatsrelay.routing import Route
+
+Headers = dict[str, str | int]
+
+
+def create_dead_letters(
+    pending: PendingConfirmation,
+    route: Route,
+    bodies: Sequence[bytes],
+    numbers: Sequence[int],
+    reason: str,
+    details: Headers,
+) -> Batch:
+    """Return a batch for the dead-letter route.
+
+    Parameters
+    ----------
+    pending
+        Counts the confirmations.
+    numbers
+        Reserved numbers of the messages, one for each body.
+    reason
+        Short name of the reason, in the header `x-relay-reason`.
+    details
+        Further headers.
+    """
+    return Batch(pending, route, bodies, numbers, {"x-relay-reason": reason, **details})
+
+
+def describe_route(route: Route) -> Headers:
+    """Return the headers for a message that no queue received: where it was published."""
+    return {"x-exchange": route.exchange, "x-key": route.key}
+
+
+def describe_size(size: int) -> Headers:
+    """Return the headers for an event that was cut: its size in bytes."""
+    return {"x-size": size}
