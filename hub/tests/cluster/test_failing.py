@@ -91,7 +91,7 @@ def test_the_reason_is_on_the_page_soon(
     pod = f"lab-{deployment.github.world.find_account(login).id}"  # type: ignore[union-attr]
     wait_until(lambda: not cluster.exists("pod", pod, namespace=LABS), "the pod goes")
     # What Kubernetes says is in the log, what the lab printed is not.
-    assert f"{login}: no lab: " in deployment.log()
+    assert f"{login}: the lab did not start: " in deployment.log()
     assert (said in deployment.log()) == (image != "broken")
 
 

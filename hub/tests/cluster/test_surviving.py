@@ -87,7 +87,7 @@ def test_a_pod_that_has_a_labs_name_makes_room(deployment: Deployment) -> None:
     uid = pod_uid(deployment, account)
     visitor.spawn("ned", image="recommended", size="small")
     assert pod_uid(deployment, account) != uid
-    assert f"{LABS}/{deployment.lab(account)} is there already; it is removed first" in deployment.log()
+    assert f"{LABS}/{deployment.lab(account)} exists already and is deleted first" in deployment.log()
 
 
 def test_a_hub_that_starts_anew_drops_no_websocket(deployment: Deployment) -> None:
@@ -141,7 +141,7 @@ def test_a_hub_that_starts_while_the_api_is_away_keeps_every_lab(deployment: Dep
         kernel.execute("x = 41")
         with api_out_of_reach():
             deployment.kill_hub()
-            waiting = "the watch of pods was lost, and tries again"
+            waiting = "the watch of pods was lost and is restarted"
             wait_until(lambda: waiting in deployment.log(), "the hub says what it waits for")
             wait_until(deployment.is_up, "the hub's pages answer all the same")
             assert kernel.execute("print(x + 1)").stdout == "42\n"
