@@ -10,7 +10,7 @@ from functools import partial
 from subprocess import CalledProcessError
 
 from sqlalchemy.exc import DBAPIError
-from traitlets import Integer, Unicode
+from traitlets import Integer, Unicode, default
 
 from labhub._patches.jupyterhub_app import HookedJupyterHub, Route
 from labhub.configuration import CONFIG_FILE
@@ -26,6 +26,7 @@ from labhub.lifecycle.reconciler import Reconciler
 from labhub.models.pod_types import SELECTOR
 from labhub.telemetry import metrics
 from labhub.web.routes import ROUTES
+from labhub.web.spawn import refuse_during_pause
 
 # Thresholds of Python's garbage collector. A full collection blocks the hub for a second with 2,000 labs, and with the
 # default thresholds a busy hub had one every ten seconds.
@@ -43,6 +44,10 @@ class LabHub(HookedJupyterHub):
     """Whether the hub is recovering lost labs. No lab starts until it has finished."""
     labs_recovered = False
     """Whether all running labs are known. From then on other routes and pods can be deleted."""
+
+    @default("config_file")
+    def _default_config_file(self) -> str:
+        return str(CONFIG_FILE)
 
     @property
     def announcements(self) -> AnnouncementStore:
@@ -81,6 +86,8 @@ class LabHub(HookedJupyterHub):
         API answers, all labs count as being checked, their routes stay, and the hub's pages answer.
         """
         start_garbage_collection()
+        if not self.patched:  # else the replaced handlers refuse a start, before JupyterHub changes its state
+            self.config.LabSpawner.pre_spawn_hook = refuse_during_pause
         known_until = last_known_activity(self.db)  # before the first login
         self.launcher = LabSpawner.launcher = self._make_launcher()
         self._export_metrics()
@@ -129,5 +136,5 @@ def start_garbage_collection() -> None:
 
 
 def main(arguments: Sequence[str] = ()) -> None:
-    """Run the hub with our configuration, unless `arguments` name another file with `--config`."""
-    LabHub.launch_instance(list(arguments) or ["--config", str(CONFIG_FILE)])
+    """Run the hub with the options of JupyterHub's command line."""
+    LabHub.launch_instance(list(arguments))

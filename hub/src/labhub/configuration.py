@@ -16,7 +16,6 @@ from labhub.login.authenticator import SCOPES, LabAuthenticator
 from labhub.settings.labs import LabSettings
 from labhub.settings.login import LoginSettings
 from labhub.telemetry.logs import logging_config
-from labhub.web.spawn import refuse_during_pause
 
 CONFIG_FILE = Path(__file__).parent / "jupyterhub_config.py"
 TEMPLATES = Path(__file__).parent / "web/templates"
@@ -133,7 +132,6 @@ def configure_spawner(c: Config, settings: LabSettings) -> None:
     spawner.default_url = "/lab"
     # No timer for each lab: the reflector reports labs that end, and the reconciler finds those that it missed.
     spawner.poll_interval = 0
-    spawner.pre_spawn_hook = refuse_during_pause
     # `LabSpawner` reads the user options by itself. Without this JupyterHub would warn of unused options.
     spawner.apply_user_options = lambda _spawner, _options: None
     # Failed labs are no reason to restart the hub: an image may be missing.

@@ -35,3 +35,17 @@ def test_a_hub_without_a_setting_ends_with_one_line_that_names_it(name: str, tmp
     assert done.stdout == ""
     [line] = done.stderr.splitlines()
     assert line.startswith(f"labhub: {name}: missing, wanted ")
+
+
+def test_an_option_of_jupyterhub_keeps_our_configuration(tmp_path: Path) -> None:
+    environment = {key: value for key, value in os.environ.items() if key not in COMPLETE}
+    done = subprocess.run(
+        [sys.executable, "-m", "labhub", "--debug"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "labhub: JUPYTERHUB_CRYPT_KEY: missing, wanted " in done.stderr

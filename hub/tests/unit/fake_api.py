@@ -98,7 +98,8 @@ class FakeApi:
         if status == 201 and self.running_port is not None:
             running = make_running_pod(manifest["metadata"]["name"], self.running_port, version=6)
             self.pods.append(running)
-        return web.json_response({"kind": "Status", "message": message}, status=status)
+        reason = "AlreadyExists" if message.endswith("already exists") else "Other"
+        return web.json_response({"kind": "Status", "message": message, "reason": reason}, status=status)
 
     async def read(self, request: web.Request) -> web.Response:
         """Answer the read of a pod."""

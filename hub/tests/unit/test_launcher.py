@@ -74,6 +74,43 @@ async def test_a_leftover_pod_is_deleted_first(cluster: Cluster, launcher: LabLa
     assert len(cluster.api.created) == 2
 
 
+async def test_a_leftover_that_the_hub_does_not_see_is_no_busy_loop(
+    cluster: Cluster, launcher: LabLauncher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher_module, "RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(launcher_module, "RETRY_PAUSE", 0.05)
+    cluster.api.answers = [CONFLICT] * 1000
+    with pytest.raises(SpawnFailedError) as failed:
+        await launcher.create_pod(MANIFEST, leftover_timeout=5)
+    assert failed.value.diagnosis.reason == "api"
+    assert 1 < len(cluster.api.created) < 10
+
+
+async def test_a_leftover_that_stays_is_named(
+    cluster: Cluster, launcher: LabLauncher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "find_pod", lambda _: MANIFEST)
+    cluster.api.answers = [CONFLICT] * 1000
+    with pytest.raises(SpawnFailedError) as failed:
+        await launcher.create_pod(MANIFEST, leftover_timeout=0.05)
+    assert failed.value.diagnosis.detail == f"The pod {NAME} of the last lab still exists."
+
+
+async def test_a_conflict_about_a_quota_passes(cluster: Cluster, launcher: LabLauncher) -> None:
+    cluster.api.answers = [
+        (409, 'Operation cannot be fulfilled on resourcequotas "labs": the object has been modified')
+    ]
+    await launcher.create_pod(MANIFEST, leftover_timeout=5)
+    assert cluster.api.deleted == []
+    assert len(cluster.api.created) == 2
+
+
+async def test_a_pod_without_a_name_is_not_deleted(cluster: Cluster, launcher: LabLauncher) -> None:
+    with pytest.raises(ValueError, match="found no name of a pod"):
+        await launcher.delete_pod("")
+    assert cluster.api.deleted == []
+
+
 async def test_a_lab_is_ready_when_its_port_answers(cluster: Cluster, launcher: LabLauncher) -> None:
     port = await free_port()
     cluster.api.pods = [make_running_pod(NAME, port)]

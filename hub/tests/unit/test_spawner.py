@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from labhub.models.auth_state import AuthState
 from labhub.models.identity import Identity
 from labhub.models.pod_types import PodSettings
 from labhub.models.profiles import Image, Menu, Size
+from labhub.web.spawn import SpawnPausedError, refuse_during_pause
 from labtesting.fileserver import TOKEN, Labfiles, run_labfiles
 from traitlets.config import Config
 
@@ -152,6 +154,22 @@ async def test_a_user_without_auth_state_gets_no_pod(lab: Lab) -> None:
         await lab.start()
     assert failed.value.reason == "identity"
     assert lab.cluster.api.created == []
+    assert lab.cluster.api.deleted == []
+
+
+async def test_a_refused_start_leaves_a_running_pod(lab: Lab) -> None:
+    """Without the patches only the hook refuses a start while the hub recovers lost labs."""
+    port = lab.cluster.api.running_port
+    assert port
+    running = make_running_pod(NAME, port)
+    lab.cluster.api.pods = [running]
+    await wait_until(lambda: lab.launcher.find_pod(NAME) is not None)
+    lab.user.settings["app"] = SimpleNamespace(announcements=SimpleNamespace(pause=None), recovering_labs=True)
+    lab.user.settings["config"].LabSpawner.pre_spawn_hook = refuse_during_pause
+    with pytest.raises(SpawnPausedError, match="finds the labs that run"):
+        await lab.start()
+    assert lab.cluster.api.deleted == []
+    assert lab.cluster.api.pods == [running]
 
 
 async def test_a_choice_off_the_menu_is_a_bad_request(lab: Lab) -> None:

@@ -19,17 +19,18 @@ class AnnouncementStore:
     Parameters
     ----------
     file
-        JSON file, written with each change and read once.
+        JSON file, written with each change and read at the first use: by then JupyterHub has configured its log.
     """
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._stored = self._read()
+        self._is_read = False
+        self._announcement: Announcement | None = None
 
     @property
     def current(self) -> Announcement | None:
         """The announcement, or None if there is none or it has ended."""
-        stored = self._stored
+        stored = self._stored()
         return stored if stored and not (stored.ends and stored.ends <= datetime.now(UTC)) else None
 
     @property
@@ -55,7 +56,12 @@ class AnnouncementStore:
                 file.flush()
                 os.fsync(file.fileno())
             new.replace(self._file)
-        self._stored = announcement
+        self._announcement, self._is_read = announcement, True
+
+    def _stored(self) -> Announcement | None:
+        if not self._is_read:
+            self._announcement, self._is_read = self._read(), True
+        return self._announcement
 
     def _read(self) -> Announcement | None:
         try:

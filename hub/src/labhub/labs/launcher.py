@@ -13,7 +13,7 @@ from typing import Any
 
 from kubernetes_asyncio.client import ApiException, CoreV1Api
 
-from labhub.labs.kubernetes_errors import API_ERRORS, format_api_error, read_message
+from labhub.labs.kubernetes_errors import API_ERRORS, format_api_error, read_message, read_status
 from labhub.labs.pod_status import diagnose, diagnose_refusal, has_ended, is_running
 from labhub.labs.reflector import EventReflector, PodReflector
 from labhub.labs.spawn_errors import SpawnFailedError
@@ -25,6 +25,8 @@ _log = logging.getLogger(__name__)
 REQUEST_SECONDS = 5
 RETRY_SECONDS = 30
 RETRY_PAUSE = 2
+# Refusals that pass: the API is busy, or two requests have changed a quota at the same time
+TRANSIENT_STATUSES = {HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS}
 # Timeout for a connection to a lab. It is below one second, after which Linux repeats a dropped SYN packet: a new
 # connection is faster where a NetworkPolicy takes effect late.
 CONNECT_SECONDS = 0.25
@@ -107,16 +109,29 @@ class LabLauncher:
             try:
                 if await self._try_create(manifest):
                     return
-                name = manifest["metadata"]["name"]
-                _log.warning("%s exists already and is deleted first", self._key(name))
-                await self.stop_pod(name, grace_period=0, wait_seconds=leftover_timeout)
-                deadline = time.monotonic() + RETRY_SECONDS
-                continue
             except API_ERRORS as error:
                 _log.warning("the Kubernetes API does not answer: %s", format_api_error(error))
+            else:
+                deadline += await self._remove_leftover(manifest["metadata"]["name"], leftover_timeout)
             if time.monotonic() > deadline:
                 raise SpawnFailedError(diagnose("api"))
             await asyncio.sleep(RETRY_PAUSE)
+
+    async def _remove_leftover(self, name: str, wait_seconds: float) -> float:
+        """Delete the pod of an earlier lab, and return the seconds that it took.
+
+        Raises
+        ------
+        SpawnFailedError
+            Raised if the pod still exists after the timeout.
+        """
+        began = time.monotonic()
+        _log.warning("%s exists already and is deleted first", self._key(name))
+        try:
+            await self.stop_pod(name, grace_period=0, wait_seconds=wait_seconds)
+        except TimeoutError:
+            raise SpawnFailedError(diagnose("timeout", f"The pod {name} of the last lab still exists.")) from None
+        return time.monotonic() - began
 
     async def _try_create(self, manifest: Pod) -> bool:
         """Return whether the API has created the pod; False: a pod with this name exists."""
@@ -127,10 +142,10 @@ class LabLauncher:
         body = await response.text()
         if response.status == HTTPStatus.CREATED:
             return True
-        if response.status == HTTPStatus.CONFLICT:
+        if response.status == HTTPStatus.CONFLICT and read_status(body).get("reason") == "AlreadyExists":
             return False
         message = read_message(body)
-        if response.status >= 500 or response.status == HTTPStatus.TOO_MANY_REQUESTS:
+        if response.status >= 500 or response.status in TRANSIENT_STATUSES:
             raise ApiException(status=response.status, reason=message)
         raise SpawnFailedError(diagnose_refusal(response.status, message))
 
@@ -210,7 +225,14 @@ class LabLauncher:
             Seconds between SIGTERM and SIGKILL; 0 also removes a pod whose node does not answer. None: the pod's own.
         uid
             Delete only the pod with this UID.
+
+        Raises
+        ------
+        ValueError
+            Raised if the name is empty: the request would delete all pods of the namespace.
         """
+        if not name:
+            raise ValueError("found no name of a pod to delete, wanted one")
         options: dict[str, object] = {} if uid is None else {"preconditions": {"uid": uid}}
         if grace_period is not None:
             options["gracePeriodSeconds"] = grace_period

@@ -185,7 +185,8 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
             failure = error.diagnosis
             metrics.count_spawn_failure(failure.reason)
             self.log.warning("%s: the lab did not start: %s: %s", self.user.name, failure.reason, failure.log_text)
-            await self.launcher.delete_pod(self.pod_name)
+            if self.pod_name:
+                await self.launcher.delete_pod(self.pod_name)
             raise error.for_jupyterhub() from None
         metrics.count_spawn(began, lab.reached)
         await yield_turn()
@@ -263,20 +264,21 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
         route.
         """
         await self.launcher.pods.wait_until_loaded()
-        pod = self.launcher.find_pod(self.pod_name)
+        name = self.pod_name  # a stop that runs at the same time clears it
+        pod = self.launcher.find_pod(name)
         if pod is None or pod_status.has_ended(pod):
             try:
-                pod = await self.launcher.read_pod(self.pod_name) if self.pod_name else None
+                pod = await self.launcher.read_pod(name) if name else None
             except API_ERRORS as error:
                 self.log.warning("%s: the state of the lab is unknown: %s", self.user.name, format_api_error(error))
                 return None
         if pod is None:
             if self.server and not self._stop_pending:
-                self._note_end(pod_status.diagnose_deletion(self.launcher.find_deleted_pod(self.pod_name)))
+                self._note_end(pod_status.diagnose_deletion(self.launcher.find_deleted_pod(name)))
             return 1
         if pod_status.has_ended(pod):
             self._note_end(pod_status.diagnose_end(pod))
-            await self.launcher.delete_pod(self.pod_name)
+            await self.launcher.delete_pod(name)
             return pod_status.exit_status(pod)
         return None
 

@@ -86,10 +86,18 @@ async def confirm_access(handler: BaseHandler, user: User) -> None:
 def refuse_during_pause(spawner: LabSpawner) -> None:
     """Refuse a start during a pause, as JupyterHub's `pre_spawn_hook`. The recovery of a lost lab is no start.
 
+    The hook is for an untested JupyterHub, whose own handlers start labs. It comes late: a pause that an administrator
+    sets during a start ends this start, too.
+
     Raises
     ------
     SpawnPausedError
         Raised during a pause.
     """
-    if spawner.recovered_pod is None:
+    if spawner.recovered_pod is not None:
+        return
+    try:
         check_spawning_allowed(spawner.user.settings["app"])
+    except SpawnPausedError:
+        spawner.pod_name = ""  # JupyterHub stops the refused lab: a running pod with this name must stay
+        raise
