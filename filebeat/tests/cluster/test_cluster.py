@@ -56,6 +56,7 @@ SAY = """
 import json, time
 line = {{"@timestamp": "2026-01-01T00:00:00Z", "message": "{mark}", "log.level": "info", "log.logger": "lsstlab"}}
 line |= {{"service.name": "lab", "event.dataset": "lab.session", "event.action": "session_start", "user.id": "1"}}
+time.sleep(3)  # a lab prints its first line seconds after its container starts: the shipper knows the pod by then
 print("printed by a user", flush=True)
 print(json.dumps(line | {{"lab.written": time.time()}}), flush=True)
 time.sleep(30)

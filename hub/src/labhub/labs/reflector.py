@@ -1,7 +1,7 @@
 """Copies of the labs' pods and events that follow the Kubernetes API, also after an outage.
 
 KubeSpawner's reflector ends when the API was away for half a minute (https://github.com/jupyterhub/kubespawner/issues/938),
-lists all objects every ten seconds, and creates client objects that nobody reads.
+lists all objects every ten seconds, and creates client objects that no code reads.
 """
 
 from __future__ import annotations
