@@ -1,6 +1,6 @@
 """Check style with every linter, and say at the end which of them complained: `nox -s lint`.
 
-`nox -s lint -- --fix` lets ruff mend what it can.
+`nox -s lint -- --fix` lets ruff fix what it can, and writes the copies of `shared/`.
 """
 
 from __future__ import annotations

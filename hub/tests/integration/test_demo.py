@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from labtesting.hub_process import free_ports
@@ -15,9 +16,15 @@ from tools.parts import ROOT
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start it; give the hub's URL."""
-    options = ["--github", "--port", str(free_ports(1)[0]), "--state", str(tmp_path_factory.mktemp("state"))]
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder in which the demo keeps its state."""
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(scope="module")
+def url(state: Path) -> Iterator[str]:
+    """Start the demo and return the hub's URL."""
+    options = ["--github", "--port", str(free_ports(1)[0]), "--state", str(state)]
     demo = subprocess.Popen([sys.executable, "-m", "tools.demo", *options], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert demo.stdout is not None
@@ -38,6 +45,15 @@ def test_a_member_comes_in_and_has_the_stack(url: str) -> None:
         ada.spawn("ada")
         kernels = ada.get("/user/ada/api/kernelspecs").json()["kernelspecs"]
         assert "lsst_stack" in kernels
+
+
+def test_each_user_has_a_layout_of_their_own(url: str, state: Path) -> None:
+    for login in ("ada", "cleo"):
+        with Visitor(url, login) as visitor:
+            assert visitor.log_in().status_code == 200
+            visitor.spawn(login)
+    assert {path.name for path in (state / "scratch").iterdir() if path.is_dir()} >= {"ada", "cleo"}
+    assert not (state / "scratch/workspaces").exists()
 
 
 def test_an_outsider_sees_whose_members_come_in(url: str) -> None:

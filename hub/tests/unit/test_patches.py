@@ -15,7 +15,10 @@ from typing import Any
 
 import pytest
 from jupyterhub import orm, roles  # type: ignore[import-untyped]
-from jupyterhub.apihandlers.users import ActivityAPIHandler  # type: ignore[import-untyped]
+from jupyterhub.apihandlers.users import (  # type: ignore[import-untyped]
+    ActivityAPIHandler,
+    UserServerAPIHandler,
+)
 from jupyterhub.app import JupyterHub  # type: ignore[import-untyped]
 from jupyterhub.crypto import CryptKeeper, encrypt  # type: ignore[import-untyped]
 from jupyterhub.handlers import BaseHandler  # type: ignore[import-untyped]
@@ -47,6 +50,8 @@ REVIEWED = {
     JupyterHub.init_handlers: "78667c3b11d3a41d",
     JupyterHub.init_spawners: "4fcb1886e4519cda",
     BaseHandler.spawn_single_user: "83e4731f2505cc8b",
+    BaseHandler.refresh_auth: "becef46cd8a47f33",
+    UserServerAPIHandler.post: "e0fc61f362836229",
     BaseHandler._record_activity: "865805f92f26a70a",
     SpawnHandler._wrap_spawn_single_user: "7118af892c567165",
     SpawnHandler._get: "56bd3f335e66de59",
