@@ -81,7 +81,7 @@ def nothing_of_the_node(folder: Folder) -> Iterator[Complaint]:
 
 
 def service_account_token(folder: Folder) -> Iterator[Complaint]:
-    """A pod gets a token for the API only as an account of its own, which somebody thought about."""
+    """A pod mounts an API token only if it has its own ServiceAccount."""
     for manifest in folder.manifests:
         pod = manifest.pod
         if pod is not None and pod.get("automountServiceAccountToken") is not False and "serviceAccountName" not in pod:

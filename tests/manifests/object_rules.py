@@ -13,7 +13,7 @@ from tools.components import version
 
 KUBERNETES = "1.36"
 NAMESPACES: set[str | None] = {"jupyterlabdemo", "jupyterlabdemo-labs"}
-# Kinds that lie in no namespace, as far as components have them.
+# The cluster-scoped kinds that the components use
 CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "Namespace", "PriorityClass", "StorageClass", "PersistentVolume"}
 LABEL = "app.kubernetes.io/"
 PART_OF = "jupyterlabdemo"

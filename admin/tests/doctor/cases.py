@@ -92,7 +92,7 @@ CASES = [
     Case("images", "9.9.9 of jupyterlabdemo-nginx", with_image("nginx", "9.9.9")),
     Case("images", "no image of ours", lambda site: setattr(site, "items", []), SKIPPED),
     Case("workloads", "hub ended with: labhub: GITHUB_CLIENT_ID: missing", crashing),
-    Case("workloads", 'Deployment nginx in jupyterlabdemo: 0 of 2 ready. Back-off pulling image "nobody/has-this:0"', without_image),
+    Case("workloads", 'Deployment nginx in jupyterlabdemo: 0 of 2 ready. Back-off pulling image "missing/image:0"', without_image),
     Case("workloads", 'secret "nginx-tls" not found', without_secret),
     Case("workloads", "DaemonSet filebeat in jupyterlabdemo: 0 of 1 ready. no node: 0/1 nodes", without_node),
     Case("workloads", "exceeded quota: small", refused_by_quota),

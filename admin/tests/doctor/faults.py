@@ -97,7 +97,7 @@ def crashing(site: Site) -> None:
 
 
 def without_image(site: Site) -> None:
-    message = 'Back-off pulling image "nobody/has-this:0": not found'
+    message = 'Back-off pulling image "missing/image:0": not found'
     site.stop("nginx", {"waiting": {"reason": "ImagePullBackOff", "message": message}})
 
 

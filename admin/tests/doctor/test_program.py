@@ -58,14 +58,14 @@ def test_a_check_that_is_none_is_told_with_those_there_are(tmp_path: Path) -> No
 def test_a_person_reads_a_line_for_each_and_what_to_do() -> None:
     findings = [
         Finding("cluster", "api", ok("Kubernetes answers")),
-        Finding("logs", "broker", fail("it is away", "call somebody")),
+        Finding("logs", "broker", fail("RabbitMQ does not answer", "start RabbitMQ")),
     ]
     assert list(format_lines(findings, 3.2)) == [
         "\ncluster",
         "  ok       api     Kubernetes answers",
         "\nlogs",
-        "  FAILED   broker  it is away",
-        "                   fix: call somebody",
+        "  FAILED   broker  RabbitMQ does not answer",
+        "                   fix: start RabbitMQ",
         "\n1 ok, 0 warning, 1 FAILED, 0 skipped; 3 s",
     ]
 

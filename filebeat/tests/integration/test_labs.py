@@ -17,8 +17,8 @@ def test_nothing_of_a_lab_is_shipped_but_its_session(shipper: Shipper, arrived: 
     session = {"message": "a kernel has started", "event.dataset": "lab.session", "event.action": "kernel_start"}
     with shipper.run():
         own.write(b"shipped another batch, and so on")
-        lab.write(b"what somebody printed", b'{"message": "GET /secret.ipynb", "event.dataset": "lab.server"}')
-        lab.write(json.dumps(session).encode(), b"and printed more")
+        lab.write(b"output of a cell", b'{"message": "GET /secret.ipynb", "event.dataset": "lab.server"}')
+        lab.write(json.dumps(session).encode(), b"more output")
         LogFile(shipper.pods / POD / "x").write(b'{"message": "noise", "log.level": "debug"}', b"the last one")
         found = Counter(arrived.messages(2))
     assert found == Counter(["a kernel has started", "the last one"])

@@ -1,1 +1,1 @@
-"""Runs beside the NFS server: creates homes and project folders, and measures how full the storage is."""
+"""The HTTP service beside the NFS server: creates homes and project folders, and measures the used storage."""

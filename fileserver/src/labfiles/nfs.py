@@ -18,7 +18,7 @@ PROGRAM, VERSION = 100003, 4
 COMPOUND = 1
 PUTROOTFH, LOOKUP, GETATTR = 24, 15, 9
 FSID = 8
-AUTH_SYS, NOBODY = 1, 65534
+AUTH_SYS, ANONYMOUS_ID = 1, 65534
 SECONDS = 5
 # Filesystem_id of the exports in ganesha.conf.
 FSIDS = {"home": (1, 1), "project": (2, 2)}
@@ -42,8 +42,8 @@ def pack_opaque(data: bytes) -> bytes:
 
 def pack_call(xid: int, export: str) -> bytes:
     """Return the call as one record."""
-    # AUTH_SYS as the user nobody without groups; an empty verifier.
-    user = struct.pack(">I", 0) + pack_opaque(b"probe") + struct.pack(">III", NOBODY, NOBODY, 0)
+    # AUTH_SYS credential: UID and GID 65534, no other groups. The verifier is empty.
+    user = struct.pack(">I", 0) + pack_opaque(b"probe") + struct.pack(">III", ANONYMOUS_ID, ANONYMOUS_ID, 0)
     credential = struct.pack(">I", AUTH_SYS) + pack_opaque(user) + struct.pack(">II", 0, 0)
     head = struct.pack(">IIIIII", xid, 0, 2, PROGRAM, VERSION, COMPOUND) + credential
     operations = struct.pack(">I", PUTROOTFH) + struct.pack(">I", LOOKUP) + pack_opaque(export.encode())

@@ -208,7 +208,7 @@ class Scanner:
     def _seconds_until_due(self) -> float:
         if self.report.finished < self.report.started:  # a scan was not finished
             return 0
-        # The upper limit covers a clock that was put back.
+        # If the clock was set back, wait one interval at most.
         return min(self._interval, max(0.0, self.report.started + self._interval - time.time()))
 
     def _scan(self) -> None:

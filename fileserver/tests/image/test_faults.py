@@ -51,7 +51,7 @@ def as_user(*command: str) -> list[str]:
 @pytest.mark.timeout(240)
 def test_a_killed_server_keeps_all_data_and_locks(pod: Pod, tmp_path: Path) -> None:
     assert request_folder(pod, f"homes/{HOME}") in {200, 201}
-    # The load runs as root, which is the user nobody on the server: so the folder belongs to nobody.
+    # The load runs as root, which the server maps to UID 65534 (root_squash). So UID 65534 must own the folder.
     folder = f"/storage/home/{HOME}/load"
     pod.labfiles.execute("/bin/mkdir", folder)
     execute(pod, "/bin/chown", "65534", folder)
@@ -132,7 +132,7 @@ def test_an_enlarged_disk_is_served(image: str, tmp_path: Path) -> None:
         with volume_of(**options) as volume, run_pod(image, volume, tmp_path / "tokens") as pod:
             assert request_folder(pod, f"homes/{HOME}") == 201
             before = read_metric(pod, "labfiles_storage_bytes")
-        # As kubelet does for a larger claim, but kubelet does it while the disk is mounted.
+        # kubelet grows the disk of a larger claim in the same way, but while the disk is mounted.
         as_root("truncate", "--size=96M", tmp_path / "disk")
         as_root("losetup", "--set-capacity", options["device"])
         as_root(resize, "-f", options["device"])

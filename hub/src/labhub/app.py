@@ -81,7 +81,7 @@ class LabHub(HookedJupyterHub):
     async def check_labs(self, check: Callable[[], Awaitable[int]]) -> int:
         """Start the reflectors, find out which labs run, and start the background tasks.
 
-        `LabSpawner.poll` waits for the first answer of the Kubernetes API. JupyterHub alone takes an API that is away
+        `LabSpawner.poll` waits for the first answer of the Kubernetes API. JupyterHub alone takes an unavailable API
         for labs that have ended, and deletes them all: https://github.com/jupyterhub/kubespawner/issues/786. Until the
         API answers, all labs count as being checked, their routes stay, and the hub's pages answer.
         """

@@ -32,7 +32,7 @@ image = "lsstsqre/jupyterlabdemo:{version}"
 [[images]]
 key = "missing"
 title = "Not there"
-image = "localhost:1/nobody/has-this:0"
+image = "localhost:1/missing/image:0"
 
 [[images]]
 key = "broken"

@@ -72,7 +72,7 @@ def failure(page: Page) -> str:
 @pytest.mark.parametrize(
     ("login", "image", "size", "said"),
     [
-        ("fay", "missing", "small", "The image localhost:1/nobody/has-this:0 cannot be pulled."),
+        ("fay", "missing", "small", "The image localhost:1/missing/image:0 cannot be pulled."),
         ("gus", "recommended", "impossible", "No node of the cluster has room for a lab of this size"),
         ("hal", "broken", "small", "labhub: JUPYTERHUB_CRYPT_KEY: missing, wanted 32 random bytes"),
     ],

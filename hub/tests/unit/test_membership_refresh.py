@@ -233,5 +233,5 @@ async def test_everybody_with_a_lab_is_looked_at_in_turn_within_one_refresh() ->
         await refresher.sweep()
     assert all(user._auth_refreshed for user in users.values())
     assert idle._auth_refreshed is None
-    # Nobody can ask about who has signed out, which is no reason to look at them before the others.
+    # The hub has no token to check a signed-out user with. Such a user must not be checked before the others.
     assert gone._auth_refreshed is None

@@ -218,7 +218,7 @@ async def test_a_rotated_key_overwrites_no_newer_auth_state(db: Session, monkeyp
 
 @pytest.fixture
 def users(db: Session) -> UserDict:
-    """Return three users with a running lab each, of whom the first count sees one."""
+    """Return three users with a running lab each, one of whom the first count finds."""
     lab = SimpleNamespace(pending=None, active=True, ready=True)
     users = UserDict(lambda: db, {})
     users[1] = SimpleNamespace(spawners={"": lab})

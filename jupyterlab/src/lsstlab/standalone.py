@@ -190,9 +190,9 @@ def run_hub(command: list[str], environ: dict[str, str], settings: Settings, ban
 
 def print_when_ready(hub: subprocess.Popen[bytes], settings: Settings, banner: str) -> None:
     """Print the banner as soon as the login page answers. Print nothing if the hub ends before."""
-    # Without a proxy, whatever the environment has: this is the container itself.
+    # Ignore HTTP_PROXY: the request stays inside the container.
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    # The hub itself first: the proxy logs ten lines for each request that it cannot forward yet.
+    # Check the hub before the proxy, which logs ten lines for each request that it cannot forward yet.
     for page in (f"{settings.hub_port}/hub/health", f"{settings.port}/hub/login"):
         while True:
             if hub.returncode is not None:

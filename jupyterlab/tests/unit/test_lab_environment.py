@@ -88,6 +88,6 @@ def test_a_wrong_limit_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_spawned_lab_becomes_the_single_user_server(tmp_path: Path) -> None:
-    # Without the hub's other variables the server refuses: enough to see which program it became.
+    # The server exits because other variables of the hub are missing. Its error names the single-user server.
     done = run_lab(HOME=str(tmp_path), LAB_SCRATCH=str(tmp_path / "s"), JUPYTERHUB_API_TOKEN="x")
     assert "JUPYTERHUB_SERVICE_URL" in done.stderr or "jupyterhub-singleuser" in done.stderr

@@ -291,7 +291,7 @@ def test_unreadable_new_certificates_are_ignored(
         key.mkdir()
     with bounded_memory(relay):
         relay.wait_for_metric("certificates_failed_total", 1)
-        assert relay.logged("the new certificates are of no use")
+        assert relay.logged("cannot load the new certificates")
         ship_event(relay, own)
         if instead == "a folder":
             key.rmdir()

@@ -19,8 +19,8 @@ from logstashrmq.tests.tcp_proxy import TcpProxy
 HEADER = struct.Struct(">BHI")  # type, channel, size of the payload; one byte ends the frame
 GREETING = b"AMQP\0\0\x09\1"
 CLOSE = Connection.Close(320, "CONNECTION_FORCED - broker shutdown", 0, 0)
-# The methods of the client that the broker waits for, and the answers that it sends after each, on these channels.
-# Then it closes the connection.
+# Each entry is a method that the broker waits for, and its answers as pairs of channel and method. After the last entry
+# the broker closes the connection.
 Script = list[tuple[type[Method], list[tuple[int, Method]]]]
 LOGIN: Script = [(Connection.StartOk, [(0, Connection.Tune(10, 131_072, 0))])]
 SHUTDOWNS: list[Script] = [

@@ -55,13 +55,13 @@ def test_the_probe_goes_when_the_doctor_is_interrupted() -> None:
     wait_until(lambda: not probes(), "the probe is gone", 20)
 
 
-def test_an_api_that_is_away(tmp_path: Path) -> None:
+def test_an_unreachable_api(tmp_path: Path) -> None:
     cluster.need_cluster()
     file = tmp_path / "config"
-    kubectl("config", "set-cluster", "away", "--server=https://127.0.0.1:1", "--kubeconfig", file)
-    kubectl("config", "set-credentials", "somebody", "--token=a-token", "--kubeconfig", file)
-    kubectl("config", "set-context", "away", "--cluster=away", "--user=somebody", "--kubeconfig", file)
-    kubectl("config", "use-context", "away", "--kubeconfig", file)
+    kubectl("config", "set-cluster", "unreachable", "--server=https://127.0.0.1:1", "--kubeconfig", file)
+    kubectl("config", "set-credentials", "viewer", "--token=a-token", "--kubeconfig", file)
+    kubectl("config", "set-context", "unreachable", "--cluster=unreachable", "--user=viewer", "--kubeconfig", file)
+    kubectl("config", "use-context", "unreachable", "--kubeconfig", file)
     report = call_doctor(KUBECONFIG=str(file))
     assert report.status == 2
     assert "does not answer: The connection to the server 127.0.0.1:1 was refused" in report.failed("api")

@@ -71,7 +71,7 @@ def _count_active_users(users: UserDict) -> Counter[str]:
         users._counted_at = now
         counts: Counter[str] = count_active_users(users)
         return counts
-    # JupyterHub sets the metric to the result. Between two counts it adds and subtracts by itself.
+    # JupyterHub sets the metric RUNNING_SERVERS to the result, and updates it at each start and stop of a lab.
     return Counter(active=int(RUNNING_SERVERS._value.get()))
 
 

@@ -24,7 +24,7 @@ class ProvisioningError(Exception):
 
 
 class _TransientError(Exception):
-    """The fileserver is away for the moment: retry."""
+    """A transient failure of the fileserver: retry."""
 
 
 class HomeProvisioner:
@@ -59,7 +59,7 @@ class HomeProvisioner:
             Raised if the fileserver refuses a folder, or does not answer in time.
         """
         deadline = time.monotonic() + self._retry_seconds
-        # The home first: while the fileserver is away, each user sends one request and not one for each group.
+        # The home first: while the fileserver is unavailable, each user sends one request and not one for each group.
         await self._create("homes", identity.uid, deadline, on_delay)
         tasks = [
             asyncio.ensure_future(self._create("projects", group.gid, deadline, on_delay)) for group in identity.groups
@@ -67,7 +67,7 @@ class HomeProvisioner:
         try:
             await asyncio.gather(*tasks)
         finally:
-            # The first error is the result: the other requests are of no use.
+            # The first error decides the result, so the other requests are cancelled.
             for task in tasks:
                 task.cancel()
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from labhub.models.pod_types import CONTAINER, STAGES, Pod, PodEvent
 
-# Reasons of a waiting container that do not pass by waiting. ErrImagePull can pass, for example if a registry is away
-# for a moment; kubelet reports ImagePullBackOff after its second try: see `GRACE_SECONDS`.
+# Reasons of a waiting container that waiting does not end. ErrImagePull can pass, for example while the registry is
+# unavailable for a moment. After the second try kubelet reports ImagePullBackOff: see `GRACE_SECONDS`.
 WAITING_PROBLEMS = {
     "ErrImageNeverPull": "image",
     "ErrImagePull": "image",

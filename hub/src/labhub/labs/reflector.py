@@ -27,11 +27,11 @@ _log = logging.getLogger(__name__)
 # Seconds after which the API ends a watch. The next one continues from the same version, so this costs one request. A
 # connection that a firewall has dropped is noticed by then.
 WATCH_SECONDS = 30
-# Seconds after that without a byte: the connection is dead.
+# The connection counts as dead after this many more seconds without a byte.
 SILENCE_SECONDS = 10
-# Timeout for a page of a list, and objects on a page. A list of thousands is megabytes of JSON, and the hub answers no
-# request while it parses them.
+# Timeout for one page of a list
 LIST_SECONDS = 15
+# Objects per page. The hub answers no request while it parses a page, and thousands of pods are megabytes of JSON.
 PAGE_SIZE = 100
 # Pause in seconds before a retry while the API does not answer
 RETRY_MIN, RETRY_MAX = 0.2, 5.0

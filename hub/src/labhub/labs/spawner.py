@@ -69,7 +69,7 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
 
     @default("env_keep")
     def _default_env_keep(self) -> list[str]:
-        return []  # the hub's own variables are of no use in a pod
+        return []  # the hub's own variables do not apply in a pod
 
     # --- the menu -----------------------------------------------------------------------------------------------------
 
@@ -248,7 +248,7 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
                 if text not in seen:
                     seen.add(text)
                     yield {"progress": percent, "message": text}
-            # After a delay the former message is shown again.
+            # Show the stage's message again when the delay has ended.
             message = self._delay_message or STAGE_MESSAGES[stage]
             if message != shown:
                 shown = message

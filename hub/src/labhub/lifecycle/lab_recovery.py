@@ -40,7 +40,7 @@ def creation_time(pod: Pod) -> datetime:
 def find_lost_labs(pods: Iterable[Pod], claimed: Iterable[str], known_until: datetime) -> list[Pod]:
     """Return the running labs that were created after the database's last activity.
 
-    An older pod that no server claims was to be stopped: the reconciler deletes it.
+    The reconciler deletes an older pod that no server claims: the hub had already decided to stop it.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ class LoginRefusal(Enum):
     CANCELLED = ("cancelled", 403)
     TOKEN_REFUSED = ("token_refused", 403)
     BAD_REQUEST = ("bad_request", 400)
-    # Not 503: nginx replaces the hub's 503 with its own page for a hub that is away.
+    # Not 503: nginx replaces the hub's 503 with its own page for an unavailable hub.
     GITHUB_DOWN = ("github_down", 424)
     RATE_LIMITED = ("rate_limited", 424)
 
@@ -40,7 +40,7 @@ class LoginRefusedError(Exception):
     Attributes
     ----------
     reason
-        Why.
+        Reason of the refusal.
     user
         GitHub login in lower case, if known.
     github_id

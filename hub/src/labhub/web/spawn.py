@@ -13,7 +13,7 @@ from tornado.httputil import url_concat
 from labhub.labs.spawner import LabSpawner
 from labhub.web.app_protocol import HubApp
 
-# Not 503: nginx replaces the hub's 503 with its own page for a hub that is away. JupyterHub also answers 429 if it
+# Not 503: nginx replaces the hub's 503 with its own page for an unavailable hub. JupyterHub also answers 429 if it
 # starts no more servers.
 PAUSED_STATUS = 429
 RETRY_AFTER_SECONDS = "60"

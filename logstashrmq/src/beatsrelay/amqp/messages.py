@@ -27,7 +27,7 @@ def parse_message_id(message_id: str | None) -> int | None:
 
 @dataclass(eq=False)
 class PendingConfirmation:
-    """Counts the messages of one chunk of events that the broker has not confirmed yet.
+    """The unconfirmed messages of one chunk of events.
 
     Attributes
     ----------

@@ -85,7 +85,7 @@ class Session:
         try:
             parameters = create_connection_parameters(self._settings, host)
         except OSError as error:
-            raise BrokerError(f"the TLS files for the broker are of no use: {error}") from error
+            raise BrokerError(f"cannot load the TLS files for the broker: {error}") from error
         opened: asyncio.Future[AsyncioConnection] = self._loop.create_future()
         self._connection = AsyncioConnection(
             parameters,

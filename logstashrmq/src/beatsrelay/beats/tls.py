@@ -75,7 +75,7 @@ class Certificates:
             self.context = create_server_context(self._settings)
         except OSError as error:
             self._metrics.certificates_failed.inc()
-            logger.warning("the new certificates are of no use", extra={"event.reason": str(error)})
+            logger.warning("cannot load the new certificates", extra={"event.reason": str(error)})
         else:
             self._metrics.certificates_loaded.inc()
             logger.info("read the certificates again")

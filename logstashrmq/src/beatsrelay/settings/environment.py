@@ -29,7 +29,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         settings = Settings.model_validate(values)
     except ValidationError as error:
         name = str(error.errors()[0]["loc"][0])
-        # Without its cause: pydantic's message would show the value.
+        # `from None`: pydantic's message contains the value, which can be a password.
         raise SettingsError(format_invalid(name, values.get(name))) from None
     except OSError as error:
         name = next(name for name, value in values.items() if value == error.filename)
