@@ -1,4 +1,4 @@
-"""What a hub says that lacks a setting."""
+"""Errors of a hub that starts with missing settings."""
 
 from __future__ import annotations
 
@@ -19,18 +19,25 @@ COMPLETE = {
 }
 
 
-@pytest.mark.parametrize("name", COMPLETE)
-def test_a_hub_without_a_setting_ends_with_one_line_that_names_it(name: str, tmp_path: Path) -> None:
+def run_hub(
+    module: str, *arguments: str | Path, settings: dict[str, str], folder: Path
+) -> subprocess.CompletedProcess[str]:
+    """Run a hub with only these settings until it exits. Return its status and output."""
     environment = {key: value for key, value in os.environ.items() if key not in COMPLETE}
-    environment |= {key: value for key, value in COMPLETE.items() if key != name}
-    done = subprocess.run(
-        [sys.executable, "-m", "jupyterhub", "--config", CONFIG_FILE],
-        cwd=tmp_path,
-        env=environment,
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=folder,
+        env=environment | settings,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+@pytest.mark.parametrize("name", COMPLETE)
+def test_a_hub_without_a_setting_ends_with_one_line_that_names_it(name: str, tmp_path: Path) -> None:
+    settings = {key: value for key, value in COMPLETE.items() if key != name}
+    done = run_hub("jupyterhub", "--config", CONFIG_FILE, settings=settings, folder=tmp_path)
     assert done.returncode == 1
     assert done.stdout == ""
     [line] = done.stderr.splitlines()
@@ -38,14 +45,6 @@ def test_a_hub_without_a_setting_ends_with_one_line_that_names_it(name: str, tmp
 
 
 def test_an_option_of_jupyterhub_keeps_our_configuration(tmp_path: Path) -> None:
-    environment = {key: value for key, value in os.environ.items() if key not in COMPLETE}
-    done = subprocess.run(
-        [sys.executable, "-m", "labhub", "--debug"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_hub("labhub", "--debug", settings={}, folder=tmp_path)
     assert done.returncode == 1
     assert "labhub: JUPYTERHUB_CRYPT_KEY: missing, wanted " in done.stderr
