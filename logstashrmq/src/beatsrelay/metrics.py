@@ -1,4 +1,4 @@
-"""The Prometheus metrics of the relay. docs/admin/forwarder.md and the Grafana dashboard use their names."""
+"""The Prometheus metrics of the relay. docs/admin/relay.md and the Grafana dashboard use their names."""
 
 from __future__ import annotations
 

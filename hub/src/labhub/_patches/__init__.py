@@ -1,7 +1,7 @@
 """Changes to the internals of JupyterHub and SQLAlchemy. Only `labhub.app` imports this package.
 
 Each module is about one project. Each patch states what it changes, why, the measured gain, and the upstream change
-that would make it unnecessary. docs/dev/patches.md lists all patches. If the installed version of a project is not one
+that would make it unnecessary. docs/dev/hub-patches.md lists all patches. If the installed version of a project is not one
 of the tested versions, its patches are not applied, and the hub logs one warning.
 """
 

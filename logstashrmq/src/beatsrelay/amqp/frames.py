@@ -7,7 +7,7 @@ Why
     pika creates three objects and encodes three frames for each message. Within a batch only the body, its size and the
     message id differ.
 Measured gain
-    The relay needs 5.2 instead of 19.5 us of CPU for an event (docs/dev/forwarder.md). `nox -s "bench(relay)"` measures
+    The relay needs 5.2 instead of 19.5 us of CPU for an event (docs/dev/relay.md). `nox -s "bench(relay)"` measures
     it, with and without the option `--pika-encoder`.
 Version guard
     If the installed version of pika is not in `TESTED_VERSIONS`, the relay publishes with `basic_publish`. It logs one

@@ -18,7 +18,7 @@ NGINX_FIX = (
     " -o yaml | kubectl apply -f -  (nginx takes it over by itself; docs/admin/tls.md has cert-manager)"
 )
 LOGS_FIX = (
-    "renew it in the Secret, which is taken over within a minute or two: docs/admin/forwarder.md, docs/admin/logs.md"
+    "renew it in the Secret, which is taken over within a minute or two: docs/admin/relay.md, docs/admin/logs.md"
 )
 
 

@@ -136,7 +136,7 @@ def broker(state: ClusterState) -> Iterator[Verdict]:
     lines = answer.out.splitlines()
     failed = [line.removeprefix("FAILED").strip() for line in lines if line.startswith("FAILED")]
     for line in failed:
-        yield fail(f"the relay cannot publish: {line}", "docs/admin/forwarder.md, When something is wrong")
+        yield fail(f"the relay cannot publish: {line}", "docs/admin/relay.md, When something is wrong")
     if answer.status and not failed:
         yield fail(f"the relay cannot be asked: {answer.reason}", f"kubectl -n {NAMESPACE} logs deployment/logstashrmq")
     elif not failed:

@@ -28,8 +28,8 @@ DOCS = {
     "fileserver": "docs/admin/storage.md",
     "nginx": "nginx/README.md",
     "nginx-tls": "nginx/README.md",
-    "logstashrmq": "docs/admin/forwarder.md",
-    "logstashrmq-tls": "docs/admin/forwarder.md",
+    "logstashrmq": "docs/admin/relay.md",
+    "logstashrmq-tls": "docs/admin/relay.md",
     "filebeat-tls": "docs/admin/logs.md",
 }
 RequiredKeys = dict[tuple[str, str], set[str]]
