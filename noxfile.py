@@ -21,7 +21,7 @@ nox.options.reuse_venv = "yes"
 
 ROOT = Path(__file__).parent
 if not os.access(ROOT, os.W_OK):
-    sys.exit(f"nox: cannot write to {ROOT}, where the sessions install packages: clone it to another folder")
+    sys.exit(f"nox: cannot write to {ROOT}, where the sessions install packages: clone to another folder")
 # A component is a folder with a Dockerfile. Its subfolders decide which sessions include it: docs/dev/components.md.
 COMPONENTS = sorted(path.parent.name for path in ROOT.glob("*/Dockerfile"))
 # `testing` has tests of its own, because the tests of all components depend on its fakes and fixtures.
