@@ -132,7 +132,7 @@ def test_in_a_checkout_that_cannot_be_written_nox_says_so_in_one_line(checkout: 
     done = run_in(checkout, "nox", "-l", by=by)
     checkout.chmod(0o755)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith(f"nox: cannot write {checkout}, where the sessions keep")
+    assert done.stderr.splitlines()[-1].startswith(f"nox: cannot write to {checkout}, where the sessions install")
 
 
 def test_without_a_network_the_demo_says_so_in_one_line(checkout: Path, nowhere: dict[str, str]) -> None:
