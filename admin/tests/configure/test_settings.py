@@ -31,6 +31,13 @@ LEFT_OUT = {
     "BEATS_TLS_CERT_FILE": "the manifest says it",
     "BEATS_TLS_KEY_FILE": "the manifest says it",
     "BEATS_TLS_CA_FILE": "the manifest says it",
+    "LABFILES_TOKEN_FILE": "the manifest says it",
+    "LABFILES_STORAGE": "the manifest says it",
+    "LABFILES_HOST": "a NetworkPolicy limits the clients",
+    "LABFILES_PORT": "the manifests' own port",
+    "LABFILES_METRICS_PORT": "the manifests' own port",
+    "LABFILES_NFS": "the manifest says it",
+    "LABFILES_NFS_PORT": "the manifests' own port",
     "NGINX_HTTP_PORT": "the manifests' own port",
     "NGINX_HTTPS_PORT": "the manifests' own port",
     "NGINX_RUN": "where things are in the image",
@@ -65,7 +72,7 @@ def test_every_setting_of_the_components_can_be_said(tmp_path: Path) -> None:
     models = (RelaySettings, LabSettings, LoginSettings)
     there = {str(field.alias) for model in models for field in model.model_fields.values()}
     there |= set(re.findall(r"^(NGINX_\w+)=", (ROOT / "nginx/start").read_text(), re.MULTILINE))
-    there |= set(re.findall(r"`(LABFILES_\w+)`", (ROOT / "docs/admin/storage.md").read_text()))
+    there |= set(re.findall(r'"(LABFILES_\w+)"', (ROOT / "fileserver/src/labfiles/settings.py").read_text()))
     there |= set(re.findall(r"\$\{(OUTPUT_\w+):", (ROOT / "filebeat/kubernetes/configmap.yaml").read_text()))
     assert there - said == set(LEFT_OUT)
     assert len(there) > 80
