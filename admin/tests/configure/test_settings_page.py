@@ -38,7 +38,7 @@ SECTIONS = [
     "Lab image",
 ]
 COLUMNS = ["`site.toml` key", "environment variable", "default", "unit", "description"]
-DASH = "–"
+DASH = "\N{EN DASH}"
 # Variables of keys that the model declares without one: `configure` writes a file, or derives the value.
 DERIVED = {
     "hostname": "NGINX_SERVER_NAME",
