@@ -1,4 +1,4 @@
-"""The program that makes folders, on a storage of its own."""
+"""The fixture that runs labfiles on a new storage."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from labtesting.fileserver import Labfiles, run_labfiles
 
 @pytest.fixture
 def labfiles(tmp_path: Path) -> Iterator[Labfiles]:
-    """Run it."""
+    """Run labfiles."""
     with run_labfiles(tmp_path) as running:
         yield running

@@ -1,4 +1,4 @@
-"""The program: `python -m labfiles`. The environment has its settings."""
+"""The program `python -m labfiles`. Environment variables have its settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SERVICE = "fileserver"
 
 
 def main() -> None:
-    """Run until SIGTERM or SIGINT. A start that fails ends with one line."""
+    """Run until SIGTERM or SIGINT. Print an error at the start in one line, and exit."""
     settings = load_or_exit(os.environ)
     configure_root_logger(ServiceFormatter(SERVICE))
     try:
@@ -51,7 +51,7 @@ def run(settings: Settings) -> None:
 
     def stop(number: int, frame: FrameType | None) -> None:
         stopping.set()
-        # In a thread: `shutdown` waits for the loop that this handler has interrupted.
+        # `shutdown` waits for the loop that this signal handler interrupts. Called here, it would wait forever.
         threading.Thread(target=server.shutdown).start()
 
     for number in (signal.SIGTERM, signal.SIGINT):

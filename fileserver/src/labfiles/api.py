@@ -17,14 +17,14 @@ logger = logging.getLogger(__name__)
 
 KINDS = {"homes": HOME, "projects": PROJECT}
 WANTED = "wanted PUT /v1/homes/<uid> or /v1/projects/<gid>"
-# The hub's requests have no body. A small one is read and ignored.
+# The hub sends no body. A body up to this size is read and ignored.
 MAX_BODY = 4096
 MAX_DIGITS = len(str(MAX_BODY))
 FULL_ERRORS = {errno.ENOSPC, errno.EDQUOT}
 
 
 class RequestError(Exception):
-    """The request is answered with this status and message."""
+    """A refused request. The client receives the status and the message."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -32,12 +32,13 @@ class RequestError(Exception):
 
 
 class _Server(LoggingHTTPServer):
-    # One spawn asks for up to 17 folders at once, and many labs may spawn. A connection without room waits a second.
+    # One spawn requests up to 17 folders at once, and many users may start labs. If the queue of the socket is full,
+    # the client's kernel repeats the connection attempt only after a second.
     request_queue_size = 1024
 
 
 def create_server(host: str, port: int, folders: FolderService, read_token: Callable[[], str]) -> LoggingHTTPServer:
-    """Return a server of the API that listens. `serve_forever` runs it.
+    """Return an HTTP server for the API that already listens. `serve_forever` runs it.
 
     Raises
     ------
@@ -94,15 +95,15 @@ class _Handler(BaseHTTPRequestHandler):
         except SettingsError as error:
             raise RequestError(503, str(error)) from error
         if not hmac.compare_digest(sent.strip().encode(), token.encode()):
-            raise RequestError(401, "found another token, wanted the one of the Secret that hub and fileserver share")
+            raise RequestError(401, "wrong token: the hub and the fileserver must have the same FILESERVER_TOKEN")
 
     def _read_body(self) -> None:
         length = self.headers.get("Content-Length", "0")
         # int() raises ValueError at more than 4300 digits.
         fits = length.isdecimal() and len(length) <= MAX_DIGITS and int(length) <= MAX_BODY
         if "Transfer-Encoding" in self.headers or not fits:
-            self.close_connection = True  # the rest is not read
-            raise RequestError(413, f"wanted no body, or one of at most {MAX_BODY} bytes and a Content-Length")
+            self.close_connection = True  # the unread body would be parsed as the next request
+            raise RequestError(413, f"wanted no body, or a Content-Length of at most {MAX_BODY} bytes")
         self.rfile.read(int(length))
 
     def _refuse_method(self) -> None:
@@ -127,4 +128,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Log nothing: each created folder and each refused request has its own line."""
+        """Log nothing. Created folders and refused requests have log lines of their own."""

@@ -1,7 +1,7 @@
-"""Homes and project folders: the only code that creates something as root on behalf of users.
+"""Creation of homes and project folders. Only this code creates something as root on behalf of users.
 
-A folder is complete or absent: it gets its owner and mode outside the exports. Then it is moved to its place, where it
-replaces nothing. No path is followed: each step is relative to an open folder and does not follow symlinks.
+A folder in an export is always complete: it gets its owner and mode outside the exports, and is then renamed into
+place without replacing anything. Each call is relative to an open folder and does not follow symlinks.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ NUMBER = re.compile("[1-9][0-9]{0,9}", re.ASCII)
 
 
 class InvalidIdError(ValueError):
-    """The text is no id of a user or an organization. The message has the range of ids."""
+    """A text is not the id of a user or an organization. The message has the range of ids."""
 
 
 class FolderConflictError(Exception):
-    """Something else is in the place of the folder. The message says what was found and what is wanted."""
+    """The path of a folder is taken by something else. The message says what was found and what is wanted."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class FolderKind:
     name
         The name in log lines and metrics.
     export
-        The folder of the storage for folders of this kind.
+        The name of the export that has folders of this kind.
     mode
         The permissions of a folder.
     owned_by_user
-        Whether the user owns the folder; False: root owns it, for the group.
+        Whether the user owns the folder. False means that root owns it and the group has access.
     """
 
     name: str
@@ -57,7 +57,7 @@ class FolderKind:
     owned_by_user: bool
 
     def owner(self, number: int) -> tuple[int, int]:
-        """Return UID and GID of a folder."""
+        """Return the UID and the GID of the folder with this id."""
         return (number if self.owned_by_user else 0, number)
 
 
@@ -83,13 +83,13 @@ def parse_id(text: str) -> int:
 
 
 class FolderService:
-    """Creates folders on one storage. Several threads may use it."""
+    """Creates folders on one storage. It is thread-safe."""
 
     def __init__(self, storage: Storage) -> None:
         making = storage.own / "making"
         create_folder(making, OWN_MODE)
         self._making = os.open(making, OPEN_FOLDER)
-        for name in os.listdir(self._making):  # left behind when the program was killed
+        for name in os.listdir(self._making):  # incomplete folders of a killed process
             os.rmdir(name, dir_fd=self._making)
         self._roots = {kind: os.open(storage.root / kind.export, OPEN_FOLDER) for kind in (HOME, PROJECT)}
         self._lock = threading.Lock()
@@ -105,7 +105,7 @@ class FolderService:
         Raises
         ------
         FolderConflictError
-            Raised if something else is in its place.
+            Raised if the path is taken by something else, or by a folder with another owner.
         OSError
             Raised if the disk is full or broken.
         """
@@ -115,11 +115,11 @@ class FolderService:
             self._create(kind, number)
         uid, gid = kind.owner(number)
         created = {"path": f"/{kind.export}/{number}", "owner": f"{uid}:{gid}", "mode": f"{kind.mode:04o}"}
-        logger.info("made a %s folder", kind.name, extra={**created, "asked_by": asked_by})
+        logger.info("created a %s folder", kind.name, extra={**created, "asked_by": asked_by})
         return True
 
     def _check_existing(self, kind: FolderKind, number: int) -> bool:
-        """Return whether the folder exists. Raise a FolderConflictError if something else has its name."""
+        """Return whether the folder exists. Raise a FolderConflictError if its path is taken by something else."""
         try:
             folder = os.open(str(number), OPEN_FOLDER, dir_fd=self._roots[kind])
         except FileNotFoundError:
@@ -135,7 +135,7 @@ class FolderService:
             check_owner(kind, number, status)
             if stat.S_IMODE(status.st_mode) != kind.mode and kind is HOME:
                 os.fchmod(folder, kind.mode)
-                logger.info("mode put back", extra={"path": f"/{kind.export}/{number}"})
+                logger.info("restored the mode of a home", extra={"path": f"/{kind.export}/{number}"})
         finally:
             os.close(folder)
         return True
@@ -146,7 +146,8 @@ class FolderService:
         try:
             folder = os.open(name, OPEN_FOLDER, dir_fd=self._making)
             try:
-                # In this order: after fchown the kernel drops the setgid bit of a foreign group (CAP_FSETID).
+                # fchmod comes before fchown: after fchown the process is not in the folder's group. Without CAP_FSETID
+                # the kernel then drops the setgid bit from a new mode.
                 os.fchmod(folder, kind.mode)
                 os.fchown(folder, *kind.owner(number))
                 os.fsync(folder)
@@ -165,11 +166,11 @@ def check_owner(kind: FolderKind, number: int, status: os.stat_result) -> None:
     Raises
     ------
     FolderConflictError
-        Raised if the owner, or the mode of a project folder, is another one.
+        Raised if the owner of a home, or the group or mode of a project folder, is wrong.
     """
     uid, gid = kind.owner(number)
     if kind is HOME:
-        # The group may differ: a user may give the home to one of the user's groups.
+        # The group is not checked: users may change it to one of their groups.
         if status.st_uid != uid:
             raise FolderConflictError(f"/{kind.export}/{number}: found owner {status.st_uid}, wanted {uid}")
     elif (status.st_gid, stat.S_IMODE(status.st_mode)) != (gid, kind.mode):
@@ -181,19 +182,19 @@ def check_owner(kind: FolderKind, number: int, status: os.stat_result) -> None:
 
 
 def describe_type(mode: int) -> str:
-    """Return the name of a type of file that is not a folder."""
+    """Return the type of a file that is not a folder, in words."""
     if stat.S_ISLNK(mode):
         return "a symbolic link"
-    return "a file" if stat.S_ISREG(mode) else "something special"
+    return "a file" if stat.S_ISREG(mode) else "a special file"
 
 
 def move(from_folder: int, name: str, to_folder: int, new_name: str) -> None:
-    """Rename without replacing anything. rename(2) alone replaces an empty folder.
+    """Rename a folder, and fail if the new name exists. Plain rename(2) would replace an empty folder.
 
     Raises
     ------
     OSError
-        Raised if the new name exists (FileExistsError), or if the disk refuses.
+        Raised if the new name exists (FileExistsError), or if the rename fails.
     """
     if libc.renameat2(from_folder, os.fsencode(name), to_folder, os.fsencode(new_name), RENAME_NOREPLACE):
         number = ctypes.get_errno()

@@ -1,6 +1,6 @@
-"""Starts the NFS server: check the storage, create what is missing, become Ganesha.
+"""The program `python -m labfiles.ganesha_launcher`, which starts the NFS server.
 
-The program: `python -m labfiles.ganesha_launcher`.
+It checks the storage, creates missing folders, loads the seccomp filter and replaces itself with Ganesha.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ COMMAND = [GANESHA, "-F", "-f", "/etc/ganesha/ganesha.conf", "-L", "/dev/stdout"
 
 
 def main() -> None:
-    """Become Ganesha. An error ends the process with one line."""
+    """Prepare the storage and become Ganesha. Print an error in one line, and exit."""
     try:
         prepare_storage(STORAGE)
         mounts = Path("/proc/mounts").read_text()
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def print_warning(mounts: str) -> None:
-    """Print a warning in one line if the storage has a known problem. The server starts all the same."""
+    """Print one line if the file system of the storage can be exported but has a known problem."""
     if warning := find_warning(STORAGE, mounts):
         sys.stderr.write(f"fileserver: {warning}\n")
 

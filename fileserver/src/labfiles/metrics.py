@@ -1,4 +1,4 @@
-"""The metrics and probes: /metrics, /live and /ready. docs/admin/storage.md has the names of the metrics."""
+"""The HTTP endpoints /metrics, /live and /ready. docs/admin/storage.md explains the metrics."""
 
 from __future__ import annotations
 
@@ -28,27 +28,28 @@ def gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
 
 
 class StorageCollector(Collector):
-    """How full the storage is, and what each folder uses."""
+    """Metrics of the file system, and of the usage of each folder."""
 
     def __init__(self, storage: Storage, scanner: Scanner) -> None:
         self._storage, self._scanner = storage, scanner
 
     def collect(self) -> Iterator[Family]:
-        """Return the file system's numbers of now, and those of the folders from the last scan."""
+        """Yield the current state of the file system, and the usage of the folders from the last scan."""
         disk = os.statvfs(self._storage.root)
         yield gauge("storage_bytes", "Size of the storage", disk.f_blocks * disk.f_frsize)
-        yield gauge("storage_available_bytes", "What users may still write", disk.f_bavail * disk.f_frsize)
-        yield gauge("storage_inodes", "Files that the storage can hold", disk.f_files)
-        yield gauge("storage_available_inodes", "Files that can still be made", disk.f_favail)
+        yield gauge("storage_available_bytes", "Free space for users", disk.f_bavail * disk.f_frsize)
+        yield gauge("storage_inodes", "Number of inodes of the storage", disk.f_files)
+        yield gauge("storage_available_inodes", "Number of free inodes", disk.f_favail)
         yield from self._folders()
-        yield gauge("usage_scanning", "1 while folders are measured, else 0", self._scanner.scanning)
+        yield gauge("usage_scanning", "1 while a scan measures the folders, else 0", self._scanner.scanning)
         report = self._scanner.report
         if report.finished and report.seconds >= 0:
-            yield gauge("usage_scan_age_seconds", "Since the last whole scan ended", time.time() - report.finished)
-            yield gauge("usage_scan_duration_seconds", "How long the last whole scan took", report.seconds)
+            age = time.time() - report.finished
+            yield gauge("usage_scan_age_seconds", "Time since the end of the last complete scan", age)
+            yield gauge("usage_scan_duration_seconds", "Duration of the last complete scan", report.seconds)
 
     def _folders(self) -> Iterator[Family]:
-        size = GaugeMetricFamily(f"{PREFIX}_folder_bytes", "What a folder holds", labels=["kind", "id"])
+        size = GaugeMetricFamily(f"{PREFIX}_folder_bytes", "Disk space that a folder uses", labels=["kind", "id"])
         files = GaugeMetricFamily(f"{PREFIX}_folder_files", "Files and folders in a folder", labels=["kind", "id"])
         skipped = 0
         for key, usage in self._scanner.report.folders.items():
@@ -57,17 +58,17 @@ class StorageCollector(Collector):
             files.add_metric(labels, usage.files)
             skipped += usage.skipped
         yield from (size, files)
-        yield gauge("usage_skipped_folders", "Folders too deep to be measured", skipped)
+        yield gauge("usage_skipped_folders", "Folders that are nested too deep to be measured", skipped)
 
 
 class NfsCollector(Collector):
-    """What can be measured of Ganesha from outside: Debian's package is built without metrics."""
+    """Metrics of Ganesha, measured from outside: Debian builds Ganesha without its own metrics."""
 
     def __init__(self, port: int, proc: Path = Path("/proc/net")) -> None:
         self._port, self._proc = port, proc
 
     def collect(self) -> Iterator[Family]:
-        """Ask the server as a client does, and read the counters of the pod's network."""
+        """Yield the result of an NFS operation on each export, and the counters of the pod's network."""
         start = time.monotonic()
         try:
             nfs.check_exports("127.0.0.1", self._port)
@@ -75,14 +76,14 @@ class NfsCollector(Collector):
             yield gauge("nfs_up", "1 if NFS answers for both exports, else 0", 0)
         else:
             yield gauge("nfs_up", "1 if NFS answers for both exports, else 0", 1)
-            yield gauge("nfs_answer_seconds", "How long it took for it to answer", time.monotonic() - start)
+            yield gauge("nfs_answer_seconds", "Time of one NFS operation on each export", time.monotonic() - start)
         yield gauge("nfs_clients", "Connections to the NFS server", self._count_clients())
         received, sent = self._sum_traffic()
-        yield CounterMetricFamily(f"{PREFIX}_network_received_bytes", "Bytes that came into the pod", received)
-        yield CounterMetricFamily(f"{PREFIX}_network_sent_bytes", "Bytes that went out of the pod", sent)
+        yield CounterMetricFamily(f"{PREFIX}_network_received_bytes", "Bytes that the pod has received", received)
+        yield CounterMetricFamily(f"{PREFIX}_network_sent_bytes", "Bytes that the pod has sent", sent)
 
     def _count_clients(self) -> int:
-        """Return the number of connections from other machines."""
+        """Return the number of established connections from other machines."""
         count = 0
         for name in ("tcp", "tcp6"):
             file = self._proc / name
@@ -93,7 +94,7 @@ class NfsCollector(Collector):
         return count
 
     def _sum_traffic(self) -> tuple[int, int]:
-        """Return the bytes received and sent on all interfaces except loopback."""
+        """Return the numbers of bytes received and sent on all interfaces except loopback."""
         received = sent = 0
         for line in (self._proc / "dev").read_text().splitlines()[2:]:
             name, _, numbers = line.partition(":")
@@ -104,7 +105,7 @@ class NfsCollector(Collector):
 
 
 def create_registry(storage: Storage, scanner: Scanner, nfs_port: int | None) -> CollectorRegistry:
-    """Return the registry of all metrics. Without a port there are no metrics of NFS."""
+    """Return the registry of all metrics. If the NFS port is None, the registry has no metrics of NFS."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     registry.register(StorageCollector(storage, scanner))

@@ -1,8 +1,10 @@
-"""The NFS probe: one real operation on each export. The program: `python -m labfiles.nfs`.
+"""The NFS probe, which runs one real operation on each export. The program is `python -m labfiles.nfs`.
 
-The operation is a COMPOUND of NFSv4.0 (RFC 7530), which needs neither a client id nor a session: PUTROOTFH, LOOKUP of
-the export, GETATTR of the id of its file system. Ganesha reports that it is up even if an export failed. The name of
-such an export does not exist, or is a folder of the root's own file system.
+The operation is an NFSv4.0 COMPOUND (RFC 7530) of PUTROOTFH, LOOKUP of the export and GETATTR of its file system id.
+It needs neither a client id nor a session.
+
+An open port is not enough: Ganesha reports that it is up even if an export failed. The name of a failed export does
+not exist, or leads to a folder in the file system of the NFS root. So the probe compares the file system id.
 """
 
 from __future__ import annotations
@@ -27,21 +29,21 @@ STATUS = {
     5: "input/output error",
     13: "permission denied",
     70: "stale file handle",
-    10013: "grace",
+    10013: "the server is in its grace period after a restart",
 }
 
 
 class NfsError(Exception):
-    """The server does not answer as it should. The message has the reason."""
+    """The NFS server does not answer, or answers with an error. The message has the reason."""
 
 
 def pack_opaque(data: bytes) -> bytes:
-    """Return bytes of any length in XDR."""
+    """Return bytes as variable-length opaque data of XDR (RFC 4506)."""
     return struct.pack(">I", len(data)) + data + b"\0" * (-len(data) % 4)
 
 
 def pack_call(xid: int, export: str) -> bytes:
-    """Return the call as one record."""
+    """Return the RPC call for an export as one record."""
     # AUTH_SYS credential: UID and GID 65534, no other groups. The verifier is empty.
     user = struct.pack(">I", 0) + pack_opaque(b"probe") + struct.pack(">III", ANONYMOUS_ID, ANONYMOUS_ID, 0)
     credential = struct.pack(">I", AUTH_SYS) + pack_opaque(user) + struct.pack(">II", 0, 0)
@@ -53,54 +55,54 @@ def pack_call(xid: int, export: str) -> bytes:
 
 
 def receive(connection: socket.socket, length: int) -> bytes:
-    """Return this many bytes from a connection.
+    """Receive exactly this number of bytes.
 
     Raises
     ------
     NfsError
-        Raised if the server closes the connection before.
+        Raised if the server closes the connection early.
     """
     data = b""
     while len(data) < length:
         more = connection.recv(length - len(data))
         if not more:
-            raise NfsError("it closed the connection")
+            raise NfsError("the server closed the connection")
         data += more
     return data
 
 
 def read_fsid(reply: bytes, xid: int) -> tuple[int, int]:
-    """Return the id of the file system from the reply to a call.
+    """Parse the file system id in the reply to a call.
 
     Raises
     ------
     NfsError
-        Raised if the operation failed, or if this is no reply to the call.
+        Raised if the operation failed, or if the bytes are not a reply to the call.
     """
     try:
         reply_xid, kind, state, _, verifier = struct.unpack_from(">IIIII", reply)
         at = 20 + verifier + (-verifier % 4)
         accepted, status, tag = struct.unpack_from(">III", reply, at)
         if (reply_xid, kind, state, accepted) != (xid, 1, 0, 0):
-            raise NfsError(f"it refused the call: {(reply_xid == xid, kind, state, accepted)}")
+            raise NfsError(f"the server refused the call: {(reply_xid == xid, kind, state, accepted)}")
         if status:
             raise NfsError(STATUS.get(status, f"NFS error {status}"))
-        # Skip the tag, the number of results, two results of 8 bytes, and operation and status of the third result.
+        # Skip the tag, the number of results, two results of 8 bytes, and the operation and status of the third result.
         at += 12 + tag + (-tag % 4) + 4 + 16 + 8
         (words,) = struct.unpack_from(">I", reply, at)
         major, minor = struct.unpack_from(">QQ", reply, at + 4 + 4 * words + 4)
     except struct.error as error:
-        raise NfsError(f"found an answer of {len(reply)} bytes, which is none to our call") from error
+        raise NfsError(f"found an answer of {len(reply)} bytes that is not a reply to the call") from error
     return major, minor
 
 
 def ask_fsid(host: str, port: int, export: str, seconds: float = SECONDS) -> tuple[int, int]:
-    """Ask the server for the id of the file system of an export, and return it.
+    """Request the file system id of an export from the server, and return it.
 
     Raises
     ------
     NfsError
-        Raised if there is no such export, or if no server answers in time.
+        Raised if the export does not exist, or if no server answers in time.
     """
     xid = int.from_bytes(os.urandom(4), "big")
     try:
@@ -124,7 +126,7 @@ def check_exports(host: str, port: int, seconds: float = SECONDS) -> None:
     Raises
     ------
     NfsError
-        Raised for the first export that does not.
+        Raised for the first export that is missing or has another file system id.
     """
     for export in EXPORTS:
         try:

@@ -1,7 +1,7 @@
-"""A seccomp filter that refuses the system calls that the NFS server never needs.
+"""A seccomp filter that refuses system calls that the NFS server never needs.
 
-Until 2023 the filters of container runtimes refused name_to_handle_at, without which nothing can be exported. So the
-manifest turns the runtime's filter off for the server, and this filter refuses the other calls that it refused.
+Until 2023 the default filters of container runtimes refused name_to_handle_at, without which Ganesha exports nothing.
+So the manifest turns the runtime's filter off for the server, and this filter refuses the other dangerous calls.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 
 ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM
 REFUSED_CALLS = (
-    # other processes, and the kernel itself
+    # calls that inspect other processes, or change the kernel
     *(
         "ptrace",
         "process_vm_readv",
@@ -36,23 +36,23 @@ REFUSED_CALLS = (
     # file systems and namespaces
     *("mount", "umount2", "pivot_root", "chroot", "fsopen", "fsconfig", "fsmount", "fspick", "move_mount", "open_tree"),
     *("mount_setattr", "unshare", "setns", "swapon", "swapoff", "quotactl", "acct"),
-    # keys, the clock, rarely used calls with a history of bugs
+    # keys, the clock, and rarely used calls with a history of vulnerabilities
     *("add_key", "request_key", "keyctl", "settimeofday", "clock_settime", "adjtimex", "clock_adjtime"),
     *("io_uring_setup", "io_uring_enter", "io_uring_register", "vhangup", "move_pages"),
 )
 
 
 class FilterError(Exception):
-    """The kernel does not load the filter. The message has the reason."""
+    """The filter cannot be loaded. The message has the reason."""
 
 
 def load_filter() -> None:
-    """Refuse these calls to this process and to the programs that it becomes. The filter cannot be removed.
+    """Refuse the system calls of `REFUSED_CALLS` from now on, also after exec. The filter cannot be removed.
 
     Raises
     ------
     FilterError
-        Raised if libseccomp or the kernel refuses the filter.
+        Raised if libseccomp or the kernel rejects the filter.
     """
     library = ctypes.CDLL("libseccomp.so.2")
     library.seccomp_init.restype = ctypes.c_void_p
@@ -65,7 +65,7 @@ def load_filter() -> None:
 
 
 def check_status(status: int, subject: str) -> None:
-    """Check the status of a call of libseccomp for a rule or for the filter.
+    """Check the status that libseccomp returned for a rule or for the whole filter.
 
     Raises
     ------
@@ -74,5 +74,5 @@ def check_status(status: int, subject: str) -> None:
     """
     if status:
         raise FilterError(
-            f"seccomp: {subject} is not taken: {os.strerror(-status)}, wanted a kernel with seccomp filters"
+            f"seccomp: cannot load {subject}: {os.strerror(-status)}, wanted a kernel with seccomp filters"
         )

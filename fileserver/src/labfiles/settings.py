@@ -1,4 +1,4 @@
-"""The settings of labfiles: the only reader of its environment variables."""
+"""The settings of labfiles. Only this module reads its environment variables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TypeVar
 from labfiles.shared.secret_files import SecretError, read_secret_file
 
 TOKEN_LENGTH = 16
-PORT = "a port, 0 to 65535 (0: any free one)"
+PORT = "a port, 0 to 65535 (0: any free port)"
 T = TypeVar("T")
 
 
@@ -26,21 +26,21 @@ class Settings:
     Attributes
     ----------
     storage
-        The folder of the volume.
+        The folder where the volume is mounted.
     token_file
-        The file of the hub's token. It is read for each request, because a Secret may change.
+        The file with the hub's token. Each request reads it again, because an administrator may change the Secret.
     host, port
-        Where the API listens; port 0: a free one.
+        The address where the API listens. Port 0 selects a free port.
     metrics_port
-        The port of /metrics, /live and /ready.
+        The port of /metrics, /live and /ready. Port 0 selects a free port.
     nfs
-        Whether Ganesha runs in the same pod and has metrics.
+        Whether Ganesha runs in the same pod. If not, there are no metrics of NFS.
     nfs_port
         Ganesha's port on this machine.
     usage_seconds
-        How often the folders are measured.
+        Seconds between the starts of two scans.
     usage_rate
-        How many files a scan reads per second.
+        The largest number of files that a scan reads per second.
     """
 
     storage: Path
@@ -55,12 +55,12 @@ class Settings:
 
 
 def read_token(file: Path) -> str:
-    """Return the token.
+    """Return the token in a file.
 
     Raises
     ------
     SettingsError
-        Raised if the file cannot be read, or if the token is not a long random secret.
+        Raised if the file cannot be read, or if the token is too short, has a space or is not printable ASCII.
     """
     try:
         token = read_secret_file(file, "LABFILES_TOKEN_FILE")
@@ -75,12 +75,12 @@ def read_token(file: Path) -> str:
 
 
 def load(environ: Mapping[str, str]) -> Settings:
-    """Return all settings. An empty variable counts as missing.
+    """Parse all settings. An empty variable counts as missing.
 
     Raises
     ------
     SettingsError
-        Raised for the first wrong setting.
+        Raised for the first setting that is missing or wrong.
     """
 
     def read(name: str, default: str, parse: Callable[[str], T], wanted: str) -> T:
@@ -92,22 +92,22 @@ def load(environ: Mapping[str, str]) -> Settings:
             raise SettingsError(f"{name}: {problem}, wanted {wanted}") from None
 
     settings = Settings(
-        storage=read("LABFILES_STORAGE", "/storage", parse_path, "an absolute path: the volume"),
-        token_file=read("LABFILES_TOKEN_FILE", "", parse_path, "an absolute path: a file with the hub's token"),
+        storage=read("LABFILES_STORAGE", "/storage", parse_path, "the absolute path of the volume"),
+        token_file=read("LABFILES_TOKEN_FILE", "", parse_path, "the absolute path of a file with the token"),
         host=environ.get("LABFILES_HOST") or "0.0.0.0",  # noqa: S104  (a NetworkPolicy limits the clients)
         port=read("LABFILES_PORT", "8080", number_parser(0, 65535), PORT),
         metrics_port=read("LABFILES_METRICS_PORT", "9465", number_parser(0, 65535), PORT),
         nfs=read("LABFILES_NFS", "true", parse_boolean, "true or false"),
         nfs_port=read("LABFILES_NFS_PORT", "2049", number_parser(1, 65535), "a port, 1 to 65535"),
         usage_seconds=read("LABFILES_USAGE_SECONDS", "21600", number_parser(1, 31 * 86400), "1 to 2678400 seconds"),
-        usage_rate=read("LABFILES_USAGE_RATE", "1000", number_parser(1, 10**6), "1 to 1000000 files a second"),
+        usage_rate=read("LABFILES_USAGE_RATE", "1000", number_parser(1, 10**6), "1 to 1000000 files per second"),
     )
     read_token(settings.token_file)
     return settings
 
 
 def parse_path(text: str) -> Path:
-    """Parse an absolute path."""
+    """Return a text as a path. Raise a ValueError if the path is not absolute."""
     path = Path(text)
     if not path.is_absolute():
         raise ValueError("relative")
@@ -115,14 +115,14 @@ def parse_path(text: str) -> Path:
 
 
 def parse_boolean(text: str) -> bool:
-    """Parse `true` or `false`."""
+    """Parse `true` or `false`. Raise a ValueError for any other text."""
     if text not in {"true", "false"}:
         raise ValueError("neither")
     return text == "true"
 
 
 def number_parser(least: int, most: int) -> Callable[[str], int]:
-    """Return a function that parses a number in this range."""
+    """Return a function that parses a number, and raises a ValueError outside this range."""
 
     def parse(text: str) -> int:
         if not least <= (value := int(text)) <= most:
@@ -133,7 +133,7 @@ def number_parser(least: int, most: int) -> Callable[[str], int]:
 
 
 def load_or_exit(environ: Mapping[str, str]) -> Settings:
-    """Return all settings. A wrong setting ends the process with one line."""
+    """Return all settings. Print a wrong setting in one line, and exit."""
     try:
         return load(environ)
     except SettingsError as error:

@@ -1,8 +1,8 @@
-"""The storage: one file system, its folders, and the checks whether it can be used.
+"""The storage: one file system with the folders below, and the checks at the start.
 
-home, project   exported; only labfiles creates folders in their roots
-recovery        Ganesha's: the clients that may reclaim their locks after a restart
-labfiles        ours: the last scan, and folders that are being created
+home, project   the exports; only labfiles creates folders in their roots
+recovery        Ganesha's list of clients that may reclaim their locks after a restart
+labfiles        the results of the last scan, and folders that labfiles is creating
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ MAX_HANDLE = 128
 EXPORTS = ("home", "project")
 ROOT_MODE = 0o755
 OWN_MODE = 0o700
-# Ganesha ignores these (populate_posix_file_systems), and then reports that the folder does not exist.
+# Ganesha ignores file systems of these types (populate_posix_file_systems), and reports that the folder does not exist.
 IGNORED_TYPES = {"tmpfs", "nfs", "nfs4"}
 WANTED = "wanted one that can be exported (ext4, xfs or btrfs)"
 
-# File handles of these contain the number of the device. Those of ext4 and btrfs contain the file system's UUID.
+# On these types Ganesha's file handles contain the device number. On ext4 and btrfs they contain the UUID.
 TYPES_WITH_DEVICE_HANDLES = {"xfs"}
 
 libc = ctypes.CDLL(None, use_errno=True)
 
 
 class StorageError(Exception):
-    """The storage cannot be used. The message says what was found and what is wanted."""
+    """The storage is unusable. The message says what was found and what is wanted."""
 
 
 class _Handle(ctypes.Structure):
@@ -42,46 +42,52 @@ class _Handle(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Storage:
-    """The folders of the storage."""
+    """The folders of the storage.
+
+    Attributes
+    ----------
+    root
+        The folder where the volume is mounted.
+    """
 
     root: Path
 
     @property
     def exports(self) -> tuple[Path, ...]:
-        """The roots of the exports."""
+        """The exported folders."""
         return tuple(self.root / name for name in EXPORTS)
 
     @property
     def home(self) -> Path:
-        """The folder of the homes, whose names are UIDs."""
+        """The folder with the homes. Each home has its UID as name."""
         return self.root / "home"
 
     @property
     def project(self) -> Path:
-        """The folder of the project folders, whose names are GIDs."""
+        """The folder with the project folders. Each project folder has its GID as name."""
         return self.root / "project"
 
     @property
     def recovery(self) -> Path:
-        """Ganesha's folder."""
+        """The folder with Ganesha's recovery data."""
         return self.root / "recovery"
 
     @property
     def own(self) -> Path:
-        """The folder of labfiles."""
+        """The folder with the data of labfiles."""
         return self.root / "labfiles"
 
 
 def prepare_storage(root: Path) -> Storage:
-    """Create the missing folders of the storage, and return it.
+    """Create the missing folders of the storage, and return the storage.
 
     Raises
     ------
     StorageError
-        Raised if the storage cannot be used.
+        Raised if the storage is missing or read-only, or if one of its folders cannot be used.
     """
     if not root.is_dir():
-        raise StorageError(f"{root}: found {'a file' if root.exists() else 'nothing'}, wanted a folder: the volume")
+        raise StorageError(f"{root}: found {'a file' if root.exists() else 'nothing'}, wanted the folder of the volume")
     check_writable(root)
     storage = Storage(root)
     for path in storage.exports:
@@ -92,15 +98,15 @@ def prepare_storage(root: Path) -> Storage:
 
 
 def check_writable(root: Path) -> None:
-    """Check that a folder can be written. A full disk passes the check.
+    """Check that this process may write to a folder. A full disk passes the check.
 
     Raises
     ------
     StorageError
-        Raised if the file system or the mode of the folder forbids it.
+        Raised if the file system is read-only, or if the mode of the folder forbids writing.
     """
     if os.statvfs(root).f_flag & os.ST_RDONLY:
-        raise StorageError(f"{root}: found a file system that is mounted read-only, wanted one to write to")
+        raise StorageError(f"{root}: found a file system that is mounted read-only, wanted a writable one")
     if not os.access(root, os.W_OK | os.X_OK, effective_ids=True):
         status = root.stat()
         raise StorageError(
@@ -110,7 +116,7 @@ def check_writable(root: Path) -> None:
 
 
 def check_exportable(path: Path, mounts: str) -> None:
-    """Check that a file system can be exported.
+    """Check that Ganesha can export the file system of a folder.
 
     Parameters
     ----------
@@ -122,7 +128,8 @@ def check_exportable(path: Path, mounts: str) -> None:
     Raises
     ------
     StorageError
-        Raised if Ganesha ignores the file system, or if its files have no handles: clients need them after a restart.
+        Raised if Ganesha ignores the file system, or if the kernel provides no file handles for it. NFS clients
+        identify files by handles.
     """
     kind = find_type(path, mounts)
     if kind in IGNORED_TYPES:
@@ -132,13 +139,13 @@ def check_exportable(path: Path, mounts: str) -> None:
     if libc.name_to_handle_at(AT_FDCWD, os.fsencode(path), ctypes.byref(handle), ctypes.byref(mount), 0):
         reason = os.strerror(ctypes.get_errno())
         raise StorageError(
-            f"{path}: found a file system of type {kind} and name_to_handle_at: {reason}, {WANTED}, "
-            "and a container engine that allows the call"
+            f"{path}: found a file system of type {kind} on which name_to_handle_at fails ({reason}), {WANTED}, "
+            "and a container runtime that allows this system call"
         )
 
 
 def find_warning(path: Path, mounts: str) -> str:
-    """Return a warning about a file system that can be exported, or an empty string.
+    """Return a warning about a known problem of the file system of a folder, or an empty string.
 
     Parameters
     ----------
@@ -151,36 +158,36 @@ def find_warning(path: Path, mounts: str) -> str:
     if kind not in TYPES_WITH_DEVICE_HANDLES:
         return ""
     return (
-        f"{path}: found a file system of type {kind}, better is ext4: "
-        "when this disk comes back as another device, labs get stale file handles"
+        f"{path}: found a file system of type {kind}, ext4 is recommended: "
+        "if the device number of this disk changes, running labs get stale file handles"
     )
 
 
 def find_type(path: Path, mounts: str) -> str:
-    """Return the type of the file system that contains a folder."""
+    """Return the type of the file system that contains a folder, from the text of /proc/mounts."""
     types = {}
-    for line in mounts.splitlines():  # a later mount hides an earlier one
+    for line in mounts.splitlines():  # a later mount hides an earlier mount on the same folder
         _, mount_point, kind, *_ = line.split()
         types[Path(mount_point.encode().decode("unicode_escape"))] = kind
     return next(types[folder] for folder in (path, *path.parents) if folder in types)
 
 
 def create_folder(path: Path, mode: int) -> None:
-    """Create a folder of this process's user, or restore the mode of an existing one.
+    """Create a folder that this process's user owns, or restore the mode of an existing one.
 
     Raises
     ------
     StorageError
-        Raised if something else or another user's folder is there, or if the disk refuses.
+        Raised if the path is not a folder, if another user owns it, or if it cannot be created.
     """
     try:
         if not path.is_symlink() and not path.exists():
             path.mkdir()
     except OSError as error:
-        raise StorageError(f"{path}: cannot be made: {error.strerror}") from error
+        raise StorageError(f"{path}: cannot create the folder: {error.strerror}") from error
     status = path.lstat()
     if not stat.S_ISDIR(status.st_mode):
-        raise StorageError(f"{path}: found something that is no folder, wanted a folder of root's")
+        raise StorageError(f"{path}: found something other than a folder, wanted a folder that root owns")
     if status.st_uid != os.geteuid():
         raise StorageError(f"{path}: found owner {status.st_uid}, wanted owner {os.geteuid()}")
     if stat.S_IMODE(status.st_mode) != mode:

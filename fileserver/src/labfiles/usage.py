@@ -1,7 +1,7 @@
-"""The disk usage of each home and project folder, measured slowly.
+"""The disk usage of each home and project folder, measured slowly in the background.
 
-A scan measures each folder once. The results are saved on the storage, so that a restart continues with the next
-folder.
+A scan measures each folder once. The results are saved on the storage, so after a restart the scan continues with the
+next folder.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ logger = logging.getLogger(__name__)
 
 IOPRIO_SET, IOPRIO_WHO_PROCESS, IDLE = 251, 1, 3 << 13
 BLOCK = 512
-# Each level keeps two files open while the levels below are measured.
+# Limits the open files: each level keeps two file descriptors open while the scan measures the levels below.
 MAX_DEPTH = 100
-# The scan sleeps when it is this many seconds ahead of its rate.
+# The scan sleeps only when it is this many seconds ahead of its rate.
 AHEAD = 0.05
 SAVE_SECONDS = 10.0
-# Wait after a scan that failed, unless the interval is shorter.
+# Seconds before the retry of a failed scan, unless the interval is shorter.
 RETRY_SECONDS = 60.0
 
 
@@ -40,11 +40,11 @@ class Usage:
     Attributes
     ----------
     bytes
-        Blocks on the disk. A file with several names counts once.
+        Size of the blocks on the disk. A file with several names counts once.
     files
         Number of files and folders.
     skipped
-        Number of folders that were not measured because of their depth.
+        Number of folders that were not measured because they are nested deeper than `MAX_DEPTH`.
     at
         Time of the measurement (Unix time, seconds).
     """
@@ -62,11 +62,11 @@ class Report:
     Attributes
     ----------
     started
-        When the current or last scan started.
+        Time when the current or last scan started (Unix time, seconds).
     finished, seconds
-        When the last complete scan ended, and its duration; 0: there was none.
+        Time when the last complete scan ended, and its duration. Both are 0 before the first complete scan.
     folders
-        Usage by "kind/id".
+        The usage of each folder. The keys are "kind/id".
     """
 
     started: float = 0
@@ -76,7 +76,7 @@ class Report:
 
     @classmethod
     def read(cls, file: Path) -> Report:
-        """Return the saved report. A missing or broken one is empty: everything is measured again."""
+        """Return the report in a file, or an empty report if the file is missing or broken."""
         try:
             saved = json.loads(file.read_text())
             folders = {str(key): Usage(**usage) for key, usage in saved.pop("folders").items()}
@@ -84,11 +84,11 @@ class Report:
         except FileNotFoundError:
             return cls()
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            logger.warning("%s cannot be read, everything is measured again: %s", file, error)
+            logger.warning("cannot read %s, all folders are measured again: %s", file, error)
             return cls()
 
     def write(self, file: Path) -> None:
-        """Save the report. On a full disk the file is not written, and nothing else is lost."""
+        """Save the report. If that fails, for example on a full disk, keep the old file and log a warning."""
         new = file.with_suffix(".new")
         try:
             new.write_text(json.dumps(asdict(self)))
@@ -96,11 +96,11 @@ class Report:
         except OSError as error:
             with suppress(OSError):
                 new.unlink()
-            logger.warning("%s cannot be written: %s", file, error.strerror)
+            logger.warning("cannot write %s: %s", file, error.strerror)
 
 
 class StoppedError(Exception):
-    """The program ends: the current measurement is abandoned."""
+    """The program stops, so the current measurement is abandoned."""
 
 
 class RateLimiter:
@@ -116,7 +116,7 @@ class RateLimiter:
         Raises
         ------
         StoppedError
-            Raised if the program ends.
+            Raised if the program stops.
         """
         now = time.monotonic()
         self._next = max(self._next, now - AHEAD) + 1 / self._rate
@@ -125,14 +125,14 @@ class RateLimiter:
 
 
 def measure(folder: int, wait: Callable[[], None]) -> Usage:
-    """Measure an open folder. Do not leave its file system and do not follow symlinks.
+    """Measure an open folder, without leaving its file system or following symlinks.
 
     Parameters
     ----------
     folder
-        Its file descriptor.
+        The file descriptor of the folder.
     wait
-        Called before each file.
+        Called before each file. It limits the rate.
     """
     usage, device, seen = Usage(), os.fstat(folder).st_dev, set[int]()
 
@@ -158,7 +158,7 @@ def measure(folder: int, wait: Callable[[], None]) -> Usage:
         try:
             subfolder = os.open(name, OPEN_FOLDER, dir_fd=inside)
         except OSError as error:
-            raise FileNotFoundError from error  # replaced by something else since scandir
+            raise FileNotFoundError from error  # the user replaced the folder since scandir: skip it
         try:
             measure_entries(subfolder, depth)
         finally:
@@ -171,7 +171,7 @@ def measure(folder: int, wait: Callable[[], None]) -> Usage:
 
 
 class Scanner:
-    """Measures all folders in a thread, one at a time, at an interval."""
+    """A thread that measures all folders at an interval, one folder at a time."""
 
     def __init__(self, storage: Storage, interval: float, rate: float) -> None:
         self._storage, self._interval, self._rate = storage, interval, rate
@@ -186,7 +186,7 @@ class Scanner:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop at the next file, and save the report."""
+        """Stop the scan at the next file, save the report and wait for the end of the thread."""
         self._stop.set()
         self._thread.join()
 
@@ -200,15 +200,15 @@ class Scanner:
     def _try_scan(self) -> None:
         try:
             self._scan()
-        except OSError as error:  # a broken disk, or a root that is missing during a restore
+        except OSError as error:  # a broken disk, or an export that is missing during a restore
             seconds = min(self._interval, RETRY_SECONDS)
-            logger.warning("the folders cannot be measured, tried again in %d s: %s", seconds, error)
+            logger.warning("cannot measure the folders, retry in %d s: %s", seconds, error)
             self._stop.wait(seconds)
 
     def _seconds_until_due(self) -> float:
-        if self.report.finished < self.report.started:  # a scan was not finished
+        if self.report.finished < self.report.started:  # the last scan is incomplete
             return 0
-        # If the clock was set back, wait one interval at most.
+        # min() limits the wait if the clock was set back.
         return min(self._interval, max(0.0, self.report.started + self._interval - time.time()))
 
     def _scan(self) -> None:
@@ -225,7 +225,7 @@ class Scanner:
         report.write(self._file)
 
     def _measure_due_folders(self) -> None:
-        """Measure the folders that this scan has not measured yet, and save from time to time."""
+        """Measure the folders that this scan has not measured yet, and save the report every few seconds."""
         report, limiter, saved = self.report, RateLimiter(self._rate, self._stop), time.monotonic()
         existing = dict(self._list_folders())
         report.folders = {key: usage for key, usage in report.folders.items() if key in existing}
@@ -247,21 +247,21 @@ class Scanner:
     def _measure_folder(self, key: str, path: Path, limiter: RateLimiter) -> None:
         try:
             folder = os.open(path, OPEN_FOLDER)
-        except OSError:  # removed, or no folder
+        except OSError:  # removed, or not a folder
             return
         try:
             usage = measure(folder, limiter.wait)
         except OSError as error:
-            logger.warning("%s cannot be measured: %s", path, error.strerror)
+            logger.warning("cannot measure %s: %s", path, error.strerror)
             return
         finally:
             os.close(folder)
-        # A new dictionary: a reader of the metrics may iterate over the old one.
+        # A new dictionary, because the thread of a metrics request may iterate over the old one.
         self.report.folders = {**self.report.folders, key: usage}
 
 
 def use_idle_priority() -> None:
-    """Let this thread use the processor and the disk only when no other process needs them."""
+    """Lower the priority of this thread, so that it uses the processor and the disk only when they are idle."""
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
     if libc.syscall(IOPRIO_SET, IOPRIO_WHO_PROCESS, 0, IDLE):
-        logger.warning("the disk's priority cannot be lowered: %s", os.strerror(ctypes.get_errno()))
+        logger.warning("cannot lower the disk priority of the scan: %s", os.strerror(ctypes.get_errno()))

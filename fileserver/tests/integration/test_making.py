@@ -1,4 +1,4 @@
-"""labfiles over HTTP: what it creates and refuses, and that no folder is ever incomplete."""
+"""Tests of labfiles over HTTP: what it creates and refuses, and that each folder is complete even after a crash."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from labtesting.logevents import assert_log_events
 
 
 def read_owner(path: Path) -> tuple[int, int, str]:
-    """Return owner, group and mode."""
-    found = path.lstat()
-    return found.st_uid, found.st_gid, f"{stat.S_IMODE(found.st_mode):04o}"
+    """Return the owner, the group and the mode of a file."""
+    status = path.lstat()
+    return status.st_uid, status.st_gid, f"{stat.S_IMODE(status.st_mode):04o}"
 
 
 def test_a_home_is_created_once(labfiles: Labfiles) -> None:
@@ -48,7 +48,7 @@ def test_each_created_folder_has_one_line_in_the_log(labfiles: Labfiles) -> None
     assert line == {
         "log.level": "info",
         "log.logger": "labfiles.folders",
-        "message": "made a project folder",
+        "message": "created a project folder",
         "service.name": "fileserver",
         "event.dataset": "fileserver.log",
         "fileserver.path": "/project/7000",
@@ -66,7 +66,7 @@ def test_the_mode_of_a_home_is_restored(labfiles: Labfiles) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "path", "says"),
+    ("make", "path", "message"),
     [
         (["mkdir"], "homes/5000", "/home/5000: found owner 0, wanted 5000"),
         (
@@ -77,19 +77,21 @@ def test_the_mode_of_a_home_is_restored(labfiles: Labfiles) -> None:
         (["touch"], "homes/5000", "/home/5000: found a file, wanted a folder"),
         (["ln", "-s", "/etc"], "homes/5000", "/home/5000: found a symbolic link, wanted a folder"),
         (["ln", "-s", "nowhere"], "projects/5000", "/project/5000: found a symbolic link, wanted a folder"),
-        (["mkfifo"], "projects/5000", "/project/5000: found something special, wanted a folder"),
+        (["mkfifo"], "projects/5000", "/project/5000: found a special file, wanted a folder"),
     ],
 )
-def test_something_else_in_the_place_is_left_alone(make: list[str], path: str, says: str, labfiles: Labfiles) -> None:
-    there = labfiles.storage / path.replace("s/", "/")
-    as_root(*make, there)
+def test_something_else_in_the_place_is_left_alone(
+    make: list[str], path: str, message: str, labfiles: Labfiles
+) -> None:
+    existing = labfiles.storage / path.replace("s/", "/")
+    as_root(*make, existing)
     if make == ["mkdir"]:
-        as_root("chmod", "755", there)
-    before = there.lstat()
+        as_root("chmod", "755", existing)
+    before = existing.lstat()
     refused = labfiles.put(path)
     assert refused.status_code == 409
-    assert refused.json() == {"error": says}
-    assert (there.lstat().st_ino, there.lstat().st_mode) == (before.st_ino, before.st_mode)
+    assert refused.json() == {"error": message}
+    assert (existing.lstat().st_ino, existing.lstat().st_mode) == (before.st_ino, before.st_mode)
 
 
 def test_the_target_of_a_link_is_not_changed(labfiles: Labfiles, tmp_path: Path) -> None:
@@ -101,7 +103,7 @@ def test_the_target_of_a_link_is_not_changed(labfiles: Labfiles, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("path", "status", "says"),
+    ("path", "status", "message"),
     [
         ("homes/999", 400, "found the id '999', wanted a number from 1000 to 2147483647, not 60000 to 65535"),
         ("projects/65534", 400, "found the id '65534', wanted a number from 1000"),
@@ -112,10 +114,10 @@ def test_the_target_of_a_link_is_not_changed(labfiles: Labfiles, tmp_path: Path)
         ("secrets/5000", 404, "wanted PUT /v1/homes/<uid>"),
     ],
 )
-def test_a_wrong_request_gets_the_reason(path: str, status: int, says: str, labfiles: Labfiles) -> None:
+def test_a_wrong_request_gets_the_reason(path: str, status: int, message: str, labfiles: Labfiles) -> None:
     refused = labfiles.put(path)
     assert refused.status_code == status
-    assert says in refused.json()["error"]
+    assert message in refused.json()["error"]
     assert os.listdir(labfiles.storage / "home") == os.listdir(labfiles.storage / "project") == []
 
 
@@ -138,12 +140,12 @@ def test_without_the_token_nothing_is_created(labfiles: Labfiles) -> None:
 
 def test_a_new_token_needs_no_restart(labfiles: Labfiles) -> None:
     old = labfiles.token_file.read_text()
-    labfiles.token_file.write_text("another-token-that-nobody-guesses")
+    labfiles.token_file.write_text("another-token-that-is-hard-to-guess")
     assert labfiles.put("homes/5000", old).status_code == 401
-    assert labfiles.put("homes/5000", "another-token-that-nobody-guesses").status_code == 201
+    assert labfiles.put("homes/5000", "another-token-that-is-hard-to-guess").status_code == 201
     labfiles.token_file.unlink()
-    gone = labfiles.put("homes/5001", old)
-    assert (gone.status_code, gone.json()["error"][:33]) == (503, "LABFILES_TOKEN_FILE: cannot read ")
+    refused = labfiles.put("homes/5001", old)
+    assert (refused.status_code, refused.json()["error"][:33]) == (503, "LABFILES_TOKEN_FILE: cannot read ")
 
 
 def test_a_body_that_is_too_long_is_not_read(labfiles: Labfiles) -> None:
@@ -163,10 +165,10 @@ def test_a_wrong_length_is_refused_before_the_token(length: str, labfiles: Labfi
 
 def test_a_client_that_disconnects_has_one_line_in_the_log(labfiles: Labfiles) -> None:
     port = int(labfiles.url.rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port)) as gone:
-        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed by a reset
-        gone.sendall(b"PUT /v1/homes/5000 HTTP/1.1\r\n")
-    wait_until(lambda: "reset by peer" in labfiles.log.read_text(), "it is logged", 10)
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close with a reset
+        client.sendall(b"PUT /v1/homes/5000 HTTP/1.1\r\n")
+    wait_until(lambda: "reset by peer" in labfiles.log.read_text(), "the reset is logged", 10)
     line = assert_log_events(labfiles.log.read_text().splitlines())[-1]
     assert (line["log.level"], line["client.address"]) == ("warning", "127.0.0.1")
     assert line["message"].startswith("a request failed: ConnectionResetError(")
@@ -192,25 +194,25 @@ def test_after_a_kill_all_folders_are_complete(tmp_path: Path) -> None:
     for start in range(2000, 5000, 1000):
         with run_labfiles(tmp_path, storage) as labfiles:
 
-            def ask(number: int, labfiles: Labfiles = labfiles) -> int:
+            def request_project(number: int, labfiles: Labfiles = labfiles) -> int:
                 try:
                     return labfiles.put(f"projects/{number}").status_code
                 except httpx.TransportError:
                     return 0
 
             with ThreadPoolExecutor(8) as pool:
-                asked = pool.map(ask, range(start, start + 1000))
+                statuses = pool.map(request_project, range(start, start + 1000))
                 while not (storage / f"project/{start + 100}").exists():
                     time.sleep(0.001)
                 labfiles.signal(signal.SIGKILL)
-                assert 0 in set(asked), "it was killed in the middle"
+                assert 0 in set(statuses), "labfiles answered all requests before it was killed"
         labfiles.log.unlink()  # the next log has the new ports
         assert {read_owner(path) for path in (storage / "project").iterdir()} == {
             (0, int(path.name), "2770") for path in (storage / "project").iterdir()
         }
     with run_labfiles(tmp_path, storage):
-        listed = [*root_command(), "ls", "-A", str(storage / "labfiles/making")]
-        assert subprocess.run(listed, capture_output=True, check=True).stdout == b"", "incomplete folders are removed"
+        command = [*root_command(), "ls", "-A", str(storage / "labfiles/making")]
+        assert subprocess.run(command, capture_output=True, check=True).stdout == b"", "incomplete folders are left"
 
 
 def test_a_sigterm_ends_the_program(labfiles: Labfiles) -> None:

@@ -1,4 +1,4 @@
-"""The metrics and probes of labfiles."""
+"""Tests of the metrics and probes of labfiles."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ HOST_PATH = Path(__file__).parents[2] / "alternatives/hostpath/deployment.yaml"
 
 
 def test_the_size_of_the_storage_is_that_of_df(labfiles: Labfiles) -> None:
-    found, disk = labfiles.metrics(), os.statvfs(labfiles.storage)
-    assert found["labfiles_storage_bytes"] == disk.f_blocks * disk.f_frsize
-    assert found["labfiles_storage_inodes"] == disk.f_files
-    assert 0 < found["labfiles_storage_available_bytes"] < found["labfiles_storage_bytes"]
+    metrics, disk = labfiles.metrics(), os.statvfs(labfiles.storage)
+    assert metrics["labfiles_storage_bytes"] == disk.f_blocks * disk.f_frsize
+    assert metrics["labfiles_storage_inodes"] == disk.f_files
+    assert 0 < metrics["labfiles_storage_available_bytes"] < metrics["labfiles_storage_bytes"]
 
 
 def test_each_folder_is_measured_within_its_interval(tmp_path: Path) -> None:
@@ -30,12 +30,12 @@ def test_each_folder_is_measured_within_its_interval(tmp_path: Path) -> None:
         labfiles.put("projects/7000")
         as_root("dd", "if=/dev/zero", f"of={labfiles.storage}/home/5000/big", "bs=1M", "count=2", "conv=fsync")
         home = 'labfiles_folder_bytes{id="5000",kind="home"}'
-        wait_until(lambda: labfiles.metrics().get(home, 0) > 2 * 2**20, "it is measured", 20)
-        found = labfiles.metrics()
-        assert found['labfiles_folder_files{id="5000",kind="home"}'] == 1
-        assert found['labfiles_folder_files{id="7000",kind="project"}'] == 0
-        assert 0 <= found["labfiles_usage_scan_age_seconds"] < 60
-        assert 0 <= found["labfiles_usage_scan_duration_seconds"] < 60
+        wait_until(lambda: labfiles.metrics().get(home, 0) > 2 * 2**20, "the home is measured", 20)
+        metrics = labfiles.metrics()
+        assert metrics['labfiles_folder_files{id="5000",kind="home"}'] == 1
+        assert metrics['labfiles_folder_files{id="7000",kind="project"}'] == 0
+        assert 0 <= metrics["labfiles_usage_scan_age_seconds"] < 60
+        assert 0 <= metrics["labfiles_usage_scan_duration_seconds"] < 60
 
 
 def test_the_scan_has_idle_priority(labfiles: Labfiles) -> None:
@@ -50,31 +50,31 @@ def nice(task: Path) -> int:
 
 
 def python_of(labfiles: Labfiles) -> int:
-    """Return the process of the program: the child of sudo, if there is sudo."""
+    """Return the process id of labfiles. If the tests use sudo, it is the child of sudo."""
     children = Path(f"/proc/{labfiles.process.pid}/task/{labfiles.process.pid}/children").read_text().split()
     return int(children[0]) if children else labfiles.process.pid
 
 
 def test_without_an_nfs_server_nfs_is_down(labfiles: Labfiles) -> None:
-    found = labfiles.metrics()
-    assert found["labfiles_nfs_up"] == 0
-    assert "labfiles_nfs_answer_seconds" not in found
+    metrics = labfiles.metrics()
+    assert metrics["labfiles_nfs_up"] == 0
+    assert "labfiles_nfs_answer_seconds" not in metrics
 
 
 def test_with_nfs_turned_off_there_are_no_nfs_metrics(tmp_path: Path) -> None:
     environment = dict(re.findall(r'- name: (LABFILES_NFS\w*)\n +value: "(.*)"', HOST_PATH.read_text()))
-    assert environment, "the alternative turns NFS off"
+    assert environment, "the hostpath alternative does not turn NFS off"
     with run_labfiles(tmp_path, **environment) as labfiles:
-        found = labfiles.metrics()
-    assert [name for name in found if "nfs" in name] == []
-    assert found["labfiles_storage_bytes"] > 0, "by which FileserverAway knows that it is there"
+        metrics = labfiles.metrics()
+    assert [name for name in metrics if "nfs" in name] == []
+    assert metrics["labfiles_storage_bytes"] > 0, "without this metric the alert FileserverDown fires"
 
 
 def test_a_storage_that_cannot_be_read_is_one_line(labfiles: Labfiles) -> None:
-    away = labfiles.storage.rename(labfiles.storage.with_name("away"))
+    moved = labfiles.storage.rename(labfiles.storage.with_name("moved"))
     with pytest.raises(httpx.RemoteProtocolError):
         labfiles.metrics()
-    away.rename(labfiles.storage)
+    moved.rename(labfiles.storage)
     assert labfiles.metrics()["labfiles_storage_bytes"] > 0
     line = assert_log_events(labfiles.log.read_text().splitlines())[-1]
     assert line["message"].startswith("a request failed: FileNotFoundError(")
@@ -90,11 +90,11 @@ def test_probes_are_answered(labfiles: Labfiles) -> None:
 def test_each_metric_has_a_line_in_the_documentation(labfiles: Labfiles) -> None:
     names = {name.partition("{")[0] for name in labfiles.metrics() if name.startswith("labfiles_")}
     named = set(re.findall(r"`(labfiles_[a-z_]+)", DOCS.read_text()))
-    sometimes = {
+    conditional = {
         "labfiles_nfs_answer_seconds",
         "labfiles_folder_bytes",
         "labfiles_folder_files",
         "labfiles_usage_scan_age_seconds",
         "labfiles_usage_scan_duration_seconds",
     }
-    assert names | sometimes == named
+    assert names | conditional == named

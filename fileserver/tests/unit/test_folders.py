@@ -1,4 +1,4 @@
-"""The ids that name folders, and the move of a folder to its place."""
+"""Tests of the ids that name folders, and of the rename of a folder into place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The probe's call and its parser of replies. tests/image runs the probe on the real server."""
+"""Tests of the probe's call and of its parser for replies. tests/image runs the probe on the real server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from labfiles.nfs import NfsError, ask_fsid, pack_call, read_fsid
 
 
 def reply(xid: int, status: int = 0, fsid: tuple[int, int] = (1, 1)) -> bytes:
-    """Return the reply of a server by RFC 7530."""
+    """Return the reply of a server as RFC 7530 defines it."""
     head = struct.pack(">IIIIII", xid, 1, 0, 0, 0, 0)
     if status:
         return head + struct.pack(">IIIIIII", status, 0, 2, 24, 0, 15, status)
@@ -28,17 +28,17 @@ def test_the_id_of_the_file_system_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "says"),
+    ("answer", "message"),
     [
         (reply(7, 2), "no such export"),
         (reply(7, 5), "input/output error"),
         (reply(7, 10016), "NFS error 10016"),
-        (reply(8), "it refused the call"),
+        (reply(8), "the server refused the call"),
         (struct.pack(">IIIII", 7, 1, 1, 1, 5), "found an answer of 20 bytes"),
     ],
 )
-def test_the_error_has_the_reason(answer: bytes, says: str) -> None:
-    with pytest.raises(NfsError, match=says):
+def test_the_error_has_the_reason(answer: bytes, message: str) -> None:
+    with pytest.raises(NfsError, match=message):
         read_fsid(answer, 7)
 
 
@@ -50,15 +50,15 @@ def test_any_other_bytes_are_an_error(answer: bytes) -> None:
 
 @contextmanager
 def server(*parts: bytes) -> Iterator[int]:
-    """Answer one call with these bytes, one send each. Return the port."""
+    """Run a server that answers one call with these parts, one send for each part. Yield its port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def run() -> None:
             connection, _ = listening.accept()
             with connection:
-                asked = connection.recv(4096)
+                call = connection.recv(4096)
                 for part in parts:
-                    connection.sendall(part.replace(b"XID_", asked[4:8]))
+                    connection.sendall(part.replace(b"XID_", call[4:8]))
 
         thread = threading.Thread(target=run)
         thread.start()
@@ -74,7 +74,7 @@ def test_a_reply_in_pieces_is_assembled() -> None:
 
 
 def test_a_closed_or_silent_connection_is_an_error() -> None:
-    with server() as port, pytest.raises(NfsError, match="it closed the connection"):
+    with server() as port, pytest.raises(NfsError, match="the server closed the connection"):
         ask_fsid("127.0.0.1", port, "home")
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(NfsError, match="timed out"):
         ask_fsid("127.0.0.1", silent.getsockname()[1], "home", 0.2)

@@ -1,4 +1,4 @@
-"""Settings, and the one line that names a missing or wrong one."""
+"""Tests of the settings, and of the error line for a missing or wrong setting."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ def test_only_the_token_is_needed(token: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "says"),
+    ("name", "text", "message"),
     [
         (
             "LABFILES_TOKEN_FILE",
             "",
-            "LABFILES_TOKEN_FILE: missing, wanted an absolute path: a file with the hub's token",
+            "LABFILES_TOKEN_FILE: missing, wanted the absolute path of a file with the token",
         ),
         ("LABFILES_TOKEN_FILE", "/none", "LABFILES_TOKEN_FILE: cannot read /none: No such file or directory"),
-        ("LABFILES_STORAGE", "storage", "LABFILES_STORAGE: found 'storage', wanted an absolute path: the volume"),
-        ("LABFILES_PORT", "70000", "LABFILES_PORT: found '70000', wanted a port, 0 to 65535 (0: any free one)"),
-        ("LABFILES_METRICS_PORT", "x", "LABFILES_METRICS_PORT: found 'x', wanted a port, 0 to 65535 (0: any free one)"),
+        ("LABFILES_STORAGE", "storage", "LABFILES_STORAGE: found 'storage', wanted the absolute path of the volume"),
+        ("LABFILES_PORT", "70000", "LABFILES_PORT: found '70000', wanted a port, 0 to 65535 (0: any free port)"),
+        ("LABFILES_METRICS_PORT", "x", "LABFILES_METRICS_PORT: found 'x', wanted a port, 0 to 65535 (0: any free port)"),
         ("LABFILES_NFS", "no", "LABFILES_NFS: found 'no', wanted true or false"),
         ("LABFILES_NFS_PORT", "0", "LABFILES_NFS_PORT: found '0', wanted a port, 1 to 65535"),
         ("LABFILES_USAGE_SECONDS", "0", "LABFILES_USAGE_SECONDS: found '0', wanted 1 to 2678400 seconds"),
-        ("LABFILES_USAGE_RATE", "-1", "LABFILES_USAGE_RATE: found '-1', wanted 1 to 1000000 files a second"),
+        ("LABFILES_USAGE_RATE", "-1", "LABFILES_USAGE_RATE: found '-1', wanted 1 to 1000000 files per second"),
     ],
 )
-def test_a_wrong_setting_is_named(name: str, text: str, says: str, token: str) -> None:
+def test_a_wrong_setting_is_named(name: str, text: str, message: str, token: str) -> None:
     with pytest.raises(SettingsError) as raised:
         load({"LABFILES_TOKEN_FILE": token, name: text})
-    assert str(raised.value) == says
+    assert str(raised.value) == message
 
 
 @pytest.mark.parametrize("weak", ["", "short", "0123456789 abcdef", "schlüssel-0123456789"])

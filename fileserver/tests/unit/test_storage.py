@@ -1,4 +1,4 @@
-"""A storage that cannot be used is refused at the start, in one line."""
+"""Tests of the checks of the storage at the start. Each failed check is reported in one line."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def test_missing_folders_are_created_once(tmp_path: Path) -> None:
     assert (storage.home / "5000").is_dir()
 
 
-@pytest.mark.parametrize(("made", "says"), [(False, "found nothing"), (True, "found a file")])
-def test_without_a_folder_it_does_not_start(made: bool, says: str, tmp_path: Path) -> None:
-    if made:
+@pytest.mark.parametrize(("is_file", "message"), [(False, "found nothing"), (True, "found a file")])
+def test_without_a_folder_it_does_not_start(is_file: bool, message: str, tmp_path: Path) -> None:
+    if is_file:
         (tmp_path / "storage").touch()
-    with pytest.raises(StorageError, match=f"{says}, wanted a folder: the volume"):
+    with pytest.raises(StorageError, match=f"{message}, wanted the folder of the volume"):
         prepare_storage(tmp_path / "storage")
 
 
@@ -38,7 +38,7 @@ def test_a_root_that_others_could_write_is_closed(tmp_path: Path) -> None:
 
 def test_a_root_that_is_a_symlink_is_refused(tmp_path: Path) -> None:
     (tmp_path / "home").symlink_to("/")
-    with pytest.raises(StorageError, match="/home: found something that is no folder"):
+    with pytest.raises(StorageError, match="/home: found something other than a folder, wanted"):
         prepare_storage(tmp_path)
 
 
@@ -65,11 +65,11 @@ def test_a_file_system_that_ganesha_ignores_is_refused(kind: str, tmp_path: Path
 
 
 def test_a_disk_with_xfs_gets_a_warning_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """Ganesha's handles contain the fsid of statfs: the device's number for xfs (nfs-ganesha, issue 1035)."""
+    """Ganesha's handles contain the fsid of statfs, which is the device number on xfs (nfs-ganesha, issue 1035)."""
     print_warning("/dev/vda / ext4 rw 0 0\n/dev/vdb /storage xfs rw 0 0\n")
     assert capsys.readouterr().err == (
-        "fileserver: /storage: found a file system of type xfs, better is ext4: "
-        "when this disk comes back as another device, labs get stale file handles\n"
+        "fileserver: /storage: found a file system of type xfs, ext4 is recommended: "
+        "if the device number of this disk changes, running labs get stale file handles\n"
     )
 
 
@@ -80,5 +80,5 @@ def test_a_disk_with_handles_from_its_uuid_gets_no_warning(kind: str, capsys: py
 
 
 def test_a_file_system_without_handles_is_refused() -> None:
-    with pytest.raises(StorageError, match=r"of type proc and name_to_handle_at: .*, wanted one that can be exported"):
+    with pytest.raises(StorageError, match=r"of type proc on which name_to_handle_at fails \(.*\), wanted one that can"):
         check_exportable(Path("/proc"), "proc /proc proc rw 0 0\n/dev/vda / ext4 rw 0 0\n")

@@ -1,4 +1,4 @@
-"""Folders are measured completely, slowly, and without leaving them."""
+"""Tests of the scan, which measures folders completely and slowly, and follows no symlinks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def fill(path: Path, megabytes: int = 1) -> None:
     for number in range(megabytes):
         with (path / str(number)).open("wb") as file:
             file.write(MEGABYTE)
-            os.fsync(file.fileno())  # data that is not on the disk yet uses no block
+            os.fsync(file.fileno())  # unwritten data has no blocks yet
 
 
 def test_files_and_folders_count_by_their_blocks(tmp_path: Path) -> None:
@@ -100,43 +100,45 @@ def scanner(storage: Storage) -> Iterator[Scanner]:
 
 
 def test_all_folders_are_measured_at_each_interval(storage: Storage, scanner: Scanner) -> None:
-    wait_until(lambda: scanner.report.finished > 0, "the first round", 10)
+    wait_until(lambda: scanner.report.finished > 0, "the first scan ends", 10)
     assert set(scanner.report.folders) == {"home/5000", "project/6000"}
     fill(storage.home / "5002")
     (storage.project / "6000/0").unlink()
     (storage.project / "6000").rmdir()
-    wait_until(lambda: set(scanner.report.folders) == {"home/5000", "home/5002"}, "the next", 10)
+    wait_until(lambda: set(scanner.report.folders) == {"home/5000", "home/5002"}, "the next scan ends", 10)
 
 
 def test_a_restart_continues_the_scan(storage: Storage) -> None:
     fill(storage.home / "5000")
     fill(storage.home / "5001")
     started = time.time() - 5
-    known = Usage(bytes=123, files=4, at=started + 1)
-    Report(started=started, finished=started - 10, seconds=3, folders={"home/5000": known}).write(
+    measured = Usage(bytes=123, files=4, at=started + 1)
+    Report(started=started, finished=started - 10, seconds=3, folders={"home/5000": measured}).write(
         storage.own / "usage.json"
     )
     scanner = Scanner(storage, interval=3600, rate=10**6)
     scanner.start()
-    wait_until(lambda: scanner.report.finished > started, "the round ends", 10)
+    wait_until(lambda: scanner.report.finished > started, "the scan ends", 10)
     scanner.stop()
     saved = Report.read(storage.own / "usage.json")
     assert saved == scanner.report
-    assert (saved.started, saved.folders["home/5000"]) == (started, known), "measured before the restart"
+    expected = (started, measured)
+    assert (saved.started, saved.folders["home/5000"]) == expected, "a folder was measured again after the restart"
     assert saved.folders["home/5001"].bytes > 2**20
     assert saved.seconds >= 5
 
 
 def test_a_root_that_is_missing_for_a_time_is_retried(storage: Storage, caplog: pytest.LogCaptureFixture) -> None:
     fill(storage.home / "5000")
-    away = storage.home.rename(storage.root / "away")
+    moved = storage.home.rename(storage.root / "moved")
     scanner = Scanner(storage, interval=1, rate=10**6)
     scanner.start()
     try:
-        wait_until(lambda: "cannot be measured, tried again in 1 s" in caplog.text, "it says so", 10)
+        message = "cannot measure the folders, retry in 1 s"
+        wait_until(lambda: message in caplog.text, "the failed scan is logged", 10)
         assert (scanner.report.finished, scanner.scanning) == (0, False)
-        away.rename(storage.home)
-        wait_until(lambda: "home/5000" in scanner.report.folders, "it is measured", 10)
+        moved.rename(storage.home)
+        wait_until(lambda: "home/5000" in scanner.report.folders, "the home is measured", 10)
     finally:
         scanner.stop()
 
@@ -145,7 +147,7 @@ def test_a_stop_ends_the_wait_for_a_retry(storage: Storage, caplog: pytest.LogCa
     storage.home.rmdir()
     scanner = Scanner(storage, interval=3600, rate=10**6)
     scanner.start()
-    wait_until(lambda: "tried again in 60 s" in caplog.text, "it says so", 10)
+    wait_until(lambda: "retry in 60 s" in caplog.text, "the failed scan is logged", 10)
     start = time.monotonic()
     scanner.stop()
     assert time.monotonic() - start < 5

@@ -65,7 +65,7 @@ async def test_a_project_folder_that_is_a_symlink_is_not_used(labfiles: Labfiles
 
 async def test_another_token_is_refused_at_once(labfiles: Labfiles) -> None:
     told: list[str] = []
-    with pytest.raises(ProvisioningError, match="401: found another token"):
+    with pytest.raises(ProvisioningError, match="401: wrong token"):
         await asyncio.wait_for(HomeProvisioner(labfiles.url, "another").create_folders(ADA, told.append), 10)
     assert told == []
 
