@@ -24,18 +24,21 @@ class Arrived:
     def wait_for(self, count: int, timeout: float = 60) -> list[dict[str, Any]]:
         """Wait for this many events, check them against the contract and return them flattened."""
 
-        def enough() -> bool:
+        def has_arrived() -> bool:
             self._bodies += [body for _, _, body in self._queue.read()]
             return len(self._bodies) >= count
 
         try:
-            wait_until(enough, f"{count} events", timeout)
+            wait_until(has_arrived, f"{count} events have arrived", timeout)
         except AssertionError as error:
-            raise AssertionError(f"{error}: found {len(self._bodies)}") from error
+            raise AssertionError(f"{error}: found {len(self._bodies)} events") from error
         return assert_arrived(self._bodies)
 
     def count(self) -> Counter[str]:
-        """Count each message so far. Check some of the new events against the contract, and the fields of all."""
+        """Return how often each message has arrived so far.
+
+        The first 50 new events are checked against the contract, and all new events for the required fields.
+        """
         new = [body for _, _, body in self._queue.read()]
         assert_arrived(new[:50])
         for event in map(json.loads, new):
@@ -44,6 +47,6 @@ class Arrived:
         return self._counted
 
     def messages(self, count: int) -> list[str]:
-        """Wait for this many events, and return their messages in the order of their files."""
-        found = self.wait_for(count)
-        return [str(one["message"]) for one in sorted(found, key=lambda one: str(one["@timestamp"]))]
+        """Wait for this many events, and return their messages in the order of their timestamps."""
+        events = self.wait_for(count)
+        return [str(event["message"]) for event in sorted(events, key=lambda event: str(event["@timestamp"]))]

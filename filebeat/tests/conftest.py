@@ -1,4 +1,4 @@
-"""A real broker, the real relay, and what ships to it: the stand-in, or the image that SHIPPER_IMAGE names."""
+"""Fixtures: a real broker, the real relay, and a shipper (filebeat's stand-in, or the image of SHIPPER_IMAGE)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from logstashrmq.tests.harness import Certificates, Queue, RelayProcess
 
 @pytest.fixture(scope="session")
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the stand-in."""
+    """Build the stand-in, and return its program."""
     go = need_program("go", how="apt install golang-go, or https://go.dev/dl/")
     program = tmp_path_factory.mktemp("stand-in") / "filebeat"
     subprocess.run([go, "build", "-o", program, "."], cwd=STAND_IN, check=True)
@@ -27,7 +27,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Give an authority with a server's and a client's certificate."""
+    """Return an authority with certificates for a server and a client."""
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
@@ -44,20 +44,20 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
 
 @pytest.fixture
 def queue(broker: RabbitMQ) -> Queue:
-    """Give a queue, bound to an exchange of its own."""
+    """Return a queue, bound to an exchange of its own."""
     return Queue(broker)
 
 
 @pytest.fixture
 def relay(broker: RabbitMQ, queue: Queue, certificates: Certificates, tmp_path: Path) -> Iterator[RelayProcess]:
-    """Start the relay, which asks its peers for certificates."""
+    """Start a relay that requires certificates of its peers."""
     with relays(environment(broker, queue) | certificates.beats_environment, tmp_path) as start:
         yield start()
 
 
 @pytest.fixture
 def shipper(request: pytest.FixtureRequest, relay: RelayProcess, certificates: Certificates, tmp_path: Path) -> Shipper:
-    """Give what ships the files below `pods` to the relay; it is not yet started."""
+    """Return a shipper that sends the files below `pods` to the relay. It is not started yet."""
     image = os.environ.get("SHIPPER_IMAGE")
     program = None if image else request.getfixturevalue("stand_in")
     tls, pods, etc = tmp_path / "tls", tmp_path / "pods", tmp_path / "etc"

@@ -1,4 +1,4 @@
-"""What ships in the tests, the image that SHIPPER_IMAGE names or the stand-in's program, and the files it reads."""
+"""The shipper of the tests (filebeat's stand-in, or the image of SHIPPER_IMAGE), and the log files that it reads."""
 
 from __future__ import annotations
 
@@ -23,20 +23,32 @@ MANIFESTS = ROOT / "filebeat" / "kubernetes"
 STAND_IN = ROOT / "testing" / "shipper"
 BATCH = 2048
 NANOSECONDS = count(time.time_ns())
-# A pod's folder, as kubelet names them. It is one of our namespace, who may say whom a line is about.
+# The folder of a pod, as kubelet names it. In this namespace a line may name a user.
 POD = "jupyterlabdemo_a-pod_3f0c1a52-7a40-4c3e-9f6e-0d6ae1b0e7a1"
 
 
 def filebeat_yml() -> str:
-    """Give the configuration as the ConfigMap has it."""
+    """Return the configuration in the ConfigMap."""
     text: str = yaml.safe_load((MANIFESTS / "configmap.yaml").read_text())["data"]["filebeat.yml"]
     return text
 
 
 def without_cluster(text: str, port: int, http_port: int, places: dict[str, Path]) -> str:
-    """Give the configuration for where there is no cluster: other places, no API to ask, and shorter waits."""
+    """Return a configuration for tests without a cluster: other addresses, no Kubernetes API, and shorter waits.
+
+    Parameters
+    ----------
+    text
+        The configuration in the ConfigMap.
+    port, http_port
+        Ports of the relay, and of the shipper's own HTTP endpoint.
+    places
+        Folders to use instead of the folders of the pod.
+    """
     settings: dict[str, Any] = yaml.safe_load(text)
-    settings["processors"] = [one for one in settings["processors"] if "add_kubernetes_metadata" not in one]
+    settings["processors"] = [
+        processor for processor in settings["processors"] if "add_kubernetes_metadata" not in processor
+    ]
     settings |= {"http.host": "127.0.0.1", "http.port": http_port}
     [source] = settings["filebeat.inputs"]
     source |= dict.fromkeys(("prospector.scanner.check_interval", "backoff.init", "backoff.max"), "200ms")
@@ -50,14 +62,14 @@ def without_cluster(text: str, port: int, http_port: int, places: dict[str, Path
 
 @dataclass
 class LogFile:
-    """A container's log, as the kubelet and containerd write it."""
+    """The log of a container, written by containerd and rotated by kubelet."""
 
     folder: Path
     name: str = "0.log"
 
     @property
     def path(self) -> Path:
-        """The file that is written to."""
+        """The current file of the log."""
         return self.folder / self.name
 
     def write(self, *lines: bytes, stream: str = "stdout") -> None:
@@ -65,7 +77,7 @@ class LogFile:
         self.write_raw(b"".join(self.whole(line, stream) for line in lines))
 
     def whole(self, line: bytes, stream: str = "stdout", tag: str = "F") -> bytes:
-        """Give a line as CRI has it; no two have the same nanosecond."""
+        """Return a line in CRI format. Each line has its own time in nanoseconds."""
         now = next(NANOSECONDS)
         second = datetime.fromtimestamp(now // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         return f"{second}.{now % 10**9:09d}Z {stream} {tag} ".encode() + line + b"\n"
@@ -77,7 +89,7 @@ class LogFile:
             file.write(content)
 
     def rotate(self, when: str) -> Path:
-        """Begin a new file, as kubelet does: the old one is renamed, the one before that packed."""
+        """Start a new file, as kubelet does: rename the current file, and compress the file before it."""
         for old in self.folder.glob(f"{self.name}.*"):
             if old.suffix != ".gz":
                 packed = old.with_name(f"{old.name}.tmp")
@@ -89,7 +101,7 @@ class LogFile:
 
 @dataclass
 class Shipper:
-    """Starts and kills what ships."""
+    """Starts and kills the image or the program that ships the logs."""
 
     folder: Path
     config: Path
@@ -101,12 +113,12 @@ class Shipper:
 
     @property
     def arguments(self) -> list[str]:
-        """What it is called with, as in the DaemonSet."""
+        """The command-line arguments, as in the DaemonSet."""
         return ["-e", "-c", "/etc/filebeat/filebeat.yml" if self.image else str(self.config)]
 
     @contextmanager
     def run(self) -> Iterator[Shipper]:
-        """Ship until the end of the block; then it is killed, if it still runs, and its log is shown."""
+        """Run the shipper until the end of the block. Then kill it if it still runs, and print its log."""
         if self.image:
             data = self.folder / "data"
             data.mkdir(exist_ok=True)
@@ -139,10 +151,10 @@ class Shipper:
         finally:
             self.running.kill()
             self.running.wait()
-            print(log.read_text())  # noqa: T201  (a failure explains itself)
+            print(log.read_text())  # noqa: T201  (pytest shows it if the test fails)
 
     def kill(self) -> None:
-        """End it as the kernel does when memory runs out."""
+        """Kill the shipper with SIGKILL, as the kernel does when memory runs out."""
         if isinstance(self.running, Container):
             self.running.docker.kill(signal="SIGKILL")
             self.running.docker.wait()

@@ -1,7 +1,7 @@
-"""The manifests as they are, on a real cluster: from a lab's line to RabbitMQ, and who is kept out.
+"""The manifests on a real cluster: from a lab's line to RabbitMQ, and which clients the relay refuses.
 
-What runs in the DaemonSet is the image that SHIPPER_IMAGE names, or the stand-in, with filebeat's mounts,
-configuration, Secret and account.
+The DaemonSet runs the image of SHIPPER_IMAGE, or filebeat's stand-in. Both have filebeat's mounts, configuration,
+Secret and service account.
 """
 
 from __future__ import annotations
@@ -30,29 +30,30 @@ RELAY = ROOT / "logstashrmq" / "kubernetes"
 PYTHON = ["/opt/relay/bin/python", "-c"]
 ANOTHER = "logs-test-elsewhere"
 USER = "system:serviceaccount:jupyterlabdemo:filebeat"
-LOOK = """
+CONNECT = """
 import socket
 try:
     socket.create_connection(("logstashrmq.jupyterlabdemo", 5044), 3)
-    print("comes in")
+    print("connected")
 except TimeoutError:
-    print("is kept out")
+    print("timed out")
 """
-# An empty window, which the relay acknowledges. With TLS 1.3 a client learns only then that it was refused.
-KNOCK = """
+# Send an empty window, which the relay acknowledges. With TLS 1.3 the handshake of a refused client succeeds, and only
+# its first read fails.
+SEND_WINDOW = """
 import socket, ssl
 context = ssl.create_default_context(cafile="/test/ca.crt")
-if {shows}:
+if {has_certificate}:
     context.load_cert_chain("/test/tls.crt", "/test/tls.key")
 plain = socket.create_connection(("logstashrmq", 5044), 5)
 try:
     with context.wrap_socket(plain, server_hostname="logstashrmq") as tls:
         tls.sendall(b"2W\\0\\0\\0\\0")
-        print("taken" if tls.recv(6) == b"2A\\0\\0\\0\\0" else "refused")
+        print("accepted" if tls.recv(6) == b"2A\\0\\0\\0\\0" else "refused")
 except (ssl.SSLError, ConnectionError):
     print("refused")
 """
-SAY = """
+PRINT_LINES = """
 import json, time
 line = {{"@timestamp": "2026-01-01T00:00:00Z", "message": "{mark}", "log.level": "info", "log.logger": "lsstlab"}}
 line |= {{"service.name": "lab", "event.dataset": "lab.session", "event.action": "session_start", "user.id": "1"}}
@@ -65,13 +66,13 @@ while True:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Give an authority with a server's and a client's certificate."""
+    """Return an authority with certificates for a server and a client."""
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="module")
 def queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
-    """Start RabbitMQ where pods reach it; give a queue."""
+    """Start RabbitMQ where pods can reach it, and yield a queue."""
     cluster.need_cluster()
     try:
         broker = RabbitMQ(tmp_path_factory.mktemp("rabbitmq"), host=address_for_pods())
@@ -82,22 +83,22 @@ def queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
 
 
 def daemonset() -> dict[str, Any]:
-    """Give the DaemonSet as it is, but for its image."""
-    found: dict[str, Any] = yaml.safe_load((MANIFESTS / "daemonset.yaml").read_text())
-    [container] = found["spec"]["template"]["spec"]["containers"]
+    """Return the DaemonSet of the manifests with the image under test."""
+    manifest: dict[str, Any] = yaml.safe_load((MANIFESTS / "daemonset.yaml").read_text())
+    [container] = manifest["spec"]["template"]["spec"]["containers"]
     container["image"] = shipper_image()
-    return found
+    return manifest
 
 
 def tls_secret(name: str, pair: tuple[Path, Path], ca: Path) -> dict[str, Any]:
-    """Make a Secret of a certificate, its key and who is trusted."""
+    """Return a Secret with a certificate, its key, and the certificate of the trusted authority."""
     files = {"tls.crt": pair[0], "tls.key": pair[1], "ca.crt": ca}
     return config("Secret", name, **{key: file.read_text() for key, file in files.items()})
 
 
 @pytest.fixture(scope="module", autouse=True)
 def deployment(queue: Queue, certificates: Certificates) -> Iterator[None]:
-    """Apply the manifests of filebeat and the relay, with the site's settings; at the end take them away again."""
+    """Apply the manifests of filebeat and the relay with settings for the test, and remove them at the end."""
     broker = queue.broker
     settings = {
         "AMQP_HOST": broker.host,
@@ -121,11 +122,11 @@ def deployment(queue: Queue, certificates: Certificates) -> Iterator[None]:
             kubectl("rollout", "status", "daemonset/filebeat", "--namespace", NAMESPACE, "--timeout=90s")
             yield
         finally:
-            print(logs_of_filebeat())  # noqa: T201  (a failure explains itself)
+            print(read_filebeat_log())  # noqa: T201  (pytest shows it if a test fails)
 
 
-def logs_of_filebeat() -> str:
-    """Give what filebeat has said, or why it does not say anything."""
+def read_filebeat_log() -> str:
+    """Return the last lines of filebeat's log, or the error of kubectl."""
     try:
         return kubectl("logs", "daemonset/filebeat", "--namespace", NAMESPACE, "--tail=30")
     except KubectlError as error:
@@ -134,7 +135,7 @@ def logs_of_filebeat() -> str:
 
 @pytest.fixture
 def run_pod() -> Iterator[Callable[..., str]]:
-    """Give what runs a Python program in a pod; give the pod's name. It is taken away at the end."""
+    """Yield a function that runs a Python program in a pod and returns the pod's name. Delete the pods at the end."""
     started: list[tuple[str, str]] = []
 
     def start(program: str, namespace: str = NAMESPACE, secret: str = "", **labels: str) -> str:
@@ -167,8 +168,8 @@ def run_pod() -> Iterator[Callable[..., str]]:
         kubectl("delete", "pod", name, "--namespace", namespace, "--wait=false", "--ignore-not-found")
 
 
-def said_by(name: str, namespace: str) -> str:
-    """Wait for a pod's program to end; give what it printed."""
+def read_output(name: str, namespace: str) -> str:
+    """Wait until the program of a pod ends, and return its output."""
 
     def ended() -> bool:
         phase = cluster.get("pod", name, namespace=namespace)["status"].get("phase")
@@ -178,9 +179,9 @@ def said_by(name: str, namespace: str) -> str:
     return kubectl("logs", name, "--namespace", namespace).strip()
 
 
-@pytest.mark.parametrize("what", ["config", "output"])
-def test_its_own_test_is_content(what: str) -> None:
-    command = ["filebeat", "test", what, "-c", "/etc/filebeat/filebeat.yml"]
+@pytest.mark.parametrize("part", ["config", "output"])
+def test_its_own_test_is_content(part: str) -> None:
+    command = ["filebeat", "test", part, "-c", "/etc/filebeat/filebeat.yml"]
     assert "OK" in kubectl("exec", "daemonset/filebeat", "--namespace", NAMESPACE, "--", *command)
 
 
@@ -191,15 +192,15 @@ def test_a_lab_s_line_is_in_rabbitmq_within_five_seconds_with_its_user_and_what_
     prefix = "jupyterlabdemo.lsst.io/"
     lab = {"github-id": "5150", "user": "ada-amber", "image": "science", "size": "small"}
     labels = {"app.kubernetes.io/component": "lab", **{prefix + name: value for name, value in lab.items()}}
-    name = run_pod(SAY.format(mark=mark), LABS, **labels)
-    found: list[tuple[float, bytes]] = []
+    name = run_pod(PRINT_LINES.format(mark=mark), LABS, **labels)
+    received: list[tuple[float, bytes]] = []
 
     def find_line() -> tuple[float, bytes] | None:
-        # The lab repeats its line: filebeat adds no user until it has listed the pod.
-        return next(((at, body) for at, body in found if mark.encode() in body and b"ada-amber" in body), None)
+        # The lab repeats its line, because filebeat cannot add the user until it has listed the pod.
+        return next(((at, body) for at, body in received if mark.encode() in body and b"ada-amber" in body), None)
 
     def arrived() -> bool:
-        found.extend((time.time(), body) for _, _, body in queue.read())
+        received.extend((time.time(), body) for _, _, body in queue.read())
         return find_line() is not None
 
     wait_until(arrived, "the line is in RabbitMQ with its user")
@@ -208,12 +209,12 @@ def test_a_lab_s_line_is_in_rabbitmq_within_five_seconds_with_its_user_and_what_
     at, body = line
     [event] = assert_arrived([body])
     took = at - event["lab.written"]
-    assert took < 5, f"found {took:.1f} s, wanted less than 5"
+    assert took < 5, f"the line arrived after {took:.1f} s, wanted less than 5 s"
     wanted = {"user.id": "5150", "user.name": "ada-amber", "labels.image": "science", "labels.size": "small"}
     node = cluster.get("pod", name, namespace=LABS)["spec"]["nodeName"]
     assert event == event | wanted | {"kubernetes.pod.name": name, "kubernetes.namespace": LABS, "agent.name": node}
-    assert not any(b"printed by a user" in body for _, body in found)
-    print(f"a line took {took:.2f} s")  # noqa: T201
+    assert not any(b"printed by a user" in body for _, body in received)
+    print(f"the line arrived after {took:.2f} s")  # noqa: T201
 
 
 def test_what_the_relay_itself_logs_arrives_as_it_is(queue: Queue) -> None:
@@ -221,29 +222,29 @@ def test_what_the_relay_itself_logs_arrives_as_it_is(queue: Queue) -> None:
 
     def arrived() -> bool:
         bodies = [body for _, _, body in queue.read() if b"beatsrelay" in body]
-        found.extend(one for one in assert_arrived(bodies) if one.get("service.name") == "logstashrmq")
+        found.extend(event for event in assert_arrived(bodies) if event.get("service.name") == "logstashrmq")
         return bool(found)
 
     kubectl("rollout", "restart", "deployment/logstashrmq", "--namespace", NAMESPACE)
     cluster.roll_out("logstashrmq")
-    wait_until(arrived, "the relay's lines", 30)
-    assert {one["kubernetes.container.name"] for one in found} == {"relay"}
-    assert {one["log.level"] for one in found} <= {"info", "warning", "error"}
+    wait_until(arrived, "lines of the relay arrive", 30)
+    assert {event["kubernetes.container.name"] for event in found} == {"relay"}
+    assert {event["log.level"] for event in found} <= {"info", "warning", "error"}
 
 
 @pytest.mark.parametrize("namespace", [LABS, ANOTHER, NAMESPACE])
 def test_nobody_else_reaches_the_relay(namespace: str, run_pod: Callable[..., str]) -> None:
-    # Of another namespace not even who calls itself filebeat; of ours who does not.
+    # In other namespaces the label of filebeat does not help. In the namespace of the relay, other labels are refused.
     component = "lab" if namespace == NAMESPACE else "filebeat"
-    name = run_pod(LOOK, namespace, **{"app.kubernetes.io/component": component})
-    assert said_by(name, namespace) == "is kept out"
+    name = run_pod(CONNECT, namespace, **{"app.kubernetes.io/component": component})
+    assert read_output(name, namespace) == "timed out"
 
 
-@pytest.mark.parametrize(("shows", "said"), [(True, "taken"), (False, "refused")])
-def test_who_shows_no_certificate_is_refused(shows: bool, said: str, run_pod: Callable[..., str]) -> None:
-    program = KNOCK.format(shows=shows)
+@pytest.mark.parametrize(("has_certificate", "result"), [(True, "accepted"), (False, "refused")])
+def test_who_shows_no_certificate_is_refused(has_certificate: bool, result: str, run_pod: Callable[..., str]) -> None:
+    program = SEND_WINDOW.format(has_certificate=has_certificate)
     name = run_pod(program, secret="filebeat-tls", **{"app.kubernetes.io/component": "filebeat"})
-    assert said_by(name, NAMESPACE) == said
+    assert read_output(name, NAMESPACE) == result
 
 
 def test_the_pod_has_the_mounts_that_it_names_and_no_other() -> None:
@@ -264,7 +265,7 @@ def test_the_pod_has_the_mounts_that_it_names_and_no_other() -> None:
 
 
 @pytest.mark.parametrize(
-    ("verb", "what", "may"),
+    ("verb", "resource", "allowed"),
     [
         ("list", "pods", True),
         ("watch", "pods", True),
@@ -277,32 +278,32 @@ def test_the_pod_has_the_mounts_that_it_names_and_no_other() -> None:
         ("list", "namespaces", False),
     ],
 )
-def test_the_account_may_read_pods_and_nothing_else(verb: str, what: str, may: bool) -> None:
-    resource, _, part = what.partition("/")
+def test_the_account_may_read_pods_and_nothing_else(verb: str, resource: str, allowed: bool) -> None:
+    name, _, subresource = resource.partition("/")
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
-        "spec": {"user": USER, "resourceAttributes": {"verb": verb, "resource": resource, "subresource": part}},
+        "spec": {"user": USER, "resourceAttributes": {"verb": verb, "resource": name, "subresource": subresource}},
     }
     answer = json.loads(kubectl("create", "--filename", "-", "--output", "json", stdin=json.dumps(review)))
-    assert answer["status"]["allowed"] is may
+    assert answer["status"]["allowed"] is allowed
 
 
 def test_a_restart_sends_nothing_twice(queue: Queue, run_pod: Callable[..., str]) -> None:
     seen: list[tuple[str, int]] = []
     mark = f"mark-{uuid.uuid4().hex}"
 
-    def ships() -> bool:
+    def is_shipped() -> bool:
         bodies = [body for _, _, body in queue.read()]
         logs = [json.loads(body)["log"] for body in bodies]
-        seen.extend((one["file"]["path"], one["offset"]) for one in logs)
+        seen.extend((origin["file"]["path"], origin["offset"]) for origin in logs)
         return any(mark.encode() in body for body in bodies)
 
     run_pod(f"print('{mark}')", ANOTHER)
-    wait_until(ships, "it ships")
+    wait_until(is_shipped, "filebeat ships the line")
     kubectl("rollout", "restart", "daemonset/filebeat", "--namespace", NAMESPACE)
     kubectl("rollout", "status", "daemonset/filebeat", "--namespace", NAMESPACE, "--timeout=90s")
     mark = f"mark-{uuid.uuid4().hex}"
     run_pod(f"print('{mark}')", ANOTHER)
-    wait_until(ships, "it ships again")
+    wait_until(is_shipped, "filebeat ships a line after the restart")
     assert len(seen) == len(set(seen))

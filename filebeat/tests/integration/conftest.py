@@ -1,4 +1,4 @@
-"""A log of a container, and the events that arrive from it."""
+"""Fixtures: the log of a container, and the events that arrive from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from logstashrmq.tests.harness import Queue
 
 @pytest.fixture
 def arrived(queue: Queue) -> Arrived:
-    """Return the events that arrive."""
+    """Return the events that arrive in the queue."""
     return Arrived(queue)
 
 

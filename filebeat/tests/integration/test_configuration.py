@@ -1,4 +1,4 @@
-"""Our filebeat.yml, and what the stand-in says of one that it does not know."""
+"""The stand-in accepts filebeat.yml, and refuses settings that it does not implement."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from filebeat.tests.shipper import filebeat_yml
 
 
 def check(program: Path, text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run `filebeat test config` with this configuration."""
     file = folder / "filebeat.yml"
     file.write_text(text)
     command = [str(program), "test", "config", "-c", str(file)]
@@ -27,7 +28,7 @@ def test_the_stand_in_takes_our_configuration(stand_in: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("found", "wanted", "said"),
+    ("original", "changed", "error"),
     [
         ("close.on_state_change.inactive:", "close.inactive:", r"line \d+: field close.inactive not found"),
         ("- drop_event:", "- drop_everything:", r"line \d+: field drop_everything not found"),
@@ -40,13 +41,13 @@ def test_the_stand_in_takes_our_configuration(stand_in: Path, tmp_path: Path) ->
     ],
 )
 def test_what_the_stand_in_does_not_do_is_an_error_that_names_it(
-    found: str, wanted: str, said: str, stand_in: Path, tmp_path: Path
+    original: str, changed: str, error: str, stand_in: Path, tmp_path: Path
 ) -> None:
     text = filebeat_yml()
-    assert found in text
-    done = check(stand_in, text.replace(found, wanted), tmp_path)
+    assert original in text
+    done = check(stand_in, text.replace(original, changed), tmp_path)
     assert done.returncode == 1
-    assert re.search(said, done.stderr)
+    assert re.search(error, done.stderr)
     assert done.stderr.count("\n") == 1
 
 

@@ -1,4 +1,4 @@
-"""Files that are rotated, truncated and packed, and a shipper that is killed: every line arrives."""
+"""Files that are rotated, truncated and compressed, and a killed shipper: every line arrives."""
 
 from __future__ import annotations
 
@@ -35,9 +35,12 @@ def test_a_short_file_that_grows_arrives_once(shipper: Shipper, log: LogFile, ar
         other.write(b"short")
         assert log.path.stat().st_size < 64
         arrived.wait_for(2)
-        wait_until(lambda: is_noted(shipper, "a-container") and is_noted(shipper, "another-container"), "it is noted")
+        wait_until(
+            lambda: is_registered(shipper, "a-container") and is_registered(shipper, "another-container"),
+            "both files are in the registry",
+        )
         shipper.kill()
-    log.write(b"longer, while nobody read")
+    log.write(b"longer, while the shipper is down")
     with shipper.run():
         arrived.wait_for(3)
         other.write(b"longer, while it is read")
@@ -46,7 +49,7 @@ def test_a_short_file_that_grows_arrives_once(shipper: Shipper, log: LogFile, ar
         other.rotate("20260101-000000")
         other.write(b"new")
         found = Counter(arrived.messages(6))
-    longer = ["longer, while nobody read", "longer, while it is read", "and longer"]
+    longer = ["longer, while the shipper is down", "longer, while it is read", "and longer"]
     assert found == Counter(["short", "short", *longer, "new"])
 
 
@@ -65,9 +68,9 @@ def test_files_packed_while_the_shipper_is_down_arrive_once(shipper: Shipper, lo
     with shipper.run():
         log.write(*(f"line {i} that is read at once".encode() for i in range(100)))
         arrived.wait_for(100)
-        wait_until(lambda: is_noted(shipper, "0.log"), "it is noted")
+        wait_until(lambda: is_registered(shipper, "0.log"), "the file is in the registry")
         shipper.kill()
-    log.write(*(f"line {i} that nobody reads yet".encode() for i in range(100)))
+    log.write(*(f"line {i} while the shipper is down".encode() for i in range(100)))
     for turn in range(2):
         log.rotate(f"20260101-00000{turn}")
         log.write(*(f"line {i} of the file {turn}".encode() for i in range(100)))
@@ -77,8 +80,8 @@ def test_files_packed_while_the_shipper_is_down_arrive_once(shipper: Shipper, lo
     assert set(found.values()) == {1}
 
 
-def is_noted(shipper: Shipper, name: str) -> bool:
-    """Return whether the registry has a file."""
+def is_registered(shipper: Shipper, name: str) -> bool:
+    """Check whether the shipper's registry contains a file."""
     return any(name in file.read_text() for file in (shipper.folder / "data").rglob("*.json"))
 
 
@@ -88,10 +91,10 @@ def test_many_lines_arrive_although_it_is_killed(
     others = [LogFile(shipper.pods / POD / f"container-{i}") for i in range(3)]
     logs = [log, *others]
     expected = set()
-    for number, one in enumerate(logs):
+    for number, container_log in enumerate(logs):
         lines = [f"line {i} of the container {number}" for i in range(MANY // len(logs))]
         expected |= set(lines)
-        one.write(*(line.encode() for line in lines))
+        container_log.write(*(line.encode() for line in lines))
     kills = 0
     for share in (0.1, 0.3, 0.6):
         with shipper.run():
@@ -99,7 +102,7 @@ def test_many_lines_arrive_although_it_is_killed(
             shipper.kill()
             kills += 1
     with shipper.run():
-        wait_until(lambda: len(arrived.count()) >= MANY, "all of them", 90)
+        wait_until(lambda: len(arrived.count()) >= MANY, "all lines have arrived", 90)
     found = arrived.count()
     assert set(found) == expected
     assert sum(found.values()) - MANY <= kills * BATCH

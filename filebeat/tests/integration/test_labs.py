@@ -1,4 +1,4 @@
-"""The lines of labs: only the events of a session are shipped, and the line does not choose its user."""
+"""The lines of labs: only session events are shipped, and a line cannot choose its user."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def test_nothing_of_a_lab_is_shipped_but_its_session(shipper: Shipper, arrived: 
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_line_cannot_choose_its_user(packed: bool, shipper: Shipper, arrived: Arrived) -> None:
-    # Without add_kubernetes_metadata filebeat knows no pod. This can happen in a cluster, too.
+    # The tests run without add_kubernetes_metadata, so filebeat has no labels. A cluster has such lines too: filebeat
+    # does not know the labels of a new pod or of a compressed file.
     pods = ["jupyterlabdemo-labs_lab-5150", "jupyterlabdemo-labs2_x", "jupyterlabdemoo_x", "elsewhere_jupyterlabdemo"]
     session = {"message": "a kernel has started", "event.dataset": "lab.session", "event.action": "kernel_start"}
     forged = session | {"user.id": "1", "user.name": "mallory", "labels": {"image": "forged"}, "labels.size": "huge"}
@@ -36,7 +37,7 @@ def test_a_line_cannot_choose_its_user(packed: bool, shipper: Shipper, arrived: 
         log.write(json.dumps(forged).encode(), json.dumps(nested).encode())
         for turn in range(2 if packed else 0):
             log.rotate(f"20260101-00000{turn}")
-            log.write(b'{"message": "of a file that is newer", "log.level": "debug"}')
+            log.write(b'{"message": "a line of a newer file", "log.level": "debug"}')
     with shipper.run():
         events = arrived.wait_for(2 * len(pods))
     found = Counter(f"{event['kubernetes.namespace']}_{event['kubernetes.pod.name']}" for event in events)

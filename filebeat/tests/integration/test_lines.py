@@ -1,4 +1,4 @@
-"""Lines as kubelet and containerd write them, through the shipper and the real relay, to a real RabbitMQ."""
+"""Lines as containerd writes them, sent by the shipper through the real relay to a real RabbitMQ."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from filebeat.tests.shipper import POD, LogFile, Shipper
 
 
 class ChannelClosedByBroker(RuntimeError):
-    """An exception whose name does not end in Error, Exception or the like."""
+    """An exception whose name does not end in Error, Exception or Warning."""
 
 
 def raised(
     error: BaseException, cause: BaseException | None = None, context: BaseException | None = None
 ) -> BaseException:
-    """Raise an error and catch it, so that it has lines to show."""
+    """Raise an error, catch it and return it, so that it has a traceback."""
     if cause:
-        error.__cause__ = cause  # even None would hide the context
+        error.__cause__ = cause  # assigning None would hide the context
     error.__context__ = context
     try:
         raise error
@@ -33,7 +33,7 @@ def raised(
 
 
 def errors() -> Iterator[BaseException]:
-    """Generate errors of all kinds."""
+    """Yield errors of all kinds."""
     yield raised(ValueError("the sea is too large"))
     yield raised(ValueError("the first\n\n    indented, below a blank line"))
     yield raised(AssertionError())
@@ -67,7 +67,7 @@ def test_a_line_of_json_arrives_with_its_fields_and_where_it_was(
         "event.action": "login",
         "user.id": "5150",
         "hub.admin": False,
-        "log.file.path": "/var/log/pods/of_somebody_else/x/0.log",
+        "log.file.path": "/var/log/pods/another_pod/x/0.log",
         "kubernetes.namespace": "jupyterlabdemo-labs",
         "agent.name": "not-me",
     }
@@ -80,30 +80,30 @@ def test_a_line_of_json_arrives_with_its_fields_and_where_it_was(
     where = {"kubernetes.namespace": "jupyterlabdemo", "kubernetes.pod.name": "a-pod", "agent.name": "node-1"}
     assert event == event | kept | where | {"stream": "stderr", "kubernetes.container.name": "a-container"}
     assert event["log.file.path"].endswith(f"/{POD}/a-container/0.log")
-    # The time is the container runtime's, which a line cannot forge.
+    # The container runtime sets the time. A line cannot forge it.
     assert not event["@timestamp"].startswith("2020")
 
 
 def test_what_the_runtime_split_is_joined_for_each_stream(shipper: Shipper, log: LogFile, arrived: Arrived) -> None:
     long = b"x" * 40_000
     with shipper.run():
-        log.write(b"before it")
+        log.write(b"before the long line")
         pieces = [long[:16384], long[16384:32768]]
         for piece in pieces:
             log.write_raw(log.whole(piece, tag="P"))
             log.write_raw(log.whole(b"part ", stream="stderr", tag="P"))
         log.write(long[32768:])
         log.write(b"done", stream="stderr")
-        log.write(b"after it")
+        log.write(b"after the long line")
         found = Counter(arrived.messages(4))
-    assert found == Counter(["before it", long.decode(), "part part done", "after it"])
+    assert found == Counter(["before the long line", long.decode(), "part part done", "after the long line"])
 
 
 def test_a_very_long_line_is_cut_and_says_so(shipper: Shipper, log: LogFile, arrived: Arrived) -> None:
     with shipper.run():
         log.write_raw(b"".join(log.whole(b"y" * 16384, tag="P") for _ in range(40)))
         log.write(b"the end", b"the next line")
-        cut, following = sorted(arrived.wait_for(2), key=lambda one: int(one["log.offset"]))
+        cut, following = sorted(arrived.wait_for(2), key=lambda event: int(event["log.offset"]))
     assert cut["message"] == "y" * 131_072
     assert cut["log.flags"] == ["truncated"]
     assert following["message"] == "the next line"
@@ -114,13 +114,13 @@ def test_a_traceback_is_one_event_without_other_lines(
     blank_at_the_end: bool, shipper: Shipper, log: LogFile, arrived: Arrived
 ) -> None:
     around = [b'{"message": "a line of json"}', b"a line of text: Error, and more", b'{"message": "json once more"}']
-    said = ["a line of json", "a line of text: Error, and more", "json once more"]
+    messages = ["a line of json", "a line of text: Error, and more", "json once more"]
     expected: list[str] = []
     with shipper.run():
         for error in errors():
-            printed = "".join(traceback.format_exception(error)).removesuffix("\n")  # as format_exc() gives it
+            printed = "".join(traceback.format_exception(error)).removesuffix("\n")
             lines = printed.split("\n") + [""] * blank_at_the_end
-            for neighbour, message in zip(around, said, strict=True):
+            for neighbour, message in zip(around, messages, strict=True):
                 log.write(neighbour, *(line.encode() for line in lines))
                 expected += [message, "\n".join(lines)]
         found = arrived.messages(len(expected))

@@ -1,4 +1,4 @@
-"""The example of a consumer, on a real queue with what has really been shipped."""
+"""`nox -s read-logs`, the example of a consumer, with a real queue and shipped events."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from logstashrmq.tests.harness import Queue, wait_until
 
 
 def read(broker: RabbitMQ, *arguments: str) -> subprocess.CompletedProcess[str]:
-    where = {"AMQP_HOST": "127.0.0.1", "AMQP_PORT": str(broker.port), "AMQP_TLS": "false"}
+    """Run tools/read_logs.py against the broker."""
+    address = {"AMQP_HOST": "127.0.0.1", "AMQP_PORT": str(broker.port), "AMQP_TLS": "false"}
     login = {"AMQP_USER": broker.user, "AMQP_PASSWORD": broker.password}
     command = [sys.executable, "-m", "tools.read_logs", *arguments]
     return subprocess.run(
-        command, cwd=ROOT, env=os.environ | where | login, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=ROOT, env=os.environ | address | login, capture_output=True, text=True, timeout=60, check=False
     )
 
 
@@ -33,21 +34,26 @@ def test_events_are_shown_and_then_gone_from_the_queue(shipper: Shipper, broker:
     }
     with shipper.run():
         log.write(json.dumps(line).encode(), b"plain, with \x1b[31mcolour")
-        wait_until(lambda: queue.count() == 2, "both have arrived")
+        wait_until(lambda: queue.count() == 2, "both events have arrived")
     shown = read(broker, queue.name, "--once").stdout.splitlines()
-    assert [one.split(" ", 1)[1] for one in shown] == ["hub info (ada) ada logged in", "a-pod plain, with  [31mcolour"]
+    assert [text.split(" ", 1)[1] for text in shown] == [
+        "hub info (ada) ada logged in",
+        "a-pod plain, with  [31mcolour",
+    ]
     assert queue.count() == 0
 
 
 def test_only_one_person_s_events_are_shown_as_they_arrived(shipper: Shipper, broker: RabbitMQ, queue: Queue) -> None:
     log = LogFile(shipper.pods / POD / "x")
     with shipper.run():
-        log.write(*(json.dumps({"message": f"of {number}", "user.id": number}).encode() for number in ("5150", "77")))
-        wait_until(lambda: queue.count() == 2, "both have arrived")
+        log.write(
+            *(json.dumps({"message": f"from user {number}", "user.id": number}).encode() for number in ("5150", "77"))
+        )
+        wait_until(lambda: queue.count() == 2, "both events have arrived")
     [event] = [
         json.loads(line) for line in read(broker, queue.name, "--once", "--json", "--user", "77").stdout.splitlines()
     ]
-    assert (event["message"], event["user"]["id"]) == ("of 77", "77")
+    assert (event["message"], event["user"]["id"]) == ("from user 77", "77")
 
 
 def test_a_queue_that_is_not_there_is_named_in_one_line(broker: RabbitMQ) -> None:
