@@ -1,4 +1,4 @@
-"""The alerts of docs/admin: each one fires when it should, none when all is well, and each has its action."""
+"""Tests of docs/admin/alerts.rules.yaml: each alert fires in its fault and in no other, and alerts.md describes it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ RULES = ADMIN / "alerts.rules.yaml"
 ALERTS: dict[str, dict[str, Any]] = {
     rule["alert"]: rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]
 }
-MINUTES = 13 * 60  # longer than any alert waits
+MINUTES = 13 * 60  # longer than the `for` of every alert
 STEADY, ZERO, GROWING = f"1+0x{MINUTES}", f"0+0x{MINUTES}", f"0+10x{MINUTES}"
 GONE = "stale"
 OURS = 'namespace="jupyterlabdemo"'
-# Series when all is well: promtool's notation, a sample each minute.
-WELL = {
+# Series of a site without faults, in promtool's notation: one sample per minute.
+HEALTHY = {
     'labhub_watch_age_seconds{kind="pods"}': STEADY,
     'labhub_watch_idle_seconds{kind="pods"}': STEADY,
     "requests_web": STEADY,
@@ -54,46 +54,46 @@ WELL = {
     f'kube_deployment_status_replicas_available{{{OURS},deployment="nginx"}}': f"2+0x{MINUTES}",
     "probe_ssl_earliest_cert_expiry": f"9999999+0x{MINUTES}",
 }
-# What is otherwise when an alert has to fire, and nothing else does.
-TROUBLE = {
-    "HubAway": {'labhub_watch_age_seconds{kind="pods"}': GONE},
-    "ProxyAway": {"requests_web": GONE},
-    "KubernetesSilent": {'labhub_watch_age_seconds{kind="pods"}': f"0+60x{MINUTES}"},
-    "HubWatchHangs": {'labhub_watch_idle_seconds{kind="pods"}': f"61+0x{MINUTES}"},
-    "LabsDoNotStart": {'labhub_spawn_failures_total{reason="image"}': GROWING},
+# The series that differ when an alert must fire, and no other alert may.
+FAULTS = {
+    "HubDown": {'labhub_watch_age_seconds{kind="pods"}': GONE},
+    "ProxyDown": {"requests_web": GONE},
+    "KubernetesApiUnreachable": {'labhub_watch_age_seconds{kind="pods"}': f"0+60x{MINUTES}"},
+    "HubWatchStalled": {'labhub_watch_idle_seconds{kind="pods"}': f"61+0x{MINUTES}"},
+    "LabSpawnsFail": {'labhub_spawn_failures_total{reason="image"}': GROWING},
     "ClusterFull": {'labhub_spawn_failures_total{reason="quota"}': GROWING},
-    "NodesGo": {'labhub_lab_ends_total{reason="node"}': GROWING},
-    "HubLosesLabs": {'labhub_reconcile_actions_total{action="orphan"}': GROWING},
-    "SpawningStopped": {"labhub_spawning_stopped": STEADY},
+    "NodeFailuresEndLabs": {'labhub_lab_ends_total{reason="node"}': GROWING},
+    "OrphanedPods": {'labhub_reconcile_actions_total{action="orphan"}': GROWING},
+    "SpawningPaused": {"labhub_spawning_stopped": STEADY},
     "LabsStartSlowly": {'labhub_spawn_seconds_bucket{le="30"}': ZERO},
-    "FileserverAway": {"labfiles_nfs_up": GONE, "labfiles_storage_bytes": GONE},
-    "NfsDoesNotAnswer": {"labfiles_nfs_up": ZERO},
-    "DiskNearlyFull": {"labfiles_storage_available_bytes": f"9+0x{MINUTES}"},
-    "InodesNearlyGone": {"labfiles_storage_available_inodes": f"9+0x{MINUTES}"},
-    "RelayAway": {"beatsrelay_broker_up": GONE},
-    "RelayWithoutBroker": {"beatsrelay_broker_up": ZERO},
-    "BrokerBlocks": {"beatsrelay_broker_blocked": STEADY},
+    "FileserverDown": {"labfiles_nfs_up": GONE, "labfiles_storage_bytes": GONE},
+    "NfsNotAnswering": {"labfiles_nfs_up": ZERO},
+    "DiskAlmostFull": {"labfiles_storage_available_bytes": f"9+0x{MINUTES}"},
+    "InodesAlmostUsed": {"labfiles_storage_available_inodes": f"9+0x{MINUTES}"},
+    "RelayDown": {"beatsrelay_broker_up": GONE},
+    "RelayDisconnected": {"beatsrelay_broker_up": ZERO},
+    "BrokerBlocked": {"beatsrelay_broker_blocked": STEADY},
     "LogsUnroutable": {'beatsrelay_events_published_again_total{reason="returned"}': GROWING},
     "LogsDeadLettered": {'beatsrelay_events_dead_lettered_total{reason="malformed"}': GROWING},
     "LogsDropped": {'beatsrelay_events_dropped_total{reason="malformed"}': GROWING},
-    "RelayRefusesCertificate": {"beatsrelay_certificates_failed_total": GROWING},
-    "NoLogsArrive": {"beatsrelay_events_received_total": ZERO},
+    "RelayCertificateRefused": {"beatsrelay_certificates_failed_total": GROWING},
+    "NoLogsReceived": {"beatsrelay_events_received_total": ZERO},
     "FilebeatMissing": {f'kube_daemonset_status_number_unavailable{{{OURS},daemonset="filebeat"}}': STEADY},
-    "NginxAway": {f'kube_deployment_status_replicas_available{{{OURS},deployment="nginx"}}': ZERO},
-    "CertificateEnds": {"probe_ssl_earliest_cert_expiry": f"86400+0x{MINUTES}"},
+    "NginxDown": {f'kube_deployment_status_replicas_available{{{OURS},deployment="nginx"}}': ZERO},
+    "CertificateExpiresSoon": {"probe_ssl_earliest_cert_expiry": f"86400+0x{MINUTES}"},
 }
-# Homes in a folder of the node: fileserver/alternatives/hostpath.
-WELL_WITHOUT_NFS = WELL | {"labfiles_nfs_up": GONE}
+# A site with homes in a folder of the node: fileserver/alternatives/hostpath.
+HEALTHY_WITHOUT_NFS = HEALTHY | {"labfiles_nfs_up": GONE}
 
 
-def scenario(fires: str | None, well: dict[str, str] = WELL) -> dict[str, Any]:
-    """Give promtool's test of one trouble: its alert fires, the others do not."""
-    series = well | (TROUBLE[fires] if fires else {})
-    kept = [{"series": name, "values": values} for name, values in series.items() if values != GONE]
+def build_scenario(alert: str | None, healthy: dict[str, str] = HEALTHY) -> dict[str, Any]:
+    """Return promtool's test of the fault of one alert: this alert fires, the others do not. None: no alert fires."""
+    series = healthy | (FAULTS[alert] if alert else {})
+    existing = [{"series": name, "values": values} for name, values in series.items() if values != GONE]
     expected = []
     for name, rule in ALERTS.items():
         test: dict[str, Any] = {"alertname": name, "eval_time": f"{MINUTES}m", "exp_alerts": []}
-        if name == fires:
+        if name == alert:
             series_labels = dict(re.findall(r'(namespace|daemonset|deployment)="(\w+)"', rule["expr"]))
             absent = re.search(r'absent\(\w+{kind="(\w+)"}', rule["expr"])
             metric_labels = series_labels | ({"kind": absent[1]} if absent else {})
@@ -101,19 +101,19 @@ def scenario(fires: str | None, well: dict[str, str] = WELL) -> dict[str, Any]:
                 {"exp_labels": metric_labels | rule["labels"], "exp_annotations": rule["annotations"]}
             ]
         expected.append(test)
-    return {"name": fires or "all is well", "interval": "1m", "input_series": kept, "alert_rule_test": expected}
+    return {"name": alert or "no fault", "interval": "1m", "input_series": existing, "alert_rule_test": expected}
 
 
 def test_each_alert_fires_in_its_trouble_and_in_no_other(tmp_path: Path) -> None:
-    check([scenario(name) for name in (None, *ALERTS)], tmp_path)
+    check_rules([build_scenario(name) for name in (None, *ALERTS)], tmp_path)
 
 
 def test_without_nfs_all_is_quiet_until_the_fileserver_is_away(tmp_path: Path) -> None:
-    check([scenario(name, WELL_WITHOUT_NFS) for name in (None, "FileserverAway")], tmp_path)
+    check_rules([build_scenario(name, HEALTHY_WITHOUT_NFS) for name in (None, "FileserverDown")], tmp_path)
 
 
-def check(tests: list[dict[str, Any]], tmp_path: Path) -> None:
-    """Have promtool look at the rules, and evaluate them."""
+def check_rules(tests: list[dict[str, Any]], tmp_path: Path) -> None:
+    """Check the syntax of the rules, and run promtool's tests of them."""
     promtool = need_program("promtool", how="apt install prometheus")
     subprocess.run([promtool, "check", "rules", RULES], check=True)
     file = tmp_path / "tests.json"
@@ -130,11 +130,4 @@ def test_an_alert_leads_to_its_action(name: str) -> None:
 
 
 def test_every_trouble_is_of_an_alert() -> None:
-    assert set(TROUBLE) == set(ALERTS)
-
-
-def test_the_table_of_the_hub_has_the_same_questions() -> None:
-    table = (ADMIN / "monitoring.md").read_text().partition("## Alerts")[2]
-    asked = {found.replace("\\|", "|") for found in re.findall(r"^\| `(.+?)` \|", table, re.MULTILINE)}
-    assert asked
-    assert asked <= {rule["expr"] for rule in ALERTS.values()}
+    assert set(FAULTS) == set(ALERTS)

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 from labtesting.cluster import NAMESPACE, get
 from labtesting.hub_process import free_ports, wait_until
 from labtesting.needs import need_program
@@ -20,8 +21,7 @@ from hub.tests.cluster.deployment import Deployment
 
 pytestmark = pytest.mark.timeout(300)
 METRICS_PORT = 9464
-MONITORING = Path(__file__).parents[3] / "docs/admin/monitoring.md"
-ALERT = re.compile(r"^\| `((?:absent|max|sum|histogram_quantile)\(.+?)(?: > \d+)?` \|", re.MULTILINE)
+RULES = Path(__file__).parents[3] / "docs/admin/alerts.rules.yaml"
 
 
 @contextmanager
@@ -125,10 +125,10 @@ def test_every_question_is_of_metrics_and_labels_that_there_are(prometheus: str)
 
 
 def test_every_alert_that_the_docs_suggest_is_of_something_that_there_is(prometheus: str) -> None:
-    alerts = [found.replace("\\|", "|") for found in ALERT.findall(MONITORING.read_text())]
-    assert alerts
-    for alert in alerts:
-        there = re.sub(r"^absent\((.*)\)$", r"\1", alert)
+    (group,) = [group for group in yaml.safe_load(RULES.read_text())["groups"] if group["name"] == "jupyterlabdemo-hub"]
+    assert group["rules"]
+    for rule in group["rules"]:
+        there = re.sub(r"^absent\((.*)\)$|^(.*) > \d+$", r"\1\2", rule["expr"])
         choices = re.findall(r'=~"([^"]*)"', there) or [""]
         for one in choices[0].split("|"):
             asked = there.replace(f'=~"{choices[0]}"', f'="{one}"')
