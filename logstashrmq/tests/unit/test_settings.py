@@ -112,5 +112,5 @@ def test_environment_has_precedence_over_the_file(tmp_path: Path) -> None:
 
 
 def test_every_setting_is_in_the_administrators_page() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "admin" / "relay.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "admin" / "settings.md").read_text()
     assert [name for name in list_setting_names() if f"`{name}`" not in page] == []
