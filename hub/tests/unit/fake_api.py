@@ -1,4 +1,4 @@
-"""A Kubernetes API of our own over real HTTP, which behaves as a test wants. The real API is in tests/cluster."""
+"""A fake Kubernetes API over real HTTP, whose behaviour a test sets. The tests in tests/cluster use a real API."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def make_pod(name: str, version: int = 1, **changes: Any) -> dict[str, Any]:
 
 
 def make_running_pod(name: str, port: int, version: int = 1) -> dict[str, Any]:
-    """Return a running pod whose lab is on a port of this machine."""
+    """Return a running pod whose lab listens on a port of this machine."""
     ports = [{"name": "notebook-port", "containerPort": port}]
     environment = [{"name": "JUPYTERHUB_API_TOKEN", "value": "made-up"}]
     container = {"name": "notebook", "image": "lsst/lab:1", "ports": ports, "env": environment}
@@ -35,7 +35,7 @@ def make_running_pod(name: str, port: int, version: int = 1) -> dict[str, Any]:
 
 
 async def stay_silent(_api: FakeApi, _response: web.StreamResponse) -> None:
-    """Keep a watch open without an event."""
+    """Keep a watch open without sending an event."""
     await asyncio.Event().wait()
 
 
@@ -45,19 +45,21 @@ class FakeApi:
     Attributes
     ----------
     pods, events
-        Objects of a list.
+        Objects that a list returns.
     lists, watches
         Number of requests for pods.
     is_down
         Whether all requests fail with status 500.
     watch, event_watch
-        What a watch of pods or of events does after its headers.
+        Behaviour of the next watch of pods or of events, after its headers.
     running_port
-        If set, a created pod runs at once, with its lab on this port.
+        If set, a created pod runs at once, and its lab has this port.
     answers
-        Status and message for the next creations; 201 if empty.
-    created, deleted
-        Bodies of the requests, the latter with the pod's name.
+        Status and message for the next requests that create a pod. If empty, the status is 201.
+    created
+        Bodies of the requests that created a pod.
+    deleted
+        Pod name and body of the requests that deleted a pod.
     """
 
     def __init__(self) -> None:
@@ -73,9 +75,9 @@ class FakeApi:
         self.deleted: list[tuple[str, dict[str, Any]]] = []
 
     async def list_or_watch(self, request: web.Request) -> web.StreamResponse:
-        """Answer a list or a watch."""
+        """Answer a list or watch request."""
         if self.is_down:
-            return web.json_response({"message": "etcd is away", "code": 500}, status=500)
+            return web.json_response({"message": "etcd is unavailable", "code": 500}, status=500)
         of_pods = request.path.endswith("/pods")
         items = self.pods if of_pods else self.events
         if request.query.get("watch", "").lower() != "true":
@@ -91,7 +93,7 @@ class FakeApi:
         return response
 
     async def create(self, request: web.Request) -> web.Response:
-        """Answer a creation."""
+        """Answer a request that creates a pod."""
         manifest = await request.json()
         self.created.append(manifest)
         status, message = self.answers.pop(0) if self.answers else (201, "")
@@ -102,17 +104,17 @@ class FakeApi:
         return web.json_response({"kind": "Status", "message": message, "reason": reason}, status=status)
 
     async def read(self, request: web.Request) -> web.Response:
-        """Answer the read of a pod."""
+        """Answer a request that reads a pod."""
         if self.is_down:
-            return web.json_response({"message": "etcd is away"}, status=500)
+            return web.json_response({"message": "etcd is unavailable"}, status=500)
         name = request.match_info["name"]
         found = [item for item in self.pods if item["metadata"]["name"] == name]
         return web.json_response(found[0] if found else {"message": "not found"}, status=200 if found else 404)
 
     async def delete(self, request: web.Request) -> web.Response:
-        """Answer a deletion. The pod is gone at once."""
+        """Answer a request that deletes a pod. The pod disappears at once."""
         if self.is_down:
-            return web.json_response({"message": "etcd is away"}, status=500)
+            return web.json_response({"message": "etcd is unavailable"}, status=500)
         name = request.match_info["name"]
         self.deleted.append((name, await request.json() if request.can_read_body else {}))
         left = [item for item in self.pods if item["metadata"]["name"] != name]
@@ -122,7 +124,7 @@ class FakeApi:
 
 
 def send_events(*events: dict[str, Any] | bytes) -> Behaviour:
-    """Return a behaviour that sends these events to one watch. The next watch is silent. b"" ends the response."""
+    """Return a behaviour that sends these events to one watch. b"" ends the response. The next watch stays silent."""
 
     async def send(api: FakeApi, response: web.StreamResponse) -> None:
         api.watch = api.event_watch = stay_silent
@@ -155,7 +157,7 @@ async def run_fake_api() -> AsyncIterator[tuple[FakeApi, CoreV1Api]]:
 
 
 async def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait until a condition holds, a minute at most."""
+    """Wait until a condition is true, for at most a minute."""
     async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110  (there is nothing that could notify the test)
+        while not condition():  # noqa: ASYNC110  (no event to wait for)
             await asyncio.sleep(0.01)

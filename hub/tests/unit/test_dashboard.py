@@ -1,4 +1,4 @@
-"""The dashboard is one as Grafana knows them, by the types that Grafana publishes. What it asks: tests/cluster."""
+"""The dashboard matches Grafana's published types. tests/cluster/test_dashboard.py evaluates its queries."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ COLUMNS = 24
 
 @pytest.fixture(scope="module")
 def dashboard() -> dict[str, Any]:
-    """Give the dashboard."""
-    found: dict[str, Any] = json.loads(yaml.safe_load(FILE.read_text())["data"]["jupyterlabdemo-hub.json"])
-    return found
+    """Return the dashboard."""
+    content: dict[str, Any] = json.loads(yaml.safe_load(FILE.read_text())["data"]["jupyterlabdemo-hub.json"])
+    return content
 
 
-def lost(ours: Any, grafanas: Any, where: str = "") -> list[str]:
-    """Name what of ours Grafana's types have not taken."""
-    if isinstance(ours, dict) and isinstance(grafanas, dict):
-        pairs = [(key, value, grafanas.get(key)) for key, value in ours.items()]
-    elif isinstance(ours, list) and isinstance(grafanas, list) and len(ours) == len(grafanas):
-        pairs = [(str(number), one, grafanas[number]) for number, one in enumerate(ours)]
+def find_losses(ours: Any, parsed: Any, path: str = "") -> list[str]:
+    """Return the paths and values of our JSON that Grafana's types have dropped or changed."""
+    if isinstance(ours, dict) and isinstance(parsed, dict):
+        pairs = [(key, value, parsed.get(key)) for key, value in ours.items()]
+    elif isinstance(ours, list) and isinstance(parsed, list) and len(ours) == len(parsed):
+        pairs = [(str(number), value, parsed[number]) for number, value in enumerate(ours)]
     else:
-        return [] if ours == grafanas else [f"{where}: {ours}"]
-    return [found for key, one, other in pairs for found in lost(one, other, f"{where}.{key}")]
+        return [] if ours == parsed else [f"{path}: {ours}"]
+    return [loss for key, value, other in pairs for loss in find_losses(value, other, f"{path}.{key}")]
 
 
 def test_grafana_knows_every_key_and_value(dashboard: dict[str, Any]) -> None:
     register_default_plugins()
-    read = json.loads(JSONEncoder().encode(Dashboard.from_json(dashboard)))
-    assert lost(dashboard, read) == []
+    parsed = json.loads(JSONEncoder().encode(Dashboard.from_json(dashboard)))
+    assert find_losses(dashboard, parsed) == []
 
 
 def test_no_panel_lies_on_another(dashboard: dict[str, Any]) -> None:
     taken: dict[tuple[int, int], str] = {}
     for panel in dashboard["panels"]:
-        place = panel["gridPos"]
-        assert place["x"] + place["w"] <= COLUMNS
-        for x in range(place["x"], place["x"] + place["w"]):
-            for y in range(place["y"], place["y"] + place["h"]):
+        position = panel["gridPos"]
+        assert position["x"] + position["w"] <= COLUMNS
+        for x in range(position["x"], position["x"] + position["w"]):
+            for y in range(position["y"], position["y"] + position["h"]):
                 assert taken.setdefault((x, y), panel["title"]) == panel["title"]
     ids = [panel["id"] for panel in dashboard["panels"]]
     assert len(set(ids)) == len(ids)

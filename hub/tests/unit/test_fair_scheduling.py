@@ -1,4 +1,4 @@
-"""Whoever waits for a turn gets it, one in each pass of the event loop."""
+"""`yield_turn`: one waiting task continues in each pass of the event loop."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ async def test_of_a_crowd_one_goes_on_in_a_pass_in_the_order_in_which_they_came(
             passes.append([])
 
     await asyncio.gather(count(), *(work(number) for number in range(20)))
-    assert max(len(one) for one in passes) == 1
-    assert [number for one in passes for number in one] == list(range(20))
+    assert max(len(numbers) for numbers in passes) == 1
+    assert [number for numbers in passes for number in numbers] == list(range(20))
 
 
 @pytest.mark.asyncio

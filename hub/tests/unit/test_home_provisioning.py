@@ -1,4 +1,4 @@
-"""The hub asks the fileserver for folders: the real program answers."""
+"""The client of the fileserver, with the real fileserver program."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ async def test_home_and_project_folders_are_there_afterwards(labfiles: Labfiles,
 
 
 async def test_many_who_come_at_once_get_their_folders(labfiles: Labfiles, folders: HomeProvisioner) -> None:
-    people = [Identity(uid, f"u{uid}", f"u{uid}", uid, GROUPS) for uid in range(10_000, 10_030)]
-    await asyncio.gather(*map(folders.create_folders, people))
+    identities = [Identity(uid, f"u{uid}", f"u{uid}", uid, GROUPS) for uid in range(10_000, 10_030)]
+    await asyncio.gather(*map(folders.create_folders, identities))
     assert len(os.listdir(labfiles.storage / "home")) == 30
     assert len(os.listdir(labfiles.storage / "project")) == 16
 
@@ -50,49 +50,50 @@ async def test_a_home_of_somebody_else_is_not_used(labfiles: Labfiles, folders: 
     home = labfiles.storage / "home/583231"
     as_root("mkdir", home)
     as_root("chown", "77777", home)
-    with pytest.raises(ProvisioningError) as told:
+    with pytest.raises(ProvisioningError) as failed:
         await folders.create_folders(ADA)
-    assert str(told.value) == "Your home cannot be used. 409: /home/583231: found owner 77777, wanted 583231."
+    reason = "409: /home/583231: found owner 77777, wanted 583231"
+    assert str(failed.value) == f"Your home cannot be used ({reason}). Report this to an administrator."
 
 
 async def test_a_project_folder_that_is_a_symlink_is_not_used(labfiles: Labfiles, folders: HomeProvisioner) -> None:
     as_root("ln", "-s", "/etc", labfiles.storage / "project/5003")
     with pytest.raises(
-        ProvisioningError, match=r"The folder of your group 5003 cannot be used. 409: .* a symbolic link"
+        ProvisioningError, match=r"The project folder of your group 5003 cannot be used \(409: .* a symbolic link"
     ):
         await folders.create_folders(ADA)
 
 
 async def test_another_token_is_refused_at_once(labfiles: Labfiles) -> None:
-    told: list[str] = []
+    delays: list[str] = []
     with pytest.raises(ProvisioningError, match="401: wrong token"):
-        await asyncio.wait_for(HomeProvisioner(labfiles.url, "another").create_folders(ADA, told.append), 10)
-    assert told == []
+        await asyncio.wait_for(HomeProvisioner(labfiles.url, "another").create_folders(ADA, delays.append), 10)
+    assert delays == []
 
 
 async def test_a_fileserver_that_comes_back_is_waited_for(labfiles: Labfiles, folders: HomeProvisioner) -> None:
     labfiles.signal(signal.SIGSTOP)
-    asking = asyncio.create_task(folders.create_folders(ADA))
-    await asyncio.sleep(0.1)  # it has asked, and gets no answer
-    assert not asking.done()
+    task = asyncio.create_task(folders.create_folders(ADA))
+    await asyncio.sleep(0.1)  # the request is sent, and gets no response
+    assert not task.done()
     labfiles.signal(signal.SIGCONT)
-    await asking
+    await task
 
 
 async def test_a_fileserver_that_is_replaced_is_waited_for(
     labfiles: Labfiles, folders: HomeProvisioner, tmp_path: Path
 ) -> None:
     labfiles.stop()
-    told: list[str] = []
-    asking = asyncio.create_task(folders.create_folders(ADA, told.append))
-    while len(told) < 5:
+    delays: list[str] = []
+    task = asyncio.create_task(folders.create_folders(ADA, delays.append))
+    while len(delays) < 5:
         await asyncio.sleep(PAUSE_MIN)
-        assert not asking.done()
-    assert all("Cannot connect" in reason for reason in told)
+        assert not task.done()
+    assert all("Cannot connect" in reason for reason in delays)
     elsewhere = tmp_path / "another"
     elsewhere.mkdir()
     with run_labfiles(elsewhere, labfiles.storage, LABFILES_PORT=labfiles.url.rpartition(":")[2]):
-        await asking
+        await task
     assert len(os.listdir(labfiles.storage / "project")) == 16
 
 

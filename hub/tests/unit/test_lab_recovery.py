@@ -1,4 +1,4 @@
-"""Which labs the hub recovers because its database does not know them."""
+"""The choice of labs that the hub recovers because they are missing from its database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The launcher against a Kubernetes API of our own, and against real ports."""
+"""The launcher with a fake Kubernetes API and real ports."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def test_a_busy_api_gets_the_request_again(
     cluster.api.answers = [BUSY]
     await launcher.create_pod(MANIFEST, leftover_timeout=5)
     assert cluster.api.created == [MANIFEST, MANIFEST]
-    assert f"the Kubernetes API does not answer: ApiException: 429 {BUSY[1]}" in caplog.text
+    assert f"cannot create a pod now, retrying: ApiException: 429 {BUSY[1]}" in caplog.text
 
 
 async def test_a_refused_pod_is_not_created_again(cluster: Cluster, launcher: LabLauncher) -> None:
@@ -93,7 +93,7 @@ async def test_a_leftover_that_stays_is_named(
     cluster.api.answers = [CONFLICT] * 1000
     with pytest.raises(SpawnFailedError) as failed:
         await launcher.create_pod(MANIFEST, leftover_timeout=0.05)
-    assert failed.value.diagnosis.detail == f"The pod {NAME} of the last lab still exists."
+    assert failed.value.diagnosis.detail == f"The pod {NAME} of your previous lab still exists."
 
 
 async def test_a_conflict_about_a_quota_passes(cluster: Cluster, launcher: LabLauncher) -> None:
@@ -106,7 +106,7 @@ async def test_a_conflict_about_a_quota_passes(cluster: Cluster, launcher: LabLa
 
 
 async def test_a_pod_without_a_name_is_not_deleted(cluster: Cluster, launcher: LabLauncher) -> None:
-    with pytest.raises(ValueError, match="found no name of a pod"):
+    with pytest.raises(ValueError, match="cannot delete a pod without a name"):
         await launcher.delete_pod("")
     assert cluster.api.deleted == []
 
@@ -155,7 +155,7 @@ async def test_a_lab_that_ends_during_its_start_fails(cluster: Cluster, launcher
     cluster.api.pods = [pod]
     start = asyncio.create_task(launcher.wait_until_ready(NAME, LIMITS))
     cluster.api.watch = send_events({"type": "MODIFIED", "object": ended})
-    with pytest.raises(SpawnFailedError, match="The lab ended") as failed:
+    with pytest.raises(SpawnFailedError, match="Your lab ended") as failed:
         await asyncio.wait_for(start, 60)
     assert "no module" in failed.value.diagnosis.detail
 
@@ -182,7 +182,7 @@ async def test_a_restarted_hub_waits_for_a_starting_lab(
 async def test_only_the_pod_with_the_uid_is_deleted(cluster: Cluster, launcher: LabLauncher) -> None:
     cluster.api.pods = [MANIFEST]
     assert await launcher.delete_pod(NAME, uid="uid-1")
-    assert await launcher.delete_pod(NAME), "a pod that does not exist is deleted"
+    assert await launcher.delete_pod(NAME), "deleting a missing pod succeeds"
     assert cluster.api.deleted == [(NAME, {"preconditions": {"uid": "uid-1"}}), (NAME, {})]
     cluster.api.is_down = True
     assert not await launcher.delete_pod(NAME)

@@ -1,6 +1,6 @@
-"""The pod, whole: what is in it stands in golden/, and nothing else may come in unseen.
+"""The whole manifest of a lab's pod, compared with the files in golden/.
 
-After a change that is meant: `nox -s "test(hub)" -- -k golden --update-golden`, and read the difference.
+After an intended change run `nox -s "test(hub)" -- -k golden --update-golden`, and check the diff.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ ADA = Identity(
 
 
 def build(identity: Identity = ADA, site: PodSettings = SITE, **more: Any) -> dict[str, Any]:
-    """Build a pod."""
+    """Build a pod with the settings of the tests."""
     environment = {"JUPYTERHUB_API_TOKEN": "made-up", "JUPYTERHUB_USER": identity.name}
     return build_pod(identity, CHOICE, site, environment, **{"hub_user": identity.name, **more})
 
@@ -71,14 +71,14 @@ def test_the_whole_pod_is_the_golden_one(name: str, pod: dict[str, Any], request
 
 
 def test_what_the_lab_is_told_is_the_contract() -> None:
-    env = {one["name"]: one["value"] for one in build()["spec"]["containers"][0]["env"]}
-    told = {name: value for name, value in env.items() if not name.startswith("JUPYTERHUB_")}
-    assert not list(Draft202012Validator(read_contract("lab-environment")).iter_errors(told))
+    env = {variable["name"]: variable["value"] for variable in build()["spec"]["containers"][0]["env"]}
+    of_lab = {name: value for name, value in env.items() if not name.startswith("JUPYTERHUB_")}
+    assert not list(Draft202012Validator(read_contract("lab-environment")).iter_errors(of_lab))
 
 
 def test_the_environment_of_jupyterhub_cannot_change_who_it_is() -> None:
     pod = build_pod(ADA, CHOICE, SITE, {"HOME": "/root", "USER": "root"}, hub_user="ada-amber")
-    env = {one["name"]: one["value"] for one in pod["spec"]["containers"][0]["env"]}
+    env = {variable["name"]: variable["value"] for variable in pod["spec"]["containers"][0]["env"]}
     assert (env["HOME"], env["USER"]) == ("/home/ada-amber", "ada-amber")
 
 
@@ -91,8 +91,8 @@ def test_nobody_gets_anothers_place_or_a_number_of_the_system(
     number: int, login: str, teams: list[tuple[int, str]]
 ) -> None:
     try:
-        identity = build_identity(Account(number, login), [Organization(*one) for one in teams], (), ReservedNames())
-    except Exception:  # who cannot be a POSIX user gets no pod
+        identity = build_identity(Account(number, login), [Organization(*team) for team in teams], (), ReservedNames())
+    except Exception:  # a login that cannot be a POSIX user gets no pod
         return
     pod = build(identity)
     spec, metadata = pod["spec"], pod["metadata"]

@@ -1,4 +1,4 @@
-"""What Kubernetes tells of a pod, in words: statuses as kubelet and the scheduler write them."""
+"""The interpretation of pod statuses, in the form in which kubelet and the scheduler write them."""
 
 from __future__ import annotations
 
@@ -33,54 +33,56 @@ DRAINED = {
 
 
 def container(name: str, **state: Any) -> dict[str, Any]:
-    """Give a container's status."""
+    """Return the status of a container."""
     return {"name": name, "image": "lsst/lab:1", "ready": "running" in state, "state": state}
 
 
 def pod(*containers: dict[str, Any], conditions: list[dict[str, Any]] | None = None, **status: Any) -> dict[str, Any]:
-    """Give a pod."""
-    told = {"phase": "Pending", "conditions": [SCHEDULED] if conditions is None else conditions, **status}
+    """Return a pod."""
+    fields = {"phase": "Pending", "conditions": [SCHEDULED] if conditions is None else conditions, **status}
     if containers:
-        told["containerStatuses"] = list(containers)
-    return {"metadata": {"name": "lab-1", "namespace": "labs", "uid": "u"}, "status": told}
+        fields["containerStatuses"] = list(containers)
+    return {"metadata": {"name": "lab-1", "namespace": "labs", "uid": "u"}, "status": fields}
 
 
 WAITING = {"waiting": {"reason": "ContainerCreating"}}
 DONE = {"terminated": {"exitCode": 0, "reason": "Completed"}}
 RUNNING = {"running": {"startedAt": "2026-11-23T03:00:00Z"}}
 PENDING = pod(conditions=[])
-WAITS = pod(container("notebook", **WAITING))
+CREATING = pod(container("notebook", **WAITING))
 STARTED = pod(container("notebook", **RUNNING), podIP="10.0.0.1", phase="Running")
 
 
 @pytest.mark.parametrize(
-    ("at", "found", "events"),
+    ("stage", "manifest", "events"),
     [
         ("created", PENDING, []),
         ("scheduled", pod(), ["Scheduled"]),
-        ("scheduled", WAITS, ["Scheduled", "Pulling"]),
-        ("pulled", WAITS, ["Scheduled", "Pulling", "Pulled"]),
+        ("scheduled", CREATING, ["Scheduled", "Pulling"]),
+        ("pulled", CREATING, ["Scheduled", "Pulling", "Pulled"]),
         ("started", STARTED, ["Scheduled"]),
     ],
 )
-def test_how_far_a_pod_has_come(at: str, found: dict[str, Any], events: list[str]) -> None:
-    assert find_stage(found, [{"reason": reason} for reason in events]) == at
-    assert find_problem(found) is None
-    assert is_running(found) == (at == "started")
-    assert not has_ended(found)
+def test_how_far_a_pod_has_come(stage: str, manifest: dict[str, Any], events: list[str]) -> None:
+    assert find_stage(manifest, [{"reason": reason} for reason in events]) == stage
+    assert find_problem(manifest) is None
+    assert is_running(manifest) == (stage == "started")
+    assert not has_ended(manifest)
 
 
 @pytest.mark.parametrize(
-    ("reason", "said", "found"),
+    ("reason", "message", "manifest"),
     [
         (
             "image",
-            "The image lsst/lab:1 cannot be pulled. ImagePullBackOff: Back-off pulling",
+            "The image lsst/lab:1 cannot be pulled. Choose another image, or report this to an administrator. "
+            "ImagePullBackOff: Back-off pulling",
             pod(container("notebook", waiting={"reason": "ImagePullBackOff", "message": "Back-off pulling"})),
         ),
         (
             "config",
-            "The lab's container cannot be made. CreateContainerConfigError: secret not found",
+            "Kubernetes cannot create your lab's container. Report this to an administrator. "
+            "CreateContainerConfigError: secret not found",
             pod(container("notebook", waiting={"reason": "CreateContainerConfigError", "message": "secret not found"})),
         ),
         ("unschedulable", "3 Insufficient memory", pod(conditions=[UNSCHEDULABLE])),
@@ -91,15 +93,15 @@ def test_how_far_a_pod_has_come(at: str, found: dict[str, Any], events: list[str
         ),
     ],
 )
-def test_what_keeps_a_lab_from_starting(reason: str, said: str, found: dict[str, Any]) -> None:
-    trouble = find_problem(found)
-    assert trouble is not None
-    assert trouble.reason == reason
-    assert said in str(trouble)
+def test_what_keeps_a_lab_from_starting(reason: str, message: str, manifest: dict[str, Any]) -> None:
+    problem = find_problem(manifest)
+    assert problem is not None
+    assert problem.reason == reason
+    assert message in str(problem)
 
 
 @pytest.mark.parametrize(
-    ("reason", "said", "found"),
+    ("reason", "message", "manifest"),
     [
         (
             "memory",
@@ -108,18 +110,18 @@ def test_what_keeps_a_lab_from_starting(reason: str, said: str, found: dict[str,
         ),
         (
             "evicted",
-            "running short of ephemeral-storage",
+            "low on ephemeral-storage",
             pod(
                 phase="Failed",
                 reason="Evicted",
                 message="The node was low on resource: ephemeral-storage. Threshold quantity: 1",
             ),
         ),
-        ("node", "emptied for maintenance", pod(container("notebook", **DONE), conditions=[SCHEDULED, DRAINED])),
+        ("node", "drained for maintenance", pod(container("notebook", **DONE), conditions=[SCHEDULED, DRAINED])),
         ("shutdown", "was shut down", pod(container("notebook", **DONE), phase="Succeeded")),
         (
             "ended",
-            "Its last lines (exit status 3):\nTraceback",
+            "Last lines of its output (exit status 3):\nTraceback",
             pod(
                 container("notebook", terminated={"exitCode": 3, "reason": "Error", "message": "Traceback"}),
                 phase="Failed",
@@ -127,17 +129,17 @@ def test_what_keeps_a_lab_from_starting(reason: str, said: str, found: dict[str,
         ),
     ],
 )
-def test_why_a_lab_has_ended(reason: str, said: str, found: dict[str, Any]) -> None:
-    assert has_ended(found)
-    end = diagnose_end(found)
+def test_why_a_lab_has_ended(reason: str, message: str, manifest: dict[str, Any]) -> None:
+    assert has_ended(manifest)
+    end = diagnose_end(manifest)
     assert end.reason == reason
-    assert said in str(end)
+    assert message in str(end)
 
 
 def test_a_pod_that_somebody_deleted_was_deleted_whatever_its_containers_say() -> None:
-    found = pod(container("notebook", terminated={"exitCode": 143, "reason": "Error"}))
-    found["metadata"]["deletionTimestamp"] = "2026-11-23T03:00:00Z"
-    assert diagnose_deletion(found).reason == "deleted"
+    manifest = pod(container("notebook", terminated={"exitCode": 143, "reason": "Error"}))
+    manifest["metadata"]["deletionTimestamp"] = "2026-11-23T03:00:00Z"
+    assert diagnose_deletion(manifest).reason == "deleted"
 
 
 def test_of_a_pod_that_nobody_saw_go_it_is_not_said_that_somebody_deleted_it() -> None:
@@ -162,8 +164,8 @@ def test_the_exit_status_is_the_labs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [(3600, "1 hour"), (14400, "4 hours"), (604800, "7 days"), (90, "90 seconds")],
 )
-def test_times_as_people_say_them(seconds: int, said: str) -> None:
-    assert format_duration(seconds) == said
+def test_times_as_people_say_them(seconds: int, text: str) -> None:
+    assert format_duration(seconds) == text

@@ -1,4 +1,4 @@
-"""Orphans, which are pods without a server, and ghosts, which are servers without a pod."""
+"""Orphaned pods, which have no server in the database, and ghosts, which are servers without a pod."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class FakeUser:
 
 @dataclass
 class FakeProxy:
-    """Notes which routes are deleted."""
+    """A proxy that records the deleted routes."""
 
     deleted: list[tuple[str, str]] = field(default_factory=list)
 
@@ -63,7 +63,7 @@ class FakeProxy:
 
 @dataclass
 class FakeApp:
-    """As much of the hub as the reconciler needs."""
+    """The attributes of the hub that the reconciler reads."""
 
     db: Session
     users: dict[int, FakeUser]
@@ -119,7 +119,7 @@ async def test_a_ghost_is_released_and_counted_once(
     ("exit_status", "pods", "age"),
     [
         pytest.param(1, [RUNNING], 0, id="its pod exists"),
-        pytest.param(None, [], 0, id="the API says that it runs"),
+        pytest.param(None, [], 0, id="the API reports that it runs"),
         pytest.param(1, [], DATA_AGE_MAX + 1, id="the data is old"),
     ],
 )

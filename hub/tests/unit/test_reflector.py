@@ -1,4 +1,4 @@
-"""The reflectors against an API that behaves badly. The real API: tests/cluster."""
+"""The reflectors with a fake API that fails in various ways. The tests in tests/cluster use a real API."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def api(cluster: Cluster) -> FakeApi:
 
 @pytest_asyncio.fixture
 async def pods(cluster: Cluster) -> AsyncIterator[PodReflector]:
-    """Make a reflector of pods, which the test starts."""
+    """Create a reflector of pods. The test starts it."""
     pods = PodReflector(cluster.client, "labs", label_selector="app=lab")
     yield pods
     await stop(pods._task)
@@ -40,7 +40,7 @@ async def pods(cluster: Cluster) -> AsyncIterator[PodReflector]:
 
 @pytest_asyncio.fixture
 async def events(cluster: Cluster) -> AsyncIterator[EventReflector]:
-    """Make a reflector of events, which the test starts."""
+    """Create a reflector of events. The test starts it."""
     events = EventReflector(cluster.client, "labs", field_selector="involvedObject.kind=Pod")
     yield events
     await stop(events._task)
@@ -52,7 +52,7 @@ async def test_a_list_of_many_comes_in_pages_without_what_nobody_reads(api: Fake
     await pods.wait_until_loaded()
     assert api.lists == 3
     assert len(pods.objects) == len(api.pods)
-    assert not any("managedFields" in one["metadata"] for one in pods.objects.values())
+    assert not any("managedFields" in pod["metadata"] for pod in pods.objects.values())
 
 
 async def test_what_comes_and_goes_is_known_at_once(api: FakeApi, pods: PodReflector) -> None:
@@ -83,12 +83,12 @@ async def test_whoever_waits_is_told_and_nobody_else(api: FakeApi, pods: PodRefl
 async def test_what_is_reported_of_a_pod_is_found_by_its_uid_until_it_is_forgotten(
     api: FakeApi, events: EventReflector
 ) -> None:
-    first, second, other = (make_event(*which) for which in (("1", "u", 2), ("2", "u", 1), ("3", "v", 1)))
+    first, second, other = (make_event(*event) for event in (("1", "u", 2), ("2", "u", 1), ("3", "v", 1)))
     api.events = [first, other]
     events.start()
     await events.wait_until_loaded()
     assert events.find_events("u") == [first]
-    assert events.find_events("nobody") == []
+    assert events.find_events("unknown") == []
     api.event_watch = send_events({"type": "ADDED", "object": second}, {"type": "DELETED", "object": other})
     await wait_until(lambda: not events.find_events("v"))
     assert events.find_events("u") == [second, first]
@@ -133,7 +133,7 @@ async def test_a_long_outage_does_not_end_it(api: FakeApi, pods: PodReflector) -
     pods.start()
     await pods.wait_until_loaded()
     api.is_down = True
-    await wait_until(lambda: pods.age > 2)  # KubeSpawner's has given up after eight attempts, these are forty
+    await wait_until(lambda: pods.age > 2)  # about forty attempts; KubeSpawner's reflector stops after eight
     assert pods.idle < 1
     api.is_down, api.pods = False, [make_pod("z", 9)]
     await wait_until(lambda: set(pods.objects) == {"labs/z"})

@@ -1,4 +1,4 @@
-"""A failed spawn: its user sees all of it, and the hub's log contains no output of the lab."""
+"""Errors of failed spawns: the user sees the lab's output, but the hub's log does not contain it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SECRET = "password=hunter2"
 
 
 def diagnose_exit(reason: str, status: int) -> Diagnosis:
-    """Return why a lab has ended that printed a secret."""
+    """Return the diagnosis of a lab that has ended and whose output contains a secret."""
     state = {"terminated": {"exitCode": status, "reason": reason, "message": SECRET}}
     return diagnose_end(
         {"metadata": {}, "status": {"phase": "Failed", "containerStatuses": [{"name": "notebook", "state": state}]}}
@@ -28,7 +28,7 @@ def test_the_output_of_a_lab_is_on_the_page_only(diagnosis: Diagnosis) -> None:
     text, html = format_exception(error, only_jupyterhub=True)
     assert SECRET in text
     assert SECRET in html
-    # The forms in which JupyterHub logs an exception
+    # JupyterHub logs an exception in these forms.
     logged = "\n".join([error.get_message(), repr(error), *traceback.format_exception(error)])
     assert diagnosis.message in str(error)
     assert SECRET not in logged
@@ -37,7 +37,8 @@ def test_the_output_of_a_lab_is_on_the_page_only(diagnosis: Diagnosis) -> None:
 
 def test_the_message_of_kubernetes_is_logged() -> None:
     error = SpawnFailedError(diagnose("image", "ErrImagePull: not found", image="lsst/lab:1")).for_jupyterhub()
-    assert "The image lsst/lab:1 cannot be pulled. ErrImagePull: not found" in str(error)
+    message = "The image lsst/lab:1 cannot be pulled. Choose another image, or report this to an administrator."
+    assert f"{message} ErrImagePull: not found" in str(error)
 
 
 def test_a_message_is_escaped_for_html() -> None:

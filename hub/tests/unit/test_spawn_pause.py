@@ -1,4 +1,4 @@
-"""No lab starts during a pause."""
+"""The check that refuses new labs while spawning is paused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAUSE = Announcement("Maintenance", "warning", datetime(2099, 1, 1, tzinfo=UTC),
 
 @dataclass
 class App:
-    """The parts of the hub that decide whether labs start."""
+    """The attributes of the hub that the check reads."""
 
     announcements: AnnouncementStore
     recovering_labs: bool = False

@@ -1,4 +1,4 @@
-"""A real JupyterHub user with our spawner, against a Kubernetes API of our own and the real fileserver program."""
+"""LabSpawner with a real JupyterHub user, a fake Kubernetes API and the real fileserver program."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def fileserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labfiles]:
 
 @dataclass
 class Lab:
-    """A user, whose lab the tests start."""
+    """A user whose lab the tests start."""
 
     user: User
     cluster: Cluster
@@ -59,7 +59,7 @@ class Lab:
 
     @property
     def spawner(self) -> LabSpawner:
-        """Return the spawner of the user's lab."""
+        """The spawner of the user's lab."""
         spawner: LabSpawner = self.user.spawners[""]
         return spawner
 
@@ -72,7 +72,7 @@ class Lab:
 async def lab(
     cluster: Cluster, launcher: LabLauncher, fileserver: Labfiles, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Lab]:
-    """Make a user, and a port that answers as a lab does."""
+    """Create a user, and a server on a port that answers like a lab."""
     monkeypatch.setattr(LabSpawner, "launcher", launcher, raising=False)
     monkeypatch.setattr(CryptKeeper.instance(), "keys", [b"1" * 32])
     config = Config()
@@ -158,7 +158,7 @@ async def test_a_user_without_auth_state_gets_no_pod(lab: Lab) -> None:
 
 
 async def test_a_refused_start_leaves_a_running_pod(lab: Lab) -> None:
-    """Without the patches only the hook refuses a start while the hub recovers lost labs."""
+    """Without the patches, only the hook refuses a start while the hub recovers lost labs."""
     port = lab.cluster.api.running_port
     assert port
     running = make_running_pod(NAME, port)
@@ -233,7 +233,7 @@ async def test_a_restarted_hub_finds_pod_and_address(lab: Lab) -> None:
     restarted = lab.user._new_spawner("")
     assert restarted.pod_name == NAME
     assert await restarted.get_url() == f"http://127.0.0.1:{port}"
-    # KubeSpawner stored more, under the same names.
+    # KubeSpawner stores `pod_name` under the same key, and more keys.
     restarted.load_state({"pod_name": "lab-1", "namespace": "labs", "dns_name": "x", "kubespawner_version": "7.1.0"})
     assert restarted.pod_name == "lab-1"
 

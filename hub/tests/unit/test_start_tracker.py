@@ -1,4 +1,4 @@
-"""The state of a start: stages, problems that last, and the deadline."""
+"""The tracker of a start: stages, problems that last, and the deadline."""
 
 from __future__ import annotations
 

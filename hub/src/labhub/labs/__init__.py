@@ -1,1 +1,1 @@
-"""One user's lab: its pod, how the pod starts and stops, and what Kubernetes reports about it."""
+"""The labs: the spawner, the pods, and their status in Kubernetes."""

@@ -1,4 +1,4 @@
-"""Creates home and project folders through the fileserver's API, which docs/dev/fileserver.md describes."""
+"""Creation of home and project folders through the fileserver's API. docs/dev/fileserver.md describes the API."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from labhub.models.identity import Identity
 
 # The fileserver answers a request in about a millisecond.
 REQUEST_TIMEOUT = aiohttp.ClientTimeout(5)
-# A restarted fileserver is back in seconds. On another node, with its disk, it takes up to a minute.
+# A restarted fileserver answers after a few seconds, or after up to a minute if its disk moves to another node.
 RETRY_SECONDS = 60.0
 PAUSE_MIN, PAUSE_MAX = 0.2, 2.0
 
 
 class ProvisioningError(Exception):
-    """A folder cannot be created. The message is for the user."""
+    """Error for a folder that cannot be created. The message is shown to the user."""
 
 
 class _TransientError(Exception):
-    """A transient failure of the fileserver: retry."""
+    """Error for a transient failure of the fileserver: retry."""
 
 
 class HomeProvisioner:
-    """Client of the fileserver.
+    """Client of the fileserver's API.
 
     Parameters
     ----------
     url
         URL of the fileserver's API: http://<host>:<port>.
     token
-        Secret that hub and fileserver share.
+        Secret that the hub and the fileserver share.
     retry_seconds
         How long to retry while the fileserver does not answer.
     """
@@ -56,10 +56,10 @@ class HomeProvisioner:
         Raises
         ------
         ProvisioningError
-            Raised if the fileserver refuses a folder, or does not answer in time.
+            Raised if the fileserver refuses to create a folder, or does not answer in time.
         """
         deadline = time.monotonic() + self._retry_seconds
-        # The home first: while the fileserver is unavailable, each user sends one request and not one for each group.
+        # Create the home first. While the fileserver is unavailable, this limits each user to one pending request.
         await self._create("homes", identity.uid, deadline, on_delay)
         tasks = [
             asyncio.ensure_future(self._create("projects", group.gid, deadline, on_delay)) for group in identity.groups
@@ -93,16 +93,16 @@ class HomeProvisioner:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _TransientError(str(error) or type(error).__name__) from error
         if status == HTTPStatus.INSUFFICIENT_STORAGE:
-            raise ProvisioningError(f"The shared storage is full: {message}.")
+            raise ProvisioningError(f"The shared storage is full ({message}). Report this to an administrator.")
         if status >= 500:
             raise _TransientError(f"{status}: {message}")
         if status not in {HTTPStatus.OK, HTTPStatus.CREATED}:
-            folder = "Your home" if kind == "homes" else f"The folder of your group {number}"
-            raise ProvisioningError(f"{folder} cannot be used. {status}: {message}.")
+            folder = "Your home" if kind == "homes" else f"The project folder of your group {number}"
+            raise ProvisioningError(f"{folder} cannot be used ({status}: {message}). Report this to an administrator.")
 
 
 async def _read_error(response: aiohttp.ClientResponse) -> str:
-    """Return the error in a response, as one short line also if a proxy has answered."""
+    """Return the error message of a response, or its reason phrase if the body is not the fileserver's JSON."""
     try:
         return str((await response.json(content_type=None))["error"])
     except (ValueError, KeyError, TypeError):

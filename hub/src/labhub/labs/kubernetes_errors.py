@@ -9,18 +9,18 @@ from typing import Any
 import aiohttp
 from kubernetes_asyncio.client import ApiException
 
-# Raised if the API refuses a request, is unavailable, or if the connection breaks
+# Raised if the API refuses a request or is unavailable, or if the connection breaks
 API_ERRORS = (ApiException, aiohttp.ClientError, OSError, TimeoutError, asyncio.TimeoutError)
 
 
 def format_api_error(error: BaseException) -> str:
-    """Return an error of the API as one line."""
+    """Return an error of the API as one line of text."""
     text = f"{error.status} {error.reason}" if isinstance(error, ApiException) else str(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def read_status(body: str) -> dict[str, Any]:
-    """Return the API's `Status` object in the body of an error response, or an empty one if a proxy has answered."""
+    """Parse the API's `Status` object from an error response. Return {} if the body is not JSON, as from a proxy."""
     try:
         status = json.loads(body)
     except ValueError:
@@ -29,5 +29,5 @@ def read_status(body: str) -> dict[str, Any]:
 
 
 def read_message(body: str) -> str:
-    """Return the message in the body of an error response. The body is JSON unless a proxy has answered."""
+    """Return the message of an error response, or the whole body if it is not JSON, as from a proxy."""
     return str(read_status(body).get("message", body))

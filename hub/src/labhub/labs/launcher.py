@@ -1,4 +1,4 @@
-"""Creates, watches and deletes the pods of labs: all requests to the Kubernetes API about one lab."""
+"""The launcher creates, watches and deletes labs' pods. It sends all requests to the Kubernetes API about one lab."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from labhub.labs.start_tracker import StartLimits, StartTracker
 from labhub.models.pod_types import PORT, PORT_NAME, Pod, PodEvent
 
 _log = logging.getLogger(__name__)
-# Timeout of one request, and how long to repeat a request that failed, in seconds
+# Timeout of one request, and how long to retry a failed request, in seconds
 REQUEST_SECONDS = 5
 RETRY_SECONDS = 30
 RETRY_PAUSE = 2
-# Refusals that pass: the API is busy, or two requests have changed a quota at the same time
+# Transient refusals: the API is busy, or two requests have changed a quota at the same time
 TRANSIENT_STATUSES = {HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS}
-# Timeout for a connection to a lab. It is below one second, after which Linux repeats a dropped SYN packet: a new
-# connection is faster where a NetworkPolicy takes effect late.
+# Timeout for a connection to a lab. A NetworkPolicy that takes effect late drops the first SYN packet. Linux repeats it
+# after one second, so a new connection is faster.
 CONNECT_SECONDS = 0.25
-# Pause between two connections to a lab that is starting, in seconds, and its growth
+# Pause between two connections to a starting lab, in seconds, and the factor by which it grows
 CONNECT_PAUSE_MIN, CONNECT_PAUSE_GROWTH, CONNECT_PAUSE_MAX = 0.02, 1.5, 1.0
 
 
@@ -41,9 +41,9 @@ class StartedLab:
     Attributes
     ----------
     pod
-        Its pod.
+        Pod of the lab.
     reached
-        Time at which it reached each stage and `ready`, in seconds of a monotonic clock.
+        Time at which the lab reached each stage and `ready`, in seconds of a monotonic clock.
     """
 
     pod: Pod
@@ -51,7 +51,7 @@ class StartedLab:
 
 
 class LabLauncher:
-    """Launches labs in one namespace. The hub has one launcher for all labs.
+    """Launcher of labs in one namespace. The hub has one launcher for all labs.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class LabLauncher:
         self.pods = pods
         self.events = events
         self.namespace = pods.namespace
-        self._api: Any = api  # its annotations ignore that `_preload_content=False` returns an aiohttp response
+        self._api: Any = api  # its type hints do not cover `_preload_content=False`
 
     def _key(self, name: str) -> str:
         return f"{self.namespace}/{name}"
@@ -75,7 +75,7 @@ class LabLauncher:
         return self.pods.objects.get(self._key(name))
 
     def find_deleted_pod(self, name: str) -> Pod | None:
-        """Return the last status of a pod that was deleted."""
+        """Return the last status of a deleted pod."""
         return self.pods.deleted.get(self._key(name))
 
     def find_events(self, name: str) -> list[PodEvent]:
@@ -84,11 +84,11 @@ class LabLauncher:
         return self.events.find_events(pod["metadata"]["uid"]) if pod else []
 
     async def wait_for_change(self, name: str, seconds: float) -> bool:
-        """Wait for a change of a pod, and return whether it came in time."""
+        """Wait for a change of a pod, and return whether the pod changed in time."""
         return await self.pods.wait_for_change(self._key(name), seconds)
 
     def notify(self, name: str) -> None:
-        """Let `wait_until_ready` check the lab now: the lab has sent its first report to the hub."""
+        """Wake `wait_until_ready`: the lab has sent its first activity report to the hub."""
         self.pods.notify(self._key(name))
 
     async def create_pod(self, manifest: Pod, *, leftover_timeout: float) -> None:
@@ -97,7 +97,7 @@ class LabLauncher:
         Parameters
         ----------
         leftover_timeout
-            Seconds to wait until a leftover pod no longer exists.
+            Seconds to wait for the deletion of a leftover pod.
 
         Raises
         ------
@@ -110,7 +110,7 @@ class LabLauncher:
                 if await self._try_create(manifest):
                     return
             except API_ERRORS as error:
-                _log.warning("the Kubernetes API does not answer: %s", format_api_error(error))
+                _log.warning("cannot create a pod now, retrying: %s", format_api_error(error))
             else:
                 deadline += await self._remove_leftover(manifest["metadata"]["name"], leftover_timeout)
             if time.monotonic() > deadline:
@@ -118,7 +118,7 @@ class LabLauncher:
             await asyncio.sleep(RETRY_PAUSE)
 
     async def _remove_leftover(self, name: str, wait_seconds: float) -> float:
-        """Delete the pod of an earlier lab, and return the seconds that it took.
+        """Delete the pod of an earlier lab, and return the duration in seconds.
 
         Raises
         ------
@@ -126,16 +126,16 @@ class LabLauncher:
             Raised if the pod still exists after the timeout.
         """
         began = time.monotonic()
-        _log.warning("%s exists already and is deleted first", self._key(name))
+        _log.warning("the pod %s already exists and is deleted first", self._key(name))
         try:
             await self.stop_pod(name, grace_period=0, wait_seconds=wait_seconds)
         except TimeoutError:
-            raise SpawnFailedError(diagnose("timeout", f"The pod {name} of the last lab still exists.")) from None
+            raise SpawnFailedError(diagnose("timeout", f"The pod {name} of your previous lab still exists.")) from None
         return time.monotonic() - began
 
     async def _try_create(self, manifest: Pod) -> bool:
-        """Return whether the API has created the pod; False: a pod with this name exists."""
-        # Without `_preload_content` the client would create objects for the response, 3 % of a spawn's CPU.
+        """Create a pod. Return False if a pod with this name already exists."""
+        # By default the client parses the response into objects, which costs 3 % of a spawn's CPU time.
         response = await self._api.create_namespaced_pod(
             self.namespace, manifest, _request_timeout=REQUEST_SECONDS, _preload_content=False
         )
@@ -155,7 +155,7 @@ class LabLauncher:
         Raises
         ------
         SpawnFailedError
-            Raised if a problem lasts, or after the deadline.
+            Raised if a problem outlasts its grace period, or if the lab does not answer before the deadline.
         """
         tracker = StartTracker(limits, time.monotonic())
         pause = CONNECT_PAUSE_MIN
@@ -167,8 +167,8 @@ class LabLauncher:
                 return StartedLab(pod, tracker.reached | {"ready": time.monotonic()})
             tracker.check_deadline(events, now)
             if running:
-                # The pause grows: twenty labs that start at once on one node need a while. A lab sends its first report
-                # just before it listens.
+                # The pause grows, because labs are slow if many start on one node. It is short again after the lab's
+                # first report, which the lab sends just before it listens.
                 reported = await self.wait_for_change(name, pause)
                 pause = CONNECT_PAUSE_MIN if reported else min(pause * CONNECT_PAUSE_GROWTH, CONNECT_PAUSE_MAX)
             else:
@@ -187,7 +187,7 @@ class LabLauncher:
         return True
 
     async def wait_until_running(self, name: str, seconds: float) -> Pod | None:
-        """Wait until a lab's container runs, and return its pod; None if it has ended or the time is over."""
+        """Wait until a lab's container runs. Return its pod, or None if the lab has ended or after the timeout."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             pod = self.find_pod(name)
@@ -199,7 +199,7 @@ class LabLauncher:
         return None
 
     async def read_pod(self, name: str) -> Pod | None:
-        """Read a pod from the API; None: it does not exist.
+        """Read a pod from the API. Return None if the pod does not exist.
 
         Raises
         ------
@@ -217,12 +217,13 @@ class LabLauncher:
         return pod
 
     async def delete_pod(self, name: str, *, grace_period: int | None = None, uid: str | None = None) -> bool:
-        """Request the deletion of a pod without waiting for it, and return whether the API has accepted it.
+        """Request the deletion of a pod without waiting for it. Return whether the API has accepted the request.
 
         Parameters
         ----------
         grace_period
-            Seconds between SIGTERM and SIGKILL; 0 also removes a pod whose node does not answer. None: the pod's own.
+            Seconds between SIGTERM and SIGKILL. 0 also removes a pod whose node does not answer. None means the value
+            in the pod.
         uid
             Delete only the pod with this UID.
 
@@ -232,7 +233,7 @@ class LabLauncher:
             Raised if the name is empty: the request would delete all pods of the namespace.
         """
         if not name:
-            raise ValueError("found no name of a pod to delete, wanted one")
+            raise ValueError("cannot delete a pod without a name: the request would delete all pods")
         options: dict[str, object] = {} if uid is None else {"preconditions": {"uid": uid}}
         if grace_period is not None:
             options["gracePeriodSeconds"] = grace_period
@@ -241,7 +242,7 @@ class LabLauncher:
         except API_ERRORS as error:
             if getattr(error, "status", None) == HTTPStatus.NOT_FOUND:
                 return True
-            _log.warning("%s cannot be deleted now: %s", self._key(name), format_api_error(error))
+            _log.warning("cannot delete the pod %s: %s", self._key(name), format_api_error(error))
             return False
         return True
 

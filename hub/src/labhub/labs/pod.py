@@ -1,4 +1,4 @@
-"""Builds the pod of one lab from the user's identity and choice. docs/dev/pods.md explains its contents."""
+"""The pod of one lab, built from the user's identity and choice. docs/dev/pods.md explains its contents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from labhub.models.profiles import Choice
 
 TMP = "/tmp"  # noqa: S108  (in the pod's own volume)
 SCRATCH = f"{TMP}/lab"
-# Path below the hub's host, served by `labhub.web.announcement`
+# Path of the announcement on the hub, served by `labhub.web.announcement`
 ANNOUNCEMENT_PATH = "/hub/api/announcement"
 
 
@@ -22,7 +22,7 @@ def pod_name(identity: Identity, server: str = "") -> str:
 
 def passwd_file(identity: Identity, image_lines: str) -> str:
     """Return the image's passwd file with a line for the user."""
-    # No full name: at GitHub it can contain a colon or a line break.
+    # The field for the full name stays empty: a name at GitHub can contain a colon or a line break.
     return f"{image_lines.rstrip()}\n{identity.name}:x:{identity.uid}:{identity.uid}::/home/{identity.name}:/bin/bash\n"
 
 
@@ -34,7 +34,7 @@ def group_file(identity: Identity, image_lines: str) -> str:
 
 
 def lab_environment(identity: Identity, settings: PodSettings) -> dict[str, str]:
-    """Return the lab's own variables; the contract is `testing/contracts/lab-environment.json`."""
+    """Return the variables that only labs read. The contract is `testing/contracts/lab-environment.json`."""
     limits = {
         "LAB_IDLE_SECONDS": settings.idle_seconds,
         "LAB_MAX_AGE_SECONDS": settings.max_age_seconds,
@@ -52,11 +52,11 @@ def lab_environment(identity: Identity, settings: PodSettings) -> dict[str, str]
 
 
 def build_labels(identity: Identity, choice: Choice) -> dict[str, str]:
-    """Return the pod's labels. filebeat adds the user of a log line from them."""
+    """Return the pod's labels. filebeat reads them to add the user to each log event."""
     return {
         "app.kubernetes.io/name": "jupyterlab",
         **SELECTOR,
-        # A login can end in - or _, the value of a label cannot; the id keeps two such logins apart.
+        # A login can end in - or _, but a label's value cannot. The GitHub id distinguishes two such logins.
         f"{PREFIX}/user": identity.name.rstrip("-_"),
         GITHUB_ID: str(identity.github_id),
         f"{PREFIX}/image": choice.image.key,
@@ -81,8 +81,8 @@ def build_container(identity: Identity, choice: Choice, environment: Mapping[str
         {"name": "names", "mountPath": "/etc/passwd", "subPath": "passwd", "readOnly": True},
         {"name": "names", "mountPath": "/etc/group", "subPath": "group", "readOnly": True},
     ]
-    # The folder is named after the organization's id, so that a rename at GitHub keeps its files. Two organizations
-    # have the same login here if one was renamed and another took its name between two checks.
+    # On the storage, the folder's name is the organization's id, so a rename at GitHub keeps the files. Two groups can
+    # have the same login if one organization was renamed and another took the name between two membership checks.
     logins = {group.gid: group.organization.login for group in reversed(identity.groups)}
     for gid, login in sorted(logins.items()):
         name = login if list(logins.values()).count(login) == 1 else f"{login}-{gid}"
@@ -139,7 +139,7 @@ def build_pod(
     hub_user
         User name in the hub. After a rename at GitHub it can be the former login.
     server
-        Name of the lab; each user has one lab, whose name is empty.
+        Name of the lab. It is empty, because each user has one lab.
     """
     variables = {**environment, **lab_environment(identity, settings)}
     return {
@@ -159,7 +159,7 @@ def build_pod(
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
-            # The hub shows the user why a lab ended, and the user starts the next one.
+            # A restarted container has lost its kernels. The hub shows why the lab ended, and the user starts it again.
             "restartPolicy": "Never",
             "securityContext": {
                 "runAsNonRoot": True,

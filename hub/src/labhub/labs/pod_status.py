@@ -1,6 +1,6 @@
-"""What a pod's status means: the stage of its start, the reason of a failure or of an end, and the text for the user.
+"""Interpretation of a pod's status: the stage of a start, the reason for a failure or an end, and the message.
 
-A pod is a dictionary in the form of the Kubernetes API. The functions need no API.
+A pod is a dictionary in the form of the Kubernetes API. The functions send no requests.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 from labhub.models.pod_types import CONTAINER, STAGES, Pod, PodEvent
 
-# Reasons of a waiting container that waiting does not end. ErrImagePull can pass, for example while the registry is
-# unavailable for a moment. After the second try kubelet reports ImagePullBackOff: see `GRACE_SECONDS`.
+# Reasons of a waiting container that prevent its start. ErrImagePull can be transient, for example while the registry
+# is unavailable. After the second attempt kubelet reports ImagePullBackOff: see `GRACE_SECONDS`.
 WAITING_PROBLEMS = {
     "ErrImageNeverPull": "image",
     "ErrImagePull": "image",
@@ -26,34 +26,34 @@ WAITING_PROBLEMS = {
     "RunContainerError": "config",
     "StartError": "config",
 }
-# Seconds that a problem must last before it fails the spawn, because the scheduler and kubelet try again
+# Seconds that a problem must last before the spawn fails, because the scheduler and kubelet retry
 GRACE_SECONDS = {"image": 5.0, "config": 5.0, "unschedulable": 8.0}
 MESSAGES = {
-    "image": "The image {image} cannot be pulled.",
-    "config": "The lab's container cannot be made.",
-    "unschedulable": "No node of the cluster has room for a lab of this size, or can take it.",
-    "home": "Your home could not be made ready.",
-    "memory": "The lab used more memory than its size allows, and was ended.",
-    "evicted": "The lab was moved off its node, which was running short of {resource}.",
-    "node": "The lab was ended with its node, which went away or was emptied for maintenance.",
-    "deleted": "The lab's pod was deleted.",
-    "unseen": "The lab ended while the hub was away, too: perhaps with its node.",
-    "quota": "There is no room for another lab: the site's quota is used up.",
-    "refused": "Kubernetes refused the lab.",
-    "api": "Kubernetes does not answer. Labs that run go on running; try again in a minute.",
-    "identity": "The hub does not know your groups any more. Log out, log in, and try again.",
-    "rejected": "The node did not take the lab.",
-    "timeout": "The lab did not start in time.",
-    "ended": "The lab ended.",
-    "shutdown": "The lab was shut down.",
-    "idle": "The lab was stopped because nothing had happened in it for {time}.",
-    "age": "The lab was stopped because it had run for {time}, the greatest age here.",
+    "image": "The image {image} cannot be pulled. Choose another image, or report this to an administrator.",
+    "config": "Kubernetes cannot create your lab's container. Report this to an administrator.",
+    "unschedulable": "No node can run a lab of this size. Choose a smaller size, or try again later.",
+    "home": "Your home or a project folder is not available.",
+    "memory": "Your lab was stopped because it used more memory than its size allows. Choose a larger size.",
+    "evicted": "Your lab was stopped because its node was low on {resource}. Start it again.",
+    "node": "Your lab was stopped because its node failed or was drained for maintenance. Start it again.",
+    "deleted": "Your lab was stopped because its pod was deleted. Start it again.",
+    "unseen": "Your lab ended while the hub could not observe it, so the reason is unknown. Start it again.",
+    "quota": "The site's quota has no room for another lab. Try again later.",
+    "refused": "Kubernetes refused to create your lab. Report this to an administrator.",
+    "api": "Kubernetes does not answer. Running labs are not affected. Try again in a minute.",
+    "identity": "The hub no longer has your GitHub identity. Log out, log in, and try again.",
+    "rejected": "The node rejected your lab. Try again, or report this to an administrator.",
+    "timeout": "Your lab did not start in time. Try again, or report this to an administrator.",
+    "ended": "Your lab ended with an error. Start it again, or report this to an administrator.",
+    "shutdown": "Your lab was shut down. Start it again if you need it.",
+    "idle": "Your lab was stopped because it was idle for {time}. Start it again if you need it.",
+    "age": "Your lab was stopped because it reached the maximum age of {time}. Start it again if you need it.",
 }
 STAGE_MESSAGES = {
-    "created": "Looking for a node with room",
-    "scheduled": "The image is being fetched, and your storage attached",
-    "pulled": "The lab's container is being made",
-    "started": "JupyterLab is starting",
+    "created": "Waiting for a node with room for your lab",
+    "scheduled": "Pulling the image and mounting your folders",
+    "pulled": "Creating your lab's container",
+    "started": "Starting JupyterLab",
 }
 # The details of these diagnoses contain the lab's output: its user may see it, the hub's log must not contain it.
 REASONS_WITH_OUTPUT = {"ended", "memory"}
@@ -61,16 +61,16 @@ REASONS_WITH_OUTPUT = {"ended", "memory"}
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Why a lab does not start, or has ended.
+    """The reason why a lab does not start or has ended.
 
     Attributes
     ----------
     reason
-        A key of `MESSAGES`, used in metrics and logs.
+        A key of `MESSAGES`, or `choice` if the user's choice is not on the menu. Metrics and logs contain it.
     message
         Text for the user.
     detail
-        Text of Kubernetes, or the last lines of the lab's output.
+        Message of Kubernetes or the fileserver, or the last lines of the lab's output.
     """
 
     reason: str
@@ -126,7 +126,7 @@ def has_ended(pod: Pod) -> bool:
 
 
 def find_problem(pod: Pod) -> Diagnosis | None:
-    """Return what prevents the start of a pod, or None. Some problems pass: see `GRACE_SECONDS`."""
+    """Return the problem that prevents the start of a pod, or None. Some are transient: see `GRACE_SECONDS`."""
     if is_terminating(pod):
         return diagnose("deleted")
     if has_ended(pod):
@@ -148,11 +148,11 @@ def diagnose_end(pod: Pod) -> Diagnosis:
     if status.get("reason") == "Evicted":
         message = status.get("message", "")
         resource = re.search(r"low on resource: ([a-z-]+)", message)
-        return diagnose("evicted", message, resource=resource[1] if resource else "something")
+        return diagnose("evicted", message, resource=resource[1] if resource else "a resource")
     target = find_condition(pod, "DisruptionTarget")
     if target.get("status") == "True" or status.get("reason") in {"NodeLost", "Shutdown"}:
         return diagnose("node", target.get("message") or status.get("message", ""))
-    if is_terminating(pod):  # the deletion has caused what the containers report
+    if is_terminating(pod):  # the containers have ended because of the deletion
         return diagnose("deleted")
     for container in container_statuses(pod):
         if terminated := container["state"].get("terminated"):
@@ -168,11 +168,11 @@ def _diagnose_exit(terminated: dict[str, Any]) -> Diagnosis:
         return diagnose("memory", output)
     if terminated.get("exitCode") == 0:
         return diagnose("shutdown")
-    return diagnose("ended", f"Its last lines (exit status {terminated.get('exitCode')}):\n{output}")
+    return diagnose("ended", f"Last lines of its output (exit status {terminated.get('exitCode')}):\n{output}")
 
 
 def diagnose_deletion(pod: Pod | None) -> Diagnosis:
-    """Return why a lab's pod no longer exists, from its last status; None: the hub has not seen the deletion."""
+    """Return why a pod no longer exists, from its last status. The status is None if the hub missed the deletion."""
     return diagnose_end(pod) if pod else diagnose("unseen")
 
 
@@ -191,7 +191,7 @@ def find_stage(pod: Pod | None, events: Iterable[PodEvent]) -> str:
     pod
         The pod; None before Kubernetes has reported it.
     events
-        Events of the pod. Only an event says that the image was pulled.
+        Events of the pod. Only an event shows that the image was pulled.
     """
     if pod is None or find_condition(pod, "PodScheduled").get("status") != "True":
         return "created"

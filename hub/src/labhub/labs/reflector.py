@@ -1,7 +1,7 @@
-"""Copies of the labs' pods and events that follow the Kubernetes API, also after an outage.
+"""Reflectors: local copies of the labs' pods and events. They follow the Kubernetes API, and reconnect after an outage.
 
-KubeSpawner's reflector ends when the API was away for half a minute (https://github.com/jupyterhub/kubespawner/issues/938),
-lists all objects every ten seconds, and creates client objects that no code reads.
+KubeSpawner's reflector stops after an outage of 30 s (https://github.com/jupyterhub/kubespawner/issues/938), lists all
+objects every 10 s, and parses them into client objects that the hub does not need.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from labhub.labs.pod_status import has_ended
 from labhub.models.pod_types import Pod, PodEvent
 
 _log = logging.getLogger(__name__)
-# Seconds after which the API ends a watch. The next one continues from the same version, so this costs one request. A
-# connection that a firewall has dropped is noticed by then.
+# Seconds after which the API ends a watch. The next watch continues from the same version, so it costs one request. The
+# limit also detects a connection that a firewall has dropped.
 WATCH_SECONDS = 30
-# The connection counts as dead after this many more seconds without a byte.
+# If the API has not ended the watch after this many more seconds, the connection counts as dead.
 SILENCE_SECONDS = 10
-# Timeout for one page of a list
+# Timeout for one page of a list, in seconds
 LIST_SECONDS = 15
-# Objects per page. The hub answers no request while it parses a page, and thousands of pods are megabytes of JSON.
+# Objects per page of a list. Parsing a page blocks the event loop, and thousands of pods are megabytes of JSON.
 PAGE_SIZE = 100
 # Pause in seconds before a retry while the API does not answer
 RETRY_MIN, RETRY_MAX = 0.2, 5.0
@@ -92,7 +92,7 @@ class Reflector(ABC):
         return self._loaded.is_set()
 
     def start(self) -> asyncio.Task[None]:
-        """Start to follow the API, also if it does not answer yet. The task ends only if it is cancelled."""
+        """Start to follow the API, even if it does not answer yet. The task ends only if it is cancelled."""
         self._task = asyncio.create_task(self._follow())
         return self._task
 
@@ -101,13 +101,13 @@ class Reflector(ABC):
         await self._loaded.wait()
 
     async def wait_for_change(self, key: str, seconds: float) -> bool:
-        """Wait for a change of one object, and return whether it came in time.
+        """Wait for a change of one object, and return whether the object changed in time.
 
         Changes of other objects do not wake the waiting task.
         """
         change = self._changes.setdefault(key, asyncio.Event())
         with contextlib.suppress(TimeoutError):
-            # Not `wait_for`: before Python 3.12 it can lose a cancellation (https://github.com/python/cpython/issues/86296).
+            # Python 3.11's `wait_for` can lose a cancellation (https://github.com/python/cpython/issues/86296).
             async with asyncio.timeout(seconds):
                 return await change.wait()
         return False
@@ -134,7 +134,7 @@ class Reflector(ABC):
                 version = None
                 if error.status != HTTPStatus.GONE:  # the API has forgotten this version: list again
                     pause = await self._pause(pause, error)
-            # The reflector must survive all errors: `asyncio` and `aiohttp` raise a dozen kinds.
+            # The reflector must survive all errors, and `asyncio` and `aiohttp` raise a dozen types.
             except Exception as error:
                 version = None
                 pause = await self._pause(pause, error)
@@ -173,7 +173,7 @@ class Reflector(ABC):
             _request_timeout=WATCH_SECONDS + SILENCE_SECONDS,
         )
         try:
-            # aiohttp's `readline` refuses lines of more than 128 kB, and a pod can be larger.
+            # aiohttp's `readline` is not used: it refuses lines of more than 128 kB, and a pod can be larger.
             rest = b""
             async for chunk in response.content.iter_any():
                 *lines, rest = (rest + chunk).split(b"\n")
@@ -183,7 +183,7 @@ class Reflector(ABC):
             response.release()
 
     async def _request(self, **arguments: Any) -> Any:
-        """Send a list or watch request, and return the response. Parsing its JSON is cheaper than client objects."""
+        """Send a list or watch request, and return the raw response, because client objects are expensive."""
         response = await self._list_call()(
             namespace=self.namespace, **self._selectors, _preload_content=False, **arguments
         )
@@ -210,11 +210,11 @@ class Reflector(ABC):
 
     @abstractmethod
     def _note_change(self, key: str, changed: dict[str, Any], *, deleted: bool) -> None:
-        """Update what the subclass derives from the objects."""
+        """Update the data that the subclass derives from the objects."""
 
 
 def trim(item: dict[str, Any]) -> dict[str, Any]:
-    """Remove a third of an object: who has set which field (`managedFields`)."""
+    """Remove `managedFields`, which is a third of an object. It lists the client that set each field."""
     item["metadata"].pop("managedFields", None)
     return item
 
@@ -230,7 +230,7 @@ class PodReflector(Reflector):
     Attributes
     ----------
     deleted
-        Last status of deleted pods, until there is a new pod with the same name. It contains the reason of the end.
+        Last status of each deleted pod, until a new pod has the same name. It shows why the lab ended.
     on_end
         Called with each pod that has ended or was deleted.
     """
@@ -255,7 +255,7 @@ class PodReflector(Reflector):
 
 
 class EventReflector(Reflector):
-    """The events of all labs' pods, sorted by pod."""
+    """The events of all labs' pods, grouped by pod."""
 
     kind = "events"
 

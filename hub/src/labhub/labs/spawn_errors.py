@@ -1,4 +1,4 @@
-"""The error of a failed spawn, and how JupyterHub shows it."""
+"""The error of a failed spawn, and its conversion to JupyterHub's exception."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from labhub.labs.pod_status import Diagnosis
 
 
 class SpawnFailedError(Exception):
-    """A lab does not start.
+    """Error for a spawn that failed.
 
     Attributes
     ----------
     diagnosis
-        Why.
+        Reason for the failure.
     status
         HTTP status of the response.
     """
@@ -26,16 +26,16 @@ class SpawnFailedError(Exception):
         self.status = status
 
     def for_jupyterhub(self) -> SpawnException:
-        """Return JupyterHub's exception. Its message is on the progress page and on the page that offers a new try."""
+        """Return JupyterHub's exception. The progress page and the page of a stopped lab show its message."""
         diagnosis = self.diagnosis
         message_html = f"<strong>{html.escape(diagnosis.message)}</strong>"
         if diagnosis.detail:
             message_html += f'<pre class="lab-detail">{html.escape(diagnosis.detail)}</pre>'
-        # JupyterHub logs the first argument. Its parameter `log_message` fails in 6.1.1: tornado's HTTPError has an
-        # attribute of this name.
+        # JupyterHub logs the first argument. The parameter `log_message` fails in JupyterHub 6.1.1, because tornado's
+        # HTTPError has an attribute of this name.
         error = SpawnException(
             diagnosis.log_text, reason=diagnosis.reason, message_html=message_html, status_code=self.status
         )
-        # JupyterHub's pages read these attributes. In 6.1.1 they ignore `message_html`.
+        # The pages of JupyterHub 6.1.1 read these attributes, and ignore `message_html`.
         error.jupyterhub_message, error.jupyterhub_html_message = str(diagnosis), message_html
         return error

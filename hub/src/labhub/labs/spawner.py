@@ -1,4 +1,4 @@
-"""JupyterHub's spawner for labs. The launcher sends the requests to Kubernetes: docs/dev/spawner.md."""
+"""The spawner of labs for JupyterHub. The launcher sends the requests to Kubernetes: docs/dev/spawner.md."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STORAGE_DELAY_MESSAGE = "Waiting for the shared storage, which does not answer"
 
 
 class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
-    """One user's lab. `labhub.configuration` sets the traits."""
+    """Spawner of one user's lab. `labhub.configuration` sets the traits."""
 
     launcher: ClassVar[LabLauncher]
     """Shared by all spawners. `labhub.app` sets it before JupyterHub creates the first spawner."""
@@ -42,16 +42,16 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
     pod_settings = Instance(PodSettings).tag(config=True)
     menu = Instance(Menu).tag(config=True)
     home_provisioner = Instance(HomeProvisioner).tag(config=True)
-    pull_seconds = Integer(help="Seconds for a node, the image and the volumes").tag(config=True)
-    lab_seconds = Integer(help="Seconds from then on until the lab answers").tag(config=True)
-    unschedulable_seconds = Integer(help="Seconds for a node with room").tag(config=True)
+    pull_seconds = Integer(help="Timeout in seconds for the image and the volumes").tag(config=True)
+    lab_seconds = Integer(help="Timeout in seconds for the lab, after image and volumes are ready").tag(config=True)
+    unschedulable_seconds = Integer(help="Timeout in seconds until a node has room for the lab").tag(config=True)
 
     pod_name = ""
     image = ""
     last_end: dict[str, Any] | None = None
     """Why the last lab ended: reason, message, detail, and `at`, the Unix time in seconds."""
     recovered_pod: Pod | None = None
-    """Running pod of a lab that is missing in the database. `labhub.lifecycle.lab_recovery` sets it."""
+    """Running pod of a lab that is missing from the database. `labhub.lifecycle.lab_recovery` sets it."""
     client_scopes: tuple[str, ...] = ()
     """Scopes of the lab's OAuth client."""
     _end_noted = False
@@ -75,12 +75,12 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
 
     @property
     def last_choice(self) -> Choice:
-        """The user's last choice, which the form preselects."""
+        """The user's last choice, which the spawn page preselects."""
         return self.menu.restore_choice(self.orm_spawner.user_options or {})
 
     @default("options_form")
     def _default_options_form(self) -> str:
-        """Return a non-empty value if there is a choice; `templates/spawn.html` shows the form."""
+        """Return a non-empty text if the menu offers a choice. The form itself is in `templates/spawn.html`."""
         return "the menu" if len(self.menu.images) > 1 or len(self.menu.sizes) > 1 else ""
 
     @default("options_from_form")
@@ -114,7 +114,7 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
         return state | ({"pod_name": self.pod_name} if self.pod_name else {})
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Restore the stored state. KubeSpawner has stored the pod's name under the same key."""
+        """Restore the stored state. KubeSpawner stores the pod's name under the same key."""
         super().load_state(state)
         self.pod_name = state.get("pod_name", "")
         self.last_end = state.get("last_end")
@@ -125,7 +125,7 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
         self.pod_name = ""
 
     def _note_end(self, end: Diagnosis) -> None:
-        """Store why the lab has ended. The first reason counts, later ones follow from it."""
+        """Store why the lab has ended. Later reasons are consequences of the first and are ignored."""
         if self._end_noted:
             return
         self._end_noted = True
@@ -141,9 +141,9 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
         return LabSpawner._receive_auth_state
 
     def _receive_auth_state(self, auth_state: dict[str, Any] | None) -> None:
-        """Store the name of the future pod. JupyterHub commits next, so that a hub that is killed finds the pod again.
+        """Store the name of the future pod. JupyterHub commits next, so a hub that is killed finds the pod later.
 
-        JupyterHub also calls this for the form, without a start and without a commit.
+        JupyterHub also calls this hook for the spawn page, where no spawn is pending. Then the hook stores nothing.
         """
         state = AuthState.from_dict(auth_state or {})
         self._identity = state.identity if state else None
@@ -159,13 +159,13 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
         return environment | {
             "JUPYTER_IMAGE": self.image,
             "JUPYTER_IMAGE_SPEC": self.image,
-            # The hub stops an idle lab at most this much too early. With thousands of labs the reports are most of the
-            # hub's work.
+            # The hub can stop an idle lab too early by this interval. A shorter one costs CPU: with thousands of labs,
+            # activity reports are most of the hub's load.
             "JUPYTERHUB_ACTIVITY_INTERVAL": str(max(REPORT_SECONDS_MIN, min(REPORT_SECONDS_MAX, interval))),
         }
 
     async def start(self) -> str:
-        """Start the lab and return its URL. The lab answers there.
+        """Start the lab, wait until it answers, and return its URL.
 
         Raises
         ------
@@ -209,7 +209,7 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
         return await self.launcher.wait_until_ready(self.pod_name, limits)
 
     def _adopt_pod(self, pod: Pod) -> str:
-        """Use a running pod, with the API token that it has, and return its URL."""
+        """Adopt a running pod with its API token, and return the lab's URL."""
         self.recovered_pod, self.pod_name = None, pod["metadata"]["name"]
         container = lab_container(pod)
         self.image = container["image"]
@@ -233,7 +233,7 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
             self._delay_message = ""
 
     def notify_report(self) -> None:
-        """Let a pending start check the lab now, because the lab has sent its first activity report."""
+        """Wake a pending start, because the lab has sent its first activity report."""
         self.launcher.notify(self.pod_name)
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
@@ -248,7 +248,7 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
                 if text not in seen:
                     seen.add(text)
                     yield {"progress": percent, "message": text}
-            # Show the stage's message again when the delay has ended.
+            # After a delay, the message of the stage is shown again.
             message = self._delay_message or STAGE_MESSAGES[stage]
             if message != shown:
                 shown = message
@@ -264,7 +264,7 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
         route.
         """
         await self.launcher.pods.wait_until_loaded()
-        name = self.pod_name  # a stop that runs at the same time clears it
+        name = self.pod_name  # a concurrent stop clears the attribute
         pod = self.launcher.find_pod(name)
         if pod is None or pod_status.has_ended(pod):
             try:
@@ -283,12 +283,12 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
         return None
 
     async def get_url(self) -> str:
-        """Return the lab's URL to a restarted hub. Waits for a lab that was starting when the hub ended."""
+        """Return the lab's URL after a restart of the hub. Wait for a lab that was starting when the hub stopped."""
         pod = await self.launcher.wait_until_running(self.pod_name, self.pull_seconds + self.lab_seconds)
         return lab_url(pod) if pod else str(self.server.url)
 
     async def stop(self, now: bool = False) -> None:
-        """Stop the lab. If the culler has stopped it, store the rule that applied."""
+        """Stop the lab. If a rule of the culler applies, store it as the reason."""
         if rule := self._find_culling_rule():
             self._note_end(rule)
         if self.pod_name:
@@ -296,7 +296,7 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
             await self.launcher.stop_pod(self.pod_name, grace_period=grace_period, wait_seconds=self.start_timeout)
 
     def _find_culling_rule(self) -> Diagnosis | None:
-        """Return which rule of the culler applies to the lab."""
+        """Return the culler's rule that applies to the lab, or None."""
         row, settings = self.orm_spawner, self.pod_settings
         if not row or not row.started:
             return None
@@ -310,6 +310,6 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
         return None
 
     async def force_delete(self) -> None:
-        """Delete the pod at once, also if its node does not answer."""
+        """Delete the pod at once, even if its node does not answer."""
         if self.pod_name:
             await self.launcher.delete_pod(self.pod_name, grace_period=0)

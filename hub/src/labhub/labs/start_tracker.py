@@ -1,4 +1,4 @@
-"""Tracks the start of a lab: which stages its pod has reached, which problems last, and when the time is over."""
+"""Progress of a lab's start: the stages that its pod has reached, the problems that last, and the deadline."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class StartLimits:
     Attributes
     ----------
     pull
-        Until the image is on the node and the volumes are mounted.
+        From the start until the image is on the node and the volumes are mounted.
     lab
         From then on until the lab answers.
     unschedulable
-        For a node with room.
+        From the first report of the scheduler that no node has room.
     """
 
     pull: float
@@ -37,7 +37,7 @@ class StartLimits:
 
 
 class ProblemDebouncer:
-    """Ignores a problem until it has lasted for its grace period.
+    """Filter that ignores a problem until it has lasted for its grace period.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class ProblemDebouncer:
 
 
 class StartTracker:
-    """The state of one start. It needs neither a clock nor an API.
+    """The state of one start. The caller passes the pod, its events and the time.
 
     Parameters
     ----------
@@ -82,12 +82,12 @@ class StartTracker:
         self.reached: dict[str, float] = {}
 
     def update(self, pod: Pod | None, events: Sequence[PodEvent], now: float) -> None:
-        """Update the stage.
+        """Update the stage from the pod and its events.
 
         Raises
         ------
         SpawnFailedError
-            Raised if a problem lasts.
+            Raised if a problem has lasted for its grace period.
         """
         self._stage = find_stage(pod, events)
         for stage in STAGES[1 : STAGES.index(self._stage) + 1]:
@@ -99,12 +99,12 @@ class StartTracker:
             raise SpawnFailedError(problem)
 
     def check_deadline(self, events: Sequence[PodEvent], now: float) -> None:
-        """Raise an error with the last warning of Kubernetes if the time is over.
+        """Check that the deadline has not passed.
 
         Raises
         ------
         SpawnFailedError
-            Raised after the deadline.
+            Raised after the deadline, with the last warning of Kubernetes.
         """
         if now > self._deadline:
             warnings = [event["message"] for event in events if event.get("type") == "Warning"]

@@ -1,1 +1,1 @@
-"""What the hub does with labs on its own: at its start, after a database loss, and regularly."""
+"""Tasks that keep the database and the running labs consistent: at the hub's start and every 30 seconds."""

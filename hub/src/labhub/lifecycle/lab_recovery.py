@@ -1,6 +1,7 @@
-"""Recovers labs that are running but missing from the database, for example after restoring a backup.
+"""Recovery of labs that are running but missing from the database, for example after a backup was restored.
 
-The pod contains all that is needed. Only the hub and administrators of the cluster can create these pods.
+The pod contains all required data. The data can be trusted, because only the hub and administrators of the cluster can
+create these pods.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ def last_known_activity(db: Session) -> datetime:
 
 
 def creation_time(pod: Pod) -> datetime:
-    """Return when a pod was created, in UTC and without a time zone."""
+    """Return the time at which a pod was created, in UTC and without a time zone."""
     return datetime.fromisoformat(pod["metadata"]["creationTimestamp"]).replace(tzinfo=None)
 
 
 def find_lost_labs(pods: Iterable[Pod], claimed: Iterable[str], known_until: datetime) -> list[Pod]:
     """Return the running labs that were created after the database's last activity.
 
-    The reconciler deletes an older pod that no server claims: the hub had already decided to stop it.
+    The hub had already decided to stop an older pod that is missing from the database. The reconciler deletes it.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ def find_lost_labs(pods: Iterable[Pod], claimed: Iterable[str], known_until: dat
 
 
 async def recover_labs(app: JupyterHub, pods: Iterable[Pod]) -> None:
-    """Store the labs in the database, with their users if those are missing, too."""
+    """Store the labs in the database. Users that are missing are created."""
     slots = asyncio.Semaphore(CONCURRENT_RECOVERIES)
 
     async def recover(pod: Pod) -> None:
@@ -70,7 +71,7 @@ async def recover_labs(app: JupyterHub, pods: Iterable[Pod]) -> None:
                 await _recover_lab(app, pod)
             # An error for one lab must not prevent the recovery of the others. The reconciler deletes this pod later.
             except Exception as error:
-                _log.warning("the lab %s cannot be recovered: %s", pod["metadata"]["name"], error)
+                _log.warning("cannot recover the lab %s: %s", pod["metadata"]["name"], error)
 
     await asyncio.gather(*(recover(pod) for pod in pods))
 
@@ -82,31 +83,31 @@ async def _recover_lab(app: JupyterHub, pod: Pod) -> None:
     labels = pod["metadata"]["labels"]
     spawner = user.get_or_create_spawner("", "", replace_failed=True)
     spawner.recovered_pod = pod
-    # Like JupyterHub's handlers: other tasks, such as the check of routes, then ignore the lab.
+    # JupyterHub's handlers set this flag, too. Other tasks, such as the check of routes, then ignore the lab.
     spawner._spawn_pending = True
     try:
         await user.spawn("", options={name: labels[f"{PREFIX}/{name}"] for name in ("image", "size")})
     finally:
-        # A failed recovery must not affect the next start.
+        # A failed recovery must not affect the user's next spawn.
         spawner._spawn_pending, spawner.recovered_pod = False, None
     row = spawner.orm_spawner
-    # JupyterHub has set the current time, and has cleared the scopes of a client whose lab brings its own token.
+    # JupyterHub has stored the current time, and has cleared the scopes because the lab has its own token.
     row.started = creation_time(pod)
     row.oauth_client.allowed_scopes = list(spawner.client_scopes)
     app.db.commit()
     metrics.RECONCILED.labels("adopted").inc()
-    _log.warning("the lab %s was missing in the database and is %s's again", pod["metadata"]["name"], user.name)
+    _log.warning("recovered the lab %s of %s, which was missing from the database", pod["metadata"]["name"], user.name)
 
 
 async def _find_owner(app: JupyterHub, pod: Pod) -> User | None:
-    """Return the user of a lab by the GitHub id, and create a missing user."""
+    """Return the user with the lab's GitHub id, or None if another account has the name. Create a missing user."""
     github_id = int(pod["metadata"]["labels"][GITHUB_ID])
     if user := find_user(app.users, github_id):
         return user
     name = pod["metadata"]["annotations"][OWNER]
     row = orm.User.find(app.db, name)
     if row and await get_github_id(app.users[row]) != github_id:
-        _log.warning("the lab %s is not recovered: %s is another account now", pod["metadata"]["name"], name)
+        _log.warning("cannot recover the lab %s: %s is now another GitHub account", pod["metadata"]["name"], name)
         return None
     if row is None:
         row = orm.User(name=name)

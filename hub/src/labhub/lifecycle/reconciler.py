@@ -1,7 +1,8 @@
-"""Compares the hub's servers with the pods in Kubernetes, twice a minute, and corrects differences.
+"""The reconciler compares the labs in the database with the pods in Kubernetes every 30 s, and corrects differences.
 
-An orphan is a pod without a server: the hub was killed during a spawn, or the API was away during a deletion. A ghost
-is a server whose pod has ended or no longer exists.
+An orphaned pod has no server in the database, for example because the hub was killed during a spawn, or because the API
+was unavailable during a deletion. A ghost is a server whose pod has ended or no longer exists. JupyterHub's tables call
+a lab a server.
 """
 
 from __future__ import annotations
@@ -26,24 +27,24 @@ from labhub.telemetry import metrics
 
 _log = logging.getLogger(__name__)
 INTERVAL_SECONDS = 30
-# A pod is an orphan if it had no server for this long. A spawn stores the server before it creates the pod, so this
-# only covers delays of the reflector.
+# Seconds without a server after which a pod counts as orphaned. A spawn stores the server before it creates the pod, so
+# this time only covers delays of the reflector.
 GRACE_SECONDS = 60
-# The reconciler does nothing while the reflector's data is older.
+# The reconciler does nothing while the reflector's data is older than this, in seconds.
 DATA_AGE_MAX = 60
-# Plain SQL: SQLAlchemy does not cache statements with JupyterHub's type for JSON columns, and warns.
+# Plain SQL, because SQLAlchemy does not cache statements with JupyterHub's JSON columns, and logs a warning.
 STATES_OF_SERVERS = text("SELECT state FROM spawners WHERE server_id IS NOT NULL")
 
 
 def find_orphans(
     pods: Collection[str], claimed: Collection[str], first_seen: dict[str, float], now: float
 ) -> list[str]:
-    """Return the pods that had no server for the grace period.
+    """Return the pods that have had no server for the grace period.
 
     Parameters
     ----------
     first_seen
-        When each pod was first seen without a server. The function updates it; pass it again with the next call.
+        Time at which each pod was first seen without a server. The function updates the dictionary between calls.
     """
     unclaimed = set(pods) - set(claimed)
     for name in list(first_seen):
@@ -53,7 +54,7 @@ def find_orphans(
 
 
 class Reconciler:
-    """Deletes orphans and releases ghosts."""
+    """The task that deletes orphaned pods and releases ghosts."""
 
     def __init__(self, app: JupyterHub, launcher: LabLauncher) -> None:
         self.app = app
@@ -63,12 +64,12 @@ class Reconciler:
         self._timer = PeriodicCallback(self.run, INTERVAL_SECONDS * 1000)
 
     def start(self) -> None:
-        """Start the regular comparison, and react to each pod that ends."""
+        """Start the periodic comparison, and poll the server of each pod that ends."""
         self.launcher.pods.on_end = self.poll_owner
         self._timer.start()
 
     def poll_owner(self, pod: Pod) -> None:
-        """Poll the server of a pod that has ended, so that JupyterHub releases it now."""
+        """Poll the server of a pod that has ended, so that JupyterHub releases it at once."""
         owner = orm.User.find(self.app.db, pod["metadata"].get("annotations", {}).get(OWNER))
         if owner is None or owner not in self.app.users:
             return
@@ -78,7 +79,7 @@ class Reconciler:
                 task.add_done_callback(self._polls.discard)
 
     async def run(self) -> None:
-        """Compare once, if the reflector's data is fresh."""
+        """Compare and correct once, if the reflector's data is fresh."""
         if self.launcher.pods.age > DATA_AGE_MAX:
             return
         pods = {pod["metadata"]["name"]: pod for pod in self.launcher.pods.objects.values()}
@@ -107,16 +108,16 @@ class Reconciler:
     async def _delete_orphan(self, name: str, pod: Pod) -> None:
         if is_terminating(pod):
             return
-        _log.warning("the pod %s has no server and is deleted", name)
+        _log.warning("deleting the orphaned pod %s, which is missing from the database", name)
         # The UID protects a new pod with the same name.
         if await self.launcher.delete_pod(name, uid=pod["metadata"]["uid"]):
             metrics.RECONCILED.labels("orphan").inc()
 
     async def _release_ghost(self, user: User, spawner: LabSpawner) -> None:
-        """Release a server without a pod. `poll` first reads the pod from the API."""
+        """Release a server without a pod. Before that, `poll` reads the pod from the API."""
         if await spawner.poll() is None:
             return
-        _log.warning("the lab of %s no longer exists; its server is released", user.name)
+        _log.warning("the pod of %s no longer runs: marking the lab as stopped", user.name)
         metrics.RECONCILED.labels("ghost").inc()
         await self.app.proxy.delete_user(user, spawner.name)
         await user.stop(spawner.name)

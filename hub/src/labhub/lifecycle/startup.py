@@ -1,7 +1,7 @@
-"""Finds out at the hub's start which labs still run.
+"""Check of all labs in the database at the hub's start: Kubernetes reports which of their pods run.
 
-This replaces JupyterHub's `init_spawners`, which loads each user with several queries, and sends an HTTP request to
-each lab to stop it if it is slow. Kubernetes knows which pods run.
+This replaces JupyterHub's `init_spawners`, which loads each user with several queries, sends an HTTP request to each
+lab, and stops a lab that answers slowly.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _log = logging.getLogger(__name__)
 
 
 async def check_running_labs(app: JupyterHub) -> int:
-    """Check all labs that ran when the hub ended, and return their number.
+    """Check all labs that were running when the hub stopped, and return their number.
 
-    All spawners are marked as being checked before the first `await`: no second lab starts, and no route is deleted.
+    All spawners are marked as being checked before the first `await`, so no second lab starts and no route is deleted.
     """
     rows = (
         app.db.query(orm.Spawner)
@@ -52,11 +52,11 @@ async def _check_lab(app: JupyterHub, user: User, spawner: LabSpawner) -> None:
             spawner.add_poll_callback(partial(_release_lab, app), user, spawner.name)
             spawner.start_polling()
         else:
-            _log.warning("the lab of %s has ended while the hub was away", user.name)
+            _log.warning("stopping the lab of %s: it no longer runs, or its user is blocked", user.name)
             await user.stop(spawner.name)
     # An error for one lab must not prevent the check of the others.
     except Exception:
-        _log.exception("the lab of %s cannot be checked", user.name)
+        _log.exception("cannot check the lab of %s", user.name)
     finally:
         spawner._check_pending = False
 
