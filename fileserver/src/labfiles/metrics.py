@@ -1,4 +1,4 @@
-"""The HTTP endpoints /metrics, /live and /ready. docs/admin/storage.md explains the metrics."""
+"""The HTTP endpoints /metrics, /live and /ready. docs/admin/metrics.md explains the metrics."""
 
 from __future__ import annotations
 

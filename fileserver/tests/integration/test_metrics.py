@@ -13,7 +13,7 @@ from labtesting.fileserver import Labfiles, as_root, run_labfiles
 from labtesting.hub_process import wait_until
 from labtesting.logevents import assert_log_events
 
-DOCS = Path(__file__).parents[3] / "docs/admin/storage.md"
+DOCS = Path(__file__).parents[3] / "docs/admin/metrics.md"
 HOST_PATH = Path(__file__).parents[2] / "alternatives/hostpath/deployment.yaml"
 
 
