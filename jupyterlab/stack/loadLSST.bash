@@ -1,10 +1,10 @@
-# The LSST stack from PyPI's packages. To be sourced by bash:
+# The LSST stack with packages from PyPI. Source this file in bash:
 #
 #   . loadLSST.bash
 #   setup lsst_distrib
 #
-# It understands what the full stack's EUPS commands are mostly used for: `setup PRODUCT`, `setup -r FOLDER`,
-# `unsetup PRODUCT`, `eups list`. The table of products stands beside this file.
+# It has the EUPS commands that users need most: `setup PRODUCT`, `setup -r FOLDER`, `unsetup PRODUCT`, `eups list`.
+# products.txt in this folder lists the products.
 
 LSST_STACK=$(CDPATH="" cd -- "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export LSST_STACK
@@ -14,7 +14,7 @@ case :$PATH: in
     *) export PATH=$LSST_STACK/python/bin:$PATH ;;
 esac
 
-_lsst_product() { # PRODUCT: prints "version folder", or fails
+_lsst_product() { # PRODUCT: prints "version folder", or fails if the stack does not have the product
     local name version folder
     while IFS=" " read -r name version folder; do
         [ "$name" = "$1" ] && printf '%s %s\n' "$version" "$folder" && return 0
@@ -22,45 +22,45 @@ _lsst_product() { # PRODUCT: prints "version folder", or fails
     return 1
 }
 
-_lsst_names() { # FILE: the first word of each line, on one line
+_lsst_names() { # FILE: prints the first word of each line, on one line
     local name rest names=()
     while IFS=" " read -r name rest; do names+=("$name"); done <"$1"
     printf '%s' "${names[*]}"
 }
 
-_lsst_mark() { # PRODUCT VERSION FOLDER: what EUPS sets for a product
+_lsst_mark() { # PRODUCT VERSION FOLDER: exports the variables that EUPS exports for a product
     export "SETUP_${1^^}=$1 $2" "${1^^}_DIR=$3"
 }
 
-_lsst_refuse() { # PRODUCT: says what is wrong with it
+_lsst_refuse() { # PRODUCT: prints why the product cannot be set up, and fails
     if grep -qx -- "$1" "$LSST_STACK/missing.txt"; then
-        printf 'setup: %s is a product of lsst_distrib, but not in this stack, which is made of PyPI packages.\n' "$1"
-        printf 'setup: it has: %s\n' "$(_lsst_names "$LSST_STACK/products.txt")"
-        printf 'setup: for all products build the lab image with --build-arg STACK=<an LSST stack image>.\n'
+        printf 'setup: %s is a product of lsst_distrib, but not in this stack, which is from PyPI.\n' "$1"
+        printf 'setup: this stack has: %s\n' "$(_lsst_names "$LSST_STACK/products.txt")"
+        printf 'setup: for all products choose an image with the full stack, or build one: --build-arg STACK=IMAGE.\n'
     else
         printf 'setup: no product %s. This stack has: %s\n' "$1" "$(_lsst_names "$LSST_STACK/products.txt")"
     fi >&2
     return 1
 }
 
-_lsst_distrib() { # sets up every product that there is, and says which are not there
+_lsst_distrib() { # sets up all products; in an interactive shell, prints which are missing
     local name version folder
     while IFS=" " read -r name version folder; do
         _lsst_mark "$name" "$version" "$folder"
     done <"$LSST_STACK/products.txt"
     IFS=" " read -r version folder <<<"$(_lsst_product daf_butler)"
     _lsst_mark lsst_distrib "pypi_$version" "$LSST_STACK"
-    [[ $- == *i* ]] || return 0 # a script that sets up the stack wants no lecture
+    [[ $- == *i* ]] || return 0 # scripts do not need the list
     {
-        printf 'setup: lsst_distrib from PyPI packages (%s): %s\n' "$version" "$(_lsst_names "$LSST_STACK/products.txt")"
+        printf 'setup: lsst_distrib from PyPI (%s): %s\n' "$version" "$(_lsst_names "$LSST_STACK/products.txt")"
         printf 'setup: not in this stack: %s\n' "$(_lsst_names "$LSST_STACK/missing.txt")"
     } | fold -s -w "${COLUMNS:-80}" >&2
 }
 
-_lsst_local() { # FOLDER: sets up a checkout of your own, as `setup -r` does
+_lsst_local() { # FOLDER: sets up a local checkout, as EUPS does with `setup -r`
     local folder name
     folder=$(CDPATH="" cd -- "$1" 2>/dev/null && pwd) || {
-        printf 'setup: no folder %s\n' "$1" >&2
+        printf 'setup: cannot open folder %s: check the path\n' "$1" >&2
         return 1
     }
     name=$(basename "$folder")
@@ -73,21 +73,21 @@ _lsst_local() { # FOLDER: sets up a checkout of your own, as `setup -r` does
 
 setup() {
     local usage='setup: usage: setup PRODUCT [VERSION] | setup -r FOLDER  (-j, -k, -v are accepted)'
-    local found version folder
+    local row version folder
     while [[ ${1-} == -* ]]; do
         case $1 in
-            -j | -k | -v | -jk | -kj) shift ;; # products do not pull others in here, so these change nothing
+            -j | -k | -v | -jk | -kj) shift ;; # no effect: products of this stack do not set up their dependencies
             -r | -jr | -kr)
                 [ $# -ge 2 ] || { echo "$usage" >&2; return 2; }
                 _lsst_local "$2"
                 return
                 ;;
             -t | --tag)
-                echo 'setup: this stack has one version of each product and no tags: leave out -t' >&2
+                echo 'setup: this stack has no tags, and one version of each product: leave out -t' >&2
                 return 2
                 ;;
             *)
-                echo "setup: option $1 is not known here" >&2
+                echo "setup: this stack does not support option $1" >&2
                 echo "$usage" >&2
                 return 2
                 ;;
@@ -98,23 +98,23 @@ setup() {
         _lsst_distrib
         return
     fi
-    found=$(_lsst_product "$1") || { _lsst_refuse "$1"; return; }
-    IFS=" " read -r version folder <<<"$found"
+    row=$(_lsst_product "$1") || { _lsst_refuse "$1"; return; }
+    IFS=" " read -r version folder <<<"$row"
     if [ -n "${2-}" ] && [ "$2" != "$version" ]; then
-        echo "setup: $1 is here in version $version, not $2" >&2
+        echo "setup: this stack has version $version of $1, not $2: leave out the version" >&2
         return 1
     fi
     _lsst_mark "$1" "$version" "$folder"
 }
 
 unsetup() {
-    [ $# -eq 1 ] || { echo 'setup: usage: unsetup PRODUCT' >&2; return 2; }
+    [ $# -eq 1 ] || { echo 'unsetup: usage: unsetup PRODUCT' >&2; return 2; }
     unset "SETUP_${1^^}" "${1^^}_DIR"
 }
 
 eups() {
     if [ "${1-}" != list ]; then
-        echo 'eups: this stack is made of PyPI packages: only "eups list" works here' >&2
+        echo 'eups: this stack has packages from PyPI and supports only "eups list"' >&2
         return 2
     fi
     local name version folder variable

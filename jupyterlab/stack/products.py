@@ -1,7 +1,7 @@
-"""Print the products of the stack that runs this: EUPS name, version and folder, one a line.
+"""A program that prints the products of the stack whose Python runs it: EUPS name, version and folder, one per line.
 
-A product is a package of Rubin Observatory's that PyPI has; its EUPS name is the distribution's name
-without `lsst-` and with underscores.
+A product is a package that Rubin Observatory publishes on PyPI. Its EUPS name is the name of the distribution without
+`lsst-` and with underscores.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from importlib.metadata import Distribution, distributions
 
 
 def product_name(distribution: str) -> str | None:
-    """Give the EUPS name of a distribution, None if it is not a product of the stack."""
+    """Return the EUPS name of a distribution, or None if it is not a product of the stack."""
     if not distribution.startswith("lsst-"):
         return None
     return distribution.removeprefix("lsst-").replace("-", "_")
 
 
 def folder(distribution: Distribution) -> str:
-    """Give the folder of the product's own modules, below the namespaces that products share."""
+    """Return the folder of the product's modules, below the namespace packages that products share."""
     modules = [
         file.parent
         for file in distribution.files or ()
@@ -29,14 +29,14 @@ def folder(distribution: Distribution) -> str:
 
 
 def main() -> None:
-    """Print the table, sorted by name; fail if there is no product at all."""
+    """Print the products sorted by name. Exit with an error if there are none."""
     rows = sorted(
         (name, distribution.version, folder(distribution))
         for distribution in distributions()
         if (name := product_name(distribution.name.lower().replace("_", "-")))
     )
     if not rows:
-        sys.exit("products: no LSST package is installed beside " + sys.executable)
+        sys.exit(f"products: {sys.executable} has no LSST package: install stack/requirements.txt first")
     for row in rows:
         sys.stdout.write(" ".join(row) + "\n")
 

@@ -1,1 +1,1 @@
-"""Starts a JupyterLab with the LSST stack, standalone or for a hub."""
+"""The lab: JupyterLab with the LSST stack, standalone or spawned by a hub."""

@@ -1,7 +1,10 @@
-"""Start a lab: `lab` standalone, or `lab COMMAND...`, a command in a lab's environment.
+"""The command `lab`.
 
-Without a command it is a JupyterHub with a local login; or, where a hub has spawned it (JUPYTERHUB_API_TOKEN is
-set), the single-user server of that hub, with the options that the hub gives.
+    lab                Start a standalone lab: a JupyterHub with a local login.
+    lab COMMAND ...    Run a command in a lab's environment.
+
+In a lab that a hub has spawned (JUPYTERHUB_API_TOKEN is set), `lab [OPTION ...]` and
+`lab jupyterhub-singleuser [OPTION ...]` start the single-user server of that hub.
 """
 
 from __future__ import annotations
@@ -15,8 +18,8 @@ from lsstlab.errors import LabError
 
 
 def main() -> None:
-    """Run what the command line and the environment ask for. An error ends the process with one line."""
-    # The environment's own programs come first: `jupyterhub-singleuser` is the one beside this one.
+    """Run the program that the command line and the environment select. A `LabError` ends the process with one line."""
+    # This environment's programs come first in the PATH: `jupyterhub-singleuser` must be the one beside `lab`.
     os.environ["PATH"] = f"{Path(sys.prefix) / 'bin'}:{os.environ.get('PATH', os.defpath)}"
     command = sys.argv[1:]
     spawned = bool(os.environ.get("JUPYTERHUB_API_TOKEN"))
@@ -26,11 +29,11 @@ def main() -> None:
         elif spawned and command[0] == launcher.SINGLE_USER_SERVER:
             launcher.run_single_user_server(command[1:])
         elif command in (["-h"], ["--help"]):
-            sys.stdout.write(f"{__doc__}\nThe variables that it reads are in jupyterlab/README.md.\n")
+            sys.stdout.write(f"{__doc__}\njupyterlab/README.md describes the environment variables.\n")
         elif command:
             launcher.run_command(command)
         else:
-            # Imported here: a spawned lab needs neither traitlets' configuration of a hub nor its settings.
+            # Imported here: a spawned lab does not need the settings and the configuration of a standalone hub.
             from lsstlab import standalone
 
             sys.exit(standalone.run())

@@ -1,4 +1,4 @@
-"""What counts as use of a lab. The hub stops an idle lab: docs/dev/lab.md has the rule and its reasons."""
+"""The rule for the last use of a lab, by which the hub stops idle labs. docs/dev/lab.md gives the reasons."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
-# Jupyter Server's time of the last message from or to a terminal
+# Jupyter Server's setting for the time of the last message from or to a terminal
 TERMINAL_ACTIVITY = "terminal_last_activity"
 
 
 def is_kernel_busy(kernel_manager: Any) -> bool:
-    """Return whether a kernel computes, also one that has printed nothing for hours."""
+    """Return whether any kernel is executing code, even if it has printed nothing for hours."""
     kernels = (kernel_manager.get_kernel(kernel_id) for kernel_id in kernel_manager.list_kernel_ids())
     return any(getattr(kernel, "execution_state", None) == "busy" for kernel in kernels)
 
@@ -19,8 +19,7 @@ def is_kernel_busy(kernel_manager: Any) -> bool:
 def is_program_running(terminal: Any) -> bool:
     """Return whether the foreground of a terminal is a program other than its shell.
 
-    A job in the background does not count, nor does a stopped job or a program that has left the terminal (nohup,
-    tmux).
+    Background jobs, stopped jobs and programs that are detached from the terminal (nohup, tmux) do not count.
     """
     process = terminal.ptyproc
     try:
@@ -30,10 +29,10 @@ def is_program_running(terminal: Any) -> bool:
 
 
 def read_input_time(terminal: Any) -> datetime | None:
-    """Return when a person last typed into a terminal, to eight seconds, as `w` shows it.
+    """Return when the user last typed into a terminal, accurate to eight seconds. `w` shows the same time.
 
     It is the time of the last read from the terminal. Jupyter Server uses the last message of the WebSocket instead,
-    which includes the messages of a page that connects again by itself.
+    which includes the messages of a page that reconnects.
     """
     try:
         return datetime.fromtimestamp(os.stat(f"/proc/{terminal.ptyproc.pid}/fd/0").st_atime, UTC)
@@ -42,12 +41,12 @@ def read_input_time(terminal: Any) -> datetime | None:
 
 
 class ActivityTracker:
-    """When a lab was last used, by the rule of docs/dev/lab.md.
+    """The time of the last use of a lab, by the rule of docs/dev/lab.md.
 
     Parameters
     ----------
     web_app
-        The web application of the lab's server.
+        The web application of the lab's Jupyter Server.
     """
 
     def __init__(self, web_app: Any) -> None:
@@ -55,9 +54,9 @@ class ActivityTracker:
         self._last: datetime = web_app.settings["started"]
 
     def last_activity(self) -> datetime:
-        """Return the time of the last use: now if a kernel or a program runs.
+        """Return the time of the last use, which is now while a kernel or a foreground program runs.
 
-        The time never goes back. A program that ends leaves no other trace of when it ran.
+        The time never goes back, because nothing else records when a program that has ended was running.
         """
         self._last = max(self._last, datetime.now(UTC) if self._is_running() else self._last_trace())
         return self._last
@@ -69,7 +68,7 @@ class ActivityTracker:
         return is_kernel_busy(self._settings["kernel_manager"]) or any(map(is_program_running, self._terminals()))
 
     def _last_trace(self) -> datetime:
-        """Return the latest time that Jupyter Server recorded, with our times of terminals instead of its own."""
+        """Return the latest time that Jupyter Server recorded, with `read_input_time` for the terminals."""
         times: list[datetime] = [self._settings["kernel_manager"].last_kernel_activity]
         times += self._settings["last_activity_times"].values()
         times += [

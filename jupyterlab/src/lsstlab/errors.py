@@ -1,7 +1,7 @@
-"""The base of the errors that end the start of a lab with one line."""
+"""The base class of errors that stop the start of a lab."""
 
 from __future__ import annotations
 
 
 class LabError(Exception):
-    """The lab cannot start. The message says why and what to do."""
+    """An error that stops the start of a lab. The message is one line with the reason and the next action."""

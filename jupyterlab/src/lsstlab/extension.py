@@ -1,4 +1,4 @@
-"""A Jupyter Server extension: what can only be done inside the server."""
+"""The Jupyter Server extension of a lab: activity, notices, session log, SIGTERM and garbage collection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lsstlab.activity import ActivityTracker
 from lsstlab.hub_limits import LabLimits
 from lsstlab.notice_delivery import NoticeBoard, NoticesHandler
 
-# Less than the 30 s that Kubernetes gives a pod.
+# Less than Kubernetes' grace period for a pod, 30 s.
 STOP_SECONDS = 10
 
 
@@ -33,7 +33,7 @@ def _load_jupyter_server_extension(serverapp: Any) -> None:
 
 
 def add_notices(serverapp: Any) -> None:
-    """Report the lab's use by our rule, and answer the page's requests for notices."""
+    """Use the lab's rule for activity, and deliver notices to pages and terminals."""
     tracker = ActivityTracker(serverapp.web_app)
     # JupyterHub's extension sends this time to the hub; /api/status and the metrics show it.
     last_activity = replace_activity_rule(serverapp.web_app, tracker.last_activity)
@@ -56,23 +56,23 @@ def log_session(serverapp: Any) -> None:
 
 
 def end_on_sigterm(serverapp: Any) -> None:
-    """Let a SIGTERM end the lab within `STOP_SECONDS`, whatever delays the end.
+    """End the lab within `STOP_SECONDS` of a SIGTERM, even if the server's clean-up fails or blocks.
 
-    Jupyter Server ends its loop only after a clean-up in which nothing failed. An error in an extension, or a terminal
-    whose shell ends in that moment, would leave the process running. After the timeout the stacks of all threads are
-    in the log. asyncio's handler runs between two callbacks, not in the middle of one.
+    Jupyter Server stops its loop only after a clean-up without errors. An error in an extension, or a terminal whose
+    shell ends during the clean-up, would leave the process running. After the timeout, faulthandler logs the stacks of
+    all threads and ends the process. asyncio runs the handler between two callbacks, not in the middle of one.
     """
 
     def stop() -> None:
         faulthandler.dump_traceback_later(STOP_SECONDS, exit=True)
-        serverapp.log.info("SIGTERM: the lab ends")
+        serverapp.log.info("received SIGTERM, stopping the lab")
         serverapp.stop()
 
-    # Only a running loop accepts a handler, and Jupyter Server has set its own handler by then.
+    # Set once the loop runs: it replaces the handler that Jupyter Server has set before.
     serverapp.io_loop.add_callback(serverapp.io_loop.asyncio_loop.add_signal_handler, signal.SIGTERM, stop)
 
 
 def resume_garbage_collection() -> None:
-    """Collect garbage again, without the objects that exist now. `launcher` has paused it."""
+    """Resume the garbage collection that `launcher` paused, without the objects that exist now."""
     gc.freeze()
     gc.enable()

@@ -1,4 +1,4 @@
-"""The check of the home directory: a full or broken home must not keep a user from the lab."""
+"""The check of the home. A lab must start even if the home is full or broken."""
 
 from __future__ import annotations
 
@@ -11,27 +11,29 @@ from pathlib import Path
 
 PROBE_NAME = ".lab-probe"
 PROBE_BYTES = 1024 * 1024
-# A hard NFS mount waits for ever for a file server that is gone.
+# A hard NFS mount waits forever for a fileserver that does not answer.
 CHECK_SECONDS = 15.0
 FULL_ERRORS = {errno.ENOSPC, errno.EDQUOT}
 
 # JupyterLab shows the first 140 characters of a notification.
-FULL_NOTICE = "Your home is full ({reason}): delete something before you save anything, or it may be lost."
-UNUSABLE_NOTICE = "Nothing that you save here is kept: your home cannot be used ({reason}), an empty one stands in."
+FULL_NOTICE = "Your home is full ({reason}). Delete files before you save, or your changes may be lost."
+UNUSABLE_NOTICE = (
+    "Files that you save now are lost when the lab stops. Your home cannot be used ({reason}). Ask an administrator."
+)
 
 
 @dataclass(frozen=True)
 class HomeProblem:
-    """What is wrong with a home.
+    """A problem of a home.
 
     Attributes
     ----------
     full
-        The home has no room; False: it cannot be written for another reason.
+        True: the home has no free space. False: the home cannot be written for another reason.
     reason
-        The operating system's words.
+        The operating system's error message, or the timeout.
     readable
-        The files in it can be read.
+        Whether the files in the home can be read.
     """
 
     full: bool
@@ -45,18 +47,18 @@ class HomeProblem:
 
 
 def check_home(folder: Path) -> HomeProblem | None:
-    """Write a file of 1 MB to the disk and remove it. Return the problem, or None if there is none.
+    """Write a file of 1 MB to the home's disk and remove it. Return the problem, or None if the home works.
 
     The file always has the same name, so that the next lab removes what a killed lab left behind.
     """
     file = folder / PROBE_NAME
     try:
-        # Random, because a file system that compresses would find room for zeros.
-        left = os.urandom(PROBE_BYTES)
+        # Random, because a file system with compression would have room for zeros.
+        remaining = os.urandom(PROBE_BYTES)
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         try:
-            while left:
-                left = left[os.write(descriptor, left) :]
+            while remaining:
+                remaining = remaining[os.write(descriptor, remaining) :]
             os.fsync(descriptor)  # NFS and some quotas report an error only now
         finally:
             os.close(descriptor)
@@ -70,11 +72,11 @@ def check_home(folder: Path) -> HomeProblem | None:
 
 
 class BackgroundCheck:
-    """A check of the home that runs in a thread. Its result is waited for with a timeout."""
+    """A check of the home in a thread. `wait` returns its result, or a problem after a timeout."""
 
     def __init__(self, folder: Path) -> None:
         self._problem: HomeProblem | None = None
-        # A daemon: nothing can end a thread that waits for a file server, and the process must not wait for it.
+        # A daemon thread: a thread that waits for a fileserver cannot be ended, and must not keep the process alive.
         self._thread = threading.Thread(target=self._run, args=(folder,), daemon=True)
         self._thread.start()
 
@@ -82,7 +84,7 @@ class BackgroundCheck:
         self._problem = check_home(folder)
 
     def wait(self, timeout: float = CHECK_SECONDS) -> HomeProblem | None:
-        """Return the problem, or None if there is none. No answer within the timeout (seconds) is a problem."""
+        """Return the problem, or None if the home works. No result within `timeout` seconds is a problem."""
         self._thread.join(timeout)
         if self._thread.is_alive():
             return HomeProblem(full=False, reason=f"no answer within {timeout:.0f} s")

@@ -1,4 +1,4 @@
-"""The home directory of a lab: its first files, and what replaces a full or broken home."""
+"""The home of a lab: its first files, and the replacement of a broken home."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lsstlab import logs
 from lsstlab.home_check import HomeProblem
 from lsstlab.lab_environment import create_private_folder
 
-# Without these folders no kernel starts and no extension loads. A full home has no room for missing ones.
+# Kernels and extensions need these folders. A full home has no room to create them.
 NEEDED_FOLDERS = {
     "IPYTHONDIR": ".ipython/profile_default",
     "JUPYTER_CONFIG_DIR": ".jupyter",
@@ -19,7 +19,7 @@ NEEDED_FOLDERS = {
 }
 SKELETON = Path("/etc/skel")
 USER_SETUPS = """\
-# Run by bash before each LSST_Stack kernel starts, after `setup lsst_distrib`. For example:
+# bash runs this file before each LSST_Stack kernel starts, after `setup lsst_distrib`. For example:
 # setup -r ~/notebooks/my_package
 """
 
@@ -30,7 +30,7 @@ def home_folder() -> Path:
 
 
 def initialize_home(home: Path) -> None:
-    """Copy the system's first files into a new home, and create `~/notebooks` with an explained `.user_setups`.
+    """Copy /etc/skel into an empty home, and create `~/notebooks` with a commented `.user_setups`.
 
     A home that cannot be written (full, read-only) does not stop the lab.
     """
@@ -45,7 +45,7 @@ def initialize_home(home: Path) -> None:
 
 
 def choose_home(problem: HomeProblem | None) -> None:
-    """Use the home if it is sound or only full, else an empty one in the scratch folder. Then initialize it."""
+    """Use the home if it works or is only full, else an empty home in the scratch folder. Then initialize it."""
     home, scratch = home_folder(), Path(os.environ["LAB_SCRATCH"])
     if problem:
         logs.write_warning(f"{home}: {problem.notice}")
@@ -56,14 +56,14 @@ def choose_home(problem: HomeProblem | None) -> None:
                 os.environ.setdefault(name, str(scratch / name.lower()))
     elif problem:
         replace_home(home, scratch / "home", readable=problem.readable)
-    # Jupyter shows its working folder. Programs of an image start in /, which no user has chosen.
+    # JupyterLab shows its working folder. The image's working folder is /, which has no files of the user.
     if problem or os.getcwd() == "/":
         os.chdir(home_folder())
     initialize_home(home_folder())
 
 
 def replace_home(home: Path, replacement: Path, *, readable: bool) -> None:
-    """Create an empty home with a link to the files that can still be read in the other."""
+    """Set HOME to an empty folder. If the old home can be read, the folder has a link to it."""
     create_private_folder(replacement)
     if readable:
         with suppress(FileExistsError):

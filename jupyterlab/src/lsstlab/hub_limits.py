@@ -1,4 +1,4 @@
-"""The limits after which the hub stops this lab, and the warnings before. Pure: no clock, no server."""
+"""The limits after which the hub stops this lab, and the warnings before that. All functions are pure."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ REFRESH_INTERVAL = timedelta(seconds=15)
 
 
 class LimitError(LabError):
-    """A limit is wrong. The message names the variable, the value found and the value wanted."""
+    """A wrong limit. The message names the variable, the value found and the value wanted."""
 
 
 @dataclass(frozen=True)
 class LabLimits:
-    """How long the hub lets this lab run.
+    """The times for which the hub lets this lab run.
 
     Attributes
     ----------
     idle
         Longest time without use; None: no limit.
     age
-        Longest time since the start, whatever the lab does; None: no limit.
+        Longest time since the start, even if the lab is in use; None: no limit.
     warning
-        How long before either limit the user is warned; None: no warning.
+        How long before either limit the lab warns the user; None: no warning.
     """
 
     idle: timedelta | None
@@ -51,20 +51,26 @@ class LabLimits:
 
     @property
     def exist(self) -> bool:
-        """Whether the hub stops the lab by itself at some time."""
+        """Whether the lab has an idle limit or an age limit."""
         return bool(self.idle or self.age)
 
     def is_nearing_idle_end(self, now: datetime, last_activity: datetime) -> bool:
-        """Return whether half of the idle limit is over: from then on the hub must hear of use at once."""
+        """Return whether half of the idle limit has passed. From then on the lab reports use to the hub at once."""
         return self.idle is not None and now >= last_activity + self.idle / 2
 
     def refresh_interval(self) -> timedelta:
-        """Return how often to look for new notices: a tenth of the shortest wait, from 0.5 s to 15 s."""
+        """Return the interval of checks for new notices, from 0.5 s to 15 s.
+
+        It is a tenth of the shortest warning or, without warnings, of half of the shortest limit.
+        """
         spans = [self.warning_span(limit) or limit / 2 for limit in (self.idle, self.age) if limit]
         return max(timedelta(seconds=0.5), min([REFRESH_INTERVAL, *(span / 10 for span in spans)]))
 
     def warning_span(self, limit: timedelta) -> timedelta:
-        """Return how long before a limit the user is warned: at most half of it, or the warning would always show."""
+        """Return how long before a limit the lab warns the user.
+
+        It is at most half of the limit: a longer warning would show almost all the time.
+        """
         return min(self.warning or timedelta(), limit / 2)
 
     def find_notices(self, now: datetime, started: datetime, last_activity: datetime) -> list[Notice]:
@@ -85,13 +91,13 @@ def read_seconds(environ: Mapping[str, str], name: str) -> timedelta | None:
     Raises
     ------
     LimitError
-        Raised if the value is not a whole number of seconds from 1 on.
+        Raised if the value is not a whole number of seconds, 1 or more.
     """
     text = environ.get(name)
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
-        raise LimitError(f"{name}: found {text[:20]!r}, wanted seconds: a whole number, 1 or more")
+        raise LimitError(f"{name}: found {text[:20]!r}, wanted a whole number of seconds, 1 or more")
     return timedelta(seconds=int(text))
 
 

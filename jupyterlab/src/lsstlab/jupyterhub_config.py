@@ -1,4 +1,4 @@
-"""Read by JupyterHub when it runs standalone. The settings come from the environment."""
+"""The configuration file of a standalone JupyterHub. The settings come from the environment."""
 
 import os
 

@@ -1,6 +1,6 @@
-"""The environment of one lab: the variables and folders for files that must not be in the home directory.
+"""The environment of a lab: the variables and folders for files that must not be in the home.
 
-The home may be on NFS, where SQLite corrupts, and may be full, which must not keep a user from the lab.
+The home may be on NFS, where SQLite databases can become corrupt (https://www.sqlite.org/faq.html#q5), or full.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from lsstlab.errors import LabError
 
 
 class EnvironmentFolderError(LabError):
-    """A folder of the lab cannot be used. The message names the setting, the folder and the next action."""
+    """A folder that the lab cannot use. The message names the setting, the folder and the next action."""
 
 
 def scratch_folder(environ: Mapping[str, str]) -> Path:
     """Return the folder for sockets and databases: LAB_SCRATCH, or a folder of the user in /tmp.
 
-    The name is short because the path of a Unix socket, which kernels use, ends at 107 bytes.
+    The name is short because kernels use Unix sockets, whose paths have at most 107 bytes.
     """
     return Path(environ.get("LAB_SCRATCH") or f"/tmp/lab-{os.getuid()}")  # noqa: S108  (owner checked)
 
@@ -31,18 +31,18 @@ def create_private_folder(folder: Path) -> None:
     Raises
     ------
     EnvironmentFolderError
-        Raised if the folder cannot be created, or if another user owns it and may have prepared it.
+        Raised if the folder cannot be created, or if it is a link or another user's folder.
     """
     if not folder.is_absolute():
         raise EnvironmentFolderError(f"LAB_SCRATCH: found {folder}, wanted an absolute path")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        message = f"LAB_SCRATCH: cannot make {folder} ({error.strerror}): name a folder that you may write"
+        message = f"LAB_SCRATCH: cannot create {folder} ({error.strerror}): set it to a folder that you can write"
         raise EnvironmentFolderError(message) from error
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
-        raise EnvironmentFolderError(f"LAB_SCRATCH: {folder} belongs to someone else: name a folder of your own")
+        raise EnvironmentFolderError(f"LAB_SCRATCH: {folder} is not a folder that you own: set it to another folder")
     if status.st_mode & 0o077:
         folder.chmod(0o700)
 

@@ -1,4 +1,4 @@
-"""Starts programs in a lab's environment: a command, or the single-user server of a hub."""
+"""The start of a program in a lab's environment: a command, or the single-user server of a hub."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from lsstlab.home_setup import choose_home, home_folder, initialize_home
 from lsstlab.hub_limits import LabLimits
 from lsstlab.lab_environment import prepare_environment
 
-# The command by which hubs start the server
+# The command with which hubs start the single-user server
 SINGLE_USER_SERVER = "jupyterhub-singleuser"
-# Seconds until garbage collection resumes if a user's configuration leaves out lsstlab.extension
+# Seconds until garbage collection resumes if a user's configuration disables lsstlab.extension
 COLLECTION_PAUSE_SECONDS = 60
 
 
 class CommandError(LabError):
-    """A command cannot be run. The message has the command and the operating system's words."""
+    """A command that cannot be run. The message has the command and the operating system's error message."""
 
 
 def run_command(command: list[str]) -> None:
@@ -37,7 +37,7 @@ def run_command(command: list[str]) -> None:
     prepare_environment()
     initialize_home(home_folder())
     try:
-        os.execvp(command[0], command)  # noqa: S606  (no shell is wanted)
+        os.execvp(command[0], command)  # noqa: S606  (no shell)
     except OSError as error:
         raise CommandError(f"{command[0]}: {error.strerror}") from error
 
@@ -58,22 +58,22 @@ def run_single_user_server(options: list[str]) -> None:
 
     prepare_environment()
     LabLimits.from_environment(os.environ)
-    home_check = BackgroundCheck(home_folder())  # while the modules load, which do not read the home yet
+    home_check = BackgroundCheck(home_folder())  # runs while the modules load, which do not read the home
     pause_garbage_collection()
     server = load_single_user_server()
     if logs.wants_json(os.environ):
         use_formatter_from_first_line(logs.LabFormatter)
-    # Only now: what is imported from here on reads the user's settings in the home.
+    # After the check: modules that are imported from here on read the user's settings in the home.
     choose_home(home_check.wait())
     sys.argv = [SINGLE_USER_SERVER, *options]
     server.launch_instance()
 
 
 def pause_garbage_collection() -> None:
-    """Collect no garbage until `lsstlab.extension`, which is loaded last, resumes it.
+    """Pause garbage collection until `lsstlab.extension`, which is loaded last, resumes it.
 
-    The import of a thousand modules makes the collector run hundreds of times over objects that all stay: 13 % of the
-    time until the server answers.
+    While a thousand modules are imported, the collector would run hundreds of times and free almost nothing. That
+    takes 13 % of the time until the server answers.
     """
     gc.disable()
     timer = threading.Timer(COLLECTION_PAUSE_SECONDS, gc.enable)

@@ -1,7 +1,7 @@
-"""The log of a lab: JSON where the hub asks for it (LAB_LOG=json), else plain text for a person at a terminal.
+"""The log of a lab: JSON if the hub sets LAB_LOG=json, else plain text for a terminal.
 
-The fields are a contract: `testing/contracts/log-event.json`. Only the lines of the session leave the node:
-docs/dev/logs.md gives the reason.
+The fields are a contract: `testing/contracts/log-event.json`. By default filebeat sends only the session's events to
+the relay: docs/dev/logs.md gives the reason.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from lsstlab.shared.json_logs import ServiceFormatter
 SERVICE = "lab"
 SESSION = logging.getLogger("lsstlab.session")
 KERNEL_ACTIONS = "https://events.jupyter.org/jupyter_server/kernel_actions/v1"
-# The names of the actions that are logged. An interrupt is not.
+# Actions of Jupyter's kernel events, and the names under which the lab logs them. Interrupts are not logged.
 LOGGED_ACTIONS = {"start": "kernel_start", "shutdown": "kernel_stop", "restart": "kernel_restart"}
 
 
 class LabFormatter(ServiceFormatter):
-    """Formats a record as a JSON object of the lab. Jupyter's applications pass a format and a date format: ignored."""
+    """A formatter for the lab's JSON. It ignores the format and the date format that Jupyter's applications pass."""
 
     def __init__(self, *_: object) -> None:
         super().__init__(SERVICE, f"{SERVICE}.server")
@@ -34,7 +34,7 @@ def wants_json(environ: Mapping[str, str]) -> bool:
 
 
 def logging_config() -> dict[str, Any]:
-    """Return what Jupyter's applications merge into their own logging configuration."""
+    """Return the configuration that Jupyter's applications merge into their own logging configuration."""
     return {
         "formatters": {"console": {"class": f"{__name__}.{LabFormatter.__name__}"}},
         "loggers": {
@@ -45,7 +45,7 @@ def logging_config() -> dict[str, Any]:
 
 
 def write_warning(message: str) -> None:
-    """Write a warning to standard error in the lab's format: also before the server configures its logging."""
+    """Write a warning to standard error in the lab's format, even before the server has configured logging."""
     if wants_json(os.environ):
         record = logging.makeLogRecord({"name": "lsstlab", "levelname": "WARNING", "msg": message})
         message = LabFormatter().format(record)
@@ -55,13 +55,13 @@ def write_warning(message: str) -> None:
 
 
 def log_session_event(action: str, message: str, **fields: object) -> None:
-    """Log an event of the session and its user. Never pass code or output: the line leaves the node."""
+    """Log an event of the session with its user. Never pass code or output: filebeat sends these lines to the relay."""
     event = {"event.dataset": "lab.session", "event.action": action, "user.name": os.environ.get("USER")} | fields
     SESSION.info(message, extra={name: value for name, value in event.items() if value is not None})
 
 
 async def log_kernel_action(data: dict[str, Any], **_: object) -> None:
-    """Log an action on a kernel: a listener for Jupyter's events."""
+    """Log a start, stop or restart of a kernel. Jupyter's event logger calls this listener."""
     if action := LOGGED_ACTIONS.get(data["action"]):
         outcome = "success" if data.get("status") == "success" else "failure"
         kernel = {"lab.kernel.id": data.get("kernel_id"), "lab.kernel.name": data.get("kernel_name")}

@@ -1,4 +1,4 @@
-"""The notices of a running lab: the list, the requests of the page, and the terminals."""
+"""The delivery of a lab's notices to pages and terminals."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class NoticeBoard:
     serverapp
         The lab's server.
     last_activity
-        Returns when the lab was last used, as the hub hears it.
+        Returns the time of the last use that the lab reports to the hub.
     limits
         When the hub stops the lab.
     home_notice
-        What is wrong with the home directory; empty: nothing.
+        The notice about a problem of the home; empty: no problem.
     write_to_terminals
         Shows a text in all terminals.
     """
@@ -45,11 +45,11 @@ class NoticeBoard:
         self.limits = limits
         self.permanent = [Notice("home", "error", home_notice)] if home_notice else []
         self.write_to_terminals = write_to_terminals
-        self._shown = {notice.id for notice in self.permanent}  # the shell's greeting shows these
+        self._shown = {notice.id for notice in self.permanent}  # each terminal shows these when it opens
         self._nearing_end = False
 
     def start(self) -> None:
-        """Refresh from time to time, if the hub ever stops this lab."""
+        """Refresh the notices periodically if the lab has a limit."""
         if self.limits.exist:
             PeriodicCallback(self.refresh, self.limits.refresh_interval()).start()
 
@@ -61,7 +61,7 @@ class NoticeBoard:
         return self.permanent + self.limits.find_notices(now, started, last_activity)
 
     def refresh(self) -> None:
-        """Show new notices in the terminals. Report to the hub at once if a lab near its end is used again."""
+        """Show new notices in the terminals. Report use of a lab near its idle limit to the hub at once."""
         for notice in self.find_current():
             if notice.id not in self._shown:
                 self._shown.add(notice.id)
@@ -80,7 +80,7 @@ class NoticeBoard:
 
 
 class NoticesHandler(APIHandler):
-    """`GET` returns the notices and is no use of the lab. `POST` does the same when a person is at the page."""
+    """The requests of the page. `GET` returns the notices. `POST` also records that the user is at the page."""
 
     _track_activity = False
 
@@ -98,7 +98,7 @@ class NoticesHandler(APIHandler):
 
     @authenticated
     def post(self) -> None:
-        """Record that a person uses the lab, and return the notices."""
+        """Record that the user is using the lab, and return the notices."""
         self.settings["api_last_activity"] = datetime.now(UTC)
         self.board.refresh()
         self._answer()

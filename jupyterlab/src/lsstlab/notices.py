@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 IDLE_TEXT = "This lab has been idle for {idle}. It stops at {{time}} unless you use it."
-AGE_TEXT = "This lab stops at {{time}}, whatever runs in it: none runs for more than {age}. Save your work."
+AGE_TEXT = "This lab stops at {{time}}, even if code is running: labs may run for at most {age}. Save your work."
 
 
 @dataclass(frozen=True)
@@ -17,15 +17,15 @@ class Notice:
     Attributes
     ----------
     id
-        Stays the same as long as the message means the same.
+        Identifier, which stays the same while the meaning of the message stays the same.
     level
-        `warning` or `error`: how JupyterLab shows it.
+        `warning` or `error`: JupyterLab's style for the notification.
     text
-        `{time}` marks the place of the time, which each reader sees in their own time zone.
+        The message. Its `{time}` is replaced by `time`, on a page in the browser's time zone.
     time
         When the lab stops.
     use_helps
-        The notice ends when the user uses the lab.
+        Whether the notice disappears when the user uses the lab.
     """
 
     id: str
@@ -35,7 +35,7 @@ class Notice:
     use_helps: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Return the notice with values that JSON has."""
+        """Return the notice as a dictionary for JSON."""
         return asdict(self) | {"time": self.time.isoformat() if self.time else None}
 
     def to_terminal_line(self) -> str:
@@ -54,5 +54,5 @@ def create_age_warning(age: str, end: datetime) -> Notice:
 
 
 def _create_warning(kind: str, text: str, end: datetime, *, use_helps: bool = False) -> Notice:
-    # The id changes with the end, so that a new end is a new notice.
+    # The id contains the end, so that a new end gives a new notice.
     return Notice(f"{kind}-{end.timestamp():.0f}", "warning", text, end, use_helps)

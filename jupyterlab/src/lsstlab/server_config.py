@@ -1,4 +1,4 @@
-"""The configuration of every lab's Jupyter Server."""
+"""The configuration of a lab's Jupyter Server."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from traitlets.config import Config
 from lsstlab.lab_environment import lab_variables
 from lsstlab.logs import logging_config, wants_json
 
-# Bytes of the path of a Unix socket
+# Longest path of a Unix socket, in bytes
 SOCKET_PATH_MAX = 107
-# What jupyter_client appends to the runtime folder: /kernel-<uuid>-ipc-<port>
+# jupyter_client appends this name to the runtime folder: /kernel-<uuid>-ipc-<port>
 SOCKET_NAME_LENGTH = len("/kernel-") + 36 + len("-ipc-65535")
-# Runs before the shell of each terminal.
+# Runs in each terminal before its shell: shows the file $0 (the motd) and the notice about the home.
 GREETING = """\
 cat "$0" 2>/dev/null
 [ -z "$LAB_HOME_NOTICE" ] || printf '\\033[7m %s \\033[0m\\n\\n' "$LAB_HOME_NOTICE"
@@ -25,7 +25,7 @@ exec /bin/bash -l
 
 
 def configure(c: Config) -> None:
-    """Assign what applies to every lab, of any user, spawned or standalone."""
+    """Assign the options of every lab, spawned or standalone."""
     if wants_json(os.environ):
         c.Application.logging_config = logging_config()
     configure_files(c, lab_variables(os.environ))
@@ -38,7 +38,7 @@ def configure(c: Config) -> None:
 def configure_files(c: Config, variables: Mapping[str, str]) -> None:
     """Keep SQLite files and sockets out of the home."""
     scratch = Path(variables["LAB_SCRATCH"])
-    # The secret of the signatures is there too: a full home could not trust a notebook.
+    # The signature secret is there too, so that users with a full home can trust notebooks.
     c.NotebookNotary.db_file = str(scratch / "nbsignatures.db")
     c.NotebookNotary.secret_file = str(scratch / "notebook_secret")
     c.BaseFileIdManager.db_path = str(scratch / "file_id.db")
@@ -48,9 +48,9 @@ def configure_files(c: Config, variables: Mapping[str, str]) -> None:
 
 
 def configure_page(c: Config, announcement_path: str) -> None:
-    """Assign what the page reads: no check for a new build, and where the hub's announcement is."""
-    # Without this the server checks for half a second at each page load whether the front end could be rebuilt, which
-    # is impossible in an image. The key is JupyterLab's page_config.
+    """Assign the options of the page: no build check, and the path of the hub's announcement."""
+    # Without the build options, the server checks at each page load whether the front end needs a rebuild, which is
+    # impossible in an image. The check takes half a second. JupyterLab copies page_config_data into its page_config.
     c.ServerApp.tornado_settings = {
         "page_config_data": {"buildAvailable": False, "buildCheck": False, "hubAnnouncement": announcement_path},
     }
@@ -60,8 +60,8 @@ def configure_page(c: Config, announcement_path: str) -> None:
 
 
 def configure_extensions(c: Config) -> None:
-    """Turn off what the image has no use for and what costs time at each start."""
-    # It translates settings of the old notebook, which is not installed, and imports IPython for it: 30 ms.
+    """Turn off extensions that the image does not need and that take time at each start."""
+    # notebook_shim translates settings of the classic notebook, which is not installed, and imports IPython: 30 ms.
     c.ServerApp.jpserver_extensions = {"notebook_shim": False}
-    # jupyter-lsp looks for two dozen language servers, with npm if npm is there. None is installed.
+    # jupyter-lsp searches for two dozen language servers, and runs npm if it exists. The image has none of them.
     c.LanguageServerManager.autodetect = False

@@ -1,4 +1,4 @@
-"""The settings of a standalone lab: the only reader of their environment variables."""
+"""The settings of a standalone lab, which only this module reads from the environment."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from pathlib import Path
 from lsstlab.errors import LabError
 from lsstlab.shared.secret_files import SecretError, read_secret
 
-# useradd's own rule, without the capitals and the trailing $ that it allows against advice
+# useradd's rule, without the capital letters and the trailing $ that useradd accepts but discourages
 USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 PASSWORD_MIN = 8
-PASSWORD_MAX = 200  # chpasswd takes no more than 512 bytes
+PASSWORD_MAX = 200  # chpasswd accepts at most 512 bytes
 
 
 class SettingsError(LabError):
-    """A setting is missing or wrong. The message names the setting, the value found and the value wanted."""
+    """A missing or wrong setting. The message names the setting, the value found and the value wanted."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """A hub that one user runs.
+    """The settings of a hub that one user runs.
 
     Attributes
     ----------
@@ -33,18 +33,18 @@ class Settings:
     password
         The user's password; None: a random one is generated and printed.
     login
-        `pam`: the password is the operating system's. `password`: it is the hub's own, for a machine
-        whose /etc/passwd must not change.
+        `pam`: the operating system checks the password. `password`: the hub checks it, for a machine whose
+        /etc/passwd must not change.
     ip, port
-        Where the browser reaches the proxy.
+        Address on which the proxy listens for browsers.
     hub_port, proxy_api_port
-        Where hub and proxy reach each other, on 127.0.0.1.
+        Ports on 127.0.0.1 for requests between the hub and the proxy.
     state
         The folder of the hub's database, cookie secret and homes.
     proxy
-        The folder that install/proxy made.
+        The folder that install/proxy created.
     command
-        The program that starts a lab: `lab`, of the environment that install/lab made.
+        The program that starts a lab: `lab` in the environment that install/lab created.
     """
 
     user: str
@@ -74,7 +74,7 @@ def read_port(environ: Mapping[str, str], name: str, default: int) -> int:
 
 
 def read_ip(environ: Mapping[str, str], name: str, default: str) -> str:
-    """Return an address as it is written in a URL.
+    """Return an IP address in the form that URLs use.
 
     Raises
     ------
@@ -90,12 +90,12 @@ def read_ip(environ: Mapping[str, str], name: str, default: str) -> str:
 
 
 def read_password(environ: Mapping[str, str]) -> str | None:
-    """Return the password from LAB_PASSWORD or the file that LAB_PASSWORD_FILE names, or None without either.
+    """Return the password from LAB_PASSWORD or the file that LAB_PASSWORD_FILE names, or None if neither is set.
 
     Raises
     ------
     SettingsError
-        Raised if the password cannot be read or is refused. The message never quotes it, because it ends in a log.
+        Raised if the password cannot be read or is refused. The message never quotes it, because messages are logged.
     """
     try:
         password = read_secret(environ, "LAB_PASSWORD")
@@ -107,7 +107,7 @@ def read_password(environ: Mapping[str, str]) -> str | None:
     if len(password) < PASSWORD_MIN:
         raise SettingsError(f"{source}: found {len(password)} characters, wanted {PASSWORD_MIN} or more")
     if len(password) > PASSWORD_MAX:
-        raise SettingsError(f"{source}: found {len(password)} characters, wanted {PASSWORD_MAX} at most")
+        raise SettingsError(f"{source}: found {len(password)} characters, wanted {PASSWORD_MAX} or fewer")
     if not password.isprintable():
         raise SettingsError(f"{source}: found a line break or another control character, wanted one line of text")
     return password
@@ -150,14 +150,14 @@ def load(environ: Mapping[str, str]) -> Settings:
     Raises
     ------
     SettingsError
-        Raised for the first wrong setting.
+        Raised if a setting is wrong. The message names the first one.
     """
     user, login = read_user(environ), read_login(environ)
     port = read_port(environ, "LAB_PORT", 8000)
     hub_port = read_port(environ, "LAB_HUB_PORT", 8081)
     proxy_api_port = read_port(environ, "LAB_PROXY_API_PORT", 8001)
     if port in {hub_port, proxy_api_port}:
-        raise SettingsError(f"LAB_PORT: found {port}, which the hub and its proxy talk over: wanted another port")
+        raise SettingsError(f"LAB_PORT: found {port}, which the hub or the proxy's API uses, wanted another port")
     return Settings(
         user=user,
         password=read_password(environ),

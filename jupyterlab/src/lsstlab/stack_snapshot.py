@@ -1,9 +1,9 @@
-"""Print, as bash, the environment that `loadLSST.bash` and `setup lsst_distrib` create.
+"""A program that prints, as bash, the environment that `loadLSST.bash` and `setup lsst_distrib` create.
 
     python -m lsstlab.stack_snapshot STACK [EXTRA]
 
-The full stack takes seconds to set up, with the same result each time. So the LSST_Stack kernel sources the output of
-this program instead. EXTRA is a folder that is added at the end of PYTHONPATH.
+The set-up of the full stack takes seconds, with the same result each time. So the LSST_Stack kernel sources the output
+of this program instead. EXTRA is a folder that the program adds at the end of PYTHONPATH.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import tempfile
 from pathlib import Path
 
 BASE_PATH = "/usr/local/bin:/usr/bin:/bin"
-# Variables of the shell, and of the session in which the snapshot is taken
+# Variables of the shell, and of the session in which the program runs
 EXCLUDED = {"HOME", "PWD", "OLDPWD", "SHLVL", "_", "TERM", "LC_ALL", "LSST_KERNEL_PYTHON"}
-# Search paths: the session's own entries stay, after those of the stack.
+# Search paths: the entries of the user's session stay, after those of the stack.
 SEARCH_PATHS = {"LD_LIBRARY_PATH", "MANPATH", "PKG_CONFIG_PATH", "PYTHONPATH"}
 END_OF_ENVIRONMENT = b"\0--functions--\0"
 SCRIPT = """
@@ -30,7 +30,7 @@ declare -Fx
 
 
 class SnapshotError(Exception):
-    """The stack cannot be set up. The message has its output."""
+    """A stack that cannot be set up. The message has the output of the set-up."""
 
 
 def record_environment(stack: Path, home: str) -> tuple[dict[str, str], str]:
@@ -51,7 +51,7 @@ def record_environment(stack: Path, home: str) -> tuple[dict[str, str], str]:
     variables, separator, functions = done.stdout.partition(END_OF_ENVIRONMENT)
     if done.returncode or not separator:
         output = done.stderr.decode(errors="replace").strip()
-        raise SnapshotError(f"{stack}: loadLSST.bash and `setup lsst_distrib` failed: {output}")
+        raise SnapshotError(f"{stack}: loadLSST.bash or `setup lsst_distrib` failed: {output}")
     pairs = (entry.decode().partition("=") for entry in variables.split(b"\0") if entry)
     return {name: value for name, _, value in pairs}, functions.decode()
 
@@ -73,7 +73,7 @@ def format_script(variables: dict[str, str], functions: str, home: str) -> str:
         for name, value in sorted(variables.items())
         if name not in EXCLUDED and not name.startswith("BASH_FUNC_")
     ]
-    # The kernel's Python, also if a user's setups put another Python first on the PATH.
+    # The kernel runs on this Python even if `.user_setups` puts another one first in the PATH.
     python = variables["LSST_KERNEL_PYTHON"]
     functions = re.sub(r"^declare -fx (\S+)$", r"export -f \1", functions, flags=re.MULTILINE)
     return "\n".join([f"lsst_kernel_python='{python}'", *lines, functions])

@@ -1,6 +1,6 @@
-"""The image standalone: create the one user, run the user's JupyterHub, and print how to log in.
+"""A standalone lab: it creates the user, runs the user's JupyterHub and prints the login.
 
-Only the first step needs root. Hub, proxy and lab run as the user.
+Only the creation of the user needs root. The hub, the proxy and the lab run as the user.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lsstlab.standalone_config import CONFIG_FILE
 FIRST_UID = 1000
 SECRET_VARIABLES = {"LAB_PASSWORD", "LAB_PASSWORD_FILE"}
 BANNER = """
-  JupyterLab with the LSST stack:  http://127.0.0.1:{port}  (or the port that you published it on)
+  JupyterLab with the LSST stack:  http://127.0.0.1:{port}  (or the host port that you published)
   user:      {user}
   password:  {password}
 
@@ -37,13 +37,13 @@ def run() -> int:
     Raises
     ------
     SettingsError
-        Raised if a setting is wrong, or if the container was not started as the login needs it.
+        Raised if a setting is wrong, or if the container lacks a right that it needs.
     EnvironmentFolderError
         Raised if the lab's scratch folder cannot be used.
     """
     settings = load(os.environ)
     if settings.login != "pam":
-        raise SettingsError(f"LAB_LOGIN: found {settings.login}, wanted pam, the only one in the image")
+        raise SettingsError(f"LAB_LOGIN: found {settings.login}, wanted pam, the only login of the image")
     check_privileges()
     password = settings.password or secrets.token_hex(8)
     user = create_user(settings.user, password)
@@ -55,44 +55,45 @@ def run() -> int:
         check_writable(folder, user)
     create_private_folder(scratch_folder(os.environ))
     os.chdir(user.pw_dir)
-    shown = "the one you set" if settings.password else password
+    shown = "the one that you set" if settings.password else password
     banner = BANNER.format(port=settings.port, user=user.pw_name, password=shown)
     hub = Path(sys.prefix) / "bin" / "jupyterhub"
     return run_hub([str(hub), "--config", str(CONFIG_FILE)], hub_environment(user), settings, banner)
 
 
 def check_privileges() -> None:
-    """Check that the login can work in this container.
+    """Check that the container has the rights to create a user and to check a password.
 
     Raises
     ------
     SettingsError
-        Raised if the container does not run as root, or runs without new privileges.
+        Raised if the container does not run as root, or runs with no-new-privileges.
     """
     if os.getuid() != 0:
         raise SettingsError(
-            f"the container runs as UID {os.getuid()}: alone it has to start as root, to make the user who logs in "
-            "(it then runs as that user); leave out --user"
+            f"the container runs as UID {os.getuid()}, but without a hub it must start as root to create the user who "
+            "logs in (it then runs as that user): leave out --user"
         )
     if "NoNewPrivs:\t1" in Path("/proc/self/status").read_text():
         raise SettingsError(
-            "the container runs with no-new-privileges, which keeps PAM from checking the password: alone, leave it out"
+            "the container runs with no-new-privileges, which prevents PAM from checking the password: leave out "
+            "no-new-privileges"
         )
 
 
 def create_user(name: str, password: str) -> pwd.struct_passwd:
-    """Create the user, unless a restarted container has the user already, and set the password.
+    """Create the user if the container does not have it, and set the password. A restarted container has it.
 
     Raises
     ------
     SettingsError
-        Raised if the image itself has this name, or if the user cannot be created.
+        Raised if the image has a user or group of this name, or if the user cannot be created.
     """
     home = Path("/home") / name
     existing = [entry for entry in pwd.getpwall() if entry.pw_name == name]
     group_exists = name in {entry.gr_name for entry in grp.getgrall()}
     if (existing and existing[0].pw_dir != str(home)) or (group_exists and not existing):
-        raise SettingsError(f"LAB_USER: {name} is one of the image's own users or groups: take another name")
+        raise SettingsError(f"LAB_USER: {name} is a user or group of the image, wanted another name")
     if not existing:
         uid = str(choose_uid(home))
         options = ["--no-log-init", "--shell", "/bin/bash", "--uid", uid, "--home-dir", str(home)]
@@ -114,12 +115,12 @@ def choose_uid(home: Path) -> int:
     except FileNotFoundError:
         return FIRST_UID
     if owners := [entry.pw_name for entry in pwd.getpwall() if entry.pw_uid == uid]:
-        raise SettingsError(f"{home} belongs to UID {uid}, which is {owners[0]} in the image: give it another owner")
+        raise SettingsError(f"{home} belongs to UID {uid}, which is {owners[0]} in the image: change its owner")
     return uid
 
 
 def run_account_tool(program: str, *arguments: str, stdin: str = "") -> None:
-    """Run one of Debian's programs for accounts.
+    """Run one of Debian's programs that manage accounts.
 
     Raises
     ------
@@ -129,18 +130,18 @@ def run_account_tool(program: str, *arguments: str, stdin: str = "") -> None:
     done = subprocess.run([program, *arguments], input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SettingsError(
-            f"cannot make the user: {done.stderr.strip()} (the container needs a root file system that it can write, "
-            "and the capabilities that Docker gives)"
+            f"cannot create the user: {done.stderr.strip()}: start the container with a writable root file system and "
+            "Docker's default capabilities"
         )
 
 
 def create_folder(folder: Path, user: pwd.struct_passwd) -> None:
-    """Create a folder of the user. An existing folder changes its owner only if root owns it.
+    """Create a folder of the user. If root owns an existing folder, give it to the user with mode 0700.
 
     Raises
     ------
     SettingsError
-        Raised if the folder cannot be created or given to the user.
+        Raised if the folder cannot be created, or if its owner cannot be changed.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -149,12 +150,12 @@ def create_folder(folder: Path, user: pwd.struct_passwd) -> None:
             folder.chmod(0o700)
     except OSError as error:
         raise SettingsError(
-            f"{folder}: {error.strerror}: it has to be a folder that {user.pw_name} can write"
+            f"cannot prepare {folder} ({error.strerror}): use a folder that {user.pw_name} can write"
         ) from error
 
 
 def drop_root(user: pwd.struct_passwd) -> None:
-    """Run as the user from here on. Nothing in this process gets root back."""
+    """Change this process to the user. It cannot become root again."""
     os.initgroups(user.pw_name, user.pw_gid)
     os.setgid(user.pw_gid)
     os.setuid(user.pw_uid)
@@ -166,21 +167,24 @@ def check_writable(folder: Path, user: pwd.struct_passwd) -> None:
     Raises
     ------
     SettingsError
-        Raised if the process cannot write it.
+        Raised if the process cannot write to the folder.
     """
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise SettingsError(f"{folder}: {user.pw_name} (UID {user.pw_uid}) cannot write it: mount it writable")
+        raise SettingsError(
+            f"{folder}: {user.pw_name} (UID {user.pw_uid}) cannot write to it: change its owner or mode, or mount it "
+            "writable"
+        )
 
 
 def hub_environment(user: pwd.struct_passwd) -> dict[str, str]:
-    """Return the variables of the hub: those of this process without the password."""
+    """Return the environment of the hub: the variables of this process without the password."""
     environ = {name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES}
     return environ | {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name}
 
 
 def run_hub(command: list[str], environ: dict[str, str], settings: Settings, banner: str) -> int:
     """Run the hub until it ends or a signal ends it, and return its exit status."""
-    # A session of its own: Ctrl-C reaches the hub once, from this process.
+    # The hub has its own session, so that Ctrl-C reaches it once, through this process.
     hub = subprocess.Popen(command, env=environ, start_new_session=True)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: hub.send_signal(signal.SIGTERM))
@@ -189,7 +193,7 @@ def run_hub(command: list[str], environ: dict[str, str], settings: Settings, ban
 
 
 def print_when_ready(hub: subprocess.Popen[bytes], settings: Settings, banner: str) -> None:
-    """Print the banner as soon as the login page answers. Print nothing if the hub ends before."""
+    """Print the banner as soon as the login page answers. Print nothing if the hub ends first."""
     # Ignore HTTP_PROXY: the request stays inside the container.
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     # Check the hub before the proxy, which logs ten lines for each request that it cannot forward yet.

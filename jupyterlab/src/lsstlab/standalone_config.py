@@ -1,4 +1,4 @@
-"""The configuration of a hub that one user runs: the standalone image, and the demo."""
+"""The configuration of a hub that one user runs, in the standalone image and in the demo."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from traitlets.config import Config
 
 from lsstlab.settings import Settings
 
-# The kernel ends labs and proxy when the hub ends for any reason. Without a hub they are useless.
+# With setpriv, Linux ends the labs and the proxy when the hub ends for any reason. Without a hub they are useless.
 END_WITH_PARENT = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
 CONFIG_FILE = Path(__file__).parent / "jupyterhub_config.py"
 
 
 def configure(c: Config, settings: Settings) -> None:
-    """Assign proxy, hub, login and labs."""
+    """Assign the options of the proxy, the hub, the login and the labs."""
     configure_hub(c, settings)
     configure_login(c, settings)
     configure_labs(c, settings)
 
 
 def configure_hub(c: Config, settings: Settings) -> None:
-    """Assign where the hub and its proxy listen and keep their files."""
+    """Assign the addresses and files of the hub and its proxy."""
     c.JupyterHub.bind_url = f"http://{settings.ip}:{settings.port}"
     c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{settings.hub_port}"
     c.JupyterHub.db_url = f"sqlite:///{settings.state}/jupyterhub.sqlite"
     c.JupyterHub.cookie_secret_file = str(settings.state / "cookie_secret")
-    # The login, which is printed at the start, must stay on the screen.
+    # More log lines would push the login, which is printed at the start, off the screen.
     c.JupyterHub.log_level = "WARN"
     c.ConfigurableHTTPProxy.log_level = "warn"
     c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings.proxy_api_port}"
     c.ConfigurableHTTPProxy.pid_file = str(settings.state / "proxy.pid")
-    # Node's own program: no PATH is searched, and the hub's SIGTERM reaches it without a launcher.
+    # Run Node.js directly: this needs no PATH, and the hub's SIGTERM reaches Node.js without a launcher in between.
     c.ConfigurableHTTPProxy.command = [
         *END_WITH_PARENT,
         str(settings.proxy / "node"),
@@ -42,10 +42,10 @@ def configure_hub(c: Config, settings: Settings) -> None:
 
 
 def configure_login(c: Config, settings: Settings) -> None:
-    """Assign the user who may log in, and the authenticator."""
+    """Assign the user who may log in and the authenticator."""
     c.Authenticator.allowed_users = {settings.user}
     c.JupyterHub.template_vars = {
-        "announcement_login": "User and password are printed in the terminal in which this JupyterHub was started."
+        "announcement_login": "The terminal in which you started this JupyterHub shows the user name and the password."
     }
     if settings.login == "pam":
         c.JupyterHub.authenticator_class = "pam"
@@ -56,9 +56,9 @@ def configure_login(c: Config, settings: Settings) -> None:
 
 
 def configure_labs(c: Config, settings: Settings) -> None:
-    """Assign how a lab starts: as a process of the hub's own user.
+    """Assign the options of labs, which run as processes of the hub's own user.
 
-    JupyterHub warns that this spawner does not isolate users. Here there is one user.
+    JupyterHub warns that this spawner does not isolate users. That is acceptable with one user.
     """
     c.JupyterHub.spawner_class = "simple"
     home = "/home/{username}" if settings.login == "pam" else f"{settings.state}/home/{{username}}"

@@ -93,7 +93,7 @@ def test_failing_user_setups_are_shown_with_the_first_cell(lab: LabClient) -> No
         ("set -u; echo $NOT_SET", "NOT_SET"),
         ("unset PATH; hash -r", ""),
         ("if then", "syntax error"),
-        ("here=/tmp; connection_file=/tmp; export here connection_file said=/tmp; false", "ended with status 1"),
+        ("here=/tmp; connection_file=/tmp; export here connection_file output=/tmp; false", "ended with status 1"),
         ("export LAB_SCRATCH=/tmp/elsewhere; unset HOME; read line; false", "ended with status 1"),
         ("head -c 300000 /dev/zero | tr '\\0' x; false", "xxxx"),
         ("export PATH=/usr/bin:$PATH", ""),

@@ -112,7 +112,8 @@ def test_room_in_a_full_home_is_made_and_used(image: str) -> None:
 def test_a_home_that_cannot_be_written_is_replaced(image: str, home: str, reason: str) -> None:
     with spawned(image, home) as (client, container):
         assert notice(client) == (
-            f"Nothing that you save here is kept: your home cannot be used ({reason}), an empty one stands in."
+            f"Files that you save now are lost when the lab stops. Your home cannot be used ({reason}). "
+            "Ask an administrator."
         )
         check_use(client)
         client.request("PUT", "api/contents/new.ipynb", json={"type": "notebook", "content": NOTEBOOK})

@@ -29,7 +29,7 @@ def test_a_lab_without_its_home_starts_with_another(spawn: Spawn, tmp_path: Path
 def test_each_terminal_shows_the_home_notice(spawn: Spawn, tmp_path: Path) -> None:
     lab = spawn(HOME=str(tmp_path / "missing"))
     with lab.client.terminal() as terminal:
-        assert "Nothing that you save here is kept" in terminal.read_until(PROMPT).replace("\r\n", "")
+        assert "Files that you save now are lost when the lab stops." in terminal.read_until(PROMPT).replace("\r\n", "")
 
 
 def test_a_sound_home_is_used_without_a_notice(spawn: Spawn, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_a_lab_at_its_age_limit_warns_also_during_use(spawn: Spawn) -> None:
     with lab.client.kernel("python3") as kernel:
         kernel.send("execute_request", {"code": "import time; time.sleep(1000)", "silent": False})
         notice = wait_for_notice(lab, "age")
-        assert "whatever runs in it" in str(notice["text"])
+        assert "even if code is running" in str(notice["text"])
         assert lab.client.request("POST", "lsstlab/notices").json() == [notice]
 
 

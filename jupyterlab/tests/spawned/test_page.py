@@ -66,7 +66,7 @@ def test_a_page_tells_what_holds_from_the_start_once(spawn: Spawn, tmp_path: Pat
     lab = spawn(HOME=str(tmp_path / "missing"))
     with page_of(lab) as page:
         notification = page.locator(NOTIFICATION)
-        expect(notification).to_contain_text("your home cannot be used (No such file or directory)")
+        expect(notification).to_contain_text("Your home cannot be used (No such file or directory)")
         expect(notification).to_be_in_viewport(ratio=1)
         page.screenshot(path=screenshots / "notice-home.png")
         page.clock.run_for(121 * SECONDS)
@@ -95,7 +95,7 @@ def test_a_page_shows_what_the_hub_announces_until_it_is_over(spawn: Spawn, scre
         announced.spawning = "stopped"
         page.clock.run_for(61 * SECONDS)
         expect(notification).to_have_count(2)
-        expect(page.get_by_text("No lab is started now")).to_be_in_viewport(ratio=1)
+        expect(page.get_by_text("An administrator has paused the start of labs.")).to_be_in_viewport(ratio=1)
         assert "…" not in notification.nth(1).inner_text(), "JupyterLab shows 140 characters"
         page.screenshot(path=screenshots / "announcement.png")
         announced.message, announced.spawning = "", "allowed"

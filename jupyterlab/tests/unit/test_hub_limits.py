@@ -29,7 +29,7 @@ def test_idleness_is_warned_of_before_the_limit() -> None:
 def test_the_age_is_warned_of_also_during_use() -> None:
     now = START + HOUR * 23.8
     assert find_texts(LIMITS, now, now) == [
-        "This lab stops at 08:00, whatever runs in it: none runs for more than 1 day. Save your work."
+        "This lab stops at 08:00, even if code is running: labs may run for at most 1 day. Save your work."
     ]
 
 
@@ -75,7 +75,7 @@ def test_the_idle_end_is_near_from_half_of_the_limit_on(limits: dict[str, str], 
 
 @pytest.mark.parametrize("value", ["0", "-1", "4h", "1.5", "٤", "9" * 5000])
 def test_a_wrong_limit_is_named(value: str) -> None:
-    with pytest.raises(LimitError, match=r"LAB_IDLE_SECONDS: found .* wanted seconds"):
+    with pytest.raises(LimitError, match=r"LAB_IDLE_SECONDS: found .* wanted a whole number of seconds"):
         LabLimits.from_environment({"LAB_IDLE_SECONDS": value})
 
 

@@ -66,13 +66,13 @@ def test_the_scratch_folder_of_another_user_is_refused(tmp_path: Path) -> None:
     os.chown(tmp_path, 12345, 12345)
     done = run_lab(*SHOW, LAB_SCRATCH=str(tmp_path))
     assert done.returncode == 1
-    assert done.stderr == f"lab: LAB_SCRATCH: {tmp_path} belongs to someone else: name a folder of your own\n"
+    assert done.stderr == f"lab: LAB_SCRATCH: {tmp_path} is not a folder that you own: set it to another folder\n"
 
 
 def test_a_scratch_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     done = run_lab(*SHOW, LAB_SCRATCH=str(tmp_path / "link"))
-    assert "belongs to someone else" in done.stderr
+    assert "is not a folder that you own" in done.stderr
 
 
 def test_a_missing_command_is_one_line() -> None:
@@ -83,7 +83,7 @@ def test_a_missing_command_is_one_line() -> None:
 def test_a_wrong_limit_is_one_line(tmp_path: Path) -> None:
     limit = {"LAB_IDLE_SECONDS": "4h", "JUPYTERHUB_API_TOKEN": "x"}
     done = run_lab(HOME=str(tmp_path), LAB_SCRATCH=str(tmp_path / "s"), **limit)
-    line = "lab: LAB_IDLE_SECONDS: found '4h', wanted seconds: a whole number, 1 or more\n"
+    line = "lab: LAB_IDLE_SECONDS: found '4h', wanted a whole number of seconds, 1 or more\n"
     assert (done.returncode, done.stderr) == (1, line)
 
 

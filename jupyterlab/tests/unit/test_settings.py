@@ -40,7 +40,7 @@ def test_a_password_file_is_read_without_outer_white_space(tmp_path: Path, text:
         ({"LAB_PORT": "70000"}, ["LAB_PORT", "'70000'"]),
         ({"LAB_PORT": "9" * 5000}, ["LAB_PORT", "1 to 65535"]),
         ({"LAB_IP": "localhost"}, ["LAB_IP", "'localhost'", "IP address"]),
-        ({"LAB_PASSWORD": "x" * 600}, ["LAB_PASSWORD", "600 characters", "200 at most"]),
+        ({"LAB_PASSWORD": "x" * 600}, ["LAB_PASSWORD", "600 characters", "200 or fewer"]),
         ({"LAB_HUB_PORT": "0"}, ["LAB_HUB_PORT", "'0'"]),
         ({"LAB_PORT": "8081"}, ["LAB_PORT", "8081", "wanted another port"]),
         ({"LAB_PASSWORD_FILE": "/no/such/file"}, ["LAB_PASSWORD_FILE", "/no/such/file"]),

@@ -43,7 +43,7 @@ def test_lsst_distrib_sets_up_every_product_there_is(stack: Path) -> None:
 
 def test_a_person_is_told_what_lsst_distrib_lacks_here(stack: Path) -> None:
     done = bash(stack, "setup lsst_distrib", "--norc", "-i")
-    assert "from PyPI packages (30.1): daf_butler utils" in done.stderr.replace("\n", "")
+    assert "from PyPI (30.1): daf_butler utils" in done.stderr.replace("\n", "")
     assert "not in this stack: afw " in done.stderr
 
 
@@ -52,14 +52,14 @@ def test_a_person_is_told_what_lsst_distrib_lacks_here(stack: Path) -> None:
     [
         ("setup afw", 1, "afw is a product of lsst_distrib, but not in this stack"),
         ("setup no_such", 1, "no product no_such. This stack has: daf_butler utils"),
-        ("setup utils 29", 1, "utils is here in version 30.2, not 29"),
+        ("setup utils 29", 1, "this stack has version 30.2 of utils, not 29"),
         ("setup -t w_latest utils", 2, "no tags"),
-        ("setup -X utils", 2, "option -X is not known"),
+        ("setup -X utils", 2, "does not support option -X"),
         ("setup", 2, "usage"),
         ("setup -r", 2, "usage"),
-        ("setup -r /no/such", 1, "no folder /no/such"),
+        ("setup -r /no/such", 1, "cannot open folder /no/such"),
         ("unsetup", 2, "usage"),
-        ("eups declare x", 2, 'only "eups list" works'),
+        ("eups declare x", 2, 'supports only "eups list"'),
     ],
 )
 def test_what_cannot_be_done_is_said(stack: Path, command: str, status: int, says: str) -> None:

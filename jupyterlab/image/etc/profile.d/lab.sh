@@ -1,2 +1,2 @@
-# Debian's /etc/profile sets the PATH anew for every terminal.
+# Debian's /etc/profile resets the PATH in each terminal.
 PATH=/opt/lab/bin:$PATH

@@ -19,7 +19,7 @@ def is_tested(project: str, tested: tuple[str, ...], effect: str) -> bool:
     tested
         Versions whose internals were reviewed.
     effect
-        What the user notices without the patches.
+        What the user notices without the patches. The warning ends with this text.
     """
     warning = find_untested_version(project, tested, effect)
     if warning:

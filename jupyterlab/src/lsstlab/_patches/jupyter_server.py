@@ -1,4 +1,4 @@
-"""Patches of Jupyter Server: what counts as use of a lab, and the format of its first log lines."""
+"""Patches of Jupyter Server: the rule for the last use of a lab, and the format of the first log lines."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any
 from lsstlab._patches.guard import is_tested
 
 PROJECT, TESTED = "jupyter_server", ("2.21.1",)
-EFFECT = "a page that is open counts as use of the lab, and the first log lines are plain text"
+EFFECT = "an open page counts as use of the lab, and the first log lines are plain text"
 
 CHANGING_METHODS = {"POST", "PUT", "PATCH", "DELETE"}
 
 
 def replace_activity_rule(web_app: Any, rule: Callable[[], datetime]) -> Callable[[], datetime]:
-    """Override when the lab was last used, and return the function that JupyterHub's extension will ask.
+    """Replace the rule for the last use of the lab, and return the function that JupyterHub's extension calls.
 
-    What: `ServerWebApplication.last_activity` of this server is our rule, and `count_only_changes` is applied.
+    What: `last_activity` of this server's `ServerWebApplication` becomes `rule`, and `count_only_changes` is applied.
 
-    Why: docs/dev/lab.md, "Activity", compares the two rules. Jupyter Server's rule stops a lab whose kernel computes
-    in silence, and keeps a lab whose page is only open.
+    Why: docs/dev/lab.md, "Activity", compares the two rules. With Jupyter Server's rule, the hub stops a lab whose
+    kernel computes without output, and keeps a lab whose page is only open.
 
-    Gain: no time. Unused labs end, and labs that compute do not.
+    Gain: no time. The hub stops unused labs and keeps labs that compute.
 
-    Unnecessary when: Jupyter Server takes the rule as a setting, and JupyterHub's extension asks it.
+    Unnecessary when: Jupyter Server has a setting for the rule, and JupyterHub's extension uses it.
     """
     if not is_tested(PROJECT, TESTED, EFFECT):
         upstream_rule: Callable[[], datetime] = web_app.last_activity
@@ -38,16 +38,16 @@ def replace_activity_rule(web_app: Any, rule: Callable[[], datetime]) -> Callabl
 def count_only_changes() -> None:
     """Override `APIHandler.update_api_activity`: only requests that change something count as use.
 
-    What: requests with another method, or outside `/api/`, do not update `api_last_activity`.
+    What: only POST, PUT, PATCH and DELETE requests to `/api/` update `api_last_activity`.
 
-    Why: an open and visible page asks for kernels, sessions, terminals, folders and the state of git, every few
-    seconds. Jupyter Server counts each of these requests.
+    Why: an open and visible page requests kernels, sessions, terminals, folders and git's status every few seconds.
+    Jupyter Server counts each of these requests.
 
     Gain: no time. A lab whose page is only open becomes idle.
 
-    Unnecessary when: JupyterLab marks the requests that it repeats by `no_track_activity`, which Jupyter Server reads.
+    Unnecessary when: JupyterLab marks its polling requests with `no_track_activity`, which Jupyter Server reads.
     """
-    # Imported here: `lab COMMAND` needs no server.
+    # Imported here: `lab COMMAND` does not need Jupyter Server.
     from jupyter_server.base.handlers import APIHandler
 
     update = APIHandler.update_api_activity
@@ -61,15 +61,15 @@ def count_only_changes() -> None:
 
 
 def use_formatter_from_first_line(formatter: type[logging.Formatter]) -> None:
-    """Override `_log_formatter_cls` of Jupyter's applications: lines before the configuration is read are JSON too.
+    """Override `_log_formatter_cls` of Jupyter's applications, so that their first log lines are JSON too.
 
-    What: `ServerApp` and `ExtensionApp` start with our formatter.
+    What: `ServerApp` and `ExtensionApp` start with the lab's formatter.
 
-    Why: `logging_config` takes effect when the configuration files were read. About ten lines come before.
+    Why: `logging_config` takes effect after the configuration files are read. About ten lines are logged before that.
 
-    Gain: no time. Each line of the lab's log is an event of `testing/contracts/log-event.json`.
+    Gain: no time. Each line of the lab's log fits `testing/contracts/log-event.json`.
 
-    Unnecessary when: traitlets takes the logging configuration from the environment, or from the start of a program.
+    Unnecessary when: traitlets can read the logging configuration from the environment or when the program starts.
     """
     if not is_tested(PROJECT, TESTED, EFFECT):
         return

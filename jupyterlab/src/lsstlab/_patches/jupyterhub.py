@@ -1,4 +1,4 @@
-"""Patches of JupyterHub's single-user server: modules that it never uses, and its first connection to the hub."""
+"""Patches of JupyterHub's single-user server: its unused imports, and its first connection to the hub."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROJECT, TESTED = "jupyterhub", ("6.1.1",)
 EFFECT = "labs start 0.3 s later, and up to a second later where NetworkPolicies are enforced"
 
 SERVER_MODULE = "jupyterhub.singleuser.extension"
-# The stand-in of each module. `jupyterhub.log.log_request` asks whether a handler is a HealthCheckHandler.
+# The attributes of each stub. `jupyterhub.log.log_request` checks whether a handler is a HealthCheckHandler.
 STUBS: dict[str, dict[str, object]] = {
     "jupyterhub.handlers": {},
     "jupyterhub.handlers.pages": {"HealthCheckHandler": type("HealthCheckHandler", (), {})},
@@ -41,18 +41,18 @@ def load_single_user_server() -> type[Any]:
 
 @contextmanager
 def stub_unused_modules() -> Iterator[None]:
-    """Replace modules that the single-user server imports and never uses by empty ones, until the block ends.
+    """Replace modules that the single-user server imports but never uses with empty ones, until the block ends.
 
-    What: `jupyterhub.log`, `metrics`, `objects`, `utils` and `scopes` import the hub's handlers and tables, and with
-    these SQLAlchemy and Alembic. After the block each name means the real module again: a user's extension may
-    import it.
+    What: `jupyterhub.log`, `metrics`, `objects`, `utils` and `scopes` import the hub's handlers and tables, which
+    import SQLAlchemy and Alembic. After the block each name imports the real module again, because a user's extension
+    may need it.
 
-    Why: most of the time until a lab answers is the import of modules. Twenty labs that start at once on one node
-    wait for each other's.
+    Why: imports take most of the time until a lab answers. Twenty labs that start at once on one node compete for its
+    processors.
 
     Gain: 0.29 s of 1.05 s until the server answers, 0.26 s of 0.95 s of processor time.
 
-    Unnecessary when: these modules import `orm` and `handlers` where they use them.
+    Unnecessary when: these modules import `orm` and `handlers` only in the functions that use them.
     """
     names = [name for name in STUBS if name not in sys.modules]
     for name in names:
@@ -68,10 +68,10 @@ def stub_unused_modules() -> Iterator[None]:
 def connect_before_version_check(server: type[Any]) -> None:
     """Override `JupyterHubSingleUser.check_hub_version`: wait for a connection to the hub before the check.
 
-    What: the server opens a connection to the hub, every 50 ms, before JupyterHub's own check of the hub's version.
+    What: the server tries a connection to the hub every 50 ms before JupyterHub's own check of the hub's version.
 
     Why: where NetworkPolicies are enforced, the network learns of a new pod up to two seconds after the pod runs, and
-    drops its packets until then. Linux sends a dropped first packet again after one second.
+    drops its packets until then. Linux repeats a dropped first packet after one second.
 
     Gain: 1.1 s of 2.5 s in every other spawn (docs/dev/pods.md).
 
@@ -87,7 +87,7 @@ def connect_before_version_check(server: type[Any]) -> None:
 
 
 async def wait_for_connection(url: str) -> None:
-    """Wait until the host of a URL accepts or refuses a connection, for up to 2 s. JupyterHub reports any error."""
+    """Wait until the host of a URL accepts or refuses a connection, for up to 2 s. JupyterHub reports errors."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     for _ in range(CONNECT_ATTEMPTS):

@@ -1,4 +1,4 @@
-"""Patch of terminado: text that no program printed appears in open terminals."""
+"""Patch of terminado: the lab can show a text in open terminals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def create_terminal_writer(web_app: Any) -> Callable[[str], None]:
     """Return a function that shows a text in all terminals of a server, as `wall` does.
 
     What: the function does what `TermManager.pty_read` does with a program's output: it appends to the `read_buffer`
-    of each terminal, and calls `on_pty_read` of each WebSocket. The program in the terminal does not get the text.
+    of each terminal, and calls `on_pty_read` of each WebSocket. The program in the terminal does not receive the text.
 
     Why: a user who works in a terminal in another window sees no notification on the page.
 

@@ -1,14 +1,14 @@
-"""The LSST_Stack kernel's own configuration, read in addition to the user's."""
+"""The configuration of the LSST_Stack kernel, which IPython reads in addition to the user's configuration."""
 
 import os
 
-c = get_config()  # noqa: F821  (traitlets gives it to the file)
+c = get_config()  # noqa: F821  (traitlets defines it)
 
-if "LAB_SCRATCH" in os.environ:  # SQLite on NFS corrupts
+if "LAB_SCRATCH" in os.environ:  # SQLite files on NFS can become corrupt
     c.HistoryManager.hist_file = os.path.join(os.environ["LAB_SCRATCH"], "ipython_history.sqlite")
 
 if "LSST_USER_SETUPS_FAILED" in os.environ:
-    # What a kernel prints before a cell runs belongs to no cell and is shown nowhere.
+    # JupyterLab shows a kernel's output only if it belongs to a cell, so the message is printed with the first cell.
     c.InteractiveShellApp.exec_lines = [
         """
 def _show_failed_user_setups(info, shell=get_ipython()):

@@ -3,16 +3,16 @@
 #
 #   kernel.bash CONNECTION_FILE
 #
-# environment.bash is what `loadLSST.bash` and `setup lsst_distrib` leave behind, recorded when the image was
-# made: the stack does not change after that, and computing it at each start costs seconds with the full one.
-# The user's own ~/notebooks/.user_setups is run each time, since what it reads may have changed.
+# environment.bash is the environment that `loadLSST.bash` and `setup lsst_distrib` create, recorded when the image was
+# built. The stack does not change after that, and the set-up of the full stack takes seconds.
+# The user's ~/notebooks/.user_setups runs at each start, because the files that it reads may have changed.
 here=$(dirname "${BASH_SOURCE[0]}")
 connection_file=$1
 user_setups=$HOME/notebooks/.user_setups
 
 IFS="'" read -r _ python _ <"$here/environment.bash" # its first line: lsst_kernel_python='...'
 
-says_something() { # FILE: whether it has more than comments, which is what a new user's has
+has_commands() { # FILE: return whether it has more than comments. The file of a new user has only comments.
     local line
     [ -f "$1" ] && while read -r line || [ -n "$line" ]; do
         [[ $line == '' || $line == \#* ]] || return 0
@@ -21,33 +21,38 @@ says_something() { # FILE: whether it has more than comments, which is what a ne
 }
 
 exported=$(mktemp)
-if says_something "$user_setups"; then
-    # In a shell of its own, whatever it does: exit, set -e, unset PATH. What it exports is taken over.
-    said=$(mktemp)
+if has_commands "$user_setups"; then
+    # .user_setups runs in its own shell, so that `exit`, `set -e` or `unset PATH` in it cannot stop the kernel. The
+    # kernel gets the variables that it exports.
+    output=$(mktemp)
     # shellcheck disable=SC2016  # the inner shell expands it
     "$BASH" -c '. "$1"; shift; . "$1"; set -- "$2" "$?"; /usr/bin/env -0 >"$1"; exit "$2"' user_setups \
-        "$here/environment.bash" "$user_setups" "$exported" >"$said" 2>&1 </dev/null
+        "$here/environment.bash" "$user_setups" "$exported" >"$output" 2>&1 </dev/null
     status=$?
-    cat "$said" >&2
+    cat "$output" >&2
     if [ "$status" -ne 0 ]; then
-        # Shown by ipython_kernel_config.py above the first cell's output: the lab's log is not the user's to read.
-        LSST_USER_SETUPS_FAILED=$(echo "$user_setups ended with status $status:" && tail -n 20 "$said" | tail -c 4000)
+        # ipython_kernel_config.py shows this text above the output of the first cell: users cannot read the lab's log.
+        LSST_USER_SETUPS_FAILED=$(
+            echo "$user_setups ended with status $status. The kernel started all the same."
+            echo "Fix the file and restart the kernel. The file's last output:"
+            tail -n 20 "$output" | tail -c 4000
+        )
         export LSST_USER_SETUPS_FAILED
     fi
-    rm -f "$said"
+    rm -f "$output"
 fi
 mapfile -d '' -t pairs <"$exported"
 rm -f "$exported"
-if [ ${#pairs[@]} -eq 0 ]; then # there are no setups, or they did not come to their end
+if [ ${#pairs[@]} -eq 0 ]; then # .user_setups has no commands, or did not run to its end
     # shellcheck source=/dev/null
     . "$here/environment.bash"
 fi
 for index in "${!pairs[@]}"; do
     case ${pairs[$index]} in
-        LAB_* | LSST_USER_SETUPS_FAILED=*) unset "pairs[$index]" ;; # not the user's to change
+        LAB_* | LSST_USER_SETUPS_FAILED=*) unset "pairs[$index]" ;; # users must not change these
     esac
 done
 
-# By env, not by export: a shell function has a name that bash does not export.
+# Pass the variables with env: bash cannot export the names of shell functions (BASH_FUNC_name%%).
 exec /usr/bin/env "${pairs[@]}" "$python" -m ipykernel_launcher -f "$connection_file" \
     --BaseIPythonApplication.extra_config_file="$here/ipython_kernel_config.py"

@@ -1,15 +1,18 @@
-// The notices of the lab, and of the hub, as notifications, and word to the lab that somebody is there (docs/dev/lab.md,
-// Activity, Announcements). And a page that opens without two of JupyterLab's waits.
+// The front end of the lab has three plugins:
+// - notices: shows notices of the lab and announcements of the hub as notifications, and reports use of the page to the
+//   lab (docs/dev/lab.md, "Activity" and "Announcements");
+// - launcher and resolver: remove two delays from the opening of the page.
 //
-// Written by hand as what webpack's module federation would build, so that the image needs no Node.js to be made:
-// JupyterLab loads this file, calls init() with the packages that it shares, and get() for the plugin.
+// This file is written by hand in the format of webpack's module federation, so that the build of the image needs no
+// Node.js. JupyterLab loads it, calls init() with the packages that it shares, and calls get() for the plugins.
 (() => {
-  const LOOK_MILLISECONDS = 60000; // for new notices
-  const REPORT_MILLISECONDS = 60000; // at most so often, that somebody is there
-  const URGENT_MILLISECONDS = 3000; // while the lab says that it is about to stop for idleness
-  const HUB_MILLISECONDS = 55000; // at most so often, what the hub announces
-  const LEAVING_MILLISECONDS = 300; // for a page that is just being closed or loaded anew
-  const STOPPED = 'No lab is started now: if you stop yours, you cannot start it again until this is over.';
+  const REFRESH_MILLISECONDS = 60000; // interval of requests for notices
+  const REPORT_MILLISECONDS = 60000; // shortest interval of reports of use
+  const URGENT_MILLISECONDS = 3000; // the same while the lab warns that it stops because it is idle
+  const HUB_MILLISECONDS = 55000; // shortest interval of requests for the hub's announcement
+  const LEAVING_MILLISECONDS = 300; // time for a page that is closing or reloading to release its workspace
+  const PAUSED =
+    'An administrator has paused the start of labs. If you stop your lab, you cannot start it until the pause ends.';
   const INPUT = ['keydown', 'pointerdown', 'pointermove', 'wheel'];
   let shared;
 
@@ -29,10 +32,10 @@
     return notice.text.replace('{time}', shown);
   }
 
-  // What the hub announces as notices; whoever stops their lab has to know that it will not start again.
-  function announced({ message, level, spawning }) {
+  // Return the hub's announcement as notices. While spawning is paused, one notice warns the user not to stop the lab.
+  function toNotices({ message, level, spawning }) {
     const notices = message ? [{ id: `hub-${level}-${message}`, level, text: message }] : [];
-    return spawning === 'stopped' ? [...notices, { id: 'hub-stopped', level: 'warning', text: STOPPED }] : notices;
+    return spawning === 'stopped' ? [...notices, { id: 'hub-stopped', level: 'warning', text: PAUSED }] : notices;
   }
 
   async function watch(app) {
@@ -42,20 +45,20 @@
       load('@jupyterlab/coreutils')
     ]);
     const settings = app.serviceManager.serverSettings;
-    const hubPath = PageConfig.getOption('hubAnnouncement'); // empty where no hub announces anything
-    const told = { lab: [], hub: [] };
-    const shown = new Map(); // the notification of each notice
+    const hubPath = PageConfig.getOption('hubAnnouncement'); // empty: the hub has no announcements
+    const current = { lab: [], hub: [] }; // the notices of each source
+    const shown = new Map(); // id of a notice -> id of its notification
     let urgent = false;
-    let reported = 0;
-    let askedHub = 0;
+    let reportTime = 0;
+    let hubRequestTime = 0;
 
-    function show(source, news) {
-      told[source] = news;
-      const notices = [...told.hub, ...told.lab];
-      const current = new Set(notices.map(notice => notice.id));
+    function show(source, sourceNotices) {
+      current[source] = sourceNotices;
+      const notices = [...current.hub, ...current.lab];
+      const ids = new Set(notices.map(notice => notice.id));
       urgent = notices.some(notice => notice.use_helps);
       for (const [id, notification] of shown) {
-        if (!current.has(id)) {
+        if (!ids.has(id)) {
           Notification.dismiss(notification);
           shown.delete(id);
         }
@@ -65,68 +68,68 @@
       }
     }
 
-    async function ask(method) {
+    async function requestNotices(method) {
       try {
         const answer = await ServerConnection.makeRequest(`${settings.baseUrl}lsstlab/notices`, { method }, settings);
         if (answer.ok) {
           show('lab', await answer.json());
         }
       } catch {
-        // No lab, no notice: JupyterLab itself says that it is gone.
+        // The lab does not answer. JupyterLab shows that itself.
       }
     }
 
-    // Of the hub only a page asks that somebody can see: thousands may be open.
-    async function askHub() {
-      if (!hubPath || document.hidden || Date.now() - askedHub < HUB_MILLISECONDS) {
+    // Only visible pages send this request, because thousands of pages may be open.
+    async function requestAnnouncement() {
+      if (!hubPath || document.hidden || Date.now() - hubRequestTime < HUB_MILLISECONDS) {
         return;
       }
-      askedHub = Date.now();
+      hubRequestTime = Date.now();
       try {
-        // Without cookies, and the browser itself takes a 304 for what it has.
+        // The request has no cookies. With `no-cache` the browser revalidates its copy, so that the hub can answer 304.
         const options = { credentials: 'omit', cache: 'no-cache' };
         const answer = await fetch(PageConfig.getOption('hubHost') + hubPath, options);
         if (answer.ok) {
-          show('hub', announced(await answer.json()));
+          show('hub', toNotices(await answer.json()));
         }
       } catch {
-        // A hub that is away has said what it has said.
+        // The hub does not answer: the page keeps the last announcement.
       }
     }
 
-    function report() {
-      if (Date.now() - reported > (urgent ? URGENT_MILLISECONDS : REPORT_MILLISECONDS)) {
-        reported = Date.now();
-        ask('POST');
+    function reportUse() {
+      if (Date.now() - reportTime > (urgent ? URGENT_MILLISECONDS : REPORT_MILLISECONDS)) {
+        reportTime = Date.now();
+        requestNotices('POST');
       }
     }
 
-    function look() {
-      ask('GET');
-      askHub();
+    function refresh() {
+      requestNotices('GET');
+      requestAnnouncement();
     }
 
-    INPUT.forEach(kind => window.addEventListener(kind, report, { capture: true, passive: true }));
-    document.addEventListener('visibilitychange', () => document.hidden || look());
-    setInterval(look, LOOK_MILLISECONDS);
-    report(); // somebody has just opened the page
-    askHub();
+    INPUT.forEach(kind => window.addEventListener(kind, reportUse, { capture: true, passive: true }));
+    document.addEventListener('visibilitychange', () => document.hidden || refresh());
+    setInterval(refresh, REFRESH_MILLISECONDS);
+    reportUse(); // opening the page is use
+    requestAnnouncement();
   }
 
   const notices = {
     id: 'lsstlab:notices',
-    description: 'Shows what the lab has to tell its user.',
+    description: 'Shows notices of the lab and announcements of the hub, and reports use of the page to the lab.',
     autoStart: true,
     activate: app => {
       app.restored.then(() => watch(app));
     }
   };
 
-  // JupyterLab asks for its launcher only when the state of the page is saved, and saves it when nothing has changed it
-  // for half a second: most of a second in which a page with nothing in it waits.
+  // JupyterLab opens its launcher after it has saved the page's state, half a second after the last change of that
+  // state. This plugin opens the launcher 0.8 s earlier if the page has nothing else to show.
   const launcher = {
     id: 'lsstlab:launcher',
-    description: 'Shows the launcher as soon as it is known that there is nothing else to show.',
+    description: 'Opens the launcher without a delay if the page has nothing else to show.',
     autoStart: true,
     activate: ({ restored, shell, commands }) => {
       restored.then(async () => {
@@ -138,9 +141,10 @@
     }
   };
 
-  // A page that has the workspace of another would write over it, and takes one of its own. JupyterLab asks all pages of the
-  // browser and waits for an answer, 0.2 to 0.5 s by chance. A lock of the browser's says at once that there is none.
-  async function makeResolver() {
+  // Two pages with the same workspace would overwrite each other's layout, so the second page uses another workspace.
+  // JupyterLab asks all pages of the browser for their workspaces and waits a random 0.2 to 0.5 s for answers. A Web
+  // Lock shows at once whether a page has the workspace.
+  async function createResolver() {
     const [{ IWindowResolver, WindowResolver }, { IRouter }, { PageConfig, URLExt }] = await Promise.all([
       load('@jupyterlab/apputils'),
       load('@jupyterlab/application'),
@@ -148,37 +152,37 @@
     ]);
     const base = PageConfig.getOption('baseUrl');
 
-    // Tells whether this page has the workspace now, and then for as long as it is open.
-    function take(workspace) {
+    // Request the lock of the workspace. Return whether this page now has it; the page keeps it until it is closed.
+    function lock(workspace) {
       return new Promise((resolve, reject) => {
-        const hold = lock => {
-          resolve(lock !== null);
-          return lock && new Promise(() => {});
+        const hold = granted => {
+          resolve(granted !== null);
+          return granted && new Promise(() => {}); // the browser holds the lock until this promise settles: never
         };
         const name = `jupyterlab-workspace:${base}:${workspace}`;
         navigator.locks.request(name, { ifAvailable: true }, hold).catch(reject);
       });
     }
 
-    async function isMine(workspace) {
-      if (await take(workspace)) {
+    async function lockWithRetry(workspace) {
+      if (await lock(workspace)) {
         return true;
       }
       await new Promise(resolve => setTimeout(resolve, LEAVING_MILLISECONDS));
-      return take(workspace);
+      return lock(workspace);
     }
 
     return {
       id: 'lsstlab:resolver',
-      description: 'Finds out whether another page has the workspace.',
+      description: 'Checks whether another page has the workspace, and opens another workspace if so.',
       autoStart: true,
       provides: IWindowResolver,
       requires: [IRouter],
       activate: async (app, router) => {
         const workspace = PageConfig.getOption('workspace') || PageConfig.defaultWorkspace;
-        // Without TLS browsers have no locks, but for the machine's own address: then JupyterLab's way.
-        const ask = () => new WindowResolver().resolve(workspace).then(() => true, () => false);
-        if (await isMine(workspace).catch(ask)) {
+        // Browsers have Web Locks only with TLS or on localhost. Without them, use JupyterLab's resolver.
+        const askPages = () => new WindowResolver().resolve(workspace).then(() => true, () => false);
+        if (await lockWithRetry(workspace).catch(askPages)) {
           return { name: workspace };
         }
         const mode = PageConfig.getOption('mode') === 'multiple-document' ? 'lab' : 'doc';
@@ -188,7 +192,7 @@
         const path = treePath ? URLExt.join(another, 'tree', URLExt.encodeParts(treePath)) : another;
         const query = URLExt.objectToQueryString({ ...URLExt.queryStringToObject(search || ''), reset: '1' });
         router.navigate(path + query + (hash || ''), { hard: true });
-        return new Promise(() => {}); // the page goes: nothing may begin that needs a workspace
+        return new Promise(() => {}); // never resolves: the page reloads, and must not start with this workspace
       }
     };
   }
@@ -199,7 +203,7 @@
       shared = scope;
     },
     get: async () => {
-      const plugins = [notices, launcher, await makeResolver()];
+      const plugins = [notices, launcher, await createResolver()];
       return () => ({ __esModule: true, default: plugins });
     }
   };
