@@ -1,4 +1,4 @@
-"""The manifests as they are, on a real cluster; and the real NFS client through the Service."""
+"""Tests of the unchanged manifests on a real cluster, with Linux's NFS client through the Service."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OURS = "app.kubernetes.io/component=fileserver"
 HUB = {"app.kubernetes.io/name": "jupyterhub", "app.kubernetes.io/component": "hub"}
 LAB = {"app.kubernetes.io/name": "jupyterlab", "app.kubernetes.io/component": "lab"}
 PYTHON = "/opt/labfiles/bin/python"
-ASK = """
+REQUEST = """
 import sys, urllib.error, urllib.request
 request = urllib.request.Request(
     "http://fileserver:8080/v1/" + sys.argv[1], method="PUT", headers={"Authorization": "Bearer " + sys.argv[2]}
@@ -40,24 +40,24 @@ try:
 except urllib.error.HTTPError as error:
     print(error.code, error.read().decode().strip())
 except (urllib.error.URLError, TimeoutError) as error:
-    print("is kept out:", error)
+    print("no connection:", error)
 """
 
 
 def secret() -> dict[str, Any]:
-    """Make the Secret that hub and fileserver share."""
+    """Return the Secret with the token that the hub and the fileserver share."""
     metadata = {"name": "fileserver", "namespace": NAMESPACE}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"FILESERVER_TOKEN": TOKEN}}
 
 
 def volumes() -> list[Path]:
-    """List the files of what belongs to the labs."""
+    """Return the manifests of the volumes and claims that labs mount."""
     return sorted(FOLDER.glob("shared-*.yaml"))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def deployment() -> Iterator[None]:
-    """Apply the folder, as the README says."""
+    """Apply the manifests as the README describes."""
     with own_namespaces():
         kubectl("apply", "--filename", FOLDER)
         apply(secret())
@@ -66,17 +66,17 @@ def deployment() -> Iterator[None]:
 
 
 def is_bound(claim: str) -> bool:
-    """Return whether a claim of the labs has its volume."""
+    """Return whether a claim of the labs is bound to a volume."""
     return bool(get("pvc", claim, namespace=LABS)["status"]["phase"] == "Bound")
 
 
-def ask(name: str, labels: dict[str, str], path: str) -> str:
-    """Ask for a folder from a pod with these labels; give what it says."""
+def request_folder(name: str, labels: dict[str, str], path: str) -> str:
+    """Request a folder from a pod with these labels, and return the output of the pod."""
     container = {
         "name": "test",
         "image": f"{image_name('fileserver')}:{version()}",
         "imagePullPolicy": "IfNotPresent",
-        "command": [PYTHON, "-c", ASK, path, TOKEN],
+        "command": [PYTHON, "-c", REQUEST, path, TOKEN],
     }
     metadata = {"name": name, "namespace": NAMESPACE, "labels": labels}
     spec = {"restartPolicy": "Never", "containers": [container]}
@@ -89,20 +89,20 @@ def ask(name: str, labels: dict[str, str], path: str) -> str:
 
 
 def server_pod() -> str:
-    """Name the pod that runs."""
-    (found,) = [pod for pod in get("pod", selector=OURS) if "deletionTimestamp" not in pod["metadata"]]
-    return str(found["metadata"]["name"])
+    """Return the name of the fileserver's pod that is not being deleted."""
+    (pod,) = [pod for pod in get("pod", selector=OURS) if "deletionTimestamp" not in pod["metadata"]]
+    return str(pod["metadata"]["name"])
 
 
 def execute(*command: str, container: str = "server") -> str:
-    """Run a command in the pod."""
+    """Run a command in the fileserver's pod, and return its output."""
     return kubectl("exec", server_pod(), "--container", container, "--namespace", NAMESPACE, "--", *command)
 
 
 def test_applied_again_nothing_changes() -> None:
-    said = kubectl("apply", "--filename", FOLDER).splitlines()
-    assert len(said) == len(list(FOLDER.glob("*.yaml")))
-    assert [line for line in said if not line.endswith(" unchanged")] == []
+    lines = kubectl("apply", "--filename", FOLDER).splitlines()
+    assert len(lines) == len(list(FOLDER.glob("*.yaml")))
+    assert [line for line in lines if not line.endswith(" unchanged")] == []
 
 
 def test_the_pod_holds_its_capabilities_and_no_other() -> None:
@@ -130,8 +130,8 @@ def test_the_labs_claims_are_bound_to_the_exports() -> None:
 
 
 def test_only_the_hub_gets_folders() -> None:
-    assert ask("test-hub", HUB, "projects/7000") == '201 {"path": "/project/7000", "made": true}'
-    assert ask("test-lab", LAB, "projects/7001").startswith("is kept out:")
+    assert request_folder("test-hub", HUB, "projects/7000") == '201 {"path": "/project/7000", "made": true}'
+    assert request_folder("test-lab", LAB, "projects/7001").startswith("no connection:")
     assert (
         execute("/usr/bin/stat", "-c", "%n %u:%g %a", "/storage/project/7000") == "/storage/project/7000 0:7000 2770\n"
     )
@@ -144,7 +144,7 @@ AS_USER = ("setpriv", "--reuid=5000", "--regid=5000", "--clear-groups", "bash", 
 
 
 def test_a_new_pod_serves_the_data_to_the_linux_client(tmp_path: Path) -> None:
-    assert ask("test-hub-home", HUB, "homes/5000").startswith("201 ")
+    assert request_folder("test-hub-home", HUB, "homes/5000").startswith("201 ")
     export = f"{get('service', 'fileserver')['spec']['clusterIP']}:/home"
     with run_on_client(export, *AS_USER, WRITE, log=tmp_path / "first") as client:
         assert client.finish() == "one\n"
@@ -159,13 +159,13 @@ def test_a_new_pod_serves_the_data_to_the_linux_client(tmp_path: Path) -> None:
 
 
 def handbook(heading: str) -> list[str]:
-    """Return the commands below a heading of docs/admin/storage.md, block by block."""
+    """Return the blocks of commands below a heading of docs/admin/storage.md."""
     text = (ROOT / "docs/admin/storage.md").read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     return re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
 def follow(commands: str, folder: Path) -> None:
-    """Run commands of the handbook in a folder, in which they find the repository's."""
+    """Run commands of the handbook in a folder. A link in it leads to the manifests of the repository."""
     if not (link := folder / "fileserver").exists():
         link.symlink_to(ROOT / "fileserver")
     subprocess.run(["bash", "-euo", "pipefail", "-c", commands], cwd=folder, check=True)
@@ -175,9 +175,9 @@ LIST = ("find", "/storage/home", "/storage/project", "-mindepth", "1", "-printf"
 
 
 def test_a_backup_is_restored_on_another_disk(tmp_path: Path) -> None:
-    """As docs/admin/storage.md has it."""
+    """The commands are those of docs/admin/storage.md."""
     before = sorted(execute(*LIST).splitlines())
-    assert len(before) == 3, "a home, a file in it, a project folder"
+    assert len(before) == 3, "wanted a home, a file in it and a project folder"
     need_program("zstd", how="apt install zstd")
     back_up, restore = handbook("Back up and restore")
     follow(back_up, tmp_path)
@@ -201,7 +201,7 @@ def test_a_backup_is_restored_on_another_disk(tmp_path: Path) -> None:
 
 
 def test_the_in_tree_alternative_has_the_services_address() -> None:
-    """Its PersistentVolumes cannot take the place of those that are there, which is seen first."""
+    """PersistentVolumes cannot be changed, so applying the alternative fails until the existing ones are deleted."""
     with pytest.raises(KubectlError, match=r"spec\.persistentvolumesource"):
         run_alternative()
     for file in volumes():
@@ -209,8 +209,8 @@ def test_the_in_tree_alternative_has_the_services_address() -> None:
     for name in ("home", "project"):
         kubectl("wait", "pv", f"jupyterlabdemo-{name}", "--for=delete", "--timeout=60s")
     run_alternative()
-    said = run_alternative().splitlines()
-    assert [line for line in said if not line.endswith(" unchanged")] == []
+    lines = run_alternative().splitlines()
+    assert [line for line in lines if not line.endswith(" unchanged")] == []
     address = get("service", "fileserver")["spec"]["clusterIP"]
     for name in ("home", "project"):
         volume = json.loads(kubectl("get", "pv", f"jupyterlabdemo-{name}", "--output", "json"))["spec"]
@@ -219,7 +219,7 @@ def test_the_in_tree_alternative_has_the_services_address() -> None:
 
 
 def run_alternative() -> str:
-    """Apply it; give what kubectl says."""
+    """Apply the in-tree alternative, and return the output of kubectl. Raise a KubectlError if that fails."""
     done = subprocess.run([IN_TREE], env=os.environ, capture_output=True, text=True, check=False)
     if done.returncode:
         raise KubectlError(done.stdout + done.stderr)
@@ -236,8 +236,8 @@ def test_the_alternative_for_one_node_makes_folders_too() -> None:
         ] == []
         for name in ("home", "project"):
             wait_until(partial(is_bound, name), f"{name} is bound")
-        # A number of our own: the folder is the node's, and is not taken away.
-        assert ask("test-hub", HUB, "homes/2147483000").startswith("20")
+        # No user has this id. The folder is on the node: after a failed test it exists, and the status is 200, not 201.
+        assert request_folder("test-hub", HUB, "homes/2147483000").startswith("20")
         kubectl("exec", "deployment/fileserver", "-n", NAMESPACE, "--", "/bin/rmdir", "/storage/home/2147483000")
     finally:
         kubectl("delete", "--filename", HOST_PATH, "--selector", OURS, "--ignore-not-found")

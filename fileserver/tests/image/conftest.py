@@ -1,4 +1,7 @@
-"""The image as its pod runs it: one address, two containers, one volume. A killed server keeps its address."""
+"""Fixtures that run the image as the pod does: two containers with one address and one volume.
+
+A third container holds the address, so that a killed server keeps it.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ LABFILES_CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER"]
 
 @dataclass(frozen=True)
 class Pod:
-    """Two containers with one address.
+    """The two containers of the fileserver's pod.
 
     Attributes
     ----------
@@ -46,17 +49,17 @@ class Pod:
 
     @property
     def answers(self) -> bool:
-        """Whether the probe of the pod passes."""
+        """Whether the probe of the server passes."""
         return self.server.execute(PYTHON, "-m", "labfiles.nfs")[0] == 0
 
     def wait_until_ready(self) -> None:
-        """Wait until NFS answers, and the API."""
+        """Wait until NFS and labfiles answer."""
         wait_until(lambda: self.answers, "NFS answers", 30)
         self.labfiles.wait_for_page(f"http://{self.address}:9465/ready")
 
 
 def confined(*capabilities: str) -> dict[str, Any]:
-    """Return the options of a container that correspond to the manifest."""
+    """Return the options of a container with the security context of the manifest."""
     return {
         "read_only": True,
         "cap_drop": ["ALL"],
@@ -80,7 +83,7 @@ def server_options(image: str, volume: str) -> dict[str, Any]:
 
 @contextmanager
 def volume_of(**options: str) -> Iterator[str]:
-    """Create a volume: a folder on the engine's disk (usually ext4), or what the options say."""
+    """Create a volume, and yield its name. Without options it is a folder on the engine's disk (usually ext4)."""
     name = f"fileserver-{uuid.uuid4().hex[:8]}"
     volume = engine().volumes.create(name, driver_opts=options)
     try:
@@ -91,11 +94,11 @@ def volume_of(**options: str) -> Iterator[str]:
 
 @contextmanager
 def small_disk(folder: Path, size: str, inodes: int) -> Iterator[dict[str, str]]:
-    """Create a disk in a file, and return the options of a volume on it."""
+    """Create a disk in a file, and yield the options of a volume on it."""
     program = need_program("mkfs.ext4", "/sbin/mkfs.ext4", how="apt install e2fsprogs")
     file = folder / "disk"
     subprocess.run(["truncate", f"--size={size}", file], check=True)
-    # No blocks are reserved for root: a disk that users fill is full for root too.
+    # `-m 0` reserves no blocks for root, so a disk that users fill is also full for root.
     subprocess.run([program, "-q", "-m", "0", "-N", str(inodes), file], check=True)
     losetup = [*root_command(), "losetup"]
     device = subprocess.run(
@@ -109,7 +112,7 @@ def small_disk(folder: Path, size: str, inodes: int) -> Iterator[dict[str, str]]
 
 @contextmanager
 def run_pod(image: str, volume: str, tokens: Path) -> Iterator[Pod]:
-    """Run both containers, and a third one that holds their address."""
+    """Run both containers, and a third container that holds their address."""
     (tokens / "token").write_text(TOKEN)
     tokens.chmod(0o755)
     with ExitStack() as stack:

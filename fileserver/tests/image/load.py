@@ -1,8 +1,8 @@
-"""A load of writes while the server is killed: a program for the machine with the NFS client.
+"""A program that runs on the NFS client and writes files while the server is killed: `python load.py FOLDER SECONDS`.
 
-`python load.py FOLDER SECONDS` appends records to a file, syncs each, and prints their number. At the same time a
-thread writes large files without syncing, and two locks are held. The program ends SECONDS after the longest pause of
-more than a second. It prints this pause and the state of the files and locks.
+It appends records to a file, syncs each record, and prints how many are synced. At the same time it holds two locks,
+and a thread writes large files without syncing. The program ends SECONDS after the longest pause of more than a second.
+Then it prints the length of this pause and the state of the files and locks.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 RECORD = 4096
 PAUSE = 1.0
-PATIENCE = 100
+TIMEOUT = 100
 
 
 def create_record(number: int) -> bytes:
@@ -33,7 +33,7 @@ def print_fields(**fields: Any) -> None:
 
 
 def can_lock(path: Path, whole_file: bool) -> bool:
-    """Return whether no process has the lock. A new process tries it."""
+    """Return whether the lock is free, by trying it in a child process."""
     pid = os.fork()
     if pid == 0:
         with path.open("r+") as file:
@@ -46,7 +46,7 @@ def can_lock(path: Path, whole_file: bool) -> bool:
 
 
 def write_large_files(path: Path, stop: threading.Event, digests: dict[str, str]) -> None:
-    """Write files of 16 MiB, one after the other. The kernel writes them back."""
+    """Write files of 16 MiB, one after the other, without syncing them."""
     number = 0
     while not stop.is_set():
         number += 1
@@ -60,25 +60,25 @@ def write_large_files(path: Path, stop: threading.Event, digests: dict[str, str]
 
 
 def append_records(path: Path, seconds: float) -> tuple[int, float]:
-    """Append records until the pause is over. Return their number and the longest pause."""
-    count, longest, over, started = 0, 0.0, 0.0, time.monotonic()
+    """Append records until `seconds` after the longest pause. Return the number of records and the longest pause."""
+    count, longest, pause_end, started = 0, 0.0, 0.0, time.monotonic()
     with path.open("ab", buffering=0) as file:
-        while not over or time.monotonic() - over < seconds:
+        while not pause_end or time.monotonic() - pause_end < seconds:
             start = time.monotonic()
             file.write(create_record(count))
             os.fsync(file.fileno())
             count += 1
             duration = time.monotonic() - start
             if duration > PAUSE and duration > longest:
-                longest, over = duration, time.monotonic()
+                longest, pause_end = duration, time.monotonic()
             if count % 20 == 0:
                 print_fields(synced=count)
-            assert time.monotonic() - started < PATIENCE, "the server was not killed"
+            assert time.monotonic() - started < TIMEOUT, "no write paused: the server was not killed"
     return count, longest
 
 
 def main() -> None:
-    """Write until the server was killed and came back, and check the files and locks."""
+    """Write until the server has been killed and restarted. Then check the files and locks."""
     folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
     (folder / "early").write_bytes(b"early" * 1000)
     early = (folder / "early").open("rb")
@@ -95,7 +95,7 @@ def main() -> None:
         copying.join()
     written = b"".join(create_record(number) for number in range(count))
     os.sync()
-    Path("/proc/sys/vm/drop_caches").write_text("3")  # from here on the server answers, not the cache
+    Path("/proc/sys/vm/drop_caches").write_text("3")  # reads must reach the server, not the client's cache
     print_fields(
         count=count,
         pause=round(pause, 1),

@@ -1,4 +1,4 @@
-"""The real Linux NFS 4.2 client, with the mount options of our PersistentVolume: what users may do, and may not do."""
+"""Tests of what users can and cannot do, on Linux's NFS 4.2 client with the mount options of our PersistentVolume."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from labtesting.nfs import run_on_client
 from fileserver.tests.image import client
 from fileserver.tests.image.conftest import Pod
 
-# All checks run in the time of the first test. One of them waits for a minute.
+# All checks run during the first test. One of them waits for a minute.
 pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
 def errors(pod: Pod, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Run all checks on one machine, and return the error of each."""
+    """Run all checks on one client, and return the error of each check (empty if it passed)."""
     log = tmp_path_factory.mktemp("client") / "log"
-    # The client runs the command in the checkout, so the package is found there.
+    # The client runs the command in the checkout, where Python finds the package.
     command = (sys.executable, "-m", client.__name__, "/mnt", pod.api, TOKEN)
     with run_on_client(f"{pod.address}:/", *command, log=log) as running:
         lines = [json.loads(line) for line in running.finish(240).splitlines() if line.startswith("{")]
@@ -30,10 +30,10 @@ def errors(pod: Pod, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]
 
 @pytest.mark.parametrize("name", client.CHECKS)
 def test_for_the_linux_client(name: str, errors: dict[str, Any]) -> None:
-    assert name in errors, "the check did not run"
+    assert name in errors, "the client did not run this check"
     assert errors[name] == ""
 
 
 def test_each_created_folder_is_in_the_log(pod: Pod, errors: dict[str, Any]) -> None:
-    created = [line for line in pod.labfiles.log().splitlines() if '"made a ' in line]
+    created = [line for line in pod.labfiles.log().splitlines() if '"created a ' in line]
     assert len(created) == 4 + 17

@@ -1,4 +1,4 @@
-"""The server is killed under load, is stopped with open files, has a full disk or a storage that cannot be used."""
+"""Tests of faults: a killed or stopped server, a full disk, and a storage that cannot be used."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from labtesting.nfs import run_on_client
 from fileserver.tests.image.conftest import PYTHON, Pod, confined, run_pod, server_options, small_disk, volume_of
 
 HERE = Path(__file__).parent
-# The grace period is 30 s. Ganesha ends it when all clients have reclaimed their locks.
-STALL_SECONDS = 45
+# The grace period is 30 s. Ganesha ends it early when all clients have reclaimed their locks.
+MAX_PAUSE_SECONDS = 45
 HOME = 5000
 
 
 def request_folder(pod: Pod, path: str) -> int:
-    """Ask for a folder as the hub does, and return the status."""
+    """Send the hub's request for a folder, and return the status."""
     answer = httpx.put(f"{pod.api}/v1/{path}", headers={"Authorization": f"Bearer {TOKEN}"})
     return answer.status_code
 
@@ -39,40 +39,40 @@ def execute(pod: Pod, *command: str) -> str:
 
 
 def parse_lines(output: str) -> list[dict[str, Any]]:
-    """Return the lines of JSON in the output of a program of the client."""
+    """Return the JSON lines in the output of a program on the client."""
     return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
 
 
 def as_user(*command: str) -> list[str]:
-    """Return a command that the client runs as the user of the home."""
+    """Return a command that runs another command as the user of the home."""
     return ["setpriv", f"--reuid={HOME}", f"--regid={HOME}", "--clear-groups", *command]
 
 
 @pytest.mark.timeout(240)
 def test_a_killed_server_keeps_all_data_and_locks(pod: Pod, tmp_path: Path) -> None:
     assert request_folder(pod, f"homes/{HOME}") in {200, 201}
-    # The load runs as root, which the server maps to UID 65534 (root_squash). So UID 65534 must own the folder.
+    # load.py runs as root. The server maps root to UID 65534 (Root_Squash), so UID 65534 must own the folder.
     folder = f"/storage/home/{HOME}/load"
     pod.labfiles.execute("/bin/mkdir", folder)
     execute(pod, "/bin/chown", "65534", folder)
     execute(pod, "/bin/chmod", "711", f"/storage/home/{HOME}")
     command = [sys.executable, str(HERE / "load.py"), f"/mnt/{HOME}/load", "3"]
     with run_on_client(f"{pod.address}:/home", *command, log=tmp_path / "log") as client:
-        client.wait_for(lambda output: output.count("synced") > 3, "it writes")
+        client.wait_for(lambda output: output.count("synced") > 3, "the client writes")
         pod.server.docker.kill("SIGKILL")
         synced = parse_lines(client.log.read_text())[-1]["synced"]
         pod.server.docker.start()
         results = parse_lines(client.finish())
     end, free = results[-2], results[-1]
-    print(f"killed after {synced} synced records; the stall was {end['pause']} s")  # noqa: T201
+    print(f"killed after {synced} synced records; writes paused for {end['pause']} s")  # noqa: T201
     assert end["count"] > synced
-    assert end["records"] is True, "what was synced is there, in order, once"
+    assert end["records"] is True, "synced records are missing, duplicated or out of order"
     assert len(end["copies"]) > 1
     assert set(end["copies"].values()) == {True}
-    assert end["early"] is True, "a file that was open before can still be read"
-    assert end["locked"] == {"lockf": True, "flock": True}, "locks were reclaimed"
+    assert end["early"] is True, "a file that was opened before the kill cannot be read"
+    assert end["locked"] == {"lockf": True, "flock": True}, "a lock was not reclaimed"
     assert free == {"free": {"lockf": True, "flock": True}}
-    assert 1 < end["pause"] < STALL_SECONDS
+    assert 1 < end["pause"] < MAX_PAUSE_SECONDS
 
 
 def test_a_stopped_server_ends_at_once_and_comes_back(pod: Pod) -> None:
@@ -101,7 +101,7 @@ echo '{"full": true}'
 cmp before /tmp/before && ls > /dev/null && echo '{"reads": true}'
 { head -c 2000000 /dev/zero > more && sync more; } 2> /dev/null || echo '{"still refused": true}'
 sleep 3
-rm big && head -c 1000000 /dev/zero > after && sync after && echo '{"goes on": true}'
+rm big && head -c 1000000 /dev/zero > after && sync after && echo '{"writes again": true}'
 """
 
 
@@ -117,12 +117,12 @@ def test_a_full_disk_refuses_only_writes(image: str, tmp_path: Path) -> None:
             client.wait_for(lambda output: "full" in output, "the disk is full")
             assert read_metric(pod, "labfiles_storage_available_bytes") < 2**20
             for _ in range(3):
-                assert pod.answers, "a server with a full disk is ready"
+                assert pod.answers, "the probe fails because the disk is full"
             output = client.finish()
         assert "No space left on device" in output
-        assert parse_lines(output) == [{"full": True}, {"reads": True}, {"still refused": True}, {"goes on": True}]
+        assert parse_lines(output) == [{"full": True}, {"reads": True}, {"still refused": True}, {"writes again": True}]
         statuses = [request_folder(pod, f"projects/{gid}") for gid in range(6000, 6040)]
-        assert {201, 507} == set(statuses), "a folder without room is refused with 507"
+        assert {201, 507} == set(statuses), "a folder for which there is no space must be refused with 507"
 
 
 def test_an_enlarged_disk_is_served(image: str, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_an_enlarged_disk_is_served(image: str, tmp_path: Path) -> None:
         with volume_of(**options) as volume, run_pod(image, volume, tmp_path / "tokens") as pod:
             assert request_folder(pod, f"homes/{HOME}") == 201
             before = read_metric(pod, "labfiles_storage_bytes")
-        # kubelet grows the disk of a larger claim in the same way, but while the disk is mounted.
+        # kubelet enlarges the disk of a claim with the same commands, but while the disk is mounted.
         as_root("truncate", "--size=96M", tmp_path / "disk")
         as_root("losetup", "--set-capacity", options["device"])
         as_root(resize, "-f", options["device"])
@@ -142,19 +142,19 @@ def test_an_enlarged_disk_is_served(image: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tmpfs", "says"),
+    ("tmpfs", "message"),
     [
-        ({}, "found a file system of type overlay and name_to_handle_at: Operation not supported, "),
+        ({}, "found a file system of type overlay on which name_to_handle_at fails (Operation not supported), "),
         ({"/storage": ""}, "found a file system of type tmpfs, "),
     ],
     ids=["overlay", "tmpfs"],
 )
-def test_a_disk_that_cannot_be_exported_is_one_line(tmpfs: dict[str, str], says: str, image: str) -> None:
+def test_a_disk_that_cannot_be_exported_is_one_line(tmpfs: dict[str, str], message: str, image: str) -> None:
     options = server_options(image, "unused")
     del options["volumes"], options["read_only"]
     options["tmpfs"] |= tmpfs
     output = run_until_failure(**options)
-    assert output.startswith(f"fileserver: /storage: {says}wanted one that can be exported (ext4, xfs or btrfs)")
+    assert output.startswith(f"fileserver: /storage: {message}wanted one that can be exported (ext4, xfs or btrfs)")
     assert output.count("\n") == 1
 
 
@@ -163,7 +163,7 @@ def test_a_read_only_disk_is_one_line(image: str) -> None:
         options = server_options(image, volume)
         options["volumes"][volume]["mode"] = "ro"
         assert run_until_failure(**options) == (
-            "fileserver: /storage: found a file system that is mounted read-only, wanted one to write to\n"
+            "fileserver: /storage: found a file system that is mounted read-only, wanted a writable one\n"
         )
 
 
@@ -178,7 +178,7 @@ def test_an_export_of_another_user_is_one_line(image: str) -> None:
 
 
 def run_until_failure(**options: Any) -> str:
-    """Start a container that ends with status 1, and return its output."""
+    """Start a container, check that it ends with status 1, and return its output."""
     with run_container(**options) as container:
         assert container.docker.wait(timeout=20)["StatusCode"] == 1
         return container.log()
@@ -210,20 +210,20 @@ def test_the_containers_have_only_their_capabilities(pod: Pod) -> None:
         status = container.execute("/bin/cat", "/proc/1/status")[1]
         assert re.search(rf"CapEff:\s+0*{held}\n", status)
         assert "NoNewPrivs:\t1" in status
-        assert "Seccomp:\t2" in status, "system calls are filtered"
+        assert "Seccomp:\t2" in status, "no seccomp filter is loaded"
 
 
 def test_the_filter_refuses_system_calls(image: str) -> None:
     program = "from labfiles.seccomp import load_filter; load_filter(); import os; os.{}"
-    for call, says in (
+    for call, message in (
         ("chroot('/')", "Operation not permitted"),
         ("unshare(0)", "Operation not permitted"),
         ("getpid()", ""),
     ):
         with run_container(image, "-c", program.format(call), entrypoint=PYTHON, cap_add=["SYS_ADMIN"]) as container:
             container.docker.wait(timeout=20)
-            assert says in container.log()
-            assert bool(says) == ("Error" in container.log())
+            assert message in container.log()
+            assert bool(message) == ("Error" in container.log())
 
 
 def test_the_image_has_no_installer_and_no_compiler(image: str) -> None:

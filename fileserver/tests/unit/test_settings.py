@@ -32,7 +32,11 @@ def test_only_the_token_is_needed(token: str) -> None:
         ("LABFILES_TOKEN_FILE", "/none", "LABFILES_TOKEN_FILE: cannot read /none: No such file or directory"),
         ("LABFILES_STORAGE", "storage", "LABFILES_STORAGE: found 'storage', wanted the absolute path of the volume"),
         ("LABFILES_PORT", "70000", "LABFILES_PORT: found '70000', wanted a port, 0 to 65535 (0: any free port)"),
-        ("LABFILES_METRICS_PORT", "x", "LABFILES_METRICS_PORT: found 'x', wanted a port, 0 to 65535 (0: any free port)"),
+        (
+            "LABFILES_METRICS_PORT",
+            "x",
+            "LABFILES_METRICS_PORT: found 'x', wanted a port, 0 to 65535 (0: any free port)",
+        ),
         ("LABFILES_NFS", "no", "LABFILES_NFS: found 'no', wanted true or false"),
         ("LABFILES_NFS_PORT", "0", "LABFILES_NFS_PORT: found '0', wanted a port, 1 to 65535"),
         ("LABFILES_USAGE_SECONDS", "0", "LABFILES_USAGE_SECONDS: found '0', wanted 1 to 2678400 seconds"),

@@ -1,11 +1,11 @@
-"""What users do with their homes, one check each: a program for the machine with the NFS client.
+"""A program that runs on the NFS client and checks what users do with their homes and project folders.
 
-`python -m fileserver.tests.image.client MOUNT API TOKEN`, in the checkout, runs all checks on the fileserver's root
-mounted at MOUNT. It prints one line of JSON for each check. Each check is a process of its own, as the user and with
-the groups that it names.
+`python -m fileserver.tests.image.client MOUNT API TOKEN`, started in the checkout, runs all checks. MOUNT is the folder
+where the root of the fileserver is mounted. The program prints one line of JSON for each check. Each check runs in its
+own process, with the user and the groups with which it is registered.
 """
 
-# In this order the checks run: later ones use what earlier ones created.
+# The checks run in this order. Some use files of earlier checks.
 from fileserver.tests.image.client import files, locks, programs, permissions, new_homes  # noqa: I001
 from fileserver.tests.image.client.registry import CHECKS
 

@@ -1,4 +1,4 @@
-"""Run all checks."""
+"""The program that runs all checks."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from fileserver.tests.image.client.registry import (
 
 
 def become_user(uid: int, groups: tuple[int, ...]) -> None:
-    """Run as this user from here on."""
+    """Change the user and the groups of this process."""
     os.setgroups(groups)
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
-    os.environ["HOME"] = tempfile.mkdtemp()  # on the machine's own disk: an emptyDir in a lab
+    os.environ["HOME"] = tempfile.mkdtemp()  # a local folder for the files of git and other programs
 
 
 def run_check(function: Check, uid: int, groups: tuple[int, ...], share: tuple[Path, str, str]) -> None:
-    """Run one check as its user, and print the result."""
+    """Run one check as its user, and print its result."""
     start, error = time.monotonic(), ""
     try:
         if uid != ROOT:
@@ -52,7 +52,7 @@ def main() -> None:
     share = Share(mount, api, token, ADA)
     for path in (f"homes/{ADA}", f"homes/{BOB}", *(f"projects/{gid}" for gid in (*GROUPS, ONE_MORE))):
         assert share.request_folder(path) == 201
-    # Users may not be able to read our Python: what is imported late is imported here.
+    # Import all modules of the notebook check as root, because the users may lack the right to read Python's files.
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(save_notebook(Path(folder)))
     for function, uid, groups in CHECKS.values():

@@ -1,4 +1,4 @@
-"""Files and folders: what users do all day."""
+"""Checks of the usual operations on files and folders."""
 
 from __future__ import annotations
 

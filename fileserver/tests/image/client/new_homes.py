@@ -1,4 +1,4 @@
-"""Homes that labfiles creates beside the NFS server: when a client sees them."""
+"""Checks of how soon a client sees a home that labfiles has created beside the NFS server."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def a_new_home_exists_at_once(share: Share) -> None:
     (share.home / "first").write_text("x")
 
 
-# A client caches a folder for 30 s (acdirmin), and for up to 60 s (acdirmax) if it was unchanged before. After that the
-# server may cache it for 5 s.
+# A client caches a folder for 30 s (acdirmin), or up to 60 s (acdirmax) if the folder did not change before. Then the
+# server may still use its own cache, for 5 s.
 CLIENT_SECONDS = 80
 
 
@@ -29,6 +29,6 @@ def a_home_that_was_missing_appears_later(share: Share) -> None:
     assert share.request_folder("homes/9001") == 201
     start = time.monotonic()
     while not share.home.exists():
-        assert time.monotonic() - start < CLIENT_SECONDS, "the home does not appear"
+        assert time.monotonic() - start < CLIENT_SECONDS, "the client does not see the home"
         time.sleep(0.5)
     (share.home / "first").write_text("x")

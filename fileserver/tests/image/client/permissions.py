@@ -1,4 +1,4 @@
-"""What users may do with the files of others, and what root of a node may do."""
+"""Checks of what users, and root on a node, may do with the files of other users."""
 
 from __future__ import annotations
 

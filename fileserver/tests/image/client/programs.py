@@ -1,4 +1,4 @@
-"""Programs that users run on their files: git, and JupyterLab's file manager."""
+"""Checks of programs that users run on their files: git and JupyterLab's file manager."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def git_commits_and_clones(share: Share) -> None:
 
 
 async def save_notebook(folder: Path) -> None:
-    """Save, checkpoint, change, restore and rename a notebook as JupyterLab does."""
+    """Save, change, restore and rename a notebook, and upload a file in chunks, as JupyterLab does."""
     from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
     from nbformat.v4 import new_code_cell, new_notebook
 
@@ -43,11 +43,11 @@ async def save_notebook(folder: Path) -> None:
     notebook = new_notebook(cells=[new_code_cell("1 + 1")])
     model = {"type": "notebook", "format": "json", "content": notebook}
     await manager.save(dict(model), "work.ipynb")
-    kept = await manager.create_checkpoint("work.ipynb")
+    checkpoint = await manager.create_checkpoint("work.ipynb")
     model["content"] = new_notebook(cells=[new_code_cell("2 + 2")])
     await manager.save(dict(model), "work.ipynb")
     assert (await manager.get("work.ipynb"))["content"]["cells"][0]["source"] == "2 + 2"
-    await manager.restore_checkpoint(kept["id"], "work.ipynb")
+    await manager.restore_checkpoint(checkpoint["id"], "work.ipynb")
     assert (await manager.get("work.ipynb"))["content"]["cells"][0]["source"] == "1 + 1"
     await manager.rename("work.ipynb", "done.ipynb")
     for chunk, text in ((1, "one"), (2, "two"), (-1, "three")):
@@ -55,7 +55,7 @@ async def save_notebook(folder: Path) -> None:
         await manager.save(upload, "upload.txt")
     assert (await manager.get("upload.txt"))["content"] == "onetwothree"
     assert {"done.ipynb", "upload.txt"} <= set(os.listdir(folder))
-    assert not [name for name in os.listdir(folder) if "~" in name], "an atomic save leaves a file behind"
+    assert not [name for name in os.listdir(folder) if "~" in name], "an atomic save left a temporary file"
 
 
 @check()

@@ -1,4 +1,4 @@
-"""The list of checks, and what they have in common: users, groups, the share, a second process."""
+"""The list of checks, and the code that they share: users, groups, the mounted share and a second process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ADA, BOB, ROOT = 583231, 583232, 0
-# As many groups as NFS transmits, and one more. Each has a project folder.
+# AUTH_SYS transmits at most 16 groups. These are 16 groups and one more, each with a project folder.
 GROUPS = tuple(range(7000, 7016))
 ONE_MORE = 7016
 Check = Callable[["Share"], None]
@@ -21,14 +21,14 @@ CHECKS: dict[str, tuple[Check, int, tuple[int, ...]]] = {}
 
 
 class Share:
-    """The mounted fileserver, and its API.
+    """The mounted fileserver and its API.
 
     Attributes
     ----------
     mount
-        The fileserver's root.
+        The folder where the root of the fileserver is mounted.
     home
-        The home of the user that runs the check.
+        The home of the user who runs the check.
     project
         The project folder of the first group.
     """
@@ -38,7 +38,7 @@ class Share:
         self.home, self.project = mount / f"home/{uid}", mount / f"project/{GROUPS[0]}"
 
     def request_folder(self, path: str) -> int:
-        """Ask for a folder as the hub does, and return the status."""
+        """Send the hub's request for a folder, and return the status."""
         request = urllib.request.Request(  # noqa: S310  (our own URL)
             f"{self._api}/v1/{path}", method="PUT", headers={"Authorization": f"Bearer {self._token}"}
         )
@@ -47,7 +47,7 @@ class Share:
 
 
 def check(uid: int = ADA, groups: tuple[int, ...] = GROUPS) -> Callable[[Check], Check]:
-    """Register a function as a check that runs as this user with these groups."""
+    """Return a decorator that registers a check, which then runs as this user with these groups."""
 
     def register(function: Check) -> Check:
         CHECKS[function.__name__] = (function, uid, groups)
@@ -58,20 +58,20 @@ def check(uid: int = ADA, groups: tuple[int, ...] = GROUPS) -> Callable[[Check],
 
 @contextmanager
 def expect_error(*numbers: int) -> Iterator[None]:
-    """Expect one of these errors of the operating system."""
+    """Check that the block raises an OSError with one of these error numbers."""
     try:
         yield
     except OSError as error:
         if error.errno not in numbers:
             raise
     else:
-        raise AssertionError(f"it was allowed, wanted one of {[os.strerror(number) for number in numbers]}")
+        raise AssertionError(f"no error, wanted one of {[os.strerror(number) for number in numbers]}")
 
 
 class OtherProcess:
-    """A call in another process of the same user.
+    """A function call in a forked process of the same user.
 
-    The machine has no shared memory, which the pools of multiprocessing need.
+    multiprocessing cannot replace it: its pools need shared memory, which a client may lack.
     """
 
     def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
@@ -90,10 +90,10 @@ class OtherProcess:
         os.close(write)
 
     def result(self) -> Any:
-        """Wait for the end of the process, and return the result of the function."""
+        """Return the result of the function, after the process has ended."""
         with os.fdopen(self._read) as pipe:
             output = pipe.read()
-        assert os.waitpid(self.pid, 0)[1] == 0, "it failed"
+        assert os.waitpid(self.pid, 0)[1] == 0, "the function failed in the other process"
         return json.loads(output)
 
 
