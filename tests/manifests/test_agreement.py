@@ -38,7 +38,7 @@ def test_nodes_fetch_the_images_of_the_menu_beforehand() -> None:
 
 
 def test_a_site_has_its_own_image_fetched_by_the_command_of_the_documentation() -> None:
-    told = re.search(r"```sh\n(sed [^`]*prepull-daemonset\.yaml)", (ROOT / "docs/admin/hub.md").read_text())
+    told = re.search(r"```sh\n *(sed [^`]*prepull-daemonset\.yaml)", (ROOT / "docs/admin/images.md").read_text())
     assert told
     made = subprocess.run(["sh", "-c", told[1]], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert set(images(made)) == {"registry.example.org/lab:7"}

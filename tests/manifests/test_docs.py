@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import textwrap
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tests.manifests.manifest import read_documented
-from tools.components import ROOT
+from tools.components import ROOT, list_images, version
 
 
 def labels_and_ports(file: str) -> tuple[dict[str, str], list[str]]:
@@ -29,3 +33,25 @@ def test_the_policies_of_several_hubs_let_nginx_to_their_proxies() -> None:
         name = {"kubernetes.io/metadata.name": policy["metadata"]["namespace"]}
         assert peer["namespaceSelector"]["matchLabels"] == name
     assert {rule["ports"][0]["port"] for rule in (out["spec"]["egress"][0], into["spec"]["ingress"][0])} <= set(ports)
+
+
+def test_the_registry_recipe_renames_every_image(tmp_path: Path) -> None:
+    section = (ROOT / "docs/admin/images.md").read_text().partition("\n## Use your own registry\n")[2]
+    blocks = [
+        textwrap.dedent(block) for block in re.findall(r"^ *```sh\n(.+?)^ *```$", section, re.MULTILINE | re.DOTALL)
+    ]
+    copy, menu, check = blocks[1:4]
+    # The commands write to a folder beside the repository: use a temporary one.
+    commands = "\n".join(["registry=registry.example.org/lsst", copy, menu]).replace(
+        "../site-manifests", f"{tmp_path}/new"
+    )
+    subprocess.run(["bash", "-euc", commands], cwd=ROOT, check=True)
+    old_names = ["bash", "-c", check.replace("../site-manifests", f"{tmp_path}/new")]
+    assert subprocess.run(old_names, capture_output=True, text=True, check=False).stdout == ""
+    texts = [file.read_text() for file in (tmp_path / "new").rglob("*") if file.is_file()]
+    renamed = {
+        name.replace("{version}", version())
+        for text in texts
+        for name in re.findall(r"registry\.example\.org/lsst/[^\s\"]+", text)
+    }
+    assert renamed == {image.replace("lsstsqre/", "registry.example.org/lsst/") for image in list_images()}
