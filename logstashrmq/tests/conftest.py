@@ -1,4 +1,4 @@
-"""A real broker for all tests, and a queue and a relay for each test."""
+"""Fixtures: a real broker for all tests, and a queue and a relay for each test."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def queue(broker: RabbitMQ) -> Queue:
 
 
 def environment(broker: RabbitMQ, queue: Queue) -> dict[str, str]:
-    """Return the settings of a relay that publishes to the exchange of this queue, without TLS."""
+    """Return the settings of a relay without TLS that publishes to the exchange of this queue."""
     return PLAIN | {
         "BEATS_HOST": "127.0.0.1",
         "BEATS_PORT": "0",
@@ -55,7 +55,7 @@ def environment(broker: RabbitMQ, queue: Queue) -> dict[str, str]:
 
 @contextmanager
 def relays(base: dict[str, str], folder: Path) -> Iterator[StartRelay]:
-    """Yield a function that starts relays. At the end of the block they are killed, and their logs are printed."""
+    """Yield a function that starts relays. At the end of the block, kill the relays and print their logs."""
     started: list[RelayProcess] = []
 
     def start(ready: bool = True, /, **environ: str) -> RelayProcess:
@@ -82,14 +82,14 @@ def start_relay(broker: RabbitMQ, queue: Queue, tmp_path: Path) -> Iterator[Star
 
 @pytest.fixture(scope="module")
 def start_relay_for_module(broker: RabbitMQ, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartRelay]:
-    """Return a function that starts relays for all tests of a module. No test reads their queue."""
+    """Return a function that starts relays for all tests of a module. No test reads the queue of these relays."""
     with relays(environment(broker, Queue(broker)), tmp_path_factory.mktemp("relay")) as start:
         yield start
 
 
 @pytest.fixture(scope="session")
 def golumber(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the client that uses Elastic's own library."""
+    """Build the client that uses Elastic's own library, and return its program."""
     go = need_program("go", how="apt install golang-go, or https://go.dev/dl/")
     program = tmp_path_factory.mktemp("golumber") / "golumber"
     subprocess.run([go, "build", "-o", program, "."], cwd=GOLUMBER, check=True)

@@ -1,4 +1,4 @@
-"""What the tests of the relay run: the relay as a process, queues of a real broker, certificates."""
+"""Harness of the relay's tests: the relay as a process, queues of a real broker, and certificates."""
 
 from __future__ import annotations
 
@@ -37,21 +37,24 @@ PLAIN = {
 
 
 def wait_until(condition: Callable[[], object], what: str, timeout: float = TIMEOUT) -> None:
-    """Poll a condition until it holds.
+    """Poll a condition until it is true.
 
     Raises
     ------
     AssertionError
-        Raised if the condition does not hold in time.
+        Raised if the condition is not true in time.
     """
     deadline = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
+        assert time.monotonic() < deadline, f"not true within {timeout} s: {what}"
         time.sleep(0.02)
 
 
 def install_pika_metadata(folder: Path, version: str) -> None:
-    """Write metadata of a pika of this version. `importlib.metadata` finds it first if the folder is on PYTHONPATH."""
+    """Write package metadata that reports this version of pika.
+
+    `importlib.metadata` finds it before the installed one if the folder is on PYTHONPATH.
+    """
     metadata = folder / f"pika-{version}.dist-info" / "METADATA"
     metadata.parent.mkdir()
     metadata.write_text(f"Metadata-Version: 2.1\nName: pika\nVersion: {version}\n")
@@ -170,7 +173,7 @@ class Queue:
                 messages.append((method, properties, body))
                 if len(messages) % 250 == 0 or is_stream:
                     channel.basic_ack(method.delivery_tag, multiple=True)
-            # Acknowledge only messages that were read: the broker puts those still on their way back into the queue.
+            # Acknowledge only the messages that were read. The broker puts messages in flight back into the queue.
             if len(messages) % 250 and not is_stream:
                 channel.basic_ack(messages[-1][0].delivery_tag, multiple=True)
             channel.cancel()
@@ -212,11 +215,11 @@ class RelayProcess:
         return [fields for line in lines if (fields := json.loads(line))["message"] == message]
 
     def ask(self, path: str) -> httpx.Response:
-        """Send a request to the metrics port."""
+        """Request a path of the metrics port, and return the response."""
         return httpx.get(f"http://127.0.0.1:{self.metrics_port}{path}")
 
     def metric(self, name: str) -> float:
-        """Return the value of a metric, for example `peer_errors_total{reason="too_slow"}`, or 0 if there is none."""
+        """Return the value of a metric, such as `peer_errors_total{reason="too_slow"}`, or 0 if it does not exist."""
         match = re.search(rf"^beatsrelay_{re.escape(name)} (\S+)$", self.ask("/metrics").text, re.MULTILINE)
         return float(match[1]) if match else 0
 
@@ -226,12 +229,12 @@ class RelayProcess:
 
     @property
     def resident(self) -> int:
-        """The resident memory of the process in bytes."""
+        """Resident memory of the process in bytes."""
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     def stop(self, number: signal.Signals = signal.SIGTERM, timeout: float = TIMEOUT) -> int:
-        """Send a signal, and return the exit status."""
+        """Send a signal, wait until the process ends, and return its exit status."""
         self.process.send_signal(number)
         return self.process.wait(timeout)
 

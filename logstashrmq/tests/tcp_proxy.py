@@ -1,4 +1,4 @@
-"""A network between the relay and the broker that can fail."""
+"""A TCP proxy that simulates network failures between the relay and the broker."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TcpProxy(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        """Accept connections, and open one to the target for each."""
+        """Accept connections, and forward each to a new connection to the target."""
         while True:
             try:
                 near, _ = self._listener.accept()

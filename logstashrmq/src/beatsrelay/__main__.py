@@ -28,14 +28,14 @@ def create_parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """Run the relay, or the check."""
+    """Run the relay, or the check of the broker."""
     arguments = create_parser().parse_args()
     settings = load_settings_or_exit(os.environ)
     configure_logs(settings.log_level)
     if arguments.check:
         sys.exit(asyncio.run(run_check(settings, arguments.route)))
-    # The objects of the program live as long as it does, and events create no reference cycles. So searching for
-    # cycles is useless work: exempt the existing objects, and search rarely.
+    # The existing objects live as long as the process, and events create no reference cycles. Searching for cycles
+    # would waste CPU: exempt the existing objects, and search rarely.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     try:

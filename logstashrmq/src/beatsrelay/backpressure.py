@@ -10,8 +10,8 @@ from beatsrelay.metrics import Metrics
 class InFlightLimit:
     """A limit on events and bytes in flight, over all connections. Connections wait for capacity in order.
 
-    The limit is exceeded by one chunk at most: a connection may use any capacity above zero. The size of a chunk is
-    unknown before, because a waiting connection has not inflated its data.
+    The limit is exceeded by one chunk at most: a connection may add a chunk of any size while capacity is above zero.
+    The size is unknown before, because a waiting connection has not inflated its data.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class InFlightLimit:
         self._has_capacity.set()
 
     async def wait_for_capacity(self) -> None:
-        """Wait in order for capacity. Call `add` before the next await: there the next task in the queue may run."""
+        """Wait in order for capacity. Call `add` before the next await, because then the next waiting task may run."""
         with self._metrics.waiting.track_inprogress():
             async with self._queue:
                 await self._has_capacity.wait()

@@ -22,7 +22,7 @@ Step = Callable[[], Awaitable[str]]
 
 
 def parse_route_argument(text: str) -> Route:
-    """Parse a route on the command line.
+    """Parse a route from the command line.
 
     Raises
     ------
@@ -41,7 +41,7 @@ async def run_check(settings: Settings, route: Route | None) -> int:
     Parameters
     ----------
     route
-        Send a test message to this route; None: send no message.
+        Route of the test message. None: send no message.
 
     Returns
     -------
@@ -53,7 +53,7 @@ async def run_check(settings: Settings, route: Route | None) -> int:
 
 
 async def check_host(settings: Settings, host: str, route: Route | None) -> int:
-    """Run the steps for one host, up to the first that fails, and return 0 or 1."""
+    """Run the steps for one host until a step fails. Return 0, or 1 if a step failed."""
     session = Session(settings, BatchWriter())
     status = 0
     for name, step in create_steps(session, settings, host, route).items():
@@ -69,7 +69,7 @@ async def check_host(settings: Settings, host: str, route: Route | None) -> int:
 
 
 def create_steps(session: Session, settings: Settings, host: str, route: Route | None) -> dict[str, Step]:
-    """Return the steps by name. Each returns a description of its result."""
+    """Return the steps by name. Each step returns a description of its result."""
     steps: dict[str, Step] = {
         "name resolution": lambda: resolve_host(host, settings.amqp_port),
         "TLS" if settings.amqp_tls else "TCP": lambda: connect(settings, host),
@@ -81,10 +81,12 @@ def create_steps(session: Session, settings: Settings, host: str, route: Route |
 
 
 def format_failure(error: OSError | BrokerError) -> str:
-    """Return the reason for a failed step in one line."""
+    """Return the reason for a failed step as one line."""
     if isinstance(error, BrokerError):
         return str(error)
-    if isinstance(error, TimeoutError) and not error.errno:  # of asyncio.timeout; one of the network has a number
+    if (
+        isinstance(error, TimeoutError) and not error.errno
+    ):  # from asyncio.timeout; a TimeoutError of the network has a number
         return f"no answer within {STEP_SECONDS} s"
     return format_amqp_error(error)
 
@@ -101,7 +103,7 @@ async def connect(settings: Settings, host: str) -> str:
     _, writer = await asyncio.open_connection(host, settings.amqp_port, ssl=context)
     tls = writer.get_extra_info("ssl_object")
     writer.close()
-    return f"port {settings.amqp_port}" + (f", {tls.version()}, its certificate is trusted" if tls else "")
+    return f"port {settings.amqp_port}" + (f", {tls.version()}, the certificate is trusted" if tls else "")
 
 
 async def open_session(session: Session, host: str, settings: Settings) -> str:
@@ -125,10 +127,10 @@ async def send_test_message(session: Session, route: Route) -> str:
     Raises
     ------
     BrokerError
-        Raised if the broker does not accept the message, or no queue is bound for it.
+        Raised if the broker refuses the message, or returns it because no queue is bound for its route.
     """
     failure: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    session.on_return = lambda _: set_result_once(failure, "no queue takes what goes there")
+    session.on_return = lambda _: set_result_once(failure, "no queue receives messages with this route")
     session.on_confirm = lambda _tag, _multiple, accepted: set_result_once(
         failure, "" if accepted else "the broker refused it"
     )

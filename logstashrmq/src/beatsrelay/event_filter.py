@@ -1,4 +1,4 @@
-"""Validation of events, their routes, and the fields added to them."""
+"""Validation and routing of events, and the fields that are added to them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class FilteredEvents:
     Attributes
     ----------
     routed
-        Runs of consecutive events with the same route, in order.
+        Routes, each with consecutive events for this route, in the order of arrival.
     malformed
         Events that are not JSON objects.
     """
@@ -30,7 +30,7 @@ class FilteredEvents:
 
 
 def has_object_shape(event: bytes) -> bool:
-    """Check whether an event looks like a JSON object: UTF-8 in braces. The event is not parsed."""
+    """Check whether an event looks like a JSON object: UTF-8 text in braces. The event is not parsed."""
     if event[:1] != b"{" or event[-1:] != b"}":
         event = event.strip(b" \t\r\n")
         if event[:1] != b"{" or event[-1:] != b"}":
@@ -79,7 +79,7 @@ class EventFilter:
         routed: list[tuple[Route, bytes]] = []
         malformed = []
         for event in events:
-            # Each dict is dropped before the next one: thousands of them alive slow down garbage collection.
+            # Parse one event at a time, because thousands of live dicts slow down garbage collection.
             if (fields := parse_object(event)) is None or (body := self._add_fields(event, fields)) is None:
                 malformed.append(event)
                 continue
@@ -92,5 +92,5 @@ class EventFilter:
         if not self._added_fields:
             return event
         body = to_json(fields | self._added_fields)
-        # 1e400 is valid JSON. It is parsed as infinity, which has no JSON encoding.
+        # 1e400 is valid JSON, but is parsed as infinity, which has no JSON encoding.
         return None if b"Infinity" in body and parse_object(body) is None else body

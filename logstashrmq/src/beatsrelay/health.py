@@ -1,4 +1,4 @@
-"""Liveness and readiness of the relay. The probe server asks for them from its own thread."""
+"""Liveness and readiness of the relay. The probe server calls the checks from its own thread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from beatsrelay.metrics import Metrics
 
 MEASURE_SECONDS = 0.5
-# Processing a window takes milliseconds. An event loop that is blocked for this long does not recover.
+# Processing a window takes milliseconds, so an event loop that is blocked for this long will not recover.
 BLOCKED_SECONDS = 30
 
 
@@ -19,7 +19,7 @@ class Health:
     Parameters
     ----------
     is_ready
-        Decides whether the relay can accept connections: RabbitMQ was reached once, and no shutdown has started.
+        Returns whether the relay is ready: it has opened a session with RabbitMQ, and no shutdown has started.
     """
 
     def __init__(self, metrics: Metrics, is_ready: Callable[[], bool]) -> None:
@@ -28,7 +28,7 @@ class Health:
         self.is_ready = is_ready
 
     def is_live(self) -> bool:
-        """Check whether the event loop runs. The state of the broker does not matter: a restart cannot repair it."""
+        """Check whether the event loop runs. The broker does not matter: a restart of the relay cannot repair it."""
         return time.monotonic() - self._last_run < BLOCKED_SECONDS
 
     async def monitor_event_loop(self) -> None:

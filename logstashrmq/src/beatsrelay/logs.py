@@ -10,9 +10,9 @@ SERVICE = "logstashrmq"
 
 
 def configure_logs(level: str) -> None:
-    """Send the records of this process to standard error, from `level` on.
+    """Write the log records of this process to standard error, if they have at least this level.
 
-    pika logs each step of a connection, and each error that the relay logs itself. So pika's own records need `DEBUG`.
+    pika logs each step of a connection, and errors that the relay logs too. Its records are shown with `DEBUG` only.
     """
     configure_root_logger(ServiceFormatter(SERVICE), level)
     logging.getLogger("pika").setLevel(logging.DEBUG if level == "DEBUG" else logging.CRITICAL)

@@ -1,11 +1,11 @@
-"""The Prometheus metrics of the relay. docs/admin/relay.md and the Grafana dashboard use their names."""
+"""The Prometheus metrics of the relay. The Grafana dashboard, the alerts and docs/admin use their names."""
 
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-# Why events are not delivered, and why they are published again. Every series exists from the start: Prometheus sees no
-# increase in a series that starts with its first event, so no alert would fire.
+# Reasons why events are not delivered, and reasons why they are published again. Every series exists from the start:
+# Prometheus sees no increase in a series that starts with its first event, so no alert would fire.
 UNDELIVERABLE_REASONS = ("malformed", "oversized", "unroutable", "above_broker_limit")
 REPUBLISH_REASONS = ("nacked", "returned", "lost")
 # Upper bounds of the histograms, in seconds
@@ -21,18 +21,20 @@ class Metrics:
         self._create_event_metrics()
         self._create_connection_metrics()
         self._create_broker_metrics()
-        self.loop_lag = self._gauge("loop_lag_seconds", "Delay of the event loop at the last measurement")
+        self.loop_lag = self._gauge("loop_lag_seconds", "Delay of the event loop in seconds at the last measurement")
 
     def _create_event_metrics(self) -> None:
         self.received = self._counter("events_received", "Events that Beats sent")
-        self.received_bytes = self._counter("received_bytes", "Bytes of those events, uncompressed")
+        self.received_bytes = self._counter("received_bytes", "Uncompressed bytes of the received events")
         self.published = self._counter("events_published", "Messages sent to the broker, including those sent again")
         self.published_again = self._counter("events_published_again", "Messages sent to the broker again", "reason")
         self.confirmed = self._counter("events_confirmed", "Messages that the broker confirmed")
-        self.nacked = self._counter("events_nacked", "Messages that the broker refused")
-        self.returned = self._counter("events_returned", "Messages that the broker returned: no queue has their key")
+        self.nacked = self._counter("events_nacked", "Messages that the broker refused (nack)")
+        self.returned = self._counter("events_returned", "Messages that the broker returned because no queue is bound")
         self.dead_lettered = self._counter("events_dead_lettered", "Events sent to the dead-letter route", "reason")
-        self.dropped = self._counter("events_dropped", "Events dropped: no dead-letter route is configured", "reason")
+        self.dropped = self._counter(
+            "events_dropped", "Events dropped because no dead-letter route is configured", "reason"
+        )
         self.in_flight = self._gauge("in_flight_events", "Events received and not confirmed yet")
         self.in_flight_bytes = self._gauge("in_flight_bytes", "Bytes of the events in flight")
         for reason in UNDELIVERABLE_REASONS:
@@ -42,21 +44,25 @@ class Metrics:
             self.published_again.labels(reason)
 
     def _create_connection_metrics(self) -> None:
-        self.windows = self._counter("windows", "Windows acknowledged completely")
+        self.windows = self._counter("windows", "Completely acknowledged windows")
         self.keepalives = self._counter("keepalives", "Keep-alives sent to Beats")
         self.connections = self._gauge("connections", "Open connections of Beats")
-        self.accepted = self._counter("connections_accepted", "Connections of Beats so far")
-        self.refused = self._counter("connections_refused", "Connections closed at once, because of the limit")
+        self.accepted = self._counter("connections_accepted", "Accepted connections of Beats")
+        self.refused = self._counter("connections_refused", "Connections above BEATS_MAX_CONNECTIONS, closed at once")
         self.tls_failures = self._counter("tls_failures", "TLS handshakes that failed", "reason")
         self.peer_errors = self._counter("peer_errors", "Connections closed after an error of the peer", "reason")
         self.waiting = self._gauge("readers_waiting", "Connections that wait for capacity in flight")
-        self.window_seconds = self._histogram("window_seconds", "From a window's first events to its acknowledgement")
+        self.window_seconds = self._histogram(
+            "window_seconds", "Seconds from the first events of a window to its acknowledgement"
+        )
         self.certificates_loaded = self._counter("certificates_loaded", "Reloads of the certificates")
         self.certificates_failed = self._counter("certificates_failed", "Failed reloads of the certificates")
 
     def _create_broker_metrics(self) -> None:
         self.buffered = self._gauge("broker_buffered_bytes", "Bytes that wait for the broker's socket")
-        self.confirm_seconds = self._histogram("confirm_seconds", "From a batch's publish to its last confirm")
+        self.confirm_seconds = self._histogram(
+            "confirm_seconds", "Seconds from publishing a batch to each confirm of its messages"
+        )
         self.up = self._gauge("broker_up", "1 while a channel to the broker is open, else 0")
         self.blocked = self._gauge("broker_blocked", "1 while the broker blocks publishers, else 0")
         self.connects = self._counter("broker_connects", "Channels opened to the broker")

@@ -19,7 +19,7 @@ from beatsrelay.settings import Settings
 
 
 class Relay:
-    """Acknowledges to Beats only events that the broker has confirmed."""
+    """Relays events from Beats to the broker, and acknowledges events only after the broker has confirmed them."""
 
     def __init__(self, settings: Settings, publisher: Publisher, metrics: Metrics) -> None:
         self._settings = settings
@@ -30,7 +30,7 @@ class Relay:
         self._trackers: set[AckTracker] = set()
 
     async def serve(self, peer: Peer) -> None:
-        """Relay the events of a connection until it ends, and acknowledge all of them while it is open.
+        """Relay the events of a connection until it ends. While it is open, wait until all events are acknowledged.
 
         Raises
         ------
@@ -51,7 +51,8 @@ class Relay:
             await peer.wait_while_connected(tracker.wait_until_empty())
         finally:
             self._trackers.discard(tracker)
-            # At the deadline of a shutdown: the peer need not send the confirmed part of a window again.
+            # A shutdown may end this task inside a window. Acknowledge the confirmed part, so that the peer sends only
+            # the rest again.
             tracker.send_keepalive(0)
         if failure:
             raise failure
@@ -95,7 +96,7 @@ class Relay:
             self._publisher.dead_letter(pending, [event.start], "oversized", describe_size(event.size))
 
     async def send_keepalives(self) -> None:
-        """Send keep-alives to peers whose windows take long, until this task is cancelled."""
+        """Send keep-alives to peers that wait long for an acknowledgement, until this task is cancelled."""
         seconds = self._settings.keepalive_seconds
         while True:
             await asyncio.sleep(min(seconds / 4, 1))

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class StartError(Exception):
-    """The relay cannot start. The message names the setting and the reason."""
+    """An error that prevents the start of the relay. The message names the setting and the reason."""
 
 
 @contextlib.contextmanager
@@ -67,7 +67,7 @@ class Service:
         return int(probe_server.serve(host, port, self._metrics.registry, probes).server_address[1])
 
     async def run(self) -> None:
-        """Run until SIGTERM or SIGINT. Then let open windows end, for `RELAY_DRAIN_SECONDS` at most."""
+        """Run until SIGTERM or SIGINT. Then wait up to `RELAY_DRAIN_SECONDS` until open windows are acknowledged."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
@@ -83,7 +83,7 @@ class Service:
         stopping = loop.create_task(self._wait_for_stop())
         logger.info("listening", extra=self._ports)
         done, _ = await asyncio.wait([stopping, accepting, *background], return_when=asyncio.FIRST_COMPLETED)
-        logger.info("leaving")
+        logger.info("shutting down")
         accepting.cancel()
         await self._server.drain(self._settings.drain_seconds)
         for task in background:

@@ -1,4 +1,4 @@
-"""The manifests on a real cluster: who may connect, and a rolling update under load."""
+"""The manifests on a real cluster: which pods may connect, and a rolling update under load."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_applying_the_manifests_again_changes_nothing() -> None:
     generation = cluster.get("poddisruptionbudget", NAME)["metadata"]["generation"]
     output = kubectl("apply", "--filename", MANIFESTS).splitlines()
     assert len(output) == len(list(MANIFESTS.glob("*.yaml")))
-    # kubectl replaces the selector of a PodDisruptionBudget by the same one each time, and reports it as configured.
+    # kubectl replaces the selector of a PodDisruptionBudget each time, even by the same one, and reports `configured`.
     assert [line.partition("/")[0] for line in output if not line.endswith(" unchanged")] == [
         "poddisruptionbudget.policy"
     ]
@@ -176,5 +176,5 @@ def test_rolling_update_without_loss_or_duplicate(queue: Queue) -> None:
     )
     acknowledged, reconnects, errors = read_output(f"{NAME}-test-ship").split(maxsplit=2)
     assert (int(acknowledged), errors) == (EVENTS, "[]")
-    assert int(reconnects) > 0, "the connection moved to another replica"
+    assert int(reconnects) > 0, "the client moved to another replica"
     assert queue.collect() == {f"a-{i}": 1 for i in range(EVENTS)}

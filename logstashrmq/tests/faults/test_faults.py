@@ -23,7 +23,7 @@ from logstashrmq.tests.tcp_proxy import TcpProxy
 
 EVENTS = 20_000
 MEGABYTE = 1024 * 1024
-# An idle relay uses 40 MB. The rest is for events in flight, as bodies and as frames.
+# An idle relay uses 40 MB. The rest is for events in flight, stored as bodies and as frames.
 BOUND = 120 * MEGABYTE
 LIMITS = {"RELAY_MAX_IN_FLIGHT": "5000", "BEATS_KEEPALIVE_SECONDS": "0.5", "AMQP_HEARTBEAT_SECONDS": "2"}
 
@@ -38,7 +38,7 @@ def bounded_memory(relay: RelayProcess) -> Iterator[None]:
 
 @contextmanager
 def shipping(relay: RelayProcess, *names: str, count: int = EVENTS, at: float = 0.2) -> Iterator[list[Shipper]]:
-    """Ship events, run the block when part of them is confirmed, and wait until all are acknowledged."""
+    """Ship events, run the block when a share `at` is confirmed, and wait until all events are acknowledged."""
     shippers = [Shipper(relay.port, make_events(count // len(names), name)) for name in names]
     with bounded_memory(relay):
         for shipper in shippers:
@@ -50,7 +50,7 @@ def shipping(relay: RelayProcess, *names: str, count: int = EVENTS, at: float = 
 
 
 def assert_received(queue: Queue, *names: str, count: int = EVENTS) -> dict[str, int]:
-    """Assert that all events are in the queue, and return the duplicates: how often each was received."""
+    """Assert that all events are in the queue. Return each event that was received more than once, with its count."""
     received = queue.collect()
     expected = {f"{name}-{i}" for name in names for i in range(count // len(names))}
     assert expected - set(received) == set()
@@ -63,10 +63,10 @@ def test_broker_is_killed_and_restarted(start_relay: StartRelay, queue: Queue, b
         broker.kill()
         relay.wait_for_metric("broker_connect_failures_total", 2)
         assert relay.ask("/live").status_code == 200
-        assert relay.ask("/ready").status_code == 200, "a restart of the relay would not repair the broker"
+        assert relay.ask("/ready").status_code == 200, "the relay stays ready: a restart would not repair the broker"
         broker.start()
-        # The test declared the binding a second before the kill. RabbitMQ writes it to the disk up to two seconds
-        # later, and without a binding it returns all messages. Confirmed messages are on the disk.
+        # Declare the binding again: RabbitMQ writes a new binding to the disk up to two seconds later, so the kill has
+        # removed it. Without a binding RabbitMQ returns all messages. Confirmed messages are on the disk.
         queue.declare()
     assert_received(queue, "a", "b", count=40_000)
     assert [shipper.reconnects for shipper in shippers] == [0, 0], "the connections of filebeat stay open"
@@ -153,7 +153,7 @@ def test_exchange_is_deleted_and_declared_again(start_relay: StartRelay, queue: 
         relay.wait_for_metric("broker_connect_failures_total", 1)
         queue.declare()
     assert_received(queue, "a")
-    reasons = {str(line["event.reason"]) for line in relay.logged("no session with the broker")}
+    reasons = {str(line["event.reason"]) for line in relay.logged("cannot open a session with the broker")}
     assert any(f"no exchange '{queue.exchange}'" in reason for reason in reasons)
     assert shipper.reconnects == 0
 
@@ -303,7 +303,7 @@ def test_unreadable_new_certificates_are_ignored(
 
 
 def ship_event(relay: RelayProcess, certificates: Certificates) -> None:
-    """Send an event over a new connection, to a relay with one of these certificates."""
+    """Send an event over a new connection with these certificates, and check that it is acknowledged."""
     with BeatsClient(relay.port, certificates.client_context()) as client:
         client.send(make_events(1, "a"))
         assert client.read_until(1)[-1] == 1

@@ -1,4 +1,4 @@
-"""The image: its user, its start and stop, and relaying to the RabbitMQ of Debian stable."""
+"""The image: its user, its start and shutdown, and relaying to the RabbitMQ of Debian stable."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class BrokerContainer:
             return str((connection._impl.server_properties or {})["version"])
 
     def answers(self) -> bool:
-        """Check whether the broker can be used."""
+        """Check whether the broker accepts a login."""
         try:
             return bool(self.version)
         except (pika.exceptions.AMQPError, OSError):
@@ -66,9 +66,10 @@ def image(request: pytest.FixtureRequest) -> str:
 def broker() -> Iterator[BrokerContainer]:
     """Start the RabbitMQ of Debian stable."""
     built, _ = engine().images.build(path=str(BROKER), tag="jupyterlabdemo-test-rabbitmq", rm=True)
-    # In a network of its own, containers have names. The address of a container can change at a restart.
+    # Containers of a user-defined network have DNS names. The address of a container can change at a restart.
     network = engine().networks.create(f"beatsrelay-{uuid.uuid4().hex[:8]}")
-    ulimits = [{"Name": "nofile", "Soft": 8192, "Hard": 8192}]  # Erlang allocates memory for each possible file
+    # Erlang allocates memory for each possible file descriptor.
+    ulimits = [{"Name": "nofile", "Soft": 8192, "Hard": 8192}]
     try:
         options = {"name": f"{network.name}-broker", "network": network.name, "ulimits": ulimits}
         with run_container(str(built.id), ports=[5672], **options) as container:
@@ -107,8 +108,8 @@ def test_each_event_is_in_a_queue_of_rabbitmq_4_once(image: str, broker: BrokerC
 
 def test_no_event_is_lost_when_rabbitmq_4_is_killed(image: str, broker: BrokerContainer) -> None:
     queue = Queue(broker, "quorum")
-    # RabbitMQ writes the name of a new queue to the disk after half a second (ra's DETS table). If it is killed before,
-    # it loses the messages of the queue, and accepts no more.
+    # RabbitMQ writes the name of a new queue to the disk after half a second (DETS table of ra). If RabbitMQ is killed
+    # before, the queue loses its messages and accepts no new ones.
     time.sleep(2)
     with relay_to(image, broker, queue) as (_, port):
         shipper = Shipper(port, make_events(30_000, "a"))
@@ -127,7 +128,7 @@ def test_no_event_is_lost_when_rabbitmq_4_is_killed(image: str, broker: BrokerCo
 def test_image_runs_as_a_plain_user_and_stops_on_sigterm(image: str, broker: BrokerContainer) -> None:
     with relay_to(image, broker, Queue(broker)) as (container, _):
         table = container.docker.top(ps_args="-eo pid,uid,args")
-        assert [row[1] for row in table["Processes"]] == ["10001"], "one process, which is not root's"
+        assert [row[1] for row in table["Processes"]] == ["10001"], "one process runs, and not as root"
         container.docker.kill("SIGTERM")
         assert container.docker.wait(timeout=20)["StatusCode"] == 0
 

@@ -1,4 +1,4 @@
-"""Peers that violate the protocol or the limits: other peers are not affected, and memory stays bounded."""
+"""Peers that violate the protocol or the limits. They do not affect other peers, and memory stays bounded."""
 
 from __future__ import annotations
 
@@ -110,7 +110,10 @@ BROKEN: dict[str, tuple[bytes, str]] = {
 
 @contextmanager
 def unaffected_peer(relay: RelayProcess, queue: Queue) -> Iterator[None]:
-    """Ship during the block, and assert that each event arrives once, on the first connection, in bounded memory."""
+    """Ship events while the block runs.
+
+    Assert that each event arrives once, that the shipper does not reconnect, and that the relay's memory is bounded.
+    """
     good = Shipper(relay.port, make_events(6000, "good"), window=200, pipelining=1)
     with MemoryWatch(relay) as watch:
         good.start()
@@ -198,7 +201,7 @@ def test_oversized_events_and_endless_windows(start_relay: StartRelay, queue: Qu
             peer = stack.enter_context(socket.create_connection(("127.0.0.1", relay.port), 20))
             for count in range(20):
                 peer.sendall(frames.encode_window(2) + frames.encode_event(count, b"{" + b" " * 3 * MEGABYTE) + EVENT)
-        # Wait before the peers disconnect: that would discard data that the relay has not read yet.
+        # Wait before the peers disconnect, because a disconnect discards data that the relay has not read yet.
         relay.wait_for_metric('events_dropped_total{reason="oversized"}', 100)
 
 

@@ -19,8 +19,8 @@ from logstashrmq.tests.tcp_proxy import TcpProxy
 HEADER = struct.Struct(">BHI")  # type, channel, size of the payload; one byte ends the frame
 GREETING = b"AMQP\0\0\x09\1"
 CLOSE = Connection.Close(320, "CONNECTION_FORCED - broker shutdown", 0, 0)
-# Each entry is a method that the broker waits for, and its answers as pairs of channel and method. After the last entry
-# the broker closes the connection.
+# Each entry has a method that the broker waits for, and the broker's answers as pairs of channel and method. After the
+# last entry the broker closes the connection.
 Script = list[tuple[type[Method], list[tuple[int, Method]]]]
 LOGIN: Script = [(Connection.StartOk, [(0, Connection.Tune(10, 131_072, 0))])]
 SHUTDOWNS: list[Script] = [
@@ -64,7 +64,7 @@ def test_session_is_retried_after_a_broker_shutdown(start_relay: StartRelay, que
     relay = start_relay(False, AMQP_PORT=str(listener.getsockname()[1]))
     relay.wait_for_metric("broker_connect_failures_total", len(SHUTDOWNS))
     stopping_broker.join()
-    reasons = [str(line["event.reason"]) for line in relay.logged("no session with the broker")]
+    reasons = [str(line["event.reason"]) for line in relay.logged("cannot open a session with the broker")]
     proxy = TcpProxy(broker.port, listener)
     with BeatsClient(relay.port) as client:
         client.send(make_events(10, "a"))

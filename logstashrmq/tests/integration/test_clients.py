@@ -1,4 +1,4 @@
-"""Clients of other projects: without faults, each event is in the queue once, with the bytes that were sent."""
+"""Clients of other projects: without faults, each event arrives in the queue once, with unchanged bytes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run_golumber(program: Path, port: int, *options: str, events: int = 1000, na
 
 
 def each_once(name: str, count: int) -> dict[str, int]:
-    """Return the content of a queue without loss and duplicates."""
+    """Return the counts of a queue in which each event of a client is once."""
     return {f"{name}-{i}": 1 for i in range(count)}
 
 
@@ -78,7 +78,7 @@ def test_pylogbeat(start_relay: StartRelay, queue: Queue, certificates: Certific
     cert, key = map(str, certificates.client)
     files = {"ssl_enable": True, "ca_certs": str(certificates.ca), "certfile": cert, "keyfile": key} if tls else {}
     with PyLogBeatClient("127.0.0.1", relay.port, timeout=30, **files) as client:
-        for window in range(5):  # its sequence numbers continue over windows
+        for window in range(5):  # the sequence numbers of pylogbeat continue from window to window
             client.send([{"id": f"py-{window * 200 + i}", "message": "ä" * 100} for i in range(200)])
     assert queue.collect() == each_once("py", 1000)
 

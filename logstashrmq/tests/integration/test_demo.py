@@ -1,4 +1,4 @@
-"""`nox -s demo-logs`, as a user runs it in a terminal."""
+"""`nox -s demo-logs`, run as in a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def start(file: Path, **environ: str) -> subprocess.Popen[str]:
-    """Start the demo."""
+    """Start the demo for a log file."""
     return subprocess.Popen(
         [sys.executable, "-m", "tools.demo_logs", "--file", str(file)],
         cwd=ROOT,
@@ -30,7 +30,7 @@ def start(file: Path, **environ: str) -> subprocess.Popen[str]:
 
 
 def read_until(demo: subprocess.Popen[str], text: str) -> str:
-    """Read its output up to a line with this text, and return it."""
+    """Return the output of the demo, up to the first line with this text."""
     assert demo.stdout is not None
     output = ""
     while text not in output:
@@ -57,7 +57,7 @@ def test_lines_arrive_and_no_process_survives_the_demo(tmp_path: Path, number: s
         log.write("first\nsecond\n")
     assert '"message": "first"' in read_until(demo, '"message": "second"')
     started = list_descendants(demo.pid)
-    assert len(started) > 3, "the relay, RabbitMQ and its parts"
+    assert len(started) > 3, "the demo starts the relay, RabbitMQ and its child processes"
     demo.send_signal(number)
     demo.communicate(timeout=30)
     wait_until(lambda: not [pid for pid in started if Path(f"/proc/{pid}").exists()], "all processes have ended")

@@ -1,4 +1,4 @@
-"""The start of the relay, its check, logs and metrics, and events that cannot be delivered."""
+"""Start, check, logs and metrics of the relay, and events that cannot be delivered."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ALERTS = Path(__file__).parents[3] / "docs/admin/alerts.rules.yaml"
 
 
 def run_relay(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run the command of the relay, when it is expected to exit by itself."""
+    """Run the command of the relay, and wait until it exits."""
     return subprocess.run(
         [sys.executable, "-m", "beatsrelay", *arguments],
         env={"PATH": os.environ["PATH"]} | environ,
@@ -87,13 +87,13 @@ def test_check_passes_all_steps(broker: RabbitMQ, queue: Queue, certificates: Ce
     [
         ({"AMQP_HOST": "no.such.host.invalid"}, (), "name resolution: Name or service not known"),
         ({"AMQP_PORT": "1"}, (), "TCP: Connection refused"),
-        ({"AMQP_TLS": "true"}, (), "TLS: TLS failed: WRONG_VERSION_NUMBER (is it a TLS port?)"),
-        ({"AMQP_PASSWORD": "wrong"}, (), "the login was refused: AMQP_USER and AMQP_PASSWORD are not"),
-        ({"AMQP_VHOST": "nowhere"}, (), "the virtual host was refused (AMQP_VHOST): NOT_ALLOWED - vhost nowhere not"),
+        ({"AMQP_TLS": "true"}, (), "TLS: TLS failed: WRONG_VERSION_NUMBER (is AMQP_PORT a TLS port?)"),
+        ({"AMQP_PASSWORD": "wrong"}, (), "the broker refused the login: check AMQP_USER and AMQP_PASSWORD"),
+        ({"AMQP_VHOST": "nowhere"}, (), "refused the virtual host (AMQP_VHOST): NOT_ALLOWED - vhost nowhere not"),
         ({"AMQP_EXCHANGE": "\N{SPIRAL NOTE PAD}" * 127}, (), "exchange: found a name of 508 bytes, wanted up to 255"),
         ({"AMQP_EXCHANGE": "nothing"}, (), "NOT_FOUND - no exchange 'nothing' in vhost '/'"),
         ({"AMQP_DEAD_LETTER": "/nothing"}, (), "NOT_FOUND - no queue 'nothing' in vhost '/'"),
-        ({}, ("--route", "/nothing"), "a confirmed message: no queue takes what goes there"),
+        ({}, ("--route", "/nothing"), "a confirmed message: no queue receives messages with this route"),
         ({}, ("--route", "nothing/x"), "a confirmed message: NOT_FOUND - no exchange 'nothing'"),
     ],
 )
@@ -119,13 +119,13 @@ def test_check_refuses_an_untrusted_broker(broker: RabbitMQ, queue: Queue, tmp_p
     for trust in ({}, {"AMQP_TLS_CA_FILE": str(other_authority.ca)}):
         status, lines = run_check(broker, queue, **tls, **trust)
         assert status == 1
-        assert "TLS: its certificate is not trusted" in lines[-1]
+        assert "TLS: the broker's certificate is not trusted" in lines[-1]
 
 
 def test_relay_waits_for_a_missing_exchange(start_relay: StartRelay, broker: RabbitMQ, queue: Queue) -> None:
     relay = start_relay(False, AMQP_EXCHANGE="later")
-    wait_until(lambda: relay.logged("no session with the broker"), "the reason is logged")
-    assert "no exchange 'later'" in str(relay.logged("no session with the broker")[0]["event.reason"])
+    wait_until(lambda: relay.logged("cannot open a session with the broker"), "the reason is logged")
+    assert "no exchange 'later'" in str(relay.logged("cannot open a session with the broker")[0]["event.reason"])
     assert (relay.ask("/ready").status_code, relay.ask("/live").status_code) == (503, 200)
     assert relay.ask("/nothing").status_code == 404
     with queue.channel() as channel:
@@ -148,7 +148,7 @@ def test_exchange_and_queue_are_declared(start_relay: StartRelay, broker: Rabbit
     with BeatsClient(relay.port) as client:
         client.send(make_events(10, "a"))
         client.read_until(10)
-    wait_until(lambda: relay.metric("events_confirmed_total") == 10, "all are confirmed")
+    wait_until(lambda: relay.metric("events_confirmed_total") == 10, "all events are confirmed")
     listed = broker.control("list_queues", "name", "type", "durable")
     assert [line.split() for line in listed.splitlines() if line.startswith(name)] == [[name, kind, "true"]]
     with queue.channel() as channel:
@@ -200,7 +200,7 @@ def test_unroutable_events_are_dead_lettered(start_relay: StartRelay, queue: Que
 
 @pytest.fixture
 def small_messages(broker: RabbitMQ) -> Iterator[None]:
-    """Limit the messages of the broker to 2,000 bytes."""
+    """Limit the broker to messages of 2,000 bytes."""
     broker.control("eval", "persistent_term:put(max_message_size, 2000).")
     broker.control("eval", "application:set_env(rabbit, max_message_size, 2000).")
     yield
@@ -222,12 +222,12 @@ def test_event_above_the_limit_of_the_broker_blocks_no_other(
     assert {"before", "after"} == set(queue.collect())
     dead_letters = [(properties.headers["x-size"], body) for _, properties, body in dead.read()]
     assert dead_letters == [(len(large), large[:2000])] * 2
-    assert relay.metric("broker_connects_total") == 2, "the limit was known the second time"
+    assert relay.metric("broker_connects_total") == 2, "the relay knows the limit from the first large event"
 
 
 def test_logs_are_json_without_secrets(start_relay: StartRelay, broker: RabbitMQ) -> None:
     relay = start_relay(False, LOG_LEVEL="DEBUG", AMQP_PASSWORD="a-wrong-password")
-    wait_until(lambda: relay.logged("no session with the broker"), "the reason is logged")
+    wait_until(lambda: relay.logged("cannot open a session with the broker"), "the reason is logged")
     assert_log_events(relay.log.read_text().splitlines())
     assert "a-wrong-password" not in relay.log.read_text()
 

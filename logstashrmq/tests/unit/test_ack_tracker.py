@@ -1,4 +1,4 @@
-"""Acknowledgements of one connection: windows in order, keep-alives, and the limit on open windows."""
+"""Acknowledgements of one connection: their order, keep-alives, and the limit on open windows."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def test_keepalive_acknowledges_part_of_the_first_window(recorded: Recorde
     assert recorded.tracker.send_keepalive(0)
     recorded.tracker.confirm(second)
     assert recorded.acks == [0, 3, 5]
-    assert recorded.tracker.send_keepalive(0), "the next window is the first one now"
+    assert recorded.tracker.send_keepalive(0), "the next window is now the first one"
     assert recorded.acks[-1] == 2
     assert not recorded.tracker.send_keepalive(60), "an acknowledgement was sent just now"
 

@@ -1,4 +1,4 @@
-"""The limit on events in flight: connections wait in order, and exceed it once."""
+"""The limit on events in flight: connections wait in order, and only one chunk exceeds the limit."""
 
 from __future__ import annotations
 

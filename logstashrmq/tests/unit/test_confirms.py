@@ -1,4 +1,4 @@
-"""Publisher confirms: each message is answered once, whatever order the broker answers in."""
+"""Publisher confirms: each message is answered once, for any order of the broker's answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def create_batch(count: int) -> Batch:
 
 
 def identify(messages: Messages) -> set[Message]:
-    """Return the identity of the batch and the index of each message."""
+    """Return the id of the batch and the index in it for each message."""
     return {(id(published.batch), index) for published, indices in messages for index in indices}
 
 

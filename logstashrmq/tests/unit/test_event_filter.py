@@ -1,4 +1,4 @@
-"""Which events are valid, how they are routed, and the fields added to them."""
+"""Validation and routing of events, and the fields that are added to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AMQP frames: the bytes are those of pika's own encoder."""
+"""AMQP frames: the bytes are the same as from pika's own encoder."""
 
 from __future__ import annotations
 

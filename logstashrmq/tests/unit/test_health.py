@@ -1,4 +1,4 @@
-"""Probes while the event loop runs and while it is blocked."""
+"""The liveness probe while the event loop runs, and while it is blocked."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ async def test_relay_is_not_live_while_its_loop_is_blocked(monkeypatch: pytest.M
     server = probe_server.serve("127.0.0.1", 0, metrics.registry, {"/live": state.is_live})
     url = f"http://127.0.0.1:{server.server_address[1]}/live"
     assert (await asyncio.to_thread(httpx.get, url)).status_code == 200
-    # This polls without an await: the test itself blocks the event loop.
-    wait_until(lambda: httpx.get(url).status_code == 503, "the probe reports it")
+    # wait_until does not await, so the test itself blocks the event loop.
+    wait_until(lambda: httpx.get(url).status_code == 503, "the probe reports that the relay is not live")
     await asyncio.sleep(0.05)
     assert (await asyncio.to_thread(httpx.get, url)).status_code == 200
     monitoring.cancel()

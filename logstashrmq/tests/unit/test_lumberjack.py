@@ -1,4 +1,4 @@
-"""The protocol without sockets: the split of a stream does not matter, and memory is bounded for any input."""
+"""The protocol without sockets: the result does not depend on how a stream is split, and memory is bounded."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def receive_chunks(connection: ServerConnection, pieces: Iterable[bytes]) -> Ite
 
 
 def receive_windows(pieces: Iterable[bytes], limits: Limits = LIMITS) -> list[Window]:
-    """Return the windows of a stream, each joined from its chunks."""
+    """Return the windows of a stream. The chunks of a window are joined."""
     windows: list[Window] = []
     events: list[bytes] = []
     oversized: list[OversizedEvent] = []
@@ -47,7 +47,7 @@ def receive_windows(pieces: Iterable[bytes], limits: Limits = LIMITS) -> list[Wi
         if chunk.last:
             windows.append((events, oversized, chunk.sequence))
             events, oversized = [], []
-    assert not events, "a window without an end"
+    assert not events, "the last window is incomplete"
     return windows
 
 
@@ -124,7 +124,7 @@ def test_changed_byte_breaks_only_its_stream(
     if violation:
         with pytest.raises(ProtocolError) as again:
             connection.next_event()
-        assert again.value is violation, "an error is sticky"
+        assert again.value is violation, "the same error is raised again"
 
 
 @pytest.mark.parametrize("level", [0, 3])
@@ -151,7 +151,7 @@ def test_connection_is_idle_inside_an_event() -> None:
             assert isinstance(chunk, Chunk)
             received += len(chunk.events) + len(chunk.oversized)
     assert received == 3
-    assert idle.count(False) == 3, "at the start of the window, and at the end of each long event"
+    assert idle.count(False) == 3, "not idle at the start of the window, and at the end of each long event"
 
 
 def test_sequence_may_continue_in_the_next_window() -> None:

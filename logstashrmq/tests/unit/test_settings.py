@@ -1,4 +1,4 @@
-"""Reading the settings, and the messages for mistakes."""
+"""Reading the settings, and the messages for missing and invalid ones."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ def test_message_names_an_invalid_setting_and_its_value(name: str, value: str) -
     ("environ", "message"),
     [
         ({"AMQP_UNROUTABLE": "dead-letter"}, "AMQP_DEAD_LETTER: missing"),
-        ({"AMQP_QUEUE": "logs"}, "AMQP_QUEUE: found a queue, wanted none unless AMQP_DECLARE is true"),
-        ({"BEATS_MAX_EVENT_BYTES": "99999999"}, "BEATS_MAX_EVENT_BYTES: found '99999999', wanted no more than"),
+        ({"AMQP_QUEUE": "logs"}, "AMQP_QUEUE: found 'logs', wanted no queue unless AMQP_DECLARE is true"),
+        ({"BEATS_MAX_EVENT_BYTES": "99999999"}, "BEATS_MAX_EVENT_BYTES: found '99999999', wanted at most"),
         ({"BEATS_MAX_EVENT_BYTES": "70000", "BEATS_MAX_FRAME_BYTES": "60000"}, "BEATS_MAX_FRAME_BYTES: found '60000'"),
     ],
 )
@@ -101,7 +101,7 @@ def test_secret_is_read_from_a_file_and_never_shown(tmp_path: Path) -> None:
 
 def test_environment_has_precedence_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "settings"
-    file.write_text("# the site's\n\nAMQP_EXCHANGE = of the file\nAMQP_DEAD_LETTER=/dead\n")
+    file.write_text("# settings of the site\n\nAMQP_EXCHANGE = from the file\nAMQP_DEAD_LETTER=/dead\n")
     settings = load_settings(PLAIN | {"RELAY_SETTINGS_FILE": str(file)})
     assert (settings.exchange, settings.dead_letter) == (PLAIN["AMQP_EXCHANGE"], Route("", "dead"))
     file.write_text("AMQP_EXCHANGES=x\n")

@@ -25,14 +25,14 @@ class UnconfirmedMessages:
     def __init__(self) -> None:
         self._batches: list[PublishedBatch] = []
         self._next_tag = 1
-        self._low_water_mark = 0  # all tags up to it are answered
+        self._low_water_mark = 0  # the broker has answered all tags up to this one
         self._answered_above: set[int] = set()
 
     def __len__(self) -> int:
         return self._next_tag - 1 - self._low_water_mark - len(self._answered_above)
 
     def add(self, batch: Batch) -> PublishedBatch:
-        """Assign the delivery tags that the broker will count for a batch."""
+        """Assign the next delivery tags to a batch. The broker counts the same tags."""
         published = PublishedBatch(batch, self._next_tag, time.monotonic())
         self._next_tag += len(batch)
         self._batches.append(published)

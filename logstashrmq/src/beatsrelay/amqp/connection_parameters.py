@@ -1,4 +1,4 @@
-"""What pika needs to connect to RabbitMQ: addresses, login and TLS."""
+"""The parameters of pika for a connection to RabbitMQ: address, login and TLS."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pika
 
 from beatsrelay.settings import Settings
 
-# Seconds for the whole opening of a session
+# Time limit for opening a session, in seconds
 OPEN_SECONDS = 20
 
 
@@ -18,7 +18,7 @@ def create_client_context(settings: Settings) -> ssl.SSLContext:
     Raises
     ------
     OSError
-        Raised if a file cannot be read, or contains something else. `ssl.SSLError` is a subclass.
+        Raised if a file cannot be read, or is not a valid PEM file. `ssl.SSLError` is a subclass.
     """
     context = ssl.create_default_context(cafile=settings.amqp_ca)
     if settings.amqp_cert:
@@ -32,7 +32,7 @@ def create_connection_parameters(settings: Settings, host: str) -> pika.Connecti
     Raises
     ------
     OSError
-        Raised if a certificate file cannot be read, or contains something else.
+        Raised if a certificate file cannot be read, or is not a valid PEM file.
     """
     options = pika.SSLOptions(create_client_context(settings), host) if settings.amqp_tls else None
     return pika.ConnectionParameters(

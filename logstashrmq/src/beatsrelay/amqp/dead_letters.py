@@ -1,4 +1,4 @@
-"""Messages for the dead-letter route: events that cannot be delivered, with AMQP headers that say why."""
+"""Messages for the dead-letter route: events that cannot be delivered, with the reason in their AMQP headers."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def create_dead_letters(
 
 
 def describe_route(route: Route) -> Headers:
-    """Return the headers for a message that no queue received: where it was published."""
+    """Return the headers for a message that no queue received: the route that it was published to."""
     return {"x-exchange": route.exchange, "x-key": route.key}
 
 
 def describe_size(size: int) -> Headers:
-    """Return the headers for an event that was cut: its size in bytes."""
+    """Return the headers for a truncated event: its original size in bytes."""
     return {"x-size": size}

@@ -1,4 +1,4 @@
-"""Errors of the broker and of pika, as messages of one line."""
+"""Errors of the broker and of pika, formatted as one line."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ CLOSED_BY_BROKER = re.compile(r"ClosedByBroker: \((\d+)\) '(.*)'$")
 
 
 class BrokerError(Exception):
-    """The broker cannot be used. The message is the reason, in one line."""
+    """A failed operation on the broker. The message is the reason, as one line."""
 
 
 def format_amqp_error(error: BaseException) -> str:
-    """Return the reason for an error of pika in one line, with the setting to check."""
+    """Return the reason for an error of pika as one line, with the setting to check."""
     if isinstance(error, ProbableAuthenticationError):
-        return "the login was refused: AMQP_USER and AMQP_PASSWORD are not a user and its password there"
+        return "the broker refused the login: check AMQP_USER and AMQP_PASSWORD"
     if isinstance(error, ProbableAccessDeniedError):
-        return f"the virtual host was refused (AMQP_VHOST): {format_root_cause(error)}"
+        return f"the broker refused the virtual host (AMQP_VHOST): {format_root_cause(error)}"
     return format_root_cause(error)
 
 
 def format_root_cause(error: object) -> str:
-    """Return the message of the error that pika has wrapped, in one line."""
+    """Return the message of the error that pika has wrapped, as one line."""
     if isinstance(error, ConnectionClosed | ChannelClosed):
         return f"{error.reply_text} ({error.reply_code})"
     if isinstance(error, ShortStringTooLong):
@@ -52,12 +52,12 @@ def format_root_cause(error: object) -> str:
 
 
 def format_os_error(error: OSError) -> str:
-    """Return the reason for an error of TLS or the network, or an empty string if it is unknown."""
+    """Return the reason for an error of TLS or of the network, or an empty string if the reason is unknown."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted: {error.verify_message} (AMQP_TLS_CA_FILE)"
+        return f"the broker's certificate is not trusted: {error.verify_message} (AMQP_TLS_CA_FILE)"
     if isinstance(error, ssl.SSLError):
-        return f"TLS failed: {error.reason} (is it a TLS port?)"
+        return f"TLS failed: {error.reason} (is AMQP_PORT a TLS port?)"
     if not error.errno:
         return ""
-    # asyncio changes the text of network errors. The resolver's numbers are negative.
+    # asyncio replaces the text of network errors, so look the text up. The resolver's error numbers are negative.
     return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)

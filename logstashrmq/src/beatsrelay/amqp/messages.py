@@ -15,7 +15,7 @@ MESSAGE_ID_SIZE = len(PROCESS_ID) + 1 + NUMBER_DIGITS
 
 
 def format_message_id(number: int) -> str:
-    """Return the id of a message. It stays the same when the message is published again."""
+    """Return the id of a message. The id stays the same when the message is published again."""
     return f"{PROCESS_ID}-{number:0{NUMBER_DIGITS}x}"
 
 

@@ -25,14 +25,15 @@ logger = logging.getLogger(__name__)
 
 # pika's buffer has no limit. Above this, nothing is published until the broker has answered.
 BUFFER_BYTES = 4 * 1024 * 1024
-# The broker closes the channel with this reason. Its maximum is not known before.
+# The broker closes the channel with this reason. The relay learns the broker's limit only from it.
 MESSAGE_TOO_LARGE = re.compile(r"message size \d+ (?:is )?larger than (?:configured )?max size (\d+)")
 
 
 class Publisher:
     """Publishes each message until the broker confirms it.
 
-    The caller limits the memory: it stops adding messages. Messages keep their order while the broker accepts them.
+    The publisher does not limit its memory: the caller must limit the messages in flight. Messages keep their order
+    while the broker accepts them.
 
     Attributes
     ----------
@@ -50,7 +51,7 @@ class Publisher:
         self._returned: set[int] = set()  # numbers of messages that were returned and are not confirmed yet
         self._session: Session | None = None
         self._blocked = False
-        self._message_bytes_max: int | None = None  # of the broker; None: unknown
+        self._message_bytes_max: int | None = None  # the broker's limit; None: unknown
         self._connect_backoff = Backoff()
         self._refused_backoff = Backoff()
         self._next_number = 0
@@ -96,7 +97,7 @@ class Publisher:
                     await session.open(host)
                 except BrokerError as error:
                     self._metrics.connect_failures.inc()
-                    logger.warning("no session with the broker", extra={"event.reason": str(error)})
+                    logger.warning("cannot open a session with the broker", extra={"event.reason": str(error)})
                 else:
                     await self._use_until_lost(session)
                 await asyncio.sleep(self._connect_backoff.next_delay())
@@ -127,7 +128,7 @@ class Publisher:
         self._metrics.up.set(1)
         self.connected.set()
         fields = {"exchange": self._settings.exchange, "messages_waiting": sum(map(len, self._queue))}
-        logger.info("publishing", extra=fields)
+        logger.info("opened a session with the broker", extra=fields)
         self._publish_queue()
 
     def _publish_queue(self) -> None:
@@ -140,7 +141,11 @@ class Publisher:
 
     def _set_blocked(self, blocked: bool) -> None:
         if blocked != self._blocked:
-            logger.warning("the broker is short of memory or disk" if blocked else "the broker takes messages again")
+            logger.warning(
+                "the broker is low on memory or disk and blocks publishers"
+                if blocked
+                else "the broker accepts messages again"
+            )
         self._blocked = blocked
         self._metrics.blocked.set(blocked)
         self._publish_queue()
@@ -186,12 +191,12 @@ class Publisher:
             self._publish_later(batch, "returned")
 
     def _publish_later(self, batch: Batch, reason: str) -> None:
-        """Publish a batch again after a delay, together with all batches that are refused until then."""
+        """Publish a batch again after a delay, together with all batches that the broker refuses until then."""
         self._metrics.published_again.labels(reason).inc(len(batch))
         if not self._refused:
             delay = self._refused_backoff.next_delay()
             fields = {"event.reason": reason, "again_in_seconds": delay}
-            logger.warning("the broker did not take messages", extra=fields)
+            logger.warning("the broker refused or returned messages", extra=fields)
             asyncio.get_running_loop().call_later(delay, self._publish_refused)
         self._refused.append(batch)
 
@@ -216,7 +221,10 @@ class Publisher:
             self._enqueue(batch)
 
     def _enqueue(self, batch: Batch) -> None:
-        """Add a batch to the queue, without the messages above the broker's limit. Each would cost a session."""
+        """Add a batch to the queue, and dead-letter the messages above the broker's limit.
+
+        The broker closes the session when it receives a message above its limit.
+        """
         limit = self._message_bytes_max
         if limit is None or all(len(body) <= limit for body in batch.bodies):
             self._queue.append(batch)

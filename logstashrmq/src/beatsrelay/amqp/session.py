@@ -1,4 +1,4 @@
-"""One connection to RabbitMQ with one channel in confirm mode. It turns pika's callbacks into futures."""
+"""One connection to RabbitMQ with one channel in confirm mode. Futures replace the callbacks of pika."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from beatsrelay.amqp.frames import BatchWriter, abort_connection, read_buffered_
 from beatsrelay.amqp.messages import Batch, parse_message_id
 from beatsrelay.settings import Settings
 
-# Seconds until a connection that does not close is aborted
+# Time limit for closing a connection, in seconds. Then it is aborted.
 CLOSE_SECONDS = 2
 Result = TypeVar("Result")
 
 
 class Session:
-    """A channel in confirm mode, from `open` until it is lost.
+    """A channel in confirm mode, from `open` until the broker or the network closes it.
 
     Attributes
     ----------
@@ -34,7 +34,8 @@ class Session:
         Called with a delivery tag, whether the answer is for all tags up to it, and whether the broker accepted the
         messages (ack) or not (nack).
     on_return
-        Called with the number of a message that no queue is bound for, before its confirm. None: an unknown message.
+        Called with the number of a message that the broker returned because no queue is bound for it. The confirm
+        follows. None: an unknown message.
     on_blocked
         Called with whether the broker blocks publishers.
     """
@@ -61,7 +62,7 @@ class Session:
         Raises
         ------
         BrokerError
-            Raised if one of the steps fails, or all of them take longer than 20 seconds.
+            Raised if one of the steps fails, or if all steps together take longer than 20 seconds.
         """
         try:
             async with asyncio.timeout(OPEN_SECONDS):
@@ -74,7 +75,7 @@ class Session:
         except BrokerError as error:
             await self.close()
             raise BrokerError(f"{host}: {error}") from error
-        except AMQPError as error:  # pika refuses to send something, for example a name that is too long
+        except AMQPError as error:  # pika refuses invalid values, for example a name that is too long
             await self.close()
             raise BrokerError(f"{host}: {format_amqp_error(error)}") from error
         except BaseException:
@@ -110,7 +111,7 @@ class Session:
         await self._call(channel.confirm_delivery, self._handle_confirm)
 
     async def _declare(self) -> None:
-        """Declare the exchange and the queue if the settings say so. Else check that they exist."""
+        """Declare the exchange and the queue if the settings require it. Else check that the exchange exists."""
         assert self._channel  # noqa: S101
         channel, settings = self._channel, self._settings
         if settings.declare:
@@ -138,7 +139,7 @@ class Session:
     async def _wait_unless_lost(self, future: asyncio.Future[Result]) -> Result:
         futures: list[asyncio.Future[Any]] = [future, self.lost]
         await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
-        # Check this first: a broker that shuts down may have answered just before.
+        # Check the loss first: a broker that shuts down may have answered just before.
         if self.lost.done():
             raise BrokerError(self.lost.result())
         return future.result()
@@ -162,7 +163,7 @@ class Session:
         return read_buffered_bytes(self._connection) if self._connection else 0
 
     async def close(self) -> None:
-        """Close the connection. It is aborted if the broker does not answer in time."""
+        """Close the connection. Abort it if the broker does not answer in time."""
         connection = self._connection
         if connection is None:
             return

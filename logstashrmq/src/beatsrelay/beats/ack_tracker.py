@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-# Windows of a connection that are received and not acknowledged. filebeat sends two at a time (`pipelining: 2`).
+# Maximum of received and unacknowledged windows of a connection. filebeat sends two at a time (`pipelining: 2`).
 WINDOWS_MAX = 2
 
 
@@ -63,9 +63,9 @@ class AckTracker:
         self._report_window = report_window
         self._clock = clock
         self._parts: deque[WindowPart] = deque()
-        self._windows = 0  # whose last part was received and not acknowledged
+        self._windows = 0  # completely received and not yet acknowledged
         self._window_started: float | None = None
-        self._confirmed_sequence = 0  # of the first incomplete window
+        self._confirmed_sequence = 0  # of the first window that is not acknowledged; 0: nothing is confirmed
         self._last_sent = self.wait_started = clock()
         self._waiting = False
         self._changed = asyncio.Event()
@@ -107,15 +107,15 @@ class AckTracker:
         return bool(self._parts or self._confirmed_sequence or self._waiting)
 
     def _start_silence(self, now: float) -> None:
-        """Measure the silence from here, if the peer did not expect an acknowledgement before."""
+        """Start to measure the silence, if the peer did not expect an acknowledgement before."""
         if not self._ack_expected:
             self._last_sent = max(self._last_sent, now)
 
     def send_keepalive(self, silence_seconds: float) -> bool:
         """Acknowledge the confirmed part of the first incomplete window, or send 0 if nothing of it is confirmed.
 
-        Later windows are not acknowledged in part. A peer with several windows on their way counts every number after
-        the end of a window for its next window.
+        Later windows are not acknowledged in part, because a peer relates each number to its first window that is not
+        completely acknowledged.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""One connection of a Beat: reading with time limits, acknowledging, and closing without losing an acknowledgement."""
+"""One connection of a Beat: it is read with time limits, and closed without losing an acknowledgement."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from beatsrelay.lumberjack.connection import NEED_DATA, Chunk, NeedData, ServerC
 from beatsrelay.settings import Settings
 
 READ_BYTES = 64 * 1024
-# How long, and how many bytes, to read while a connection is closed. Closing a socket with unread data resets the
-# connection, and a reset discards acknowledgements that the peer has not received yet.
+# Limits on reading while the relay closes a connection. Closing a socket with unread data resets the connection, and a
+# reset discards acknowledgements that the peer has not received yet.
 LINGER_SECONDS = 2
 LINGER_BYTES = 16 * 1024 * 1024
 
@@ -54,7 +54,7 @@ class Peer:
         Parameters
         ----------
         wait_for_capacity
-            Awaited before each chunk. Data stays compressed until it returns.
+            Awaited before each chunk is parsed and inflated.
 
         Raises
         ------
@@ -109,7 +109,7 @@ class Peer:
                 self._window_read_seconds += time.monotonic() - start
 
     def stop_reading(self) -> None:
-        """Read the current window to its end, and no further window."""
+        """Read the current window to its end, and then stop reading."""
         self._stopping = True
         if self._read_timeout and not self._connection.in_window:
             self._read_timeout.reschedule(0)
@@ -133,7 +133,7 @@ class Peer:
             self._wait_timeout.reschedule(0)
 
     async def wait_while_connected(self, awaitable: Awaitable[None]) -> bool:
-        """Wait for an awaitable, or until the connection is closed.
+        """Wait until an awaitable is done or the connection is closed.
 
         Returns
         -------
@@ -150,7 +150,7 @@ class Peer:
         return True
 
     async def close(self) -> None:
-        """Send the last acknowledgement, end this side, wait until the peer ends its side, and close the socket."""
+        """Send the last acknowledgement, end the sending side, wait until the peer does the same, and close."""
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(LINGER_SECONDS):
                 self._writer.transport.set_write_buffer_limits(1)  # with 0, TLS treats an empty buffer as full

@@ -1,4 +1,4 @@
-"""The listening socket of Beats: accepting connections, TLS handshakes, and draining at shutdown."""
+"""The listening socket for Beats: it accepts connections, does TLS handshakes, and drains at shutdown."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from beatsrelay.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-# An acknowledgement has six bytes. A larger buffer would only store them for a peer that does not read.
+# An acknowledgement has six bytes. A larger buffer would only store acknowledgements for a peer that does not read.
 SEND_BUFFER_BYTES = 32 * 1024
-# Seconds until the next attempt, when no connection can be accepted
+# Delay in seconds after an attempt to accept a connection has failed
 ACCEPT_RETRY_SECONDS = 1
 
 
@@ -28,7 +28,7 @@ class Server:
     Parameters
     ----------
     serve
-        Serves a peer until it returns, or raises ProtocolError or PeerError. Then the connection is closed.
+        Serves a peer. The connection is closed when `serve` returns, or raises ProtocolError or PeerError.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Server:
         for task in late:
             task.cancel()
         if late:
-            logger.warning("left connections with windows open", extra={"connections": len(late)})
+            logger.warning("closed connections with open windows", extra={"connections": len(late)})
             await asyncio.wait(late)
 
     async def _handle(self, accepted: socket.socket, address: str) -> None:
@@ -105,7 +105,7 @@ class Server:
         except OSError as error:
             reason = classify_handshake_error(error)
             self._metrics.tls_failures.labels(reason).inc()
-            log_peer_error("no TLS with a peer", address, reason, error)
+            log_peer_error("the TLS handshake with a peer failed", address, reason, error)
             return
         self._peers.add(peer)
         self._metrics.connections.inc()
@@ -115,7 +115,7 @@ class Server:
             await self._serve(peer)
         except (ProtocolError, PeerError) as error:
             self._metrics.peer_errors.labels(error.reason).inc()
-            log_peer_error("left a peer", address, error.reason, error)
+            log_peer_error("closed the connection of a peer after an error", address, error.reason, error)
         finally:
             self._peers.discard(peer)
             self._metrics.connections.dec()

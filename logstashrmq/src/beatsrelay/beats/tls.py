@@ -22,12 +22,12 @@ def create_server_context(settings: Settings) -> ssl.SSLContext:
     Raises
     ------
     OSError
-        Raised if a file cannot be read, or contains something else. `ssl.SSLError` is a subclass.
+        Raised if a file cannot be read, or is not a valid PEM file. `ssl.SSLError` is a subclass.
     """
     assert settings.beats_cert  # noqa: S101  (settings.combinations requires it)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.num_tickets = 0  # Beats resume no sessions, and tickets are a third of the CPU time of a handshake
+    context.num_tickets = 0  # Beats do not resume sessions, and tickets need a third of the CPU time of a handshake
     context.load_cert_chain(settings.beats_cert, settings.beats_key)
     context.verify_mode = VERIFY_MODES[settings.beats_verify]
     if settings.beats_ca and settings.beats_verify != "none":
@@ -54,7 +54,7 @@ class Certificates:
     Raises
     ------
     OSError
-        Raised if a file cannot be read, or contains something else.
+        Raised if a file cannot be read, or is not a valid PEM file.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
@@ -78,12 +78,12 @@ class Certificates:
             logger.warning("cannot load the new certificates", extra={"event.reason": str(error)})
         else:
             self._metrics.certificates_loaded.inc()
-            logger.info("read the certificates again")
+            logger.info("loaded the new certificates")
 
     async def watch_files(self) -> None:
         """Load the files again whenever their content changes, until this task is cancelled.
 
-        The content is compared, because the files of a Kubernetes Secret are symbolic links whose times do not change.
+        The contents are compared, because the files of a Kubernetes Secret are symbolic links with constant times.
         """
         while True:
             await asyncio.sleep(POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""Both sides of a Lumberjack connection, without sockets: `receive_data` stores, `next_event` parses."""
+"""Both sides of a Lumberjack connection, without sockets: `receive_data` stores bytes, `next_event` parses them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from beatsrelay.lumberjack.limits import Limits
 
 
 class NeedData(Enum):
-    """The type of `NEED_DATA`: no complete event is stored, call `receive_data` first."""
+    """The type of `NEED_DATA`, which means: no complete event is stored, call `receive_data` first."""
 
     NEED_DATA = "need data"
 
@@ -26,14 +26,14 @@ Default = TypeVar("Default")
 
 @dataclass(frozen=True)
 class Chunk:
-    """Consecutive events of one window, as many as were received.
+    """Consecutive events of one window, as far as they were received.
 
     Attributes
     ----------
     events
         Bytes of each event, as the peer sent them.
     sequence
-        Highest sequence number so far. It acknowledges the window up to the end of this chunk.
+        Highest sequence number of the window so far. It acknowledges the window up to the end of this chunk.
     last
         Whether the window ends with this chunk.
     oversized
@@ -49,7 +49,8 @@ class Chunk:
 class ServerConnection:
     """The side that receives events.
 
-    The limits bound its memory: one piece of inflated data and one event. Errors are sticky.
+    The limits bound its memory to one piece of inflated data and one event. After an error, each call of `next_event`
+    raises the same error.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -63,17 +64,17 @@ class ServerConnection:
 
     @property
     def in_window(self) -> bool:
-        """Whether the peer has not sent all events of the current window."""
+        """Whether events of the current window are missing."""
         return self._missing_events > 0
 
     @property
     def in_message(self) -> bool:
-        """Whether the peer has not sent the rest of a window or frame."""
+        """Whether the rest of a window or of a frame is missing."""
         return self.in_window or len(self._outer) > 0 or self._inflater is not None
 
     @property
     def idle(self) -> bool:
-        """Whether `next_event` is certain to return `NEED_DATA`."""
+        """Whether `next_event` would return `NEED_DATA` for certain."""
         inflated = self._inflater is None or (self._inflater.finished and not len(self._inner))
         return inflated and not self._outer.ready
 
@@ -165,7 +166,7 @@ class ServerConnection:
             piece = inflater.inflate()
             inner.receive_data(piece)
             if piece:
-                # Return after each piece, even without a complete event: the caller lets other connections run.
+                # Return after each piece, even without a complete event: the caller then lets other connections run.
                 return self._read_events(inner, Chunk((), self._sequence, last=False))
             if not inflater.finished:
                 return NEED_DATA

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from beatsrelay.lumberjack.frames import DATA, EVENT_HEADER, SHORT_HEADER, ProtocolError
 from beatsrelay.lumberjack.limits import Limits
 
-# Bytes kept of the start of an oversized event. The dead-letter message contains them.
+# The reader keeps this many bytes from the start of an oversized event, for the dead-letter message.
 OVERSIZED_BYTES_KEPT = 64 * 1024
 
 
@@ -30,20 +30,20 @@ class OversizedEvent:
 class EventReader:
     """Parses event frames at the start of a buffer.
 
-    The buffer holds at most the data received last and one event of the maximum size.
+    The buffer holds at most the last received data and one event of the maximum size.
 
     Attributes
     ----------
     sequence
-        Sequence number of the event parsed last.
+        Sequence number of the last parsed event.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._buffer = bytearray()
-        self._frame_size = 0  # of the incomplete frame at the start of the buffer; 0: unknown
+        self._frame_size = 0  # size of the incomplete frame at the start of the buffer; 0: unknown
         self._skip_size = 0  # bytes of the oversized event that still have to be skipped
-        self._oversized_size = 0  # of the oversized event that is being skipped; 0: none
+        self._oversized_size = 0  # size of the oversized event that is being skipped; 0: none
         self._oversized_start = bytearray()
         self.sequence = 0
 

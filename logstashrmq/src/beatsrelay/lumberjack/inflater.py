@@ -7,7 +7,7 @@ import zlib
 from beatsrelay.lumberjack.frames import ProtocolError
 from beatsrelay.lumberjack.limits import Limits
 
-# Bytes inflated per call. A connection holds at most this much, plus one incomplete event.
+# Maximum of bytes that one call inflates. A connection holds at most these bytes and one incomplete event.
 INFLATE_BYTES = 256 * 1024
 
 

@@ -1,4 +1,4 @@
-"""The limits of what a peer may send."""
+"""Limits on the windows, events and frames of a peer."""
 
 from __future__ import annotations
 

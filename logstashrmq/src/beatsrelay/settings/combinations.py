@@ -12,25 +12,25 @@ def check_combinations(settings: Settings) -> None:
     Raises
     ------
     SettingsError
-        Raised if a setting is missing that another one requires, or if two settings contradict each other.
+        Raised if a setting that another one requires is missing, or if two settings contradict each other.
     """
     check_required(settings)
     if settings.queue and not settings.declare:
-        raise SettingsError("AMQP_QUEUE: found a queue, wanted none unless AMQP_DECLARE is true")
+        raise SettingsError(f"AMQP_QUEUE: found {settings.queue!r}, wanted no queue unless AMQP_DECLARE is true")
     if settings.max_event > settings.max_in_flight_bytes:
         raise SettingsError(
-            f"BEATS_MAX_EVENT_BYTES: found '{settings.max_event}', wanted no more than RELAY_MAX_IN_FLIGHT_BYTES, "
+            f"BEATS_MAX_EVENT_BYTES: found '{settings.max_event}', wanted at most RELAY_MAX_IN_FLIGHT_BYTES, "
             f"{settings.max_in_flight_bytes}"
         )
     if settings.max_frame < settings.max_event:
         raise SettingsError(
-            f"BEATS_MAX_FRAME_BYTES: found '{settings.max_frame}', wanted no less than BEATS_MAX_EVENT_BYTES, "
+            f"BEATS_MAX_FRAME_BYTES: found '{settings.max_frame}', wanted at least BEATS_MAX_EVENT_BYTES, "
             f"{settings.max_event}"
         )
 
 
 def check_required(settings: Settings) -> None:
-    """Check that each setting exists that another one requires.
+    """Check that all settings exist that other settings require.
 
     Raises
     ------

@@ -17,12 +17,12 @@ FILE = "RELAY_SETTINGS_FILE"
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
-    """Return the settings. An empty variable is not set; a variable has precedence over the settings file.
+    """Return the settings. An empty variable counts as not set. A variable has precedence over the settings file.
 
     Raises
     ------
     SettingsError
-        Raised if a setting is missing or invalid, or a file cannot be read. The message names the first one.
+        Raised if a setting is missing or invalid, or a file cannot be read. The message names the first such setting.
     """
     values = read_values(environ)
     try:

@@ -1,4 +1,4 @@
-"""Errors of the settings, and their messages."""
+"""The error of a missing or invalid setting, and its message."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from beatsrelay.settings.model import SECRETS, Settings
 
 
 class SettingsError(Exception):
-    """A setting is missing or invalid. The message names the setting, its value, and the accepted values."""
+    """A missing or invalid setting. The message names the setting, its value, and the accepted values."""
 
 
 def format_invalid(name: str, value: str | None) -> str:

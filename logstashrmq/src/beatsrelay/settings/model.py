@@ -1,4 +1,4 @@
-"""The settings, as a model: the alias of a field is the environment variable, the description is what it accepts."""
+"""The model of the settings: the alias of a field is its environment variable, the description its accepted values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from beatsrelay.lumberjack.limits import Limits
 from beatsrelay.routing import Route, RoutingKeyTemplate, parse_route, parse_template
 from beatsrelay.settings.validators import check_readable, parse_fields, parse_hosts
 
-# Secrets may also be read from a file: the variable `<NAME>_FILE` names it.
+# A secret may also be in a file. The variable `<NAME>_FILE` names the file.
 SECRETS = {"AMQP_PASSWORD"}
 
 Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
@@ -30,13 +30,13 @@ class Settings(BaseModel):
     beats_port: Port = Field(5044, alias="BEATS_PORT", description="a port, 0 to 65535 (0: any free one)")
     beats_tls: bool = Field(True, alias="BEATS_TLS", description="true or false (false: plain TCP)")
     beats_cert: ReadableFile | None = Field(
-        None, alias="BEATS_TLS_CERT_FILE", description="a file that can be read: the relay's certificate chain, PEM"
+        None, alias="BEATS_TLS_CERT_FILE", description="a readable PEM file: the relay's certificate chain"
     )
     beats_key: ReadableFile | None = Field(
-        None, alias="BEATS_TLS_KEY_FILE", description="a file that can be read: the key of that certificate, PEM"
+        None, alias="BEATS_TLS_KEY_FILE", description="a readable PEM file: the key of BEATS_TLS_CERT_FILE"
     )
     beats_ca: ReadableFile | None = Field(
-        None, alias="BEATS_TLS_CA_FILE", description="a file that can be read: who signs the peers' certificates, PEM"
+        None, alias="BEATS_TLS_CA_FILE", description="a readable PEM file: the authority of filebeat's certificates"
     )
     beats_verify: Literal["required", "optional", "none"] = Field(
         "required", alias="BEATS_TLS_VERIFY", description="required, optional or none"
@@ -50,10 +50,14 @@ class Settings(BaseModel):
     max_event: Bytes = Field(1024**2, alias="BEATS_MAX_EVENT_BYTES", description="1024 to 1073741824 bytes")
     max_frame: Bytes = Field(64 * 1024**2, alias="BEATS_MAX_FRAME_BYTES", description="1024 to 1073741824 bytes")
     max_inflated: Bytes = Field(256 * 1024**2, alias="BEATS_MAX_INFLATED_BYTES", description="1024 to 1073741824 bytes")
-    handshake_seconds: Seconds = Field(10, alias="BEATS_HANDSHAKE_SECONDS", description="up to 86400 seconds")
-    stall_seconds: Seconds = Field(60, alias="BEATS_STALL_SECONDS", description="up to 86400 seconds")
-    idle_seconds: Seconds = Field(900, alias="BEATS_IDLE_SECONDS", description="up to 86400 seconds")
-    keepalive_seconds: Seconds = Field(5, alias="BEATS_KEEPALIVE_SECONDS", description="up to 86400 seconds")
+    handshake_seconds: Seconds = Field(
+        10, alias="BEATS_HANDSHAKE_SECONDS", description="more than 0 and at most 86400 seconds"
+    )
+    stall_seconds: Seconds = Field(60, alias="BEATS_STALL_SECONDS", description="more than 0 and at most 86400 seconds")
+    idle_seconds: Seconds = Field(900, alias="BEATS_IDLE_SECONDS", description="more than 0 and at most 86400 seconds")
+    keepalive_seconds: Seconds = Field(
+        5, alias="BEATS_KEEPALIVE_SECONDS", description="more than 0 and at most 86400 seconds"
+    )
 
     amqp_hosts: Annotated[tuple[str, ...], BeforeValidator(parse_hosts)] = Field(
         alias="AMQP_HOST", description="the broker's host name, or several separated by commas, without a port"
@@ -62,19 +66,19 @@ class Settings(BaseModel):
         5671, alias="AMQP_PORT", description="a port, 1 to 65535 (5671 with TLS, 5672 without)"
     )
     amqp_vhost: Name = Field("/", alias="AMQP_VHOST", description="a virtual host")
-    amqp_user: Name = Field(alias="AMQP_USER", description="the user to log in as")
+    amqp_user: Name = Field(alias="AMQP_USER", description="the relay's user name at the broker")
     amqp_password: Annotated[SecretStr, Field(min_length=1)] = Field(
-        alias="AMQP_PASSWORD", description="the password of that user"
+        alias="AMQP_PASSWORD", description="the password of AMQP_USER"
     )
     amqp_tls: bool = Field(True, alias="AMQP_TLS", description="true or false (false: plain TCP)")
     amqp_ca: ReadableFile | None = Field(
-        None, alias="AMQP_TLS_CA_FILE", description="a file that can be read: who signs the broker's certificate, PEM"
+        None, alias="AMQP_TLS_CA_FILE", description="a readable PEM file: the authority of the broker's certificate"
     )
     amqp_cert: ReadableFile | None = Field(
-        None, alias="AMQP_TLS_CERT_FILE", description="a file that can be read: a certificate to show the broker, PEM"
+        None, alias="AMQP_TLS_CERT_FILE", description="a readable PEM file: a client certificate for the broker"
     )
     amqp_key: ReadableFile | None = Field(
-        None, alias="AMQP_TLS_KEY_FILE", description="a file that can be read: the key of that certificate, PEM"
+        None, alias="AMQP_TLS_KEY_FILE", description="a readable PEM file: the key of AMQP_TLS_CERT_FILE"
     )
     amqp_heartbeat: Annotated[int, Field(ge=1, le=600)] = Field(
         20, alias="AMQP_HEARTBEAT_SECONDS", description="1 to 600 seconds"
@@ -83,13 +87,13 @@ class Settings(BaseModel):
     routing_key: Annotated[RoutingKeyTemplate, BeforeValidator(parse_template)] = Field(
         parse_template("logs"),
         alias="AMQP_ROUTING_KEY",
-        description="a routing key of up to 255 bytes, with %{[field][field]} for what differs from event to event",
+        description="a routing key of up to 255 bytes; %{[name][name]} inserts a field of the event",
     )
     dead_letter: Annotated[Route, BeforeValidator(parse_route)] | None = Field(
         None, alias="AMQP_DEAD_LETTER", description="EXCHANGE/KEY, or /QUEUE"
     )
     unroutable: Literal["retry", "dead-letter"] = Field(
-        "retry", alias="AMQP_UNROUTABLE", description="retry, or dead-letter (which needs AMQP_DEAD_LETTER)"
+        "retry", alias="AMQP_UNROUTABLE", description="retry, or dead-letter (requires AMQP_DEAD_LETTER)"
     )
     declare: bool = Field(False, alias="AMQP_DECLARE", description="true or false")
     exchange_type: Literal["topic", "direct", "fanout"] = Field(
@@ -101,10 +105,10 @@ class Settings(BaseModel):
     )
 
     event_check: Literal["shape", "json"] = Field(
-        "shape", alias="RELAY_EVENT_CHECK", description="shape (UTF-8 within braces) or json (parsed)"
+        "shape", alias="RELAY_EVENT_CHECK", description="shape (UTF-8 text in braces) or json (parsed)"
     )
     fields: Annotated[dict[str, Any], BeforeValidator(parse_fields)] = Field(
-        {}, alias="RELAY_FIELDS", description='a JSON object to add to each event, as in {"site": "summit"}'
+        {}, alias="RELAY_FIELDS", description='a JSON object to add to each event, for example {"site": "summit"}'
     )
     max_in_flight: Annotated[int, Field(ge=1, le=10_000_000)] = Field(
         32768, alias="RELAY_MAX_IN_FLIGHT", description="1 to 10000000 events"
@@ -112,7 +116,7 @@ class Settings(BaseModel):
     max_in_flight_bytes: Bytes = Field(
         64 * 1024**2, alias="RELAY_MAX_IN_FLIGHT_BYTES", description="1024 to 1073741824 bytes"
     )
-    drain_seconds: Seconds = Field(20, alias="RELAY_DRAIN_SECONDS", description="up to 86400 seconds")
+    drain_seconds: Seconds = Field(20, alias="RELAY_DRAIN_SECONDS", description="more than 0 and at most 86400 seconds")
     metrics_host: str = Field("0.0.0.0", alias="METRICS_HOST", description="an address of this machine")  # noqa: S104
     metrics_port: Port = Field(9400, alias="METRICS_PORT", description="a port, 0 to 65535 (0: any free one)")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
@@ -121,7 +125,7 @@ class Settings(BaseModel):
 
     @property
     def limits(self) -> Limits:
-        """The limits of what a peer may send."""
+        """The limits on the windows, events and frames of a peer."""
         return Limits(self.max_window, self.max_event, self.max_frame, self.max_inflated)
 
 

@@ -14,7 +14,7 @@ def parse_hosts(text: str) -> tuple[str, ...]:
     Raises
     ------
     ValueError
-        Raised if the list is empty, or contains something else, for example a URL.
+        Raised if the list is empty, or an entry is not a host name, for example a URL.
     """
     hosts = tuple(part.strip() for part in text.split(",") if part.strip())
     if not hosts or any("/" in host or "@" in host or " " in host for host in hosts):
@@ -28,7 +28,7 @@ def parse_fields(text: str) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        Raised if the text is something else, or contains a number that cannot be encoded again.
+        Raised if the text is not such an object, or contains a number that cannot be encoded again.
     """
     fields = from_json(text, allow_inf_nan=False)
     # 1e400 is parsed as infinity, which has no JSON encoding. It would make each event invalid.
@@ -39,7 +39,7 @@ def parse_fields(text: str) -> dict[str, Any]:
 
 
 def check_readable(path: Path) -> Path:
-    """Return the path.
+    """Check that a file can be read, and return its path.
 
     Raises
     ------
