@@ -1,4 +1,4 @@
-"""The labs under test: a hub with one user (the demo, or the image with --image), and spawned labs."""
+"""Fixtures: a hub with one user (the demo or, with --image, the image), and spawned labs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tools.parts import ALONE, prepare
 
 @pytest.fixture(scope="session")
 def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoneHub]:
-    """Start a hub with one user, for the whole session."""
+    """Start one hub with one user for all tests."""
     image = request.config.getoption("--image")
     start = hub_of_image(image) if image else hub_of_demo(tmp_path_factory.mktemp("state"))
     yield from start
@@ -38,7 +38,7 @@ def hub_of_demo(state: Path) -> Iterator[LoneHub]:
         yield LoneHub(demo.url, USER, demo.password)
     finally:
         demo.stop()
-        print(demo.log.read_text(errors="replace"))  # noqa: T201  (a failure explains itself)
+        print(demo.log.read_text(errors="replace"))  # noqa: T201  (pytest shows it if a test fails)
 
 
 def hub_of_image(image: str) -> Iterator[LoneHub]:
@@ -52,7 +52,7 @@ def hub_of_image(image: str) -> Iterator[LoneHub]:
 
 @pytest.fixture(scope="session")
 def lab(hub: LoneHub) -> Iterator[LabClient]:
-    """Return a client that is logged in and whose lab runs."""
+    """Return a client whose user has logged in and started a lab."""
     with LabClient(hub.url, hub.user) as client:
         client.log_in(hub.password).raise_for_status()
         client.spawn()
@@ -61,7 +61,7 @@ def lab(hub: LoneHub) -> Iterator[LabClient]:
 
 @pytest.fixture
 def spawn(tmp_path: Path) -> Iterator[Callable[..., SpawnedLab]]:
-    """Return a function that starts the demo's lab as a hub does. Its arguments are further variables."""
+    """Return a function that starts the demo's lab as a hub does. Its arguments are more environment variables."""
     program = prepare(*ALONE) / "lab" / "bin" / "lab"
     with ExitStack() as stack:
         hub = stack.enter_context(run_hub_stub("127.0.0.1"))
@@ -70,7 +70,7 @@ def spawn(tmp_path: Path) -> Iterator[Callable[..., SpawnedLab]]:
             (port,) = free_ports(1)
             home = tmp_path / "home"
             home.mkdir(exist_ok=True)
-            # Not below tmp_path: the path of a Unix socket must be short.
+            # Not in tmp_path, because the path of a Unix socket must be short.
             scratch = stack.enter_context(TemporaryDirectory(prefix="lab-"))
             variables = hub.environment("vera", port, "127.0.0.1") | {"HOME": str(home), "LAB_SCRATCH": scratch}
             variables |= {"JUPYTERHUB_ACTIVITY_INTERVAL": "1"} | environ
@@ -85,7 +85,7 @@ def spawn(tmp_path: Path) -> Iterator[Callable[..., SpawnedLab]]:
 
 @contextmanager
 def run_lab(program: Path, environ: dict[str, str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a lab until the end of the block. A lab that does not end then prints the stacks of its threads."""
+    """Run a lab until the end of the block. If the lab does not end then, print the stacks of its threads."""
     log = folder / "lab.log"
     with log.open("w") as file:
         lab = subprocess.Popen(
@@ -107,7 +107,7 @@ def run_lab(program: Path, environ: dict[str, str], folder: Path) -> Iterator[su
                 lab.wait()
                 raise
             finally:
-                print(log.read_text(errors="replace"))  # noqa: T201  (a failure explains itself)
+                print(log.read_text(errors="replace"))  # noqa: T201  (pytest shows it if a test fails)
 
 
 def answers(url: str) -> bool:

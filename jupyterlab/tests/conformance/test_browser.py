@@ -1,4 +1,4 @@
-"""The lab as a person sees it, in Chromium."""
+"""Tests of a user's first steps in Chromium: log in, open a notebook, run a cell."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_log_in_by_typing_and_run_a_cell_of_the_stack(hub: LoneHub, screenshots:
         page.get_by_label("Password").fill(hub.password)
         page.get_by_role("button", name="Sign in").click()
 
-        # The hub of another test may have the lab running already: then there is no pending page.
+        # An earlier test may have started the lab: then the hub shows no progress page.
         tile = page.locator(".jp-LauncherCard", has_text="LSST_Stack").first
         expect(tile).to_be_visible()
         page.screenshot(path=screenshots / "launcher.png")
@@ -33,7 +33,7 @@ def test_log_in_by_typing_and_run_a_cell_of_the_stack(hub: LoneHub, screenshots:
 
 
 def run_cell(page: Page, code: str) -> None:
-    """Type into the notebook's first cell and press Shift+Enter, once the kernel is there."""
+    """Wait for the kernel, type code into the notebook's first cell and press Shift+Enter."""
     expect(page.get_by_role("button", name="LSST_Stack | Idle")).to_be_visible()
     cell = page.locator(".jp-Notebook .jp-Cell .cm-content").first
     cell.click()

@@ -1,4 +1,4 @@
-"""What someone with a lab of their own finds in it: the same in the demo and in the image."""
+"""Tests of a standalone lab, which run against the demo and against the image."""
 
 from __future__ import annotations
 
@@ -127,11 +127,11 @@ def test_no_database_and_no_socket_lies_in_the_home(lab: LabClient) -> None:
             "import os; print(*os.listdir(os.environ['LAB_SCRATCH']))"
         )
     assert {"ipython_history.sqlite", "nbsignatures.db", "workspaces"} <= set(output.stdout.split())
-    assert len(output.stdout.splitlines()) == 1, "a database or a socket lies in the home"
+    assert len(output.stdout.splitlines()) == 1, "the home contains a database or a socket"
 
 
 def test_the_server_collects_garbage_again_once_it_has_started(lab: LabClient) -> None:
-    # The server's own counts: collections go on while it answers.
+    # The server's metrics count its collections. The requests for the metrics can cause further collections.
     def collections() -> float:
         metrics = lab.http.get(f"{lab.base}metrics").text
         counts = re.findall(r'^python_gc_collections_total{generation="0"} (\S+)', metrics, re.MULTILINE)
@@ -156,13 +156,13 @@ def test_kernels_use_sockets_that_only_the_user_can_open(lab: LabClient) -> None
 
 
 def lab_scratch(lab: LabClient) -> str:
-    """Return the lab's folder for databases."""
+    """Return the lab's scratch folder."""
     with lab.kernel("python3") as kernel:
         return kernel.execute("import os; print(os.environ['LAB_SCRATCH'])").stdout.strip()
 
 
 def write(lab: LabClient, path: str, text: str) -> None:
-    """Write a file into the home, its folders too, as a person in a notebook would."""
+    """Write a file and its parent folders into the home, by code in a kernel."""
     with lab.kernel("python3") as kernel:
         output = kernel.execute(
             f"import pathlib; p = pathlib.Path.home() / {path!r}; p.parent.mkdir(parents=True, exist_ok=True)\n"

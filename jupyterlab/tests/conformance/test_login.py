@@ -1,4 +1,4 @@
-"""Logging in: who gets in, and what the others see."""
+"""Tests of the login: who may log in, and what other users see."""
 
 from __future__ import annotations
 

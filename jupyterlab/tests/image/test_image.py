@@ -1,4 +1,4 @@
-"""The image itself: how it starts, as whom it runs, what it is made of."""
+"""Tests of the image: start, login, user IDs, errors at the start, and contents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from labtesting.hub_stub import run_hub_stub
 from labtesting.labclient import LabClient
 from lsstlab.settings import PASSWORD_MIN
 
-# What `restricted` Pod Security allows, and a UID that no image knows.
+# The rights of a pod under the Pod Security Standard `restricted`, with a UID that is not in the image's /etc/passwd
 SPAWNED: dict[str, Any] = {
     "user": "123456:123456",
     "read_only": True,
@@ -29,8 +29,8 @@ def image(request: pytest.FixtureRequest) -> str:
     return name
 
 
-def refusal(image: str, **options: Any) -> str:
-    """Start the image so that it refuses to start, and return its output."""
+def run_refused(image: str, **options: Any) -> str:
+    """Start the image with wrong options, check that it exits with status 1, and return its output."""
     with run_container(image, **options) as container:
         assert container.docker.wait(timeout=60)["StatusCode"] == 1
         return container.log()
@@ -40,8 +40,8 @@ def test_alone_it_prints_a_login_that_works_and_gives_up_root(image: str) -> Non
     with run_container(image, ports=[8000]) as container:
         url = f"http://127.0.0.1:{container.port(8000)}"
         shown = wait_for_banner(container)
-        assert container.log().rstrip().endswith(shown[2]), "the login comes last"
-        assert container.log().count("\n") < 10, "nothing much stands before it"
+        assert container.log().rstrip().endswith(shown[2]), "the login is not the last output"
+        assert container.log().count("\n") < 10, "the output has more than a few lines"
         assert shown[1] == "demo"
         assert len(shown[2]) >= PASSWORD_MIN
         with LabClient(url, shown[1]) as client:
@@ -50,7 +50,7 @@ def test_alone_it_prints_a_login_that_works_and_gives_up_root(image: str) -> Non
 
 
 def wait_for_banner(container: Container) -> re.Match[str]:
-    """Wait until the login is printed."""
+    """Wait until the container prints the login, and return the match of user and password."""
     deadline = time.monotonic() + 60
     while not (shown := re.search(r"user: +(\S+)\s+password: +(\S+)", container.log())):
         assert time.monotonic() < deadline, container.log()
@@ -59,7 +59,7 @@ def wait_for_banner(container: Container) -> re.Match[str]:
 
 
 def uids_of_processes(container: Container) -> set[int]:
-    """Return the UIDs of all processes in a container. Root's process is tini, which only waits."""
+    """Return the UIDs of all processes in a container. Only tini, which only waits, runs as root."""
     table = container.docker.top(ps_args="-eo pid,uid,args")
     return {int(row[1]) for row in table["Processes"]}
 
@@ -88,7 +88,7 @@ def test_people_add_packages_of_their_own_to_the_stack(image: str) -> None:
     with run_container(image, "bash", "-c", script, environment=environment, **SPAWNED) as container:
         container.docker.wait(timeout=100)
         assert "/home/vera/.local/lib/" in container.log()
-        assert "ModuleNotFoundError" in container.log(), "the lab's own Python is not touched"
+        assert "ModuleNotFoundError" in container.log(), "the package is visible to the lab's own Python"
 
 
 def test_a_restarted_container_keeps_its_user_and_home(image: str) -> None:
@@ -115,15 +115,15 @@ def test_the_password_is_in_no_process_s_environment_and_no_log(image: str) -> N
         status, environments = container.execute(
             "bash", "-c", "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline", user="demo"
         )
-        assert (status, environments.count("LAB_IP")) == (1, 3), "hub, proxy, and the shell that looks"
-        # That shell was started with the container's own environment, password and all. So was the first process,
-        # whose environment only root can read, since the process has changed its user.
+        assert (status, environments.count("LAB_IP")) == (1, 3), "expected the hub, the proxy, and this shell"
+        # The shell has the container's environment, with the password. So does the first process, but only root can
+        # read its environment, because it has changed its user.
         assert environments.count(password) == 1
         assert password not in container.log()
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         ({"environment": {"LAB_PASSWORD": "abc"}}, "LAB_PASSWORD: found 3 characters, wanted 8 or more"),
         ({"environment": {"LAB_USER": "root"}}, "LAB_USER: root is a user or group of the image"),
@@ -142,10 +142,10 @@ def test_the_password_is_in_no_process_s_environment_and_no_log(image: str) -> N
         ({"security_opt": ["no-new-privileges"]}, "leave out no-new-privileges"),
     ],
 )
-def test_what_cannot_start_says_why_in_one_line(image: str, options: dict[str, Any], says: str) -> None:
-    said = refusal(image, **options)
-    assert says in said
-    assert said.count("\n") == 1
+def test_what_cannot_start_says_why_in_one_line(image: str, options: dict[str, Any], message: str) -> None:
+    output = run_refused(image, **options)
+    assert message in output
+    assert output.count("\n") == 1
 
 
 def test_spawned_it_runs_as_any_uid_without_privileges(image: str) -> None:
@@ -169,7 +169,7 @@ def test_spawned_the_kernel_of_the_stack_runs(image: str) -> None:
     environment = {"HOME": "/home/vera"}
     with run_container(image, "python", "-c", run, environment=environment, **SPAWNED) as container:
         container.docker.wait(timeout=100)
-        # jupyter_client on its own, without our server, has the kernel warn that it talks over TCP.
+        # Outside a lab, jupyter_client uses TCP, and the kernel warns about that in the lines before.
         assert container.log().splitlines()[-1] == "Butler 123456"
 
 
@@ -181,13 +181,13 @@ def test_bytecode_is_compiled_in_the_image(image: str) -> None:
     with run_container(image, "bash", "-c", count) as container:
         container.docker.wait(timeout=60)
         lab_sources, lab_compiled, stack_sources, stack_compiled = map(int, container.log().split())
-    # Some test data of the packages is not meant to compile.
+    # Some packages contain test data that cannot be compiled.
     assert lab_compiled > 0.98 * lab_sources > 1000
     assert stack_compiled > 0.98 * stack_sources > 1000
 
 
 def test_node_is_not_on_the_path_of_labs(image: str) -> None:
-    # jupyterlab.labapp runs `node` at import if it finds one: 0.28 s of every start.
+    # If `node` is in the PATH, jupyterlab.labapp runs it at import, which takes 0.28 s at each start.
     with run_container(image, "bash", "-c", "command -v node || echo none") as container:
         container.docker.wait(timeout=60)
         assert container.log() == "none\n"

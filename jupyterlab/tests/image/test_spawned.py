@@ -1,4 +1,4 @@
-"""The image as a hub spawns it: whose name and groups it has, and what it does in a full or broken home."""
+"""Tests of the image as a hub spawns it: names of user and groups, and full or broken homes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from labtesting.labclient import LabClient
 from playwright.sync_api import expect
 
 UID = "123456"
-# What `restricted` Pod Security allows, and a UID that no image knows.
+# The rights of a pod under the Pod Security Standard `restricted`, with a UID that is not in the image's /etc/passwd
 RESTRICTED: dict[str, Any] = {
     "user": f"{UID}:{UID}",
     "read_only": True,
@@ -37,12 +37,12 @@ def image(request: pytest.FixtureRequest) -> str:
 
 @contextmanager
 def spawned(image: str, home: str = OWN, **options: Any) -> Iterator[tuple[LabClient, Container]]:
-    """Start the image as a hub does, with a home of these mount options, and log in."""
+    """Start the image as a hub does, with these mount options of the home, and log in."""
     (port,) = free_ports(1)
     with run_hub_stub("127.0.0.1") as hub:
         arguments = RESTRICTED | {"tmpfs": {"/tmp": "mode=1777", "/home/vera": home}, **options}
         environment = hub.environment("vera", port, "127.0.0.1") | {"USER": "vera", "LOGNAME": "vera"}
-        # The engine's host: the lab's address has to be known before it is started.
+        # In the engine's network, because the hub must know the lab's address before the start.
         with (
             run_container(image, environment=environment, network_mode="host", **arguments) as container,
             LabClient(f"http://127.0.0.1:{port}", "vera") as client,
@@ -60,7 +60,7 @@ def notice(client: LabClient) -> str:
 
 
 def check_use(client: LabClient) -> None:
-    """Do what people do first: look at settings and layout, run a cell of each kernel, trust a notebook."""
+    """Check the first steps of a user: read settings, save the layout, list files, and run a cell in each kernel."""
     client.request("GET", "lab/api/settings")
     client.request("PUT", "lab/api/workspaces/default", json={"data": {}, "metadata": {"id": "default"}})
     client.request("GET", "api/contents")
@@ -70,7 +70,7 @@ def check_use(client: LabClient) -> None:
             assert (output.stdout, output.error) == ("2\n", "")
 
 
-# No room for the probe, and no room for even an empty file: a quota of files, which an NFS server has, too.
+# No room for the probe, and no room for even an empty file, as with an NFS server's quota on the number of files
 @pytest.mark.parametrize("room", ["size=512k", "nr_inodes=1"])
 def test_a_full_home_is_used_as_it_is(image: str, room: str) -> None:
     with spawned(image, f"{OWN},{room}") as (client, container):
@@ -89,7 +89,7 @@ def test_the_page_opens_in_a_full_and_in_a_read_only_home(image: str, home: str)
         page = browser.new_page()
         expect.set_options(timeout=60000)
         page.goto(f"{client.url}{client.base}lab")
-        # A console: where there is no room there is none for a new notebook.
+        # A console, because a full home has no room for a new notebook
         page.locator(".jp-LauncherCard[data-category=Console]", has_text="LSST_Stack").click()
         expect(page.locator(".jp-CodeConsole")).to_contain_text("IPython")
         expect(page.locator(".Toastify__toast")).to_contain_text("home")
@@ -139,7 +139,7 @@ def test_no_database_and_no_layout_lies_in_the_home(image: str) -> None:
 
 @pytest.fixture
 def names(image: str, tmp_path: Path) -> dict[str, dict[str, str]]:
-    """Return the volumes of passwd and group as the hub creates them: the image's lines, then the user's."""
+    """Return volumes with passwd and group as the hub writes them: the image's lines, then the user's."""
     lines = {
         "passwd": [f"vera:x:{UID}:{UID}::/home/vera:/bin/bash"],
         "group": [f"vera:x:{UID}:", *(f"{name}:x:{gid}:vera" for gid, name in GROUPS.items())],
@@ -163,7 +163,7 @@ def test_the_user_and_all_groups_have_their_names(image: str, names: dict[str, d
         assert "I have no name" not in shown
         assert "cannot find name" not in shown
         terminal.type("cd; printf '%s, ' $(id -un) $(id -gn) ~ ~vera $PWD $(id -Gn); echo 'the' end")
-        lines = terminal.read_until(", the end").splitlines()  # the prompt may have come with it, or not
+        lines = terminal.read_until(", the end").splitlines()  # a prompt may precede the answer
         answer = next(line for line in lines if line.endswith(", the end")).split(", ")
         assert answer[:5] == ["vera", "vera", "/home/vera", "/home/vera", "/home/vera"]
         assert set(answer[5:-1]) == {"vera", *GROUPS.values()}

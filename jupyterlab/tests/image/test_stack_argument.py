@@ -1,7 +1,7 @@
-"""The image built around a published stack image, as `--build-arg STACK=...` does.
+"""Tests of an image that is built with `--build-arg STACK=...`.
 
-The full stack's image cannot be had everywhere, and is 10 GB. The one made here has what matters of it: its own Python
-without ipykernel, a loadLSST.bash that changes search paths, and a `setup` that is a shell function and slow.
+The image of the full stack has 10 GB and is not available everywhere. The image built here has its relevant properties:
+a Python without ipykernel, a loadLSST.bash that changes search paths, and a `setup` that is a shell function.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SHOW = (
 
 @pytest.fixture(scope="module")
 def image() -> Iterator[str]:
-    """Build the lab image around a stack image that is not from PyPI."""
+    """Build the lab image with a stack image that is not from PyPI."""
     dockerfile = DOCKERFILE.format(load=base64.b64encode(LOAD.encode()).decode())
     client = engine()
     client.images.build(fileobj=io.BytesIO(dockerfile.encode()), tag=STACK_IMAGE, rm=True)

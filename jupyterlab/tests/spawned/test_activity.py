@@ -1,4 +1,4 @@
-"""What a spawned lab reports to its hub as use: docs/dev/lab.md, "Activity"."""
+"""Tests of the use that a spawned lab reports to its hub: docs/dev/lab.md, "Activity"."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def wait_for_idleness(lab: SpawnedLab) -> None:
 def wait_for_use(lab: SpawnedLab) -> None:
     """Wait until the lab has reported a later time three times in a row."""
     seen = len(lab.hub.reports)
-    wait_until(lambda: len(lab.hub.reports) >= seen + 3, "the lab reports")
+    wait_until(lambda: len(lab.hub.reports) >= seen + 3, "the lab reports three times")
     assert lab.hub.reports[-3] < lab.hub.reports[-2] < lab.hub.reports[-1]
 
 
@@ -45,7 +45,10 @@ def test_a_kernel_whose_page_is_gone_is_use_while_it_computes(spawn: Spawn) -> N
     lab = spawn()
     with lab.client.kernel("python3") as kernel:
         kernel.send("execute_request", {"code": "import time; time.sleep(1000)", "silent": False})
-        wait_until(lambda: lab.client.request("GET", "api/kernels").json()[0]["execution_state"] == "busy", "it runs")
+        wait_until(
+            lambda: lab.client.request("GET", "api/kernels").json()[0]["execution_state"] == "busy",
+            "the kernel is busy",
+        )
         kernel.socket.close()
         wait_for_use(lab)
 
@@ -57,7 +60,7 @@ def test_a_program_in_the_foreground_is_use_until_it_ends(spawn: Spawn) -> None:
         wait_for_idleness(lab)
         terminal.type("cat")
         wait_for_use(lab)
-        # Not Ctrl-C: programs that a shell started in the background ignore it, and so do their children.
+        # Not Ctrl-C: if pytest runs in the background of a shell, its processes ignore SIGINT.
         terminal.type("\x04")
         wait_for_idleness(lab)
 
@@ -80,7 +83,7 @@ def test_typing_into_a_terminal_is_use(spawn: Spawn) -> None:
             terminal.socket.send('["stdin", "x"]')
             return lab.last_activity() > before
 
-        wait_until(typed, "typing counts")
+        wait_until(typed, "typing into the terminal counts as use")
 
 
 def test_saving_a_file_is_use(spawn: Spawn) -> None:

@@ -1,4 +1,4 @@
-"""The end of a spawned lab after a SIGTERM of its hub or the cluster."""
+"""Tests of the end of a spawned lab after a SIGTERM from its hub or the cluster."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from labtesting.labclient import PROMPT, SpawnedLab, Terminal
 from lsstlab.extension import STOP_SECONDS
 
 Spawn = Callable[..., SpawnedLab]
-# Each delays the end as an error in an extension would.
+# Each statement delays or prevents the end of the server, as an error in an extension can.
 OBSTACLES = {
     "an exception": "raise RuntimeError('obstacle')",
     "a wait": "await asyncio.sleep(1000)",

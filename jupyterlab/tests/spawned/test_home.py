@@ -1,4 +1,4 @@
-"""A spawned lab whose home cannot be used. The image's tests have real full and read-only file systems."""
+"""Tests of a spawned lab whose home cannot be used. The tests of the image use full and read-only file systems."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ def test_a_sound_home_is_used_without_a_notice(spawn: Spawn, tmp_path: Path) -> 
     lab = spawn()
     assert lab.notices() == []
     first = {path.name for path in Path("/etc/skel").iterdir()}
-    made = {path.name for path in (tmp_path / "home").iterdir()}
-    assert made <= first | {"notebooks", ".ipython", ".jupyter", ".local"}
+    created = {path.name for path in (tmp_path / "home").iterdir()}
+    assert created <= first | {"notebooks", ".ipython", ".jupyter", ".local"}

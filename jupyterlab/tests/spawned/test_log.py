@@ -1,4 +1,4 @@
-"""The log of a spawned lab: what it contains, and what it must not contain."""
+"""Tests of the log of a spawned lab: what it contains, and what it must not contain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The warnings of a spawned lab before the hub stops it."""
+"""Tests of the warnings of a spawned lab before the hub stops it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Spawn = Callable[..., SpawnedLab]
 
 
 def wait_for_notice(lab: SpawnedLab, kind: str) -> dict[str, object]:
-    """Wait for the one notice, check its kind, and return it."""
-    wait_until(lambda: lab.notices() != [], f"the lab warns of its {kind}")
+    """Wait for a notice, check that it is the only one and its kind, and return it."""
+    wait_until(lambda: lab.notices() != [], f"the lab shows a notice about its {kind} limit")
     (notice,) = lab.notices()
     assert str(notice["id"]).startswith(f"{kind}-")
     return notice
@@ -34,19 +34,19 @@ def test_an_idle_lab_shows_when_it_stops_until_it_is_used(spawn: Spawn) -> None:
 def test_the_hub_hears_at_once_of_a_user_who_comes_back(spawn: Spawn) -> None:
     lab = spawn(LAB_IDLE_SECONDS="8", LAB_WARNING_SECONDS="4", JUPYTERHUB_ACTIVITY_INTERVAL="300")
     wait_for_notice(lab, "idle")
-    heard = len(lab.hub.reports)
+    count = len(lab.hub.reports)
     assert lab.client.request("POST", "lsstlab/notices").json() == []
-    wait_until(lambda: len(lab.hub.reports) > heard, "the hub hears of it")
+    wait_until(lambda: len(lab.hub.reports) > count, "the lab reports the use to the hub")
     assert lab.hub.reports[-1] == lab.last_activity()
 
 
 def test_the_hub_hears_of_use_at_once_also_without_warnings(spawn: Spawn) -> None:
     lab = spawn(LAB_IDLE_SECONDS="4", JUPYTERHUB_ACTIVITY_INTERVAL="300")
     before = lab.last_activity()
-    wait_until(lambda: datetime.now(UTC) > before + timedelta(seconds=3), "half of its time is over")
-    heard = len(lab.hub.reports)
+    wait_until(lambda: datetime.now(UTC) > before + timedelta(seconds=3), "half of the idle limit has passed")
+    count = len(lab.hub.reports)
     lab.client.request("POST", "lsstlab/notices")
-    wait_until(lambda: len(lab.hub.reports) > heard, "the hub hears of it")
+    wait_until(lambda: len(lab.hub.reports) > count, "the lab reports the use to the hub")
     assert lab.notices() == []
 
 
@@ -54,9 +54,9 @@ def test_the_hub_hears_soon_of_a_kernel_that_starts_to_compute(spawn: Spawn) -> 
     lab = spawn(LAB_IDLE_SECONDS="8", LAB_WARNING_SECONDS="4", JUPYTERHUB_ACTIVITY_INTERVAL="300")
     with lab.client.kernel("python3") as kernel:
         wait_for_notice(lab, "idle")
-        heard = len(lab.hub.reports)
+        count = len(lab.hub.reports)
         kernel.send("execute_request", {"code": "import time; time.sleep(1000)", "silent": False})
-        wait_until(lambda: len(lab.hub.reports) > heard, "the hub hears of it")
+        wait_until(lambda: len(lab.hub.reports) > count, "the lab reports the use to the hub")
         assert lab.notices() == []
 
 
@@ -79,7 +79,7 @@ def test_terminals_show_each_warning_once_which_is_no_use(spawn: Spawn) -> None:
         wait_for_notice(lab, "idle")
         assert lab.last_activity() == before
         lab.client.request("POST", "lsstlab/notices")
-        assert terminal.read_until(" unless you use it.").count("idle") == 1, "the second time"
+        assert terminal.read_until(" unless you use it.").count("idle") == 1, "the second warning is not shown once"
 
 
 def test_without_limits_there_is_nothing_to_tell(spawn: Spawn) -> None:

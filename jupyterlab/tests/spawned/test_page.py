@@ -1,4 +1,4 @@
-"""The page of a spawned lab in Chromium: notices, launcher, workspaces."""
+"""Tests of the page of a spawned lab in Chromium: notices, launcher, workspaces."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def page_of(lab: SpawnedLab) -> Iterator[Page]:
 def test_an_untouched_page_warns_and_is_no_use(spawn: Spawn, screenshots: Path) -> None:
     lab = spawn(LAB_IDLE_SECONDS="14", LAB_WARNING_SECONDS="7")
     with page_of(lab) as page, lab.client.terminal():
-        wait_until(lambda: len(lab.notices()) > 0, "the lab warns of its idleness, with its page open")
+        wait_until(lambda: len(lab.notices()) > 0, "the lab warns that it is idle while its page is open")
         before = lab.last_activity()
         page.clock.run_for(61 * SECONDS)
         notification = page.locator(NOTIFICATION)
         expect(notification).to_contain_text("This lab has been idle for")
-        expect(notification).to_be_in_viewport(ratio=1)  # it slides in
+        expect(notification).to_be_in_viewport(ratio=1)  # it moves into the page
         assert "{time}" not in str(notification.text_content())
         page.screenshot(path=screenshots / "notice.png")
         assert lab.last_activity() == before
@@ -47,7 +47,7 @@ def test_an_untouched_page_warns_and_is_no_use(spawn: Spawn, screenshots: Path) 
         page.mouse.move(300, 300)
         expect(notification).to_have_count(0)
         assert lab.last_activity() > before
-        wait_until(lambda: lab.hub.reports[-1] > before, "the hub hears of it")
+        wait_until(lambda: lab.hub.reports[-1] > before, "the lab reports the use to the hub")
 
 
 def test_no_page_asks_for_a_build_of_the_front_end(spawn: Spawn) -> None:
@@ -79,7 +79,7 @@ def test_a_key_press_on_a_page_is_use(spawn: Spawn) -> None:
         before = lab.last_activity()
         page.clock.run_for(61 * SECONDS)
         page.keyboard.press("Shift")
-        wait_until(lambda: lab.last_activity() > before, "a key is use")
+        wait_until(lambda: lab.last_activity() > before, "a key press counts as use")
 
 
 def test_a_page_shows_what_the_hub_announces_until_it_is_over(spawn: Spawn, screenshots: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_page_shows_what_the_hub_announces_until_it_is_over(spawn: Spawn, scre
         page.clock.run_for(61 * SECONDS)
         expect(notification).to_have_count(2)
         expect(page.get_by_text("An administrator has paused the start of labs.")).to_be_in_viewport(ratio=1)
-        assert "…" not in notification.nth(1).inner_text(), "JupyterLab shows 140 characters"
+        assert "…" not in notification.nth(1).inner_text(), "JupyterLab cuts the text after 140 characters"
         page.screenshot(path=screenshots / "announcement.png")
         announced.message, announced.spawning = "", "allowed"
         page.clock.run_for(61 * SECONDS)
@@ -107,16 +107,16 @@ def test_a_page_shows_what_the_hub_announces_until_it_is_over(spawn: Spawn, scre
 def test_only_a_visible_page_asks_the_hub_once_a_minute(spawn: Spawn) -> None:
     lab = spawn(LAB_ANNOUNCEMENT_PATH="/hub/api/announcement")
     with page_of(lab) as page:
-        wait_until(lambda: lab.hub.announced.asked == 1, "the page asks")
+        wait_until(lambda: lab.hub.announced.asked == 1, "the page requests the announcement")
         hide = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true});"
         hide += "document.dispatchEvent(new Event('visibilitychange'));"
         page.evaluate(hide % "true")
         page.clock.run_for(600 * SECONDS)
         page.evaluate(hide % "false")
-        wait_until(lambda: lab.hub.announced.asked > 1, "the page asks again")
+        wait_until(lambda: lab.hub.announced.asked > 1, "the page requests the announcement again")
         page.evaluate(hide % "false")
         page.clock.run_for(61 * SECONDS)
-        wait_until(lambda: lab.hub.announced.asked > 2, "the page asks again")
+        wait_until(lambda: lab.hub.announced.asked > 2, "the page requests the announcement again")
         assert lab.hub.announced.asked == 3
 
 
@@ -124,7 +124,7 @@ def test_a_page_whose_hub_announces_nothing_does_not_ask_it(spawn: Spawn) -> Non
     lab = spawn()
     with page_of(lab) as page:
         page.clock.run_for(121 * SECONDS)
-        # By then the page has the answer to its request for notices, sent at the same time.
+        # The page would have sent a request to the hub before this one.
         page.evaluate("fetch('api')")
         assert lab.hub.announced.asked == 0
 
@@ -145,7 +145,7 @@ def test_the_launcher_does_not_wait_for_the_saved_state(spawn: Spawn) -> None:
         with page.expect_request(lambda request: request.method == "PUT" and "workspaces" in request.url):
             page.goto(f"{lab.client.url}{lab.client.base}lab")
         expect(page.locator(".jp-LauncherCard").first).to_be_visible(timeout=60 * SECONDS)
-        # After this JupyterLab shows the folder again, and the launcher if no other tab is open.
+        # JupyterLab then shows the folder again, and opens its launcher if no tab is open.
         with page.expect_response("**/api/contents?content=1*"):
             held[0].continue_()
         page.wait_for_timeout(500)
@@ -166,7 +166,7 @@ def open_lab(page: Page, lab: SpawnedLab) -> str:
     """Open the lab's page, and return the path of its launcher."""
     page.goto(f"{lab.client.url}{lab.client.base}lab")
     expect(page.locator(".jp-LauncherCard").first).to_be_visible(timeout=60 * SECONDS)
-    return page.url.partition(lab.client.base)[2].partition("?")[0]  # ?reset=1 goes a moment later
+    return page.url.partition(lab.client.base)[2].partition("?")[0]  # JupyterLab removes ?reset=1 a moment later
 
 
 def test_two_pages_have_and_keep_a_workspace_each(spawn: Spawn) -> None:

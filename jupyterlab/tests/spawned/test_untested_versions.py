@@ -1,4 +1,4 @@
-"""A lab on an untested version of a patched project: it warns once, and works as upstream does."""
+"""Tests of a lab with an untested version of a patched project: it warns once and works without the patches."""
 
 from __future__ import annotations
 

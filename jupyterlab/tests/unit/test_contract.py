@@ -1,4 +1,4 @@
-"""The lab reads the variables of the contract with the hub."""
+"""Tests of the environment variables in the contract between the hub and the lab."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the check finds in a home."""
+"""Tests of the check of the home."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a lab warns of its limits, and the texts of the warnings."""
+"""Tests of the warnings before a lab's limits: their times and texts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LIMITS = {"LAB_IDLE_SECONDS": "14400", "LAB_MAX_AGE_SECONDS": "86400", "LAB_WARN
 
 
 def find_texts(limits: dict[str, str], now: datetime, last_activity: datetime) -> list[str]:
-    """Return the texts of a lab that was started at START, as a terminal in UTC shows them."""
+    """Return the warnings of a lab that started at START, with times in UTC."""
     notices = LabLimits.from_environment(limits).find_notices(now, START, last_activity)
     return [notice.text.replace("{time}", f"{notice.time:%H:%M}") for notice in notices]
 

@@ -1,4 +1,4 @@
-"""The environment of one lab, as real processes see it."""
+"""Tests of a lab's environment in real processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHOW = [sys.executable, "-c", "import json, os; print(json.dumps(dict(os.environ
 
 
 def run_lab(*command: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run `lab COMMAND...` with these variables only."""
+    """Run `lab COMMAND ...` with these variables and PATH only."""
     return subprocess.run(
         [sys.executable, "-m", "lsstlab", *command],
         env={"PATH": os.environ["PATH"], **environ},
@@ -52,7 +52,7 @@ def test_a_new_home_gets_the_systems_files_and_stays_private(tmp_path: Path) -> 
     assert home.stat().st_mode & 0o777 == 0o700
     (home / ".bashrc").unlink()
     run_lab(*SHOW, HOME=str(home), LAB_SCRATCH=str(tmp_path / "s"))
-    assert not (home / ".bashrc").exists(), "a file that the user removed does not come back"
+    assert not (home / ".bashrc").exists(), "the lab restored a file that the user had removed"
 
 
 def test_a_home_that_cannot_be_written_does_not_stop_the_lab(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a spawned lab imports, and what its start does not touch before the home was checked."""
+"""Tests of the start of a spawned lab: its imports, and no use of the home before the check."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def run_python(script: str) -> None:
-    """Run a script in a process of its own; an error in it fails the test."""
+    """Run a script in its own process, and fail if the script fails."""
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -66,7 +66,7 @@ assert issubclass(jupyterhub.orm.User, object) and sqlalchemy.__version__
 
 
 def test_no_lock_has_the_package_that_builds_a_grammar() -> None:
-    """Importing rfc3987-syntax takes a second."""
+    """Check that no lock has rfc3987-syntax, whose import takes a second."""
     locks = [
         path for path in Path(__file__).parents[3].glob("*/requirements.txt") if "jupyter-events==" in path.read_text()
     ]

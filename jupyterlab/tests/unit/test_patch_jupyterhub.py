@@ -1,4 +1,4 @@
-"""The first connection to the hub while the network drops packets: a server with a full backlog drops them too."""
+"""Tests of the first connection to the hub while packets are dropped, by a server with a full backlog."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def test_a_dropped_packet_does_not_cost_a_second() -> None:
             accepting = threading.Timer(0.1, accept)
             accepting.start()
             await wait_for_connection(f"http://127.0.0.1:{server.getsockname()[1]}/hub/api")
-            assert time.monotonic() - accepted[0] < 0.8  # Linux sends the packet again after 1 s
+            assert time.monotonic() - accepted[0] < 0.8  # Linux repeats a dropped packet after 1 s
             accepting.join()
 
 

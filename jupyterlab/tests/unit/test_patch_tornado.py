@@ -1,4 +1,4 @@
-"""TCP_NODELAY of a WebSocket: a real Tornado server, a real socket."""
+"""Test of TCP_NODELAY on a WebSocket of a real Tornado server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tornado.websocket import WebSocketHandler, websocket_connect
 
 
 class Handler(WebSocketHandler):
-    """Answers each message with the TCP_NODELAY of its socket."""
+    """A handler that answers each message with the TCP_NODELAY option of its socket."""
 
     def on_message(self, message: str | bytes) -> None:
         assert self.ws_connection is not None
@@ -48,7 +48,7 @@ async def ask_for_nodelay() -> str | bytes | None:
 @pytest.mark.asyncio
 @pytest.mark.usefixtures("stock_tornado")
 async def test_a_websocket_keeps_nodelay() -> None:
-    # The first assertion fails when Tornado itself leaves the option on: then the patch is unnecessary.
+    # If the first assertion fails, Tornado leaves the option on: the patch is unnecessary.
     assert await ask_for_nodelay() == "0"
     keep_nodelay()
     assert await ask_for_nodelay() == "1"

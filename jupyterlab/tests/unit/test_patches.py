@@ -1,4 +1,4 @@
-"""The versions and the upstream code that the patches were written for."""
+"""Tests of the upstream versions and code for which the patches were written."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from lsstlab import _patches
 
 LOCK = Path(__file__).parents[2] / "requirements.txt"
 MODULES = [name for _, name, _ in pkgutil.iter_modules(_patches.__path__) if name != "guard"]
-# The code that the patches replace or imitate: the first 16 hex digits of the SHA-256 of its source. After an upgrade
-# that changes one, read the new code, change or drop the patch, and write the new hash here.
+# The upstream code that the patches replace or imitate, and the first 16 hex digits of the SHA-256 of its source. If an
+# upgrade changes the code, read the new code, change or drop the patch, and write the new hash here.
 REVIEWED = {
     "jupyter_server.base.handlers:APIHandler.update_api_activity": "d27ff6751cdb05fe",
     "jupyter_server.serverapp:ServerWebApplication.last_activity": "a510e806d4606260",
@@ -56,7 +56,7 @@ terminado.create_terminal_writer(web_app)("text")
 
 
 def patches(name: str) -> ModuleType:
-    """Return the module of one project's patches."""
+    """Return the module with the patches of a project."""
     return import_module(f"lsstlab._patches.{name}")
 
 

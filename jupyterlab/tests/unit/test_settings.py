@@ -1,4 +1,4 @@
-"""The settings of a standalone lab."""
+"""Tests of the settings of a standalone lab."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stack's shell functions and the snapshot of what they leave, in a real bash."""
+"""Tests of the stack's shell functions and of the recorded environment, in a real bash."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TABLE = "daf_butler 30.1 /stack/daf/butler\nutils 30.2 /stack/utils\n"
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Path:
-    """Return a stack with two products."""
+    """Create a stack with two products and return its folder."""
     folder = tmp_path / "it's a stack"
     (folder / "python" / "bin").mkdir(parents=True)
     for name in ("loadLSST.bash", "missing.txt"):
@@ -25,7 +25,7 @@ def stack(tmp_path: Path) -> Path:
 
 
 def bash(stack: Path, script: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run a script after loadLSST.bash."""
+    """Run a script in bash after loadLSST.bash."""
     return subprocess.run(
         ["bash", *options, "-c", f'. "$0/loadLSST.bash"; {script}', str(stack)],
         env={"PATH": os.environ["PATH"], "HOME": str(stack)},
@@ -48,7 +48,7 @@ def test_a_person_is_told_what_lsst_distrib_lacks_here(stack: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "status", "says"),
+    ("command", "status", "message"),
     [
         ("setup afw", 1, "afw is a product of lsst_distrib, but not in this stack"),
         ("setup no_such", 1, "no product no_such. This stack has: daf_butler utils"),
@@ -62,10 +62,10 @@ def test_a_person_is_told_what_lsst_distrib_lacks_here(stack: Path) -> None:
         ("eups declare x", 2, 'supports only "eups list"'),
     ],
 )
-def test_what_cannot_be_done_is_said(stack: Path, command: str, status: int, says: str) -> None:
+def test_what_cannot_be_done_is_said(stack: Path, command: str, status: int, message: str) -> None:
     done = bash(stack, command)
     assert done.returncode == status
-    assert says in done.stderr
+    assert message in done.stderr
 
 
 def test_a_checkout_of_ones_own_comes_first(stack: Path, tmp_path: Path) -> None:
