@@ -19,7 +19,7 @@ CLOCK_SECONDS = 5.0
 LEASE_SECONDS = 40.0
 SECURITY = "pod-security.kubernetes.io/"
 APPLY = "kubectl apply -f hub/kubernetes/labs-namespace.yaml"
-GROUPS_DOC = "docs/admin/hub.md, LAB_GROUPS_POLICY"
+GROUPS_DOC = "docs/admin/settings.md, LAB_GROUPS_POLICY"
 
 
 def parse_version(version: str) -> tuple[int, int]:
