@@ -1,4 +1,4 @@
-"""The program `labadmin` as a shell calls it: help, exit status, working folder."""
+"""The program `labadmin` in a shell: help, exit status, working folder."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_wrong_usage_exits_with_2(arguments: tuple[str, ...], message: str) -> N
 def test_an_error_exits_with_1_in_one_line(tmp_path: Path) -> None:
     done = run("configure", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "site.toml: missing; begin with `cp site.example.toml site.toml`, and change it\n"
+    assert done.stderr == "site.toml: missing: start with `cp site.example.toml site.toml`, and edit the copy\n"
 
 
 def test_it_works_with_the_checkout_that_has_it() -> None:

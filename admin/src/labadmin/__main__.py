@@ -18,7 +18,7 @@ FAILED, INTERRUPTED = 1, 130
 
 
 class Command(Protocol):
-    """What the module of a command defines."""
+    """The interface of a command's module."""
 
     SUMMARY: str
     DESCRIPTION: str
@@ -36,7 +36,9 @@ COMMANDS: Mapping[str, Command] = {"configure": labadmin.configure.command, "doc
 def create_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line, with one subparser per command."""
     parser = argparse.ArgumentParser(
-        prog="labadmin", description="Commands for the administrators of a site.", epilog="COMMAND --help: its options"
+        prog="labadmin",
+        description="Commands for the administrators of a site.",
+        epilog="COMMAND --help prints the options of a command.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
@@ -50,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments
-        The command line without the program's name; None: `sys.argv`.
+        Command line without the program's name. None means `sys.argv`.
     """
     options = create_parser().parse_args(arguments)
     try:

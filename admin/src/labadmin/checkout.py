@@ -13,16 +13,16 @@ class CheckoutError(Exception):
 
 
 def check_checkout() -> None:
-    """Check that the manifests are beside this package.
+    """Check that this package is in a checkout, where the manifests are.
 
     Raises
     ------
     CheckoutError
-        Raised if they are not: the package was installed elsewhere.
+        Raised if the manifests are missing, because the package was installed without `-e`.
     """
     if not (ROOT / "hub/kubernetes").is_dir():
         raise CheckoutError(
-            f"found no hub/kubernetes in {ROOT}, wanted a checkout: install with `pip install -e admin`"
+            f"found no hub/kubernetes in {ROOT}, wanted a checkout of the project: run `pip install -e admin` in one"
         )
 
 

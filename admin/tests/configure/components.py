@@ -1,4 +1,4 @@
-"""Read the written files with the components' own code, from the variables and files of their pods."""
+"""The components' own code reads the written files, from the variables and files of the components' pods."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tools.components import ROOT
 
 
 def pod(component: str, container: str) -> dict[str, str]:
-    """Return the variables that a Deployment sets itself."""
+    """Return the variables that a Deployment sets for a container."""
     body = yaml.safe_load((ROOT / component / "kubernetes/deployment.yaml").read_text())
-    found = next(one for one in body["spec"]["template"]["spec"]["containers"] if one["name"] == container)
-    return {one["name"]: one["value"] for one in found["env"]}
+    containers = {spec["name"]: spec for spec in body["spec"]["template"]["spec"]["containers"]}
+    return {variable["name"]: variable["value"] for variable in containers[container]["env"]}
 
 
 def mounted(site: SampleSite, folder: str, file: str) -> str:
-    """Write the files of an object as kubelet mounts them, and return the folder."""
+    """Write the keys of an object as files, as kubelet mounts them, and return the folder."""
     path = site.folder / "mounted" / Path(folder).name
     path.mkdir(parents=True, exist_ok=True)
     for name, text in site.data(file).items():
@@ -36,16 +36,16 @@ def mounted(site: SampleSite, folder: str, file: str) -> str:
 
 
 def environment(site: SampleSite, component: str, container: str, mounts: dict[str, str]) -> dict[str, str]:
-    """Return a container's environment, with the local paths of its mounted folders."""
-    found = pod(component, container) | site.data(f"{component}-configmap.yaml")
+    """Return the environment of a container, with local paths in place of its mounted folders."""
+    variables = pod(component, container) | site.data(f"{component}-configmap.yaml")
     for folder, file in mounts.items():
-        place = mounted(site, folder, file)
-        found = {name: text.replace(f"{folder}/", f"{place}/") for name, text in found.items()}
-    return found
+        local = mounted(site, folder, file)
+        variables = {name: text.replace(f"{folder}/", f"{local}/") for name, text in variables.items()}
+    return variables
 
 
 def load_hub(site: SampleSite) -> dict[str, dict[str, Any]]:
-    """Return both kinds of the hub's settings."""
+    """Return the settings of the hub: those of the login, and those of the labs."""
     mounts = {"/run/secrets/hub": "hub-secret.yaml", "/etc/jupyterlabdemo": "hub-files-configmap.yaml"}
     environ = environment(site, "hub", "hub", mounts)
     return {
@@ -70,8 +70,8 @@ def load_fileserver(site: SampleSite) -> dict[str, Any]:
 
 
 def check_nginx(site: SampleSite) -> None:
-    """Check the settings with the part of nginx's start script that runs before it reads the certificate."""
-    script = (ROOT / "nginx/start").read_text().split("# The certificate as it is now")[0]
+    """Check the settings of nginx with the functions of its start script. The certificate is not checked."""
+    script = (ROOT / "nginx/start").read_text().partition("\ncheck_settings\n")[0]
     environ = {"PATH": os.environ["PATH"], **site.data("nginx-configmap.yaml")}
     done = subprocess.run(
         ["bash", "-c", f"{script}\ncheck_settings"], env=environ, capture_output=True, text=True, check=False
@@ -80,6 +80,6 @@ def check_nginx(site: SampleSite) -> None:
 
 
 def load_all(site: SampleSite) -> dict[str, dict[str, Any]]:
-    """Read the settings with all components. Return those of the Python components by name."""
+    """Read the settings with all components. Return the settings of the Python components, by component."""
     check_nginx(site)
     return {**load_hub(site), "relay": load_relay(site), "fileserver": load_fileserver(site)}

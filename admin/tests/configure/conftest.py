@@ -1,4 +1,4 @@
-"""A site for each test."""
+"""The fixtures: a site for each test."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ KEY = re.compile(r"(?:# )?(\w+) = ")
 
 
 def with_defaults() -> str:
-    """Return the example with all commented settings."""
+    """Return the example with all commented settings uncommented."""
     return "\n".join(SETTING.sub(r"\1", line) for line in TEXT.splitlines())
 
 
@@ -29,5 +29,5 @@ def with_alternatives() -> str:
             line = alternative[1]
         lines.append(line)
     text = "\n".join(SETTING.sub(r"\1", line) for line in lines)
-    # The menu is a file now.
+    # In this variant the menu is a file: remove the tables.
     return re.sub(r"^\[\[labs\..+?(?=^\[\w|\Z)", "", text, flags=re.MULTILINE | re.DOTALL)

@@ -1,4 +1,4 @@
-"""A complete site, and runs of `labadmin configure` on it."""
+"""A complete site, and runs of `labadmin configure` for it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from labtesting.certificates import Authority
 from tools.components import ROOT
 
 HOSTNAME = "lab.example.org"
-# As site.example.toml has it
+# The further hub in site.example.toml
 OTHER_NAME = "other.example.org"
 SMALL = f"""
 hostname = "{HOSTNAME}"
@@ -48,7 +48,7 @@ ENVIRON = {
 
 @dataclass
 class SampleSite:
-    """A folder with site.toml, the files that it may name, and the output.
+    """A folder with site.toml, the files that site.toml may name, and the output.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class SampleSite:
             "NGINX_TLS_KEY": (secrets / "privkey.pem").read_text(),
             "AMQP_TLS_KEY": (secrets / "broker-client.key").read_text(),
         }
-        site.say(text)
+        site.write_settings(text)
         return site
 
     @property
@@ -94,12 +94,18 @@ class SampleSite:
         """The output folder."""
         return self.folder / "out"
 
-    def say(self, text: str) -> None:
+    def write_settings(self, text: str) -> None:
         """Write site.toml."""
         (self.folder / "site.toml").write_text(text)
 
     def run(self, *arguments: str, code: int = 0) -> str:
-        """Run the command as the session does. Return its output, or its errors if another exit status is expected."""
+        """Run the command as `nox -s configure` does.
+
+        Returns
+        -------
+        str
+            Output of the command; its error output if an exit status other than 0 is expected.
+        """
         done = subprocess.run(
             [
                 sys.executable,
@@ -121,22 +127,22 @@ class SampleSite:
         return (done.stderr if code else done.stdout).replace(f"{self.folder}/", "")
 
     def configure(self, rotate: str | None = None, now: datetime | None = None) -> Outcome:
-        """Run the command in this process. `now` is the time for the certificates that it creates."""
+        """Run the command in this process. `now` is the time at which it creates certificates."""
         settings, sources = read_site(self.folder / "site.toml", self.environ, datetime.now(UTC))
         return write_site(settings, sources, SiteFolder(self.output, FILE_NAMES), now or datetime.now(UTC), rotate)
 
     def files(self) -> dict[str, str]:
-        """Return the texts of the output folder's files."""
+        """Return the texts of the files in the output folder, by file name."""
         return {file.name: file.read_text() for file in sorted(self.output.iterdir()) if file.is_file()}
 
     def objects(self) -> list[dict[str, Any]]:
-        """Return all objects."""
+        """Return all objects in the output folder."""
         return [yaml.safe_load(file.read_text()) for file in sorted(self.output.glob("*.yaml"))]
 
     def data(self, file: str) -> dict[str, str]:
-        """Return the data of an object."""
+        """Return the decoded data of the object in a file."""
         body = yaml.safe_load((self.output / file).read_text())
         if body["kind"] == "Secret":
             return {name: base64.b64decode(text).decode() for name, text in body["data"].items()}
-        found: dict[str, str] = body.get("data", {})  # an empty ConfigMap has no data
-        return found
+        data: dict[str, str] = body.get("data", {})  # an empty ConfigMap has no data
+        return data

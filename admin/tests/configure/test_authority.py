@@ -1,4 +1,4 @@
-"""The relay and filebeat trust each other only, before and after each renewal."""
+"""The relay and filebeat trust only each other, before and after each renewal."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ NOW = datetime.now(UTC)
 
 
 def side(site: SampleSite, name: str) -> Path:
-    """Return a folder with the files of one side of the logs, as kubelet mounts them."""
+    """Return a folder with the TLS files of the relay or of filebeat, as kubelet mounts them."""
     return Path(components.mounted(site, f"/run/secrets/{name}-tls", f"{name}-tls-secret.yaml"))
 
 
 def shake(relay: SampleSite, filebeat: SampleSite, hostname: str = "logstashrmq") -> str:
-    """Perform the TLS handshake of both sides in memory. Return the name in the relay's certificate.
+    """Return the name in the relay's certificate after a TLS handshake of the relay and filebeat in memory.
 
     Raises
     ------
     ssl.SSLError
-        Raised if one side does not trust the other.
+        Raised if the relay or filebeat does not trust the other.
     """
     server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     server.verify_mode = ssl.CERT_REQUIRED
@@ -37,9 +37,9 @@ def shake(relay: SampleSite, filebeat: SampleSite, hostname: str = "logstashrmq"
         context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
         context.load_verify_locations(folder / "ca.crt")
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
-    one = client.wrap_bio(down, up, server_hostname=hostname)
-    other = server.wrap_bio(up, down, server_side=True)
-    waiting = [one, other]
+    shipper = client.wrap_bio(down, up, server_hostname=hostname)
+    receiver = server.wrap_bio(up, down, server_side=True)
+    waiting = [shipper, receiver]
     for _ in range(10):
         for end in list(waiting):
             try:
@@ -48,14 +48,14 @@ def shake(relay: SampleSite, filebeat: SampleSite, hostname: str = "logstashrmq"
             except ssl.SSLWantReadError:
                 pass
     assert not waiting
-    certificate = one.getpeercert()
+    certificate = shipper.getpeercert()
     assert certificate
-    assert other.getpeercert()
+    assert receiver.getpeercert()
     return str(certificate["subjectAltName"][0][1])
 
 
 def copy(site: SampleSite, folder: Path) -> SampleSite:
-    """Copy the current files, as a side that has not restarted has them."""
+    """Copy the current files. A workload that has not restarted still uses them."""
     (folder / "out").mkdir(parents=True)
     for name, text in site.files().items():
         (folder / "out" / name).write_text(text)
@@ -69,9 +69,9 @@ def test_relay_and_filebeat_trust_each_other_and_nobody_else(site: SampleSite, t
         shake(site, site, "rabbit")
     other = SampleSite.make(tmp_path / "other", SMALL + LOGS)
     other.configure()
-    for one, two in ((site, other), (other, site)):
+    for relay, filebeat in ((site, other), (other, site)):
         with pytest.raises(ssl.SSLError):
-            shake(one, two)
+            shake(relay, filebeat)
 
 
 @pytest.mark.parametrize(
@@ -96,12 +96,12 @@ def test_an_authority_is_rotated_without_a_connection_that_fails(site: SampleSit
     for number, name in enumerate(("log-authority", "log-certificates", "log-certificates"), 1):
         site.configure(name)
         steps.append(copy(site, tmp_path / str(number)))
-    # Either side may have the newer files first.
+    # The relay or filebeat may get the newer files first.
     for old, new in pairwise(steps):
         assert shake(old, new) == shake(new, old) == shake(new, new) == "logstashrmq"
     trusted = [len(read_certificates(step.data("filebeat-tls-secret.yaml")["ca.crt"])) for step in steps]
     assert trusted == [1, 2, 2, 1]
-    # At the end the old certificates are not trusted any more.
+    # After the last step the old certificates are not trusted any more.
     with pytest.raises(ssl.SSLError):
         shake(steps[3], steps[0])
 
@@ -132,10 +132,10 @@ def test_over_many_years_both_sides_always_trust_each_other(site: SampleSite, tm
         assert logs
         assert min(logs.relay.first.not_valid_after_utc, logs.filebeat.first.not_valid_after_utc) > now
         trusted = read_certificates(logs.trusted)
-        assert all(any(one.subject == leaf.first.issuer for one in trusted) for leaf in (logs.relay, logs.filebeat))
-        # filebeat has the old ones until it restarts.
-        assert {one.subject for one in trusted} & {
-            one.subject for one in read_certificates(before.data("filebeat-tls-secret.yaml")["ca.crt"])
+        assert all(any(ca.subject == leaf.first.issuer for ca in trusted) for leaf in (logs.relay, logs.filebeat))
+        # filebeat has the old certificates until it restarts.
+        assert {ca.subject for ca in trusted} & {
+            ca.subject for ca in read_certificates(before.data("filebeat-tls-secret.yaml")["ca.crt"])
         }
         assert len(trusted) <= 2
     assert len(authorities) == 3

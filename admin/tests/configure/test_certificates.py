@@ -1,4 +1,4 @@
-"""nginx's certificate is checked as browsers and nginx check it."""
+"""The certificate of nginx is checked in the same way as browsers and nginx check it."""
 
 from __future__ import annotations
 

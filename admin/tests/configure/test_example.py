@@ -1,4 +1,4 @@
-"""site.example.toml has every setting with the component's default, and works with everything uncommented."""
+"""site.example.toml shows every setting with its default, and is valid with all settings uncommented."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tools.components import ROOT
 
 
 def known(model: Any = Site, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield the paths of all settings of the model. A secret has one path."""
+    """Yield the paths of all settings in the model. A secret is one setting."""
     for name, field in list_keys(model):
         table = find_table_model(field)
         if table and table is not Secret:
@@ -32,9 +32,9 @@ def known(model: Any = Site, above: tuple[str, ...] = ()) -> Iterator[tuple[str,
 def shown(found: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Yield the paths of all settings in a file."""
     for name, value in found.items():
-        for one in value if isinstance(value, list) else [value]:
-            if isinstance(one, dict) and not set(one) <= {"file", "environment", "site"}:
-                yield from shown(one, (*above, name))
+        for element in value if isinstance(value, list) else [value]:
+            if isinstance(element, dict) and not set(element) <= {"file", "environment", "site"}:
+                yield from shown(element, (*above, name))
             else:
                 yield (*above, name)
 
@@ -64,25 +64,25 @@ def test_the_defaults_that_it_shows_are_those_of_the_components(tmp_path: Path) 
         "fileserver": set(),
     }
     without, uncommented = (SampleSite.make(tmp_path / name) for name in ("a", "b"))
-    without.say(example.TEXT)
-    uncommented.say(example.with_defaults())
+    without.write_settings(example.TEXT)
+    uncommented.write_settings(example.with_defaults())
     for site in (without, uncommented):
         site.run()
     nginx = dict(re.findall(r"^(NGINX_\w+)=\$\{\1:-(.*)\}$", (ROOT / "nginx/start").read_text(), re.MULTILINE))
     for name, text in uncommented.data("nginx-configmap.yaml").items():
         assert name in {"NGINX_SERVER_NAME", "NGINX_OTHER_HUBS", "NGINX_RESOLVER"} or text == nginx[name], name
-    one, other = components.load_all(without), components.load_all(uncommented)
+    defaults, loaded = components.load_all(without), components.load_all(uncommented)
     random = {"crypt_keys", "proxy_token", "fileserver_token", "token_file", "client_secret", "amqp_password"}
     random |= {"beats_cert", "beats_key", "beats_ca"}
-    for name, settings in one.items():
+    for name, settings in defaults.items():
         for key, value in settings.items():
             if key not in examples[name] | random | {"menu"}:
-                assert other[name][key] == value, f"{name}: {key}"
-    assert offers(other["labs"]["menu"]) == offers(one["labs"]["menu"])
+                assert loaded[name][key] == value, f"{name}: {key}"
+    assert offers(loaded["labs"]["menu"]) == offers(defaults["labs"]["menu"])
 
 
 def offers(menu: Menu) -> list[object]:
-    """Return the images and the resulting sizes of a menu. Requests may be set, or follow from the limits."""
+    """Return the images and sizes of a menu. The requests of a size are explicit, or derived from its limits."""
     sizes = [(size.key, size.title, size.description, size.limits, size.requests) for size in menu.sizes]
     return [*menu.images, *sizes]
 
@@ -95,7 +95,7 @@ def test_nothing_in_it_is_a_secret() -> None:
 
 
 def find(table: dict[str, Any], key: str) -> Iterator[Any]:
-    """Yield all values of a key at any depth, without those of the menu's tables."""
+    """Yield all values of a key at any depth, without the tables of the menu."""
     for name, value in table.items():
         if name == key:
             yield value

@@ -1,4 +1,4 @@
-"""The output folder: written atomically, private, reproducible, and never written over damaged files."""
+"""The output folder is written atomically, is private and reproducible. Damaged files are not overwritten."""
 
 from __future__ import annotations
 
@@ -71,16 +71,16 @@ def test_git_ignores_what_is_written_wherever_it_is(site: SampleSite) -> None:
 def test_a_folder_of_others_is_left_alone(site: SampleSite) -> None:
     site.output.mkdir(mode=0o755)
     (site.output / "thesis.tex").write_text("")
-    assert "found a folder with other files in it" in site.run(code=1)
+    assert "found a folder with other files, wanted a new one" in site.run(code=1)
     assert list(site.files()) == ["thesis.tex"]
     assert site.output.stat().st_mode & 0o777 == 0o755
 
 
 def test_what_somebody_puts_beside_it_stays(site: SampleSite) -> None:
     site.configure()
-    (site.output / "README").write_text("ours")
+    (site.output / "README").write_text("notes")
     site.configure("crypt-key")
-    assert site.files()["README"] == "ours"
+    assert site.files()["README"] == "notes"
 
 
 def test_two_runs_at_a_time_do_not_mix(site: SampleSite) -> None:
@@ -92,7 +92,7 @@ def test_two_runs_at_a_time_do_not_mix(site: SampleSite) -> None:
     site.run()
 
 
-# Exits at the n-th call of a function that changes the disk, as after a power cut.
+# A run that exits at the n-th call of a function that changes the disk, as in a power cut.
 KILLED = """
 import os, pathlib, sys
 from labadmin.__main__ import main
@@ -115,7 +115,9 @@ sys.exit(main(["configure", *sys.argv[2:]]))
 def test_an_interrupted_run_is_undone_or_finished_by_the_next(step: int, site: SampleSite) -> None:
     site.configure()
     old = site.files()
-    site.say((site.folder / "site.toml").read_text().replace("[nginx]", "[labs]\nidle_seconds = 60\n[nginx]"))
+    site.write_settings(
+        (site.folder / "site.toml").read_text().replace("[nginx]", "[labs]\nidle_seconds = 60\n[nginx]")
+    )
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(step), site.folder / "site.toml", "--output", site.output],
         cwd=ROOT,
@@ -153,14 +155,18 @@ def test_a_removed_folder_that_cannot_be_made_says_so(site: SampleSite) -> None:
 
 
 DAMAGE = {
-    "a Secret that is missing": ("hub-secret.yaml", None, "hub-secret.yaml: missing beside filebeat-tls-secret.yaml"),
+    "a Secret that is missing": (
+        "hub-secret.yaml",
+        None,
+        "hub-secret.yaml: missing, but filebeat-tls-secret.yaml exists",
+    ),
     "half a file": ("hub-secret.yaml", 500, "hub-secret.yaml: "),
-    "an empty file": ("hub-secret.yaml", 0, "hub-secret.yaml: found no object of Kubernetes, wanted the secret hub"),
-    "no YAML": ("hub-secret.yaml", "a: [", "hub-secret.yaml: found something that is not YAML"),
+    "an empty file": ("hub-secret.yaml", 0, "hub-secret.yaml: found no Kubernetes object, wanted the secret hub"),
+    "no YAML": ("hub-secret.yaml", "a: [", "hub-secret.yaml: found text that is not YAML"),
     "no base 64": (
         "fileserver-secret.yaml",
         "kind: Secret\nmetadata: {name: fileserver}\ndata: {FILESERVER_TOKEN: '%'}",
-        "fileserver-secret.yaml: data: found something that is not text in base 64",
+        "fileserver-secret.yaml: data: found a value that is not base64-encoded text",
     ),
     "another object": (
         "hub-secret.yaml",
@@ -170,11 +176,15 @@ DAMAGE = {
     "another token": (
         "fileserver-secret.yaml",
         "kind: Secret\nmetadata: {name: fileserver}\ndata: {FILESERVER_TOKEN: bWFkZS11cC1tYWRlLXVwLW1hZGUtdXA=}",
-        "fileserver-secret.yaml: FILESERVER_TOKEN: found another than in hub-secret.yaml",
+        "fileserver-secret.yaml: FILESERVER_TOKEN: found another token than in hub-secret.yaml",
     ),
-    "no authority": ("log-authority.pem", None, "log-authority.pem: missing beside logstashrmq-tls-secret.yaml"),
-    "half an authority": ("log-authority.pem", 700, "log-authority.pem: found no key that can be read"),
-    "one side of two": ("filebeat-tls-secret.yaml", None, "filebeat-tls-secret.yaml: missing beside the other side's"),
+    "no authority": ("log-authority.pem", None, "log-authority.pem: missing, but logstashrmq-tls-secret.yaml exists"),
+    "half an authority": ("log-authority.pem", 700, "log-authority.pem: found no readable key"),
+    "one side of two": (
+        "filebeat-tls-secret.yaml",
+        None,
+        "filebeat-tls-secret.yaml: missing, but logstashrmq-tls-secret.yaml exists",
+    ),
 }
 
 
@@ -209,7 +219,7 @@ def test_what_the_cluster_has_takes_the_place_of_a_lost_file(site: SampleSite) -
     site.configure()
     old = site.files()
     file = site.output / "hub-secret.yaml"
-    # `kubectl get secret hub -o yaml` prints another order and other metadata.
+    # `kubectl get secret hub -o yaml` prints the keys in another order, and other metadata.
     data = yaml.safe_load(old[file.name])["data"]
     metadata = {"creationTimestamp": "2026-01-01T00:00:00Z", "name": "hub", "uid": "any"}
     file.write_text(yaml.safe_dump({"data": data, "kind": "Secret", "metadata": metadata, "type": "Opaque"}))

@@ -1,4 +1,4 @@
-"""Every key of a TOML file is found on its line, in every notation."""
+"""The line of every key in a TOML file is found, in every notation."""
 
 from __future__ import annotations
 

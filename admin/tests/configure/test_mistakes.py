@@ -1,4 +1,4 @@
-"""A mistake in site.toml is reported in one line: the line, the key, what was found, what is wanted."""
+"""A mistake in site.toml is reported in one line: the line number, the key, the value, the accepted values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MISTAKES = {
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> SampleSite:
-    """Return a site with additional files that are all invalid."""
+    """Return a site with additional invalid files."""
     site = SampleSite.make(tmp_path_factory.mktemp("site"))
     folder = site.folder
     (folder / "passwd-of-two").write_text("one\ntwo\n")
@@ -35,23 +35,23 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> SampleSite:
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_told(mistake: str, site: SampleSite) -> None:
-    there, says = MISTAKES[mistake]["there"], "\n".join(MISTAKES[mistake]["says"])
-    assert there in SMALL + LOGS
-    site.say((SMALL + LOGS).replace(there, MISTAKES[mistake]["written"]))
+    old, expected = MISTAKES[mistake]["old"], "\n".join(MISTAKES[mistake]["expected"])
+    assert old in SMALL + LOGS
+    site.write_settings((SMALL + LOGS).replace(old, MISTAKES[mistake]["new"]))
     with pytest.raises(ConfigureError) as refused:
         read_site(site.folder / "site.toml", site.environ, datetime.now(UTC))
     printed = str(refused.value).replace(f"{site.folder}/", "")
-    if "expired" in says:
-        says, printed = (
-            part.partition("expired on ")[0] + part.partition("expired on ")[2][10:] for part in (says, printed)
+    if "expired" in expected:  # the date is that of the test run
+        expected, printed = (
+            part.partition("expired on ")[0] + part.partition("expired on ")[2][10:] for part in (expected, printed)
         )
-    assert printed == says
+    assert printed == expected
     assert "hunter2" not in printed
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(site: SampleSite) -> None:
     text = SMALL.replace('"an-id"', "1").replace('["lsst-sqre"]', '["a b"]').replace("[nginx]", "[nginx]\nhttp3 = 1")
-    site.say(text)
+    site.write_settings(text)
     lines = [line.split(": ")[:2] for line in site.run(code=1).splitlines()]
     assert lines == [
         ["site.toml, line 4", "github.client_id"],
@@ -63,7 +63,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(site: SampleSite
 
 def test_a_file_that_is_not_there_says_how_to_begin(tmp_path: Path) -> None:
     printed = SampleSite(tmp_path).run(code=1)
-    assert printed == "site.toml: missing; begin with `cp site.example.toml site.toml`, and change it\n"
+    assert printed == "site.toml: missing: start with `cp site.example.toml site.toml`, and edit the copy\n"
 
 
 def test_a_name_that_cannot_be_rotated_lists_those_that_can(site: SampleSite) -> None:

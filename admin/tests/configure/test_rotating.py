@@ -1,4 +1,4 @@
-"""Keys are replaced on request only, and the readers of changed objects are restarted."""
+"""Keys are replaced only on request, and the workloads that read changed objects are restarted."""
 
 from __future__ import annotations
 
@@ -77,17 +77,17 @@ def test_hub_and_fileserver_share_the_new_token(site: SampleSite) -> None:
 
 
 def test_nothing_is_rotated_before_it_was_made(site: SampleSite) -> None:
-    assert "found nothing that was written before" in site.run("--rotate", "crypt-key", code=1)
+    assert "found no files of an earlier run" in site.run("--rotate", "crypt-key", code=1)
 
 
 def test_a_changed_setting_restarts_who_reads_it(site: SampleSite) -> None:
     site.configure()
     text = (site.folder / "site.toml").read_text()
-    site.say(text.replace("[nginx]", "[storage]\nusage_rate = 5\n[nginx]\nhttp3 = true"))
+    site.write_settings(text.replace("[nginx]", "[storage]\nusage_rate = 5\n[nginx]\nhttp3 = true"))
     assert run_and_list_commands(site) == [f"{RESTART} deployment/fileserver deployment/nginx"]
     assert site.data("nginx-configmap.yaml")["NGINX_HTTP3"] == "on"
-    # A removed setting has to disappear from the cluster, too: the ConfigMap stays, and is empty.
-    site.say(text)
+    # A setting that is removed from site.toml must disappear from the cluster, too: the ConfigMap stays, and is empty.
+    site.write_settings(text)
     assert run_and_list_commands(site) == [f"{RESTART} deployment/fileserver deployment/nginx"]
     assert site.data("fileserver-configmap.yaml") == {}
 
@@ -105,9 +105,9 @@ def test_a_new_certificate_of_the_sites_restarts_nobody(site: SampleSite, tmp_pa
 def test_every_reader_restarts_or_reads_a_change_by_itself() -> None:
     again = {("nginx-tls-secret.yaml", "deployment/nginx"), ("logstashrmq-tls-secret.yaml", "deployment/logstashrmq")}
     again |= {("fileserver-secret.yaml", "deployment/fileserver")}
-    # The proxy reads one key of this Secret: list_commands checks that key.
+    # The proxy reads one key of this Secret, and `list_commands` restarts it only if that key changes.
     again |= {("hub-secret.yaml", "deployment/proxy")}
-    # ConfigMaps named ...-config are part of the manifests, not of a site.
+    # `configure` does not write the ConfigMaps named *-config: they are part of the manifests.
     named = {pair for file in ROOT.glob("*/kubernetes/*.yaml") for pair in readers(file)}
     assert {pair for pair in named if "-config-" not in pair[0]} == again | {
         (file, workload) for file, workloads in READERS.items() for workload in workloads
@@ -115,7 +115,7 @@ def test_every_reader_restarts_or_reads_a_change_by_itself() -> None:
 
 
 def readers(file: Path) -> list[tuple[str, str]]:
-    """Return the files of the ConfigMaps and Secrets that a workload names, each with the workload."""
+    """Return the files of the ConfigMaps and Secrets that a workload names, each together with the workload."""
     body = yaml.safe_load(file.read_text())
     if body["kind"] not in {"Deployment", "DaemonSet"}:
         return []
@@ -137,32 +137,32 @@ def readers(file: Path) -> list[tuple[str, str]]:
 def test_disabled_logs_are_removed_without_their_authority(site: SampleSite) -> None:
     site.configure()
     authority = site.files()["log-authority.pem"]
-    site.say(SMALL)
+    site.write_settings(SMALL)
     assert run_and_list_commands(site) == [
         "kubectl -n jupyterlabdemo delete --ignore-not-found deployment/logstashrmq daemonset/filebeat "
         "configmap/logstashrmq secret/logstashrmq secret/logstashrmq-tls configmap/filebeat secret/filebeat-tls"
     ]
     assert not [name for name in site.files() if name.startswith(("logstashrmq", "filebeat"))]
-    site.say(SMALL + LOGS)
+    site.write_settings(SMALL + LOGS)
     site.configure()
     assert site.files()["log-authority.pem"] == authority
     assert site.configure().changed == []
 
 
 def test_a_site_without_logs_is_told_to_apply_what_is_left(site: SampleSite) -> None:
-    site.say(SMALL + "[logs]\nenabled = false\n")
-    said = site.run()
-    assert "logs: off\n" in said
-    assert "kubectl apply -f fileserver/kubernetes -f hub/kubernetes -f nginx/kubernetes\n" in said
+    site.write_settings(SMALL + "[logs]\nenabled = false\n")
+    printed = site.run()
+    assert "logs: off\n" in printed
+    assert "kubectl apply -f fileserver/kubernetes -f hub/kubernetes -f nginx/kubernetes\n" in printed
     assert "log-authority.pem" not in site.files()
-    assert "found logs that are off" in site.run("--rotate", "log-authority", code=1)
+    assert "the logs are off" in site.run("--rotate", "log-authority", code=1)
 
 
 def test_a_certificate_of_cert_manager_is_not_written(site: SampleSite) -> None:
     site.configure()
     lines = (site.folder / "site.toml").read_text().splitlines()
     kept = [line for line in lines if not line.startswith(("certificate", "key"))]
-    site.say("\n".join(kept).replace("[nginx]", "[nginx]\ncert_manager = true"))
+    site.write_settings("\n".join(kept).replace("[nginx]", "[nginx]\ncert_manager = true"))
     # The Secret belongs to cert-manager from now on, so it is not deleted.
     assert run_and_list_commands(site) == []
     assert "nginx-tls-secret.yaml" not in site.files()

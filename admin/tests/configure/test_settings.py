@@ -1,4 +1,4 @@
-"""Every setting of the components can be set in site.toml, and the components accept what it accepts."""
+"""site.toml has every setting of the components, and the components accept the values that `configure` accepts."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ from admin.tests.configure import components, example
 from admin.tests.configure.sample import LOGS, SMALL, SampleSite
 from tools.components import ROOT
 
-# Settings that no site changes, each with the reason
+# Settings without a key in site.toml, each with the reason
 LEFT_OUT = {
-    "PROXY_API_URL": "the manifests' own Service",
-    "HUB_CONNECT_URL": "the manifests' own Service",
-    "HUB_METRICS_PORT": "the manifests' own port",
-    "BEATS_PORT": "the manifests' own port",
-    "METRICS_PORT": "the manifests' own port",
-    "BEATS_TLS": "filebeat speaks TLS at every site",
-    "BEATS_TLS_CERT_FILE": "the manifest says it",
-    "BEATS_TLS_KEY_FILE": "the manifest says it",
-    "BEATS_TLS_CA_FILE": "the manifest says it",
-    "LABFILES_TOKEN_FILE": "the manifest says it",
-    "LABFILES_STORAGE": "the manifest says it",
+    "PROXY_API_URL": "the Service of the manifests",
+    "HUB_CONNECT_URL": "the Service of the manifests",
+    "HUB_METRICS_PORT": "the port of the manifests",
+    "BEATS_PORT": "the port of the manifests",
+    "METRICS_PORT": "the port of the manifests",
+    "BEATS_TLS": "filebeat uses TLS at every site",
+    "BEATS_TLS_CERT_FILE": "set by the manifest",
+    "BEATS_TLS_KEY_FILE": "set by the manifest",
+    "BEATS_TLS_CA_FILE": "set by the manifest",
+    "LABFILES_TOKEN_FILE": "set by the manifest",
+    "LABFILES_STORAGE": "set by the manifest",
     "LABFILES_HOST": "a NetworkPolicy limits the clients",
-    "LABFILES_PORT": "the manifests' own port",
-    "LABFILES_METRICS_PORT": "the manifests' own port",
-    "LABFILES_NFS": "the manifest says it",
-    "LABFILES_NFS_PORT": "the manifests' own port",
-    "NGINX_HTTP_PORT": "the manifests' own port",
-    "NGINX_HTTPS_PORT": "the manifests' own port",
-    "NGINX_RUN": "where things are in the image",
-    "NGINX_STATIC": "where things are in the image",
-    "NGINX_TLS": "the manifest says it",
-    "NGINX_PAGES": "where things are in the image",
+    "LABFILES_PORT": "the port of the manifests",
+    "LABFILES_METRICS_PORT": "the port of the manifests",
+    "LABFILES_NFS": "set by the manifest",
+    "LABFILES_NFS_PORT": "the port of the manifests",
+    "NGINX_HTTP_PORT": "the port of the manifests",
+    "NGINX_HTTPS_PORT": "the port of the manifests",
+    "NGINX_RUN": "a folder of the image",
+    "NGINX_STATIC": "a folder of the image",
+    "NGINX_TLS": "set by the manifest",
+    "NGINX_PAGES": "a folder of the image",
 }
 
 
 def numbers(model: Any = Site, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], float]]:
-    """Yield the numeric settings, each with its minimum and its maximum."""
+    """Yield each numeric setting with its minimum, and with its maximum."""
     for name, field in list_keys(model):
         table = find_table_model(field)
         if table and table is not Secret and "list" not in str(field.annotation):
@@ -61,21 +61,21 @@ def numbers(model: Any = Site, above: tuple[str, ...] = ()) -> Iterator[tuple[tu
 
 
 def test_every_setting_of_the_components_can_be_said(tmp_path: Path) -> None:
-    said: set[str] = set()
+    written: set[str] = set()
     for number, text in enumerate((example.with_defaults(), example.with_alternatives())):
         site = SampleSite.make(tmp_path / str(number), text)
         site.run()
         for file in site.output.glob("*-*map.yaml"):
-            said |= set(site.data(file.name))
+            written |= set(site.data(file.name))
         for name in ("hub", "logstashrmq"):
-            said |= set(site.data(f"{name}-secret.yaml"))
+            written |= set(site.data(f"{name}-secret.yaml"))
     models = (RelaySettings, LabSettings, LoginSettings)
-    there = {str(field.alias) for model in models for field in model.model_fields.values()}
-    there |= set(re.findall(r"^(NGINX_\w+)=", (ROOT / "nginx/start").read_text(), re.MULTILINE))
-    there |= set(re.findall(r'"(LABFILES_\w+)"', (ROOT / "fileserver/src/labfiles/settings.py").read_text()))
-    there |= set(re.findall(r"\$\{(OUTPUT_\w+):", (ROOT / "filebeat/kubernetes/configmap.yaml").read_text()))
-    assert there - said == set(LEFT_OUT)
-    assert len(there) > 80
+    read = {str(field.alias) for model in models for field in model.model_fields.values()}
+    read |= set(re.findall(r"^(NGINX_\w+)=", (ROOT / "nginx/start").read_text(), re.MULTILINE))
+    read |= set(re.findall(r'"(LABFILES_\w+)"', (ROOT / "fileserver/src/labfiles/settings.py").read_text()))
+    read |= set(re.findall(r"\$\{(OUTPUT_\w+):", (ROOT / "filebeat/kubernetes/configmap.yaml").read_text()))
+    assert read - written == set(LEFT_OUT)
+    assert len(read) > 80
 
 
 @pytest.mark.parametrize("end", [0, -1], ids=["least", "most"])
@@ -93,7 +93,7 @@ def test_the_components_accept_the_minimum_and_the_maximum(end: int, tmp_path: P
             lines.append(f"[{'.'.join(table)}]")
         lines.append(f"{path[-1]} = {sorted(ends)[end]}")
     settings_text = "\n".join(lines)
-    site.say(merge(example.TEXT, settings_text))
+    site.write_settings(merge(example.TEXT, settings_text))
     site.run()
     components.load_all(site)
 
@@ -107,14 +107,14 @@ def merge(text: str, more: str) -> str:
 
 
 def test_what_labs_print_is_withheld_wherever_they_run(site: SampleSite) -> None:
-    site.say((SMALL + LOGS).replace("[nginx]", '[labs]\nnamespace = "notebooks"\n[nginx]'))
+    site.write_settings((SMALL + LOGS).replace("[nginx]", '[labs]\nnamespace = "notebooks"\n[nginx]'))
     site.configure()
     assert site.data("filebeat-configmap.yaml") == {"OUTPUT_WITHHELD_FROM": "notebooks"}
     assert site.data("hub-configmap.yaml")["LAB_NAMESPACE"] == "notebooks"
 
 
 def test_a_broker_without_tls_is_on_its_other_port(site: SampleSite) -> None:
-    site.say(SMALL + LOGS + "tls = false\n")
+    site.write_settings(SMALL + LOGS + "tls = false\n")
     site.configure()
     settings = components.load_relay(site)
     assert (settings["amqp_tls"], settings["amqp_port"]) == (False, 5672)

@@ -35,7 +35,7 @@ def test_what_is_written_can_be_applied_again_and_loses_what_was_left_out(tmp_pa
         for _ in range(2):
             told = apply_apart(site, apart)
         assert told.count("unchanged") == len(site.objects()) - 1
-        site.say(example.TEXT)
+        site.write_settings(example.TEXT)
         site.configure()
         apply_apart(site, apart)
         assert kubectl("get", "configmap", "fileserver", "--namespace", apart, "-o", "jsonpath={.data}") == ""

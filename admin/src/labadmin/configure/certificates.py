@@ -1,4 +1,4 @@
-"""Check the certificates of a site, and create those of the logs. Pure, except for the random keys."""
+"""Checks of a site's certificates, and the creation of those for the logs. Pure, except for the random keys."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 AUTHORITY_LIFE = timedelta(days=3650)
 LEAF_LIFE = timedelta(days=730)
-# Certificates are valid from an hour ago, for clocks that are behind.
+# New certificates are valid from an hour ago, because the clock of a node may be behind.
 CLOCK_SKEW = timedelta(hours=1)
 
 
 class CertificateError(Exception):
-    """A certificate or a key cannot be used. The message has what was found and what is wanted."""
+    """A certificate or a key cannot be used. The message has the reason and what is wanted."""
 
 
 class KeyFileError(CertificateError):
@@ -35,14 +35,14 @@ class KeyFileError(CertificateError):
 
 @dataclass(frozen=True)
 class Pair:
-    """A certificate, or a chain of several, and the key of the first; both in PEM."""
+    """A certificate with its chain, and the key of the certificate. Both are PEM texts."""
 
     certificate: str
     key: str
 
     @property
     def first(self) -> x509.Certificate:
-        """The certificate itself, without its chain."""
+        """The certificate without its chain."""
         return read_certificates(self.certificate)[0]
 
 
@@ -52,12 +52,12 @@ def read_certificates(text: str) -> list[x509.Certificate]:
     Raises
     ------
     CertificateError
-        Raised if there is no certificate, or one is damaged.
+        Raised if the text has no certificate, or a damaged one.
     """
     try:
         return x509.load_pem_x509_certificates(text.encode())
     except ValueError:
-        raise CertificateError("found no certificate that can be read, wanted PEM") from None
+        raise CertificateError("found no readable certificate, wanted PEM") from None
 
 
 def check_pair(pair: Pair, now: datetime) -> None:
@@ -66,20 +66,20 @@ def check_pair(pair: Pair, now: datetime) -> None:
     Raises
     ------
     CertificateError
-        Raised if they do not, or if it is not.
+        Raised if the key does not belong to the certificate, or the certificate is not valid now.
     """
     chain = read_certificates(pair.certificate)
     try:
         key = load_pem_private_key(pair.key.encode(), None)
     except TypeError:
-        raise KeyFileError("found a key with a password, wanted one without") from None
+        raise KeyFileError("found a key with a password, wanted a key without one") from None
     except (ValueError, UnsupportedAlgorithm):
-        raise KeyFileError("found no key that can be read, wanted PEM") from None
-    public = [_public(one.public_key()) for one in chain]
+        raise KeyFileError("found no readable key, wanted PEM") from None
+    public = [_public(certificate.public_key()) for certificate in chain]
     if _public(key.public_key()) in public[1:]:
-        raise CertificateError("found the key's own certificate after others, wanted it first, then its chain")
+        raise CertificateError("found the certificate of the key after others, wanted it first, then its chain")
     if _public(key.public_key()) != public[0]:
-        raise KeyFileError("found the key of another certificate, wanted the one of the certificate beside it")
+        raise KeyFileError("found the key of another certificate, wanted the key of this certificate")
     check_dates(chain[0], now)
 
 
@@ -93,22 +93,22 @@ def check_dates(certificate: x509.Certificate, now: datetime) -> None:
     Raises
     ------
     CertificateError
-        Raised if it has expired, or is not valid yet.
+        Raised if the certificate has expired, or is not valid yet.
     """
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now > end:
-        raise CertificateError(f"found a certificate that expired on {end:%Y-%m-%d}, wanted one that is valid")
+        raise CertificateError(f"found a certificate that expired on {end:%Y-%m-%d}, wanted a valid one")
     if now < start:
-        raise CertificateError(f"found a certificate that is valid from {start:%Y-%m-%d %H:%M} UTC on, wanted it now")
+        raise CertificateError(f"found a certificate that is valid from {start:%Y-%m-%d %H:%M} UTC, wanted a valid one")
 
 
 def check_hostname(certificate: x509.Certificate, hostname: str) -> None:
-    """Check that browsers accept a certificate for a name.
+    """Check that browsers accept a certificate for a host name.
 
     Raises
     ------
     CertificateError
-        Raised if it is for other names.
+        Raised if the certificate is for other names.
     """
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -121,7 +121,7 @@ def check_hostname(certificate: x509.Certificate, hostname: str) -> None:
 
 
 def needs_renewal(certificate: x509.Certificate, now: datetime) -> bool:
-    """Return whether less than a third of a certificate's validity is left."""
+    """Return whether less than a third of a certificate's validity period is left."""
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     return (end - now) * 3 < end - start
 
@@ -138,7 +138,7 @@ def is_signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> 
 def create_authority(now: datetime) -> Pair:
     """Create an authority that signs the certificates of the logs only."""
     key = ec.generate_private_key(ec.SECP256R1())
-    # With the day and a random number: during a rotation two authorities are trusted, and each needs its own name.
+    # The day and a random number make the name unique: during a rotation, two authorities are trusted.
     name = _name(f"jupyterlabdemo logs {now:%Y-%m-%d} {x509.random_serial_number() % 0x10000:04x}")
     builder = _builder(name, name, key.public_key(), now, now + AUTHORITY_LIFE)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -150,7 +150,7 @@ def create_leaf(authority: Pair, name: str, now: datetime, *, server: bool) -> P
     """Create a certificate for a DNS name, for one side of a connection."""
     key = ec.generate_private_key(ec.SECP256R1())
     issuer, signer = authority.first, load_pem_private_key(authority.key.encode(), None)
-    assert isinstance(signer, ec.EllipticCurvePrivateKey)  # noqa: S101  (create_authority's)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)  # noqa: S101  (create_authority created it)
     end = min(now + LEAF_LIFE, issuer.not_valid_after_utc)
     builder = _builder(issuer.subject, _name(name), key.public_key(), now, end)
     purpose = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH

@@ -24,51 +24,55 @@ DESCRIPTION = (
 )
 OK, FAILED = 0, 1
 DAMAGE = (
-    "Nothing was written. Restore the file from a copy, or from the cluster: docs/admin/configure.md. Without the "
-    "folder, all keys are replaced."
+    "Nothing was written. Restore the file from a copy or from the cluster: docs/admin/configure.md. If you delete the "
+    "folder instead, the next run replaces all keys."
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("file", nargs="?", type=Path, default=Path("site.toml"), help="the site's settings: site.toml")
-    parser.add_argument("--output", type=Path, default=ROOT / "site", help="the folder to write: site")
-    parser.add_argument("--rotate", metavar="NAME", choices=ROTATABLE, help=f"replace: {', '.join(ROTATABLE)}")
+    parser.add_argument(
+        "file", nargs="?", type=Path, default=Path("site.toml"), help="settings of the site (default: site.toml)"
+    )
+    parser.add_argument("--output", type=Path, default=ROOT / "site", help="folder to write (default: site)")
+    parser.add_argument("--rotate", metavar="NAME", choices=ROTATABLE, help=f"replace one of {', '.join(ROTATABLE)}")
 
 
 def format_report(outcome: Outcome, folder: Path, rotate: str | None) -> list[str]:
-    """Return the lines that describe what changed and what to do next."""
+    """Return the lines of the report: the changes, and the next commands."""
     lines = []
     if not outcome.changed:
         lines.append(f"{folder}: nothing has changed")
     elif not outcome.before:
-        lines.append(f"{folder}: {len(outcome.changed)} files written. Keep a copy: the keys are nowhere else.")
+        lines.append(
+            f"{folder}: {len(outcome.changed)} files written. Keep a copy: the keys exist only here and in the cluster."
+        )
     else:
         lines.append(f"{folder}: changed {', '.join(outcome.changed)}")
     if certificate := outcome.after.get("nginx-tls-secret.yaml", {}).get("tls.crt"):
         end = read_certificates(certificate)[0].not_valid_after_utc
-        lines.append(f"certificate of nginx: valid until {end:%Y-%m-%d}, renewed by you")
+        lines.append(f"certificate of nginx: valid until {end:%Y-%m-%d}; you must renew it")
     if outcome.renewed:
-        lines.append("certificates of the logs were renewed: less than a third of their time was left")
+        lines.append("certificates of the logs were renewed: less than a third of their validity period was left")
     if outcome.logs:
         end = min(pair.first.not_valid_after_utc for pair in (outcome.logs.relay, outcome.logs.filebeat))
-        lines.append(f"certificates of the logs: valid until {end:%Y-%m-%d}, renewed by a run in their last third")
+        lines.append(f"certificates of the logs: valid until {end:%Y-%m-%d}; a run in the last third renews them")
     else:
         lines.append("logs: off")
     if outcome.changed:
-        lines += ["", "To apply it:", f"  kubectl apply -f {folder}"]
+        lines += ["", "Apply the files:", f"  kubectl apply -f {folder}"]
         lines += [f"  {command}" for command in list_commands(outcome.before, outcome.after)]
     if not outcome.before:
         names = ["fileserver", "hub", "nginx", *(["logstashrmq", "filebeat"] if outcome.logs else [])]
-        lines.append("and then the components (other storage than NFS: docs/admin/deploy.md):")
+        lines.append("Then apply the components (without the CSI driver for NFS: docs/admin/storage.md):")
         lines.append(f"  kubectl apply {' '.join(f'-f {name}/kubernetes' for name in names)}")
     if rotate == "log-authority":
-        lines += ["When filebeat has restarted on every node, the second step: --rotate log-certificates"]
+        lines += ["When filebeat has restarted on every node, run the second step: --rotate log-certificates"]
     return lines
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the files and print a report, or print why nothing was written. Return the exit status."""
+    """Write the files and print a report, or print the reason why nothing was written. Return the exit status."""
     now = datetime.now(UTC)
     output: Path = options.output.resolve()
     shown = output.relative_to(Path.cwd()) if output.is_relative_to(Path.cwd()) else output

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 ORGANIZATION = re.compile(r"[a-z0-9][a-z0-9-]*(:[a-z0-9_][a-z0-9._-]*)?", re.IGNORECASE)
 LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-# How `manifests.format_value` writes a value into a variable.
+# The format in which `manifests.format_value` writes a value into a variable
 Form = Literal["plain", "on-off", "spaces"]
 
 
@@ -20,21 +20,21 @@ class Table(BaseModel):
 
 
 class Secret(Table):
-    """The place of a secret, never the secret itself."""
+    """The source of a secret: a file or an environment variable. It never contains the secret."""
 
     file: Annotated[str, StringConstraints(min_length=1)] | None = Field(None, description="the path of a file")
     environment: Annotated[str, StringConstraints(min_length=1)] | None = Field(
-        None, description="the name of a variable of the environment"
+        None, description="the name of an environment variable"
     )
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if (self.file is None) == (self.environment is None):
-            raise ValueError("not one")
+            raise ValueError("not exactly one of file and environment")
         return self
 
 
-SECRET = '{ file = "PATH" } or { environment = "NAME" }'  # noqa: S105  (a description)
+SECRET = '{ file = "PATH" } or { environment = "NAME" }'  # noqa: S105  (a description, no secret)
 
 
 def required(wanted: str, variable: str = "", **limits: Any) -> Any:
@@ -43,9 +43,9 @@ def required(wanted: str, variable: str = "", **limits: Any) -> Any:
     Parameters
     ----------
     wanted
-        The accepted values, for error messages.
+        Description of the accepted values, for error messages.
     variable
-        The component's environment variable that gets the value; empty if the value is used otherwise.
+        Environment variable of the component that gets the value. Empty if `configure` uses the value in another way.
     limits
         Constraints of pydantic's Field.
     """
@@ -58,35 +58,35 @@ def optional(wanted: str, variable: str = "", form: Form = "plain", **limits: An
 
 
 def check_organization(text: str) -> str:
-    """Check for `org` or `org:team`."""
+    """Check that a text is `org` or `org:team`."""
     if not ORGANIZATION.fullmatch(text):
-        raise ValueError("neither")
+        raise ValueError("neither org nor org:team")
     return text
 
 
 def check_admin(found: Any) -> Any:
-    """Check for a GitHub id or `org:team`."""
+    """Check that a value is a GitHub id or `org:team`."""
     if isinstance(found, bool) or not isinstance(found, int | str):
-        raise ValueError("neither")
+        raise ValueError("neither a number nor text")
     if isinstance(found, int):
         if found < 1:
-            raise ValueError("no id")
+            raise ValueError("not a GitHub id")
     elif not found.isdigit() and ":" not in check_organization(found):
-        raise ValueError("a login")
+        raise ValueError("neither a GitHub id nor org:team")
     return found
 
 
 def check_host(text: str) -> str:
-    """Check for a host's name without a port."""
+    """Check that a text is a host name or an IP address, without a port."""
     if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*", text) or re.fullmatch(r"[^:]*:[0-9]+", text):
-        raise ValueError("not such a name")
+        raise ValueError("not a host name without a port")
     return text
 
 
 def check_name(text: str) -> str:
-    """Check for a DNS name in lower case."""
+    """Check that a text is a DNS name in lower case."""
     if len(text) > 253 or not re.fullmatch(rf"{LABEL}(\.{LABEL})*", text):
-        raise ValueError("not such a name")
+        raise ValueError("not a DNS name in lower case")
     return text
 
 

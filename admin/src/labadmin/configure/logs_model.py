@@ -1,4 +1,4 @@
-"""The settings of the logs: RabbitMQ, the relay, filebeat. A site without RabbitMQ has none of them."""
+"""The settings of the logs: RabbitMQ, the relay, filebeat. A site without RabbitMQ needs none of them."""
 
 from __future__ import annotations
 
@@ -18,34 +18,36 @@ def number_of_bytes(variable: str) -> Any:
 
 def seconds(variable: str) -> Any:
     """Declare an optional time in seconds."""
-    return optional("up to 86400 seconds", variable, gt=0, le=86400)
+    return optional("above 0, up to 86400 seconds", variable, gt=0, le=86400)
 
 
 def check_route(text: str) -> str:
-    """Check for `exchange/key` or `/queue`."""
+    """Check that a text is `EXCHANGE/KEY` or `/QUEUE`."""
     _, slash, key = text.partition("/")
     if not slash or not key:
-        raise ValueError("not such a route")
+        raise ValueError("neither EXCHANGE/KEY nor /QUEUE")
     return text
 
 
 class Amqp(Table):
-    """RabbitMQ, and how log events are published there."""
+    """The connection to RabbitMQ, and the routes of log events."""
 
     host: Annotated[list[Host], Field(min_length=1)] = required(
-        "a list of the brokers' names, without ports, at least one", "AMQP_HOST"
+        "a list of at least one host name of a broker, without a port", "AMQP_HOST"
     )
     port: int | None = optional("a port, 1 to 65535", "AMQP_PORT", ge=1, le=65535)
-    vhost: Short | None = optional("a virtual host", "AMQP_VHOST")
-    user: Short = required("the user to log in as", "AMQP_USER")
-    password: Secret = required(f"the password of that user, as {SECRET}")
+    vhost: Short | None = optional("a virtual host, 1 to 127 characters", "AMQP_VHOST")
+    user: Short = required("the RabbitMQ user, 1 to 127 characters", "AMQP_USER")
+    password: Secret = required(f"the password of the user, as {SECRET}")
     tls: bool | None = optional("true or false", "AMQP_TLS")
-    authority: Text | None = optional("the path of a file with certificates, PEM: who signs the broker's")
-    certificate: Text | None = optional("the path of a file: a certificate to show the broker, PEM")
-    key: Secret | None = optional(f"the key of that certificate, PEM, as {SECRET}")
+    authority: Text | None = optional("the path of a PEM file with the CA certificates of the brokers")
+    certificate: Text | None = optional("the path of a PEM file with the relay's client certificate")
+    key: Secret | None = optional(f"the key of the certificate, PEM, as {SECRET}")
     heartbeat_seconds: int | None = optional("1 to 600 seconds", "AMQP_HEARTBEAT_SECONDS", ge=1, le=600)
     exchange: Short = required("the exchange to publish to, 1 to 127 characters", "AMQP_EXCHANGE")
-    routing_key: Text | None = optional("a routing key, %{[field][field]} for a field of the event", "AMQP_ROUTING_KEY")
+    routing_key: Text | None = optional(
+        "a routing key, in which %{[field][field]} is a field of the event", "AMQP_ROUTING_KEY"
+    )
     unroutable: Literal["retry", "dead-letter"] | None = optional('"retry" or "dead-letter"', "AMQP_UNROUTABLE")
     dead_letter: Annotated[str, AfterValidator(check_route)] | None = optional(
         '"EXCHANGE/KEY" or "/QUEUE"', "AMQP_DEAD_LETTER"
@@ -61,9 +63,9 @@ class Amqp(Table):
 
 
 class Relay(Table):
-    """The relay, and the limits for what filebeat sends."""
+    """The relay: addresses, limits and timeouts."""
 
-    host: Text | None = optional("an address to listen at", "BEATS_HOST")
+    host: Text | None = optional("an IP address to listen on", "BEATS_HOST")
     verify: Literal["required", "optional", "none"] | None = optional(
         '"required", "optional" or "none"', "BEATS_TLS_VERIFY"
     )
@@ -78,19 +80,19 @@ class Relay(Table):
     keepalive_seconds: float | None = seconds("BEATS_KEEPALIVE_SECONDS")
     event_check: Literal["shape", "json"] | None = optional('"shape" or "json"', "RELAY_EVENT_CHECK")
     fields_: Annotated[dict[str, Any], Field(min_length=1)] | None = optional(
-        'a table of fields to add to each event, like { site = "summit" }', "RELAY_FIELDS", alias="fields"
+        'a table of fields to add to each event, for example { site = "summit" }', "RELAY_FIELDS", alias="fields"
     )
     max_in_flight: int | None = optional("1 to 10000000 events", "RELAY_MAX_IN_FLIGHT", ge=1, le=10000000)
     max_in_flight_bytes: int | None = number_of_bytes("RELAY_MAX_IN_FLIGHT_BYTES")
     drain_seconds: float | None = seconds("RELAY_DRAIN_SECONDS")
-    metrics_host: Text | None = optional("an address to listen at", "METRICS_HOST")
+    metrics_host: Text | None = optional("an IP address to listen on", "METRICS_HOST")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] | None = optional(
         '"DEBUG", "INFO", "WARNING" or "ERROR"', "LOG_LEVEL"
     )
 
 
 class Logs(Table):
-    """The logs of all containers."""
+    """The logs of all containers, which filebeat ships."""
 
     enabled: bool | None = optional("true or false")
     withheld_from: Text | None = optional('the name of a namespace, or "none"', "OUTPUT_WITHHELD_FROM")

@@ -1,4 +1,4 @@
-"""Build the ConfigMaps and Secrets that the manifests name. Pure."""
+"""The ConfigMaps and Secrets that the manifests name. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from labadmin.configure.site_model import Labs, Site
 from labadmin.configure.sources import Sources
 
 NAMESPACE = "jupyterlabdemo"
-# The label app.kubernetes.io/name by the label app.kubernetes.io/component.
+# Values of the label app.kubernetes.io/name, by the label app.kubernetes.io/component
 NAMES = {
     "hub": "jupyterhub",
     "nginx": "nginx",
@@ -28,18 +28,18 @@ Object = dict[str, Any]
 
 
 def collect_variables(table: Table) -> dict[str, str]:
-    """Return the environment variables of a table's settings, without those that the site does not set."""
-    found = {}
+    """Return the environment variables of the settings in a table. Settings that site.toml omits have none."""
+    variables = {}
     for key, field in list_keys(type(table)):
         extra = field.json_schema_extra
         value = getattr(table, key if key in type(table).model_fields else f"{key}_")
         if isinstance(extra, dict) and extra["variable"] and value is not None:
-            found[str(extra["variable"])] = format_value(value, str(extra["form"]))
-    return found
+            variables[str(extra["variable"])] = format_value(value, str(extra["form"]))
+    return variables
 
 
 def format_value(value: object, form: str) -> str:
-    """Return the text of a value as the components read it."""
+    """Return a value as the text that the components read."""
     if isinstance(value, bool):
         yes, no = ("on", "off") if form == "on-off" else ("true", "false")
         return yes if value else no
@@ -50,68 +50,68 @@ def format_value(value: object, form: str) -> str:
 
 def collect_hub_variables(site: Site, sources: Sources) -> dict[str, str]:
     """Return the environment variables of the hub."""
-    found = collect_variables(site) | collect_variables(site.github) | collect_variables(site.labs)
-    found["OAUTH_CALLBACK_URL"] = f"https://{site.hostname}/hub/oauth_callback"
+    variables = collect_variables(site) | collect_variables(site.github) | collect_variables(site.labs)
+    variables["OAUTH_CALLBACK_URL"] = f"https://{site.hostname}/hub/oauth_callback"
     if site.storage.url:
-        found["FILESERVER_URL"] = site.storage.url
+        variables["FILESERVER_URL"] = site.storage.url
     if "HUB_DATABASE_URL" in sources.hub_secrets:
-        found["HUB_DATABASE_URL_FILE"] = "/run/secrets/hub/HUB_DATABASE_URL"
+        variables["HUB_DATABASE_URL_FILE"] = "/run/secrets/hub/HUB_DATABASE_URL"
     for file, variable in (
         ("menu.toml", "LAB_MENU"),
         ("passwd", "LAB_PASSWD"),
         ("group", "LAB_GROUP"),
-        ("github-ca.crt", "SSL_CERT_FILE"),  # read by OpenSSL, not for the connection to Kubernetes
+        ("github-ca.crt", "SSL_CERT_FILE"),  # read by OpenSSL; the client of the Kubernetes API has its own CA
     ):
         if file in sources.hub_files:
-            found[variable] = f"{SITE_FILES}/{file}"
-    return found
+            variables[variable] = f"{SITE_FILES}/{file}"
+    return variables
 
 
 def collect_relay_variables(logs: Logs, sources: Sources) -> dict[str, str]:
     """Return the environment variables of the relay."""
-    found = collect_variables(logs.relay)
+    variables = collect_variables(logs.relay)
     if logs.amqp:
-        found |= collect_variables(logs.amqp)
+        variables |= collect_variables(logs.amqp)
     if logs.amqp and logs.amqp.tls is False:
-        found.setdefault("AMQP_PORT", "5672")
+        variables.setdefault("AMQP_PORT", "5672")
     for file, variable in (
         ("broker-ca.crt", "AMQP_TLS_CA_FILE"),
         ("broker-client.crt", "AMQP_TLS_CERT_FILE"),
         ("broker-client.key", "AMQP_TLS_KEY_FILE"),
     ):
         if file in sources.relay_secrets:
-            found[variable] = f"/run/secrets/logstashrmq/{file}"
-    return found
+            variables[variable] = f"/run/secrets/logstashrmq/{file}"
+    return variables
 
 
 def collect_filebeat_variables(logs: Logs, labs: Labs) -> dict[str, str]:
-    """Return the environment variables of filebeat. Output of labs is not shipped, whatever their namespace is."""
-    found = collect_variables(logs)
+    """Return the environment variables of filebeat. The output of labs is withheld in any namespace of labs."""
+    variables = collect_variables(logs)
     if labs.namespace:
-        found.setdefault("OUTPUT_WITHHELD_FROM", labs.namespace)
-    return found
+        variables.setdefault("OUTPUT_WITHHELD_FROM", labs.namespace)
+    return variables
 
 
 class ManifestBuilder:
-    """Builds objects with the labels of one version of the project."""
+    """A builder of objects with the labels of one version of the project."""
 
     def __init__(self, version: str) -> None:
         self._version = version
 
     def config_map(self, component: str, name: str, data: Mapping[str, str]) -> dict[str, Object]:
-        """Return a ConfigMap by the name of its file."""
-        made = {"apiVersion": "v1", "kind": "ConfigMap", **self._metadata(component, name)}
+        """Return a ConfigMap, with the name of its file as the key."""
+        body = {"apiVersion": "v1", "kind": "ConfigMap", **self._metadata(component, name)}
         # An empty ConfigMap has no `data`: kubectl would report an empty `data` as changed at each apply.
-        return {f"{name}-configmap.yaml": made | ({"data": dict(sorted(data.items()))} if data else {})}
+        return {f"{name}-configmap.yaml": body | ({"data": dict(sorted(data.items()))} if data else {})}
 
     def secret(self, component: str, name: str, data: Mapping[str, str], kind: str = "Opaque") -> dict[str, Object]:
-        """Return a Secret by the name of its file.
+        """Return a Secret, with the name of its file as the key.
 
-        It has `data`, not `stringData`: kubectl never removes a key of `stringData`.
+        It has `data` instead of `stringData`, because `kubectl apply` never removes a key of `stringData`.
         """
-        made = {"apiVersion": "v1", "kind": "Secret", "type": kind, **self._metadata(component, name)}
+        body = {"apiVersion": "v1", "kind": "Secret", "type": kind, **self._metadata(component, name)}
         encoded = {key: base64.b64encode(text.encode()).decode() for key, text in sorted(data.items())}
-        return {f"{name}-secret.yaml": made | {"data": encoded}}
+        return {f"{name}-secret.yaml": body | {"data": encoded}}
 
     def _metadata(self, component: str, name: str) -> Object:
         labels = {
@@ -130,10 +130,10 @@ class ManifestBuilder:
 
 
 def build_objects(site: Site, sources: Sources, keys: Keys, logs: LogKeys | None, version: str) -> dict[str, Object]:
-    """Return all objects by the names of their files.
+    """Return all objects, with the names of their files as the keys.
 
-    A ConfigMap is written even if it is empty: otherwise `kubectl apply` would keep an old one in the cluster after its
-    last setting is removed.
+    An empty ConfigMap is written, too. Without it, the cluster would keep the old settings after the last one was
+    removed from site.toml.
     """
     builder = ManifestBuilder(version)
     hub = {

@@ -1,4 +1,4 @@
-"""The menu of images and sizes, in site.toml or in a file of its own. hub/src/labhub/data/menu.toml explains it."""
+"""The menu of images and sizes, in site.toml or in its own file. hub/src/labhub/data/menu.toml describes the keys."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ IMAGE = re.compile(r"[^\s:@]+(:[0-9]+/[^\s:@]+)?(:[\w.-]+)?(@sha256:[0-9a-f]{64}
 
 
 def check_image(text: str) -> str:
-    """Check for an image's name. `{version}` in it stands for the hub's version."""
+    """Check that a text is the name of an image. `{version}` in it is a placeholder for the hub's version."""
     if not IMAGE.fullmatch(text.replace("{version}", "0")):
-        raise ValueError("not such a name")
+        raise ValueError("not the name of an image")
     return text
 
 
@@ -26,14 +26,14 @@ def check_keys(entries: list[Any]) -> list[Any]:
     """Check that all entries have different keys."""
     keys = [entry.key for entry in entries]
     if doubled := sorted({key for key in keys if keys.count(key) > 1}):
-        raise ValueError(f"found the key {doubled[0]!r} twice, wanted a key of its own for each")
+        raise ValueError(f"found the key {doubled[0]!r} twice, wanted a different key for each entry")
     return entries
 
 
 def check_quantity(text: str) -> str:
-    """Check for a Kubernetes quantity above zero."""
+    """Check that a text is a Kubernetes quantity above zero."""
     if not QUANTITY.fullmatch(text) or not re.search("[1-9]", text):
-        raise ValueError("none")
+        raise ValueError("not a quantity above zero")
     return text
 
 
@@ -51,16 +51,16 @@ class Entry(Table):
 class Image(Entry):
     """An image to run."""
 
-    image: Annotated[str, AfterValidator(check_image)] = required("an image's name with a tag or a digest")
+    image: Annotated[str, AfterValidator(check_image)] = required("the name of an image with a tag or a digest")
 
 
 class Size(Entry):
     """The resource limits and requests of a lab."""
 
-    cpu: Quantity = required('processors, like "2" or "500m"')
-    memory: Quantity = required('an amount of memory, like "4Gi"')
-    cpu_request: Quantity | None = optional('processors, like "2" or "500m"')
-    memory_request: Quantity | None = optional('an amount of memory, like "4Gi"')
+    cpu: Quantity = required('a number of CPUs, for example "2" or "500m"')
+    memory: Quantity = required('an amount of memory, for example "4Gi"')
+    cpu_request: Quantity | None = optional('a number of CPUs, for example "2" or "500m"')
+    memory_request: Quantity | None = optional('an amount of memory, for example "4Gi"')
 
 
 Images = Annotated[list[Image], Field(min_length=1), AfterValidator(check_keys)]
@@ -68,20 +68,20 @@ Sizes = Annotated[list[Size], Field(min_length=1), AfterValidator(check_keys)]
 
 
 class Menu(Table):
-    """The file of a menu."""
+    """A menu in its own file."""
 
     images: Images = required("tables [[images]]")
     sizes: Sizes = required("tables [[sizes]]")
 
 
 def write_menu(images: Sequence[Image], sizes: Sequence[Size]) -> str:
-    """Return the text of a menu's file."""
+    """Return the text of a menu file."""
     tables = [("images", image) for image in images] + [("sizes", size) for size in sizes]
     return "\n".join(write_table(name, entry) for name, entry in tables)
 
 
 def write_table(name: str, entry: Entry) -> str:
-    """Return the text of one table. Strings of JSON are valid in TOML unless non-ASCII characters are escaped."""
+    """Return the text of one table. A JSON string is valid TOML if non-ASCII characters are not escaped."""
     values = entry.model_dump(exclude_none=True)
     return f"[[{name}]]\n" + "".join(
         f"{key} = {json.dumps(text, ensure_ascii=False)}\n" for key, text in values.items()

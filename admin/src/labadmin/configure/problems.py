@@ -1,4 +1,4 @@
-"""Problems of site.toml, as an administrator reads them: the key, what was found, what is wanted."""
+"""Problems of site.toml as error messages: the key, the value found, the values accepted."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Problem:
     Attributes
     ----------
     path
-        The key. An integer is the index of a list's element.
+        The key. An integer is the index of an element in a list.
     message
-        What was found and what is wanted, never a secret.
+        The value found and the values accepted. It never contains a secret.
     """
 
     path: Path
@@ -42,7 +42,7 @@ class ConfigureError(Exception):
 
 
 def find_line(path: Path, lines: Mapping[Path, int]) -> int | None:
-    """Return the line of a key, else that of its table, else None."""
+    """Return the line of a key, or the line of its table, or None."""
     return next((lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in lines), None)
 
 
@@ -59,7 +59,7 @@ def format_problem(file: str, problem: Problem, lines: Mapping[Path, int]) -> st
 
 
 def format_key(path: Path) -> str:
-    """Return a key as TOML writes it. Elements of a list are counted from 1."""
+    """Return a key in TOML notation. Elements of a list are counted from 1."""
     written = ""
     for part in path:
         if isinstance(part, int):
@@ -70,31 +70,31 @@ def format_key(path: Path) -> str:
 
 
 def list_problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
-    """Return the problems that a model found. A misspelt key is not reported as missing, too."""
-    found = error.errors()
-    unknown = [tuple(one["loc"]) for one in found if one["type"] == "extra_forbidden"]
-    meant = {(*path[:-1], suggest_key(path, model)) for path in unknown}
-    shown = [one for one in found if one["type"] != "missing" or tuple(one["loc"]) not in meant]
-    return [Problem(tuple(one["loc"]), describe_error(one, model)) for one in shown]
+    """Return the problems that a model found. A misspelt key is reported as unknown, but not also as missing."""
+    errors = error.errors()
+    unknown = [tuple(detail["loc"]) for detail in errors if detail["type"] == "extra_forbidden"]
+    misspelt = {(*path[:-1], suggest_key(path, model)) for path in unknown}
+    shown = [detail for detail in errors if detail["type"] != "missing" or tuple(detail["loc"]) not in misspelt]
+    return [Problem(tuple(detail["loc"]), describe_error(detail, model)) for detail in shown]
 
 
 def describe_error(error: ErrorDetails, model: type[BaseModel]) -> str:
-    """Return what was found and what is wanted."""
+    """Return the message of one error: the value found and the values accepted."""
     path = tuple(error["loc"])
     if error["type"] == "extra_forbidden":
-        return f"found a key that is not known, wanted {suggest_key(path, model)}"
+        return f"found an unknown key, wanted {suggest_key(path, model)}"
     field = find_field(path, model)
-    wanted = field.description if field else "something else"
+    wanted = field.description if field else "another value"
     if error["type"] == "missing":
         return f"missing, wanted {wanted}"
     if field and find_table_model(field) is Secret and not isinstance(error["input"], dict):
-        return f"found a value in place, wanted {SECRET}: no secret stands in this file"
+        return f"found a value, wanted {SECRET}: do not write a secret into this file"
     message = str(error.get("ctx", {}).get("error", ""))
     return message if message.startswith("found ") else f"found {format_found(error['input'])}, wanted {wanted}"
 
 
 def suggest_key(path: Path, model: type[BaseModel]) -> str:
-    """Return the most similar key, else the table that has the key, else all keys."""
+    """Return the most similar key, or the table that has this key, or all keys."""
     here, name = path[:-1], str(path[-1])
     field = find_field(here, model)
     table = (find_table_model(field) if field else model) or model
@@ -108,12 +108,12 @@ def suggest_key(path: Path, model: type[BaseModel]) -> str:
 
 
 def list_keys(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
-    """Return the keys of a table as they are written in the file."""
+    """Yield the keys of a table as they are written in the file, with their fields."""
     return ((field.alias or name, field) for name, field in model.model_fields.items())
 
 
 def find_table_model(field: FieldInfo) -> type[BaseModel] | None:
-    """Return the model of a field's table, or of the tables in its list."""
+    """Return the model of a field that is a table or a list of tables, else None."""
     return _table(field.annotation)
 
 
@@ -126,7 +126,7 @@ def _table(kind: Any) -> type[BaseModel] | None:
 
 
 def find_field(path: Path, model: type[BaseModel]) -> FieldInfo | None:
-    """Return the field of a key. An element of a list has the field of the list."""
+    """Return the field of a key, or None. An element of a list has the field of the list."""
     field, table = None, model
     for part in path:
         if isinstance(part, str):
@@ -144,7 +144,7 @@ def find_table(path: Path, model: type[BaseModel]) -> type[BaseModel]:
 
 
 def list_tables(model: type[BaseModel], above: Path = ()) -> Iterator[Path]:
-    """Return the paths of all tables with a header, first that of the file itself."""
+    """Yield the paths of all tables with a header, first the empty path of the top-level table."""
     yield above
     for name, field in list_keys(model):
         table = find_table_model(field)
@@ -153,7 +153,7 @@ def list_tables(model: type[BaseModel], above: Path = ()) -> Iterator[Path]:
 
 
 def format_found(found: Any) -> str:
-    """Return a value as TOML writes it, without the user and password of a URL."""
+    """Return a value in TOML notation, without the user and password of a URL."""
     if isinstance(found, list | dict):
         return "an empty list" if found == [] else "a list" if isinstance(found, list) else "a table"
     text = json.dumps(found, ensure_ascii=False) if isinstance(found, str | int | float) else str(found)

@@ -1,4 +1,4 @@
-"""The kubectl commands that bring changed settings into the cluster. Pure."""
+"""The kubectl commands that apply changed settings in the cluster. Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from labadmin.configure.manifests import NAMESPACE
 
 KUBECTL = f"kubectl -n {NAMESPACE}"
 Contents = Mapping[str, Mapping[str, str]]
-# The workloads that have to restart if the object of a file changes. The other objects need no restart: nginx-tls and
-# logstashrmq-tls are read again when they change, the fileserver's token at each request.
+# The workloads that must restart if the object in a file changes. The other objects need no restart: nginx and the
+# relay read nginx-tls and logstashrmq-tls again when they change, and the fileserver reads its token at each request.
 READERS = {
     "hub-configmap.yaml": ["deployment/hub"],
     "hub-files-configmap.yaml": ["deployment/hub"],
@@ -21,11 +21,11 @@ READERS = {
     "filebeat-configmap.yaml": ["daemonset/filebeat"],
     "filebeat-tls-secret.yaml": ["daemonset/filebeat"],
 }
-PROXY_TOKEN = "CONFIGPROXY_AUTH_TOKEN"  # noqa: S105  (its name)
+PROXY_TOKEN = "CONFIGPROXY_AUTH_TOKEN"  # noqa: S105  (a name)
 
 
 def list_commands(before: Contents, after: Contents) -> list[str]:
-    """Return the commands that bring a change into the cluster, after `kubectl apply`.
+    """Return the commands to run after `kubectl apply`.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def list_commands(before: Contents, after: Contents) -> list[str]:
     """
     restarted: dict[str, None] = {}
     for file, data in after.items():
-        # A new object has no readers yet.
+        # No running workload has read a new object.
         if file in before and before[file] != data:
             restarted |= dict.fromkeys(READERS.get(file, []))
             if before[file].get(PROXY_TOKEN) != data.get(PROXY_TOKEN):
@@ -44,13 +44,13 @@ def list_commands(before: Contents, after: Contents) -> list[str]:
 
 
 def list_removals(before: Contents, after: Contents) -> list[str]:
-    """Return the command that removes objects that are no longer written. `kubectl apply` does not remove them.
+    """Return the command that deletes the objects that are no longer written. `kubectl apply` does not delete them.
 
-    The certificate of nginx is kept: from then on cert-manager writes it into the same Secret.
+    The Secret with nginx's certificate is kept, because cert-manager writes to it from then on.
     """
     files = [file for file in before if file not in after and file != "nginx-tls-secret.yaml"]
     gone = [file.removesuffix(".yaml").rpartition("-") for file in files]
-    # Their readers are removed, too: they could not restart without these objects.
+    # The workloads that read these objects are deleted, too: they could not start again without them.
     workloads = {workload: None for file in files for workload in READERS.get(file, [])}
     names = " ".join([*workloads, *(f"{kind}/{name}" for name, _, kind in gone)])
     return [f"{KUBECTL} delete --ignore-not-found {names}"] if gone else []

@@ -1,4 +1,4 @@
-"""Read site.toml, validate it, and report all problems at once."""
+"""The reader of site.toml. It reports all problems at once."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def read_site(file: Path, environ: Mapping[str, str], now: datetime) -> tuple[Si
     Raises
     ------
     ConfigureError
-        Raised if there are problems: the message has one line per problem.
+        Raised if site.toml has problems. The message has one line per problem.
     """
     try:
         text = file.read_text()
     except FileNotFoundError as error:
-        raise ConfigureError(f"{file}: missing; begin with `cp site.example.toml {file}`, and change it") from error
+        raise ConfigureError(f"{file}: missing: start with `cp site.example.toml {file}`, and edit the copy") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigureError(f"{file}: cannot be read: {getattr(error, 'strerror', 'not text')}") from error
     try:
         found = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigureError(f"{file}: found no TOML: {error}") from error
+        raise ConfigureError(f"{file}: not valid TOML: {error}") from error
     try:
         site = Site.model_validate(found)
     except ValidationError as error:

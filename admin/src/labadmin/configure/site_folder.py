@@ -1,7 +1,8 @@
-"""The folder with a site's objects. A write replaces all files or none.
+"""The folder with the objects of a site. A write replaces all files or none.
 
 New files are first written into the subfolder `.writing`. Renaming it to `.ready` is the commit. If a run is
-interrupted after the rename, the next run moves the files to their places, and before the rename it drops them.
+interrupted after the rename, the next run moves the files to their places. If a run is interrupted before the rename,
+the next run deletes them.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ from labadmin.configure.site_keys import DamageError
 
 AUTHORITY = "log-authority.pem"
 NAMESPACE_FILE = "00-namespace.yaml"
-# Git ignores the folder, wherever it is.
+# With this file Git ignores the folder in any repository.
 IGNORE = {".gitignore": "*\n"}
-# A file in `.ready`: the names of all files, including those that were moved already.
+# A file in `.ready` with the names of all files, including those that were already moved
 KEEP = ".keep"
-HEADER = "# Written by `nox -s configure`: change site.toml, not this. Keep a copy: there are keys in this folder.\n"
+HEADER = "# Written by `nox -s configure`. Change site.toml, not this file. Keep a copy of this folder: it has keys.\n"
 
 
 class FolderError(Exception):
-    """The folder cannot be used. The message has the reason."""
+    """The output folder cannot be used. The message has the reason."""
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes a text with several lines as a block."""
+    """A YAML dumper that writes a text with several lines as a block."""
 
 
 def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
@@ -45,17 +46,17 @@ _Dumper.add_representer(str, _write_text)
 
 
 def to_yaml(body: Mapping[str, Any]) -> str:
-    """Return the text of an object. Equal objects have equal texts."""
+    """Return the YAML text of an object. Equal objects have equal texts."""
     return HEADER + yaml.dump(dict(body), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**6)
 
 
 class SiteFolder:
-    """The folder with a site's objects.
+    """The folder with the objects of a site.
 
     Parameters
     ----------
     path
-        Path of the folder, which may not exist yet.
+        Path of the folder. It does not have to exist.
     ours
         Names of all files that `write` may create or remove.
     """
@@ -72,13 +73,13 @@ class SiteFolder:
         Raises
         ------
         FolderError
-            Raised if the folder has only foreign files, cannot be written, or is locked.
+            Raised if the folder has only files of others, cannot be written, or is locked by another run.
         """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             existing = {file.name for file in self.path.iterdir()}
             if existing and not existing & (self._ours | {".ready", ".writing"}):
-                raise FolderError(f"{self.path}: found a folder with other files in it, wanted one of its own")
+                raise FolderError(f"{self.path}: found a folder with other files, wanted a new one: use --output")
             self.path.chmod(0o700)
             for name in existing & self._ours:
                 (self.path / name).chmod(0o600)
@@ -91,7 +92,7 @@ class SiteFolder:
             yield
         except BlockingIOError:
             raise FolderError(
-                f"{self.path}: another `nox -s configure` is writing there, wanted one at a time"
+                f"{self.path}: another `nox -s configure` is writing there: wait until it has ended"
             ) from None
         finally:
             os.close(descriptor)
@@ -122,12 +123,12 @@ class SiteFolder:
         return found
 
     def write(self, files: Mapping[str, str]) -> None:
-        """Replace all files by these. Remove the other files of earlier runs.
+        """Replace all files. Files of earlier runs that are not in `files` are removed.
 
         Raises
         ------
         FolderError
-            Raised if they cannot be written. The old files are unchanged.
+            Raised if the files cannot be written. The old files are unchanged.
         """
         try:
             self._writing.mkdir(mode=0o700)
@@ -141,7 +142,7 @@ class SiteFolder:
             raise FolderError(f"{error.filename or self.path}: cannot be written: {error.strerror}") from error
 
     def _install_ready(self) -> None:
-        """Move the files of `.ready` to their places. An interrupted call can be repeated."""
+        """Move the files of `.ready` to their places. After an interruption it can be called again."""
         keep = self._ready / KEEP
         names = set(keep.read_text().split())
         for file in self._ready.iterdir():
@@ -150,12 +151,12 @@ class SiteFolder:
         for name in self._ours - names:
             (self.path / name).unlink(missing_ok=True)
         sync(self.path)
-        self._ready.rename(self._writing)  # the next run drops `.writing`, even if it is incomplete
+        self._ready.rename(self._writing)  # the next run deletes `.writing`, even if it is incomplete
         shutil.rmtree(self._writing)
 
 
 def write_file(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, and flush it to the disk."""
+    """Write a file that only its owner can read, and flush it to disk."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
@@ -164,7 +165,7 @@ def write_file(path: Path, text: str) -> None:
 
 
 def sync(folder: Path) -> None:
-    """Flush a folder's list of files to the disk."""
+    """Flush the entries of a folder to disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -173,20 +174,20 @@ def sync(folder: Path) -> None:
 
 
 def read_object(name: str, text: str) -> dict[str, Any]:
-    """Parse an object of an earlier run, or one that an administrator copied from the cluster.
+    """Parse an object that an earlier run wrote, or that an administrator copied from the cluster.
 
     Raises
     ------
     DamageError
-        Raised if the text is not this object.
+        Raised if the text is not the object that the file name says.
     """
     stem, _, kind = name.removesuffix(".yaml").rpartition("-")
     try:
         body = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise DamageError(f"{name}: found something that is not YAML") from error
+        raise DamageError(f"{name}: found text that is not YAML") from error
     if not isinstance(body, dict) or not isinstance(body.get("metadata"), dict):
-        raise DamageError(f"{name}: found no object of Kubernetes, wanted the {kind} {stem}")
+        raise DamageError(f"{name}: found no Kubernetes object, wanted the {kind} {stem}")
     if (str(body.get("kind")).lower(), body["metadata"].get("name")) != (kind, stem):
         found = f"the {body.get('kind')} {body['metadata'].get('name')}"
         raise DamageError(f"{name}: found {found}, wanted the {kind} {stem}")
@@ -203,10 +204,10 @@ def read_data(name: str, text: str) -> dict[str, str]:
     """
     data = read_object(name, text).get("data") or {}
     if not isinstance(data, dict) or not all(isinstance(value, str) for value in data.values()):
-        raise DamageError(f"{name}: data: found something else, wanted text by name")
+        raise DamageError(f"{name}: data: found no table of texts, wanted text values by name")
     if not name.endswith("-secret.yaml"):
         return data
     try:
         return {key: base64.b64decode(value, validate=True).decode() for key, value in data.items()}
     except (binascii.Error, UnicodeDecodeError) as error:
-        raise DamageError(f"{name}: data: found something that is not text in base 64") from error
+        raise DamageError(f"{name}: data: found a value that is not base64-encoded text") from error

@@ -1,8 +1,9 @@
-"""The random keys of a site: created once, read back at each run, and replaced by `--rotate` only.
+"""The random keys of a site. They are created once, read at each later run, and replaced only by `--rotate`.
 
-The rotation of `log-authority` has two steps, so that no connection fails in between. In the first step both sides
-trust the new authority beside the old one, and keep their certificates. In the second step, `log-certificates`, both
-get certificates of the new authority. An older authority is trusted until no replaced certificate is signed by it.
+The rotation of the authority that signs the certificates of the logs has two steps, so that no connection fails in
+between. In the first step, `log-authority`, the relay and filebeat trust the new authority in addition to the old one,
+and keep their certificates. In the second step, `log-certificates`, both get certificates of the new authority. The old
+authority stays trusted until the next rotation or renewal of the certificates.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ Stored = Mapping[str, Mapping[str, str]]
 
 
 class DamageError(Exception):
-    """A file of an earlier run cannot be used. The message names the file, what was found and what is wanted."""
+    """A file of an earlier run cannot be used. The message names the file, the problem and what is wanted."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Keys:
     Attributes
     ----------
     crypt_key
-        The newest key, then the one before it, separated by a semicolon.
+        The newest key, then the previous one, separated by a semicolon.
     """
 
     crypt_key: str
@@ -52,7 +53,7 @@ class Keys:
 
 @dataclass(frozen=True)
 class LogKeys:
-    """The authority of the logs, and the certificates that it signed.
+    """The authority (CA) of the logs, and the certificates that it signed.
 
     Attributes
     ----------
@@ -67,12 +68,12 @@ class LogKeys:
 
     @property
     def trusted(self) -> str:
-        """The certificates that both sides trust: ca.crt."""
+        """The certificates that the relay and filebeat trust: their ca.crt."""
         return self.authority.certificate + self.older
 
 
 def create_token() -> str:
-    """Return 32 random bytes in hexadecimal."""
+    """Return 32 random bytes as hexadecimal digits."""
     return secrets.token_hex(32)
 
 
@@ -100,7 +101,7 @@ def rotate_key(keys: Keys, name: str) -> Keys:
 
 
 def renew(logs: LogKeys, now: datetime, rotate: str | None = None) -> LogKeys:
-    """Rotate what the administrator asked for, and renew what has less than a third of its validity left."""
+    """Rotate the requested certificates, and renew those with less than a third of their validity period left."""
     leaves = (logs.relay.first, logs.filebeat.first)
     expired = logs.authority.first.not_valid_after_utc <= now
     if expired:
@@ -113,17 +114,17 @@ def renew(logs: LogKeys, now: datetime, rotate: str | None = None) -> LogKeys:
 
 
 def replace_authority(logs: LogKeys, now: datetime) -> LogKeys:
-    """Add a new authority before the trusted ones. The certificates stay."""
+    """Add a new authority in front of the trusted ones. The certificates of the relay and of filebeat stay."""
     return replace(logs, authority=create_authority(now), older=drop_expired(logs.trusted, now))
 
 
 def replace_leaves(logs: LogKeys, now: datetime) -> LogKeys:
-    """Replace the certificates. The authority and the signers of the replaced certificates stay trusted."""
+    """Replace the certificates of the relay and of filebeat. The authorities that signed the old ones stay trusted."""
     replaced = (logs.relay.first, logs.filebeat.first)
     older = [
-        one
-        for one in split_pem(drop_expired(logs.older, now))
-        if any(is_signed_by(leaf, read_certificates(one)[0]) for leaf in replaced)
+        authority
+        for authority in split_pem(drop_expired(logs.older, now))
+        if any(is_signed_by(leaf, read_certificates(authority)[0]) for leaf in replaced)
     ]
     relay, filebeat = create_leaves(logs.authority, now)
     return replace(logs, relay=relay, filebeat=filebeat, older="".join(older))
@@ -136,7 +137,7 @@ def split_pem(text: str) -> list[str]:
 
 def drop_expired(text: str, now: datetime) -> str:
     """Return the certificates of a PEM text without the expired ones."""
-    return "".join(one for one in split_pem(text) if read_certificates(one)[0].not_valid_after_utc > now)
+    return "".join(pem for pem in split_pem(text) if read_certificates(pem)[0].not_valid_after_utc > now)
 
 
 def read_keys(stored: Stored) -> Keys | None:
@@ -156,7 +157,7 @@ def read_keys(stored: Stored) -> Keys | None:
     if hub is None:
         if stored:
             found = sorted(stored)[0]
-            raise DamageError(f"hub-secret.yaml: missing beside {found}, wanted the file with this site's keys")
+            raise DamageError(f"hub-secret.yaml: missing, but {found} exists: wanted both")
         return None
     keys = Keys(
         crypt_key=read_token(hub, "hub-secret.yaml", "JUPYTERHUB_CRYPT_KEY"),
@@ -167,12 +168,12 @@ def read_keys(stored: Stored) -> Keys | None:
     if fileserver is not None:
         token = read_token(fileserver, "fileserver-secret.yaml", "FILESERVER_TOKEN")
         if token != keys.fileserver_token:
-            raise DamageError("fileserver-secret.yaml: FILESERVER_TOKEN: found another than in hub-secret.yaml")
+            raise DamageError("fileserver-secret.yaml: FILESERVER_TOKEN: found another token than in hub-secret.yaml")
     return keys
 
 
 def check_crypt_key(text: str) -> None:
-    """Check keys as the hub does."""
+    """Check the format of the keys as the hub does."""
     for key in text.split(";"):
         if not re.fullmatch(r"[0-9a-fA-F]{64}|[A-Za-z0-9+/_-]{43}=", key.strip()):
             found = f"found a key of {len(key)} characters, wanted 64 hexadecimal digits"
@@ -183,7 +184,7 @@ def read_token(secret: Mapping[str, str], file: str, name: str) -> str:
     """Return a token of a Secret."""
     text = secret.get(name, "").strip()
     if len(text) < 16 or not text.isascii() or len(text.split()) != 1:
-        raise DamageError(f"{file}: {name}: found {len(text)} characters, wanted a random word of 16 or more")
+        raise DamageError(f"{file}: {name}: found {len(text)} characters, wanted a random word of at least 16")
     return text
 
 
@@ -193,7 +194,7 @@ def read_log_keys(stored: Stored, authority: str | None) -> LogKeys | Pair | Non
     Parameters
     ----------
     authority
-        Text of the file with the authority's certificate and key.
+        Content of log-authority.pem: the certificate and the key of the authority. None if the file is missing.
 
     Raises
     ------
@@ -203,15 +204,15 @@ def read_log_keys(stored: Stored, authority: str | None) -> LogKeys | Pair | Non
     sides = {name: stored.get(f"{name}-tls-secret.yaml") for name in (RELAY, FILEBEAT)}
     if authority is None:
         if found := [name for name, side in sides.items() if side is not None]:
-            raise DamageError(f"log-authority.pem: missing beside {found[0]}-tls-secret.yaml, wanted the authority")
+            raise DamageError(f"log-authority.pem: missing, but {found[0]}-tls-secret.yaml exists: wanted both")
         return None
     pair = read_pair("log-authority.pem", *split_authority(authority))
     relay, filebeat = sides.values()
     if relay is None and filebeat is None:
         return pair
     if relay is None or filebeat is None:
-        missing = RELAY if relay is None else FILEBEAT
-        raise DamageError(f"{missing}-tls-secret.yaml: missing beside the other side's, wanted both or neither")
+        missing, other = (RELAY, FILEBEAT) if relay is None else (FILEBEAT, RELAY)
+        raise DamageError(f"{missing}-tls-secret.yaml: missing, but {other}-tls-secret.yaml exists: wanted both")
     pairs = {
         name: read_pair(f"{name}-tls-secret.yaml", side.get("tls.crt", ""), side.get("tls.key", ""))
         for name, side in ((RELAY, relay), (FILEBEAT, filebeat))
@@ -221,13 +222,13 @@ def read_log_keys(stored: Stored, authority: str | None) -> LogKeys | Pair | Non
 
 
 def split_authority(text: str) -> tuple[str, str]:
-    """Return the certificate and the key of the authority's file."""
+    """Return the certificate and the key in the file of the authority."""
     certificate, dashes, key = text.partition("-----BEGIN PRIVATE KEY-----")
     return certificate, dashes + key
 
 
 def read_pair(file: str, certificate: str, key: str) -> Pair:
-    """Check a certificate and a key of an earlier run, and return them."""
+    """Return a certificate and a key of an earlier run after a check."""
     pair = Pair(certificate, key)
     try:
         # The date is not checked: an expired certificate is renewed.
@@ -238,14 +239,27 @@ def read_pair(file: str, certificate: str, key: str) -> Pair:
 
 
 def check_trust(logs: LogKeys, others: str) -> LogKeys:
-    """Check that both sides have the same ca.crt. `older` is the whole ca.crt of the relay, and is shortened here."""
+    """Check that the relay and filebeat have the same ca.crt, and that it signed their certificates.
+
+    Parameters
+    ----------
+    logs
+        The certificates, with the whole ca.crt of the relay as `older`.
+    others
+        The ca.crt of filebeat.
+
+    Returns
+    -------
+    LogKeys
+        The certificates, with the earlier authorities only as `older`.
+    """
     trusted = logs.older
     if trusted != others:
-        raise DamageError("filebeat-tls-secret.yaml: ca.crt: found another than in logstashrmq-tls-secret.yaml")
+        raise DamageError("filebeat-tls-secret.yaml: ca.crt: found another one than in logstashrmq-tls-secret.yaml")
     if not trusted.startswith(logs.authority.certificate):
         raise DamageError("logstashrmq-tls-secret.yaml: ca.crt: found another authority than in log-authority.pem")
     logs = replace(logs, older=trusted.removeprefix(logs.authority.certificate))
     for name, leaf in ((RELAY, logs.relay), (FILEBEAT, logs.filebeat)):
-        if not any(is_signed_by(leaf.first, one) for one in read_certificates(trusted)):
-            raise DamageError(f"{name}-tls-secret.yaml: found a certificate that no authority in its ca.crt has signed")
+        if not any(is_signed_by(leaf.first, authority) for authority in read_certificates(trusted)):
+            raise DamageError(f"{name}-tls-secret.yaml: found a certificate that no authority in its ca.crt signed")
     return logs

@@ -1,4 +1,4 @@
-"""Write the files of a site from its settings and the files of the run before."""
+"""The writer of a site's files. Its inputs are the settings and the files of the previous run."""
 
 from __future__ import annotations
 
@@ -68,16 +68,16 @@ class Outcome:
 
 
 def write_site(site: Site, sources: Sources, folder: SiteFolder, now: datetime, rotate: str | None = None) -> Outcome:
-    """Write the files of a site, if any has changed.
+    """Write the files of a site, if at least one has changed.
 
     Raises
     ------
     ConfigureError
-        Raised if the rotation is not possible.
+        Raised if the requested rotation is not possible.
     DamageError
         Raised if a file of an earlier run cannot be used. Nothing is written.
     FolderError
-        Raised if the folder cannot be used. Its files are unchanged.
+        Raised if the folder cannot be used or written. Its files are unchanged.
     """
     with folder.locked():
         found = folder.read()
@@ -90,7 +90,7 @@ def write_site(site: Site, sources: Sources, folder: SiteFolder, now: datetime, 
         files = render_files(objects)
         if logs:
             files[AUTHORITY] = logs.authority.certificate + logs.authority.key
-        elif AUTHORITY in found:  # kept until the logs are on again
+        elif AUTHORITY in found:  # the file is kept for the time when the logs are on again
             files[AUTHORITY] = found[AUTHORITY]
         changed = sorted(name for name in files | found if files.get(name) != found.get(name))
         if changed:
@@ -100,11 +100,11 @@ def write_site(site: Site, sources: Sources, folder: SiteFolder, now: datetime, 
 
 
 def resolve_keys(kept: Keys | None, rotate: str | None) -> Keys:
-    """Return the tokens of the run before, or new ones, with the rotated one replaced."""
+    """Return the tokens of the previous run, or new ones. A token that `rotate` names is replaced."""
     if kept is None:
         if rotate:
             raise ConfigureError(
-                f"--rotate {rotate}: found nothing that was written before, wanted a run without it first"
+                f"--rotate {rotate}: found no files of an earlier run: first run the command without --rotate"
             )
         return create_keys()
     return rotate_key(kept, rotate) if rotate in KEY_NAMES else kept
@@ -113,11 +113,16 @@ def resolve_keys(kept: Keys | None, rotate: str | None) -> Keys:
 def resolve_log_keys(
     kept: LogKeys | Pair | None, site: Site, now: datetime, rotate: str | None
 ) -> tuple[LogKeys | None, bool]:
-    """Return the certificates of the logs, None if they are off, and whether any was renewed without `--rotate`."""
+    """Return the certificates of the logs, and whether one was renewed without `--rotate`.
+
+    The certificates are None if the logs are off.
+    """
     asked = rotate if rotate in LOG_NAMES else None
     if site.shipping is None:
         if asked:
-            raise ConfigureError(f"--rotate {rotate}: found logs that are off, wanted the table [logs] in site.toml")
+            raise ConfigureError(
+                f"--rotate {rotate}: the logs are off: add [logs] to site.toml, or remove enabled = false"
+            )
         return None, False
     if not isinstance(kept, LogKeys):
         return create_log_keys(now, kept), False
@@ -126,6 +131,6 @@ def resolve_log_keys(
 
 
 def render_files(objects: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return the text of all files: the objects, and their namespace as in every component's folder."""
+    """Return the text of all files: the objects, the namespace as in the components' folders, and .gitignore."""
     namespace = (ROOT / "hub/kubernetes" / NAMESPACE_FILE).read_text()
     return {NAMESPACE_FILE: namespace, **IGNORE} | {name: to_yaml(body) for name, body in objects.items()}

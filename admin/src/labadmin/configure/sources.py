@@ -27,17 +27,17 @@ from labadmin.configure.problems import Problem, format_problem, list_problems, 
 from labadmin.configure.site_model import Database, Github, Labs, Nginx, Site
 from labadmin.configure.toml_lines import find_lines
 
-# The hub accepts the same.
+# The database URLs that the hub accepts start with one of these.
 DATABASES = ("postgresql+psycopg://", "sqlite:////")
 
 
 class SourceError(Exception):
-    """A file or variable cannot be used. The message has what was found."""
+    """A file or a variable cannot be used. The message has the reason."""
 
 
 @dataclass
 class Sources:
-    """The texts that site.toml names, by the file names in the components' containers.
+    """The contents of the files and variables that site.toml names, by their file names in the containers.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Sources:
     nginx_tls
         `tls.crt` and `tls.key`; empty if cert-manager writes them.
     problems
-        Problems of all these.
+        Problems of all files and variables.
     """
 
     hub_files: dict[str, str] = field(default_factory=dict)
@@ -64,11 +64,11 @@ class SourceReader:
     Parameters
     ----------
     folder
-        Folder of site.toml: relative paths start there.
+        Folder of site.toml. Relative paths start there.
     environ
         Environment variables.
     now
-        Time at which certificates have to be valid.
+        Time at which certificates must be valid.
     """
 
     def __init__(self, folder: Path, environ: Mapping[str, str], now: datetime) -> None:
@@ -78,7 +78,7 @@ class SourceReader:
         self._found = Sources()
 
     def read(self, site: Site) -> Sources:
-        """Read everything. Problems are returned, not raised."""
+        """Read all files and variables. Problems are returned, not raised."""
         self._read_github(site.github)
         self._read_labs(site.labs)
         if site.database:
@@ -87,13 +87,13 @@ class SourceReader:
         if site.shipping and site.shipping.amqp:
             self._read_amqp(site.shipping.amqp)
         elif site.shipping:
-            problem = "missing, wanted the table [logs.amqp], or enabled = false above it"
+            problem = "missing, wanted the table [logs.amqp], or enabled = false in [logs]"
             self._found.problems.append(Problem(("logs", "amqp"), problem))
         return self._found
 
     @contextmanager
     def _collect_problems(self, *path: str | int) -> Iterator[None]:
-        """Collect an error as a problem of this key."""
+        """Store an error as a problem of this key."""
         try:
             yield
         except (SourceError, CertificateError) as error:
@@ -104,11 +104,11 @@ class SourceReader:
         try:
             text = path.read_text()
         except OSError as error:
-            raise SourceError(f"found {path}, which cannot be read: {error.strerror}") from error
+            raise SourceError(f"cannot read {path}: {error.strerror}") from error
         except UnicodeDecodeError as error:
-            raise SourceError(f"found {path}, which is not text") from error
+            raise SourceError(f"cannot read {path}: it is not text") from error
         if not text.strip():
-            raise SourceError(f"found {path}, which is empty")
+            raise SourceError(f"the file {path} is empty")
         return text
 
     def _read_secret(self, source: Secret) -> str:
@@ -116,13 +116,13 @@ class SourceReader:
             return self._read_text(source.file)
         text = self._environ.get(str(source.environment), "")
         if not text.strip():
-            raise SourceError(f"found the variable {source.environment} missing or empty in the environment")
+            raise SourceError(f"the environment variable {source.environment} is missing or empty")
         return text
 
     def _read_line(self, source: Secret) -> str:
         text = self._read_secret(source).strip()
         if len(text.splitlines()) > 1:
-            raise SourceError(f"found {len(text.splitlines())} lines in {_describe(source)}, wanted one")
+            raise SourceError(f"found {len(text.splitlines())} lines in {_describe(source)}, wanted one line")
         return text
 
     def _read_authority(self, name: str) -> str:
@@ -146,7 +146,7 @@ class SourceReader:
                 with self._collect_problems("labs", name):
                     files[name] = self._read_text(path)
         if labs.menu and (labs.images or labs.sizes):
-            problem = "found a file, and images or sizes beside it, wanted one of both"
+            problem = "found a file together with [[labs.images]] or [[labs.sizes]], wanted the file or the tables"
             self._found.problems.append(Problem(("labs", "menu"), problem))
         elif labs.menu:
             with self._collect_problems("labs", "menu"):
@@ -155,20 +155,20 @@ class SourceReader:
         elif labs.images and labs.sizes:
             files["menu.toml"] = write_menu(labs.images, labs.sizes)
         elif labs.images or labs.sizes:
-            given, other = ("images", "sizes") if labs.images else ("sizes", "images")
-            problem = f"found no {other} beside it, wanted both or neither"
+            given, missing = ("images", "sizes") if labs.images else ("sizes", "images")
+            problem = f"found no [[labs.{missing}]], wanted both tables or neither"
             self._found.problems.append(Problem(("labs", given), problem))
 
     def _check_menu(self, name: str, text: str) -> None:
         try:
             Menu.model_validate(tomllib.loads(text))
         except tomllib.TOMLDecodeError as error:
-            raise SourceError(f"found {name}, which is not TOML: {error}") from error
+            raise SourceError(f"{name} is not valid TOML: {error}") from error
         except ValidationError as error:
-            where = find_lines(text)
-            problems = sort_problems(list_problems(error, Menu), where)
+            lines = find_lines(text)
+            problems = sort_problems(list_problems(error, Menu), lines)
             self._found.problems += [
-                Problem(("labs", "menu"), format_problem(f"in {name}", one, where)) for one in problems
+                Problem(("labs", "menu"), format_problem(f"in {name}", problem, lines)) for problem in problems
             ]
 
     def _read_database(self, database: Database) -> None:
@@ -186,7 +186,7 @@ class SourceReader:
         if nginx.cert_manager:
             for name in ("certificate", "key"):
                 if getattr(nginx, name) is not None:
-                    problem = "found it beside cert_manager = true, which writes the Secret itself, wanted one of both"
+                    problem = "found a value with cert_manager = true, wanted none: cert-manager writes the Secret"
                     self._found.problems.append(Problem(("nginx", name), problem))
             return
         pair = self._read_pair(("nginx",), nginx.certificate, nginx.key, "or cert_manager = true")
@@ -200,7 +200,7 @@ class SourceReader:
         """Read a certificate and its key."""
         for name, value, wanted in (
             ("certificate", certificate, "the path of a file"),
-            ("key", key, 'its key, as { file = "PATH" }'),
+            ("key", key, 'the key of the certificate, as { file = "PATH" }'),
         ):
             if value is None:
                 problem = Problem((*table, name), f"missing, wanted {wanted}{f', {more}' if more else ''}")
@@ -235,10 +235,10 @@ class SourceReader:
             if pair:
                 secrets |= {"broker-client.crt": pair.certificate, "broker-client.key": pair.key}
         if amqp.queue and not amqp.declare:
-            problem = "found a queue, wanted none unless declare = true"
+            problem = "found a queue, but declare is not true: set declare = true, or remove the queue"
             self._found.problems.append(Problem((*table, "queue"), problem))
         if amqp.unroutable == "dead-letter" and not amqp.dead_letter:
-            problem = 'missing, wanted "EXCHANGE/KEY" or "/QUEUE", since unroutable = "dead-letter"'
+            problem = 'missing, wanted "EXCHANGE/KEY" or "/QUEUE", because unroutable is "dead-letter"'
             self._found.problems.append(Problem((*table, "dead_letter"), problem))
 
 
@@ -248,7 +248,7 @@ def _describe(source: Secret) -> str:
 
 @contextmanager
 def _prefix_errors(file: str) -> Iterator[None]:
-    """Prefix an error about a certificate with the name of its file."""
+    """Put the name of the file in front of an error about its certificate."""
     try:
         yield
     except CertificateError as error:

@@ -1,7 +1,7 @@
-"""The line of each key in a TOML file, which tomllib does not report.
+"""The line numbers of the keys in a TOML file, which tomllib does not report.
 
-tomllib itself splits the file into statements: a statement is the smallest number of lines that tomllib can parse.
-So this module finds every key that tomllib finds, without a grammar of TOML.
+This module has no TOML grammar. It splits the file into statements with tomllib: a statement is the smallest number of
+lines that tomllib can parse. So it finds every key that tomllib finds.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ Path = tuple[str | int, ...]
 
 
 def find_lines(text: str) -> dict[Path, int]:
-    """Return the line, counted from 1, of each table, key and element of a list.
+    """Return the line, counted from 1, of each table, key and list element.
+
+    An integer in a path is the index of a table in an array of tables, or of an element in a list.
 
     Parameters
     ----------
     text
-        Valid TOML. An integer in a path is the index of an array's table or a list's element.
+        Valid TOML.
     """
     lines: dict[Path, int] = {}
     lengths: dict[Path, int] = {}
@@ -36,7 +38,7 @@ def find_lines(text: str) -> dict[Path, int]:
 
 
 def split_statements(text: str) -> Iterator[tuple[int, str]]:
-    """Return each statement and its first line, without the blank lines and comments before it."""
+    """Yield each statement with the number of its first line, without blank lines and comments before it."""
     first, pending = 1, ""
     for number, line in enumerate(text.splitlines(keepends=True), 1):
         if not pending and (not line.strip() or line.lstrip().startswith("#")):
@@ -48,7 +50,7 @@ def split_statements(text: str) -> Iterator[tuple[int, str]]:
 
 
 def is_toml(text: str) -> bool:
-    """Return whether this is valid TOML."""
+    """Return whether a text is valid TOML."""
     try:
         tomllib.loads(text)
     except tomllib.TOMLDecodeError:
@@ -57,11 +59,11 @@ def is_toml(text: str) -> bool:
 
 
 def resolve_header(header: Mapping[str, Any], lengths: dict[Path, int]) -> Path:
-    """Return the path of a header's table, and count the tables of each array."""
+    """Return the path of the table that a header starts, and count the tables of each array of tables."""
     path: Path = ()
     inside: Any = header
     while inside:
-        if isinstance(inside, list):  # [[...]] has a list for its last name
+        if isinstance(inside, list):  # the value of the last name in [[...]] is a list
             lengths[path] = lengths.get(path, 0) + 1
             return (*path, lengths[path] - 1)
         name, inside = next(iter(inside.items()))
@@ -72,7 +74,7 @@ def resolve_header(header: Mapping[str, Any], lengths: dict[Path, int]) -> Path:
 
 
 def find_values(path: Path, value: Any, statement: str, first: int) -> Iterator[tuple[Path, int]]:
-    """Return the line of each key of a statement, and of the elements of its lists."""
+    """Yield the line of each key of a statement, and of the elements of its lists."""
     for name, inside in value.items():
         yield (*path, name), first
         if isinstance(inside, dict):
@@ -82,7 +84,7 @@ def find_values(path: Path, value: Any, statement: str, first: int) -> Iterator[
 
 
 def find_elements(statement: str, first: int) -> Iterator[tuple[int, int]]:
-    """Return the line of each element of a list. The list can be closed after each of its lines, and parsed."""
+    """Yield the line of each list element: close the list after each of its lines, and count the parsed elements."""
     seen = 0
     lines = statement.splitlines(keepends=True)
     for number in range(1, len(lines) + 1):
@@ -96,7 +98,7 @@ def find_elements(statement: str, first: int) -> Iterator[tuple[int, int]]:
 
 
 def find_lists(value: Any) -> Iterator[list[Any]]:
-    """Return the outermost lists of a statement's value."""
+    """Yield the outermost lists of a parsed value."""
     if isinstance(value, list):
         yield value
     elif isinstance(value, dict):

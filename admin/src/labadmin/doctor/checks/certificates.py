@@ -17,9 +17,7 @@ NGINX_FIX = (
     "kubectl -n jupyterlabdemo create secret tls nginx-tls --cert=fullchain.pem --key=privkey.pem --dry-run=client"
     " -o yaml | kubectl apply -f -  (nginx takes it over by itself; docs/admin/tls.md has cert-manager)"
 )
-LOGS_FIX = (
-    "renew it in the Secret, which is taken over within a minute or two: docs/admin/relay.md, docs/admin/logs.md"
-)
+LOGS_FIX = "renew it in the Secret, which is taken over within a minute or two: docs/admin/relay.md, docs/admin/logs.md"
 
 
 def front(state: ClusterState) -> Iterator[Verdict]:
