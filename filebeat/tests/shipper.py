@@ -101,7 +101,7 @@ class LogFile:
 
 @dataclass
 class Shipper:
-    """Starts and kills the image or the program that ships the logs."""
+    """The image or the program that ships the logs. The tests start and kill it."""
 
     folder: Path
     config: Path

@@ -240,13 +240,13 @@ class RelayProcess:
 
 
 class StartRelay(Protocol):
-    """Starts a relay with settings, and waits until it is ready unless `ready` is False."""
+    """A function that starts a relay with settings, and waits until it is ready unless `ready` is False."""
 
     def __call__(self, ready: bool = True, /, **environ: str) -> RelayProcess: ...
 
 
 class MemoryWatch(threading.Thread):
-    """Measures the memory of a relay; `peak` is the maximum in bytes."""
+    """A thread that measures the memory of a relay. `peak` is the maximum in bytes."""
 
     def __init__(self, relay: RelayProcess) -> None:
         super().__init__(daemon=True)

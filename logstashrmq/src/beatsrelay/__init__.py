@@ -1,1 +1,1 @@
-"""Receive log events from Beats, publish them to RabbitMQ, and acknowledge each event that RabbitMQ has confirmed."""
+"""A relay from Beats to RabbitMQ, which acknowledges each log event that RabbitMQ has confirmed."""

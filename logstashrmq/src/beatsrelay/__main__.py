@@ -1,4 +1,4 @@
-"""Receive log events from Beats and publish them to RabbitMQ, or check whether that would work (--check)."""
+"""A relay that receives log events from Beats and publishes them to RabbitMQ."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class InFlightLimit:
         self._has_capacity.set()
 
     async def wait_for_capacity(self) -> None:
-        """Wait in order for capacity. Call `add` before the next await, because then the next waiting task may run."""
+        """Wait in order for capacity. Call `add` before the next `await`, at which the next waiting task may run."""
         with self._metrics.waiting.track_inprogress():
             async with self._queue:
                 await self._has_capacity.wait()

@@ -54,7 +54,7 @@ def parse_object(event: bytes) -> dict[str, Any] | None:
 
 
 class EventFilter:
-    """Separates malformed events, routes the others, and adds the configured fields.
+    """A filter that separates malformed events, routes the others, and adds the configured fields.
 
     The bytes of an event do not change, unless the settings name fields to add.
     """

@@ -19,7 +19,7 @@ from beatsrelay.settings import Settings
 
 
 class Relay:
-    """Relays events from Beats to the broker, and acknowledges events only after the broker has confirmed them."""
+    """A relay that acknowledges events to Beats only after the broker has confirmed them."""
 
     def __init__(self, settings: Settings, publisher: Publisher, metrics: Metrics) -> None:
         self._settings = settings
@@ -30,7 +30,9 @@ class Relay:
         self._trackers: set[AckTracker] = set()
 
     async def serve(self, peer: Peer) -> None:
-        """Relay the events of a connection until it ends. While it is open, wait until all events are acknowledged.
+        """Relay the events of a connection until the peer ends it.
+
+        Then wait until all events are acknowledged, or until the connection is closed.
 
         Raises
         ------

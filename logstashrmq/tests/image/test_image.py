@@ -19,7 +19,7 @@ from labtesting.container import Container, engine, run_container
 from logstashrmq.tests.harness import PLAIN, Queue, wait_until
 
 BROKER = Path(__file__).parents[3] / "testing" / "rabbitmq"
-# What `restricted` Pod Security allows.
+# The restrictions of the Pod Security level `restricted`
 POD: dict[str, Any] = {
     "read_only": True,
     "cap_drop": ["ALL"],

@@ -1,4 +1,4 @@
-"""Delays between attempts."""
+"""Delays between attempts to connect or to publish."""
 
 from __future__ import annotations
 

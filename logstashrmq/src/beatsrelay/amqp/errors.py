@@ -15,7 +15,7 @@ from pika.exceptions import (
     ShortStringTooLong,
 )
 
-# How pika formats a ChannelClosedByBroker or ConnectionClosedByBroker
+# pika's text for a ChannelClosedByBroker or a ConnectionClosedByBroker
 CLOSED_BY_BROKER = re.compile(r"ClosedByBroker: \((\d+)\) '(.*)'$")
 
 

@@ -66,7 +66,7 @@ HEADER_SIZE = HEADER_START.size - BODY_START.size + BODY_SIZE.size + len(PROPERT
 
 
 class BatchWriter:
-    """Writes batches to a channel, as mandatory and persistent messages.
+    """A writer of batches to a channel, as mandatory and persistent messages.
 
     It logs a warning if the installed version of pika was not tested.
 

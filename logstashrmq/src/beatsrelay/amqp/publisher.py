@@ -1,4 +1,4 @@
-"""Publishing until RabbitMQ confirms: stores messages, reconnects, and publishes unconfirmed messages again."""
+"""The publisher: it stores messages, reconnects, and publishes each message until RabbitMQ confirms it."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from beatsrelay.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-# pika's buffer has no limit. Above this, nothing is published until the broker has answered.
+# pika's buffer has no limit. Above this size, the publisher sends nothing until the broker has confirmed messages.
 BUFFER_BYTES = 4 * 1024 * 1024
 # The broker closes the channel with this reason. The relay learns the broker's limit only from it.
 MESSAGE_TOO_LARGE = re.compile(r"message size \d+ (?:is )?larger than (?:configured )?max size (\d+)")
 
 
 class Publisher:
-    """Publishes each message until the broker confirms it.
+    """A publisher that publishes each message until the broker confirms it.
 
     The publisher does not limit its memory: the caller must limit the messages in flight. Messages keep their order
     while the broker accepts them.

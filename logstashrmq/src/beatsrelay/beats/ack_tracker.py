@@ -36,7 +36,7 @@ class WindowPart:
 
 
 class AckTracker:
-    """Sends the acknowledgements of one connection, when all events up to them are confirmed.
+    """The acknowledgements of one connection. Each is sent when all events up to it are confirmed.
 
     Parameters
     ----------
@@ -63,9 +63,9 @@ class AckTracker:
         self._report_window = report_window
         self._clock = clock
         self._parts: deque[WindowPart] = deque()
-        self._windows = 0  # completely received and not yet acknowledged
+        self._windows = 0  # number of windows that are completely received and not acknowledged
         self._window_started: float | None = None
-        self._confirmed_sequence = 0  # of the first window that is not acknowledged; 0: nothing is confirmed
+        self._confirmed_sequence = 0  # last confirmed number of the first incomplete window; 0: none
         self._last_sent = self.wait_started = clock()
         self._waiting = False
         self._changed = asyncio.Event()

@@ -20,7 +20,7 @@ LINGER_BYTES = 16 * 1024 * 1024
 
 
 class PeerError(Exception):
-    """The peer is too slow, or ended the connection inside a window. The connection is closed.
+    """An error of the peer: it is too slow, or ended the connection inside a window. The connection is closed.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class Peer:
     async def _read(self) -> bytes:
         """Read data, or return nothing at the end of the stream.
 
-        The time for a window is limited in total: a peer cannot extend it by sending a few bytes now and then.
+        The time for a window is limited in total: a peer cannot extend it by sending a few bytes from time to time.
         """
         in_message = self._connection.in_message
         settings = self._settings
@@ -115,7 +115,7 @@ class Peer:
             self._read_timeout.reschedule(0)
 
     def acknowledge(self, sequence: int) -> None:
-        """Send an acknowledgement. A keep-alive, 0, is not sent while the peer has not read earlier data."""
+        """Send an acknowledgement. A keep-alive (0) is skipped while the peer has not read earlier data."""
         if self._writer.is_closing() or (sequence == 0 and self._has_unsent_data):
             return
         self._writer.write(frames.encode_ack(sequence))

@@ -23,7 +23,7 @@ ACCEPT_RETRY_SECONDS = 1
 
 
 class Server:
-    """Accepts connections, and runs `serve` for each of them.
+    """A server that accepts connections, and runs `serve` for each of them.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ from beatsrelay.lumberjack.limits import Limits
 
 
 class NeedData(Enum):
-    """The type of `NEED_DATA`, which means: no complete event is stored, call `receive_data` first."""
+    """The type of `NEED_DATA`: no complete event is stored, so the caller must call `receive_data` first."""
 
     NEED_DATA = "need data"
 
@@ -120,7 +120,7 @@ class ServerConnection:
             self._check_in_window()
             return self._read_events(self._outer, NEED_DATA)
         if code not in (frames.WINDOW, frames.COMPRESSED):
-            raise ProtocolError("unknown_frame", f"a frame with the unknown code {code:#06x}")
+            raise ProtocolError("unknown_frame", f"received a frame with the unknown code {code:#06x}")
         if len(self._outer) < frames.SHORT_HEADER.size:
             return NEED_DATA
         _, number = frames.SHORT_HEADER.unpack(self._outer.pop_bytes(frames.SHORT_HEADER.size))
@@ -128,17 +128,21 @@ class ServerConnection:
             return self._start_window(number)
         self._check_in_window()
         if number > self._limits.frame:
-            raise ProtocolError("frame_too_large", f"a frame of {number} bytes, wanted up to {self._limits.frame}")
+            raise ProtocolError(
+                "frame_too_large", f"received a frame of {number} bytes, wanted up to {self._limits.frame}"
+            )
         self._inflater = Inflater(number, self._limits)
         return None
 
     def _check_in_window(self) -> None:
         if not self.in_window:
-            raise ProtocolError("outside_window", "an event outside a window")
+            raise ProtocolError("outside_window", "received an event outside a window")
 
     def _start_window(self, count: int) -> Chunk | None:
         if count > self._limits.window:
-            raise ProtocolError("window_too_large", f"a window of {count} events, wanted up to {self._limits.window}")
+            raise ProtocolError(
+                "window_too_large", f"received a window of {count} events, wanted up to {self._limits.window}"
+            )
         # A new window ends an incomplete one, as in Logstash.
         unfinished = Chunk((), self._sequence, last=True) if self.in_window else None
         self._missing_events, self._sequence = count, 0
@@ -156,7 +160,7 @@ class ServerConnection:
         """Return the next chunk of a compressed frame, or None at the end of the frame."""
         inner = self._inner
         if len(inner) >= 2 and not inner.in_event and (code := inner.peek_code()) != frames.DATA:
-            raise ProtocolError("nested_frame", f"a frame with the code {code:#06x} inside a compressed frame")
+            raise ProtocolError("nested_frame", f"received a frame with the code {code:#06x} inside a compressed frame")
         if self.in_window and (chunk := self._read_events(inner, None)):
             return chunk
         if len(inner):
@@ -214,5 +218,7 @@ class ClientConnection:
         code, sequence = frames.SHORT_HEADER.unpack_from(self._buffer)
         del self._buffer[: frames.SHORT_HEADER.size]
         if code != frames.ACK:
-            raise ProtocolError("unknown_frame", f"a frame with the code {code:#06x}, wanted an acknowledgement")
+            raise ProtocolError(
+                "unknown_frame", f"received a frame with the code {code:#06x}, wanted an acknowledgement"
+            )
         return int(sequence)

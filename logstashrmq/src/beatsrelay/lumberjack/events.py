@@ -28,7 +28,7 @@ class OversizedEvent:
 
 
 class EventReader:
-    """Parses event frames at the start of a buffer.
+    """A parser of the event frames at the start of a buffer.
 
     The buffer holds at most the last received data and one event of the maximum size.
 
@@ -120,7 +120,9 @@ class EventReader:
 
     def _start_skipping(self, sequence: int, size: int) -> None:
         if size > self._limits.frame:
-            raise ProtocolError("frame_too_large", f"an event of {size} bytes, wanted up to {self._limits.event}")
+            raise ProtocolError(
+                "frame_too_large", f"received an event of {size} bytes, wanted up to {self._limits.event}"
+            )
         self.sequence = sequence
         self._oversized_size = self._skip_size = size
         self._oversized_start.clear()

@@ -27,7 +27,7 @@ EVENT_HEADER = struct.Struct(">HII")
 
 
 class ProtocolError(Exception):
-    """The peer violated the protocol. The rest of its stream cannot be parsed.
+    """A violation of the protocol by the peer. The rest of its stream cannot be parsed.
 
     Attributes
     ----------

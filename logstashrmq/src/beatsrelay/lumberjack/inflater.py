@@ -7,12 +7,12 @@ import zlib
 from beatsrelay.lumberjack.frames import ProtocolError
 from beatsrelay.lumberjack.limits import Limits
 
-# Maximum of bytes that one call inflates. A connection holds at most these bytes and one incomplete event.
+# Maximum number of bytes that one call inflates. A connection holds at most these bytes and one incomplete event.
 INFLATE_BYTES = 256 * 1024
 
 
 class Inflater:
-    """Inflates the content of one compressed frame piece by piece.
+    """A decompressor that inflates the content of one compressed frame piece by piece.
 
     Parameters
     ----------
