@@ -93,7 +93,7 @@ def create_user(name: str, password: str) -> pwd.struct_passwd:
     existing = [entry for entry in pwd.getpwall() if entry.pw_name == name]
     group_exists = name in {entry.gr_name for entry in grp.getgrall()}
     if (existing and existing[0].pw_dir != str(home)) or (group_exists and not existing):
-        raise SettingsError(f"LAB_USER: {name} is a user or group of the image, wanted another name")
+        raise SettingsError(f"LAB_USER: found {name!r}, a user or group of the image, wanted another name")
     if not existing:
         uid = str(choose_uid(home))
         options = ["--no-log-init", "--shell", "/bin/bash", "--uid", uid, "--home-dir", str(home)]
