@@ -1,4 +1,4 @@
-"""The hub on a real cluster: its manifests as they are, its image, a GitHub of our own, labs that are pods."""
+"""Fixtures for tests of the hub on a real cluster, with its manifests, its image, a fake GitHub and labs in pods."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from labtesting import cluster
 from labtesting.github import FakeGitHub
 
 from hub.tests.cluster.deployment import Deployment, deploy, run_github
-from hub.tests.cluster.objects import LIKE_A_LAB, ORPHAN, STRANGER, nobodys_pod
+from hub.tests.cluster.objects import LAB_LABELS, ORPHAN, STRANGER, foreign_pod
 
 
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
-    """Return the authority that signs GitHub's certificate."""
+    """Return the certificate authority that signs the certificate of the fake GitHub."""
     return trustme.CA()
 
 
 @pytest.fixture(scope="session")
 def github(authority: trustme.CA) -> Iterator[FakeGitHub]:
-    """Run a GitHub for the session."""
+    """Run a fake GitHub for the session."""
     cluster.need_cluster()
     with run_github(authority) as server:
         yield server
@@ -29,8 +29,8 @@ def github(authority: trustme.CA) -> Iterator[FakeGitHub]:
 
 @pytest.fixture(scope="session")
 def deployment(github: FakeGitHub, authority: trustme.CA) -> Iterator[Deployment]:
-    """Deploy the hub, beside two pods that it did not create."""
-    with deploy(github, authority) as found:
-        cluster.apply(nobodys_pod(STRANGER), nobodys_pod(ORPHAN, **LIKE_A_LAB))
-        yield found
-        print(found.log())  # noqa: T201  (a failure explains itself)
+    """Deploy the hub, and two pods that the hub did not create."""
+    with deploy(github, authority) as deployed:
+        cluster.apply(foreign_pod(STRANGER), foreign_pod(ORPHAN, **LAB_LABELS))
+        yield deployed
+        print(deployed.log())  # noqa: T201  (pytest shows the log if a test fails)

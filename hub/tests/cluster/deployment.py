@@ -1,4 +1,4 @@
-"""A hub that is deployed as its manifests say, and the users who visit it."""
+"""A hub that is deployed from its manifests, and sessions of its users."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MANIFESTS = ROOT / "hub/kubernetes"
 
 @dataclass
 class Deployment:
-    """A running hub and its visitors."""
+    """A running hub, and the sessions of its users."""
 
     github: FakeGitHub
     tls: ssl.SSLContext
@@ -34,12 +34,12 @@ class Deployment:
     url: str = URL
 
     def visitor(self, login: str) -> Visitor:
-        """Return a new session of a user."""
+        """Start a new session of a user."""
         self.visitors.append(Visitor(URL, login, self.tls))
         return self.visitors[-1]
 
     def member(self, login: str, *others: str) -> tuple[Visitor, Account]:
-        """Add a user to the allow-listed organization and to others, and log in."""
+        """Add a user to the allow-listed organization and to other organizations, and log in as this user."""
         world = self.github.world
         account: Account = world.add_account(login)
         for name in ("lsst-sqre", *others):
@@ -51,27 +51,27 @@ class Deployment:
 
     def join(self, account: Account, organization: str) -> None:
         """Add a user to an organization."""
-        found = self.github.world.find_organization(organization)
-        assert found is not None
-        found.members[account.id] = "active"
+        joined = self.github.world.find_organization(organization)
+        assert joined is not None
+        joined.members[account.id] = "active"
 
     def api(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """Call the hub's REST API as the administrator."""
+        """Send a request to the hub's REST API as the administrator."""
         headers = {"Authorization": f"token {self.token}"}
-        # On a busy machine the proxy may leave its Service for a moment.
+        # On a busy machine the proxy can be unready for a short time, and its Service then refuses connections.
         transport = httpx.HTTPTransport(retries=5)
         with httpx.Client(transport=transport, headers=headers, timeout=60) as client:
             return client.request(method, f"{URL}/hub/api{path}", **arguments)
 
     def is_up(self) -> bool:
-        """Return whether hub and proxy answer."""
+        """Return whether the hub answers through the proxy."""
         try:
             return httpx.get(f"{URL}/hub/health", timeout=5).status_code == 200
         except httpx.TransportError:
             return False
 
     def lab(self, account: Account) -> str:
-        """Return the name of an account's pod."""
+        """Return the name of the pod of a user's lab."""
         return f"lab-{account.id}"
 
     def run(self, account: Account, *command: str) -> str:
@@ -79,20 +79,20 @@ class Deployment:
         return kubectl("exec", self.lab(account), "--namespace", LABS, "--container", "notebook", "--", *command)
 
     def server(self, user: str) -> dict[str, Any]:
-        """Return the hub's model of a user's lab, empty if there is none."""
-        found: dict[str, Any] = self.api("GET", f"/users/{user}").json()["servers"].get("", {})
-        return found
+        """Return the hub's model of a user's lab, or an empty dictionary if the user has no lab."""
+        model: dict[str, Any] = self.api("GET", f"/users/{user}").json()["servers"].get("", {})
+        return model
 
     def progress(self, user: str) -> str:
-        """Return the progress events until the lab is ready or has failed."""
+        """Return all progress events of a spawn, after the lab is ready or has failed."""
         return self.api("GET", f"/users/{user}/server/progress").text
 
     def wait_stopped(self, user: str) -> None:
-        """Wait until the hub has no lab of a user."""
-        wait_until(lambda: not self.server(user), f"the lab of {user} stops")
+        """Wait until a user has no lab in the hub."""
+        wait_until(lambda: not self.server(user), f"the lab of {user} has stopped")
 
     def client(self, visitor: Visitor, user: str) -> LabClient:
-        """Return a client of a user's lab, with the session of the user."""
+        """Return a client of a user's lab that uses a session of the hub."""
         lab = LabClient(URL, user)
         lab.http.close()
         lab.http = visitor.http
@@ -103,12 +103,12 @@ class Deployment:
         return kubectl("logs", "deployment/hub", "--namespace", NAMESPACE, "--tail=-1")
 
     def metric(self, name: str, **labels: str) -> float:
-        """Read a metric of the hub, as Prometheus does, but from inside the pod."""
+        """Read a metric of the hub from the metrics port, from inside the pod."""
         script = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9464/metrics').read().decode())"
         text = kubectl("exec", "deployment/hub", "--namespace", NAMESPACE, "--", "python", "-c", script)
-        wanted = {f'{key}="{value}"' for key, value in labels.items()}
+        pairs = {f'{key}="{value}"' for key, value in labels.items()}
         for line in text.splitlines():
-            if line.startswith(name) and all(one in line for one in wanted):
+            if line.startswith(name) and all(pair in line for pair in pairs):
                 return float(line.rsplit(" ", 1)[1])
         return 0.0
 
@@ -119,23 +119,23 @@ class Deployment:
         wait_until(self.is_up, "the hub answers")
 
     def kill_hub(self) -> None:
-        """Kill the hub's process with SIGKILL. Its container restarts."""
+        """Kill the hub's process with SIGKILL. kubelet restarts its container."""
         kill = "kill -9 $(cat /proc/1/task/1/children)"
         kubectl("exec", "deployment/hub", "--namespace", NAMESPACE, "--", "sh", "-c", kill)
 
 
 def administrator_token(deployment: Deployment) -> str:
-    """Log in as the administrator, and create a token."""
+    """Log in as the administrator, and create an API token."""
     visitor = deployment.visitor("chief")
     visitor.log_in()
-    made = visitor.http.post("/hub/api/users/chief/tokens", headers=visitor.xsrf(), json={})
-    assert made.status_code == 201, made.text
-    return str(made.json()["token"])
+    response = visitor.http.post("/hub/api/users/chief/tokens", headers=visitor.xsrf(), json={})
+    assert response.status_code == 201, response.text
+    return str(response.json()["token"])
 
 
 @contextmanager
 def run_github(authority: trustme.CA) -> Iterator[FakeGitHub]:
-    """Run a GitHub that the pods and this machine reach at the same address, over https."""
+    """Run a fake GitHub with HTTPS, at an address that the pods and this machine can reach."""
     address = own_address()
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert(address).configure_cert(tls)
@@ -147,7 +147,7 @@ def run_github(authority: trustme.CA) -> Iterator[FakeGitHub]:
 
 @contextmanager
 def deploy(github: FakeGitHub, authority: trustme.CA) -> Iterator[Deployment]:
-    """Deploy the hub as its README says, and remove everything at the end."""
+    """Deploy the hub as in its README, and delete all objects and files at the end."""
     with cluster.own_namespaces():
         try:
             for name in ("00-namespace", "labs-namespace"):
@@ -160,11 +160,11 @@ def deploy(github: FakeGitHub, authority: trustme.CA) -> Iterator[Deployment]:
             cluster.roll_out("hub")
             tls = ssl.create_default_context()
             authority.configure_trust(tls)
-            found = Deployment(github, tls)
+            deployment = Deployment(github, tls)
             cluster.wait_for_kube_proxy()
-            wait_until(found.is_up, "hub and proxy answer")
-            found.join(github.world.add_account("chief", ADMIN_ID), "lsst-sqre")
-            found.token = administrator_token(found)
-            yield found
+            wait_until(deployment.is_up, "the hub answers through the proxy")
+            deployment.join(github.world.add_account("chief", ADMIN_ID), "lsst-sqre")
+            deployment.token = administrator_token(deployment)
+            yield deployment
         finally:
             node_command("hub-test-remove", "rm -rf /storage/*")

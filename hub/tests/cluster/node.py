@@ -1,4 +1,4 @@
-"""The node of the cluster: its address, its features, its storage."""
+"""The node of the cluster: its address, its features and its storage."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from labtesting.cluster import NAMESPACE, kubectl
 
 from tools.components import version
 
-# The folder of the node that has the homes
+# The node's folder for homes and project folders
 STORAGE = "/var/tmp/jupyterlabdemo-test-storage"
 
 
 def groups_policy() -> str:
-    """Return the strictest policy of groups that the node supports: Strict needs containerd 2.0."""
+    """Return the strictest `supplementalGroupsPolicy` that the node supports. `Strict` needs containerd 2.0."""
     features = cluster.get("nodes")[0]["status"].get("features", {})
     return "Strict" if features.get("supplementalGroupsPolicy") else "Merge"
 
 
 def own_address() -> str:
-    """Return the address by which the pods of the cluster reach this machine."""
+    """Return the address at which the cluster's pods can reach this machine."""
     node = cluster.get("nodes")[0]
-    address = next(one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP")
+    address = next(each["address"] for each in node["status"]["addresses"] if each["type"] == "InternalIP")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect((address, 9))
         return str(probe.getsockname()[0])
 
 
 def node_command(name: str, script: str) -> None:
-    """Run a script as root on the node, with its storage at /storage."""
+    """Run a script as root in a pod on the node, with the node's storage at /storage."""
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": name, "namespace": NAMESPACE},
         "spec": {
             "restartPolicy": "Never",
-            # Not by the scheduler, which may still be starting after a test.
+            # Bypasses the scheduler, which may still be starting after a test.
             "nodeName": cluster.get("nodes")[0]["metadata"]["name"],
             "automountServiceAccountToken": False,
             "containers": [

@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[3]
 NODE_PORT = 30080
 URL = f"http://127.0.0.1:{NODE_PORT}"
 ORPHAN, STRANGER = "lab-4711", "stranger"
-LIKE_A_LAB = {"app.kubernetes.io/part-of": "jupyterlabdemo", "app.kubernetes.io/component": "lab"}
-# The folder of the node that has the homes at a site without NFS
+LAB_LABELS = {"app.kubernetes.io/part-of": "jupyterlabdemo", "app.kubernetes.io/component": "lab"}
+# The node's folder for homes and project folders in the manifests for a site without NFS
 SITE_STORAGE = "/var/lib/jupyterlabdemo"
 ADMIN_ID = 4242
 MENU = """
@@ -31,12 +31,12 @@ image = "lsstsqre/jupyterlabdemo:{version}"
 
 [[images]]
 key = "missing"
-title = "Not there"
+title = "Missing"
 image = "localhost:1/missing/image:0"
 
 [[images]]
 key = "broken"
-title = "Ends at once"
+title = "Broken"
 image = "lsstsqre/jupyterlabdemo-hub:{version}"
 
 [[sizes]]
@@ -51,7 +51,7 @@ memory_request = "128Mi"
 [[sizes]]
 key = "tiny"
 title = "Tiny"
-description = "Ends when it wants more than it has"
+description = "Too little memory for most notebooks"
 cpu = "1"
 memory = "300Mi"
 
@@ -64,7 +64,7 @@ memory = "64Ti"
 
 
 def fileserver() -> str:
-    """Return the fileserver's manifests for a node without NFS, with the folder of the tests."""
+    """Return the fileserver's manifests for one node without NFS, with the tests' folder."""
     files = sorted((ROOT / "fileserver/alternatives/hostpath").glob("*.yaml"))
     manifests = "\n---\n".join(file.read_text() for file in files)
     assert SITE_STORAGE in manifests
@@ -72,12 +72,12 @@ def fileserver() -> str:
 
 
 def settings(github: FakeGitHub, authority: trustme.CA) -> list[dict[str, Any]]:
-    """Return the ConfigMaps and the Secrets that a site would write."""
+    """Return the ConfigMaps and Secrets with the settings of the tests' site."""
 
-    def of(kind: str, name: str, data: dict[str, str]) -> dict[str, Any]:
+    def build(kind: str, name: str, data: dict[str, str]) -> dict[str, Any]:
         return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, "data": data}
 
-    told = {
+    variables = {
         "GITHUB_CLIENT_ID": "labhub-test",
         "OAUTH_CALLBACK_URL": f"{URL}/hub/oauth_callback",
         "GITHUB_URL": github.url,
@@ -96,15 +96,15 @@ def settings(github: FakeGitHub, authority: trustme.CA) -> list[dict[str, Any]]:
     }
     encoded = {name: base64.b64encode(text.encode()).decode() for name, text in secret.items()}
     return [
-        of("ConfigMap", "hub", told),
-        of("ConfigMap", "hub-files", {"menu.toml": MENU, "ca.crt": authority.cert_pem.bytes().decode()}),
-        of("Secret", "hub", encoded),
-        of("Secret", "fileserver", {"FILESERVER_TOKEN": encoded["FILESERVER_TOKEN"]}),
+        build("ConfigMap", "hub", variables),
+        build("ConfigMap", "hub-files", {"menu.toml": MENU, "ca.crt": authority.cert_pem.bytes().decode()}),
+        build("Secret", "hub", encoded),
+        build("Secret", "fileserver", {"FILESERVER_TOKEN": encoded["FILESERVER_TOKEN"]}),
     ]
 
 
 def node_port() -> dict[str, Any]:
-    """Return the Service by which this machine reaches the proxy."""
+    """Return the Service through which this machine reaches the proxy."""
     labels = {"app.kubernetes.io/name": "configurable-http-proxy", "app.kubernetes.io/component": "proxy"}
     return {
         "apiVersion": "v1",
@@ -118,16 +118,16 @@ def node_port() -> dict[str, Any]:
     }
 
 
-def nobodys_pod(name: str, **labels: str) -> dict[str, Any]:
+def foreign_pod(name: str, **labels: str) -> dict[str, Any]:
     """Return a pod in the labs' namespace that the hub did not create."""
     image = "lsstsqre/jupyterlabdemo-hub:" + version()
-    closed = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    restricted = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     spec = {
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": 0,
         "securityContext": {"runAsNonRoot": True, "runAsUser": 4711, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [
-            {"name": "notebook", "image": image, "command": ["sleep", "infinity"], "securityContext": closed}
+            {"name": "notebook", "image": image, "command": ["sleep", "infinity"], "securityContext": restricted}
         ],
     }
     metadata = {"name": name, "namespace": LABS, "labels": labels}

@@ -1,4 +1,4 @@
-"""The dashboard's questions, asked of a real Prometheus that reads a real hub."""
+"""The queries of the dashboard and of the alerts, with a real Prometheus that scrapes a real hub."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RULES = Path(__file__).parents[3] / "docs/admin/alerts.rules.yaml"
 
 @contextmanager
 def forwarded(deployment: str) -> Iterator[int]:
-    """Give a port of this machine that leads to a Deployment's metrics."""
+    """Forward a port of this machine to the metrics port of a Deployment, and yield the port."""
     port = free_ports(1)[0]
     command = [
         "kubectl",
@@ -46,7 +46,7 @@ def forwarded(deployment: str) -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def prometheus(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run Prometheus until it has read hub and proxy twice; give its URL."""
+    """Run Prometheus, and yield its URL after it has scraped the hub and the proxy several times."""
     program = need_program("prometheus", how="apt install prometheus")
     folder = tmp_path_factory.mktemp("prometheus")
     with ExitStack() as stack:
@@ -57,79 +57,80 @@ def prometheus(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory)
         config = folder / "prometheus.yml"
         config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}))
         port = free_ports(1)[0]
-        place = [f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address=127.0.0.1:{port}"]
-        process = subprocess.Popen([program, f"--config.file={config}", *place], stderr=subprocess.DEVNULL)
+        options = [f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address=127.0.0.1:{port}"]
+        process = subprocess.Popen([program, f"--config.file={config}", *options], stderr=subprocess.DEVNULL)
         stack.callback(process.wait)
         stack.callback(process.terminate)
         url = f"http://127.0.0.1:{port}"
         visitor, _ = deployment.member("vera")
         visitor.spawn("vera", image="recommended", size="small")
-        wait_until(lambda: answers(url, "min(count_over_time(labhub_spawn_seconds_count[1m])) > 3"), "it has read")
+        wait_until(lambda: query(url, "min(count_over_time(labhub_spawn_seconds_count[1m])) > 3"), "four scrapes")
         yield url
 
 
-def answers(url: str, question: str) -> list[Any]:
-    """Ask Prometheus."""
+def query(url: str, expression: str) -> list[Any]:
+    """Return Prometheus' result for a PromQL expression, or an empty list while Prometheus is unavailable."""
     try:
-        answer = httpx.get(f"{url}/api/v1/query", params={"query": question}).json()
+        response = httpx.get(f"{url}/api/v1/query", params={"query": expression}).json()
     except httpx.TransportError:
         return []
-    assert answer["status"] == "success", answer
-    found: list[Any] = answer["data"]["result"]
-    return found
+    assert response["status"] == "success", response
+    series: list[Any] = response["data"]["result"]
+    return series
 
 
 def dashboard() -> dict[str, Any]:
-    """Give the dashboard, as Grafana's sidecar takes it."""
-    found: dict[str, Any] = json.loads(get("configmap", "hub-dashboard")["data"]["jupyterlabdemo-hub.json"])
-    return found
+    """Return the dashboard from the ConfigMap that Grafana's sidecar imports."""
+    content: dict[str, Any] = json.loads(get("configmap", "hub-dashboard")["data"]["jupyterlabdemo-hub.json"])
+    return content
 
 
 def variables(url: str) -> dict[str, str]:
-    """Give what Grafana puts in the place of the dashboard's variables when all is chosen."""
-    found: dict[str, str] = {}
+    """Return the values that Grafana inserts for the dashboard's variables if the user selects "All"."""
+    values: dict[str, str] = {}
     for variable in dashboard()["templating"]["list"]:
         if variable["type"] == "query":
             metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["query"]["query"]).groups()  # type: ignore[union-attr]
-            answer = httpx.get(f"{url}/api/v1/label/{label}/values", params={"match[]": metric}).json()
-            assert answer["data"], f"{variable['name']}: no {label} of {metric}"
-            found[variable["name"]] = f"({'|'.join(answer['data'])})"
-    return found
+            response = httpx.get(f"{url}/api/v1/label/{label}/values", params={"match[]": metric}).json()
+            assert response["data"], f"variable {variable['name']}: the metric {metric} has no label {label}"
+            values[variable["name"]] = f"({'|'.join(response['data'])})"
+    return values
 
 
-def questions(url: str) -> list[tuple[str, str, str]]:
-    """Give what each panel asks: its title, the question, and what the answer's lines are called."""
+def panel_queries(url: str) -> list[tuple[str, str, str]]:
+    """Return the title, the PromQL expression and the legend format of each query of each panel."""
     values = variables(url)
     panels = [panel for panel in dashboard()["panels"] if panel["type"] != "row"]
-    found = []
+    queries = []
     for panel in panels:
         for target in panel["targets"]:
-            asked = re.sub(r"\$(\w+)", lambda name: values[name[1]], target["expr"])
-            # What has not happened is not drawn, and nothing is drawn as 0; asked is without either.
-            asked = asked.removesuffix(" > 0").removesuffix(" or vector(0)")
-            found.append((panel["title"], asked, target["legendFormat"]))
-    return found
+            expression = re.sub(r"\$(\w+)", lambda name: values[name[1]], target["expr"])
+            # " > 0" would hide series without events, and " or vector(0)" would hide a missing metric.
+            expression = expression.removesuffix(" > 0").removesuffix(" or vector(0)")
+            queries.append((panel["title"], expression, target["legendFormat"]))
+    return queries
 
 
 def test_every_question_is_of_metrics_and_labels_that_there_are(prometheus: str) -> None:
-    there = set(httpx.get(f"{prometheus}/api/v1/label/__name__/values").json()["data"])
-    for title, asked, legend in questions(prometheus):
-        names = set(re.findall(r"\b[a-z]+_\w+(?=[{[)])|\bup\b", asked))
-        assert names <= there, f"{title}: {sorted(names - there)}"
-        found = answers(prometheus, asked)
-        assert found, f"{title}: {asked} has no answer"
+    metrics = set(httpx.get(f"{prometheus}/api/v1/label/__name__/values").json()["data"])
+    for title, expression, legend in panel_queries(prometheus):
+        names = set(re.findall(r"\b[a-z]+_\w+(?=[{[)])|\bup\b", expression))
+        assert names <= metrics, f"{title}: unknown metrics {sorted(names - metrics)}"
+        result = query(prometheus, expression)
+        assert result, f"{title}: {expression} has an empty result"
         labels = set(re.findall(r"{{(\w+)}}", legend))
-        labels |= {one for group in re.findall(r"by \(([^)]*)\)", asked) for one in group.split(", ")} - {"le"}
-        for one in found:
-            assert labels <= set(one["metric"]), f"{title}: {sorted(labels)}, found {one['metric']}"
+        groups = re.findall(r"by \(([^)]*)\)", expression)
+        labels |= {label for group in groups for label in group.split(", ")} - {"le"}
+        for series in result:
+            assert labels <= set(series["metric"]), f"{title}: found {series['metric']}, wanted {sorted(labels)}"
 
 
 def test_every_alert_that_the_docs_suggest_is_of_something_that_there_is(prometheus: str) -> None:
     (group,) = [group for group in yaml.safe_load(RULES.read_text())["groups"] if group["name"] == "jupyterlabdemo-hub"]
     assert group["rules"]
     for rule in group["rules"]:
-        there = re.sub(r"^absent\((.*)\)$|^(.*) > \d+$", r"\1\2", rule["expr"])
-        choices = re.findall(r'=~"([^"]*)"', there) or [""]
-        for one in choices[0].split("|"):
-            asked = there.replace(f'=~"{choices[0]}"', f'="{one}"')
-            assert answers(prometheus, asked), f"{asked} has no answer"
+        series = re.sub(r"^absent\((.*)\)$|^(.*) > \d+$", r"\1\2", rule["expr"])
+        alternatives = re.findall(r'=~"([^"]*)"', series) or [""]
+        for value in alternatives[0].split("|"):
+            expression = series.replace(f'=~"{alternatives[0]}"', f'="{value}"')
+            assert query(prometheus, expression), f"{expression} has an empty result"

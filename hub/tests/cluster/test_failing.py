@@ -1,4 +1,4 @@
-"""Labs that do not come or do not last: the reason is on the page, soon."""
+"""Labs that fail to start or end early: the page shows the reason within seconds."""
 
 from __future__ import annotations
 
@@ -22,21 +22,22 @@ from hub.tests.cluster.node import node_command
 from hub.tests.cluster.objects import URL
 
 pytestmark = pytest.mark.timeout(300)
-# Seconds from the click until the page has to say why
+# Seconds from the click until the page must show the reason
 SOON = 15
-SHOWN = ".alert-danger:visible"  # each page has one for errors of its scripts, hidden
+# Each page also has a hidden alert for errors of its scripts.
+SHOWN = ".alert-danger:visible"
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Give a Chromium."""
-    with open_browser() as found:
-        yield found
+    """Run a Chromium."""
+    with open_browser() as chromium:
+        yield chromium
 
 
 @contextmanager
 def page_of(browser: Browser, deployment: Deployment, login: str) -> Iterator[Page]:
-    """Give the page on which somebody chooses their lab, after they have logged in."""
+    """Log in as a new member, and yield the spawn page."""
     account = deployment.github.world.add_account(login)
     deployment.join(account, "lsst-sqre")
     context = browser.new_context(ignore_https_errors=True)
@@ -51,48 +52,49 @@ def page_of(browser: Browser, deployment: Deployment, login: str) -> Iterator[Pa
 
 
 def choose(page: Page, image: str, size: str) -> float:
-    """Choose with the keyboard, as a person without a mouse; give the time of the click."""
+    """Choose and start a lab with the keyboard only, and return the time of the request."""
     page.locator(f"input[value={image}]").focus()
     page.keyboard.press("Space")
     page.locator(f"input[value={size}]").focus()
     page.keyboard.press("Space")
     page.keyboard.press("Tab")
-    begun = time.monotonic()
+    started = time.monotonic()
     page.keyboard.press("Enter")
-    return begun
+    return started
 
 
 def failure(page: Page) -> str:
-    """Wait until the page says that the lab will not come; give what it says."""
+    """Wait until the page reports that the lab did not start, and return the message."""
     page.locator("text=Your lab did not start").or_(page.locator(SHOWN)).first.wait_for(timeout=60_000)
-    # The page that waits; the one that says it of a lab that is over before that page is there; the form.
+    # The message is on the progress page, on the page of a stopped lab if the spawn failed before the progress page was
+    # loaded, or on the spawn page.
     return page.locator(f"#progress-message, #lab-message, {SHOWN}").first.inner_text()
 
 
 @pytest.mark.parametrize(
-    ("login", "image", "size", "said"),
+    ("login", "image", "size", "message"),
     [
         ("fay", "missing", "small", "The image localhost:1/missing/image:0 cannot be pulled."),
-        ("gus", "recommended", "impossible", "No node of the cluster has room for a lab of this size"),
+        ("gus", "recommended", "impossible", "No node can run a lab of this size."),
         ("hal", "broken", "small", "labhub: JUPYTERHUB_CRYPT_KEY: missing, wanted 32 random bytes"),
     ],
-    ids=["an image that is not there", "a size that fits nowhere", "a crash, with its last lines"],
+    ids=["a missing image", "a size that fits no node", "a crash, with its last lines"],
 )
 def test_the_reason_is_on_the_page_soon(
-    browser: Browser, deployment: Deployment, login: str, image: str, size: str, said: str
+    browser: Browser, deployment: Deployment, login: str, image: str, size: str, message: str
 ) -> None:
     with page_of(browser, deployment, login) as page:
-        begun = choose(page, image, size)
-        assert said in failure(page)
-        took = time.monotonic() - begun
-    assert took < SOON
-    print(f"{image} {size}: {took:.1f} s")  # noqa: T201  (the figure of the closing note)
-    wait_until(lambda: not deployment.server(login), "the hub lets go")
+        started = choose(page, image, size)
+        assert message in failure(page)
+        duration = time.monotonic() - started
+    assert duration < SOON
+    print(f"{image} {size}: {duration:.1f} s")  # noqa: T201  (a measurement for the documentation)
+    wait_until(lambda: not deployment.server(login), "the hub has released the lab")
     pod = f"lab-{deployment.github.world.find_account(login).id}"  # type: ignore[union-attr]
-    wait_until(lambda: not cluster.exists("pod", pod, namespace=LABS), "the pod goes")
-    # What Kubernetes says is in the log, what the lab printed is not.
+    wait_until(lambda: not cluster.exists("pod", pod, namespace=LABS), "the pod is deleted")
+    # The log contains messages of Kubernetes, but no output of a lab.
     assert f"{login}: the lab did not start: " in deployment.log()
-    assert (said in deployment.log()) == (image != "broken")
+    assert (message in deployment.log()) == (image != "broken")
 
 
 def test_a_used_up_quota_is_said(browser: Browser, deployment: Deployment) -> None:
@@ -101,7 +103,7 @@ def test_a_used_up_quota_is_said(browser: Browser, deployment: Deployment) -> No
     try:
         with page_of(browser, deployment, "ian") as page:
             choose(page, "recommended", "small")
-            assert "There is no room for another lab: the site's quota is used up." in failure(page)
+            assert "The site's quota has no room for another lab." in failure(page)
     finally:
         kubectl("delete", "resourcequota", "test", "--namespace", LABS)
 
@@ -111,23 +113,23 @@ def test_a_home_that_is_somebody_elses_is_not_used(browser: Browser, deployment:
         uid = deployment.github.world.find_account("joe").id  # type: ignore[union-attr]
         node_command("hub-test-steal", f"mkdir -m 777 /storage/home/{uid}")
         choose(page, "recommended", "small")
-        told = failure(page)
-        assert "Your home could not be made ready." in told
-        assert f"/home/{uid}: found owner 0, wanted {uid}" in told
+        message = failure(page)
+        assert "Your home or a project folder is not available." in message
+        assert f"/home/{uid}: found owner 0, wanted {uid}" in message
 
 
 def test_a_github_that_takes_its_time_is_waited_for(deployment: Deployment) -> None:
     visitor, _ = deployment.member("lou")
     world = deployment.github.world
-    time.sleep(RECENT_SECONDS)  # until then the login's answer is good for a spawn, too
+    time.sleep(RECENT_SECONDS)  # before that, the membership check of the login is valid for the spawn, too
     world.trouble = Trouble("hang")
-    over = threading.Timer(3, setattr, (world, "trouble", None))
-    over.start()
+    recovery = threading.Timer(3, setattr, (world, "trouble", None))
+    recovery.start()
     try:
         page = visitor.choose(image="recommended", size="small")
     finally:
-        over.join()
-    # JupyterHub's own page says after a second of this that no lab starts.
+        recovery.join()
+    # After one second JupyterHub's unpatched handler would show a page that no lab is starting.
     assert page.url.path == "/hub/spawn-pending/lou"
     assert "/progress" in page.text
     wait_until(lambda: visitor.reaches_lab("lou"), "the lab of lou answers")
@@ -135,15 +137,15 @@ def test_a_github_that_takes_its_time_is_waited_for(deployment: Deployment) -> N
 
 def test_a_lab_that_used_too_much_memory_is_explained(deployment: Deployment) -> None:
     visitor, account = deployment.member("kim")
-    # The lab's own process: which of several the kernel of a node ends differs between nodes.
+    # The memory is allocated in the lab's main process, because nodes differ in which of several processes they kill.
     hungry = "import threading; threading.Timer(8, lambda: print(len(bytes(10**6) * 1000))).start()"
     home = f"/storage/home/{account.id}"
     write = f"mkdir -p {home}/.jupyter && echo '{hungry}' > {home}/.jupyter/jupyter_server_config.py"
     node_command("hub-test-hungry", f"{write} && chmod 700 {home} && chown -R {account.id}:{account.id} {home}")
     visitor.spawn("kim", image="recommended", size="tiny")
     deployment.wait_stopped("kim")
-    assert "The lab used more memory than its size allows" in visitor.get("/hub/spawn").text
-    assert "The lab used more memory than its size allows" in visitor.get("/hub/user/kim/lab").text
+    assert "it used more memory than its size allows" in visitor.get("/hub/spawn").text
+    assert "it used more memory than its size allows" in visitor.get("/hub/user/kim/lab").text
 
 
 def test_a_lab_whose_node_was_emptied_is_explained(deployment: Deployment) -> None:
@@ -154,4 +156,4 @@ def test_a_lab_whose_node_was_emptied_is_explained(deployment: Deployment) -> No
     path = f"/api/v1/namespaces/{LABS}/pods/{name}/eviction"
     kubectl("create", "--raw", path, "--filename", "-", stdin=json.dumps(eviction))
     deployment.wait_stopped("lea")
-    assert "ended with its node, which went away or was emptied" in visitor.get("/hub/spawn").text
+    assert "its node failed or was drained for maintenance" in visitor.get("/hub/spawn").text

@@ -1,4 +1,4 @@
-"""The manifests as they are."""
+"""The deployed manifests: repeated apply, Pod Security, image pulls and the hub's permissions."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def test_applying_again_changes_nothing(deployment: Deployment) -> None:
-    again = kubectl("apply", "--filename", MANIFESTS).splitlines()
-    assert [line for line in again if not line.endswith(" unchanged")] == []
+    lines = kubectl("apply", "--filename", MANIFESTS).splitlines()
+    assert [line for line in lines if not line.endswith(" unchanged")] == []
 
 
 @pytest.mark.parametrize(
-    "more",
+    "changes",
     [
         {"hostNetwork": True},
         {"containers": [{"name": "x", "image": "x", "securityContext": {"privileged": True}}]},
@@ -26,8 +26,8 @@ def test_applying_again_changes_nothing(deployment: Deployment) -> None:
     ],
     ids=["host network", "privileged", "root"],
 )
-def test_the_labs_namespace_rejects_what_is_not_restricted(deployment: Deployment, more: dict[str, object]) -> None:
-    spec = {"containers": [{"name": "x", "image": "x"}], **more}
+def test_the_labs_namespace_rejects_what_is_not_restricted(deployment: Deployment, changes: dict[str, object]) -> None:
+    spec = {"containers": [{"name": "x", "image": "x"}], **changes}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "bad", "namespace": LABS}, "spec": spec}
     with pytest.raises(KubectlError, match='violates PodSecurity "restricted'):
         kubectl("create", "--filename", "-", stdin=json.dumps(pod))
@@ -40,14 +40,14 @@ def test_images_are_fetched_before_anybody_waits_for_them(deployment: Deployment
 def test_the_hub_may_do_no_more_than_it_needs(deployment: Deployment) -> None:
     account = "system:serviceaccount:jupyterlabdemo:hub"
 
-    def may(*what: str) -> bool:
+    def may(*request: str) -> bool:
         try:
-            return kubectl("auth", "can-i", *what, "--as", account).strip() == "yes"
+            return kubectl("auth", "can-i", *request, "--as", account).strip() == "yes"
         except KubectlError:
             return False
 
     assert may("create", "pods", "--namespace", LABS)
-    for what in (["get", "secrets"], ["create", "pods", "--subresource=exec"], ["delete", "persistentvolumeclaims"]):
-        assert not may(*what, "--namespace", LABS)
+    for request in (["get", "secrets"], ["create", "pods", "--subresource=exec"], ["delete", "persistentvolumeclaims"]):
+        assert not may(*request, "--namespace", LABS)
     assert not may("list", "pods", "--namespace", "jupyterlabdemo")
     assert not may("list", "nodes")

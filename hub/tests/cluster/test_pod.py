@@ -1,4 +1,4 @@
-"""What somebody finds in their lab, and what they cannot reach from it."""
+"""The contents of a lab: identity, folders, labels and permissions; and the addresses that it can reach."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from labtesting.visitor import Visitor
 
 from hub.tests.cluster.deployment import Deployment
 from hub.tests.cluster.node import node_command
-from hub.tests.cluster.objects import URL, nobodys_pod
+from hub.tests.cluster.objects import URL, foreign_pod
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -32,30 +32,30 @@ except OSError as error:
 
 @dataclass
 class Person:
-    """Somebody with a running lab."""
+    """A user with a running lab."""
 
     visitor: Visitor
     account: Account
     deployment: Deployment
 
     def run(self, *command: str) -> str:
-        """Run a command in the lab."""
+        """Run a command in the lab, and return its output."""
         return self.deployment.run(self.account, *command).strip()
 
     def reaches(self, host: str, port: int) -> bool:
-        """Tell whether the lab can open a connection."""
+        """Return whether the lab can open a connection."""
         return self.run("python3", "-c", CONNECT, host, str(port)) == "open"
 
     @property
     def pod(self) -> dict[str, object]:
-        """The pod."""
-        found: dict[str, object] = get("pod", self.deployment.lab(self.account), namespace=LABS)
-        return found
+        """The pod of the lab."""
+        pod: dict[str, object] = get("pod", self.deployment.lab(self.account), namespace=LABS)
+        return pod
 
 
 @pytest.fixture(scope="module")
 def ada(deployment: Deployment) -> Person:
-    """Give a member of the allow-listed organization and of another."""
+    """Return a member of the allow-listed organization and of `rubin`, with a running lab."""
     visitor, account = deployment.member("Ada-Amber", "rubin")
     visitor.spawn("ada-amber", image="recommended", size="small")
     return Person(visitor, account, deployment)
@@ -63,7 +63,7 @@ def ada(deployment: Deployment) -> Person:
 
 @pytest.fixture(scope="module")
 def ben(deployment: Deployment) -> Person:
-    """Give somebody who shares that other organization."""
+    """Return a second member of both organizations, with a running lab."""
     visitor, account = deployment.member("ben", "rubin")
     visitor.spawn("ben", image="recommended", size="small")
     return Person(visitor, account, deployment)
@@ -71,23 +71,23 @@ def ben(deployment: Deployment) -> Person:
 
 @pytest.fixture(scope="module")
 def cleo(deployment: Deployment) -> Person:
-    """Give somebody who does not."""
+    """Return a member of the allow-listed organization only, with a running lab."""
     visitor, account = deployment.member("cleo")
     visitor.spawn("cleo", image="recommended", size="small")
     return Person(visitor, account, deployment)
 
 
 def group(deployment: Deployment, name: str) -> int:
-    """Give the number of an organization."""
-    found = deployment.github.world.find_organization(name)
-    assert found is not None
-    return int(found.id)
+    """Return the id of an organization."""
+    organization = deployment.github.world.find_organization(name)
+    assert organization is not None
+    return int(organization.id)
 
 
 def test_the_user_is_the_github_account_with_the_organizations_as_groups(ada: Person, deployment: Deployment) -> None:
     uid, first, second = ada.account.id, group(deployment, "lsst-sqre"), group(deployment, "rubin")
-    told = f"uid={uid}(ada-amber) gid={uid}(ada-amber) groups={uid}(ada-amber),{first}(lsst-sqre),{second}(rubin)"
-    assert ada.run("id") == told
+    groups = f"{uid}(ada-amber),{first}(lsst-sqre),{second}(rubin)"
+    assert ada.run("id") == f"uid={uid}(ada-amber) gid={uid}(ada-amber) groups={groups}"
     assert ada.run("bash", "-lc", "echo $HOME; whoami; pwd").splitlines() == [
         "/home/ada-amber",
         "ada-amber",
@@ -100,11 +100,11 @@ def test_the_home_is_the_number_and_nobody_elses(ada: Person, ben: Person) -> No
     ada.run("sh", "-c", "echo mine > ~/secret")
     with pytest.raises(KubectlError, match="No such file"):
         ben.run("ls", "/home/ada-amber")
-    # Also not where all homes lie, were they to come there.
-    look = f"setpriv --reuid={ben.account.id} --regid={ben.account.id} --clear-groups"
-    refused = f"test $(cat /storage/home/{ada.account.id}/secret) = mine"
-    refused += f" && ! {look} cat /storage/home/{ada.account.id}/secret && ! {look} ls /storage/home/{ada.account.id}"
-    node_command("hub-test-look", refused)
+    # The modes also protect the home from ben's UID on the storage itself, which a lab does not mount.
+    as_ben = f"setpriv --reuid={ben.account.id} --regid={ben.account.id} --clear-groups"
+    home = f"/storage/home/{ada.account.id}"
+    script = f"test $(cat {home}/secret) = mine && ! {as_ben} cat {home}/secret && ! {as_ben} ls {home}"
+    node_command("hub-test-look", script)
 
 
 def test_members_of_an_organization_share_its_folder(
@@ -137,8 +137,8 @@ def test_nothing_in_a_lab_holds_root_or_a_token(ada: Person) -> None:
 
 def test_labels_tell_whose_it_is(ada: Person) -> None:
     labels = ada.pod["metadata"]["labels"]  # type: ignore[index]
-    ours = {name.partition("/")[2]: value for name, value in labels.items() if name.startswith("jupyterlabdemo.")}
-    assert ours == {
+    own = {name.partition("/")[2]: value for name, value in labels.items() if name.startswith("jupyterlabdemo.")}
+    assert own == {
         "user": "ada-amber",
         "github-id": str(ada.account.id),
         "image": "recommended",
@@ -158,14 +158,14 @@ def test_a_lab_reaches_the_hub_and_nothing_else_that_is_private(ada: Person, ben
         (f"proxy-api.{NAMESPACE}", 8001),
         (node, 10250),
     ]
-    assert not [one for one in [*private, ("169.254.169.254", 80)] if ada.reaches(*one)]
+    assert not [target for target in [*private, ("169.254.169.254", 80)] if ada.reaches(*target)]
 
 
 @contextmanager
 def pod_beside_the_hub(component: str) -> Iterator[str]:
-    """Run a pod in the hub's namespace that has a component's label, but no name: no Service leads to it."""
+    """Run a pod in the hub's namespace with a component's label. Without the name label, no Service selects the pod."""
     name = f"test-like-{component}"
-    pod = nobodys_pod(name, **{"app.kubernetes.io/component": component})
+    pod = foreign_pod(name, **{"app.kubernetes.io/component": component})
     pod["metadata"]["namespace"] = NAMESPACE
     cluster.apply(pod)
     try:
@@ -183,8 +183,8 @@ def test_of_all_that_runs_beside_the_hub_only_the_proxy_reaches_a_lab(ada: Perso
         return kubectl("exec", pod, "--namespace", NAMESPACE, "--", *command).strip() == "open"
 
     with pod_beside_the_hub("nginx") as other, pod_beside_the_hub("proxy") as proxy:
-        # The lab's rule learns of a new pod a moment after it runs; the other was there before.
-        wait_until(lambda: reaches(proxy), "the rule knows the pods", 30)
+        # The NetworkPolicy applies to a new pod with a delay. The pod `other` is older than the pod `proxy`.
+        wait_until(lambda: reaches(proxy), "the NetworkPolicy applies to the new pods", 30)
         assert not reaches(other)
 
 
@@ -205,8 +205,8 @@ def test_the_form_remembers_the_last_choice(deployment: Deployment) -> None:
     assert deployment.api("DELETE", "/users/edna/server").status_code in {202, 204}
     deployment.wait_stopped("edna")
     form = visitor.get("/hub/spawn").text
-    chosen = [part.split('"')[0] for part in form.split('value="')[1:] if "checked" in part.split(">")[0]]
-    assert chosen == ["recommended", "tiny"]
+    checked = [part.split('"')[0] for part in form.split('value="')[1:] if "checked" in part.split(">")[0]]
+    assert checked == ["recommended", "tiny"]
 
 
 def test_the_form_does_not_scroll_sideways_on_a_phone(deployment: Deployment) -> None:

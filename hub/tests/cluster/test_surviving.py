@@ -1,4 +1,4 @@
-"""Nothing that runs is lost, whatever happens to the hub or to Kubernetes' API."""
+"""Running labs survive restarts of the hub, outages of the Kubernetes API and the loss of the database."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from labtesting.cluster import LABS, NAMESPACE, get, kubectl
 from labtesting.hub_process import wait_until
 
 from hub.tests.cluster.deployment import Deployment, administrator_token
-from hub.tests.cluster.objects import LIKE_A_LAB, ORPHAN, STRANGER, nobodys_pod
+from hub.tests.cluster.objects import LAB_LABELS, ORPHAN, STRANGER, foreign_pod
 
 pytestmark = pytest.mark.timeout(400)
 WHO_AM_I = """
@@ -28,31 +28,31 @@ LATE_ORPHAN = "lab-4712"
 
 
 def pod_uid(deployment: Deployment, account: Any) -> str:
-    """Give the uid of somebody's pod: another one is another lab."""
+    """Return the UID of the pod of a user's lab. A new lab has a new UID."""
     return str(get("pod", deployment.lab(account), namespace=LABS)["metadata"]["uid"])
 
 
 def labs() -> dict[str, str]:
-    """Give the uids of all labs' pods, by name, but for those that are going."""
-    found = [pod["metadata"] for pod in get("pods", namespace=LABS, selector=LAB)]
-    return {one["name"]: one["uid"] for one in found if "deletionTimestamp" not in one}
+    """Return the UIDs of all labs' pods by name, without pods that are being deleted."""
+    pods = [pod["metadata"] for pod in get("pods", namespace=LABS, selector=LAB)]
+    return {pod["name"]: pod["uid"] for pod in pods if "deletionTimestamp" not in pod}
 
 
 def claimed(deployment: Deployment) -> set[str]:
-    """Name the pods of all labs that the hub says it has."""
+    """Return the names of the pods of all labs in the hub's database."""
     users = deployment.api("GET", "/users", params={"state": "active", "limit": 200}).json()
     return {server["state"]["pod_name"] for user in users for server in user["servers"].values()}
 
 
 def wait_reconciled() -> None:
-    """Wait until the hub has removed every pod that is nobody's by now: one that is made now is the last of them."""
-    cluster.apply(nobodys_pod(LATE_ORPHAN, **LIKE_A_LAB))
-    wait_until(lambda: not cluster.exists("pod", LATE_ORPHAN, namespace=LABS), "the late orphan goes", 180)
+    """Create an orphaned pod, and wait until the hub has deleted it and all older ones."""
+    cluster.apply(foreign_pod(LATE_ORPHAN, **LAB_LABELS))
+    wait_until(lambda: not cluster.exists("pod", LATE_ORPHAN, namespace=LABS), "the late orphan is deleted", 180)
 
 
 @contextmanager
 def api_out_of_reach() -> Iterator[None]:
-    """Drop what the hub sends to Kubernetes' API, and to everybody but pods."""
+    """Block the hub's connections to the Kubernetes API and to all other addresses except pods."""
     to: list[dict[str, Any]] = [{"namespaceSelector": {}, "podSelector": {}}]
     policy = {
         "apiVersion": "networking.k8s.io/v1",
@@ -75,19 +75,19 @@ def test_an_orphan_is_removed_and_what_is_not_ours_stays(deployment: Deployment)
     visitor, account = deployment.member("mia")
     visitor.spawn("mia", image="recommended", size="small")
     uid = pod_uid(deployment, account)
-    # Both have been there from the beginning.
-    wait_until(lambda: not cluster.exists("pod", ORPHAN, namespace=LABS), "the orphan goes", 180)
+    # The fixture `deployment` has created both pods.
+    wait_until(lambda: not cluster.exists("pod", ORPHAN, namespace=LABS), "the orphan is deleted", 180)
     assert cluster.exists("pod", STRANGER, namespace=LABS)
     assert pod_uid(deployment, account) == uid
 
 
 def test_a_pod_that_has_a_labs_name_makes_room(deployment: Deployment) -> None:
     visitor, account = deployment.member("ned")
-    cluster.apply(nobodys_pod(deployment.lab(account)))
+    cluster.apply(foreign_pod(deployment.lab(account)))
     uid = pod_uid(deployment, account)
     visitor.spawn("ned", image="recommended", size="small")
     assert pod_uid(deployment, account) != uid
-    assert f"{LABS}/{deployment.lab(account)} exists already and is deleted first" in deployment.log()
+    assert f"the pod {LABS}/{deployment.lab(account)} already exists and is deleted first" in deployment.log()
 
 
 def test_a_hub_that_starts_anew_drops_no_websocket(deployment: Deployment) -> None:
@@ -99,38 +99,38 @@ def test_a_hub_that_starts_anew_drops_no_websocket(deployment: Deployment) -> No
         deployment.restart_hub()
         assert kernel.execute("print(x + 1)").stdout == "42\n"
     assert pod_uid(deployment, account) == uid
-    wait_until(lambda: deployment.server("nia").get("ready"), "the hub has found the lab")
+    wait_until(lambda: deployment.server("nia").get("ready"), "the lab is ready after the restart")
     assert visitor.reaches_lab("nia")
 
 
 @pytest.mark.timeout(600)
 def test_a_hub_that_is_killed_while_ten_labs_start_finds_them_all(deployment: Deployment) -> None:
-    people = {f"olaf{number}": deployment.member(f"olaf{number}") for number in range(10)}
+    users = {f"olaf{number}": deployment.member(f"olaf{number}") for number in range(10)}
     threads = [
         threading.Thread(target=visitor.choose, kwargs={"image": "recommended", "size": "small"})
-        for visitor, _ in people.values()
+        for visitor, _ in users.values()
     ]
     for thread in threads:
         thread.start()
-    names = {deployment.lab(account) for _, account in people.values()}
-    wait_until(lambda: len(names & set(labs())) >= 5, "some are starting")
+    names = {deployment.lab(account) for _, account in users.values()}
+    wait_until(lambda: len(names & set(labs())) >= 5, "five pods exist")
     deployment.kill_hub()
-    begun = {name: uid for name, uid in labs().items() if name in names}
+    created = {name: uid for name, uid in labs().items() if name in names}
     for thread in threads:
         thread.join()
-    wait_until(deployment.is_up, "the hub is back", 120)
-    started = {user for user, (_, account) in people.items() if deployment.lab(account) in begun}
+    wait_until(deployment.is_up, "the hub answers again", 120)
+    started = {user for user, (_, account) in users.items() if deployment.lab(account) in created}
     for user in started:
-        wait_until(lambda user=user: deployment.server(user).get("ready"), f"the lab of {user} is found", 120)  # type: ignore[misc]
-        wait_until(lambda user=user: people[user][0].reaches_lab(user), f"the lab of {user} answers", 60)  # type: ignore[misc]
-    # Who had no pod yet asks again.
-    for user in set(people) - started:
-        people[user][0].spawn(user, image="recommended", size="small")
+        wait_until(lambda user=user: deployment.server(user).get("ready"), f"the lab of {user} is ready", 120)  # type: ignore[misc]
+        wait_until(lambda user=user: users[user][0].reaches_lab(user), f"the lab of {user} answers", 60)  # type: ignore[misc]
+    # The users without a pod start their labs again.
+    for user in set(users) - started:
+        users[user][0].spawn(user, image="recommended", size="small")
     wait_reconciled()
-    found = labs()
-    assert found.items() >= begun.items()
-    assert set(found) >= names
-    assert set(found) == claimed(deployment)
+    running = labs()
+    assert running.items() >= created.items()
+    assert set(running) >= names
+    assert set(running) == claimed(deployment)
 
 
 def test_a_hub_that_starts_while_the_api_is_away_keeps_every_lab(deployment: Deployment) -> None:
@@ -141,12 +141,12 @@ def test_a_hub_that_starts_while_the_api_is_away_keeps_every_lab(deployment: Dep
         kernel.execute("x = 41")
         with api_out_of_reach():
             deployment.kill_hub()
-            waiting = "the watch of pods was lost and is restarted"
-            wait_until(lambda: waiting in deployment.log(), "the hub says what it waits for")
-            wait_until(deployment.is_up, "the hub's pages answer all the same")
+            warning = "the watch of pods was lost and is restarted"
+            wait_until(lambda: warning in deployment.log(), "the hub logs the outage")
+            wait_until(deployment.is_up, "the hub's pages answer during the outage")
             assert kernel.execute("print(x + 1)").stdout == "42\n"
             assert visitor.reaches_lab("pia")
-        wait_until(lambda: deployment.server("pia").get("ready"), "the lab is found")
+        wait_until(lambda: deployment.server("pia").get("ready"), "the lab is ready after the outage")
     assert pod_uid(deployment, account) == uid
     assert visitor.reaches_lab("pia")
 
@@ -157,12 +157,12 @@ def test_an_administrator_frees_a_user_who_is_stuck(deployment: Deployment) -> N
     assert deployment.server("sven")["pending"] == "spawn"
     refused = visitor.http.post("/hub/api/users/sven/reset", headers=visitor.xsrf())
     assert refused.status_code == 403
-    answer = deployment.api("POST", "/users/sven/reset")
-    assert answer.json() == {"user": "sven", "servers": {"default": "spawn"}}
+    reset = deployment.api("POST", "/users/sven/reset")
+    assert reset.json() == {"user": "sven", "servers": {"default": "spawn"}}
     assert not cluster.exists("pod", deployment.lab(account), namespace=LABS)
     visitor.spawn("sven", image="recommended", size="small")
     assert deployment.api("POST", "/users/sven/reset").json() == {"user": "sven", "servers": {"default": "running"}}
-    wait_until(lambda: not cluster.exists("pod", deployment.lab(account), namespace=LABS), "the pod goes", 30)
+    wait_until(lambda: not cluster.exists("pod", deployment.lab(account), namespace=LABS), "the pod is deleted", 30)
     visitor.spawn("sven", image="recommended", size="small")
     assert deployment.api("POST", "/users/nobody/reset").status_code == 404
 
@@ -175,21 +175,22 @@ def test_a_hub_that_has_lost_its_database_finds_the_labs(deployment: Deployment)
         kernel.execute("x = 41")
         kubectl("exec", "deployment/hub", "--namespace", NAMESPACE, "--", "sh", "-c", "rm /srv/jupyterhub/*")
         deployment.kill_hub()
-        wait_until(lambda: "is wilma's again" in deployment.log(), "the hub finds the lab", 120)
-        wait_until(deployment.is_up, "the hub is back")
+        recovered = f"recovered the lab {deployment.lab(account)} of wilma, which was missing from the database"
+        wait_until(lambda: recovered in deployment.log(), "the hub recovers the lab", 120)
+        wait_until(deployment.is_up, "the hub answers again")
         assert "Deleting stale route /user/wilma/" not in deployment.log()
         assert kernel.execute("print(x + 1)").stdout == "42\n"
     deployment.token = administrator_token(deployment)
-    made = get("pod", deployment.lab(account), namespace=LABS)["metadata"]["creationTimestamp"]
-    assert deployment.server("wilma")["started"].startswith(made.rstrip("Z"))
-    # The hub's sessions are over; after the login everything is as it was.
+    created = get("pod", deployment.lab(account), namespace=LABS)["metadata"]["creationTimestamp"]
+    assert deployment.server("wilma")["started"].startswith(created.rstrip("Z"))
+    # The database also contained the sessions. After a new login the lab is the same.
     assert not visitor.is_in()
     again = deployment.visitor("wilma")
     again.log_in()
     assert again.reaches_lab("wilma")
     assert len(deployment.client(again, "wilma").request("GET", "api/kernels").json()) == 1
     assert pod_uid(deployment, account) == uid
-    # The lab's own token counts, by which it tells the hub of its use.
+    # The lab's API token, with which it reports its activity, is valid.
     assert json.loads(deployment.run(account, "python3", "-c", WHO_AM_I))["name"] == "wilma"
     assert deployment.api("DELETE", "/users/wilma/server").status_code in {202, 204}
     deployment.wait_stopped("wilma")

@@ -1,4 +1,4 @@
-"""The image itself: what it is made of, how it starts, as whom."""
+"""The hub's image: its contents, its user and its start."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 from labtesting.container import engine, run_container
 from labtesting.hub_process import wait_until
 
-# As the manifests run it
+# The restrictions of the manifests
 STRICT: dict[str, Any] = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"]}
 CHP = ["/opt/proxy/node", "/opt/proxy/node_modules/configurable-http-proxy/bin/configurable-http-proxy"]
 
 
 @pytest.fixture(scope="module")
 def image(request: pytest.FixtureRequest) -> str:
-    """Give the image under test."""
+    """Return the name of the image under test."""
     name: str = request.config.getoption("--image")
     return name
 
@@ -39,9 +39,9 @@ def test_the_same_image_is_the_proxy(image: str) -> None:
     with run_container(image, *CHP, "--ip=0.0.0.0", ports=[8000], environment=environment, **STRICT) as container:
         container.wait_for_page(f"http://127.0.0.1:{container.port(8000)}/_chp_healthz")
         url = f"http://127.0.0.1:{container.port(8000)}/"
-        wait_until(lambda: httpx.get(url).status_code == 404, "a proxy without routes says that there is nothing")
+        wait_until(lambda: httpx.get(url).status_code == 404, "the proxy answers 404 without routes")
         container.docker.stop(timeout=5)
-        assert container.docker.wait()["StatusCode"] == 2  # its own way to end; 137 would be a kill
+        assert container.docker.wait()["StatusCode"] == 2  # the proxy's exit status after SIGTERM; SIGKILL would be 137
 
 
 def test_nothing_that_compiles_or_installs_is_left(image: str) -> None:
