@@ -1,4 +1,4 @@
-"""What the documentation says to apply fits what it is applied beside."""
+"""Tests of the manifests and commands that the documentation shows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tools.components import ROOT, list_images, version
 
 
 def labels_and_ports(file: str) -> tuple[dict[str, str], list[str]]:
-    """Give the labels of a Deployment's pods, and the names of their ports."""
+    """Return the labels of a Deployment's pods, and the names of their ports."""
     template: dict[str, Any] = yaml.safe_load((ROOT / file).read_text())["spec"]["template"]
     ports = [port["name"] for container in template["spec"]["containers"] for port in container["ports"]]
     return template["metadata"]["labels"], ports
