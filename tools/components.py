@@ -1,6 +1,6 @@
 """The components and their images. A component is a folder with a Dockerfile.
 
-`python -m tools.components` prints the images that a site deploys, `--for-tests` those that the cluster tests need.
+`python -m tools.components` prints the images that a site deploys, with `--for-tests` those for cluster tests.
 """
 
 from __future__ import annotations
@@ -24,30 +24,32 @@ def image_name(component: str) -> str:
     ValueError
         Raised if the Dockerfile has no such label.
     """
-    found = TITLE.search((ROOT / component / "Dockerfile").read_text())
-    if found is None:
-        raise ValueError(f"{component}/Dockerfile: no label org.opencontainers.image.title, the image's name")
-    return found[1]
+    title = TITLE.search((ROOT / component / "Dockerfile").read_text())
+    if title is None:
+        raise ValueError(
+            f"{component}/Dockerfile: the label org.opencontainers.image.title (the image name) is missing"
+        )
+    return title[1]
 
 
 def version() -> str:
-    """Return the project's version: the tag of the images, and so of the manifests that name them."""
+    """Return the project's version, which is the tag of the images in the manifests."""
     with (ROOT / "pyproject.toml").open("rb") as file:
-        found: str = tomllib.load(file)["tool"]["towncrier"]["version"]
-    return found
+        number: str = tomllib.load(file)["tool"]["towncrier"]["version"]
+    return number
 
 
-def stand_in() -> str:
-    """Return the image of the stand-in for filebeat: testing/shipper."""
+def shipper_for_tests() -> str:
+    """Return the image of the test shipper, testing/shipper."""
     return f"{image_name('testing/shipper')}:{version()}"
 
 
 def shipper_image() -> str:
-    """Return the image that runs in filebeat's place in tests: SHIPPER_IMAGE, or the stand-in.
+    """Return the image that ships logs in tests: SHIPPER_IMAGE, or the test shipper.
 
-    Not every machine can pull Elastic's image. On one that can, SHIPPER_IMAGE names ours, which is built from it.
+    Some machines cannot pull Elastic's image. On the others, set SHIPPER_IMAGE to the image of the component filebeat.
     """
-    return os.environ.get("SHIPPER_IMAGE") or stand_in()
+    return os.environ.get("SHIPPER_IMAGE") or shipper_for_tests()
 
 
 def list_images(*, for_tests: bool = False) -> list[str]:
@@ -56,7 +58,7 @@ def list_images(*, for_tests: bool = False) -> list[str]:
     Parameters
     ----------
     for_tests
-        List the image that the cluster tests run in filebeat's place, instead of filebeat's.
+        List the image that ships logs in the cluster tests, instead of filebeat's.
     """
     components = sorted(dockerfile.parent.name for dockerfile in ROOT.glob("*/Dockerfile"))
     images = {component: f"{image_name(component)}:{version()}" for component in components}
@@ -69,7 +71,9 @@ def main() -> None:
     """Print the images, one per line."""
     parser = argparse.ArgumentParser(prog="python -m tools.components", description="Print the components' images.")
     parser.add_argument(
-        "--for-tests", action="store_true", help="what the cluster tests need: a stand-in in filebeat's place"
+        "--for-tests",
+        action="store_true",
+        help="the images for cluster tests: the test shipper instead of filebeat",
     )
     print(*list_images(for_tests=parser.parse_args().for_tests), sep="\n")
 

@@ -1,6 +1,6 @@
-"""Start a JupyterLab of your own, with the LSST stack: `nox -s demo`.
+"""Start JupyterHub and a lab with the LSST stack on this machine: `nox -s demo`.
 
-Everything lies in `.demo/` of the checkout; notebooks and logins in `.demo/state/`. Ctrl-C stops it.
+The demo is installed into `.demo/` of the checkout. Notebooks and logins are in `.demo/state/`. Ctrl-C stops it.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class DemoError(Exception):
-    """The demo cannot start; the message says why and what to do, in one line."""
+    """The demo cannot start. The message states the reason and the next action in one line."""
 
 
 def free_port() -> int:
-    """Give a port of 127.0.0.1 that nothing listens on."""
+    """Return a free port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -45,7 +45,13 @@ def free_port() -> int:
 
 
 def check_port(port: int) -> None:
-    """Refuse a port that is taken, before anything is installed for it."""
+    """Check that a port is free, before the demo is installed.
+
+    Raises
+    ------
+    DemoError
+        Raised if the port is in use.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -57,7 +63,7 @@ def check_port(port: int) -> None:
 
 
 def make_password(state: Path) -> Path:
-    """Give the file of the demo's password; it stays the same until --reset."""
+    """Return the file with the demo's password, and create it if it is missing. `--reset` removes it."""
     file = state / "password"
     if not file.exists():
         new = state / "password.new"
@@ -68,40 +74,46 @@ def make_password(state: Path) -> Path:
 
 
 def make_state(state: Path) -> None:
-    """Make the state folder, and mark it as the demo's: --reset removes it whole.
+    """Create the state folder with a marker file. `--reset` removes only folders with this marker.
 
     Raises
     ------
     DemoError
-        It is there and holds something else, or its name would be read as something else.
+        Raised if the folder contains other files, or if its path contains characters that URLs or JupyterHub interpret.
     """
-    if found := set("%?#{}") & set(str(state)):
-        raise DemoError(f"{state}: found {' '.join(sorted(found))} in the path, wanted a path without")
+    if characters := set("%?#{}") & set(str(state)):
+        raise DemoError(f"{state}: the path contains {' '.join(sorted(characters))}: choose a path without them")
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (state / MARKER).exists() and any(state.iterdir()):
-        raise DemoError(f"{state} holds something that is not the demo's: name an empty folder, or a new one")
+        raise DemoError(f"{state} contains files that are not from the demo: choose an empty or a new folder")
     (state / MARKER).touch()
     state.chmod(0o700)
 
 
 def only_user(state: Path) -> TextIO:
-    """Take a state folder for this process; two hubs on one would end each other's proxy."""
+    """Lock a state folder for this process, because two hubs with one folder would stop each other's proxy.
+
+    Raises
+    ------
+    DemoError
+        Raised if another process has the lock.
+    """
     file = (state / "lock").open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise DemoError(f"it runs already, on {state}: stop it, or name another --state") from None
+        raise DemoError(f"a demo is running with {state}: stop it, or choose another folder with --state") from None
     return file
 
 
 def clean_environment() -> dict[str, str]:
-    """Give the variables of this process without those that would change the hub, its proxy or its labs."""
-    theirs = ("CONFIGPROXY_", "JUPYTER", "LAB_", "NODE_", "PYTHON")
-    return {name: value for name, value in os.environ.items() if not name.startswith(theirs)}
+    """Return the variables of this process without those that configure the hub, its proxy or its labs."""
+    prefixes = ("CONFIGPROXY_", "JUPYTER", "LAB_", "NODE_", "PYTHON")
+    return {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
 
 
 def lone_hub(parts: Path) -> list[str | Path]:
-    """Give the command of a hub with one user and a password."""
+    """Return the command that starts a hub with one user and a password."""
     python = parts / "lab" / "bin" / "python"
     show: list[str | Path] = [python, "-c", "import lsstlab; print(lsstlab.__path__[0])"]
     package = subprocess.run(show, check=True, capture_output=True, text=True).stdout.strip()
@@ -109,25 +121,25 @@ def lone_hub(parts: Path) -> list[str | Path]:
 
 
 class Hub:
-    """A JupyterHub that runs as a process of its own until it is stopped.
+    """A JupyterHub process.
 
     Parameters
     ----------
     parts
-        The folder that `tools.parts.prepare` made.
+        The folder that `tools.parts.prepare` returned.
     state
-        The folder of its database, homes and log; made if it is not there.
+        The folder for the database, homes and log. It is created if it does not exist.
     port
-        Where the browser reaches it, on 127.0.0.1.
+        The port of the proxy on 127.0.0.1.
     command
-        What starts it, if not the hub with one user and a password.
+        The command that starts the hub. The default starts a hub with one user and a password.
     environ
-        Variables for that.
+        Additional variables for the command.
 
     Raises
     ------
     DemoError
-        The state folder cannot be written, or a hub runs on it.
+        Raised if the state folder cannot be written, or if another hub uses it.
     """
 
     def __init__(
@@ -141,13 +153,13 @@ class Hub:
         self.url = f"http://127.0.0.1:{port}"
         self.hub_port = free_port()
         self.log = state / "hub.log"
-        # Short, for what is in it: the path of a Unix socket, which kernels talk over, ends at 107 bytes.
+        # Kernels listen on Unix sockets in this folder, whose paths have at most 107 bytes. So its path must be short.
         self.runtime = TemporaryDirectory(prefix="lab-")
         try:
             make_state(state)
             self.lock = only_user(state)
             self.password_file = make_password(state)
-            if self.log.exists():  # it may say why the last one ended
+            if self.log.exists():  # keep the log of the previous run, which may show why it ended
                 self.log.replace(state / "hub.log.1")
             log = self.log.open("w")
         except OSError as error:
@@ -160,9 +172,9 @@ class Hub:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # The lock is the hub's as well: it holds as long as one of the two lives.
+                # The hub inherits the lock, so the lock lasts until both processes have ended.
                 pass_fds=[self.lock.fileno()],
-                # Ctrl-C is for this program, which then asks the hub to take its labs and its proxy down.
+                # Only this program receives Ctrl-C. It then stops the hub, which stops its labs and its proxy.
                 start_new_session=True,
             )
 
@@ -183,7 +195,7 @@ class Hub:
 
     @property
     def password(self) -> str:
-        """The password of the one user, `demo`."""
+        """The password of the user `demo`."""
         return self.password_file.read_text()
 
     def wait_until_ready(self) -> None:
@@ -192,12 +204,12 @@ class Hub:
         Raises
         ------
         DemoError
-            The hub ended, or does not answer in time; the message holds the end of its log.
+            Raised if the hub ends or does not answer in time. The message contains the end of its log.
         """
-        # Without a proxy, whatever the environment says: this is the machine itself.
+        # Ignore HTTP_PROXY and similar variables: the hub is on this machine.
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         deadline = time.monotonic() + START_SECONDS
-        # The hub itself first: the proxy writes ten lines for each request that it cannot hand on yet.
+        # Ask the hub first, because the proxy logs ten lines for each request that reaches it before the hub is ready.
         pages = [f"http://127.0.0.1:{self.hub_port}/hub/health", f"{self.url}/hub/login"]
         while self.process.poll() is None and time.monotonic() < deadline:
             try:
@@ -207,13 +219,13 @@ class Hub:
                     return
             except OSError:
                 time.sleep(0.1)
-        what = "ended" if self.process.poll() is not None else f"did not answer within {START_SECONDS} s"
+        outcome = "ended" if self.process.poll() is not None else f"did not answer within {START_SECONDS} s"
         self.stop()
         last = "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
-        raise DemoError(f"the hub {what}; its log, {self.log}, ends with:\n{last}")
+        raise DemoError(f"the hub {outcome}. The last lines of {self.log}:\n{last}")
 
     def stop(self) -> None:
-        """Stop the hub, which stops its labs and its proxy; what does not stop in time is killed."""
+        """Stop the hub with its labs and its proxy. Processes that do not stop in time are killed."""
         if self.process.poll() is None:
             self.process.terminate()
         try:
@@ -225,14 +237,14 @@ class Hub:
 
 
 def interrupt(_signal: int, _frame: FrameType | None) -> None:
-    """Treat SIGTERM, and a terminal that is closed, as Ctrl-C, and only the first of them."""
+    """Handle SIGTERM and SIGHUP like Ctrl-C, and ignore further signals."""
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def run(port: int, state: Path) -> None:
-    """Make what is missing, start a hub with one user and a password, and stay until Ctrl-C."""
+    """Install the demo, start a hub with one user and a password, and wait until Ctrl-C."""
     check_port(port)
     parts = prepare(*ALONE)
     with in_use():
@@ -241,57 +253,59 @@ def run(port: int, state: Path) -> None:
 
 
 def run_with_github(port: int, state: Path) -> None:
-    """Make what is missing, start a hub that asks a stand-in for GitHub, and stay until Ctrl-C."""
+    """Install the demo, start a hub that uses a simulated GitHub, and wait until Ctrl-C."""
     check_port(port)
     parts = prepare(*ALONE, HUB)
     with in_use(), run_github(parts, f"http://127.0.0.1:{port}") as environ:
         hub = Hub(parts, state, port, hub_command(parts), environ)
         serve(
             hub,
-            f"  Log in as one of the made-up people of a stand-in for GitHub, {environ['GITHUB_URL']}:\n"
-            f"  members of {environ['GITHUB_ORGANIZATION_WHITELIST']} come in, the others see why not.\n",
+            f"  Log in as one of the sample users of a simulated GitHub, {environ['GITHUB_URL']}.\n"
+            f"  Members of {environ['GITHUB_ORGANIZATION_WHITELIST']} may log in; the others see why they may not.\n",
         )
 
 
 def serve(hub: Hub, login: str) -> None:
-    """Say how to log in, and stay until Ctrl-C."""
+    """Print how to log in, and wait until Ctrl-C."""
     try:
         hub.wait_until_ready()
         print(f"\n  JupyterLab with the LSST stack:  {hub.url}\n{login}")
-        print(f"  Log: {hub.log}. Ctrl-C stops it.\n", flush=True)
+        print(f"  Log: {hub.log}. Ctrl-C stops the demo.\n", flush=True)
         hub.process.wait()
     except KeyboardInterrupt:
         print("Stopping ...", flush=True)
         raise
     finally:
         hub.stop()
-    raise DemoError(f"the hub ended by itself: see {hub.log}")
+    raise DemoError(f"the hub ended unexpectedly: read {hub.log}")
 
 
 def reset(state: Path) -> None:
-    """Remove the demo's logins, notebooks and logs; what was installed stays.
+    """Remove the demo's logins, notebooks and logs. The installed packages stay.
 
     Raises
     ------
     DemoError
-        The folder is none of the demo's, or the demo runs on it.
+        Raised if the folder is not a state folder of the demo, or if a running demo uses it.
     """
     if state.exists():
         if not (state / MARKER).exists():
-            raise DemoError(f"{state} is not a state folder of the demo: nothing is removed")
+            raise DemoError(f"{state} is not a state folder of the demo: nothing was removed")
         with only_user(state):
             shutil.rmtree(state)
-    print(f"Removed the demo's state: {state}")
+    print(f"Removed the demo's logins, notebooks and logs: {state}")
 
 
 def main() -> None:
-    """Start the demo or remove its state; a mistake ends with one line."""
+    """Start the demo, or remove its state. An error ends with one line."""
     parser = argparse.ArgumentParser(prog="nox -s demo --", description=__doc__)
-    parser.add_argument("--port", type=int, default=8000, help="where the browser finds it (8000)")
-    parser.add_argument("--reset", action="store_true", help="remove its notebooks and logins, and end")
-    parser.add_argument("--github", action="store_true", help="log in with a stand-in for GitHub, as made-up people")
+    parser.add_argument("--port", type=int, default=8000, help="the port on 127.0.0.1 (default: 8000)")
+    parser.add_argument("--reset", action="store_true", help="remove notebooks and logins, and exit")
+    parser.add_argument("--github", action="store_true", help="log in as a sample user of a simulated GitHub")
     parser.add_argument(
-        "--state", type=Path, help="the folder of its notebooks and logins (.demo/state; .demo/state-github)"
+        "--state",
+        type=Path,
+        help="the folder for notebooks and logins (default: .demo/state or .demo/state-github)",
     )
     options = parser.parse_args()
     if not 0 < options.port < 65536:

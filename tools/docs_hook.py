@@ -1,4 +1,4 @@
-"""What the site of docs/ does with links to files outside it: they lead to the repository."""
+"""A MkDocs hook: links from docs/ to other files of the repository become links to GitHub."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ DOCS = ROOT / "docs"
 LINK = re.compile(r"(\]\()([^)\s]+)(\))")
 
 
-def lead_out(markdown: str, page: Path, repository: str) -> str:
-    """Make links from a page to what is not in docs/ links to the repository; the others stay."""
+def link_to_repository(markdown: str, page: Path, repository: str) -> str:
+    """Replace the links of a page to files outside docs/ by links to the repository."""
 
-    def change(found: re.Match[str]) -> str:
-        path, mark, anchor = found[2].partition("#")
+    def replace(link: re.Match[str]) -> str:
+        path, mark, anchor = link[2].partition("#")
         if not path or ":" in path:
-            return found[0]
+            return link[0]
         target = (page.parent / path).resolve()
         if target.is_relative_to(DOCS) or not target.is_relative_to(ROOT):
-            return found[0]
+            return link[0]
         kind = "tree" if target.is_dir() else "blob"
-        return f"{found[1]}{repository}/{kind}/main/{target.relative_to(ROOT)}{mark}{anchor}{found[3]}"
+        return f"{link[1]}{repository}/{kind}/main/{target.relative_to(ROOT)}{mark}{anchor}{link[3]}"
 
-    return LINK.sub(change, markdown)
+    return LINK.sub(replace, markdown)
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
-    """Change a page before MkDocs reads it."""
-    return lead_out(markdown, Path(page.file.abs_src_path), config["extra"]["repository"])
+    """Replace the links of a page before MkDocs parses it."""
+    return link_to_repository(markdown, Path(page.file.abs_src_path), config["extra"]["repository"])

@@ -1,4 +1,4 @@
-"""The demo's login with GitHub, or rather with a stand-in for it: `nox -s demo -- --github`."""
+"""The demo's login with a simulated GitHub: `nox -s demo -- --github`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 from tools.parts import END_WITH_PARENT, HUB, LAB, ROOT
 
 CONFIG_FILE = Path(__file__).parent / "github_demo_config.py"
-CLIENT_SECRET = "demo-secret"  # noqa: S105  (of an app that only the stand-in knows)
+CLIENT_SECRET = "demo-secret"  # noqa: S105  (of an app that only the simulated GitHub knows)
 
 
 @contextmanager
 def run_github(parts: Path, hub_url: str) -> Iterator[dict[str, str]]:
-    """Run the stand-in until the end of the block; give the variables that a hub needs to ask it.
+    """Run the simulated GitHub until the end of the block, and yield the variables that a hub needs to use it.
 
-    The demo's own Python runs it, from the checkout: it is part of the tests, and the hub's image has none of it.
+    It belongs to the tests, so the demo's own Python runs it from the checkout.
     """
     callback = f"{hub_url}/hub/oauth_callback"
     options = ["--port", "0", "--client-id", "demo", "--client-secret", CLIENT_SECRET, "--callback", callback]
@@ -29,14 +29,14 @@ def run_github(parts: Path, hub_url: str) -> Iterator[dict[str, str]]:
     )
     try:
         first_line = github.stdout.readline() if github.stdout else ""
-        said = dict(word.split("=", 1) for word in first_line.split() if "=" in word)
+        variables = dict(word.split("=", 1) for word in first_line.split() if "=" in word)
         yield {
-            **said,
-            "GITHUB_ADMINS": f"{said['GITHUB_ORGANIZATION_WHITELIST']}:admins",
+            **variables,
+            "GITHUB_ADMINS": f"{variables['GITHUB_ORGANIZATION_WHITELIST']}:admins",
             "GITHUB_CLIENT_ID": "demo",
             "GITHUB_CLIENT_SECRET": CLIENT_SECRET,
             "OAUTH_CALLBACK_URL": callback,
-            # The stand-in forgets all tokens when it ends, so there is nothing to decrypt after that.
+            # The simulated GitHub loses all tokens when it stops, so a stored key would decrypt nothing useful.
             "JUPYTERHUB_CRYPT_KEY": secrets.token_hex(32),
             "PYTHONPATH": str(ROOT / "jupyterlab" / "src"),
             "LAB_COMMAND": str(parts / LAB.name / "bin" / "lab"),
@@ -47,5 +47,5 @@ def run_github(parts: Path, hub_url: str) -> Iterator[dict[str, str]]:
 
 
 def hub_command(parts: Path) -> list[str | Path]:
-    """Give the command of a hub that asks GitHub."""
+    """Return the command that starts a hub with GitHub login."""
     return [parts / HUB.name / "bin" / "python", "-m", "jupyterhub", "--config", CONFIG_FILE]

@@ -1,10 +1,10 @@
 """Build the image of one component with the Docker SDK: `nox -s "build(COMPONENT)"`.
 
-The image's name is the title label of its Dockerfile, its tag the project's version, which the manifests name; `latest`
-is the same image.
+The name of an image is the title label of its Dockerfile. Its tags are `latest` and the project's version, which the
+manifests use.
 
-filebeat's is made from Elastic's. Where that can be neither found nor pulled, and the tests do not ask for it
-(SHIPPER_IMAGE), it is left out with one line; what takes its place in tests, testing/shipper, is always built with it.
+The image of filebeat is based on Elastic's. If Elastic's cannot be pulled, the build prints why and skips filebeat,
+unless SHIPPER_IMAGE names filebeat's image. The tests then use the test shipper, which the build creates instead.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from tempfile import TemporaryDirectory
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound
 
-from tools.components import SHIPPER, image_name, shipper_image, stand_in, version
+from tools.components import SHIPPER, image_name, shipper_for_tests, shipper_image, version
 
 ROOT = Path(__file__).parents[1]
 BASE = re.compile(r"^ARG FILEBEAT_IMAGE=(\S+)$", re.MULTILINE)
 
 
 class BuildError(Exception):
-    """The image cannot be built; the message says why."""
+    """An image cannot be built. The message states the reason."""
 
 
 def engine() -> docker.DockerClient:
@@ -40,25 +40,25 @@ def engine() -> docker.DockerClient:
         client.ping()
     except DockerException as error:
         raise BuildError(
-            "no Docker engine answers: install and start one (Debian: apt install docker.io), "
+            "cannot connect to a Docker engine: install and start one (Debian: apt install docker.io), "
             f"or set DOCKER_HOST ({error})"
         ) from error
     return client
 
 
 def revision() -> str:
-    """Give the commit that is built, if it is a checkout."""
-    found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
-    return found.stdout.strip() or "unknown"
+    """Return the hash of the current commit, or `unknown` outside a git checkout."""
+    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
 
 
 def build(component: str, tag: str, arguments: dict[str, str]) -> str:
-    """Build one image; give its name with the tag.
+    """Build one image, and return its name with the tag.
 
     Raises
     ------
     BuildError
-        No engine answers, or a step failed: the message then holds the build's whole log.
+        Raised if no engine answers or if a step fails. The message then contains the whole log of the build.
     """
     name = image_name(component)
     client = engine()
@@ -81,40 +81,40 @@ def build(component: str, tag: str, arguments: dict[str, str]) -> str:
     except APIError as error:
         failure = error.explanation or str(error)
     if failure:
-        raise BuildError(f"{component}: {failure}\n\nThe build's log:\n{''.join(log)}")
+        raise BuildError(f"{component}: {failure}\n\nLog of the build:\n{''.join(log)}")
     if tag == version():
         client.images.get(f"{name}:{tag}").tag(name, "latest")
     return f"{name}:{tag}"
 
 
-def build_stand_in() -> str:
-    """Build the stand-in for filebeat, whose program is built here; give its name with the tag.
+def build_test_shipper() -> str:
+    """Compile the test shipper and build its image, and return the image's name with the tag.
 
     Raises
     ------
     BuildError
-        There is no Go, no engine, or the build failed.
+        Raised if Go or the engine is missing, or if the build fails.
     """
     source = ROOT / "testing" / "shipper"
     if shutil.which("go") is None:
-        raise BuildError("no Go, which the stand-in for filebeat is built with: apt install golang-go")
+        raise BuildError("the test shipper needs Go: apt install golang-go")
     with TemporaryDirectory() as folder:
         environ = os.environ | {"CGO_ENABLED": "0"}
         program = ["go", "build", "-trimpath", "-o", f"{folder}/filebeat", "."]
         if subprocess.run(program, cwd=source, env=environ, check=False).returncode:
-            raise BuildError("the stand-in for filebeat: `go build` failed, see above")
+            raise BuildError("the test shipper: `go build` failed, see the messages above")
         shutil.copy(source / "Dockerfile", folder)
         try:
-            engine().images.build(path=folder, tag=stand_in(), rm=True)
+            engine().images.build(path=folder, tag=shipper_for_tests(), rm=True)
         except DockerException as error:
-            raise BuildError(f"the stand-in for filebeat: {error}") from error
-    return stand_in()
+            raise BuildError(f"the test shipper: {error}") from error
+    return shipper_for_tests()
 
 
 def missing_base(arguments: dict[str, str]) -> str | None:
-    """Give the image that filebeat's is made from, if it can be neither found nor pulled."""
-    found = BASE.search((ROOT / SHIPPER / "Dockerfile").read_text())
-    base = arguments.get("FILEBEAT_IMAGE") or (found[1] if found else "")
+    """Return the base image of filebeat if the engine neither has it nor can pull it, else None."""
+    default = BASE.search((ROOT / SHIPPER / "Dockerfile").read_text())
+    base = arguments.get("FILEBEAT_IMAGE") or (default[1] if default else "")
     client = engine()
     try:
         client.images.get(base)
@@ -127,23 +127,23 @@ def missing_base(arguments: dict[str, str]) -> str | None:
 
 
 def build_shipper(tag: str, arguments: dict[str, str]) -> str:
-    """Build filebeat's image if it can be had, and the stand-in if that is what tests use; say what was done.
+    """Build filebeat's image if its base is available, and the test shipper if the tests use it. Return a summary.
 
     Raises
     ------
     BuildError
-        What was to be built cannot be.
+        Raised if a required image cannot be built.
     """
-    done = []
+    summary = []
     if base := missing_base(arguments):
-        if shipper_image() != stand_in():
-            raise BuildError(f"{SHIPPER}: {base} can be neither found nor pulled, and SHIPPER_IMAGE asks for it")
-        done.append(f"no image of {SHIPPER}: {base}, which it is made from, can be neither found nor pulled")
+        if shipper_image() != shipper_for_tests():
+            raise BuildError(f"{SHIPPER}: cannot pull the base image {base}, and SHIPPER_IMAGE requires this image")
+        summary.append(f"no image of {SHIPPER}, because its base image {base} cannot be pulled")
     else:
-        done.append(build(SHIPPER, tag, arguments))
-    if shipper_image() == stand_in():
-        done.append(f"{build_stand_in()}, which stands in for it in tests")
-    return "; ".join(done)
+        summary.append(build(SHIPPER, tag, arguments))
+    if shipper_image() == shipper_for_tests():
+        summary.append(f"{build_test_shipper()}, which replaces {SHIPPER} in tests")
+    return "; ".join(summary)
 
 
 def build_argument(text: str) -> tuple[str, str]:
@@ -155,16 +155,16 @@ def build_argument(text: str) -> tuple[str, str]:
 
 
 def main() -> None:
-    """Build what the command line names; a failure ends with its reason."""
+    """Build the image of the command line. A failure ends with its reason."""
     parser = argparse.ArgumentParser(prog="nox -s build --", description=__doc__)
     parser.add_argument("component")
-    parser.add_argument("--tag", default=version(), help="the tag to give (%(default)s, and then latest, too)")
+    parser.add_argument("--tag", default=version(), help="the tag (default: %(default)s, which also sets latest)")
     parser.add_argument("--build-arg", type=build_argument, action="append", default=[], metavar="NAME=VALUE")
     options = parser.parse_args()
     start = time.monotonic()
     try:
-        made = build_shipper if options.component == SHIPPER else partial(build, options.component)
-        name = made(options.tag, dict(options.build_arg))
+        build_image = build_shipper if options.component == SHIPPER else partial(build, options.component)
+        name = build_image(options.tag, dict(options.build_arg))
     except BuildError as error:
         sys.exit(f"build: {error}")
     print(f"built {name} in {time.monotonic() - start:.0f} s")

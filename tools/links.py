@@ -1,6 +1,6 @@
-"""Check the links of every Markdown file of the repository: the file is there, and so is the anchor.
+"""Check the links in all Markdown files of the repository: the target file and its heading exist.
 
-Other hosts' addresses are only looked at for their form: CI does not reach them.
+Only the form of links to other hosts is checked, because CI cannot reach them.
 """
 
 from __future__ import annotations
@@ -24,35 +24,35 @@ ID = re.compile(r"<a (?:id|name)=\"([^\"]+)\"")
 
 
 def anchors(text: str) -> set[str]:
-    """Give the anchors of a page, as GitHub names them."""
-    found: dict[str, int] = {}
+    """Return the anchors of a page, with the names that GitHub generates."""
+    counts: dict[str, int] = {}
     names = set(ID.findall(text))
     for heading in HEADING.findall(FENCE.sub("", text)):
         plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
         name = re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
-        count = found[name] = found.get(name, -1) + 1
+        count = counts[name] = counts.get(name, -1) + 1
         names.add(f"{name}-{count}" if count else name)
     return names
 
 
 def links(text: str) -> Iterator[str]:
-    """Give the targets of a page's links; what is code is none."""
+    """Yield the targets of a page's links, without those in code."""
     prose = CODE.sub("code", FENCE.sub("", text))
     for pattern in (LINK, REFERENCE, AUTOLINK):
         yield from pattern.findall(prose)
 
 
-def wrong(page: Path, link: str, root: Path) -> str | None:
-    """Say what is wrong with a link of a page; None: nothing."""
+def find_fault(page: Path, link: str, root: Path) -> str | None:
+    """Return what is wrong with a link of a page, or None if it is correct."""
     parts = urlsplit(link)
     if parts.scheme == "mailto":
         return None
     if parts.scheme or parts.netloc:
-        fits = parts.scheme in {"http", "https"} and parts.hostname
-        return None if fits else "found no address, wanted http(s)://host"
+        valid = parts.scheme in {"http", "https"} and parts.hostname
+        return None if valid else "not an address, wanted http(s)://host"
     target = (page.parent / unquote(parts.path)).resolve() if parts.path else page.resolve()
     if not target.is_relative_to(root.resolve()):
-        return "leads out of the repository"
+        return "the target is outside the repository"
     if not target.exists():
         return "no such file"
     if parts.fragment and target.suffix == ".md" and parts.fragment not in anchors(target.read_text()):
@@ -61,23 +61,23 @@ def wrong(page: Path, link: str, root: Path) -> str | None:
 
 
 def check(pages: list[Path], root: Path) -> list[str]:
-    """Give a line for each link that is wrong."""
+    """Return a message for each broken link."""
     return [
         f"{page.relative_to(root)}: {link}: {fault}"
         for page in pages
         for link in links(page.read_text())
-        if (fault := wrong(page, link, root))
+        if (fault := find_fault(page, link, root))
     ]
 
 
 def main() -> None:
-    """Check all; fail if one is wrong."""
+    """Check all pages, and exit with an error if a link is broken."""
     pages = [ROOT / path for path in tracked() if path.suffix == ".md"]
     faults = check(pages, ROOT)
     print(*faults, sep="\n", end="\n" if faults else "")
     if faults:
-        sys.exit(f"links: {len(faults)} are wrong")
-    print(f"links: all of {len(pages)} pages are right")
+        sys.exit(f"links: {len(faults)} broken links")
+    print(f"links: all links of {len(pages)} pages are correct")
 
 
 if __name__ == "__main__":

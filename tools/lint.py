@@ -1,6 +1,6 @@
-"""Check style with every linter, and say at the end which of them complained: `nox -s lint`.
+"""Check style with all linters, and list those that found problems: `nox -s lint`.
 
-`nox -s lint -- --fix` lets ruff fix what it can, and writes the copies of `shared/`.
+`nox -s lint -- --fix` fixes what ruff can fix, and writes the copies of `shared/`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from pathlib import Path
 
 from tools.shared_code import ROOT, write_copies
 from tools.tree_rules import find_problems
+from tools.word_rules import find_word_problems
 
 ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
 
 
 def tracked() -> list[Path]:
-    """List the files of the checkout, new ones too, without what is ignored."""
+    """Return the tracked and new files of the checkout, without ignored files."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -31,7 +32,7 @@ def tracked() -> list[Path]:
 
 
 def is_shell(path: Path) -> bool:
-    """Tell whether a file is a shell script, by its name or its first line."""
+    """Return whether a file is a shell script, by its name or its first line."""
     if path.suffix in {".bash", ".sh"}:
         return True
     with (ROOT / path).open("rb") as file:
@@ -39,7 +40,7 @@ def is_shell(path: Path) -> bool:
 
 
 def linters(files: list[Path], fix: bool) -> dict[str, list[str]]:
-    """Give each linter's command; one whose files are not there is left out."""
+    """Return the command of each linter that has files to check."""
     docker = [str(path) for path in files if path.name == "Dockerfile"]
     shell = [str(path) for path in files if is_shell(path)]
     yaml = [str(path) for path in files if path.suffix in {".yaml", ".yml"}]
@@ -58,35 +59,35 @@ def linters(files: list[Path], fix: bool) -> dict[str, list[str]]:
 
 
 def actionlint(workflows: list[str]) -> list[str]:
-    """Give actionlint's command; it is a Go program that PyPI has no binary of."""
-    if found := shutil.which("actionlint"):
-        return [found, *workflows]
+    """Return the command of actionlint, a Go program that is not on PyPI."""
+    if program := shutil.which("actionlint"):
+        return [program, *workflows]
     if shutil.which("go"):
         return ["go", "run", ACTIONLINT, *workflows]
-    message = f"actionlint is missing: install Go, or actionlint itself (go install {ACTIONLINT})"
+    message = "actionlint is missing: install Go (Debian: apt install golang-go) or actionlint"
     return ["sh", "-c", f'echo "{message}" >&2; exit {1 if os.environ.get("CI") else 0}']
 
 
 def main() -> None:
-    """Run all linters; fail if one complained."""
+    """Run all linters, and exit with an error if one finds problems."""
     parser = argparse.ArgumentParser(prog="nox -s lint --", description=__doc__)
-    parser.add_argument("--fix", action="store_true", help="mend what can be mended")
+    parser.add_argument("--fix", action="store_true", help="fix what ruff can fix, and write the copies of shared/")
     fix = parser.parse_args().fix
     if fix:
         write_copies()
     files = tracked()
     print("lint: tree rules", flush=True)
-    problems = find_problems(files)
+    problems = find_problems(files) + find_word_problems(files)
     print("".join(f"{problem}\n" for problem in problems), end="")
-    complained = ["tree rules"] if problems else []
+    failed = ["tree rules"] if problems else []
     for name, command in linters(files, fix).items():
         print(f"lint: {name}", flush=True)
-        # import-linter looks for the packages it is told of on this path.
+        # import-linter finds the packages on this path.
         environ = os.environ | {"PYTHONPATH": ":".join(str(path) for path in ROOT.glob("*/src"))}
         if subprocess.run(command, cwd=ROOT, env=environ, check=False).returncode:
-            complained.append(name)
-    if complained:
-        sys.exit(f"lint: {', '.join(complained)} complained")
+            failed.append(name)
+    if failed:
+        sys.exit(f"lint: problems found by {', '.join(failed)}")
 
 
 if __name__ == "__main__":

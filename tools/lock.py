@@ -1,7 +1,7 @@
-"""Write every lock of the repository anew: `nox -s lock`.
+"""Write all locks of the repository: `nox -s lock`.
 
-A lock is a `requirements.txt` beside its `requirements.in`, with the hash of every file and for every
-Python from 3.11 on, or a `package-lock.json` beside its `package.json`. They are found on disk.
+For each `requirements.in` it writes a `requirements.txt` with hashes, for Python 3.11 and newer. For each
+`package.json` it writes a `package-lock.json`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ COMMAND = "nox -s lock"
 
 
 def sources(pattern: str) -> list[Path]:
-    """List the tracked or new files of this name, a folder before the folders inside it.
+    """Return the tracked and new files of this name, a folder before its subfolders.
 
-    That order matters: a component's tests are locked to the versions that the component is locked to.
+    The order matters, because the lock of a component's tests uses the versions of the component's lock.
     """
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", pattern, f"**/{pattern}"],
@@ -28,13 +28,13 @@ def sources(pattern: str) -> list[Path]:
         capture_output=True,
         text=True,
     )
-    # What lies in `share` is installed as it is: the package.json of JupyterLab's extensions there needs nothing else.
-    found = [path for line in listed.stdout.split() if "share" not in (path := Path(line)).parts]
-    return sorted(found, key=lambda path: len(path.parts))
+    # A package.json in `share` belongs to a built JupyterLab extension, which has no dependencies to lock.
+    paths = [path for line in listed.stdout.split() if "share" not in (path := Path(line)).parts]
+    return sorted(paths, key=lambda path: len(path.parts))
 
 
 def lock_python(source: Path, upgrade: bool) -> None:
-    """Resolve one requirements.in; what it asks to leave out stands in the repository's uv.toml."""
+    """Write the lock of one requirements.in. The repository's uv.toml lists the excluded packages."""
     subprocess.run(
         [
             *("uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes"),
@@ -48,7 +48,7 @@ def lock_python(source: Path, upgrade: bool) -> None:
 
 
 def lock_node(source: Path, upgrade: bool) -> None:
-    """Resolve one package.json; only its hashes are kept, not the host that served the packages."""
+    """Write the lock of one package.json, with hashes and without the host of the registry."""
     subprocess.run(
         ["npm", "update" if upgrade else "install", "--package-lock-only", "--omit-lockfile-registry-resolved"],
         cwd=ROOT / source.parent,
@@ -58,9 +58,9 @@ def lock_node(source: Path, upgrade: bool) -> None:
 
 
 def main() -> None:
-    """Lock everything, or say which tool is missing."""
+    """Write all locks. Exits with a message if a tool is missing."""
     parser = argparse.ArgumentParser(prog=f"{COMMAND} --", description=__doc__)
-    parser.add_argument("--upgrade", action="store_true", help="take the newest versions")
+    parser.add_argument("--upgrade", action="store_true", help="update all packages to the newest versions")
     upgrade = parser.parse_args().upgrade
     for source in sources("requirements.in"):
         print(f"lock: {source}", flush=True)

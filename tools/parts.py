@@ -1,6 +1,6 @@
-"""Make what a lab runs on in a folder of the checkout, from the scripts that make it in the image.
+"""Install JupyterLab, the LSST stack, the proxy and the hub into `.demo/`, with the scripts of the images.
 
-The demo, the tests and the benchmarks share it; it is made anew only when what it is made of changed.
+The demo, the tests and the benchmarks share these parts. A part is installed again only if its inputs have changed.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".demo"
-# Debian's setpriv has the kernel end a process when the one that started it is gone, however it went.
+# With Debian's setpriv the kernel stops a process when its parent has ended, even if the parent was killed.
 END_WITH_PARENT = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
 
 
 class PartsError(Exception):
-    """What the lab runs on cannot be made; the message says why, in one line."""
+    """A part cannot be installed. The message states the reason in one line."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One thing to make: `COMPONENT/install/NAME FOLDER PYTHON`.
+    """A part of the demo. The script `COMPONENT/install/NAME FOLDER PYTHON` installs it.
 
     Attributes
     ----------
     name
-        The script's and the folder's.
+        Name of the script and of the folder.
     title
-        What the person at the terminal reads.
+        Text for the terminal.
     inputs
-        Files and folders of the component that it is made from.
+        Files and folders of the component from which the part is installed.
     component
-        The folder of the checkout that it belongs to.
+        Folder of the component in the checkout.
     """
 
     name: str
@@ -58,9 +58,9 @@ HUB = Part("hub", "the login with GitHub", ("requirements.txt", "pyproject.toml"
 
 
 def fingerprint(part: Part) -> str:
-    """Give a digest of all that a part is made from; it changes with the checkout's place, too.
+    """Return a digest of the inputs of a part, and of the path of the checkout.
 
-    Python environments hold absolute paths: a moved checkout needs new ones.
+    Python environments contain absolute paths, so a moved checkout needs new ones.
     """
     digest = hashlib.sha256(f"{sys.version}\0{FOLDER}\0".encode())
     for name in (*part.inputs, "install"):
@@ -72,12 +72,12 @@ def fingerprint(part: Part) -> str:
 
 
 def run_script(path: Path, title: str, *arguments: Path) -> None:
-    """Run one of the components' `install/` scripts, which makes what the title says.
+    """Run an `install/` script of a component.
 
     Raises
     ------
     PartsError
-        It failed; the message holds what it said last.
+        Raised if the script fails. The message contains the end of its output.
     """
     script = subprocess.Popen(
         [path, *arguments],
@@ -90,22 +90,22 @@ def run_script(path: Path, title: str, *arguments: Path) -> None:
     try:
         output, _ = script.communicate()
     except BaseException:
-        os.killpg(script.pid, signal.SIGKILL)  # and what it has started, which would go on writing
+        os.killpg(script.pid, signal.SIGKILL)  # also its child processes, which would continue to write
         raise
     if script.returncode == 0:
         return
-    said = " ".join(output.split())
-    if any(word in said.lower() for word in ("dns", "connect", "network", "timed out", "enotfound")):
-        raise PartsError(f"no network? {title} could not be downloaded: {said[-300:]}")
-    raise PartsError(f"{path.relative_to(ROOT)} failed: {said[-600:]}")
+    output = " ".join(output.split())
+    if any(word in output.lower() for word in ("dns", "connect", "network", "timed out", "enotfound")):
+        raise PartsError(f"cannot download {title}: check the network and try again: {output[-300:]}")
+    raise PartsError(f"{path.relative_to(ROOT)} failed: {output[-600:]}")
 
 
 def make(part: Part) -> None:
-    """Make one part, from scratch, and remember what it was made from."""
+    """Install one part into an empty folder, and store the digest of its inputs."""
     folder = FOLDER / part.name
-    # First, so that what is interrupted is never taken for made.
+    # Remove the digest first, so that an interrupted installation never counts as complete.
     (FOLDER / f"{part.name}.made").unlink(missing_ok=True)
-    (FOLDER / "kernel.made").unlink(missing_ok=True)  # the kernel joins lab and stack
+    (FOLDER / "kernel.made").unlink(missing_ok=True)  # the kernel connects the lab with the stack
     shutil.rmtree(folder, ignore_errors=True)
     print(f"  {part.title} ...", end=" ", flush=True)
     start = time.monotonic()
@@ -119,19 +119,19 @@ def make(part: Part) -> None:
 
 
 def is_made(part: Part) -> bool:
-    """Tell whether a part is there, made from what the checkout holds now."""
+    """Return whether a part is installed from the current inputs."""
     made = FOLDER / f"{part.name}.made"
     return made.exists() and made.read_text() == fingerprint(part)
 
 
 @contextmanager
 def only_one() -> Iterator[None]:
-    """Keep a demo and a test run that start at the same time from making the parts twice."""
+    """Hold a lock, so that a demo and a test run do not install the parts at the same time."""
     try:
         FOLDER.mkdir(exist_ok=True)
         file = (FOLDER / "lock").open("w")
     except OSError as error:
-        message = f"cannot write {error.filename} ({error.strerror}): run it in a checkout that is yours"
+        message = f"cannot write {error.filename} ({error.strerror}): use a clone that you own"
         raise PartsError(message) from error
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -140,40 +140,40 @@ def only_one() -> Iterator[None]:
 
 @contextmanager
 def in_use() -> Iterator[None]:
-    """Keep the parts from being made anew under a hub that runs on them."""
+    """Hold a shared lock, so that the parts are not replaced while a hub uses them."""
     with (FOLDER / "in-use").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
         yield
 
 
 def check_unused() -> None:
-    """Refuse to make anew what a hub runs on.
+    """Check that no running hub uses the parts.
 
     Raises
     ------
     PartsError
-        One does.
+        Raised if a hub uses them.
     """
     with (FOLDER / "in-use").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise PartsError("a demo runs on parts that are to be made anew: stop it first") from None
+            raise PartsError("a running demo uses parts that must be updated: stop that demo first") from None
 
 
 def prepare(*parts: Part) -> Path:
-    """Make what is missing or out of date, with a line of progress for each; give the folder.
+    """Install the parts that are missing or out of date, print a line for each, and return the folder.
 
     Raises
     ------
     PartsError
-        The folder cannot be written, or something could not be downloaded.
+        Raised if the folder cannot be written, or if a download fails.
     """
     with only_one():
         missing = [part for part in parts if not is_made(part)]
         if missing:
             check_unused()
-            print(f"Making what the lab runs on in {FOLDER.name}/ (once):", flush=True)
+            print(f"Installing into {FOLDER.name}/ (once):", flush=True)
         for part in missing:
             make(part)
         if {LAB, STACK} <= set(parts) and not (FOLDER / "kernel.made").exists():

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tools.components import ROOT, image_name, stand_in, version
+from tools.components import ROOT, image_name, shipper_for_tests, version
 
 IMAGE = re.compile(r"^\s*(?:- )?image: (\S+)$", re.MULTILINE)
 FILEBEAT = f"{image_name('filebeat')}:{version()}"
@@ -36,7 +36,7 @@ def test_a_site_gets_the_components_only(shipper: str) -> None:
     components = [path.parent.name for path in ROOT.glob("*/Dockerfile")]
     assert len(components) > 5
     assert listed == {f"{image_name(component)}:{version()}" for component in components}
-    assert stand_in() not in listed
+    assert shipper_for_tests() not in listed
 
 
 def test_the_manifests_name_exactly_the_listed_images() -> None:
@@ -47,7 +47,7 @@ def test_the_manifests_name_exactly_the_listed_images() -> None:
 
 @pytest.mark.parametrize(
     ("shipper", "wanted"),
-    [("", stand_in()), ("registry.example/shipper:1", "registry.example/shipper:1")],
+    [("", shipper_for_tests()), ("registry.example/shipper:1", "registry.example/shipper:1")],
     ids=["stand-in", "SHIPPER_IMAGE"],
 )
 def test_tests_get_another_image_for_filebeat(shipper: str, wanted: str) -> None:

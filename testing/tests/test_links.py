@@ -30,9 +30,9 @@ def test_a_link_that_leads_somewhere_passes(tmp_path: Path, link: str) -> None:
         ("gone.md", "no such file"),
         ("other.md#gone", "no such heading"),
         ("#gone", "no such heading"),
-        ("../../outside.md", "leads out"),
-        ("https:///nowhere", "no address"),
-        ("ftp://example.org", "no address"),
+        ("../../outside.md", "outside the repository"),
+        ("https:///nowhere", "not an address"),
+        ("ftp://example.org", "not an address"),
     ],
 )
 def test_a_link_that_leads_nowhere_is_told_of(tmp_path: Path, link: str, said: str) -> None:

@@ -63,7 +63,7 @@ def test_build_without_an_engine_says_how_to_get_one() -> None:
     done = tool("images", "jupyterlab", DOCKER_HOST="unix:///no/such/engine.sock")
     assert done.returncode == 1
     assert done.stderr.startswith(
-        "build: no Docker engine answers: install and start one (Debian: apt install docker.io)"
+        "build: cannot connect to a Docker engine: install and start one (Debian: apt install docker.io)"
     )
     assert done.stderr.count("\n") == 1
 
@@ -138,7 +138,7 @@ def test_in_a_checkout_that_cannot_be_written_nox_says_so_in_one_line(checkout: 
 def test_without_a_network_the_demo_says_so_in_one_line(checkout: Path, nowhere: dict[str, str]) -> None:
     done = demo_in(checkout, **nowhere)
     assert done.returncode == 1
-    assert done.stderr.startswith("demo: no network? JupyterLab and JupyterHub could not be downloaded")
+    assert done.stderr.startswith("demo: cannot download JupyterLab and JupyterHub: check the network and try again")
     assert done.stderr.count("\n") == 1
 
 
@@ -186,7 +186,7 @@ def test_a_hub_that_is_killed_leaves_nothing_and_its_log_is_kept(tmp_path: Path)
         os.kill(hub, signal.SIGKILL)
         _, said = demo.communicate(timeout=30)
         wait_until_gone(started)
-    assert said == f"demo: the hub ended by itself: see {tmp_path}/hub.log\n"
+    assert said == f"demo: the hub ended unexpectedly: read {tmp_path}/hub.log\n"
     with running_demo(tmp_path):
         assert (tmp_path / "hub.log.1").exists()
 
@@ -194,7 +194,7 @@ def test_a_hub_that_is_killed_leaves_nothing_and_its_log_is_kept(tmp_path: Path)
 def test_a_second_demo_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     with running_demo(tmp_path):
         second = tool("demo", "--port", str(free_port()), "--state", str(tmp_path))
-    assert second.stderr == f"demo: it runs already, on {tmp_path}: stop it, or name another --state\n"
+    assert second.stderr == f"demo: a demo is running with {tmp_path}: stop it, or choose another folder with --state\n"
 
 
 def test_the_demo_keeps_out_of_a_folder_with_other_things_in_it(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_the_demo_keeps_out_of_a_folder_with_other_things_in_it(tmp_path: Path) 
 
 def test_a_state_folder_with_a_name_that_hub_and_database_would_misread_is_refused(tmp_path: Path) -> None:
     done = tool("demo", "--port", str(free_port()), "--state", str(tmp_path / "what?{x}"))
-    assert done.stderr == f"demo: {tmp_path}/what?{{x}}: found ? {{ }} in the path, wanted a path without\n"
+    assert done.stderr == f"demo: {tmp_path}/what?{{x}}: the path contains ? {{ }}: choose a path without them\n"
 
 
 def test_parts_that_are_interrupted_in_the_making_are_made_again(
@@ -232,7 +232,7 @@ def interrupted(*_: object) -> None:
 def test_parts_are_not_made_anew_under_a_running_hub(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "FOLDER", checkout / ".demo")
     parts.FOLDER.mkdir()
-    with parts.in_use(), pytest.raises(parts.PartsError, match="stop it first"):
+    with parts.in_use(), pytest.raises(parts.PartsError, match="stop that demo first"):
         parts.prepare(*parts.ALONE)
 
 
@@ -257,7 +257,7 @@ def test_reset_removes_a_state_folder(tmp_path: Path) -> None:
     state = tmp_path / "state"
     with running_demo(state):
         busy = tool("demo", "--reset", "--state", str(state))
-        assert busy.stderr.startswith("demo: it runs already")
+        assert busy.stderr.startswith("demo: a demo is running")
     done = tool("demo", "--reset", "--state", str(state))
-    assert (done.returncode, done.stdout) == (0, f"Removed the demo's state: {state}\n")
+    assert (done.returncode, done.stdout) == (0, f"Removed the demo's logins, notebooks and logs: {state}\n")
     assert not state.exists()
