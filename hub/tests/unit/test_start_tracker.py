@@ -51,7 +51,7 @@ def test_the_image_has_the_long_limit_and_the_lab_the_short_one() -> None:
     with pytest.raises(SpawnFailedError) as failed:
         tracker.check_deadline([], 110)
     assert failed.value.diagnosis.reason == "timeout"
-    assert failed.value.diagnosis.detail == STAGE_MESSAGES["started"]
+    assert failed.value.diagnosis.detail == f"Last stage: {STAGE_MESSAGES['started']}"
 
 
 def test_the_last_warning_of_kubernetes_explains_a_timeout() -> None:

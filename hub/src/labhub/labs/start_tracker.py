@@ -108,5 +108,5 @@ class StartTracker:
         """
         if now > self._deadline:
             warnings = [event["message"] for event in events if event.get("type") == "Warning"]
-            detail = warnings[-1] if warnings else STAGE_MESSAGES[self._stage]
+            detail = warnings[-1] if warnings else f"Last stage: {STAGE_MESSAGES[self._stage]}"
             raise SpawnFailedError(diagnose("timeout", detail))
