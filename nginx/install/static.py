@@ -1,7 +1,7 @@
-"""Collects what JupyterLab's packages bring for browsers, as nginx serves it: `python static.py FOLDER [--quick]`.
+"""A program that collects the browser files of JupyterLab's packages for nginx: `python static.py FOLDER [--quick]`.
 
-Only files that carry the hash of their content in their name, once as they are and once for each encoding that makes
-them smaller, in the place of their URL below a lab's.
+It copies the files whose name contains the hash of their content: once unchanged, and once for each compression. The
+path of a copy below the folder of its encoding is its path below a lab's URL.
 """
 
 from __future__ import annotations
@@ -18,46 +18,46 @@ from pathlib import Path
 import brotli
 
 HASHED = re.compile(r"(^|\.)[0-9a-f]{16,64}\.\w+$")
-COMPRESSED_IN_ITSELF = {".woff", ".woff2"}
+ALREADY_COMPRESSED = {".woff", ".woff2"}
 
 
 def find_files(jupyter: Path) -> Iterator[tuple[Path, Path]]:
-    """Give each file, and where it stands below a lab's URL."""
+    """Yield each file, and its path below a lab's URL."""
     labextensions = jupyter / "labextensions"
     folders = {jupyter / "lab" / "static": Path("static/lab")}
     for folder in (*labextensions.glob("*/static"), *labextensions.glob("@*/*/static")):
         folders[folder] = "lab/extensions" / folder.relative_to(labextensions)
-    for folder, place in folders.items():
+    for folder, path in folders.items():
         for file in sorted(folder.iterdir()):
             if HASHED.search(file.name):
-                yield file, place / file.name
+                yield file, path / file.name
 
 
-def write(target: Path, encodings: dict[str, Callable[[bytes], bytes]], found: tuple[Path, Path]) -> None:
-    """Write one file in every encoding."""
-    file, place = found
+def write(target: Path, encodings: dict[str, Callable[[bytes], bytes]], source: tuple[Path, Path]) -> None:
+    """Write one file in each encoding."""
+    file, path = source
     content = file.read_bytes()
     for name, encode in encodings.items():
-        if name == "identity" or file.suffix not in COMPRESSED_IN_ITSELF:
-            copy = target / name / place
+        if name == "identity" or file.suffix not in ALREADY_COMPRESSED:
+            copy = target / name / path
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(encode(content))
 
 
 def main() -> None:
-    """Collect into the folder that the command line names."""
+    """Write the files into the folder that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--quick", action="store_true", help="compress less: for tests")
+    parser.add_argument("--quick", action="store_true", help="compress less, for tests")
     options = parser.parse_args()
     encodings: dict[str, Callable[[bytes], bytes]] = {
         "identity": bytes,
         "br": partial(brotli.compress, quality=4 if options.quick else 11),
         "gzip": partial(gzip.compress, compresslevel=1 if options.quick else 9, mtime=0),
     }
-    found = list(find_files(Path(sys.prefix) / "share" / "jupyter"))
+    sources = list(find_files(Path(sys.prefix) / "share" / "jupyter"))
     with ProcessPoolExecutor() as pool:
-        list(pool.map(partial(write, options.folder, encodings), found, chunksize=8))
+        list(pool.map(partial(write, options.folder, encodings), sources, chunksize=8))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Our nginx, in front of servers that a test controls: from the checkout, or with --image a container."""
+"""Fixtures that run our nginx in front of fake servers, from the checkout or with --image in a container."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RunEdge = Callable[..., AbstractContextManager[Edge]]
 
 @pytest.fixture(scope="session")
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RunEdge:
-    """Give what runs nginx: `run(folder, "host:port")`."""
+    """Return a function that runs nginx in front of a server: `run(folder, "host:port")`."""
     image = request.config.getoption("--image")
     static = None if image else collect_static(tmp_path_factory.mktemp("static"))
     return partial(run_edge, image=image, static=static)
@@ -24,13 +24,13 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[Upstream]:
-    """Run a server that keeps what it is asked."""
+    """Run a fake server that stores the requests that it receives."""
     with run_upstream() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def edge(run: RunEdge, upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    """Run nginx in front of that server."""
+    """Run nginx in front of the fake server."""
     with run(tmp_path_factory.mktemp("edge") / "nginx", upstream.address) as running:
         yield running

@@ -1,4 +1,4 @@
-"""A server behind nginx that keeps what it is asked, says when bytes arrive, and speaks WebSocket."""
+"""Fake servers behind nginx: an HTTP server that stores its requests, and a WebSocket server that echoes messages."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from websockets.sync.server import ServerConnection, serve
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request as it came."""
+class ReceivedRequest:
+    """A request as the server has received it. The names of headers are in lower case."""
 
     method: str
     path: str
@@ -22,22 +22,26 @@ class Asked:
 
 @dataclass
 class Upstream:
-    """What the server at `address` (`host:port`) saw.
+    """The received requests and the answers of the server at `address` (`host:port`).
 
     Attributes
     ----------
+    asked
+        The requests so far.
     received
-        Bytes of bodies so far.
+        Number of bytes in the bodies of all requests so far.
     answers
-        Status and headers for a path, if not 200.
+        Status and additional headers for a path. The default is 200 without additional headers.
     wait
-        Seconds from a request to its answer.
+        Seconds between a request and its answer.
     kind
-        The type of what is answered.
+        The Content-Type of all answers.
+    body
+        The body of all answers.
     """
 
     address: str = ""
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[ReceivedRequest] = field(default_factory=list)
     received: int = 0
     answers: dict[str, tuple[int, dict[str, str]]] = field(default_factory=dict)
     wait: float = 0
@@ -46,7 +50,7 @@ class Upstream:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers everything with JSON; a body in chunks or of a known length is read as it comes."""
+    """The handler of all requests. It counts the bytes of a body while they arrive."""
 
     protocol_version = "HTTP/1.1"
     upstream: Upstream
@@ -65,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.upstream.asked.append(Asked(self.command, self.path, headers))
+        self.upstream.asked.append(ReceivedRequest(self.command, self.path, headers))
         self._read()
         threading.Event().wait(self.upstream.wait)
         status, more = self.upstream.answers.get(self.path.split("?")[0], (200, {}))
@@ -80,11 +84,11 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = _answer  # noqa: N815  (named by http.server)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class Server(ThreadingHTTPServer):
-    """Lets a port go at once, so that the next server can have it."""
+    """An HTTP server that frees its port at once, so that the next server can use it."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -93,7 +97,7 @@ class Server(ThreadingHTTPServer):
 
 @contextmanager
 def run_upstream(host: str = "127.0.0.1", port: int = 0, body: bytes | None = None) -> Iterator[Upstream]:
-    """Answer until the end of the block."""
+    """Run the HTTP server until the end of the block."""
     upstream = Upstream()
     if body is not None:
         upstream.body = body
@@ -107,7 +111,7 @@ def run_upstream(host: str = "127.0.0.1", port: int = 0, body: bytes | None = No
 
 @contextmanager
 def run_echo() -> Iterator[str]:
-    """Give back what comes through a WebSocket, until the end of the block; gives `host:port`."""
+    """Run a WebSocket server that echoes messages, until the end of the block. Yield its `host:port`."""
 
     def echo(connection: ServerConnection) -> None:
         for message in connection:

@@ -1,4 +1,4 @@
-"""nginx on a real cluster, applied as the README says, in front of a proxy that is one page."""
+"""Tests of nginx on a real cluster, applied as in the README, in front of a fake proxy with one page."""
 
 from __future__ import annotations
 
@@ -22,18 +22,22 @@ from tools.components import image_name, version
 FOLDER = Path(__file__).parents[2] / "kubernetes"
 PROXY = {"app.kubernetes.io/name": "test-proxy", "app.kubernetes.io/component": "proxy"}
 OURS = "app.kubernetes.io/component=nginx"
-# kubelet looks at Secrets once a minute, from a cache of another.
+# kubelet checks Secrets once a minute, with a cache that may be another minute old.
 SECRET_SECONDS = 180
 
 
 @dataclass(frozen=True)
 class Site:
-    """A site that was set up.
+    """A deployed nginx.
 
     Attributes
     ----------
+    authority
+        The authority of the certificate.
+    folder
+        The folder with the current certificate and key.
     address, port
-        Of the node, where the Service's TLS port answers. Not this machine's: kind's node is a container.
+        The address of the node and the NodePort of HTTPS. With kind the node is a container, not this machine.
     """
 
     authority: Authority
@@ -43,11 +47,11 @@ class Site:
 
     @property
     def trust(self) -> ssl.SSLContext:
-        """What trusts its certificate."""
+        """A TLS context that trusts the certificate."""
         return ssl.create_default_context(cafile=self.authority.file)
 
     def get(self, path: str = "/hub/home") -> httpx.Response:
-        """Ask as a person does, over a new connection."""
+        """Send a request as a browser does, over a new connection."""
         url, name = f"https://{self.address}:{self.port}{path}", "localhost"
         with httpx.Client(verify=self.trust, timeout=10, headers={"Host": name}) as client:
             return client.get(url, extensions={"sni_hostname": name})
@@ -56,13 +60,13 @@ class Site:
         """Write a new certificate into the Secret."""
         self.authority.write(self.folder)
         files = [f"--{option}={self.folder / name}" for option, name in (("cert", "tls.crt"), ("key", "tls.key"))]
-        made = kubectl(
+        secret = kubectl(
             "create", "secret", "tls", "nginx-tls", "-n", NAMESPACE, *files, "--dry-run=client", "-o", "yaml"
         )
-        kubectl("apply", "-f", "-", stdin=made)
+        kubectl("apply", "-f", "-", stdin=secret)
 
     def serial(self) -> str:
-        """Give the serial number of the certificate that is served."""
+        """Return the serial number of the certificate that a new connection receives."""
         with (
             socket.create_connection((self.address, self.port), timeout=10) as plain,
             self.trust.wrap_socket(plain, server_hostname="localhost") as connection,
@@ -71,21 +75,21 @@ class Site:
 
 
 def node_address() -> str:
-    """Give the address of the node."""
+    """Return the address of the first node."""
     addresses = get("nodes")[0]["status"]["addresses"]
-    return str(next(one["address"] for one in addresses if one["type"] == "InternalIP"))
+    return str(next(address["address"] for address in addresses if address["type"] == "InternalIP"))
 
 
 def proxy_service() -> None:
-    """Make the Service in front of which nginx stands."""
+    """Create the proxy's Service."""
     ports = [{"name": "http", "port": 8000, "targetPort": "http"}]
     metadata = {"name": "proxy", "namespace": NAMESPACE}
     apply({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"selector": PROXY, "ports": ports}})
 
 
 def proxy_deployment() -> None:
-    """Make what answers there: nginx again, with one page."""
-    page = (
+    """Create the Deployment of the fake proxy, which is nginx with one page."""
+    configuration = (
         "daemon off; pid /tmp/pid; events {} http { client_body_temp_path /tmp/1; proxy_temp_path /tmp/2; "
         "fastcgi_temp_path /tmp/3; uwsgi_temp_path /tmp/4; scgi_temp_path /tmp/5; access_log off; "
         "server { listen 8000; return 200 proxied; } }"
@@ -94,8 +98,8 @@ def proxy_deployment() -> None:
         "name": "proxy",
         "image": f"{image_name('nginx')}:{version()}",
         "imagePullPolicy": "IfNotPresent",
-        "command": ["sh", "-c", 'echo "$PAGE" > /tmp/nginx.conf && exec nginx -c /tmp/nginx.conf'],
-        "env": [{"name": "PAGE", "value": page}],
+        "command": ["sh", "-c", 'echo "$CONFIGURATION" > /tmp/nginx.conf && exec nginx -c /tmp/nginx.conf'],
+        "env": [{"name": "CONFIGURATION", "value": configuration}],
         "ports": [{"name": "http", "containerPort": 8000}],
         "readinessProbe": {"tcpSocket": {"port": 8000}, "periodSeconds": 1},
     }
@@ -107,7 +111,7 @@ def proxy_deployment() -> None:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Set a site up: the Secret, the ConfigMap, the folder."""
+    """Apply the manifests and the fake proxy. The tests create the Secret and the ConfigMap."""
     folder = tmp_path_factory.mktemp("site")
     with own_namespaces():
         kubectl("apply", "-f", FOLDER)
@@ -121,15 +125,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def test_without_settings_it_says_which_it_misses(site: Site) -> None:
     site.write_certificate()
 
-    def said() -> bool:
+    def is_logged() -> bool:
         logs = ["logs", "--namespace", NAMESPACE, "--selector", OURS, "--tail=5"]
-        ran = [pod for pod in get("pod", selector=OURS) if pod["status"].get("containerStatuses", [{}])[0].get("state")]
+        pods = get("pod", selector=OURS)
+        started = [pod for pod in pods if pod["status"].get("containerStatuses", [{}])[0].get("state")]
         try:
-            return bool(ran) and "NGINX_SERVER_NAME: found '', wanted" in kubectl(*logs)
-        except KubectlError:  # not started yet
+            return bool(started) and "NGINX_SERVER_NAME: found '', wanted" in kubectl(*logs)
+        except KubectlError:  # the container has not started yet
             return False
 
-    wait_until(said, "it says so", 120)
+    wait_until(is_logged, "the missing setting is logged", 120)
 
 
 @pytest.mark.timeout(200)
@@ -138,17 +143,18 @@ def test_a_site_of_two_pods_comes_up_and_answers(site: Site) -> None:
     kubectl("rollout", "restart", "deployment/nginx", "-n", NAMESPACE)
     roll_out("test-proxy")
     roll_out("nginx", 150)
-    wait_until(lambda: get("deployment", "nginx")["status"].get("readyReplicas") == 2, "there are two")
+    wait_until(lambda: get("deployment", "nginx")["status"].get("readyReplicas") == 2, "two pods are ready")
     answer = site.get()
     assert (answer.status_code, answer.text) == (200, "proxied")
 
 
 def test_to_apply_it_again_changes_nothing(site: Site) -> None:
     def versions() -> dict[str, Any]:
-        found = json.loads(kubectl("get", "-f", FOLDER, "-o", "json"))["items"]
-        # Not the resource's version: a status that is written changes that, too.
+        items = json.loads(kubectl("get", "-f", FOLDER, "-o", "json"))["items"]
+        # Without resourceVersion, which a change of the status also changes.
         return {
-            one["kind"]: (one["metadata"].get("generation"), one["metadata"]["labels"], one["spec"]) for one in found
+            item["kind"]: (item["metadata"].get("generation"), item["metadata"]["labels"], item["spec"])
+            for item in items
         }
 
     before = versions()
@@ -159,40 +165,40 @@ def test_to_apply_it_again_changes_nothing(site: Site) -> None:
 def test_its_pods_would_be_let_in_where_restricted_is_enforced(site: Site) -> None:
     label = "pod-security.kubernetes.io/enforce=restricted"
     command = ["kubectl", "label", "namespace", NAMESPACE, label, "--overwrite", "--dry-run=server"]
-    # The API server names every pod that could not be started again.
+    # The API server warns of each existing pod that violates the new level.
     warnings = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     assert "nginx-" not in warnings
 
 
 def is_our_page(answer: httpx.Response) -> bool:
-    """Tell whether it is our page for a proxy that is not there."""
-    return answer.status_code == 502 and "JupyterLab cannot be reached just now" in answer.text
+    """Return whether an answer is nginx's own page for an unavailable proxy."""
+    return answer.status_code == 502 and "JupyterLab is unavailable" in answer.text
 
 
 def test_a_proxy_service_that_gets_another_address_is_found(site: Site) -> None:
     before = get("service", "proxy")["spec"]["clusterIP"]
     kubectl("delete", "service", "proxy", "-n", NAMESPACE)
     try:
-        # Of the two pods, one may still try the address that it knows, which ends as a 504.
-        wait_until(lambda: is_our_page(site.get()), "it is gone")
+        # A pod that still uses the old address answers 504.
+        wait_until(lambda: is_our_page(site.get()), "nginx shows its own page")
     finally:
         proxy_service()
     assert get("service", "proxy")["spec"]["clusterIP"] != before
-    wait_until(lambda: site.get().text == "proxied", "it is found again")
+    wait_until(lambda: site.get().text == "proxied", "nginx uses the new address")
 
 
 def test_a_proxy_that_is_down_is_our_page_until_it_is_back(site: Site) -> None:
     kubectl("scale", "deployment/test-proxy", "--replicas=0", "-n", NAMESPACE)
-    wait_until(lambda: site.get().status_code in {502, 504}, "it is down")
+    wait_until(lambda: site.get().status_code in {502, 504}, "the proxy is down")
     kubectl("scale", "deployment/test-proxy", "--replicas=1", "-n", NAMESPACE)
-    wait_until(lambda: site.get().text == "proxied", "it is back")
+    wait_until(lambda: site.get().text == "proxied", "the proxy answers again")
 
 
 @pytest.mark.timeout(300)
 def test_a_new_secret_is_served(site: Site) -> None:
     before = site.serial()
     site.write_certificate()
-    # Every pod has it: eight connections in a row come to both of the two.
+    # Eight connections reach both pods with high probability, so both must have the new certificate.
     wait_until(lambda: before not in {site.serial() for _ in range(8)}, "the new certificate is served", SECRET_SECONDS)
 
 
@@ -203,11 +209,11 @@ def test_a_new_release_fails_no_request(site: Site) -> None:
 
     def rolled_out() -> bool:
         seen.add(site.get().status_code)
-        found = get("deployment", "nginx")
-        status, numbers = found["status"], ("replicas", "updatedReplicas", "readyReplicas")
-        # The controller may not have heard yet; what it wrote then is of the last release.
-        heard = status["observedGeneration"] == found["metadata"]["generation"]
-        return heard and {status.get(number) for number in numbers} == {2}
+        deployment = get("deployment", "nginx")
+        status, numbers = deployment["status"], ("replicas", "updatedReplicas", "readyReplicas")
+        # Until the controller has observed the change, the status is that of the last release.
+        observed = status["observedGeneration"] == deployment["metadata"]["generation"]
+        return observed and {status.get(number) for number in numbers} == {2}
 
-    wait_until(rolled_out, "the new pods are there", 120)
+    wait_until(rolled_out, "the new pods are ready", 120)
     assert seen == {200}

@@ -1,4 +1,4 @@
-"""A lab's pages while there is no hub, or no lab, behind the real proxy: who opens one sees what is going on."""
+"""Tests of a lab's pages while the hub or the lab is unavailable, with the real proxy: users see an explanation."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from nginx.tests.upstream import run_upstream
 from tools.parts import PROXY, prepare
 
 TOKEN = "of-the-proxy"
-BARE = "Service Unavailable"
-OURS = "JupyterLab cannot be reached just now"
-HUBS = b"<h1>Your server appears to be down</h1>"
-OPENED = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+PLAIN = "Service Unavailable"
+OURS = "JupyterLab is unavailable"
+HUBS = b"<h1>Your lab is not running</h1>"
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
 @dataclass(frozen=True)
 class Site:
-    """nginx in front of a proxy, whose hub may be there or not.
+    """nginx in front of a proxy whose hub may run or not.
 
     Attributes
     ----------
     hub_port
-        Where the proxy looks for the hub.
+        The port at which the proxy expects the hub.
     routes
-        The proxy's API.
+        The URL of the routes in the proxy's API.
     """
 
     edge: Edge
@@ -43,7 +43,7 @@ class Site:
 
 
 def answers(url: str) -> bool:
-    """Tell whether something answers."""
+    """Return whether a server answers this URL with success."""
     try:
         return httpx.get(url).is_success
     except httpx.TransportError:
@@ -52,7 +52,13 @@ def answers(url: str) -> bool:
 
 @contextmanager
 def run_proxy(hub: int) -> Iterator[tuple[str, str]]:
-    """Run configurable-http-proxy with the manifest's options for a hub at a port; give its address, and its API."""
+    """Run configurable-http-proxy with the manifest's options, for a hub at this port.
+
+    Yields
+    ------
+    tuple
+        The `host:port` of the proxy, and the URL of the routes in its API.
+    """
     folder = prepare(PROXY) / PROXY.name
     port, api = free_ports(2)
     target = f"http://127.0.0.1:{hub}"
@@ -70,7 +76,7 @@ def run_proxy(hub: int) -> Iterator[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def site(run: RunEdge, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Run both, and no hub."""
+    """Run nginx and the proxy, without a hub."""
     (hub,) = free_ports(1)
     with run_proxy(hub) as (address, routes), run(tmp_path_factory.mktemp("away") / "nginx", address) as edge:
         yield Site(edge, hub, routes)
@@ -79,7 +85,7 @@ def site(run: RunEdge, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sit
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("path", ["", "/", "/lab", "/lab/tree/a b.ipynb", "/tree", "/notebooks/a.ipynb", "/doc/tree/a"])
 def test_whoever_opens_a_lab_s_page_without_a_hub_sees_our_page(site: Site, path: str, method: str) -> None:
-    with site.edge.client(headers=OPENED) as client:
+    with site.edge.client(headers=BROWSER) as client:
         answer = client.request(method, f"/user/vera{path}?token=x")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert (OURS in answer.text) is (method == "GET")
@@ -88,23 +94,23 @@ def test_whoever_opens_a_lab_s_page_without_a_hub_sees_our_page(site: Site, path
 @pytest.mark.parametrize(
     ("method", "path", "accept"),
     [
-        ("GET", "/user/vera/api/contents", OPENED["Accept"]),
-        ("GET", "/user/vera/files/a.html", OPENED["Accept"]),
-        ("GET", "/user/vera/labs", OPENED["Accept"]),
+        ("GET", "/user/vera/api/contents", BROWSER["Accept"]),
+        ("GET", "/user/vera/files/a.html", BROWSER["Accept"]),
+        ("GET", "/user/vera/labs", BROWSER["Accept"]),
         ("GET", "/user/vera/lab/api/workspaces/a", "*/*"),
         ("GET", "/user/vera/lab", "*/*"),
-        ("POST", "/user/vera/lab", OPENED["Accept"]),
+        ("POST", "/user/vera/lab", BROWSER["Accept"]),
     ],
 )
 def test_what_is_no_page_is_told_by_the_proxy_itself(site: Site, method: str, path: str, accept: str) -> None:
     with site.edge.client(headers={"Accept": accept}) as client:
         answer = client.request(method, path)
-    assert (answer.status_code, answer.text) == (503, BARE)
+    assert (answer.status_code, answer.text) == (503, PLAIN)
 
 
 def test_a_websocket_is_told_by_the_proxy_itself(site: Site) -> None:
     upgrade = {"Connection": "upgrade", "Upgrade": "websocket"}
-    with site.edge.client(headers=OPENED | upgrade) as client:
+    with site.edge.client(headers=BROWSER | upgrade) as client:
         answer = client.get("/user/vera/lab")
     assert answer.status_code == 503
     assert OURS not in answer.text
@@ -114,10 +120,10 @@ def test_of_a_lab_that_is_away_the_hub_tells_if_there_is_one(site: Site) -> None
     route = {"target": f"http://127.0.0.1:{free_ports(1)[0]}"}
     http = httpx.Client(headers={"Authorization": f"token {TOKEN}"})
     assert http.post(f"{site.routes}/user/ada", json=route).status_code == 201
-    with site.edge.client(headers=OPENED) as client:
+    with site.edge.client(headers=BROWSER) as client:
         assert OURS in client.get("/user/ada/lab").text
         with run_upstream(port=site.hub_port, body=HUBS) as hub:
-            # Else the proxy keeps the connection, and with it this hub after its end.
+            # Otherwise the proxy keeps its connection to this hub after the hub's end.
             hub.answers["/hub/error/503"] = (200, {"Connection": "close"})
             answer = client.get("/user/ada/lab")
             assert (answer.status_code, answer.content) == (503, HUBS)

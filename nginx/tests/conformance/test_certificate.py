@@ -1,4 +1,4 @@
-"""A certificate that is replaced while people work."""
+"""Tests of a certificate that is replaced while users work."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nginx.tests.upstream import run_echo, run_upstream
 
 
 def as_kubelet(authority: Authority, tls: Path, number: int) -> None:
-    """Write the Secret as kubelet does: a new folder, then one rename of the link that leads to it."""
+    """Write the Secret as kubelet does: create a new folder, then replace the link to the folder by a rename."""
     authority.write(tls / f"..{number}")
     link = tls / "..data.new"
     link.symlink_to(f"..{number}")
@@ -28,7 +28,7 @@ def as_kubelet(authority: Authority, tls: Path, number: int) -> None:
 
 
 def serial(edge: Edge) -> str:
-    """Give the serial number of the certificate that a new connection gets."""
+    """Return the serial number of the certificate that a new connection receives."""
     with (
         socket.create_connection(("127.0.0.1", edge.https_port)) as plain,
         edge.trust.wrap_socket(plain, server_hostname="localhost") as connection,
@@ -50,20 +50,20 @@ def test_a_replaced_certificate_is_taken_over_and_no_websocket_ends(run: RunEdge
             wait_until(lambda: serial(edge) != before, "the second certificate is served")
             ws.send("still here")
             assert ws.recv(timeout=10) == "still here"
-        # With its last connection the worker that had it ends.
+        # An old worker ends after its last connection has been closed.
         wait_until(lambda: not workers & children(edge.pid), "the old workers end")
 
 
 def children(pid: int) -> set[int]:
-    """Give the workers of an nginx."""
-    found = set()
+    """Return the process ids of the workers of an nginx."""
+    workers = set()
     for process in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         try:
             if b"worker process" in Path(f"/proc/{process}/cmdline").read_bytes():
-                found.add(int(process))
+                workers.add(int(process))
         except (FileNotFoundError, ProcessLookupError):
             pass
-    return found
+    return workers
 
 
 def test_a_certificate_with_a_responder_is_stapled(run: RunEdge, tmp_path: Path) -> None:
@@ -74,25 +74,28 @@ def test_a_certificate_with_a_responder_is_stapled(run: RunEdge, tmp_path: Path)
         certificate = authority.write(folder / "tls", responder=f"http://{responder.address}/ocsp")
         responder.body, responder.kind = authority.vouch(certificate), "application/ocsp-response"
         with run(folder, "127.0.0.1:9", authority=authority) as edge:
-            ask = ["openssl", "s_client", "-connect", f"127.0.0.1:{edge.https_port}", "-servername", "localhost"]
+            address = f"127.0.0.1:{edge.https_port}"
+            command = ["openssl", "s_client", "-connect", address, "-servername", "localhost", "-status"]
 
-            def told() -> str:
-                return subprocess.run([*ask, "-status"], input="", capture_output=True, text=True, check=False).stdout
+            def connect_with_openssl() -> str:
+                return subprocess.run(command, input="", capture_output=True, text=True, check=False).stdout
 
-            # nginx asks when somebody comes, and has the answer for the next.
-            wait_until(lambda: "Cert Status: good" in told(), "the answer is stapled")
+            # A first connection makes nginx request the OCSP answer. nginx sends it on later connections.
+            wait_until(lambda: "Cert Status: good" in connect_with_openssl(), "the OCSP answer is stapled")
 
 
 def test_a_bad_replacement_is_told_once_and_the_old_certificate_stays(run: RunEdge, tmp_path: Path) -> None:
     with run(tmp_path / "nginx", "127.0.0.1:9") as edge:
         before = serial(edge)
         (edge.tls / "tls.key").write_text("half a ke")
-        wait_until(lambda: "found no key in it" in edge.log, "it is told")
-        # Another change is the proof that it looked again since.
+        error = "tls.key: found no private key, wanted PEM without a password; nginx keeps the old certificate"
+        wait_until(lambda: error in edge.log, "the wrong key is logged")
+        # The error for this change proves that the script has checked the files again.
         edge.authority.write(edge.tls, "other.example.org")
         os.chmod(edge.tls / "tls.key", 0o644)
-        wait_until(lambda: "another name than localhost" in edge.log, "the next is told")
+        wait_until(lambda: "the certificate is not valid for localhost" in edge.log, "the wrong name is logged")
         assert serial(edge) == before
-        assert edge.log.count("found no key in it; the old certificate stays in use") <= edge.log.count("found no key")
+        # An error is logged once for each state of the files. While the files are written, there are at most four.
+        assert edge.log.count(error) <= 4
         edge.authority.write(edge.tls, key=new_key())
-        wait_until(lambda: serial(edge) != before, "a good one is taken")
+        wait_until(lambda: serial(edge) != before, "a good certificate is loaded")

@@ -1,4 +1,4 @@
-"""The log: JSON, with what an admin asks for, and without what opens a lab."""
+"""Tests of the log: JSON lines with the fields that an administrator needs, and without tokens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ SECRET = "not-to-be-seen"
 def test_a_request_is_a_line_of_json(edge: Edge) -> None:
     with edge.client() as client:
         client.get("/hub/of-json", headers={"User-Agent": 'odd "agent"\t\\', "Referer": "https://localhost/hub/home"})
-    (line,) = wait_until(lambda: [one for one in edge.lines if one.get("url.path") == "/hub/of-json"], "it is logged")
+    (line,) = wait_until(
+        lambda: [line for line in edge.lines if line.get("url.path") == "/hub/of-json"], "the request is logged"
+    )
     assert line == line | {
         "client.address": "127.0.0.1",
         "http.request.method": "GET",
@@ -52,7 +54,7 @@ def test_no_token_and_no_cookie_is_logged(edge: Edge, path: str) -> None:
     with edge.client() as client:
         client.get(path, headers=headers)
         client.get("/hub/last", headers={"Referer": f"https://localhost/x#access_token={SECRET}"})
-    wait_until(lambda: any(one.get("url.path") == "/hub/last" for one in edge.lines), "it is logged")
+    wait_until(lambda: any(line.get("url.path") == "/hub/last" for line in edge.lines), "the last request is logged")
     assert SECRET not in edge.log
 
 
@@ -60,7 +62,9 @@ def test_an_error_is_a_line_of_json_without_the_token(run: RunEdge, tmp_path: Pa
     with run(tmp_path / "nginx", f"127.0.0.1:{free_ports(1)[0]}") as edge, edge.client() as client:
         path = f"/hub/x?token={SECRET}"
         client.get(path, headers={"Referer": f"https://localhost/hub/y?token={SECRET}", "Cookie": SECRET})
-        (line,) = wait_until(lambda: [one for one in edge.lines if one.get("log.level") == "error"], "it is logged")
+        (line,) = wait_until(
+            lambda: [line for line in edge.lines if line.get("log.level") == "error"], "the error is logged"
+        )
         assert "connect() failed" in line["message"]
         assert 'request: "GET /hub/x?[masked]' in line["message"]
         assert SECRET not in edge.log

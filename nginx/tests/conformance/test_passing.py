@@ -1,4 +1,4 @@
-"""What comes in and what goes on: redirects, headers, WebSockets, uploads, limits."""
+"""Tests of the requests that nginx passes on: redirects, headers, WebSockets, uploads and limits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HSTS = "max-age=63072000"
 
 
 def raw(edge: Edge, request: bytes) -> bytes:
-    """Send bytes over TLS; give all that comes back."""
+    """Send bytes over TLS, and return everything that the server sends back."""
     with (
         socket.create_connection(("127.0.0.1", edge.https_port), timeout=20) as plain,
         edge.trust.wrap_socket(plain, server_hostname="localhost") as connection,
@@ -75,7 +75,7 @@ def test_every_answer_has_the_security_headers_once(edge: Edge, upstream: Upstre
 
 
 def test_what_a_client_says_of_itself_is_not_believed(edge: Edge, upstream: Upstream) -> None:
-    told = {
+    forged = {
         "X-Forwarded-For": "10.9.9.9",
         "X-Forwarded-Proto": "http",
         "X-Forwarded-Host": "evil.example",
@@ -87,9 +87,9 @@ def test_what_a_client_says_of_itself_is_not_believed(edge: Edge, upstream: Upst
         "Connection": "Upgrade, HTTP2-Settings",
     }
     with edge.client() as client:
-        client.get("/hub/told", headers=told)
-    (asked,) = [one.headers for one in upstream.asked if one.path == "/hub/told"]
-    assert asked == asked | {
+        client.get("/hub/forged", headers=forged)
+    (received,) = [request.headers for request in upstream.asked if request.path == "/hub/forged"]
+    assert received == received | {
         "host": f"localhost:{edge.https_port}",
         "connection": "close",
         "x-forwarded-for": "127.0.0.1",
@@ -98,20 +98,20 @@ def test_what_a_client_says_of_itself_is_not_believed(edge: Edge, upstream: Upst
         "x-real-ip": "127.0.0.1",
         "x-scheme": "https",
     }
-    assert {"upgrade", "forwarded", "x-forwarded-port"} & set(asked) == set()
+    assert {"upgrade", "forwarded", "x-forwarded-port"} & set(received) == set()
 
 
 def test_a_path_arrives_as_it_was_sent(edge: Edge, upstream: Upstream) -> None:
     path = "/user/vera/files/a%2Fb%20c%3Fd/%C3%A9?x=%26&y"
     assert b" 200 " in raw(edge, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
-    assert path in [one.path for one in upstream.asked]
+    assert path in [request.path for request in upstream.asked]
 
 
 def test_the_name_that_goes_on_is_the_one_that_was_chosen_by(edge: Edge, upstream: Upstream) -> None:
     request = b"GET https://localhost/hub/chosen HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
     assert b" 200 " in raw(edge, request)
-    (asked,) = [one.headers for one in upstream.asked if one.path == "/hub/chosen"]
-    assert (asked["host"], asked["x-forwarded-host"]) == ("localhost", "localhost")
+    (received,) = [request.headers for request in upstream.asked if request.path == "/hub/chosen"]
+    assert (received["host"], received["x-forwarded-host"]) == ("localhost", "localhost")
 
 
 def test_large_cookies_pass_both_ways(edge: Edge, upstream: Upstream) -> None:
@@ -135,7 +135,7 @@ def test_a_request_of_two_lengths_goes_nowhere(edge: Edge, upstream: Upstream, h
     smuggled = b"0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
     answer = raw(edge, b"POST /hub/two HTTP/1.1\r\nHost: localhost\r\n" + head + b"\r\n\r\n" + smuggled)
     assert answer.split(b" ")[1] in {b"400", b"501"}
-    assert not [one for one in upstream.asked if one.path in {"/smuggled", "/hub/two"}]
+    assert not [request for request in upstream.asked if request.path in {"/smuggled", "/hub/two"}]
 
 
 def test_a_lab_s_answer_steers_nothing_here(edge: Edge, upstream: Upstream) -> None:
@@ -160,7 +160,7 @@ def test_an_upload_arrives_while_it_is_sent(edge: Edge, upstream: Upstream) -> N
 
     def pieces() -> Iterator[bytes]:
         yield b"x" * 100_000
-        # The rest is sent only when the first piece is there: a copy on a disk would wait for all of it.
+        # The rest is sent after the first piece has arrived. An nginx that stores uploads would wait for the whole body.
         wait_until(lambda: upstream.received - before >= 100_000, "the first piece arrives")
         yield b"x" * 100_000
 
@@ -180,7 +180,7 @@ def test_an_upload_that_is_too_large_is_told_so(run: RunEdge, upstream: Upstream
             send = "fetch('api/contents/big', {method: 'PUT', body: 'x'.repeat(3e6)}).then(answer => answer.status)"
             assert page.evaluate(send) == 413
     assert answer.status_code == 413
-    assert "One upload may be at most 1m" in answer.text
+    assert "You can send at most 1m in one request" in answer.text
     assert "refresh" not in answer.text
 
 
@@ -192,10 +192,10 @@ def test_logins_are_limited_and_nothing_else_is(
         answers = list(pool.map(lambda _: client.get("/hub/login", headers=more), range(250)))
         others = list(pool.map(lambda _: client.get("/hub/home"), range(250)))
     refused = [answer for answer in answers if answer.status_code == 429]
-    # 50 people at once, three requests each, come in.
+    # 50 users can log in at the same time, with three requests each.
     assert len(answers) - len(refused) >= 150
     assert refused
-    assert "more logins came at once" in refused[0].text
+    assert "Too many users of your network are logging in at the same time" in refused[0].text
     assert refused[0].headers["Retry-After"] == "5"
     assert {answer.status_code for answer in others} == {200}
 

@@ -1,4 +1,4 @@
-"""Several hubs behind one nginx, each with a name of its own."""
+"""Tests of several hubs behind one nginx, each with a host name of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OTHER = "other.example.org"
 
 @pytest.fixture(scope="module")
 def second() -> Iterator[Upstream]:
-    """Run what is behind the other name."""
+    """Run the fake server of the other host name."""
     with run_upstream() as server:
         server.body = b"the second"
         yield server
@@ -30,7 +30,7 @@ def second() -> Iterator[Upstream]:
 def both(
     run: RunEdge, upstream: Upstream, second: Upstream, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Edge]:
-    """Run nginx in front of both."""
+    """Run nginx in front of both fake servers."""
     folder = tmp_path_factory.mktemp("several") / "nginx"
     folder.mkdir()
     authority = Authority(folder)
@@ -43,8 +43,8 @@ def both(
 def test_a_name_leads_to_its_hub(both: Edge, upstream: Upstream, second: Upstream) -> None:
     with both.client() as http:
         first = http.get("/hub/home")
-        there = {"Host": f"{OTHER}:{both.https_port}"}
-        other = http.get("/hub/home", headers=there, extensions={"sni_hostname": OTHER})
+        headers = {"Host": f"{OTHER}:{both.https_port}"}
+        other = http.get("/hub/home", headers=headers, extensions={"sni_hostname": OTHER})
     assert (first.content, other.content) == (upstream.body, second.body)
     assert second.asked[-1].headers["host"] == f"{OTHER}:{both.https_port}"
 
@@ -66,15 +66,15 @@ def test_websockets_go_to_theirs(run: RunEdge, upstream: Upstream, tmp_path: Pat
             authority=authority,
         ) as edge,
         socket.create_connection(("127.0.0.1", edge.https_port)) as plain,
-        connect(f"wss://{OTHER}:{edge.https_port}/user/ada/lsp", sock=plain, ssl=edge.trust) as there,
+        connect(f"wss://{OTHER}:{edge.https_port}/user/ada/lsp", sock=plain, ssl=edge.trust) as ws,
     ):
-        there.send("hello")
-        assert there.recv() == "hello"
+        ws.send("hello")
+        assert ws.recv() == "hello"
 
 
 def test_the_certificate_has_to_be_for_all_names(run: RunEdge, tmp_path: Path) -> None:
     with (
-        pytest.raises(Ended, match=r"another name than b\.example\.org"),
+        pytest.raises(Ended, match=r"the certificate is not valid for b\.example\.org"),
         run(tmp_path / "nginx", "127.0.0.1:9", settings={"NGINX_OTHER_HUBS": "b.example.org=127.0.0.1:9"}),
     ):
         pass

@@ -1,4 +1,4 @@
-"""What has to be right before it listens: one line says what is not."""
+"""Tests of the checks before nginx listens. Each failed check is reported in one line."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ UPSTREAM = "127.0.0.1:9"
 def refusal(run: RunEdge, folder: Path, **settings: str) -> str:
     with pytest.raises(Ended) as ended, run(folder, UPSTREAM, settings=settings):
         pass
-    said = str(ended.value)
-    assert said.count("\n") == 1, said
-    return said
+    output = str(ended.value)
+    assert output.count("\n") == 1, output
+    return output
 
 
 @pytest.mark.parametrize(
     ("name", "value", "wanted"),
     [
-        ("NGINX_SERVER_NAME", "", "found '', wanted the name in the address that people type"),
-        ("NGINX_SERVER_NAME", "a.org; return 200", "found 'a.org; return 200', wanted the name"),
-        ("NGINX_SERVER_NAME", "a.org\n}", "found 'a.org?}', wanted the name"),
-        ("NGINX_UPSTREAM_HOST", "proxy:8000", "found 'proxy:8000', wanted the whole name of the proxy"),
-        ("NGINX_UPSTREAM_PORT", "http", "found 'http', wanted a port"),
-        ("NGINX_OTHER_HUBS", "b.org", "found 'b.org', wanted a name and its proxy for each further hub"),
-        ("NGINX_OTHER_HUBS", "b.org=x; return 200", "found 'b.org=x; return 200', wanted a name and its proxy"),
-        ("NGINX_MAX_BODY", "4 GB", "found '4 GB', wanted the size of the largest upload"),
-        ("NGINX_HSTS_SECONDS", "1y", "found '1y', wanted for how many seconds"),
+        ("NGINX_SERVER_NAME", "", "found '', wanted the host name of the site, in lower case"),
+        ("NGINX_SERVER_NAME", "a.org; return 200", "found 'a.org; return 200', wanted the host name"),
+        ("NGINX_SERVER_NAME", "a.org\n}", "found 'a.org?}', wanted the host name"),
+        ("NGINX_UPSTREAM_HOST", "proxy:8000", "found 'proxy:8000', wanted the full host name of the proxy"),
+        ("NGINX_UPSTREAM_PORT", "http", "found 'http', wanted a port number"),
+        ("NGINX_OTHER_HUBS", "b.org", "found 'b.org', wanted the host name and the proxy of each other hub"),
+        ("NGINX_OTHER_HUBS", "b.org=x; return 200", "found 'b.org=x; return 200', wanted the host name and the proxy"),
+        ("NGINX_MAX_BODY", "4 GB", "found '4 GB', wanted the largest size of an upload"),
+        ("NGINX_HSTS_SECONDS", "1y", "found '1y', wanted a number of seconds"),
         ("NGINX_HTTP3", "yes", "found 'yes', wanted on or off"),
-        ("NGINX_TLS_CHECK_SECONDS", "often", "found 'often', wanted how many seconds"),
-        ("NGINX_RESOLVER", "dns.example.org", "found 'dns.example.org', wanted addresses of name servers"),
+        ("NGINX_TLS_CHECK_SECONDS", "often", "found 'often', wanted the number of seconds between two checks"),
+        ("NGINX_RESOLVER", "dns.example.org", "found 'dns.example.org', wanted the IP addresses of name servers"),
     ],
 )
 def test_a_wrong_setting_ends_it(run: RunEdge, tmp_path: Path, name: str, value: str, wanted: str) -> None:
@@ -63,9 +63,9 @@ def no_key(authority: Authority, tls: Path) -> None:
 
 def other_key(authority: Authority, tls: Path) -> None:
     authority.write(tls)
-    kept = (tls / "tls.crt").read_bytes()
+    first = (tls / "tls.crt").read_bytes()
     authority.write(tls)
-    (tls / "tls.crt").write_bytes(kept)
+    (tls / "tls.crt").write_bytes(first)
 
 
 def expired(authority: Authority, tls: Path) -> None:
@@ -83,13 +83,13 @@ def other_name(authority: Authority, tls: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "wanted"),
     [
-        (no_certificate, r"tls\.crt: not there, or not readable"),
-        (no_pem, r"tls\.crt: found no certificate in it"),
-        (no_key, r"tls\.key: found no key in it"),
-        (other_key, r"tls\.key: it is not the key of tls\.crt"),
-        (expired, r"tls\.crt: it expired on \w+ +\d+ .* GMT"),
-        (not_yet, r"tls\.crt: it is valid only from"),
-        (other_name, r"tls\.crt: found a certificate for another name than localhost"),
+        (no_certificate, r"tls\.crt: missing or not readable"),
+        (no_pem, r"tls\.crt: found no certificate, wanted PEM"),
+        (no_key, r"tls\.key: found no private key, wanted PEM"),
+        (other_key, r"tls\.key: found another key than that of tls\.crt"),
+        (expired, r"tls\.crt: the certificate expired on \w+ +\d+ .* GMT"),
+        (not_yet, r"tls\.crt: the certificate is not valid before"),
+        (other_name, r"tls\.crt: the certificate is not valid for localhost"),
     ],
 )
 def test_a_wrong_certificate_ends_it(
@@ -106,8 +106,10 @@ def test_a_certificate_that_expires_soon_is_warned_of(run: RunEdge, tmp_path: Pa
     folder.mkdir()
     Authority(folder).write(folder / "tls", end=timedelta(days=13))
     with run(folder, UPSTREAM) as edge:
-        (line,) = wait_until(lambda: [one for one in edge.lines if one.get("log.level") == "warning"], "it warns")
-    assert "tls.crt: it expires on " in line["message"]
+        (line,) = wait_until(
+            lambda: [line for line in edge.lines if line.get("log.level") == "warning"], "the warning is logged"
+        )
+    assert "tls.crt: the certificate expires on " in line["message"]
 
 
 def test_a_quiet_start_says_nothing(run: RunEdge, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""JupyterLab's own files, served at the edge."""
+"""Tests of JupyterLab's own files, which nginx serves itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LAB = f"/user/vera/static/lab/{SCRIPT.name}"
 
 
 def get(edge: Edge, path: str, encodings: str = "identity") -> httpx.Response:
-    """Ask, and take what comes as it is."""
+    """Send a request, and return the answer with its body still compressed."""
     with edge.client() as client, client.stream("GET", path, headers={"Accept-Encoding": encodings}) as answer:
         answer._content = b"".join(answer.iter_raw())
     return answer
@@ -53,7 +53,7 @@ def test_the_best_encoding_is_served(
     assert answer.headers["Content-Type"] == "text/javascript"
     assert answer.headers["Vary"] == "Accept-Encoding"
     assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
-    assert len(upstream.asked) == before, "the lab is not asked"
+    assert len(upstream.asked) == before, "the request reached the lab"
 
 
 def test_a_font_is_served_as_it_is(edge: Edge) -> None:
@@ -65,9 +65,9 @@ def test_a_font_is_served_as_it_is(edge: Edge) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/user/vera/static/lab/main.0123456789abcdef.js",  # another version's
-        "/user/vera/static/lab/style.js",  # without a hash
-        f"/user/vera/files/static/lab/{SCRIPT.name}",  # a person's own file
+        "/user/vera/static/lab/main.0123456789abcdef.js",  # a file of another version
+        "/user/vera/static/lab/style.js",  # a name without a hash
+        f"/user/vera/files/static/lab/{SCRIPT.name}",  # a user's own file
         f"/hub/static/lab/{SCRIPT.name}",
         f"/user/vera/proxy/8080/static/lab/{SCRIPT.name}",
     ],
@@ -101,6 +101,6 @@ def test_texts_of_the_lab_and_the_hub_are_compressed_and_secrets_are_not(edge: E
     texts = ["lab/api/settings", "lab/api/translations/en", "lab/api/settings/@x/y:z", "static/style/x.css"]
     assert [encoding(f"/user/vera/{path}") for path in texts] == ["gzip"] * len(texts)
     assert encoding("/hub/static/js/home.js") == "gzip"
-    # A page holds an XSRF token, and may hold what a stranger put into its address (BREACH).
+    # Pages contain an XSRF token, and may contain text that an attacker put into the URL (BREACH).
     secrets = ["/hub/home", "/user/vera/lab", "/user/vera/api/contents", "/user/vera/lab/api/settingsx"]
     assert [encoding(path) for path in secrets] == [""] * len(secrets)

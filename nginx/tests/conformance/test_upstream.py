@@ -1,4 +1,4 @@
-"""What is behind goes away, moves, is slow: people see our page, and it mends itself."""
+"""Tests of a proxy that stops, moves or is slow: users see nginx's own page until the proxy answers again."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def test_our_page_while_nothing_is_there_and_then_what_was_asked_for(run: RunEdg
     with run(tmp_path / "nginx", f"127.0.0.1:{port}") as edge, edge.client() as client:
         answer = client.get("/hub/home")
         assert answer.status_code == 502
-        assert "JupyterLab cannot be reached just now" in answer.text
+        assert "JupyterLab is unavailable" in answer.text
         assert answer.headers["Cache-Control"] == "no-store"
         with open_browser() as browser:
             page = browser.new_page(ignore_https_errors=True)
             page.goto(f"{edge.url}/hub/home")
-            assert page.get_by_role("heading").inner_text() == "JupyterLab cannot be reached just now"
+            assert page.get_by_role("heading").inner_text() == "JupyterLab is unavailable"
             with run_upstream(port=port, body=b"<h1>The hub</h1>") as upstream:
                 upstream.answers["/hub/home"] = (200, {"Content-Type": "text/html"})
-                # Nobody touches it: it tries again by itself.
+                # The page reloads without an action of the user.
                 page.get_by_role("heading", name="The hub").wait_for(timeout=20_000)
 
 
@@ -53,7 +53,9 @@ def test_an_upstream_that_moves_is_found_again(run: RunEdge, tmp_path: Path) -> 
             assert client.get("/user/vera/lab").content == b"the first"
             with run_upstream("127.0.0.2", port, b"the second"):
                 addresses[NAME] = "127.0.0.2"
-                wait_until(lambda: client.get("/user/vera/lab").content == b"the second", "the second is found")
+                wait_until(
+                    lambda: client.get("/user/vera/lab").content == b"the second", "nginx uses the second address"
+                )
             del first
 
 
@@ -65,41 +67,41 @@ def test_it_starts_before_its_upstream_has_a_name(run: RunEdge, tmp_path: Path) 
         with run(tmp_path / "nginx", f"{NAME}:{port}", settings=settings) as edge, edge.client() as client:
             assert client.get("/hub/home").status_code == 502
             addresses[NAME] = "127.0.0.1"
-            wait_until(lambda: client.get("/hub/home").status_code == 200, "it is found")
+            wait_until(lambda: client.get("/hub/home").status_code == 200, "nginx finds the address")
 
 
 @contextmanager
 def dead_address() -> Iterator[str]:
-    """Give an address at which nothing answers, not even that nobody is there."""
+    """Yield an address that neither accepts nor refuses connections, because the queue of its socket is full."""
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
         address = full.getsockname()
-        waiting = [socket.socket() for _ in range(4)]
-        for one in waiting:
-            one.setblocking(False)
-            one.connect_ex(address)
+        queued = [socket.socket() for _ in range(4)]
+        for client in queued:
+            client.setblocking(False)
+            client.connect_ex(address)
         try:
             yield f"127.0.0.1:{address[1]}"
         finally:
-            for one in waiting:
-                one.close()
+            for client in queued:
+                client.close()
 
 
 def test_an_address_that_says_nothing_is_told_within_seconds(run: RunEdge, tmp_path: Path) -> None:
     with dead_address() as address, run(tmp_path / "nginx", address) as edge, edge.client() as client:
         answer = client.get("/hub/home", timeout=10)
     assert answer.status_code == 504
-    assert "This takes longer than it should" in answer.text
+    assert "JupyterLab did not answer in time" in answer.text
 
 
 @pytest.mark.parametrize(
     ("path", "status", "ours"),
     [
-        ("/hub/home", 503, True),  # the proxy has no hub
-        ("/user/vera/api/x", 503, False),  # a lab's word to its own page
-        ("/hub/oauth_callback", 424, False),  # the hub: GitHub does not answer
-        ("/hub/spawn", 429, False),  # the hub: too many spawn at once
+        ("/hub/home", 503, True),  # from the proxy: the hub is unavailable
+        ("/user/vera/api/x", 503, False),  # from the API of a lab
+        ("/hub/oauth_callback", 424, False),  # from the hub: GitHub does not answer
+        ("/hub/spawn", 429, False),  # from the hub: too many users start a lab
         ("/hub/spawn", 500, False),
         ("/hub/nothing", 404, False),
     ],

@@ -1,4 +1,4 @@
-"""The image in front of the demo's hub."""
+"""Fixtures that run the image in front of the demo's hub."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tools.parts import ALONE, prepare
 
 @pytest.fixture(scope="session")
 def image(request: pytest.FixtureRequest) -> str:
-    """Give the image's name."""
+    """Return the name of the image."""
     return str(request.config.getoption("--image"))
 
 
@@ -27,11 +27,11 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoneHub]:
         yield LoneHub(hub.url, USER, hub.password)
     finally:
         hub.stop()
-        print(hub.log.read_text(errors="replace"))  # noqa: T201  (a failure explains itself)
+        print(hub.log.read_text(errors="replace"))  # noqa: T201  (pytest shows it when a test fails)
 
 
 @pytest.fixture(scope="module")
 def front(demo: LoneHub, image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    """Run the image in front of it."""
+    """Run the image in front of the demo's hub."""
     with run_edge(tmp_path_factory.mktemp("front") / "nginx", demo.url.removeprefix("http://"), image=image) as edge:
         yield edge

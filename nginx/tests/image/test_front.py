@@ -1,4 +1,4 @@
-"""A person at JupyterLab through TLS: in Chromium, with large files, for long."""
+"""Tests of a user who works with JupyterLab through nginx: Chromium, large files and idle connections."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ IDLE = 90
 
 
 def log_in(page: Page, hub: LoneHub, edge: Edge, workspace: str) -> None:
-    """Log in, with a lab that runs, and wait for the launcher."""
+    """Log in to a running lab, and wait for the launcher."""
     page.set_default_timeout(60 * SECONDS)
     expect.set_options(timeout=60 * SECONDS)
     page.goto(f"{edge.url}/hub/login?next=%2Fuser%2F{hub.user}%2Flab%2Fworkspaces%2F{workspace}")
@@ -50,14 +50,14 @@ def run_cell(page: Page) -> None:
 
 
 def failures_of(page: Page) -> list[str]:
-    """Give a list that grows with each request of a page that fails, by the reason."""
+    """Return a list of the reasons of failed requests of a page. It grows with each failure."""
     failures: list[str] = []
     page.on("requestfailed", lambda request: failures.append(request.failure or ""))
     return failures
 
 
 def upload(page: Page, file: Path, client: LabClient) -> None:
-    """Upload a file with JupyterLab's button, in the pieces that it makes."""
+    """Upload a file with the upload button of JupyterLab, which sends it in pieces."""
 
     def arrived() -> bool:
         answer = client.http.get(f"{client.base}api/contents/{file.name}?content=0")
@@ -68,13 +68,13 @@ def upload(page: Page, file: Path, client: LabClient) -> None:
         page.locator("[data-jp-item-name='uploader'] jp-button").click()
     chooser.value.set_files(file)
     page.locator(".jp-Dialog button", has_text="Upload").click()
-    # Playwright tells of events only while it is asked something.
-    wait_until(lambda: page.title() and (failures or arrived()), "it arrives", 200)
+    # Playwright delivers events only during a call, so page.title() is called in the loop.
+    wait_until(lambda: page.title() and (failures or arrived()), "the upload ends", 200)
     assert failures == []
 
 
 def work(page: Page, hub: LoneHub, edge: Edge, file: Path, client: LabClient) -> None:
-    """Log in, run a cell, upload a file."""
+    """Log in, run a cell and upload a file."""
     log_in(page, hub, edge, file.stem)
     assert {cookie["name"] for cookie in page.context.cookies() if not cookie["secure"]} == set()
     run_cell(page)
@@ -82,7 +82,7 @@ def work(page: Page, hub: LoneHub, edge: Edge, file: Path, client: LabClient) ->
 
 
 def write_big_file(file: Path) -> str:
-    """Write 1 GiB of which no two pieces are alike; give its hash."""
+    """Write 1 GiB of pieces that all differ, and return the SHA-256 of the file."""
     digest = hashlib.sha256()
     with file.open("wb") as target:
         for number in range(1024):
@@ -106,7 +106,7 @@ def test_chromium_works_through_tls_with_a_file_of_1_gb(demo: LoneHub, front: Ed
                 work(page, demo, front, big, client)
                 break
             except (AssertionError, PlaywrightError):
-                # Chromium ends its connections when the machine gets or loses a network: somebody starts a container.
+                # Chromium closes its connections when the machine's networks change, for example when a container starts.
                 if "net::ERR_NETWORK_CHANGED" not in failures or not tries_left:
                     raise
             page.context.close()
@@ -138,7 +138,7 @@ def test_1_gb_in_one_request_comes_and_goes(image: str, tmp_path: Path) -> None:
 
 @contextmanager
 def slow_answers(image: str, folder: Path) -> Iterator[None]:
-    """Ask, meanwhile, a hub and a lab that both take longer than a minute; at the end look at what they said."""
+    """Send a request to a hub and to a lab that both answer after 75 s. Check the answers at the end of the block."""
     with (
         run_upstream() as upstream,
         run_edge(folder, upstream.address, image=image) as edge,
@@ -149,8 +149,8 @@ def slow_answers(image: str, folder: Path) -> Iterator[None]:
         hub, lab = (pool.submit(client.get, path, timeout=100) for path in ("/hub/home", "/user/vera/git/clone"))
         yield
         assert hub.result().status_code == 504
-        assert "This takes longer than it should" in hub.result().text
-        assert lab.result().status_code == 200, "a lab may take its time"
+        assert "JupyterLab did not answer in time" in hub.result().text
+        assert lab.result().status_code == 200, "the timeout of a lab must be longer than that of the hub"
         upstream.wait = 0
         assert client.get("/hub/home").status_code == 200
 
@@ -167,21 +167,21 @@ def test_90_seconds_of_silence_and_a_new_certificate_end_no_websocket_and_a_slow
     ):
         client.log_in(demo.password)
         client.spawn()
-        # Nothing at all goes through this one, not even a ping.
+        # No data is sent over this WebSocket, not even a ping.
         url = f"wss://localhost:{other.https_port}/user/vera/proxy/8080/"
         with connect(url, ssl=other.trust, ping_interval=None) as silent, client.kernel("python3") as kernel:
             start = time.monotonic()
             front.authority.write(front.tls)
             (front.tls / "tls.key").chmod(0o644)
-            wait_until(lambda: "tls.crt: replaced" in front.log, "the certificate is taken over")
-            wait_until(lambda: time.monotonic() - start > IDLE, "time passes", IDLE + 10)
+            wait_until(lambda: "tls.crt: replaced" in front.log, "nginx loads the new certificate")
+            wait_until(lambda: time.monotonic() - start > IDLE, "the idle time ends", IDLE + 10)
             assert kernel.execute("print('kernel')").stdout == "kernel\n"
             silent.send("silent")
             assert silent.recv(timeout=10) == "silent"
 
 
 def only_quic(edge: Edge) -> tuple[str, str]:
-    """Give what makes Chromium speak nothing else; it then tries one address alone."""
+    """Return options that make Chromium use only QUIC for nginx. With QUIC it tries only one address of `localhost`."""
     return f"--origin-to-force-quic-on=localhost:{edge.https_port}", "--host-resolver-rules=MAP localhost 127.0.0.1"
 
 
@@ -190,8 +190,8 @@ def test_chromium_speaks_http_3_where_it_is_on(image: str, tmp_path: Path) -> No
     with run_upstream(body=b"<h1>The hub</h1>") as upstream:
         upstream.answers["/hub/home"] = (200, {"Content-Type": "text/html"})
         run = run_edge(tmp_path / "nginx", upstream.address, image=image, settings={"NGINX_HTTP3": "on"})
-        with run as edge, open_browser(edge.fingerprint, *only_quic(edge)) as it:
-            page = it.new_page()
+        with run as edge, open_browser(edge.fingerprint, *only_quic(edge)) as browser:
+            page = browser.new_page()
             page.goto(f"{edge.url}/hub/home")
             assert page.evaluate("performance.getEntriesByType('navigation')[0].nextHopProtocol") == "h3"
             assert page.get_by_role("heading").inner_text() == "The hub"

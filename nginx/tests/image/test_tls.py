@@ -1,4 +1,4 @@
-"""TLS as sslyze sees it, and what the image is made of."""
+"""Tests of TLS with sslyze, and of the contents of the image."""
 
 from __future__ import annotations
 
@@ -15,40 +15,47 @@ from labtesting.edge import Edge, run_edge
 
 from nginx.tests.upstream import run_upstream
 
-# What the profile does not ask for.
-MORE = ("--resum", "--early_data", "--http_headers")
+# Checks that Mozilla's profile does not include.
+ADDITIONAL_CHECKS = ("--resum", "--early_data", "--http_headers")
 
 
 def scan(edge: Edge, folder: Path) -> dict[str, Any]:
-    """Let sslyze examine everything that it knows how to; give what it found.
+    """Run sslyze with all its checks, and return the results.
 
     Raises
     ------
     AssertionError
-        Something is not as Mozilla's intermediate profile wants it: protocols, ciphers, curves, certificate.
+        Raised if a protocol, cipher, curve or the certificate violates Mozilla's intermediate profile.
     """
     report = folder / "sslyze.json"
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "sslyze", "--mozilla_config=intermediate", *MORE, f"--json_out={report}"),
+            *(
+                sys.executable,
+                "-m",
+                "sslyze",
+                "--mozilla_config=intermediate",
+                *ADDITIONAL_CHECKS,
+                f"--json_out={report}",
+            ),
             *(f"--certinfo_ca_file={edge.authority.file}", f"localhost:{edge.https_port}{{127.0.0.1}}"),
         ],
         capture_output=True,
         text=True,
         check=False,
     )
-    print(done.stdout)  # noqa: T201  (the report, in words)
+    print(done.stdout)  # noqa: T201  (pytest shows the report when the test fails)
     assert done.returncode == 0, done.stdout + done.stderr
-    found: dict[str, Any] = json.loads(report.read_text())["server_scan_results"][0]["scan_result"]
-    return found
+    results: dict[str, Any] = json.loads(report.read_text())["server_scan_results"][0]["scan_result"]
+    return results
 
 
 @pytest.mark.timeout(180)
 def test_sslyze_finds_nothing_against_mozilla_s_intermediate_profile(image: str, tmp_path: Path) -> None:
     with run_upstream() as upstream, run_edge(tmp_path / "nginx", upstream.address, image=image) as edge:
-        found = scan(edge, tmp_path)
-    assert {name: one["status"] for name, one in found.items() if one["status"] != "COMPLETED"} == {}
-    result = {name: one["result"] for name, one in found.items()}
+        checks = scan(edge, tmp_path)
+    assert {name: check["status"] for name, check in checks.items() if check["status"] != "COMPLETED"} == {}
+    result = {name: check["result"] for name, check in checks.items()}
     (deployment,) = result["certificate_info"]["certificate_deployments"]
     assert deployment["verified_certificate_chain"]
     assert deployment["received_chain_has_valid_order"]
@@ -64,12 +71,12 @@ def test_sslyze_finds_nothing_against_mozilla_s_intermediate_profile(image: str,
 
 
 def test_the_image_is_labelled_and_small(image: str) -> None:
-    found = engine().images.get(image)
-    assert found.labels["org.opencontainers.image.title"] == "lsstsqre/jupyterlabdemo-nginx"
-    assert re.fullmatch("[0-9a-f]{40}", found.labels["org.opencontainers.image.revision"])
-    assert found.attrs["Config"]["User"] == "10001:10001"
-    assert found.attrs["Config"]["StopSignal"] == "SIGQUIT"
-    assert found.attrs["Size"] < 130e6
+    built = engine().images.get(image)
+    assert built.labels["org.opencontainers.image.title"] == "lsstsqre/jupyterlabdemo-nginx"
+    assert re.fullmatch("[0-9a-f]{40}", built.labels["org.opencontainers.image.revision"])
+    assert built.attrs["Config"]["User"] == "10001:10001"
+    assert built.attrs["Config"]["StopSignal"] == "SIGQUIT"
+    assert built.attrs["Size"] < 130e6
 
 
 def test_what_the_image_serves_is_of_the_lab_s_version(image: str) -> None:
