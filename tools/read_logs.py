@@ -2,7 +2,7 @@
 
 This is an example of a consumer. `testing/contracts/log-event.json` describes the events. An event is removed from the
 queue after it was printed. The variables of the relay name the broker: AMQP_HOST, AMQP_PORT, AMQP_USER, AMQP_PASSWORD,
-AMQP_TLS, AMQP_TLS_CA_FILE (docs/admin/relay.md).
+AMQP_TLS, AMQP_TLS_CA_FILE (docs/admin/settings.md).
 """
 
 from __future__ import annotations
