@@ -166,7 +166,7 @@ async def test_a_refused_start_leaves_a_running_pod(lab: Lab) -> None:
     await wait_until(lambda: lab.launcher.find_pod(NAME) is not None)
     lab.user.settings["app"] = SimpleNamespace(announcements=SimpleNamespace(pause=None), recovering_labs=True)
     lab.user.settings["config"].LabSpawner.pre_spawn_hook = refuse_during_pause
-    with pytest.raises(SpawnPausedError, match="finds the labs that run"):
+    with pytest.raises(SpawnPausedError, match="is looking for running labs"):
         await lab.start()
     assert lab.cluster.api.deleted == []
     assert lab.cluster.api.pods == [running]
