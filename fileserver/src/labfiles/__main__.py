@@ -21,7 +21,7 @@ SERVICE = "fileserver"
 
 
 def main() -> None:
-    """Run until SIGTERM or SIGINT. Print an error at the start in one line, and exit."""
+    """Run until SIGTERM or SIGINT. If the start fails, print the error in one line and exit."""
     settings = load_or_exit(os.environ)
     configure_root_logger(ServiceFormatter(SERVICE))
     try:
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def run(settings: Settings) -> None:
-    """Create the API, the scanner and the metrics, and run them until a signal.
+    """Create the API, the scanner and the metrics, and run them until SIGTERM or SIGINT.
 
     Raises
     ------

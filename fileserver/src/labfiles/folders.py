@@ -28,11 +28,11 @@ NUMBER = re.compile("[1-9][0-9]{0,9}", re.ASCII)
 
 
 class InvalidIdError(ValueError):
-    """A text is not the id of a user or an organization. The message has the range of ids."""
+    """An invalid id of a user or an organization. The message has the range of ids."""
 
 
 class FolderConflictError(Exception):
-    """The path of a folder is taken by something else. The message says what was found and what is wanted."""
+    """Something else at the path of a folder. The message says what was found and what is wanted."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def parse_id(text: str) -> int:
 
 
 class FolderService:
-    """Creates folders on one storage. It is thread-safe."""
+    """The thread-safe creator of the folders on one storage."""
 
     def __init__(self, storage: Storage) -> None:
         making = storage.own / "making"

@@ -18,7 +18,7 @@ COMMAND = [GANESHA, "-F", "-f", "/etc/ganesha/ganesha.conf", "-L", "/dev/stdout"
 
 
 def main() -> None:
-    """Prepare the storage and become Ganesha. Print an error in one line, and exit."""
+    """Prepare the storage and become Ganesha. If that fails, print the error in one line and exit."""
     try:
         prepare_storage(STORAGE)
         mounts = Path("/proc/mounts").read_text()

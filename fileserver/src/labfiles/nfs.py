@@ -34,7 +34,7 @@ STATUS = {
 
 
 class NfsError(Exception):
-    """The NFS server does not answer, or answers with an error. The message has the reason."""
+    """A missing or wrong answer of the NFS server. The message has the reason."""
 
 
 def pack_opaque(data: bytes) -> bytes:

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class SettingsError(Exception):
-    """A setting is missing or wrong. The message names the setting, the value found and the value wanted."""
+    """A missing or wrong setting. The message names the setting, the value found and the value wanted."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def number_parser(least: int, most: int) -> Callable[[str], int]:
 
 
 def load_or_exit(environ: Mapping[str, str]) -> Settings:
-    """Return all settings. Print a wrong setting in one line, and exit."""
+    """Return all settings. If one is missing or wrong, print the error in one line and exit."""
     try:
         return load(environ)
     except SettingsError as error:

@@ -29,7 +29,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 class StorageError(Exception):
-    """The storage is unusable. The message says what was found and what is wanted."""
+    """An unusable storage. The message says what was found and what is wanted."""
 
 
 class _Handle(ctypes.Structure):

@@ -100,11 +100,11 @@ class Report:
 
 
 class StoppedError(Exception):
-    """The program stops, so the current measurement is abandoned."""
+    """The stop of the program, which abandons the current measurement."""
 
 
 class RateLimiter:
-    """Limits a scan to a number of files per second."""
+    """The limit of a scan to a number of files per second."""
 
     def __init__(self, rate: float, stop: threading.Event) -> None:
         self._rate, self._stop = rate, stop

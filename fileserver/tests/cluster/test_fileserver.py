@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from labtesting.cluster import LABS, NAMESPACE, KubectlError, apply, get, kubectl, own_namespaces, roll_out
+from labtesting.cluster import LABS, NAMESPACE, KubectlError, apply, get, kubectl, own_namespaces, wait_for_rollout
 from labtesting.fileserver import TOKEN
 from labtesting.hub_process import wait_until
 from labtesting.needs import need_program
@@ -61,7 +61,7 @@ def deployment() -> Iterator[None]:
     with own_namespaces():
         kubectl("apply", "--filename", FOLDER)
         apply(secret())
-        roll_out("fileserver", 90)
+        wait_for_rollout("fileserver", 90)
         yield
 
 
@@ -150,7 +150,7 @@ def test_a_new_pod_serves_the_data_to_the_linux_client(tmp_path: Path) -> None:
         assert client.finish() == "one\n"
     old, start = server_pod(), time.monotonic()
     kubectl("delete", "pod", old, "--namespace", NAMESPACE)
-    roll_out("fileserver", 90)
+    wait_for_rollout("fileserver", 90)
     print(f"a new pod was ready after {time.monotonic() - start:.0f} s")  # noqa: T201
     assert server_pod() != old
     with run_on_client(export, *AS_USER, READ, log=tmp_path / "second") as client:
@@ -186,7 +186,7 @@ def test_a_backup_is_restored_on_another_disk(tmp_path: Path) -> None:
     kubectl("delete", "deployment/fileserver", "pvc/fileserver", "--namespace", NAMESPACE)
     try:
         kubectl("apply", "--filename", FOLDER)
-        roll_out("fileserver", 90)
+        wait_for_rollout("fileserver", 90)
         assert get("pvc", "fileserver")["spec"]["volumeName"] != old
         assert execute(*LIST) == ""
         follow(restore, tmp_path)
@@ -230,7 +230,7 @@ def test_the_alternative_for_one_node_makes_folders_too() -> None:
     kubectl("delete", "--filename", FOLDER, "--selector", OURS, "--ignore-not-found")
     try:
         kubectl("apply", "--filename", HOST_PATH)
-        roll_out("fileserver", 60)
+        wait_for_rollout("fileserver", 60)
         assert [
             line for line in kubectl("apply", "--filename", HOST_PATH).splitlines() if "unchanged" not in line
         ] == []

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from labtesting.certificates import Authority
-from labtesting.cluster import NAMESPACE, KubectlError, apply, get, kubectl, own_namespaces, roll_out
+from labtesting.cluster import NAMESPACE, KubectlError, apply, get, kubectl, own_namespaces, wait_for_rollout
 from labtesting.hub_process import wait_until
 
 from tools.components import image_name, version
@@ -141,8 +141,8 @@ def test_without_settings_it_says_which_it_misses(site: Site) -> None:
 def test_a_site_of_two_pods_comes_up_and_answers(site: Site) -> None:
     kubectl("create", "configmap", "nginx", "-n", NAMESPACE, "--from-literal=NGINX_SERVER_NAME=localhost")
     kubectl("rollout", "restart", "deployment/nginx", "-n", NAMESPACE)
-    roll_out("test-proxy")
-    roll_out("nginx", 150)
+    wait_for_rollout("test-proxy")
+    wait_for_rollout("nginx", 150)
     wait_until(lambda: get("deployment", "nginx")["status"].get("readyReplicas") == 2, "two pods are ready")
     answer = site.get()
     assert (answer.status_code, answer.text) == (200, "proxied")

@@ -72,7 +72,7 @@ def test_a_certificate_with_a_responder_is_stapled(run: RunEdge, tmp_path: Path)
     authority = Authority(folder)
     with run_upstream() as responder:
         certificate = authority.write(folder / "tls", responder=f"http://{responder.address}/ocsp")
-        responder.body, responder.kind = authority.vouch(certificate), "application/ocsp-response"
+        responder.body, responder.kind = authority.sign_ocsp_response(certificate), "application/ocsp-response"
         with run(folder, "127.0.0.1:9", authority=authority) as edge:
             address = f"127.0.0.1:{edge.https_port}"
             command = ["openssl", "s_client", "-connect", address, "-servername", "localhost", "-status"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from labtesting.certificates import Authority
-from labtesting.edge import Edge, Ended
+from labtesting.edge import Edge, NginxError
 from websockets.sync.client import connect
 
 from nginx.tests.conftest import RunEdge
@@ -74,7 +74,7 @@ def test_websockets_go_to_theirs(run: RunEdge, upstream: Upstream, tmp_path: Pat
 
 def test_the_certificate_has_to_be_for_all_names(run: RunEdge, tmp_path: Path) -> None:
     with (
-        pytest.raises(Ended, match=r"the certificate is not valid for b\.example\.org"),
+        pytest.raises(NginxError, match=r"the certificate is not valid for b\.example\.org"),
         run(tmp_path / "nginx", "127.0.0.1:9", settings={"NGINX_OTHER_HUBS": "b.example.org=127.0.0.1:9"}),
     ):
         pass

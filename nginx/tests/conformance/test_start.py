@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from labtesting.certificates import Authority
-from labtesting.edge import Ended
+from labtesting.edge import NginxError
 from labtesting.hub_process import wait_until
 
 from nginx.tests.conftest import RunEdge
@@ -18,7 +18,7 @@ UPSTREAM = "127.0.0.1:9"
 
 
 def refusal(run: RunEdge, folder: Path, **settings: str) -> str:
-    with pytest.raises(Ended) as ended, run(folder, UPSTREAM, settings=settings):
+    with pytest.raises(NginxError) as ended, run(folder, UPSTREAM, settings=settings):
         pass
     output = str(ended.value)
     assert output.count("\n") == 1, output

@@ -1,4 +1,4 @@
-"""Tests of a proxy that stops, moves or is slow: users see nginx's own page until the proxy answers again."""
+"""Tests of a proxy that is stopped, moved or slow: users see nginx's own page until the proxy answers again."""
 
 from __future__ import annotations
 

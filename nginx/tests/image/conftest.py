@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from labtesting.edge import Edge, run_edge
-from labtesting.labclient import LoneHub
+from labtesting.labclient import HubLogin
 
 from tools.demo import USER, Hub, free_port
 from tools.parts import ALONE, prepare
@@ -19,19 +19,19 @@ def image(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoneHub]:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubLogin]:
     """Run the demo's hub."""
     hub = Hub(prepare(*ALONE), tmp_path_factory.mktemp("state"), free_port())
     try:
         hub.wait_until_ready()
-        yield LoneHub(hub.url, USER, hub.password)
+        yield HubLogin(hub.url, USER, hub.password)
     finally:
         hub.stop()
         print(hub.log.read_text(errors="replace"))  # noqa: T201  (pytest shows it when a test fails)
 
 
 @pytest.fixture(scope="module")
-def front(demo: LoneHub, image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+def front(demo: HubLogin, image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     """Run the image in front of the demo's hub."""
     with run_edge(tmp_path_factory.mktemp("front") / "nginx", demo.url.removeprefix("http://"), image=image) as edge:
         yield edge

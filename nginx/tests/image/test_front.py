@@ -14,7 +14,7 @@ import pytest
 from labtesting.browser import open_browser
 from labtesting.edge import Edge, run_edge
 from labtesting.hub_process import wait_until
-from labtesting.labclient import LabClient, LoneHub
+from labtesting.labclient import HubLogin, LabClient
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, expect
 from websockets.sync.client import connect
@@ -26,7 +26,7 @@ GIB = 1024**3
 IDLE = 90
 
 
-def log_in(page: Page, hub: LoneHub, edge: Edge, workspace: str) -> None:
+def log_in(page: Page, hub: HubLogin, edge: Edge, workspace: str) -> None:
     """Log in to a running lab, and wait for the launcher."""
     page.set_default_timeout(60 * SECONDS)
     expect.set_options(timeout=60 * SECONDS)
@@ -73,7 +73,7 @@ def upload(page: Page, file: Path, client: LabClient) -> None:
     assert failures == []
 
 
-def work(page: Page, hub: LoneHub, edge: Edge, file: Path, client: LabClient) -> None:
+def work(page: Page, hub: HubLogin, edge: Edge, file: Path, client: LabClient) -> None:
     """Log in, run a cell and upload a file."""
     log_in(page, hub, edge, file.stem)
     assert {cookie["name"] for cookie in page.context.cookies() if not cookie["secure"]} == set()
@@ -93,7 +93,7 @@ def write_big_file(file: Path) -> str:
 
 
 @pytest.mark.timeout(500)
-def test_chromium_works_through_tls_with_a_file_of_1_gb(demo: LoneHub, front: Edge, tmp_path: Path) -> None:
+def test_chromium_works_through_tls_with_a_file_of_1_gb(demo: HubLogin, front: Edge, tmp_path: Path) -> None:
     big = tmp_path / "big.bin"
     digest = write_big_file(big)
     with open_browser() as browser, LabClient(front.url, demo.user, front.trust) as client:
@@ -106,7 +106,7 @@ def test_chromium_works_through_tls_with_a_file_of_1_gb(demo: LoneHub, front: Ed
                 work(page, demo, front, big, client)
                 break
             except (AssertionError, PlaywrightError):
-                # Chromium closes its connections when the machine's networks change, for example when a container starts.
+                # Chromium closes its connections when the machine's networks change. A started container changes them.
                 if "net::ERR_NETWORK_CHANGED" not in failures or not tries_left:
                     raise
             page.context.close()
@@ -157,7 +157,7 @@ def slow_answers(image: str, folder: Path) -> Iterator[None]:
 
 @pytest.mark.timeout(200)
 def test_90_seconds_of_silence_and_a_new_certificate_end_no_websocket_and_a_slow_hub_is_our_page(
-    demo: LoneHub, front: Edge, image: str, tmp_path: Path
+    demo: HubLogin, front: Edge, image: str, tmp_path: Path
 ) -> None:
     with (
         slow_answers(image, tmp_path / "slow"),

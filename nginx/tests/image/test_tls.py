@@ -16,7 +16,7 @@ from labtesting.edge import Edge, run_edge
 from nginx.tests.upstream import run_upstream
 
 # Checks that Mozilla's profile does not include.
-ADDITIONAL_CHECKS = ("--resum", "--early_data", "--http_headers")
+MORE_CHECKS = ("--resum", "--early_data", "--http_headers")
 
 
 def scan(edge: Edge, folder: Path) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def scan(edge: Edge, folder: Path) -> dict[str, Any]:
                 "-m",
                 "sslyze",
                 "--mozilla_config=intermediate",
-                *ADDITIONAL_CHECKS,
+                *MORE_CHECKS,
                 f"--json_out={report}",
             ),
             *(f"--certinfo_ca_file={edge.authority.file}", f"localhost:{edge.https_port}{{127.0.0.1}}"),
