@@ -1,4 +1,4 @@
-"""Complaints: what a rule finds wrong, and the exceptions that a manifest names."""
+"""Complaints of the rules, and the exceptions that a manifest declares in comments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ EXCEPTION = re.compile(r"exception ([a-z-]+): \S+")
 
 @dataclass(frozen=True)
 class Complaint:
-    """A broken rule, and the block of the object that breaks it."""
+    """A violation of a rule.
+
+    Attributes
+    ----------
+    about
+        The manifest, or the path of a file if the complaint is about the file.
+    block
+        The block of the manifest that violates the rule. None: the whole object.
+    """
 
     about: Manifest | Path
     message: str
@@ -26,15 +34,15 @@ class Complaint:
 
     @property
     def exceptions(self) -> set[str]:
-        """The rules to which the manifest names an exception here."""
+        """The rules for which comments in or above the block declare an exception."""
         if isinstance(self.about, Path):
             return set()
         return exceptions(self.about.comments(self.block or self.about.body))
 
 
 def exceptions(comments: list[str]) -> set[str]:
-    """Return the rules to which comments name an exception, with a reason."""
-    return {found[1] for found in map(EXCEPTION.match, comments) if found}
+    """Return the rules for which comments declare an exception with a reason."""
+    return {match[1] for match in map(EXCEPTION.match, comments) if match}
 
 
 Rule = Callable[[Folder], Iterator[Complaint]]
@@ -48,21 +56,24 @@ def selects(selector: Block, manifest: Manifest) -> bool:
 
 
 def each_container(folder: Folder) -> Iterator[tuple[Manifest, Block]]:
-    """Return every container of a folder with its workload."""
+    """Return all containers of a folder, each with its workload."""
     return ((manifest, container) for manifest in folder.manifests for container in manifest.containers)
 
 
 def in_container(folder: Folder, key: str, wanted: object) -> Iterator[Complaint]:
-    """Yield a complaint for each container whose security context has another value."""
+    """Yield a complaint for each container whose security context does not have the wanted value."""
     for manifest, container in each_container(folder):
         if (found := part(container, "securityContext").get(key)) != wanted:
             yield Complaint(manifest, f"{container.get('name')}: {key}: found {found}, wanted {wanted}", container)
 
 
 def in_pod_or_container(folder: Folder, key: str, wanted: object) -> Iterator[Complaint]:
-    """Yield a complaint for each container whose security context, or else the pod's, has another value."""
+    """Yield a complaint for each container that runs with another value.
+
+    The security context of the container takes precedence over that of the pod.
+    """
     for manifest, container in each_container(folder):
         assert manifest.pod is not None
-        pods = part(manifest.pod, "securityContext").get(key)
-        if (found := part(container, "securityContext").get(key, pods)) != wanted:
+        default = part(manifest.pod, "securityContext").get(key)
+        if (found := part(container, "securityContext").get(key, default)) != wanted:
             yield Complaint(manifest, f"{container.get('name')}: {key}: found {found}, wanted {wanted}", container)

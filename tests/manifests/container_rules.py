@@ -1,5 +1,5 @@
-# ruff: noqa: D401  (the first line of a rule is the rule)
-"""Rules for what runs in containers: images, rights, resources."""
+# ruff: noqa: D401  (the docstring of a rule states the rule)
+"""Rules for containers: images, privileges, resources."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tools.components import image_name, version
 
 
 def no_secret_in_environment(folder: Folder) -> Iterator[Complaint]:
-    """Secrets are mounted as files: whatever runs in a container inherits its environment."""
+    """Secrets are mounted as files, because every process in a container inherits the environment."""
     for manifest, container in each_container(folder):
         from_secrets = [
             str(one.get("name")) for one in container.get("env") or [] if "secretKeyRef" in part(one, "valueFrom")
@@ -21,11 +21,11 @@ def no_secret_in_environment(folder: Folder) -> Iterator[Complaint]:
             str(part(one, "secretRef").get("name")) for one in container.get("envFrom") or [] if "secretRef" in one
         ]
         for name in from_secrets:
-            yield Complaint(manifest, f"{name} comes from a Secret into the environment, wanted a file", container)
+            yield Complaint(manifest, f"the environment has {name} from a Secret, wanted a mounted file", container)
 
 
 def images(folder: Folder) -> Iterator[Complaint]:
-    """An image is a component's, of the project's version, and is pulled once."""
+    """Images are those of the components, have the project's version as their tag, and are pulled only if missing."""
     ours = {image_name(file.parent.name) for file in Path(__file__).parents[2].glob("*/Dockerfile")}
     for manifest, container in each_container(folder):
         name, _, tag = str(container.get("image")).rpartition(":")
@@ -34,50 +34,50 @@ def images(folder: Folder) -> Iterator[Complaint]:
                 manifest, f"found the image {name or tag}, wanted one of {', '.join(sorted(ours))}", container
             )
         if tag != version():
-            yield Complaint(manifest, f"found the image's tag {tag}, wanted {version()}", container)
+            yield Complaint(manifest, f"found the image tag {tag}, wanted {version()}", container)
         if (policy := container.get("imagePullPolicy")) != "IfNotPresent":
             yield Complaint(manifest, f"imagePullPolicy: found {policy}, wanted IfNotPresent", container)
 
 
 def run_as_non_root(folder: Folder) -> Iterator[Complaint]:
-    """Nothing runs as UID 0."""
+    """No container runs as root."""
     return in_pod_or_container(folder, "runAsNonRoot", True)
 
 
 def seccomp(folder: Folder) -> Iterator[Complaint]:
-    """The runtime's filter of system calls is on."""
+    """Each container has the seccomp filter of the container runtime."""
     return in_pod_or_container(folder, "seccompProfile", {"type": "RuntimeDefault"})
 
 
 def capabilities(folder: Folder) -> Iterator[Complaint]:
-    """No container holds a capability."""
+    """Containers have no capabilities."""
     return in_container(folder, "capabilities", {"drop": ["ALL"]})
 
 
 def no_escalation(folder: Folder) -> Iterator[Complaint]:
-    """No program in a container gets more rights than the one that starts it."""
+    """No process gains more privileges than its parent process."""
     return in_container(folder, "allowPrivilegeEscalation", False)
 
 
 def read_only_root(folder: Folder) -> Iterator[Complaint]:
-    """What a container writes, it writes to a volume."""
+    """Containers write only to volumes: the root file system is read-only."""
     return in_container(folder, "readOnlyRootFilesystem", True)
 
 
 def nothing_of_the_node(folder: Folder) -> Iterator[Complaint]:
-    """A pod sees nothing of its node: no network, process or folder of it, nor its devices."""
+    """Pods have no access to their node's network, processes, folders or devices."""
     for manifest in folder.manifests:
         if (pod := manifest.pod) is None:
             continue
         for key in ("hostNetwork", "hostPID", "hostIPC"):
             if pod.get(key):
-                yield Complaint(manifest, f"{key} is on", pod)
+                yield Complaint(manifest, f"found {key}: true, wanted false", pod)
         for volume in pod.get("volumes") or []:
             if "hostPath" in volume:
-                yield Complaint(manifest, f"volume {volume.get('name')} is a folder of the node", volume)
+                yield Complaint(manifest, f"volume {volume.get('name')} is a hostPath", volume)
         for container in manifest.containers:
             if part(container, "securityContext").get("privileged"):
-                yield Complaint(manifest, "privileged is on", container)
+                yield Complaint(manifest, "found privileged: true, wanted false", container)
 
 
 def service_account_token(folder: Folder) -> Iterator[Complaint]:
@@ -89,10 +89,10 @@ def service_account_token(folder: Folder) -> Iterator[Complaint]:
 
 
 def resources(folder: Folder) -> Iterator[Complaint]:
-    """Every container says what it needs, and what it may take at most."""
+    """Each container has requests and limits for CPU and memory."""
     for manifest, container in each_container(folder):
         found = part(container, "resources")
-        for what in ("requests", "limits"):
+        for kind in ("requests", "limits"):
             for name in ("cpu", "memory"):
-                if name not in part(found, what):
-                    yield Complaint(manifest, f"{container.get('name')}: no {what} of {name}", container)
+                if name not in part(found, kind):
+                    yield Complaint(manifest, f"{container.get('name')}: resources.{kind}.{name} is missing", container)

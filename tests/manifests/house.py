@@ -1,8 +1,8 @@
-"""The rules that the manifests of every component keep; docs/dev/kubernetes.md gives their reasons.
+"""The rules for the manifests of all components; docs/dev/kubernetes.md gives their reasons.
 
-A rule is a function that takes a folder and yields complaints. The rule has the name of the function. If a manifest
-cannot keep a rule, a comment inside the block or directly above it says so, `# exception RULE: reason`, and
-KNOWN_EXCEPTIONS has the component.
+A rule is a function that takes a folder and yields complaints. The rule has the name of the function. A manifest that
+cannot keep a rule needs a comment inside the block or directly above it, `# exception RULE: reason`, and an entry of
+its component in KNOWN_EXCEPTIONS.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from tests.manifests import container_rules, object_rules, port_rules
 from tests.manifests.complaint import Rule, exceptions
 from tests.manifests.manifest import Folder
 
-# The rules that a component may break; the comment in the manifest has the reason.
+# The rules that a component may break. A comment in the manifest gives the reason.
 KNOWN_EXCEPTIONS = {
     "filebeat": {"nothing-of-the-node", "run-as-non-root"},
     "fileserver": {"run-as-non-root", "capabilities", "seccomp"},
@@ -48,24 +48,24 @@ RULES: tuple[Rule, ...] = (
 
 
 def rule_name(rule: Rule) -> str:
-    """Return the name of a rule in comments."""
+    """Return the name of a rule, as comments and complaints write it."""
     return rule.__name__.replace("_", "-")
 
 
 def violations(folder: Folder, rule: Rule, known: dict[str, set[str]] = KNOWN_EXCEPTIONS) -> list[str]:
-    """Return the complaints of a rule about a folder, without the exceptions that have a reason and are known."""
+    """Return the complaints of a rule about a folder, except those that a comment and `known` both excuse."""
     name, component = rule_name(rule), folder.path.parent.name
     found: list[str] = []
     for complaint in rule(folder):
         if name not in complaint.exceptions:
             found.append(f"{complaint} ({name})")
         elif name not in known.get(component, set()):
-            found.append(f"{complaint} ({name}; the exception is not among KNOWN_EXCEPTIONS of {component})")
+            found.append(f"{complaint} ({name}; the exception is not in KNOWN_EXCEPTIONS of {component})")
     return found
 
 
 def needless_exceptions(folder: Folder, known: dict[str, set[str]] = KNOWN_EXCEPTIONS) -> list[str]:
-    """Return the exceptions, in comments or in KNOWN_EXCEPTIONS, to rules that the folder keeps."""
-    said = {name for manifest in folder.manifests for name in exceptions(manifest.comments(manifest.body))}
+    """Return the exceptions, in comments or in `known`, for rules that the folder keeps without an exception."""
+    declared = {name for manifest in folder.manifests for name in exceptions(manifest.comments(manifest.body))}
     broken = {rule_name(rule) for rule in RULES if any(rule(folder))}
-    return sorted((said | known.get(folder.path.parent.name, set())) - broken)
+    return sorted((declared | known.get(folder.path.parent.name, set())) - broken)

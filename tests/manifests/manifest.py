@@ -1,4 +1,4 @@
-"""Manifests as found on disk, each mapping with the lines it stands on."""
+"""Manifests read from disk, with the line numbers of each mapping."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 POD_OWNERS = ("Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "Job", "CronJob")
-ENDS_BY_ITSELF = {"Job", "CronJob"}
+RUN_TO_COMPLETION = {"Job", "CronJob"}
 
 
 class Block(dict[str, Any]):
@@ -20,9 +20,9 @@ class Block(dict[str, Any]):
     Attributes
     ----------
     first, last
-        Its lines, counted from 1.
+        Numbers of the first and last line, counted from 1.
     lines
-        The line of each key.
+        Line number of each key.
     """
 
     first: int
@@ -31,12 +31,12 @@ class Block(dict[str, Any]):
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads every mapping as a Block."""
+    """A loader that constructs a Block for each mapping."""
 
 
 def _block(loader: _Loader, node: yaml.MappingNode) -> Block:
     block = Block({str(key): value for key, value in loader.construct_mapping(node, deep=True).items()})
-    # A block ends where the next thing starts, so the last line is that of its last value.
+    # PyYAML ends a block at the start of the next token, so use the last line of the last value.
     block.first, block.last = node.start_mark.line + 1, max(node.start_mark.line, _last_line(node)) + 1
     block.lines = {key.value: key.start_mark.line + 1 for key, _ in node.value}
     return block
@@ -53,21 +53,23 @@ _Loader.add_constructor("tag:yaml.org,2002:map", _block)
 
 
 def read_documented(page: Path) -> list[dict[str, Any]]:
-    """Give the objects that a page of the documentation shows."""
+    """Return the Kubernetes objects in the YAML blocks of a documentation page."""
     blocks = re.findall(r"^```yaml\n(.+?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
-    return [found for block in blocks for found in yaml.safe_load_all(block)]
+    return [body for block in blocks for body in yaml.safe_load_all(block)]
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """One object of one file.
+    """An object in a file.
 
     Attributes
     ----------
     file
-        Relative to the repository.
+        Path of the file, relative to the repository.
     text
-        The lines of the file.
+        Lines of the whole file.
+    body
+        The object.
     """
 
     file: Path
@@ -94,7 +96,7 @@ class Manifest:
 
     @property
     def template(self) -> Block | None:
-        """The pod that the object makes; None: it makes none."""
+        """The pod template of the object. None: the object creates no pods."""
         if self.kind not in POD_OWNERS:
             return None
         owner = part(self.body, "spec", "jobTemplate") if self.kind == "CronJob" else self.body
@@ -102,17 +104,17 @@ class Manifest:
 
     @property
     def pod(self) -> Block | None:
-        """The spec of the pod that the object makes; None: it makes none."""
+        """The pod spec of the object. None: the object creates no pods."""
         return None if self.template is None else part(self.template, "spec")
 
     @property
     def containers(self) -> list[Block]:
-        """The containers of that pod, those that run before the others too."""
+        """The init containers and containers of the pod spec."""
         pod: dict[str, Any] = self.pod or {}
         return [*(pod.get("initContainers") or []), *(pod.get("containers") or [])]
 
     def comments(self, block: Block) -> list[str]:
-        """Give the comments in a block, and directly above it."""
+        """Return the comments in a block and directly above it."""
         return [
             line.split("# ", 1)[1]
             for line in self.text[self._start_above(block.first) - 1 : block.last]
@@ -120,7 +122,7 @@ class Manifest:
         ]
 
     def comment_beside(self, line: int) -> bool:
-        """Tell whether a line has a comment, at its end or directly above."""
+        """Return whether a line has a comment, at its end or directly above it."""
         return " # " in self.text[line - 1] or self._start_above(line) < line
 
     def _start_above(self, line: int) -> int:
@@ -130,7 +132,10 @@ class Manifest:
 
 
 def part(block: Block, *keys: str) -> Block:
-    """Give a mapping inside a mapping; where there is none, an empty one that stands where it would."""
+    """Return the nested mapping at a path of keys, or an empty Block.
+
+    The empty Block has the line of the key, or of the mapping that should contain the key.
+    """
     for key in keys:
         found = block.get(key)
         if not isinstance(found, Block):
@@ -143,14 +148,14 @@ def part(block: Block, *keys: str) -> Block:
 
 @dataclass(frozen=True)
 class Folder:
-    """All the manifests of one component.
+    """The manifests of a component.
 
     Attributes
     ----------
     path
         `<component>/kubernetes`.
     root
-        The repository.
+        Path of the repository.
     """
 
     path: Path
@@ -159,7 +164,7 @@ class Folder:
 
     @property
     def files(self) -> Iterator[Path]:
-        """The files of the folder, and only of the folder itself: what kubectl looks at."""
+        """The files of the folder, without subfolders, which `kubectl apply -f` does not read."""
         return (file for file in sorted(self.path.iterdir()) if file.is_file())
 
 
@@ -179,5 +184,5 @@ def find_folders(root: Path) -> list[Path]:
 
 
 def find_alternatives(root: Path) -> list[Path]:
-    """Find the folders that are applied in a component's folder's place, or beside it."""
+    """Find the folders with manifests that replace or complement those of a component."""
     return sorted({file.parent for file in root.glob("*/alternatives/*/*.yaml")})

@@ -1,5 +1,5 @@
-# ruff: noqa: D401  (the first line of a rule is the rule)
-"""Rules for files and objects: form, namespaces, labels, what belongs to the site."""
+# ruff: noqa: D401  (the docstring of a rule states the rule)
+"""Rules for files and objects: file names, schema, namespaces, labels, settings of the site."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import kubernetes_validate  # type: ignore[import-untyped]
 
 from tests.manifests.complaint import Complaint
-from tests.manifests.manifest import ENDS_BY_ITSELF, Folder, part
+from tests.manifests.manifest import RUN_TO_COMPLETION, Folder, part
 from tools.components import version
 
 KUBERNETES = "1.36"
@@ -20,24 +20,24 @@ PART_OF = "jupyterlabdemo"
 
 
 def one_object_per_file(folder: Folder) -> Iterator[Complaint]:
-    """A file holds one object and is named for its kind: `deployment.yaml`, `proxy-deployment.yaml`."""
+    """Each file contains one object, and its name ends in the kind: `deployment.yaml`, `proxy-deployment.yaml`."""
     for file in folder.files:
-        inside = [manifest for manifest in folder.manifests if manifest.file == file.relative_to(folder.root)]
-        if len(inside) != 1:
-            yield Complaint(file.relative_to(folder.root), f"found {len(inside)} objects, wanted one, in a .yaml")
-        elif file.stem.split("-")[-1] != (kind := inside[0].kind.lower()):
-            yield Complaint(inside[0], f"wanted the name {kind}.yaml, or one that ends in -{kind}.yaml")
+        objects = [manifest for manifest in folder.manifests if manifest.file == file.relative_to(folder.root)]
+        if len(objects) != 1:
+            yield Complaint(file.relative_to(folder.root), f"found {len(objects)} objects, wanted one in a .yaml file")
+        elif file.stem.split("-")[-1] != (kind := objects[0].kind.lower()):
+            yield Complaint(objects[0], f"wanted the file name {kind}.yaml, or a name that ends in -{kind}.yaml")
 
 
 def no_kustomization(folder: Folder) -> Iterator[Complaint]:
-    """`kubectl apply -f` takes a kustomization.yaml for an object."""
+    """No folder contains a kustomization.yaml, because `kubectl apply -f` treats it as an object."""
     for file in folder.files:
         if file.stem.lower() == "kustomization":
-            yield Complaint(file.relative_to(folder.root), "`kubectl apply -f` takes it for an object")
+            yield Complaint(file.relative_to(folder.root), "`kubectl apply -f` treats the file as an object, delete it")
 
 
 def schema(folder: Folder) -> Iterator[Complaint]:
-    """Every key is known to Kubernetes, and its value is of the right type."""
+    """The schema of Kubernetes has each key, and each value has the right type."""
     for manifest in folder.manifests:
         try:
             kubernetes_validate.validate(manifest.body, KUBERNETES, strict=True)
@@ -50,27 +50,30 @@ def schema(folder: Folder) -> Iterator[Complaint]:
 
 
 def same_namespace_file(folder: Folder) -> Iterator[Complaint]:
-    """Every folder carries the same 00-namespace.yaml, so that each can be applied first; the labs' too."""
+    """Each folder has the same 00-namespace.yaml, so that any folder can be applied first.
+
+    All copies of labs-namespace.yaml are the same, too.
+    """
     first = folder.path / "00-namespace.yaml"
     if not first.exists():
-        yield Complaint(first.relative_to(folder.root), "it is not there; every folder carries it")
+        yield Complaint(first.relative_to(folder.root), "missing, copy the file from another component")
     for file in sorted(folder.path.glob("*namespace.yaml")):
         for other in sorted(folder.root.glob(f"*/kubernetes/{file.name}")):
             if other.read_text() != file.read_text():
-                yield Complaint(file.relative_to(folder.root), f"it differs from {other.relative_to(folder.root)}")
+                yield Complaint(file.relative_to(folder.root), f"differs from {other.relative_to(folder.root)}")
 
 
 def namespaces_first(folder: Folder) -> Iterator[Complaint]:
-    """Kubectl applies files by the order of their names: a namespace comes before what lies in it."""
-    places = {manifest.name: manifest.file for manifest in folder.manifests if manifest.kind == "Namespace"}
+    """The file of a Namespace sorts before those of its objects: kubectl applies files in the order of their names."""
+    files = {manifest.name: manifest.file for manifest in folder.manifests if manifest.kind == "Namespace"}
     for manifest in folder.manifests:
-        place = places.get(str(manifest.metadata.get("namespace")), manifest.file)
-        if manifest.file < place:
-            yield Complaint(manifest, f"kubectl applies it before {place.name}, which makes its namespace")
+        file = files.get(str(manifest.metadata.get("namespace")), manifest.file)
+        if manifest.file < file:
+            yield Complaint(manifest, f"kubectl applies it before {file.name}, which creates its namespace")
 
 
 def namespace(folder: Folder) -> Iterator[Complaint]:
-    """Every object names one of our namespaces."""
+    """Each object names one of our namespaces, and cluster-scoped objects name none."""
     for manifest in folder.manifests:
         found, wanted = manifest.metadata.get("namespace"), NAMESPACES
         if manifest.kind == "Namespace":
@@ -82,40 +85,40 @@ def namespace(folder: Folder) -> Iterator[Complaint]:
 
 
 def labels(folder: Folder) -> Iterator[Complaint]:
-    """Every object and pod says what it is, of which component, and of which version of the project."""
+    """Objects and pods have labels for the program, the component, the project and its version."""
     for manifest in folder.manifests:
         for block in filter(None, (manifest.body, manifest.template)):
             found = part(block, "metadata", "labels")
             wanted = {"part-of": PART_OF}
-            if manifest.kind != "Namespace":  # which belongs to no component
+            if manifest.kind != "Namespace":  # a namespace belongs to no component
                 wanted |= {"version": version(), "name": found.get(f"{LABEL}name") or "something"}
                 wanted |= {"component": found.get(f"{LABEL}component") or "something"}
             for name, value in wanted.items():
-                if (has := found.get(LABEL + name)) != value:
-                    yield Complaint(manifest, f"label {LABEL}{name}: found {has}, wanted {value}", block)
+                if (actual := found.get(LABEL + name)) != value:
+                    yield Complaint(manifest, f"label {LABEL}{name}: found {actual}, wanted {value}", block)
 
 
 def selectors(folder: Folder) -> Iterator[Complaint]:
-    """A workload selects by name and component, which no release changes, and so the pods that it makes."""
+    """Workloads select their pods by the labels `name` and `component`, which do not change between releases."""
     for manifest in folder.manifests:
-        if manifest.template is None or manifest.kind in ENDS_BY_ITSELF:
+        if manifest.template is None or manifest.kind in RUN_TO_COMPLETION:
             continue
         selector = part(manifest.body, "spec", "selector", "matchLabels")
-        made = part(manifest.template, "metadata", "labels")
-        wanted = {LABEL + name: made.get(LABEL + name) for name in ("name", "component")}
+        found = part(manifest.template, "metadata", "labels")
+        wanted = {LABEL + name: found.get(LABEL + name) for name in ("name", "component")}
         if selector != wanted:
             yield Complaint(manifest, f"found the selector {dict(selector)}, wanted {wanted}", selector)
 
 
 def no_secret(folder: Folder) -> Iterator[Complaint]:
-    """A Secret is named, never contained."""
+    """Manifests refer to Secrets by name and do not contain them."""
     for manifest in folder.manifests:
         if manifest.kind == "Secret":
-            yield Complaint(manifest, "a Secret is the site's: name it, leave it out")
+            yield Complaint(manifest, "a Secret belongs to the site, refer to it by name instead")
 
 
 def no_site_settings(folder: Folder) -> Iterator[Complaint]:
-    """The ConfigMap with a site's settings is the site's: applying our folder again would undo them."""
+    """No ConfigMap has the name of the component: applying the folder again would undo the settings of the site."""
     for manifest in folder.manifests:
         if manifest.kind == "ConfigMap" and manifest.name == folder.path.parent.name:
-            yield Complaint(manifest, "the ConfigMap of the component's name is the site's: leave it out")
+            yield Complaint(manifest, "the ConfigMap with the component's name belongs to the site, delete it here")

@@ -1,4 +1,4 @@
-# ruff: noqa: D401  (the first line of a rule is the rule)
+# ruff: noqa: D401  (the docstring of a rule states the rule)
 """Rules for ports, probes, metrics, Services and NetworkPolicies."""
 
 from __future__ import annotations
@@ -6,40 +6,40 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.manifests.complaint import Complaint, each_container, selects
-from tests.manifests.manifest import ENDS_BY_ITSELF, Folder, part
+from tests.manifests.manifest import RUN_TO_COMPLETION, Folder, part
 
 PROBES = {"startupProbe", "readinessProbe", "livenessProbe"}
 
 
 def named_ports(folder: Folder) -> Iterator[Complaint]:
-    """Ports have names, and are meant by them."""
+    """Ports have names, and Services refer to them by name."""
     for manifest in folder.manifests:
         blocks = [port for container in manifest.containers for port in container.get("ports") or []]
         if manifest.kind == "Service":
             blocks = part(manifest.body, "spec").get("ports") or []
             for port in blocks:
-                if not isinstance(port.get("targetPort"), str):
-                    yield Complaint(manifest, f"found targetPort {port.get('targetPort')}, wanted a port's name", port)
+                if not isinstance(target := port.get("targetPort"), str):
+                    yield Complaint(manifest, f"found targetPort {target}, wanted the name of a port", port)
         for port in blocks:
             if "name" not in port:
-                yield Complaint(manifest, "a port without a name", port)
+                yield Complaint(manifest, "found a port without a name", port)
 
 
 def metrics(folder: Folder) -> Iterator[Complaint]:
-    """What has metrics tells Prometheus where, for one that finds pods by their annotations."""
+    """A pod with a port `metrics` has its number in an annotation, by which Prometheus can find the pod."""
     for manifest in folder.manifests:
         ports = [port for container in manifest.containers for port in container.get("ports") or []]
         numbers = [str(port.get("containerPort")) for port in ports if port.get("name") == "metrics"]
-        told = part(manifest.body, "spec", "template", "metadata", "annotations")
-        found = [told[key] for key in ("prometheus.io/port",) if key in told]
+        annotations = part(manifest.body, "spec", "template", "metadata", "annotations")
+        found = [annotations[key] for key in ("prometheus.io/port",) if key in annotations]
         if found != numbers:
-            yield Complaint(manifest, f"prometheus.io/port: found {found}, wanted {numbers}", told)
+            yield Complaint(manifest, f"prometheus.io/port: found {found}, wanted {numbers}", annotations)
 
 
 def probes(folder: Folder) -> Iterator[Complaint]:
-    """What runs until it is stopped says whether it is ready and alive, on a port by its name."""
+    """Containers that run until they are stopped have a readiness and a liveness probe, on a named port."""
     for manifest in folder.manifests:
-        if manifest.kind in ENDS_BY_ITSELF:
+        if manifest.kind in RUN_TO_COMPLETION:
             continue
         for container in part(manifest.body, "spec", "template", "spec").get("containers") or []:
             for probe in ("readinessProbe", "livenessProbe"):
@@ -50,29 +50,29 @@ def probes(folder: Folder) -> Iterator[Complaint]:
                 for action in ("httpGet", "tcpSocket"):
                     port = part(container, probe, action).get("port")
                     if action in part(container, probe) and port not in names:
-                        yield Complaint(manifest, f"{probe}: found port {port}, wanted the name of one", container)
+                        yield Complaint(manifest, f"{probe}: found port {port}, wanted the name of a port", container)
 
 
 def probe_numbers(folder: Folder) -> Iterator[Complaint]:
-    """The numbers of a probe have their reason in a comment: beside each or above it, or for all above the probe."""
+    """Each number of a probe has a comment with its reason: beside or above the number, or above the probe."""
     for manifest, container in each_container(folder):
         for probe in sorted(PROBES & set(container)):
             block = part(container, probe)
             for key, value in block.items():
-                places = (block.lines[key], container.lines[probe])
-                if isinstance(value, int) and not any(map(manifest.comment_beside, places)):
-                    yield Complaint(manifest, f"{probe}.{key}: {value}, without a comment that says why", block)
+                lines = (block.lines[key], container.lines[probe])
+                if isinstance(value, int) and not any(map(manifest.comment_beside, lines)):
+                    yield Complaint(manifest, f"{probe}.{key}: {value} has no comment with its reason", block)
 
 
 def services_reach_pods(folder: Folder) -> Iterator[Complaint]:
-    """A Service selects the pods of one workload of its folder, and a port that they have."""
+    """A Service selects the pods of one workload of its folder, and its ports exist in these pods."""
     for manifest in folder.manifests:
         if manifest.kind != "Service":
             continue
         spec = part(manifest.body, "spec")
         owners = [other for other in folder.manifests if selects(part(spec, "selector"), other)]
         if len(owners) != 1:
-            yield Complaint(manifest, f"selects the pods of {len(owners)} workloads, wanted one", spec)
+            yield Complaint(manifest, f"selects the pods of {len(owners)} workloads, wanted those of one", spec)
             continue
         names = {port.get("name") for container in owners[0].containers for port in container.get("ports") or []}
         for port in spec.get("ports") or []:
@@ -81,13 +81,13 @@ def services_reach_pods(folder: Folder) -> Iterator[Complaint]:
 
 
 def network_policies(folder: Folder) -> Iterator[Complaint]:
-    """For every pod something says who comes in."""
+    """A NetworkPolicy with ingress rules selects each pod."""
     policies = [manifest for manifest in folder.manifests if manifest.kind == "NetworkPolicy"]
     ingress = [one for one in policies if "Ingress" in part(one.body, "spec").get("policyTypes", [])]
     selected = [(one.metadata.get("namespace"), part(one.body, "spec", "podSelector")) for one in ingress]
     for manifest in folder.manifests:
         here = [selector for where, selector in selected if where == manifest.metadata.get("namespace")]
-        # An empty selector takes every pod of its namespace.
+        # An empty selector selects all pods of the namespace.
         chosen = any(not selector or selects(part(selector, "matchLabels"), manifest) for selector in here)
         if manifest.template is not None and not chosen:
             yield Complaint(manifest, "no NetworkPolicy with the type Ingress selects its pods")

@@ -22,17 +22,18 @@ def labels_and_ports(file: str) -> tuple[dict[str, str], list[str]]:
 
 
 def test_the_policies_of_several_hubs_let_nginx_to_their_proxies() -> None:
-    out, into = read_documented(ROOT / "docs/admin/capacity.md")
+    egress, ingress = read_documented(ROOT / "docs/admin/capacity.md")
     nginx, _ = labels_and_ports("nginx/kubernetes/deployment.yaml")
     proxy, ports = labels_and_ports("hub/kubernetes/proxy-deployment.yaml")
-    (to,) = out["spec"]["egress"][0]["to"]
-    (source,) = into["spec"]["ingress"][0]["from"]
-    for pods, chosen in ((nginx, out["spec"]), (proxy, to), (proxy, into["spec"]), (nginx, source)):
-        assert chosen["podSelector"]["matchLabels"].items() <= pods.items()
-    for policy, peer in ((into, to), (out, source)):
+    (target,) = egress["spec"]["egress"][0]["to"]
+    (source,) = ingress["spec"]["ingress"][0]["from"]
+    for labels, selected in ((nginx, egress["spec"]), (proxy, target), (proxy, ingress["spec"]), (nginx, source)):
+        assert selected["podSelector"]["matchLabels"].items() <= labels.items()
+    for policy, peer in ((ingress, target), (egress, source)):
         name = {"kubernetes.io/metadata.name": policy["metadata"]["namespace"]}
         assert peer["namespaceSelector"]["matchLabels"] == name
-    assert {rule["ports"][0]["port"] for rule in (out["spec"]["egress"][0], into["spec"]["ingress"][0])} <= set(ports)
+    rules = (egress["spec"]["egress"][0], ingress["spec"]["ingress"][0])
+    assert {rule["ports"][0]["port"] for rule in rules} <= set(ports)
 
 
 def test_the_registry_recipe_renames_every_image(tmp_path: Path) -> None:

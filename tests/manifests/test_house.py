@@ -1,4 +1,4 @@
-"""The rules themselves: good manifests pass, and each way to break a rule is told with file, object and rule."""
+"""Tests of the rules: good manifests pass, and each violation is reported with file, object and rule."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ spec:
             httpGet:
               path: /ready
               port: http
-            periodSeconds: 2  # a person waits for it
+            periodSeconds: 2  # a user waits for it
           livenessProbe:
             tcpSocket:
               port: http
-            # Three minutes: a restart loses work.
+            # Three minutes, because a restart loses work.
             failureThreshold: 18
           resources:
             requests:
@@ -139,8 +139,8 @@ BAD = [
     ("deployment.yaml", f"        app.kubernetes.io/version: {version()}", "", "labels", "version: found None"),
     ("networkpolicy.yaml", "app.kubernetes.io/component: jupyterlab", "x: y", "labels", "component: found None"),
     ("deployment.yaml", "    matchLabels:\n", "    matchLabels:\n      x: y\n", "selectors", "'x': 'y'"),
-    ("deployment.yaml", "ports:", FROM_SECRET, "no-secret-in-environment", "lab comes from a Secret"),
-    ("deployment.yaml", f":{version()}\n          image", ":latest\n          image", "images", "tag latest"),
+    ("deployment.yaml", "ports:", FROM_SECRET, "no-secret-in-environment", "the environment has lab from a Secret"),
+    ("deployment.yaml", f":{version()}\n          image", ":latest\n          image", "images", "image tag latest"),
     ("deployment.yaml", "lsstsqre/", "example/", "images", "found the image example/jupyterlabdemo"),
     ("deployment.yaml", "IfNotPresent", "Always", "images", "imagePullPolicy: found Always"),
     ("deployment.yaml", "runAsNonRoot: true", "runAsUser: 1", "run-as-non-root", "runAsNonRoot: found None"),
@@ -156,9 +156,9 @@ BAD = [
         "hostPID",
     ),
     ("deployment.yaml", "      automountServiceAccountToken: false\n", "", "service-account-token", "wanted autom"),
-    ("deployment.yaml", '              cpu: "1"\n', "", "resources", "lab: no limits of cpu"),
-    ("deployment.yaml", "              cpu: 10m\n", "", "resources", "lab: no requests of cpu"),
-    ("deployment.yaml", "name: http\n", "protocol: TCP\n", "named-ports", "a port without a name"),
+    ("deployment.yaml", '              cpu: "1"\n', "", "resources", "lab: resources.limits.cpu is missing"),
+    ("deployment.yaml", "              cpu: 10m\n", "", "resources", "lab: resources.requests.cpu is missing"),
+    ("deployment.yaml", "name: http\n", "protocol: TCP\n", "named-ports", "found a port without a name"),
     ("service.yaml", "targetPort: http", "targetPort: 8000", "named-ports", "found targetPort 8000"),
     ("deployment.yaml", "name: http\n", "name: metrics\n", "metrics", "prometheus.io/port: found [], wanted ['8000']"),
     ("deployment.yaml", "readinessProbe", "startupProbe", "probes", "lab: no readinessProbe"),
@@ -169,10 +169,10 @@ BAD = [
         "probes",
         "livenessProbe: found port",
     ),
-    ("deployment.yaml", "  # a person waits for it", "", "probe-numbers", "readinessProbe.periodSeconds: 2"),
+    ("deployment.yaml", "  # a user waits for it", "", "probe-numbers", "readinessProbe.periodSeconds: 2"),
     (
         "deployment.yaml",
-        "            # Three minutes: a restart loses work.\n",
+        "            # Three minutes, because a restart loses work.\n",
         "",
         "probe-numbers",
         "livenessProbe.fail",
@@ -182,46 +182,48 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("file", "old", "new", "rule", "says"), BAD, ids=[f"{bad[3]}: {bad[4]}" for bad in BAD])
+@pytest.mark.parametrize(("file", "old", "new", "rule", "message"), BAD, ids=[f"{bad[3]}: {bad[4]}" for bad in BAD])
 def test_a_bad_manifest_is_told_with_file_object_and_rule(
-    file: str, old: str, new: str, rule: str, says: str, tmp_path: Path
+    file: str, old: str, new: str, rule: str, message: str, tmp_path: Path
 ) -> None:
     assert old in GOOD[file]
     folder = write(tmp_path, GOOD | {file: GOOD[file].replace(old, new)})
-    (told,) = [
-        line for check in RULES if rule_name(check) == rule for line in violations(folder, check) if says in line
+    (complaint,) = [
+        line for check in RULES if rule_name(check) == rule for line in violations(folder, check) if message in line
     ]
     (kind,) = [line[6:] for line in GOOD[file].splitlines() if line.startswith("kind: ")]
-    assert told.startswith(f"lab/kubernetes/{file}: {kind} lab")
-    assert told.endswith(f"({rule})")
+    assert complaint.startswith(f"lab/kubernetes/{file}: {kind} lab")
+    assert complaint.endswith(f"({rule})")
 
 
 @pytest.mark.parametrize(
-    ("files", "rule", "says"),
+    ("files", "rule", "message"),
     [
-        ({"secret.yaml": SECRET}, "no-secret", "lab/kubernetes/secret.yaml: Secret lab: a Secret is the site's"),
+        ({"secret.yaml": SECRET}, "no-secret", "lab/kubernetes/secret.yaml: Secret lab: a Secret belongs to the site"),
         (
             {"configmap.yaml": SECRET.replace("Secret", "ConfigMap").replace("stringData", "data")},
             "no-site-settings",
-            "lab/kubernetes/configmap.yaml: ConfigMap lab: the ConfigMap of the component's name",
+            "lab/kubernetes/configmap.yaml: ConfigMap lab: the ConfigMap with the component's name belongs to the site",
         ),
         ({"kustomization.yaml": "resources: []\n"}, "no-kustomization", "lab/kubernetes/kustomization.yaml: "),
         ({"service.yaml": f"{SERVICE}---\n{POLICY}"}, "one-object-per-file", "service.yaml: found 2 objects"),
-        ({"deployment.yaml": SERVICE}, "one-object-per-file", "Service lab: wanted the name service.yaml"),
-        ({"service.yml": SERVICE}, "one-object-per-file", "service.yml: found 0 objects, wanted one, in a .yaml"),
+        ({"deployment.yaml": SERVICE}, "one-object-per-file", "Service lab: wanted the file name service.yaml"),
+        ({"service.yml": SERVICE}, "one-object-per-file", "service.yml: found 0 objects, wanted one in a .yaml"),
         (
             {"0-service.yaml": SERVICE, "service.yaml": SERVICE},
             "namespaces-first",
             "0-service.yaml: Service lab: kubectl applies it before 00-namespace.yaml",
         ),
-        ({"board.json": "{}"}, "one-object-per-file", "board.json: found 0 objects, wanted one, in a .yaml"),
+        ({"board.json": "{}"}, "one-object-per-file", "board.json: found 0 objects, wanted one in a .yaml"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_file_that_does_not_belong_there_is_told(files: dict[str, str], rule: str, says: str, tmp_path: Path) -> None:
+def test_a_file_that_does_not_belong_there_is_told(
+    files: dict[str, str], rule: str, message: str, tmp_path: Path
+) -> None:
     folder = write(tmp_path, GOOD | files)
-    (told,) = [line for check in RULES if rule_name(check) == rule for line in violations(folder, check)]
-    assert says in told
+    (complaint,) = [line for check in RULES if rule_name(check) == rule for line in violations(folder, check)]
+    assert message in complaint
 
 
 def test_every_folder_has_the_same_namespace_file(tmp_path: Path) -> None:
@@ -233,11 +235,11 @@ def test_every_folder_has_the_same_namespace_file(tmp_path: Path) -> None:
     (tmp_path / "none/kubernetes" / labs).write_text("kind: Namespace  # more\n")
     (rule,) = [rule for rule in RULES if rule_name(rule) == "same-namespace-file"]
     assert violations(other, rule) == [
-        "other/kubernetes/00-namespace.yaml: it differs from lab/kubernetes/00-namespace.yaml (same-namespace-file)"
+        "other/kubernetes/00-namespace.yaml: differs from lab/kubernetes/00-namespace.yaml (same-namespace-file)"
     ]
     assert violations(none, rule) == [
-        "none/kubernetes/00-namespace.yaml: it is not there; every folder carries it (same-namespace-file)",
-        f"none/kubernetes/{labs}: it differs from lab/kubernetes/{labs} (same-namespace-file)",
+        "none/kubernetes/00-namespace.yaml: missing, copy the file from another component (same-namespace-file)",
+        f"none/kubernetes/{labs}: differs from lab/kubernetes/{labs} (same-namespace-file)",
     ]
 
 
@@ -254,30 +256,30 @@ def test_a_pod_that_no_policy_selects_is_told(old: str, new: str, tmp_path: Path
 
 
 READ_ONLY = "          securityContext:\n"
-REASON = "          # exception read-only-root: it writes what it runs\n"
+REASON = "          # exception read-only-root: the lab writes files\n"
 
 
 def test_an_exception_needs_a_reason_beside_it_and_to_be_known(tmp_path: Path) -> None:
     (rule,) = [rule for rule in RULES if rule_name(rule) == "read-only-root"]
     broken = DEPLOYMENT.replace("readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false")
-    excused = broken.replace(READ_ONLY, REASON + READ_ONLY)
+    with_reason = broken.replace(READ_ONLY, REASON + READ_ONLY)
     elsewhere = "# exception read-only-root: far from the container\n" + broken
-    no_reason = excused.replace(": it writes what it runs", "")
+    no_reason = with_reason.replace(": the lab writes files", "")
     known = {"lab": {"read-only-root"}}
 
-    def told(number: int, text: str, known: dict[str, set[str]]) -> list[str]:
+    def complaints(number: int, text: str, known: dict[str, set[str]]) -> list[str]:
         return violations(write(tmp_path / str(number), GOOD | {"deployment.yaml": text}), rule, known)
 
-    assert told(1, excused, known) == []
-    assert "the exception is not among KNOWN_EXCEPTIONS of lab" in told(2, excused, {})[0]
-    assert told(3, broken, known)
-    assert told(4, elsewhere, known)
-    assert told(5, no_reason, known)
+    assert complaints(1, with_reason, known) == []
+    assert "the exception is not in KNOWN_EXCEPTIONS of lab" in complaints(2, with_reason, {})[0]
+    assert complaints(3, broken, known)
+    assert complaints(4, elsewhere, known)
+    assert complaints(5, no_reason, known)
 
 
 def test_an_exception_that_excuses_nothing_is_told(tmp_path: Path) -> None:
-    said = GOOD | {"deployment.yaml": DEPLOYMENT.replace(READ_ONLY, REASON + READ_ONLY)}
-    assert needless_exceptions(write(tmp_path / "said", said)) == ["read-only-root"]
+    declared = GOOD | {"deployment.yaml": DEPLOYMENT.replace(READ_ONLY, REASON + READ_ONLY)}
+    assert needless_exceptions(write(tmp_path / "declared", declared)) == ["read-only-root"]
     assert needless_exceptions(write(tmp_path / "known", GOOD), {"lab": {"capabilities"}}) == ["capabilities"]
 
 

@@ -1,4 +1,4 @@
-"""The manifests of every component, as found on disk, keep every rule of the house."""
+"""Tests that the manifests of all components keep the rules of `house.py`."""
 
 from __future__ import annotations
 
@@ -52,6 +52,6 @@ def test_an_alternative_keeps_the_rule(path: Path, rule: Rule) -> None:
 @each_alternative
 def test_what_an_alternative_has_of_the_folder_it_replaces_is_the_same(path: Path) -> None:
     for file in path.glob("*.yaml"):
-        usual = path.parents[1] / "kubernetes" / file.name
-        if usual.exists() and not file.name.endswith(("-persistentvolume.yaml", "deployment.yaml")):
-            assert file.read_text() == usual.read_text(), file.name
+        original = path.parents[1] / "kubernetes" / file.name
+        if original.exists() and not file.name.endswith(("-persistentvolume.yaml", "deployment.yaml")):
+            assert file.read_text() == original.read_text(), file.name

@@ -1,4 +1,4 @@
-"""The namespaces, as the components' manifests have them: what is applied dry goes nowhere without."""
+"""Fixture with the namespaces of the manifests: the API server refuses a dry run of objects without their namespace."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tools.components import ROOT
 
 @pytest.fixture(scope="session", autouse=True)
 def namespaces() -> Iterator[None]:
-    """Make them."""
+    """Create the namespaces from the hub's manifests."""
     with own_namespaces():
         for name in ("00-namespace", "labs-namespace"):
             kubectl("apply", "--filename", ROOT / f"hub/kubernetes/{name}.yaml")

@@ -1,4 +1,4 @@
-"""A real API server takes the manifests of every component, as `kubectl apply -f` gives them, and changes nothing."""
+"""Tests that a real API server accepts the manifests of all components in a server-side dry run."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def dry_run(path: Path) -> str:
 
 @pytest.mark.parametrize("path", FOLDERS, ids=[path.parent.name for path in FOLDERS])
 def test_the_api_server_takes_the_folder_without_a_warning(path: Path) -> None:
-    told = dry_run(path)
-    assert told.count("(server dry run)") == len(read_folder(path, ROOT).manifests)
+    output = dry_run(path)
+    assert output.count("(server dry run)") == len(read_folder(path, ROOT).manifests)
 
 
 def test_the_api_server_takes_the_policies_of_several_hubs(tmp_path: Path) -> None:
@@ -32,15 +32,15 @@ def test_the_api_server_takes_the_policies_of_several_hubs(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("spec", "says"),
+    ("spec", "message"),
     [
-        ("ports: [{name: http, port: 80}, {name: http, port: 81}]", "Duplicate value"),  # what no schema sees
+        ("ports: [{name: http, port: 80}, {name: http, port: 81}]", "Duplicate value"),  # no schema detects this
         ("prots: []", 'unknown field "spec.prots"'),
     ],
 )
-def test_a_bad_object_is_refused(spec: str, says: str, tmp_path: Path) -> None:
+def test_a_bad_object_is_refused(spec: str, message: str, tmp_path: Path) -> None:
     metadata = "{name: never-made, namespace: jupyterlabdemo}"
     (tmp_path / "service.yaml").write_text(f"apiVersion: v1\nkind: Service\nmetadata: {metadata}\nspec:\n  {spec}\n")
-    with pytest.raises(KubectlError, match=says):
+    with pytest.raises(KubectlError, match=message):
         dry_run(tmp_path)
     assert not exists("service", "never-made")

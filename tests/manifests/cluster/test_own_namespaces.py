@@ -1,4 +1,4 @@
-"""What the cluster tests do with a cluster that has something already."""
+"""Tests of `own_namespaces` on a cluster where a namespace of that name exists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real API server takes what `nox -s configure` writes, as `kubectl apply -f site` gives it, once and again."""
+"""Tests that a real API server accepts the manifests that `nox -s configure` writes, also when applied twice."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from admin.tests.configure.sample import SampleSite
 )
 def test_the_api_server_takes_what_is_written(text: str, tmp_path: Path) -> None:
     site = SampleSite.make(tmp_path, text)
-    told = []
+    outputs = []
     for _ in range(2):
         site.configure()
         arguments = ("--dry-run=server", "--validate=strict", "--warnings-as-errors", "--filename")
-        told.append(kubectl("apply", *arguments, site.output))
-    assert told[0] == told[1]
-    assert told[0].count("(server dry run)") == len(site.objects())
+        outputs.append(kubectl("apply", *arguments, site.output))
+    assert outputs[0] == outputs[1]
+    assert outputs[0].count("(server dry run)") == len(site.objects())
     assert {body["metadata"].get("namespace") for body in site.objects()} == {None, NAMESPACE}
 
 
 def test_what_is_written_can_be_applied_again_and_loses_what_was_left_out(tmp_path: Path) -> None:
     site = SampleSite.make(tmp_path, example.with_defaults())
     site.configure()
-    # In a namespace of its own, so that it does not meet a site's real settings.
-    apart = f"{NAMESPACE}-configure-test"
-    with own_namespaces(apart):
+    # A separate namespace, so that the test does not change the settings of a deployed site.
+    namespace = f"{NAMESPACE}-configure-test"
+    with own_namespaces(namespace):
         for _ in range(2):
-            told = apply_apart(site, apart)
-        assert told.count("unchanged") == len(site.objects()) - 1
+            output = apply_objects(site, namespace)
+        assert output.count("unchanged") == len(site.objects()) - 1
         site.write_settings(example.TEXT)
         site.configure()
-        apply_apart(site, apart)
-        assert kubectl("get", "configmap", "fileserver", "--namespace", apart, "-o", "jsonpath={.data}") == ""
+        apply_objects(site, namespace)
+        assert kubectl("get", "configmap", "fileserver", "--namespace", namespace, "-o", "jsonpath={.data}") == ""
 
 
-def apply_apart(site: SampleSite, namespace: str) -> str:
-    """Apply all but the namespace in another one."""
+def apply_objects(site: SampleSite, namespace: str) -> str:
+    """Apply all objects, except the Namespace, in another namespace."""
     files = [file for file in sorted(site.output.glob("*.yaml")) if "namespace" not in file.name]
     text = "\n---\n".join(
         file.read_text().replace(f"namespace: {NAMESPACE}", f"namespace: {namespace}") for file in files
