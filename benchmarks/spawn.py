@@ -195,7 +195,7 @@ def deploy_nginx(folder: Path) -> tuple[str, str]:
     kubectl("create", "secret", "tls", "nginx-tls", "-n", cluster.NAMESPACE, *files)
     kubectl("create", "configmap", "nginx", "-n", cluster.NAMESPACE, f"--from-literal=NGINX_SERVER_NAME={HOST}")
     kubectl("apply", "-f", ROOT / "nginx/kubernetes")
-    cluster.roll_out("nginx", 120)
+    cluster.wait_for_rollout("nginx", 120)
     ports = {one["name"]: one["nodePort"] for one in cluster.get("service", "nginx")["spec"]["ports"]}
     return f"https://{HOST}:{ports['https']}", fingerprint(certificate)
 

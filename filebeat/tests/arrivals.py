@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import Any
 
-from labtesting.logevents import assert_arrived
+from labtesting.logevents import assert_shipped_events
 
 from logstashrmq.tests.harness import Queue, wait_until
 
@@ -32,7 +32,7 @@ class Arrived:
             wait_until(has_arrived, f"{count} events have arrived", timeout)
         except AssertionError as error:
             raise AssertionError(f"{error}: found {len(self._bodies)} events") from error
-        return assert_arrived(self._bodies)
+        return assert_shipped_events(self._bodies)
 
     def count(self) -> Counter[str]:
         """Return how often each message has arrived so far.
@@ -40,7 +40,7 @@ class Arrived:
         The first 50 new events are checked against the contract, and all new events for the required fields.
         """
         new = [body for _, _, body in self._queue.read()]
-        assert_arrived(new[:50])
+        assert_shipped_events(new[:50])
         for event in map(json.loads, new):
             assert set(event) >= FIELDS
             self._counted[event["message"]] += 1

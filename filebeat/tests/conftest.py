@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from labtesting.needs import missing, need_program
-from labtesting.rabbitmq import HOW, RabbitMQ, RabbitMQError, free_ports
+from labtesting.needs import need_program, skip_or_fail
+from labtesting.rabbitmq import INSTALL_HINT, RabbitMQ, RabbitMQError, free_ports
 
 from filebeat.tests.shipper import STAND_IN, Shipper, filebeat_yml, without_cluster
 from logstashrmq.tests.conftest import environment, relays
@@ -37,7 +37,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
     try:
         server = RabbitMQ(tmp_path_factory.mktemp("rabbitmq"))
     except RabbitMQError:
-        missing("RabbitMQ", HOW)
+        skip_or_fail("RabbitMQ", INSTALL_HINT)
     with server:
         yield server
 

@@ -15,7 +15,7 @@ import pytest
 from labtesting.container import run_container
 from labtesting.hub_process import free_ports, wait_until
 from labtesting.hub_stub import run_hub_stub
-from labtesting.labclient import LabClient, LoneHub, SpawnedLab
+from labtesting.labclient import HubLogin, LabClient, SpawnedLab
 from lsstlab.extension import STOP_SECONDS
 
 from tools.demo import USER, Hub
@@ -23,35 +23,35 @@ from tools.parts import ALONE, prepare
 
 
 @pytest.fixture(scope="session")
-def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoneHub]:
+def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubLogin]:
     """Start one hub with one user for all tests."""
     image = request.config.getoption("--image")
     start = hub_of_image(image) if image else hub_of_demo(tmp_path_factory.mktemp("state"))
     yield from start
 
 
-def hub_of_demo(state: Path) -> Iterator[LoneHub]:
+def hub_of_demo(state: Path) -> Iterator[HubLogin]:
     """Start the demo's hub with a new state folder."""
     demo = Hub(prepare(*ALONE), state, free_ports(1)[0])
     try:
         demo.wait_until_ready()
-        yield LoneHub(demo.url, USER, demo.password)
+        yield HubLogin(demo.url, USER, demo.password)
     finally:
         demo.stop()
         print(demo.log.read_text(errors="replace"))  # noqa: T201  (pytest shows it if a test fails)
 
 
-def hub_of_image(image: str) -> Iterator[LoneHub]:
+def hub_of_image(image: str) -> Iterator[HubLogin]:
     """Start the image standalone, as the README shows, with a user and password from the environment."""
     login = {"LAB_USER": "vera", "LAB_PASSWORD": "a long enough one"}
     with run_container(image, environment=login, ports=[8000]) as container:
         url = f"http://127.0.0.1:{container.port(8000)}"
         container.wait_for_page(f"{url}/hub/login")
-        yield LoneHub(url, login["LAB_USER"], login["LAB_PASSWORD"])
+        yield HubLogin(url, login["LAB_USER"], login["LAB_PASSWORD"])
 
 
 @pytest.fixture(scope="session")
-def lab(hub: LoneHub) -> Iterator[LabClient]:
+def lab(hub: HubLogin) -> Iterator[LabClient]:
     """Return a client whose user has logged in and started a lab."""
     with LabClient(hub.url, hub.user) as client:
         client.log_in(hub.password).raise_for_status()
@@ -77,7 +77,7 @@ def spawn(tmp_path: Path) -> Iterator[Callable[..., SpawnedLab]]:
             process = stack.enter_context(run_lab(program, variables, tmp_path))
             wait_until(lambda: answers(hub.lab_url("127.0.0.1", "api", port=port)), "the lab answers")
             client = stack.enter_context(LabClient(f"http://127.0.0.1:{port}", "vera"))
-            client.enter()
+            client.open_lab()
             return SpawnedLab(client, hub, process)
 
         yield start

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from labtesting.needs import missing, need_program
-from labtesting.rabbitmq import HOW, RabbitMQ, RabbitMQError
+from labtesting.needs import need_program, skip_or_fail
+from labtesting.rabbitmq import INSTALL_HINT, RabbitMQ, RabbitMQError
 
 from logstashrmq.tests.harness import PLAIN, Certificates, Queue, RelayProcess, StartRelay, wait_until
 
@@ -28,7 +28,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory, certificates: Certificates)
     try:
         server = RabbitMQ(tmp_path_factory.mktemp("rabbitmq"), certificates.broker_tls)
     except RabbitMQError:
-        missing("RabbitMQ", HOW)
+        skip_or_fail("RabbitMQ", INSTALL_HINT)
     with server:
         yield server
 

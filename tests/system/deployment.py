@@ -30,9 +30,9 @@ from labtesting.cluster import NAMESPACE, get, kubectl
 from labtesting.github import Account, FakeGitHub, run_fake_github
 from labtesting.hub_process import wait_until
 from labtesting.labclient import LabClient
-from labtesting.logevents import assert_arrived
-from labtesting.needs import missing
-from labtesting.rabbitmq import HOW, RabbitMQ, RabbitMQError, Tls
+from labtesting.logevents import assert_shipped_events
+from labtesting.needs import skip_or_fail
+from labtesting.rabbitmq import INSTALL_HINT, RabbitMQ, RabbitMQError, Tls
 from labtesting.visitor import Visitor
 from playwright.sync_api import Page
 
@@ -155,7 +155,7 @@ class Deployment:
         print(done.stderr)  # noqa: T201  (a broker that has just started may not have its queue yet)
         # configurable-http-proxy and Ganesha have lines of their own.
         ours = (line.encode() for line in done.stdout.splitlines() if json.loads(line).get("service"))
-        self.events += assert_arrived(ours)
+        self.events += assert_shipped_events(ours)
         return self.events
 
     def client(self, visitor: Visitor) -> LabClient:
@@ -216,7 +216,7 @@ def surroundings(folder: Path) -> Iterator[Deployment]:
     try:
         broker = RabbitMQ(folder / "rabbitmq", certificate, address)
     except RabbitMQError:
-        missing("RabbitMQ", HOW)
+        skip_or_fail("RabbitMQ", INSTALL_HINT)
     with run_fake_github(f"{URL}/hub/oauth_callback", host=address, tls=tls) as github, broker:
         github.world.add_organization(ORGANIZATION)
         told = SITE.format(
@@ -273,7 +273,7 @@ def deployed(site: Deployment) -> Iterator[None]:
             f'{{"spec": {{"externalIPs": ["{site.address}"]}}}}',
         )
         for name in DEPLOYMENTS:
-            cluster.roll_out(name, 120)
+            cluster.wait_for_rollout(name, 120)
         kubectl("rollout", "status", "daemonset/filebeat", "--namespace", NAMESPACE, "--timeout=90s")
         cluster.wait_for_kube_proxy()
         wait_until(lambda: httpx.get(f"{URL}/hub/health", verify=site.trust).status_code == 200, "the hub is reached")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from labtesting.cluster import LABS, NAMESPACE, get, kubectl, roll_out
+from labtesting.cluster import LABS, NAMESPACE, get, kubectl, wait_for_rollout
 from labtesting.hub_process import wait_until
 from playwright.sync_api import Browser
 
@@ -53,7 +53,7 @@ def asking(site: Deployment, path: str) -> Iterator[list[str]]:
 def test_nginx_is_replaced_and_nobody_is_refused(site: Deployment) -> None:
     with asking(site, "/hub/health") as failed:
         kubectl("rollout", "restart", "deployment/nginx", "--namespace", NAMESPACE)
-        roll_out("nginx", 120)
+        wait_for_rollout("nginx", 120)
     assert failed == []
 
 
@@ -89,7 +89,7 @@ def test_a_release_follows_another_and_labs_go_on(site: Deployment) -> None:
                 "apply", "--filename", "-", stdin=file.read_text().replace(LABEL, "app.kubernetes.io/version: next")
             )
         for deployment in {name, *(["proxy"] if name == "hub" else [])}:
-            roll_out(deployment, 120)
+            wait_for_rollout(deployment, 120)
     assert all(pods[name].isdisjoint(pod_names(name)) for name in DEPLOYMENTS)
     wait_until(lambda: visitor.reaches_lab("lise"), "the lab is reached", 90)
     assert [one["id"] for one in lab.request("GET", "api/kernels").json()] == [kernel_id]
@@ -142,7 +142,7 @@ def test_a_lab_that_starts_waits_for_the_fileserver_and_says_so(
     with site.client(visitor).kernel("python3") as kernel:
         kernel.execute("open('kept', 'w').write('all of it')")
         assert kernel.execute("print(open('kept').read())").stdout == "all of it\n"
-    roll_out("fileserver", 120)
+    wait_for_rollout("fileserver", 120)
 
 
 def test_the_node_is_emptied_and_what_was_written_is_there_afterwards(site: Deployment) -> None:
@@ -162,9 +162,9 @@ def test_the_node_is_emptied_and_what_was_written_is_there_afterwards(site: Depl
     finally:
         kubectl("uncordon", node)
     for name in ("fileserver", "hub", "proxy"):
-        roll_out(name, 120)
+        wait_for_rollout(name, 120)
     assert get("pods", namespace=LABS, selector=f"jupyterlabdemo.lsst.io/github-id={account.id}") == []
-    wait_until(visitor.is_in, "the hub answers")
+    wait_until(visitor.is_logged_in, "the hub answers")
     # The hub was on the node, too, and may or may not have seen it.
     assert re.search("emptied|perhaps with its node", visitor.get("/hub/spawn").text)
     visitor.spawn("kay", image="recommended", size="small")

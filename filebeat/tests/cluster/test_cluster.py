@@ -17,9 +17,9 @@ import pytest
 import yaml
 from labtesting import cluster
 from labtesting.cluster import LABS, NAMESPACE, KubectlError, kubectl
-from labtesting.logevents import assert_arrived
-from labtesting.needs import missing
-from labtesting.rabbitmq import HOW, RabbitMQ, RabbitMQError
+from labtesting.logevents import assert_shipped_events
+from labtesting.needs import skip_or_fail
+from labtesting.rabbitmq import INSTALL_HINT, RabbitMQ, RabbitMQError
 
 from filebeat.tests.shipper import MANIFESTS, ROOT
 from logstashrmq.tests.cluster.test_cluster import address_for_pods, config
@@ -77,7 +77,7 @@ def queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
     try:
         broker = RabbitMQ(tmp_path_factory.mktemp("rabbitmq"), host=address_for_pods())
     except RabbitMQError:
-        missing("RabbitMQ", HOW)
+        skip_or_fail("RabbitMQ", INSTALL_HINT)
     with broker:
         yield Queue(broker)
 
@@ -115,7 +115,7 @@ def deployment(queue: Queue, certificates: Certificates) -> Iterator[None]:
             tls_secret("logstashrmq-tls", certificates.server, certificates.ca),
             tls_secret("filebeat-tls", certificates.client, certificates.ca),
         )
-        cluster.roll_out("logstashrmq")
+        cluster.wait_for_rollout("logstashrmq")
         try:
             kubectl("apply", "--filename", MANIFESTS)
             cluster.apply(daemonset())
@@ -207,7 +207,7 @@ def test_a_lab_s_line_is_in_rabbitmq_within_five_seconds_with_its_user_and_what_
     line = find_line()
     assert line
     at, body = line
-    [event] = assert_arrived([body])
+    [event] = assert_shipped_events([body])
     took = at - event["lab.written"]
     assert took < 5, f"the line arrived after {took:.1f} s, wanted less than 5 s"
     wanted = {"user.id": "5150", "user.name": "ada-amber", "labels.image": "science", "labels.size": "small"}
@@ -222,11 +222,11 @@ def test_what_the_relay_itself_logs_arrives_as_it_is(queue: Queue) -> None:
 
     def arrived() -> bool:
         bodies = [body for _, _, body in queue.read() if b"beatsrelay" in body]
-        found.extend(event for event in assert_arrived(bodies) if event.get("service.name") == "logstashrmq")
+        found.extend(event for event in assert_shipped_events(bodies) if event.get("service.name") == "logstashrmq")
         return bool(found)
 
     kubectl("rollout", "restart", "deployment/logstashrmq", "--namespace", NAMESPACE)
-    cluster.roll_out("logstashrmq")
+    cluster.wait_for_rollout("logstashrmq")
     wait_until(arrived, "lines of the relay arrive", 30)
     assert {event["kubernetes.container.name"] for event in found} == {"relay"}
     assert {event["log.level"] for event in found} <= {"info", "warning", "error"}

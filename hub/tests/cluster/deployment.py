@@ -115,7 +115,7 @@ class Deployment:
     def restart_hub(self) -> None:
         """Replace the hub's pod, as an upgrade does."""
         kubectl("rollout", "restart", "deployment/hub", "--namespace", NAMESPACE)
-        cluster.roll_out("hub")
+        cluster.wait_for_rollout("hub")
         wait_until(self.is_up, "the hub answers")
 
     def kill_hub(self) -> None:
@@ -154,10 +154,10 @@ def deploy(github: FakeGitHub, authority: trustme.CA) -> Iterator[Deployment]:
                 kubectl("apply", "--filename", MANIFESTS / f"{name}.yaml")
             cluster.apply(*settings(github, authority), node_port())
             kubectl("apply", "--filename", "-", stdin=fileserver())
-            cluster.roll_out("fileserver")
+            cluster.wait_for_rollout("fileserver")
             kubectl("apply", "--filename", MANIFESTS)
-            cluster.roll_out("proxy")
-            cluster.roll_out("hub")
+            cluster.wait_for_rollout("proxy")
+            cluster.wait_for_rollout("hub")
             tls = ssl.create_default_context()
             authority.configure_trust(tls)
             deployment = Deployment(github, tls)

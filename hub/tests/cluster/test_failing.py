@@ -126,7 +126,7 @@ def test_a_github_that_takes_its_time_is_waited_for(deployment: Deployment) -> N
     recovery = threading.Timer(3, setattr, (world, "trouble", None))
     recovery.start()
     try:
-        page = visitor.choose(image="recommended", size="small")
+        page = visitor.submit_spawn_form(image="recommended", size="small")
     finally:
         recovery.join()
     # After one second JupyterHub's unpatched handler would show a page that no lab is starting.

@@ -190,7 +190,7 @@ def test_of_all_that_runs_beside_the_hub_only_the_proxy_reaches_a_lab(ada: Perso
 
 def test_what_is_not_on_the_menu_is_refused(deployment: Deployment) -> None:
     visitor, account = deployment.member("dora")
-    page = visitor.choose(image="evil/miner:1", size="small")
+    page = visitor.submit_spawn_form(image="evil/miner:1", size="small")
     assert page.status_code == 400
     assert "wanted one of recommended, missing, broken" in page.text
     started = deployment.api("POST", "/users/dora/server", json={"image": "recommended", "size": "huge"})

@@ -107,7 +107,7 @@ def test_a_hub_that_starts_anew_drops_no_websocket(deployment: Deployment) -> No
 def test_a_hub_that_is_killed_while_ten_labs_start_finds_them_all(deployment: Deployment) -> None:
     users = {f"olaf{number}": deployment.member(f"olaf{number}") for number in range(10)}
     threads = [
-        threading.Thread(target=visitor.choose, kwargs={"image": "recommended", "size": "small"})
+        threading.Thread(target=visitor.submit_spawn_form, kwargs={"image": "recommended", "size": "small"})
         for visitor, _ in users.values()
     ]
     for thread in threads:
@@ -153,7 +153,7 @@ def test_a_hub_that_starts_while_the_api_is_away_keeps_every_lab(deployment: Dep
 
 def test_an_administrator_frees_a_user_who_is_stuck(deployment: Deployment) -> None:
     visitor, account = deployment.member("sven")
-    visitor.choose(image="recommended", size="impossible")
+    visitor.submit_spawn_form(image="recommended", size="impossible")
     assert deployment.server("sven")["pending"] == "spawn"
     refused = visitor.http.post("/hub/api/users/sven/reset", headers=visitor.xsrf())
     assert refused.status_code == 403
@@ -184,7 +184,7 @@ def test_a_hub_that_has_lost_its_database_finds_the_labs(deployment: Deployment)
     created = get("pod", deployment.lab(account), namespace=LABS)["metadata"]["creationTimestamp"]
     assert deployment.server("wilma")["started"].startswith(created.rstrip("Z"))
     # The database also contained the sessions. After a new login the lab is the same.
-    assert not visitor.is_in()
+    assert not visitor.is_logged_in()
     again = deployment.visitor("wilma")
     again.log_in()
     assert again.reaches_lab("wilma")

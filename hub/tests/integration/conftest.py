@@ -1,4 +1,4 @@
-"""A real hub with real labs, and a GitHub of our own for it to ask."""
+"""A real hub with real labs, and a fake GitHub."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from playwright.sync_api import Browser, Page
 
 from tools.parts import PROXY, prepare
 
-# Tells of a page when it has loaded, and before it is left: by then its own scripts may have written into it. What is
-# told later ("pagehide") does not arrive.
-KEEP = """
-for (const when of ["load", "beforeunload"])
-  addEventListener(when, () => keep(document.documentElement.outerHTML));
+# Reports the content of a page when it has loaded, and again before the browser leaves it, because scripts may have
+# changed the page. A report at a later event ("pagehide") does not arrive.
+REPORT = """
+for (const type of ["load", "beforeunload"])
+  addEventListener(type, () => record(document.documentElement.outerHTML));
 """
 
 CONTRACT = Draft202012Validator(read_contract("audit-event"))
 CLIENT_SECRET = "made-up-client-secret"
 CONTACT = "help@lsst.example"
-# With the patches of `labhub.app`, run by JupyterHub's own program: labs are processes here, without Kubernetes.
+# The configuration of the hub, without Kubernetes: labs are processes. JupyterHub's own program runs it, with the
+# patches of `labhub.app`.
 CONFIG = """
 import os
 import logging
@@ -42,7 +43,7 @@ from labhub.settings.login import LoginSettings
 configure(c, load_or_exit(os.environ, LoginSettings))
 apply_patches(logging.getLogger())
 """
-# Everything that has to do with where and how: the same for ours and for a stock hub
+# Addresses, labs and logs, which are the same for our hub and a stock hub
 PLACE = """
 c.JupyterHub.bind_url = {url!r}
 c.JupyterHub.hub_bind_url = "http://127.0.0.1:{hub_port}"
@@ -64,7 +65,7 @@ c.JupyterHub.load_roles = [
 
 
 def make_proxy() -> list[str]:
-    """Make the proxy, if it is not there; give the command that starts it."""
+    """Install the proxy if necessary, and return the command that starts it."""
     folder = prepare(PROXY) / PROXY.name
     program = folder / "node_modules/configurable-http-proxy/bin/configurable-http-proxy"
     return [str(folder / "node"), str(program)]
@@ -72,41 +73,41 @@ def make_proxy() -> list[str]:
 
 @dataclass
 class Site:
-    """A hub, the GitHub it asks, and the people who come by."""
+    """A hub, its fake GitHub, and the sessions of users."""
 
     hub: HubProcess
     github: FakeGitHub
     secrets: list[str]
     visitors: list[Visitor] = field(default_factory=list)
-    seen: list[str] = field(default_factory=list)
-    """What Chromium has shown of the hub."""
+    browser_pages: list[str] = field(default_factory=list)
+    """The hub's pages that Chromium has shown."""
 
     @property
     def world(self) -> Any:
-        """Who is at GitHub."""
+        """The accounts and organizations at GitHub."""
         return self.github.world
 
     def visitor(self, login: str) -> Visitor:
-        """Give somebody a new session."""
+        """Return a new session of a user."""
         self.visitors.append(Visitor(self.hub.url, login))
         return self.visitors[-1]
 
     def member(self, login: str) -> tuple[Visitor, Account]:
-        """Make somebody a member of the first allow-listed organization, and let them in."""
+        """Create a member of the first allowed organization, and log the member in."""
         account: Account = self.world.add_account(login, email=f"{login}@example.org")
         self.world.find_organization("lsst-sqre").members[account.id] = "active"
         visitor = self.visitor(login)
         assert visitor.log_in().status_code == 200
-        assert visitor.is_in()
+        assert visitor.is_logged_in()
         return visitor, account
 
     def events(self, event: str, user: str) -> list[dict[str, Any]]:
-        """Give the audit events of one kind about one user."""
-        return [one for one in self.hub.events if one["event.action"] == event and one.get("user.name") == user]
+        """Return the audit events of one kind about one user."""
+        return [line for line in self.hub.events if line["event.action"] == event and line.get("user.name") == user]
 
     @contextmanager
     def trouble(self, kind: Any, path: str = "/api/v3") -> Iterator[None]:
-        """Have GitHub in trouble until the end of the block."""
+        """Simulate a failure of GitHub until the end of the block."""
         self.world.trouble = Trouble(kind, path)
         try:
             yield
@@ -114,21 +115,21 @@ class Site:
             self.world.trouble = None
 
     def last_outcome(self, user: str) -> str:
-        """Give what came of the last time that somebody was looked at again."""
+        """Return the outcome of the last re-check of a user."""
         outcomes = [event["hub.outcome"] for event in self.events("refresh", user)]
         return str(outcomes[-1]) if outcomes else ""
 
     def api_token(self, user: str) -> str:
-        """Make an API token of the user's."""
+        """Create an API token of a user."""
         self.secrets.append(str(self.hub.api("POST", f"/users/{user}/tokens", json={}).json()["token"]))
         return self.secrets[-1]
 
     def token_works(self, token: str) -> bool:
-        """Tell whether the hub still takes an API token."""
+        """Return whether the hub accepts an API token."""
         return self.visitor("api").get("/hub/api/user", headers={"Authorization": f"token {token}"}).status_code == 200
 
     def lab_runs(self, user: str) -> bool:
-        """Tell whether the hub knows of a lab of the user's that is ready."""
+        """Return whether the user's lab is ready, according to the hub."""
         return bool(self.hub.user(user)["servers"].get("", {}).get("ready"))  # type: ignore[index]
 
     def stop_lab(self, user: str) -> None:
@@ -138,30 +139,31 @@ class Site:
 
     @contextmanager
     def browse(self, browser: Browser, width: int = 1100, height: int = 760) -> Iterator[Page]:
-        """Give a page of Chromium with a session of its own; what it shows of the hub is looked through for secrets."""
+        """Yield a page of Chromium with a new session. `leaks` searches the hub's pages that it shows for secrets."""
         context = browser.new_context(viewport={"width": width, "height": height})
-        context.expose_binding("keep", lambda source, text: self._keep(source["frame"].url, text))
-        context.add_init_script(KEEP)
+        context.expose_binding("record", lambda source, text: self._record(source["frame"].url, text))
+        context.add_init_script(REPORT)
         page = context.new_page()
         try:
             yield page
-            self._keep(page.url, page.content())
+            self._record(page.url, page.content())
         finally:
             context.close()
 
-    def _keep(self, url: str, text: str) -> None:
+    def _record(self, url: str, text: str) -> None:
         if url.startswith(self.hub.url):
-            self.seen.append(text)
+            self.browser_pages.append(text)
 
     def leaks(self) -> list[str]:
-        """Name the secrets that stand in the log or on a page."""
+        """Return the secrets that are in the log or on a page."""
         states = [state for visitor in self.visitors for state in visitor.states]
-        shown = "\n".join([self.hub.log, *self.seen, *(page for visitor in self.visitors for page in visitor.pages)])
-        return [secret for secret in {*self.secrets, *self.world.issued, *states} if secret in shown]
+        pages = [*self.browser_pages, *(page for visitor in self.visitors for page in visitor.pages)]
+        text = "\n".join([self.hub.log, *pages])
+        return [secret for secret in {*self.secrets, *self.world.issued, *states} if secret in text]
 
 
 def login_settings(github_url: str, callback: str) -> dict[str, str]:
-    """Give the settings of a hub that looks again every second; the key is not among them."""
+    """Return the settings of a hub that re-checks memberships every second, without the encryption key."""
     return {
         "GITHUB_CLIENT_ID": "labhub-test",
         "GITHUB_CLIENT_SECRET": CLIENT_SECRET,
@@ -178,7 +180,7 @@ def login_settings(github_url: str, callback: str) -> dict[str, str]:
 def run_site(
     folder: Path, config: str = CONFIG, program: Sequence[str] = ("-m", "jupyterhub"), **settings: str
 ) -> Iterator[Site]:
-    """Run a hub and a GitHub; at the end no secret may stand in the log or on a page."""
+    """Run a hub and a fake GitHub. At the end, check that no secret is in the log or on a page."""
     port, hub_port, proxy_port = free_ports(3)
     url, token, crypt_key = f"http://127.0.0.1:{port}", secrets.token_hex(16), secrets.token_hex(32)
     callback = f"{url}/hub/oauth_callback"
@@ -211,12 +213,12 @@ def run_site(
 
 @pytest.fixture(scope="session")
 def start_site() -> Callable[..., Any]:
-    """Give the function that starts a site of a test's own."""
+    """Return the function that starts a separate site for a test."""
     return run_site
 
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Start a hub that looks again every second, for all tests: each brings its own people."""
+    """Start a hub that re-checks memberships every second. The tests share it, and each test creates its own users."""
     with run_site(tmp_path_factory.mktemp("hub"), GITHUB_ADMINS="rubin:admins") as site:
         yield site

@@ -1,4 +1,4 @@
-"""The hub's database: SQLite and PostgreSQL, new and of an older JupyterHub, and away."""
+"""The hub's database: SQLite and PostgreSQL, new, of an older JupyterHub, and unusable."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import pytest
 from labhub.configuration import CONFIG_FILE
 from labhub.infra.database import DatabaseError, check_schema
 from labtesting.hub_process import free_ports, wait_until
-from labtesting.needs import missing
+from labtesting.needs import skip_or_fail
 
 from hub.tests.integration.conftest import CONFIG, run_site
 from hub.tests.integration.test_start import COMPLETE
@@ -35,15 +35,15 @@ CREATE TABLE users (id INTEGER);
 """
 
 
-def keeping_in(url: str) -> str:
-    """Give the configuration of a hub with this database."""
+def database_config(url: str) -> str:
+    """Return the configuration of a hub with this database."""
     settings = f"from labhub.configuration import configure_database\nconfigure_database(c, {url!r})\n"
     return f"{settings}{CONFIG}c.JupyterHub.cleanup_servers = False\n"
 
 
 @dataclass
 class PostgreSQL:
-    """A server, run as nobody, since it refuses to be root's."""
+    """A PostgreSQL server. It runs as the user `nobody`, because it refuses to run as root."""
 
     folder: Path
     programs: Path
@@ -51,19 +51,19 @@ class PostgreSQL:
     process: subprocess.Popen[bytes] | None = None
 
     def run(self, program: str, *arguments: str | Path) -> subprocess.Popen[bytes]:
-        """Run one of its programs."""
-        as_nobody: list[str] = []
+        """Run one of PostgreSQL's programs."""
+        switch_user: list[str] = []
         if os.getuid() == 0:
-            nobody = pwd.getpwnam("nobody")
-            as_nobody = ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
-        command = [*as_nobody, self.programs / program, *arguments]
+            account = pwd.getpwnam("nobody")
+            switch_user = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
+        command = [*switch_user, self.programs / program, *arguments]
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder)
 
-    def make(self) -> None:
-        """Make its folder of data."""
+    def create_data(self) -> None:
+        """Create the data folder."""
         if os.getuid() == 0:
-            for place in (self.folder, *self.folder.parents[:3]):
-                place.chmod(0o755)
+            for folder in (self.folder, *self.folder.parents[:3]):
+                folder.chmod(0o755)
             os.chown(self.folder, pwd.getpwnam("nobody").pw_uid, -1)
         options = ("--username=hub", "--auth-host=scram-sha-256", "--auth-local=trust", "--no-sync")
         password = self.folder / "password"
@@ -72,41 +72,41 @@ class PostgreSQL:
         assert self.run("initdb", f"--pgdata={self.folder}/data", f"--pwfile={password}", *options).wait() == 0
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start the server, and wait until it answers."""
         settings = ("-c", "listen_addresses=127.0.0.1", "-c", "fsync=off")
         self.process = self.run("postgres", "-D", self.folder / "data", "-k", self.folder, f"-p{self.port}", *settings)
         ready = ("pg_isready", "--host=127.0.0.1", f"--port={self.port}", "--quiet")
         wait_until(lambda: self.run(*ready).wait() == 0, "PostgreSQL answers")
 
     def stop(self) -> None:
-        """Stop it as an upgrade of it does: whoever is connected is cut off."""
+        """Stop the server as its upgrade does, with an end of all connections."""
         assert self.process
         self.process.send_signal(2)
         self.process.wait()
 
     def url(self, name: str = "postgres") -> str:
-        """Give the URL of a database."""
+        """Return the URL of a database."""
         return f"postgresql+psycopg://hub:{PASSWORD}@127.0.0.1:{self.port}/{name}"
 
     def create(self, name: str) -> str:
-        """Make a database; give its URL."""
+        """Create a database, and return its URL."""
         with self.connect("postgres") as connection:
             connection.execute(f"CREATE DATABASE {name}".encode())
         return self.url(name)
 
     def connect(self, name: str) -> psycopg.Connection:
-        """Connect, to do things beside the hub."""
+        """Connect to a database, independently of the hub."""
         return psycopg.connect(self.url(name).replace("+psycopg", ""), autocommit=True)
 
 
 @pytest.fixture(scope="module")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
-    """Run a PostgreSQL."""
+    """Run a PostgreSQL server."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not programs:
-        missing("PostgreSQL", "apt install postgresql")
+        skip_or_fail("PostgreSQL", "apt install postgresql")
     server = PostgreSQL(tmp_path_factory.mktemp("postgresql"), programs[-1])
-    server.make()
+    server.create_data()
     server.start()
     yield server
     server.stop()
@@ -114,7 +114,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[tuple[int, int]]:
-    """Run what stands for the lab that the older hub has started; give its process and port."""
+    """Run a web server in place of the lab that the older hub has started. Yield its process id and port."""
     (tmp_path / "lab/user/ada").mkdir(parents=True)
     (tmp_path / "lab/user/ada/index.html").write_text("still here")
     port = free_ports(1)[0]
@@ -126,14 +126,14 @@ def lab(tmp_path: Path) -> Iterator[tuple[int, int]]:
 
 
 def old_database(kind: str, lab: tuple[int, int]) -> tuple[str, str]:
-    """Give what JupyterHub 5.3.0 has left (SQL), its running lab being this one, and ada's token there."""
+    """Return the SQL dump of JupyterHub 5.3.0, with this lab as the running lab of ada, and ada's API token."""
     text = (DATA / f"jupyterhub-5.3-{kind}.sql").read_text()
     filled = text.replace("{{PID}}", str(lab[0])).replace("{{PORT}}", str(lab[1]))
     return filled, text.split("-- token of ada: ", 1)[1].split()[0]
 
 
 def make_sqlite(file: Path, script: str = "") -> str:
-    """Make a database of SQLite; give its URL."""
+    """Create an SQLite database, and return its URL."""
     with closing(sqlite3.connect(file)) as database:
         database.executescript(script)
     return f"sqlite:///{file}"
@@ -141,20 +141,20 @@ def make_sqlite(file: Path, script: str = "") -> str:
 
 @contextmanager
 def upgraded(url: str, token: str, folder: Path) -> Iterator[Any]:
-    """Run our hub on an older hub's database, and look whether all is there that was; ada comes back."""
+    """Run our hub with an older hub's database, and check that all data is there before and after ada's login."""
     keys = {"JUPYTERHUB_CRYPT_KEY": f"{'6' * 64};{OLD_KEY}", "JUPYTERHUB_CRYPT_KEY_FILE": ""}
-    with run_site(folder, keeping_in(url), **keys) as site:
+    with run_site(folder, database_config(url), **keys) as site:
         ada = site.hub.user("ada")
         assert ada is not None
         assert ada["auth_state"]["github_user"]["id"] == ADA
         assert ada["groups"] == ["observers"]
         assert site.hub.user("grace") is not None
         tokens = site.hub.api("GET", "/users/ada/tokens").json()["api_tokens"]
-        assert "made with 5.3.0" in [one["note"] for one in tokens]
-        # Their lab is still theirs, and reached.
+        assert "made with 5.3.0" in [stored["note"] for stored in tokens]
+        # ada's lab is running, and the proxy has its route.
         assert ada["servers"][""]["ready"]
         assert httpx.get(f"{site.hub.url}/user/ada/").text == "still here"
-        # A token opens nothing until its owner has come back through our door, once; then it is as good as it was.
+        # An API token of the older hub is valid again after its owner's first login to our hub.
         assert not site.token_works(token)
         account = site.world.add_account("ada", ADA)
         site.world.find_organization("lsst-sqre").members[account.id] = "active"
@@ -190,15 +190,15 @@ def test_an_older_jupyterhubs_postgresql_is_migrated_with_all_that_is_in_it(
 def test_a_new_postgresql_is_filled_and_may_be_started_anew_beneath_the_hub(
     postgresql: PostgreSQL, tmp_path: Path
 ) -> None:
-    with run_site(tmp_path, keeping_in(postgresql.create("new"))) as site:
+    with run_site(tmp_path, database_config(postgresql.create("new"))) as site:
         visitor, _ = site.member("ada")
         token = site.api_token("ada")
         postgresql.stop()
         postgresql.start()
-        wait_until(lambda: site.token_works(token), "the hub has its database again", 10)
-        assert visitor.is_in()
+        wait_until(lambda: site.token_works(token), "the hub has reconnected to its database", 10)
+        assert visitor.is_logged_in()
         assert PASSWORD not in site.hub.log
-        # One request has found its connection closed, of which JupyterHub tells by a traceback; no other is wanted.
+        # JupyterHub has logged a traceback for the request that found its connection closed. No other may follow.
         site.hub.log_file.write_text("")
         site.member("grace")
     with postgresql.connect("new") as connection:
@@ -206,7 +206,7 @@ def test_a_new_postgresql_is_filled_and_may_be_started_anew_beneath_the_hub(
 
 
 def start(url: str, folder: Path) -> tuple[str, str]:
-    """Start the hub as its image does, with a database that is of no use; give all it says, and the end of it."""
+    """Start the hub as its image does, with an unusable database. Return its output and the last message."""
     tokens = {"CONFIGPROXY_AUTH_TOKEN": "made-up", "FILESERVER_TOKEN": "made-up-for-this-test"}
     environment = os.environ | COMPLETE | tokens | {"HUB_DATABASE_URL": url}
     run = "import sys; from labhub.app import LabHub; LabHub.launch_instance(sys.argv[1:])"
@@ -214,52 +214,52 @@ def start(url: str, folder: Path) -> tuple[str, str]:
     command = [sys.executable, "-c", run, "--config", str(CONFIG_FILE), secret]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    said = done.stdout + done.stderr
-    assert PASSWORD not in said
-    last = json.loads(said.splitlines()[-1])
+    output = done.stdout + done.stderr
+    assert PASSWORD not in output
+    last = json.loads(output.splitlines()[-1])
     assert last["log.level"] == "critical"
     assert "\n" not in last["message"]
-    return said, last["message"]
+    return output, last["message"]
 
 
 def test_a_database_that_is_away_ends_the_hub_with_one_line(tmp_path: Path) -> None:
     port = free_ports(1)[0]
-    said, last = start(f"postgresql+psycopg://hub:{PASSWORD}@127.0.0.1:{port}/hub", tmp_path)
+    output, last = start(f"postgresql+psycopg://hub:{PASSWORD}@127.0.0.1:{port}/hub", tmp_path)
     assert f"postgresql+psycopg://hub:***@127.0.0.1:{port}/hub cannot be used: connection failed" in last
-    assert "Traceback" not in said
+    assert "Traceback" not in output
 
 
 def test_a_migration_that_fails_ends_the_hub_with_one_line_more_and_leaves_the_copy(tmp_path: Path) -> None:
     script, _ = old_database("sqlite", (1, 1))
     url = make_sqlite(tmp_path / "hub.sqlite", f"{script}\nALTER TABLE services ADD COLUMN timeout INTEGER;")
-    said, last = start(url, tmp_path)
-    assert "duplicate column name: timeout" in said
-    assert "its migration has failed" in last
+    output, last = start(url, tmp_path)
+    assert "duplicate column name: timeout" in output
+    assert "its migration failed; restore a backup" in last
     assert len(list(tmp_path.glob("hub.sqlite.2*"))) == 1
 
 
-def refused(url: str) -> str:
-    """Look at a database that is of no use; give what is said of it."""
-    with pytest.raises(DatabaseError) as caught:
+def schema_error(url: str) -> str:
+    """Check an unusable database, and return the error message."""
+    with pytest.raises(DatabaseError) as error:
         check_schema(url)
-    said = str(caught.value)
-    assert PASSWORD not in said
-    assert "\n" not in said
-    return said
+    message = str(error.value)
+    assert PASSWORD not in message
+    assert "\n" not in message
+    return message
 
 
 def test_a_file_that_cannot_be_made_or_is_something_else_is_told(tmp_path: Path) -> None:
     (tmp_path / "other").write_text("something else, long enough to have the header of a database")
-    assert refused(f"sqlite:///{tmp_path}/none/hub.sqlite").endswith("unable to open database file")
-    assert refused(f"sqlite:///{tmp_path}/other").endswith("file is not a database")
+    assert schema_error(f"sqlite:///{tmp_path}/none/hub.sqlite").endswith("unable to open database file")
+    assert schema_error(f"sqlite:///{tmp_path}/other").endswith("file is not a database")
 
 
 def test_a_newer_hubs_database_is_told_and_left_alone(tmp_path: Path) -> None:
     url = make_sqlite(tmp_path / "hub.sqlite", NEWER)
-    assert "found the schema f00d1234beef of a newer JupyterHub" in refused(url)
+    assert "found the schema f00d1234beef of a newer JupyterHub; run that version" in schema_error(url)
 
 
 def test_what_postgresql_refuses_is_told_without_the_password(postgresql: PostgreSQL) -> None:
-    assert 'database "none" does not exist' in refused(postgresql.url("none"))
+    assert 'database "none" does not exist' in schema_error(postgresql.url("none"))
     wrong = postgresql.url().replace("made-up", "other")
-    assert 'password authentication failed for user "hub"' in refused(wrong)
+    assert 'password authentication failed for user "hub"' in schema_error(wrong)

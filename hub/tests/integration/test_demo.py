@@ -1,4 +1,4 @@
-"""The demo with `--github`: the shared hub's login before labs of one's own machine."""
+"""The demo with `--github`: logins of several users, and labs as processes on this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tools.parts import ROOT
 
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder in which the demo keeps its state."""
+    """Return the folder of the demo's state."""
     return tmp_path_factory.mktemp("state")
 
 
@@ -31,9 +31,9 @@ def url(state: Path) -> Iterator[str]:
         printed = ""
         while "Ctrl-C" not in printed and (line := demo.stdout.readline()):
             printed += line
-        found = re.search(r"http://127\.0\.0\.1:\d+", printed)
-        assert found, printed
-        yield found[0]
+        address = re.search(r"http://127\.0\.0\.1:\d+", printed)
+        assert address, printed
+        yield address[0]
     finally:
         demo.terminate()
         assert demo.communicate(timeout=30)[0].endswith("Stopped.\n")
@@ -61,4 +61,4 @@ def test_an_outsider_sees_whose_members_come_in(url: str) -> None:
         page = eve.log_in()
         assert page.status_code == 403
         assert "lsst-sqre" in page.text
-        assert not eve.is_in()
+        assert not eve.is_logged_in()

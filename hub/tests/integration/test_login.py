@@ -1,4 +1,4 @@
-"""Who comes in, as whom, and who does not."""
+"""Logins: which accounts may log in, with which identity, and the reasons of refusals."""
 
 from __future__ import annotations
 
@@ -31,9 +31,8 @@ def test_a_member_comes_in_with_the_right_identity(site: Any) -> None:
     }
     assert state["scopes"] == ["read:org", "user:email"]
     assert state["email"] == "Ada-Amber@example.org"
-    assert [(one["user.id"], one["hub.admin"]) for one in site.events("login", "ada-amber")] == [
-        (str(account.id), False)
-    ]
+    [event] = site.events("login", "ada-amber")
+    assert (event["user.id"], event["hub.admin"]) == (str(account.id), False)
 
 
 def test_a_member_of_an_allowed_team_comes_in(site: Any) -> None:
@@ -64,11 +63,10 @@ def test_whoever_is_no_member_is_refused(
     assert page.status_code == 403
     assert "lsst-sqre" in page.text
     assert "Try again" in page.text
-    assert not visitor.is_in()
+    assert not visitor.is_logged_in()
     assert site.hub.user(login) is None
-    assert [(one["event.reason"], one["user.id"]) for one in site.events("refusal", login)] == [
-        (reason, str(account.id))
-    ]
+    [event] = site.events("refusal", login)
+    assert (event["event.reason"], event["user.id"]) == (reason, str(account.id))
 
 
 def test_the_page_for_an_outsider_says_whom_to_ask_and_that_the_app_may_need_approval(site: Any) -> None:
@@ -113,13 +111,15 @@ def test_a_rename_keeps_the_user_and_the_identity(site: Any) -> None:
     visitor, account = site.member("old-name")
     before = site.hub.user("old-name")
     site.world.rename(account, "new-name")
-    wait_until(lambda: visitor.is_in() and login_of(site, "old-name") == "new-name", "the new login is known")
+    wait_until(
+        lambda: visitor.is_logged_in() and login_of(site, "old-name") == "new-name", "the hub knows the new login"
+    )
     site.visitor("new-name").log_in()
     after = site.hub.user("new-name")
     assert site.hub.user("old-name") is None
     assert (after["user_info"], after["created"]) == (before["user_info"], before["created"])
     assert after["auth_state"]["identity"]["uid"] == account.id
-    assert visitor.is_in()
+    assert visitor.is_logged_in()
     assert site.events("login", "new-name")[0]["hub.renamed_from"] == "old-name"
 
 
@@ -129,7 +129,7 @@ def login_of(site: Any, name: str) -> str:
 
 def test_a_login_that_someone_else_took_over_is_refused_and_nothing_is_written(site: Any) -> None:
     visitor, account = site.member("desired")
-    assert visitor.is_in()
+    assert visitor.is_logged_in()
     site.world.rename(account, "has-moved-on")
     before = site.hub.user("desired")
     thief = site.world.add_account("desired")
@@ -138,7 +138,7 @@ def test_a_login_that_someone_else_took_over_is_refused_and_nothing_is_written(s
     page = session.log_in()
     assert page.status_code == 403
     assert "belongs to another account" in page.text
-    assert not session.is_in()
+    assert not session.is_logged_in()
     after = site.hub.user("desired")
     unchanged = ("name", "user_info", "created", "admin")
     assert [after[key] for key in unchanged] == [before[key] for key in unchanged]
@@ -162,9 +162,9 @@ def test_an_administrator_is_one_as_long_as_the_team_says_so(site: Any) -> None:
     rubin = site.world.find_organization("rubin")
     rubin.members[account.id] = "active"
     rubin.teams["admins"].add(account.id)
-    wait_until(lambda: visitor.is_in() and site.hub.user("chief")["admin"], "the team makes an administrator")
+    wait_until(lambda: visitor.is_logged_in() and site.hub.user("chief")["admin"], "the rights begin")
     rubin.teams["admins"].discard(account.id)
-    wait_until(lambda: visitor.is_in() and not site.hub.user("chief")["admin"], "and no longer")
+    wait_until(lambda: visitor.is_logged_in() and not site.hub.user("chief")["admin"], "the rights end")
 
 
 def test_a_suspended_account_is_refused(site: Any) -> None:
@@ -180,7 +180,7 @@ def test_whoever_is_blocked_is_told_so(site: Any) -> None:
     site.world.find_organization("lsst-sqre").members[account.id] = "active"
     page = site.visitor("rascal").log_in()
     assert page.status_code == 403
-    assert "You are blocked here" in page.text
+    assert "Your account is blocked" in page.text
 
 
 def test_without_the_right_to_read_organizations_nobody_comes_in(site: Any) -> None:
@@ -196,21 +196,21 @@ def test_a_cancelled_login_says_so(site: Any) -> None:
     site.world.add_account("hesitant")
     page = site.visitor("hesitant").log_in(agree=False)
     assert page.status_code == 403
-    assert "You have cancelled" in page.text
+    assert "You cancelled the login" in page.text
 
 
 @pytest.mark.parametrize("query", ["code=0123&state=abcd", "state=abcd", "code=0123", "error=server_error", ""])
 def test_an_answer_that_nobody_asked_for_is_refused(site: Any, query: str) -> None:
-    page = site.visitor("nobody").get(f"/hub/oauth_callback?{query}")
+    page = site.visitor("unknown").get(f"/hub/oauth_callback?{query}")
     assert page.status_code == 400
-    assert "too old or was not started here" in page.text
+    assert "This login has expired or is invalid" in page.text
 
 
 def test_a_code_is_good_for_one_login(site: Any) -> None:
     account = site.world.add_account("reloader")
     site.world.find_organization("lsst-sqre").members[account.id] = "active"
     visitor = site.visitor("reloader")
-    page = visitor.ask_github()
+    page = visitor.start_login()
     back = visitor.http.post(page.url, data={"login": "reloader"}, follow_redirects=False).headers["location"]
     site.world.codes.clear()
     refused = visitor.get(back)
@@ -232,9 +232,9 @@ def test_a_code_is_good_for_one_login(site: Any) -> None:
         (Trouble("hangup", "/login/oauth/access_token"), "github_down", "GitHub does not answer"),
         (Trouble("hang"), "github_down", "GitHub does not answer"),
         (Trouble("hang", "/login/oauth/access_token"), "github_down", "GitHub does not answer"),
-        (Trouble("limited"), "rate_limited", "GitHub asks us to slow down"),
-        (Trouble("secondary", f"{API}/user/memberships"), "rate_limited", "GitHub asks us to slow down"),
-        (Trouble("secondary", "/login/oauth/access_token"), "rate_limited", "GitHub asks us to slow down"),
+        (Trouble("limited"), "rate_limited", "request limit is reached"),
+        (Trouble("secondary", f"{API}/user/memberships"), "rate_limited", "request limit is reached"),
+        (Trouble("secondary", "/login/oauth/access_token"), "rate_limited", "request limit is reached"),
     ],
     ids=lambda value: f"{value.kind}-{value.path.rsplit('/', 1)[1]}" if isinstance(value, Trouble) else "",
 )
@@ -244,18 +244,19 @@ def test_a_login_while_github_is_in_trouble_is_refused_with_the_reason(
     name = f"unlucky-{len(site.world.accounts)}"
     site.world.add_account(name)
     visitor = site.visitor(name)
-    page = visitor.ask_github()
+    page = visitor.start_login()
     with site.trouble(trouble.kind, trouble.path):
         refused = visitor.http.post(page.url, data={"login": name})
     assert refused.status_code == 424
     assert refused.headers["Retry-After"]
     assert shown in refused.text
     assert site.hub.user(name) is None
-    assert [one["event.reason"] for one in site.hub.events if one["event.action"] == "refusal"][-1] == reason
+    refusals = [event for event in site.hub.events if event["event.action"] == "refusal"]
+    assert refusals[-1]["event.reason"] == reason
 
 
 def test_a_crowd_does_not_wait_in_queues_of_ours_where_its_time_runs_out(start_site: Any, tmp_path: Path) -> None:
-    """Of tornado's ten connections the wait for one counted as GitHub's silence."""
+    """In the queue for tornado's ten connections, logins timed out, and the page blamed GitHub."""
     with start_site(tmp_path, GITHUB_TIMEOUT_SECONDS="30") as site:
         visitors = [site.visitor(f"early-{number}") for number in range(40)]
         for visitor in visitors:
@@ -264,26 +265,26 @@ def test_a_crowd_does_not_wait_in_queues_of_ours_where_its_time_runs_out(start_s
         with ThreadPoolExecutor(len(visitors)) as pool:
             answers = list(pool.map(lambda visitor: visitor.log_in().status_code, visitors))
         assert set(answers) == {200}
-        assert 10 < site.github.exchanging.most <= LOGINS_MAX
+        assert 10 < site.github.exchanging.maximum <= LOGINS_MAX
 
 
 def test_jupyterhub_s_own_login_form_takes_nobody(site: Any) -> None:
     visitor = site.visitor("former")
     visitor.get("/hub/login")
-    xsrf = next(one.value for one in visitor.http.cookies.jar if one.name == "_xsrf" and one.path == "/hub/")
-    answer = visitor.http.post("/hub/login", data={"username": "keeper", "password": "x", "code": "x", "_xsrf": xsrf})
+    data = {"username": "keeper", "password": "x", "code": "x"}
+    answer = visitor.http.post("/hub/login", data=data | visitor.xsrf_field())
     assert answer.status_code == 405
-    assert not visitor.is_in()
+    assert not visitor.is_logged_in()
 
 
 def test_no_log_and_no_page_of_a_refused_login_shows_code_state_or_token(site: Any) -> None:
     site.world.add_account("grepped")
     visitor = site.visitor("grepped")
     assert visitor.log_in().status_code == 403
-    visitor.ask_github()
-    for state in ("abcdefghij", site.visitor("another").ask_github().url.params["state"]):
+    visitor.start_login()
+    for state in ("abcdefghij", site.visitor("another").start_login().url.params["state"]):
         assert visitor.get(f"/hub/oauth_callback?code=0123456789&state={state}").status_code == 400
-        visitor.ask_github()
+        visitor.start_login()
     assert "OAuth state mismatch" in site.hub.log
     assert "0123456789" not in site.hub.log
     assert "abcdefghij" not in site.hub.log

@@ -1,4 +1,4 @@
-"""Who is in stays in through GitHub's troubles, and who is out is out, with the lab."""
+"""Re-checks of the membership: a lost membership ends the session and the lab, an outage of GitHub does not."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def test_a_definite_no_ends_session_api_token_and_idle_lab_within_one_refresh(
     token = site.api_token(name)
     assert site.token_works(token)
     change(site.world, account)
-    # Nobody asks for a page: the hub looks by itself.
+    # The hub re-checks the user without a request.
     wait_until(lambda: not site.lab_runs(name), "the lab is stopped", 5)
-    assert not visitor.is_in()
+    assert not visitor.is_logged_in()
     assert not visitor.reaches_lab(name)
     assert not site.token_works(token)
     assert visitor.get("/hub/spawn").url.path != "/hub/spawn"
@@ -59,17 +59,17 @@ def test_a_removed_member_who_comes_back_finds_the_same_user(site: Any) -> None:
     visitor, account = site.member("prodigal")
     before = site.hub.user("prodigal")["created"]
     remove(site.world, account)
-    wait_until(lambda: not visitor.is_in(), "the session has ended")
+    wait_until(lambda: not visitor.is_logged_in(), "the session has ended")
     assert visitor.log_in().status_code == 403
     site.world.find_organization("lsst-sqre").members[account.id] = "active"
     assert visitor.log_in().status_code == 200
-    assert visitor.is_in()
+    assert visitor.is_logged_in()
     assert site.hub.user("prodigal")["created"] == before
 
 
 @pytest.fixture(scope="module")
 def resident(site: Any) -> Any:
-    """Give somebody who is in."""
+    """Return the session of a member."""
     visitor, _ = site.member("resident")
     return visitor
 
@@ -89,11 +89,13 @@ def test_a_member_goes_on_and_starts_a_lab_while_github_is_in_trouble(
 ) -> None:
     token = site.api_token("resident")
     with site.trouble(kind):
-        wait_until(lambda: resident.is_in() and site.last_outcome("resident") == f"kept:{reason}", "it is kept")
+        wait_until(
+            lambda: resident.is_logged_in() and site.last_outcome("resident") == f"kept:{reason}", "GitHub fails"
+        )
         resident.spawn("resident")
-        assert resident.is_in()
+        assert resident.is_logged_in()
         assert site.token_works(token)
-    wait_until(lambda: resident.is_in() and site.last_outcome("resident") == "confirmed", "GitHub is asked again")
+    wait_until(lambda: resident.is_logged_in() and site.last_outcome("resident") == "confirmed", "GitHub confirms")
     assert resident.reaches_lab("resident")
     site.stop_lab("resident")
 
@@ -101,8 +103,10 @@ def test_a_member_goes_on_and_starts_a_lab_while_github_is_in_trouble(
 @pytest.mark.parametrize("kind", ["hang", "hangup"])
 def test_a_member_goes_on_while_github_hangs(site: Any, resident: Any, kind: str) -> None:
     with site.trouble(kind):
-        wait_until(lambda: resident.is_in() and site.last_outcome("resident") == "kept:github_down", "it is kept")
-    assert resident.is_in()
+        wait_until(
+            lambda: resident.is_logged_in() and site.last_outcome("resident") == "kept:github_down", "GitHub fails"
+        )
+    assert resident.is_logged_in()
 
 
 @pytest.mark.parametrize("wall", ["app_approved", "sso"])
@@ -110,20 +114,22 @@ def test_an_organization_that_hides_its_members_has_removed_nobody(site: Any, wa
     name = f"hidden-{wall.replace('_', '-')}"
     visitor, account = site.member(name)
     other = site.world.add_organization(f"society-{wall}", account)
-    wait_until(lambda: visitor.is_in() and len(groups(site, name)) == 2, "the new group is seen")
+    wait_until(lambda: visitor.is_logged_in() and len(groups(site, name)) == 2, "the hub knows the new group")
     setattr(other, wall, wall == "sso")
-    seen = len(site.events("refresh", name))
-    wait_until(lambda: visitor.is_in() and len(site.events("refresh", name)) > seen + 1, "it was asked again")
+    checks = len(site.events("refresh", name))
+    wait_until(
+        lambda: visitor.is_logged_in() and len(site.events("refresh", name)) > checks + 1, "the hub re-checks the user"
+    )
     assert len(groups(site, name)) == 2
     sqre = site.world.find_organization("lsst-sqre")
     setattr(sqre, wall, wall == "sso")
-    wait_until(lambda: visitor.is_in() and site.last_outcome(name) == "kept:hidden", "the last answer counts")
+    wait_until(lambda: visitor.is_logged_in() and site.last_outcome(name) == "kept:hidden", "the last answer counts")
     setattr(sqre, wall, wall != "sso")
     del other.members[account.id]
     setattr(other, wall, wall != "sso")
-    wait_until(lambda: visitor.is_in() and len(groups(site, name)) == 1, "who has left has left")
+    wait_until(lambda: visitor.is_logged_in() and len(groups(site, name)) == 1, "the hub removes the group")
 
 
 def groups(site: Any, name: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = site.hub.user(name)["auth_state"]["identity"]["groups"]
-    return found
+    user_groups: list[dict[str, Any]] = site.hub.user(name)["auth_state"]["identity"]["groups"]
+    return user_groups

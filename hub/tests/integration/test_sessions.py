@@ -1,4 +1,4 @@
-"""Logging out, a second login, a new name: what ends with it, and what goes on."""
+"""The effect of a logout, a second login and a rename on sessions, tokens and labs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def test_a_logout_takes_the_token_back_and_leaves_the_lab(site: Any) -> None:
     assert tokens_of(site, account) == 1
     visitor.log_out()
     assert tokens_of(site, account) == 0
-    assert not visitor.is_in()
+    assert not visitor.is_logged_in()
     assert site.events("logout", "tidy")[0]["hub.token_revoked"] is True
-    wait_until(lambda: site.last_outcome("tidy") == "kept:signed_out", "the lab was looked after")
+    wait_until(lambda: site.last_outcome("tidy") == "kept:signed_out", "the hub has re-checked the user")
     assert site.lab_runs("tidy")
     assert visitor.log_in().status_code == 200
     assert visitor.reaches_lab("tidy")
@@ -27,10 +27,10 @@ def test_a_logout_while_github_hangs_is_a_logout(site: Any) -> None:
     visitor, _ = site.member("hasty")
     with site.trouble("hang"):
         assert visitor.get("/hub/logout").status_code == 200
-    assert not visitor.is_in()
+    assert not visitor.is_logged_in()
     assert site.events("logout", "hasty")[0]["hub.token_revoked"] is False
     assert visitor.log_in().status_code == 200
-    wait_until(lambda: visitor.is_in() and site.last_outcome("hasty") == "confirmed", "the new token is used")
+    wait_until(lambda: visitor.is_logged_in() and site.last_outcome("hasty") == "confirmed", "the new token is used")
 
 
 def test_after_a_logout_no_other_session_and_no_token_outlives_a_removal(site: Any) -> None:
@@ -40,7 +40,7 @@ def test_after_a_logout_no_other_session_and_no_token_outlives_a_removal(site: A
     token = site.api_token("evader")
     visitor.log_out()
     del site.world.find_organization("lsst-sqre").members[account.id]
-    wait_until(lambda: not other.is_in(), "the other session has ended")
+    wait_until(lambda: not other.is_logged_in(), "the other session has ended")
     assert not site.token_works(token)
 
 
@@ -49,8 +49,10 @@ def test_a_second_login_takes_the_first_ones_token_back_and_ends_nothing(site: A
     other = site.visitor("two-screens")
     assert other.log_in().status_code == 200
     assert tokens_of(site, account) == 1
-    wait_until(lambda: visitor.is_in() and site.last_outcome("two-screens") == "confirmed", "the new token is used")
-    assert other.is_in()
+    wait_until(
+        lambda: visitor.is_logged_in() and site.last_outcome("two-screens") == "confirmed", "the new token is used"
+    )
+    assert other.is_logged_in()
     assert site.events("revocation", "two-screens") == []
 
 

@@ -1,4 +1,4 @@
-"""How long the last known answer counts."""
+"""The time for which GitHub's last answer counts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from labtesting.hub_process import wait_until
 
 @pytest.fixture(scope="module")
 def site(start_site: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Start a hub for which an answer counts for three seconds."""
+    """Start a hub for which GitHub's last answer counts for three seconds."""
     folder: Path = tmp_path_factory.mktemp("bound")
     with start_site(folder, GITHUB_STALE_SECONDS="3") as site:
         yield site
@@ -23,7 +23,7 @@ def test_after_the_bound_the_door_is_closed_and_the_lab_goes_on(site: Any) -> No
     visitor.spawn("patient")
     token = site.api_token("patient")
     with site.trouble("down"):
-        wait_until(lambda: not visitor.is_in(), "the door closes")
+        wait_until(lambda: not visitor.is_logged_in(), "the session has ended")
         outcomes = [event["hub.outcome"] for event in site.events("refresh", "patient")]
         assert "kept:github_down" in outcomes
         assert outcomes[-1] == "expired:github_down"

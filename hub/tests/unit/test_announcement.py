@@ -1,4 +1,4 @@
-"""What can be announced, what is wrong with what cannot, and that it outlives the hub."""
+"""Valid and invalid announcements, and their storage in a file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from labhub.labs.pod import ANNOUNCEMENT_PATH
 from labhub.models.announcement import NO_ANNOUNCEMENT, Announcement, AnnouncementError, parse_announcement
 from labhub.web.announcement import AnnouncementHandler
 from labhub.web.routes import ROUTES
-from labtesting.hub_stub import Announced
+from labtesting.hub_stub import AnnouncementStub
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 STOP = Announcement("Maintenance", "warning", datetime(2099, 1, 1, tzinfo=UTC), "stopped")
@@ -34,7 +34,7 @@ def test_what_is_given_is_read_and_given_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("value", "message"),
     [
         (None, "found nothing, wanted an object with a message"),
         (["a"], "found ['a'], wanted an object"),
@@ -47,41 +47,41 @@ def test_what_is_given_is_read_and_given_again() -> None:
         ({"message": "x" * 141}, "message: found 141 characters"),
         ({"message": "a", "level": "success"}, "level: found 'success', wanted info or warning or error"),
         ({"message": "a", "spawning": False}, "spawning: found False, wanted allowed or stopped"),
-        ({"message": "a", "ends": "tomorrow"}, "ends: found 'tomorrow', wanted a time to come with its zone"),
+        ({"message": "a", "ends": "tomorrow"}, "ends: found 'tomorrow', wanted a future time with a time zone"),
         ({"message": "a", "ends": "2026-11-23T14:00:00"}, "ends: found '2026-11-23T14:00:00'"),
         ({"message": "a", "ends": "2026-11-23T12:00:00Z"}, "ends: found '2026-11-23T12:00:00Z'"),
         ({"message": "a", "ends": "9999-12-31T23:59:59-14:00"}, "ends: found '9999"),
         ({"message": "a", "ends": 1795392000}, "ends: found 1795392000"),
     ],
 )
-def test_what_is_wrong_is_named_with_what_is_wanted(found: object, said: str) -> None:
+def test_what_is_wrong_is_named_with_what_is_wanted(value: object, message: str) -> None:
     with pytest.raises(AnnouncementError) as raised:
-        parse_announcement(found, NOW)
-    assert said in str(raised.value)
+        parse_announcement(value, NOW)
+    assert message in str(raised.value)
     assert str(raised.value).isprintable()
 
 
 def test_a_board_is_read_again_until_it_is_cleared(tmp_path: Path) -> None:
     file = tmp_path / "announcement.json"
-    board = AnnouncementStore(file)
-    assert board.current is None
-    board.replace(STOP)
+    store = AnnouncementStore(file)
+    assert store.current is None
+    store.replace(STOP)
     assert AnnouncementStore(file).pause == STOP
-    board.replace(Announcement("Only that you know"))
-    assert AnnouncementStore(file).current == Announcement("Only that you know")
+    store.replace(Announcement("For your information"))
+    assert AnnouncementStore(file).current == Announcement("For your information")
     assert AnnouncementStore(file).pause is None
-    board.replace(None)
-    assert board.current is None
+    store.replace(None)
+    assert store.current is None
     assert AnnouncementStore(file).current is None
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_has_ended_stops_nothing_also_where_it_is_read_again(tmp_path: Path) -> None:
     file = tmp_path / "announcement.json"
-    over = Announcement("Maintenance", "info", datetime.now(UTC) - timedelta(seconds=1), "stopped")
-    board = AnnouncementStore(file)
-    board.replace(over)
-    assert board.pause is board.current is None
+    ended = Announcement("Maintenance", "info", datetime.now(UTC) - timedelta(seconds=1), "stopped")
+    store = AnnouncementStore(file)
+    store.replace(ended)
+    assert store.pause is store.current is None
     assert AnnouncementStore(file).pause is None
 
 
@@ -92,17 +92,17 @@ def test_a_file_that_cannot_be_read_is_told_and_keeps_no_hub_from_starting(
     file = tmp_path / "announcement.json"
     file.write_text(text)
     assert AnnouncementStore(file).current is None
-    assert f"{file}: the stored announcement is ignored, it cannot be read: " in caplog.text
+    assert f"{file}: cannot read the stored announcement, ignoring it: " in caplog.text
 
 
 def test_a_disk_that_is_full_leaves_what_was(tmp_path: Path) -> None:
     file = tmp_path / "announcement.json"
-    board = AnnouncementStore(file)
-    board.replace(STOP)
+    store = AnnouncementStore(file)
+    store.replace(STOP)
     (tmp_path / "announcement.json.new").symlink_to("/dev/full")
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
-        board.replace(Announcement("Other"))
-    assert board.current == STOP
+        store.replace(Announcement("Other"))
+    assert store.current == STOP
     assert AnnouncementStore(file).current == STOP
 
 
@@ -117,7 +117,7 @@ def test_every_handler_of_jupyterhubs_that_starts_labs_is_replaced_by_one_that_a
 
 
 def test_the_stand_in_that_labs_are_tested_with_answers_alike() -> None:
-    assert Announced().model() == NO_ANNOUNCEMENT.to_dict()
+    assert AnnouncementStub().model() == NO_ANNOUNCEMENT.to_dict()
 
 
 def test_labs_are_told_the_path_that_answers() -> None:

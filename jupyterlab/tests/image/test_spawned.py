@@ -48,7 +48,7 @@ def spawned(image: str, home: str = OWN, **options: Any) -> Iterator[tuple[LabCl
             LabClient(f"http://127.0.0.1:{port}", "vera") as client,
         ):
             container.wait_for_page(hub.lab_url("127.0.0.1", "api", port=port))
-            client.enter()
+            client.open_lab()
             yield client, container
 
 

@@ -107,17 +107,17 @@ def test_a_page_shows_what_the_hub_announces_until_it_is_over(spawn: Spawn, scre
 def test_only_a_visible_page_asks_the_hub_once_a_minute(spawn: Spawn) -> None:
     lab = spawn(LAB_ANNOUNCEMENT_PATH="/hub/api/announcement")
     with page_of(lab) as page:
-        wait_until(lambda: lab.hub.announced.asked == 1, "the page requests the announcement")
+        wait_until(lambda: lab.hub.announced.request_count == 1, "the page requests the announcement")
         hide = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true});"
         hide += "document.dispatchEvent(new Event('visibilitychange'));"
         page.evaluate(hide % "true")
         page.clock.run_for(600 * SECONDS)
         page.evaluate(hide % "false")
-        wait_until(lambda: lab.hub.announced.asked > 1, "the page requests the announcement again")
+        wait_until(lambda: lab.hub.announced.request_count > 1, "the page requests the announcement again")
         page.evaluate(hide % "false")
         page.clock.run_for(61 * SECONDS)
-        wait_until(lambda: lab.hub.announced.asked > 2, "the page requests the announcement again")
-        assert lab.hub.announced.asked == 3
+        wait_until(lambda: lab.hub.announced.request_count > 2, "the page requests the announcement again")
+        assert lab.hub.announced.request_count == 3
 
 
 def test_a_page_whose_hub_announces_nothing_does_not_ask_it(spawn: Spawn) -> None:
@@ -126,7 +126,7 @@ def test_a_page_whose_hub_announces_nothing_does_not_ask_it(spawn: Spawn) -> Non
         page.clock.run_for(121 * SECONDS)
         # The page would have sent a request to the hub before this one.
         page.evaluate("fetch('api')")
-        assert lab.hub.announced.asked == 0
+        assert lab.hub.announced.request_count == 0
 
 
 def test_the_launcher_does_not_wait_for_the_saved_state(spawn: Spawn) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from labtesting import beats, cluster
 from labtesting.cluster import NAMESPACE, kubectl
-from labtesting.needs import missing
-from labtesting.rabbitmq import HOW, RabbitMQ, RabbitMQError
+from labtesting.needs import skip_or_fail
+from labtesting.rabbitmq import INSTALL_HINT, RabbitMQ, RabbitMQError
 
 from logstashrmq.tests.harness import Certificates, Queue, wait_until
 from tools.components import image_name, version
@@ -62,7 +62,7 @@ def queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
     try:
         broker = RabbitMQ(tmp_path_factory.mktemp("rabbitmq"), host=address_for_pods())
     except RabbitMQError:
-        missing("RabbitMQ", HOW)
+        skip_or_fail("RabbitMQ", INSTALL_HINT)
     with broker:
         yield Queue(broker)
 
@@ -94,7 +94,7 @@ def deployment(queue: Queue, certificates: Certificates) -> Iterator[None]:
             config("Secret", f"{NAME}-tls", **{name: file.read_text() for name, file in tls.items()}),
             config("Secret", f"{NAME}-test", **files),
         )
-        cluster.roll_out(NAME)
+        cluster.wait_for_rollout(NAME)
         yield
 
 
@@ -170,7 +170,7 @@ def test_rolling_update_without_loss_or_duplicate(queue: Queue) -> None:
     wait_until(lambda: queue.count() > EVENTS / 20, "events are shipped", 60)
     kubectl("rollout", "restart", f"deployment/{NAME}", "--namespace", NAMESPACE)
     started = time.monotonic()
-    cluster.roll_out(NAME)
+    cluster.wait_for_rollout(NAME)
     assert queue.count() < EVENTS, (
         f"all events were shipped before the update ended, after {time.monotonic() - started:.0f} s"
     )

@@ -112,7 +112,7 @@ class Authority:
         (folder / "tls.key").write_bytes(key.private_bytes(PEM, PrivateFormat.PKCS8, NoEncryption()))
         return certificate
 
-    def vouch(self, certificate: x509.Certificate) -> bytes:
+    def sign_ocsp_response(self, certificate: x509.Certificate) -> bytes:
         """Give the OCSP answer that a certificate was not revoked, for a day."""
         now = datetime.now(UTC)
         builder = ocsp.OCSPResponseBuilder().add_response(

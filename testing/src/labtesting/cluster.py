@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from labtesting.needs import missing, need_program
+from labtesting.needs import need_program, skip_or_fail
 
 NAMESPACE = "jupyterlabdemo"
 LABS = "jupyterlabdemo-labs"
@@ -48,7 +48,9 @@ def need_cluster() -> None:
     try:
         kubectl("get", "--raw", "/readyz", "--request-timeout=5s")
     except KubectlError as error:
-        missing("a Kubernetes cluster", f"set KUBECONFIG, for example to kind's ({error.args[0].splitlines()[-1]})")
+        skip_or_fail(
+            "a Kubernetes cluster", f"set KUBECONFIG, for example to kind's ({error.args[0].splitlines()[-1]})"
+        )
 
 
 def get(kind: str, name: str = "", *, namespace: str = NAMESPACE, selector: str = "") -> Any:
@@ -122,7 +124,7 @@ def wait_for_kube_proxy() -> None:
     time.sleep(3)
 
 
-def roll_out(deployment: str, timeout: float = 60) -> None:
+def wait_for_rollout(deployment: str, timeout: float = 60) -> None:
     """Wait until a Deployment runs as it is meant to.
 
     Raises

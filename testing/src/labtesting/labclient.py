@@ -25,7 +25,7 @@ PROMPT = "\x1b[?2004h"
 
 
 @dataclass(frozen=True)
-class LoneHub:
+class HubLogin:
     """A hub with one user, and how to log in."""
 
     url: str
@@ -180,7 +180,7 @@ class LabClient:
             assert time.monotonic() < deadline, f"no lab within {timeout} s: {page.status_code} {page.url}"
             time.sleep(0.1)
 
-    def enter(self) -> None:
+    def open_lab(self) -> None:
         """Open the page of a lab that runs: the hub lets a browser in that comes by itself."""
         self.http.get(f"{self.base}lab").raise_for_status()
 

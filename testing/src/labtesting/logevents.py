@@ -33,7 +33,7 @@ def flatten(event: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     return flat
 
 
-def complaints(fields: Mapping[str, Any], contract: Draft202012Validator) -> list[str]:
+def find_violations(fields: Mapping[str, Any], contract: Draft202012Validator) -> list[str]:
     """List what the contract has against an event, flattened."""
     found = [
         f"{'.'.join(map(str, error.path)) or 'the event'}: {error.message}" for error in contract.iter_errors(fields)
@@ -60,12 +60,12 @@ def assert_log_events(lines: Iterable[str]) -> list[dict[str, Any]]:
             event = None
         assert isinstance(event, dict), f"no JSON object: {line}"
         flat = flatten(event)
-        assert not (wrong := complaints(flat, LINE)), f"{'; '.join(wrong)}: {line}"
+        assert not (wrong := find_violations(flat, LINE)), f"{'; '.join(wrong)}: {line}"
         found.append(flat)
     return found
 
 
-def assert_arrived(bodies: Iterable[bytes]) -> list[dict[str, Any]]:
+def assert_shipped_events(bodies: Iterable[bytes]) -> list[dict[str, Any]]:
     """Hold what arrived at RabbitMQ against the contract, as a consumer would; give the events, flattened.
 
     Raises
@@ -77,7 +77,7 @@ def assert_arrived(bodies: Iterable[bytes]) -> list[dict[str, Any]]:
     for body in bodies:
         flat = flatten(json.loads(body))
         # Programs that are not ours call their fields as they like; where and whose it was is said all the same.
-        wrong = complaints(flat, EVENT)
+        wrong = find_violations(flat, EVENT)
         assert not wrong, f"{'; '.join(wrong)}: {body.decode()}"
         found.append(flat)
     return found

@@ -10,7 +10,7 @@ from typing import NoReturn
 import pytest
 
 
-def missing(what: str, how: str) -> NoReturn:
+def skip_or_fail(what: str, how: str) -> NoReturn:
     """Fail in CI, where nothing may be missing; on a person's machine skip and say how to get it."""
     message = f"{what} is missing: {how}"
     if os.environ.get("CI"):
@@ -23,4 +23,4 @@ def need_program(*names: str, how: str) -> Path:
     for name in names:
         if found := shutil.which(name):
             return Path(found)
-    missing(names[0], how)
+    skip_or_fail(names[0], how)

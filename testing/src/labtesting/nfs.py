@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from labtesting.needs import missing
+from labtesting.needs import skip_or_fail
 
 ROOT = Path(__file__).parents[3]
 VOLUME = ROOT / "fileserver/kubernetes/shared-home-persistentvolume.yaml"
@@ -35,7 +35,7 @@ def nfs_client() -> list[str]:
     """Give the command; without one the test is skipped (fails in CI)."""
     command = os.environ.get("NFS_CLIENT")
     if not command:
-        missing("an NFS client", "set NFS_CLIENT to the command that runs one, for example .ci/nfs-client")
+        skip_or_fail("an NFS client", "set NFS_CLIENT to the command that runs one, for example .ci/nfs-client")
     return shlex.split(command)
 
 

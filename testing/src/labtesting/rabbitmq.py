@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-HOW = "apt install rabbitmq-server (and stop its service, if you do not want it)"
+INSTALL_HINT = "apt install rabbitmq-server (and stop its service, if you do not want it)"
 START_SECONDS = 60
 
 
@@ -46,7 +46,7 @@ def programs() -> Path:
     for folder in found:
         if (folder / "rabbitmq-server").exists() and shutil.which("epmd"):
             return folder
-    raise RabbitMQError(f"RabbitMQ is missing: {HOW}")
+    raise RabbitMQError(f"RabbitMQ is missing: {INSTALL_HINT}")
 
 
 def free_ports(count: int) -> list[int]:

@@ -45,7 +45,7 @@ class LockedSocket(ssl.SSLSocket):
             return super().send(data, flags)
 
 
-def trusting(authority: Path) -> ssl.SSLContext:
+def create_tls_context(authority: Path) -> ssl.SSLContext:
     """Give what trusts the certificates of an authority."""
     context = ssl.create_default_context(cafile=authority)
     context.sslsocket_class = LockedSocket

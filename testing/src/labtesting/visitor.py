@@ -55,7 +55,7 @@ class Visitor:
             response.read()
             self.pages.append(response.text)
 
-    def ask_github(self) -> httpx.Response:
+    def start_login(self) -> httpx.Response:
         """Press the button of the login page, to come to the hub's home page; give GitHub's page."""
         page = self.http.get("/hub/oauth_login?next=/hub/home")
         state = page.url.params["state"]
@@ -64,7 +64,7 @@ class Visitor:
 
     def log_in(self, *, agree: bool = True) -> httpx.Response:
         """Sign in, or cancel at GitHub; give the page that follows."""
-        page = self.ask_github()
+        page = self.start_login()
         assert page.status_code == 200, page.text
         return self.http.post(page.url, data={"login": self.login if agree else ""})
 
@@ -72,7 +72,7 @@ class Visitor:
         """Open a page of the hub or a lab."""
         return self.http.get(path, **arguments)
 
-    def is_in(self) -> bool:
+    def is_logged_in(self) -> bool:
         """Tell whether the hub shows them their home page."""
         return self.get("/hub/home", follow_redirects=False).status_code == 200
 
@@ -97,7 +97,7 @@ class Visitor:
         """Give the same as the hidden field of a form."""
         return {"_xsrf": self.xsrf()["X-XSRFToken"]}
 
-    def choose(self, **choice: str) -> httpx.Response:
+    def submit_spawn_form(self, **choice: str) -> httpx.Response:
         """Fill in the form of what lab to start and send it; give the page that follows."""
         form = self.get("/hub/spawn")
         found = re.search(r'id="spawn_form"[^>]* action="([^"]+)"', form.text)
@@ -112,6 +112,6 @@ class Visitor:
         AssertionError
             The hub refuses, or the lab does not come.
         """
-        started = self.choose(**choice) if choice else self.get("/hub/spawn")
+        started = self.submit_spawn_form(**choice) if choice else self.get("/hub/spawn")
         assert started.status_code == 200, f"{started.status_code} {started.url}\n{started.text[-2000:]}"
         wait_until(lambda: self.reaches_lab(user), f"the lab of {user} answers")

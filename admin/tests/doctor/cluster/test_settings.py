@@ -101,7 +101,7 @@ def test_a_setting_that_is_missing_and_what_the_hub_says_of_it() -> None:
         wait_until(is_reported, "the doctor knows what the hub said", 90)
         report = call_doctor("settings")
     kubectl(*restart)
-    cluster.roll_out("hub", 120)
+    cluster.wait_for_rollout("hub", 120)
     assert "ConfigMap hub: GITHUB_CLIENT_ID missing or empty" in report.failed("settings")
 
 

@@ -34,7 +34,7 @@ def test_an_image_that_is_not_to_be_had() -> None:
         report = call_doctor("images", "reach")
     finally:
         kubectl("apply", "--filename", ROOT / "hub/kubernetes/proxy-deployment.yaml")
-        cluster.roll_out("proxy")
+        cluster.wait_for_rollout("proxy")
     assert "9.9.9 of jupyterlabdemo-hub" in report.failed("images")
     assert "a lab does not reach the proxy" in report.failed("reach")
 
@@ -140,7 +140,7 @@ def test_a_fileserver_that_is_away() -> None:
         report = call_doctor("space", "homes", "workloads")
     finally:
         kubectl(*scale, "--replicas=1")
-        cluster.roll_out("fileserver")
+        cluster.wait_for_rollout("fileserver")
     assert report.said("skipped") == [("space", "the fileserver cannot be asked (workloads)")]
     assert "Deployment fileserver in jupyterlabdemo is scaled to 0" in report.failed("workloads")
     assert "the fileserver answers the hub nothing" in report.failed("homes")

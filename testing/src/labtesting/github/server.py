@@ -21,7 +21,7 @@ AUTHORIZE = "/login/oauth/authorize"
 TOKEN = "/login/oauth/access_token"  # noqa: S105
 
 
-class Crowd:
+class ConcurrencyCounter:
     """Counts who is in the block at the same time.
 
     Attributes
@@ -31,13 +31,13 @@ class Crowd:
     """
 
     def __init__(self) -> None:
-        self.most = self._now = 0
+        self.maximum = self._now = 0
         self._lock = threading.Lock()
 
     def __enter__(self) -> None:
         with self._lock:
             self._now += 1
-            self.most = max(self.most, self._now)
+            self.maximum = max(self.maximum, self._now)
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
@@ -73,7 +73,7 @@ class FakeGitHub(ThreadingHTTPServer):
         self.requests: list[str] = []
         """Method and path of every request so far."""
         self.closing = threading.Event()
-        self.exchanging = Crowd()
+        self.exchanging = ConcurrencyCounter()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Be silent about a client that has gone."""
