@@ -61,7 +61,7 @@ def run(settings: Settings) -> None:
     logger.info("listening", extra=ports)
     server.serve_forever(poll_interval=0.1)
     scanner.stop()
-    logger.info("ended")
+    logger.info("stopped")
 
 
 if __name__ == "__main__":
