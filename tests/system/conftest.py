@@ -1,4 +1,4 @@
-"""One deployment of the whole system for all of its tests."""
+"""Fixtures of the system tests: one deployment of the whole system for all tests."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from labtesting.browser import open_browser
 from labtesting.cluster import NAMESPACE, KubectlError, kubectl, need_cluster
 from playwright.sync_api import Browser
 
-from tests.system.deployment import DEPLOYMENTS, HOST, Deployment, deployed, surroundings
+from tests.system.deployment import DEPLOYMENTS, HOST, Deployment, deploy, external_services
 
 
-def said(deployment: str) -> str:
-    """Give what a Deployment's pods have said."""
+def pod_logs(deployment: str) -> str:
+    """Return the logs of the pods of a Deployment, or the error of kubectl."""
     try:
         return kubectl("logs", f"deployment/{deployment}", "--namespace", NAMESPACE, "--tail=-1", "--all-containers")
     except KubectlError as error:
@@ -25,31 +25,35 @@ def said(deployment: str) -> str:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """Deploy the system."""
+    """Deploy the system, and print the logs of its pods at the end."""
     need_cluster()
-    with surroundings(tmp_path_factory.mktemp("site")) as found, names(found.address), deployed(found):
-        yield found
+    with (
+        external_services(tmp_path_factory.mktemp("site")) as deployment,
+        resolve_host(deployment.address),
+        deploy(deployment),
+    ):
+        yield deployment
         for name in DEPLOYMENTS:
-            print(f"--- {name}\n{said(name)}")  # noqa: T201  (a failure explains itself)
+            print(f"--- {name}\n{pod_logs(name)}")  # noqa: T201  (pytest shows it for a failed test)
 
 
 @contextmanager
-def names(address: str) -> Iterator[None]:
-    """Let this process find `HOST`, which no name server knows."""
-    ask = socket.getaddrinfo
+def resolve_host(address: str) -> Iterator[None]:
+    """Resolve `HOST` to an address in this process until the end of the block, because no DNS server knows it."""
+    original = socket.getaddrinfo
 
     def resolve(host: Any, *more: Any, **named: Any) -> Any:
-        return ask(address if host in {HOST, HOST.encode()} else host, *more, **named)
+        return original(address if host in {HOST, HOST.encode()} else host, *more, **named)
 
     socket.getaddrinfo = resolve
     try:
         yield
     finally:
-        socket.getaddrinfo = ask
+        socket.getaddrinfo = original
 
 
 @pytest.fixture(scope="session")
 def browser(site: Deployment) -> Iterator[Browser]:
-    """Give a Chromium that finds the site."""
+    """Start a Chromium that resolves the name of the site."""
     with open_browser(site.trusted, f"--host-resolver-rules=MAP {HOST} {site.address}") as browser:
         yield browser

@@ -1,11 +1,11 @@
-"""The whole system on a cluster, set up as docs/admin/deploy.md says: configure, then each component's folder as it is.
+"""The whole system on a cluster, deployed as in docs/admin/deploy.md: `configure`, then the folder of each component.
 
-What differs from a site's cluster, and why:
+Differences from the cluster of a site, and their reasons:
 
-- Nobody gives the Service `nginx` an address (there is no load balancer): it gets the node's.
-- The node's kernel may have no NFS client and the cluster no CSI driver: the labs' volumes are the very folders that
-  the fileserver exports, as hostPath. `labtesting.nfs` reads through its Service what labs have written there.
-- Elastic's image cannot be had everywhere: the DaemonSet runs what `SHIPPER_IMAGE` names, or our stand-in.
+- The cluster has no load balancer, so the Service `nginx` gets the address of the node.
+- The node may lack the NFS client and the cluster the CSI driver. So labs mount the folders that the fileserver exports
+  as hostPath volumes. `labtesting.nfs` reads the files of the labs through the Service of the fileserver.
+- Some machines cannot pull Elastic's image. The DaemonSet runs the image in `SHIPPER_IMAGE`, or our test shipper.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ key = "recommended"
 title = "Recommended"
 image = "lsstsqre/jupyterlabdemo:{{version}}"
 
-# Room for several on a node of two processors, and something to choose
+# Several labs fit on a node with two CPUs, and the menu has more than one size.
 [[labs.sizes]]
 key = "small"
 title = "Small"
@@ -96,18 +96,18 @@ queue = "{queue}"
 
 @dataclass
 class Deployment:
-    """A running system, and who comes by.
+    """A running system, its external services and its users.
 
     Attributes
     ----------
     folder
-        With site.toml, and what configure made of it.
+        Folder with site.toml and the output of `configure`.
     address
-        Where `HOST` is: the node's, which is not this machine's where the node is a container (kind).
+        Address of `HOST`: that of the node, which differs from that of this machine if the node is a container (kind).
     trusted
-        What Chromium takes nginx and GitHub for good by.
+        Fingerprints of the certificates of nginx and GitHub, which Chromium trusts.
     events
-        What has been read from RabbitMQ.
+        All events read from RabbitMQ.
     """
 
     folder: Path
@@ -121,11 +121,11 @@ class Deployment:
 
     @property
     def trust(self) -> ssl.SSLContext:
-        """What trusts nginx and GitHub."""
+        """A TLS context that trusts nginx and GitHub."""
         return ssl.create_default_context(cafile=self.authority.file)
 
     def member(self, login: str) -> Account:
-        """Make somebody whom GitHub knows a member of the organization that may come in."""
+        """Create a GitHub account, and add it to the organization whose members may log in."""
         world = self.github.world
         account: Account = world.add_account(login)
         organization = world.find_organization(ORGANIZATION)
@@ -134,7 +134,7 @@ class Deployment:
         return account
 
     def visit(self, login: str) -> Visitor:
-        """Let somebody in, without a browser."""
+        """Log in a user without a browser."""
         visitor = Visitor(URL, login, self.trust)
         self.visitors.append(visitor)
         page = visitor.log_in()
@@ -142,8 +142,8 @@ class Deployment:
         return visitor
 
     def read_events(self) -> list[dict[str, Any]]:
-        """Take what is in the queue, as somebody who reads logs does; give all that ever was there."""
-        told = {
+        """Read and remove the events in the queue. Return all events that were ever read."""
+        settings = {
             "AMQP_HOST": self.broker.host,
             "AMQP_PORT": str(self.broker.tls_port),
             "AMQP_USER": self.broker.user,
@@ -151,15 +151,15 @@ class Deployment:
             "AMQP_TLS_CA_FILE": str(self.authority.file),
         }
         command = [sys.executable, "-m", "tools.read_logs", QUEUE, "--json", "--once"]
-        done = subprocess.run(command, cwd=ROOT, env=os.environ | told, capture_output=True, text=True, check=False)
-        print(done.stderr)  # noqa: T201  (a broker that has just started may not have its queue yet)
-        # configurable-http-proxy and Ganesha have lines of their own.
+        done = subprocess.run(command, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True, check=False)
+        print(done.stderr)  # noqa: T201  (a broker that has just started may lack the queue)
+        # configurable-http-proxy and Ganesha do not use our log format.
         ours = (line.encode() for line in done.stdout.splitlines() if json.loads(line).get("service"))
         self.events += assert_shipped_events(ours)
         return self.events
 
     def client(self, visitor: Visitor) -> LabClient:
-        """Give a client of somebody's lab, with their session."""
+        """Return a client of a user's lab, with the session of the user."""
         lab = LabClient(URL, visitor.login, self.trust)
         lab.http.close()
         lab.http = visitor.http
@@ -167,33 +167,33 @@ class Deployment:
 
 
 def log_in(page: Page, login: str) -> None:
-    """Come by as people do: type the site's name, press the button, agree at GitHub."""
+    """Log in with a browser: open the site, click the button, and agree at GitHub."""
     page.goto(URL)
     page.get_by_role("button", name="Sign in with GitHub").click()
     page.locator(f'button[name="login"][value="{login}"]').click()
 
 
 def node_address() -> str:
-    """Give the address of the node."""
+    """Return the address of the node."""
     addresses = get("nodes")[0]["status"]["addresses"]
-    return str(next(one["address"] for one in addresses if one["type"] == "InternalIP"))
+    return str(next(address["address"] for address in addresses if address["type"] == "InternalIP"))
 
 
 def own_address(node: str) -> str:
-    """Give the address of this machine that the cluster's pods reach."""
+    """Return the address of this machine that pods can reach."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect((node, 9))
         return str(probe.getsockname()[0])
 
 
 def groups_policy() -> str:
-    """Give the strictest policy of groups that the node knows."""
+    """Return the strictest groups policy that the node supports."""
     features = get("nodes")[0]["status"].get("features", {})
     return "Strict" if features.get("supplementalGroupsPolicy") else "Merge"
 
 
 def configure(folder: Path) -> str:
-    """Run configure; give what it says."""
+    """Run `labadmin configure`, and return its output."""
     paths = (str(folder / "site.toml"), "--output", str(folder / "site"))
     command = [sys.executable, "-m", "labadmin", "configure", *paths]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -202,8 +202,8 @@ def configure(folder: Path) -> str:
 
 
 @contextmanager
-def surroundings(folder: Path) -> Iterator[Deployment]:
-    """Start what a site has already, GitHub and RabbitMQ, and write its site.toml."""
+def external_services(folder: Path) -> Iterator[Deployment]:
+    """Start the services that a site uses, GitHub and RabbitMQ, and write site.toml."""
     node = node_address()
     address = own_address(node)
     authority = Authority(folder)
@@ -219,7 +219,7 @@ def surroundings(folder: Path) -> Iterator[Deployment]:
         skip_or_fail("RabbitMQ", INSTALL_HINT)
     with run_fake_github(f"{URL}/hub/oauth_callback", host=address, tls=tls) as github, broker:
         github.world.add_organization(ORGANIZATION)
-        told = SITE.format(
+        settings = SITE.format(
             host=HOST,
             organization=ORGANIZATION,
             github=github.url,
@@ -227,21 +227,21 @@ def surroundings(folder: Path) -> Iterator[Deployment]:
             broker=broker,
             queue=QUEUE,
         )
-        (folder / "site.toml").write_text(told)
+        (folder / "site.toml").write_text(settings)
         (folder / "github-client-secret").write_text("made-up-client-secret\n")
         (folder / "amqp-password").write_text(broker.password)
         yield Deployment(folder, node, authority, github, broker, trusted)
 
 
 def apply_component(name: str) -> None:
-    """Apply a component's folder, all of it that this cluster can do."""
+    """Apply the folder of a component, with hostPath volumes in place of NFS volumes."""
     folder = ROOT / name / "kubernetes"
     if name != "fileserver":
         kubectl("apply", "--filename", folder)
         return
     files = [file for file in sorted(folder.glob("*.yaml")) if not file.name.endswith("-persistentvolume.yaml")]
     kubectl("apply", *(f"--filename={file}" for file in files))
-    wait_until(lambda: get("pvc", "fileserver")["status"]["phase"] == "Bound", "the fileserver has its disk")
+    wait_until(lambda: get("pvc", "fileserver")["status"]["phase"] == "Bound", "the claim of the fileserver is bound")
     disk = get("pv", get("pvc", "fileserver")["spec"]["volumeName"])["spec"]["hostPath"]["path"]
     for file in sorted(folder.glob("*-persistentvolume.yaml")):
         volume: dict[str, Any] = yaml.safe_load(file.read_text())
@@ -251,23 +251,23 @@ def apply_component(name: str) -> None:
         cluster.apply(volume)
 
 
-def stand_in() -> dict[str, Any]:
-    """Give filebeat's DaemonSet as it is, but for its image."""
-    found: dict[str, Any] = yaml.safe_load((ROOT / "filebeat/kubernetes/daemonset.yaml").read_text())
-    [container] = found["spec"]["template"]["spec"]["containers"]
+def filebeat_daemonset() -> dict[str, Any]:
+    """Return the DaemonSet of filebeat with the image for tests."""
+    daemonset: dict[str, Any] = yaml.safe_load((ROOT / "filebeat/kubernetes/daemonset.yaml").read_text())
+    [container] = daemonset["spec"]["template"]["spec"]["containers"]
     container["image"] = shipper_image()
-    return found
+    return daemonset
 
 
 @contextmanager
-def deployed(site: Deployment) -> Iterator[None]:
-    """Deploy; at the end everything goes."""
+def deploy(site: Deployment) -> Iterator[None]:
+    """Deploy all components, and delete them at the end of the block."""
     with cluster.own_namespaces():
         configure(site.folder)
         kubectl("apply", "--filename", site.folder / "site")
         for name in COMPONENTS:
             apply_component(name)
-        cluster.apply(stand_in())
+        cluster.apply(filebeat_daemonset())
         kubectl(
             *("patch", "service", "nginx", "--namespace", NAMESPACE, "--patch"),
             f'{{"spec": {{"externalIPs": ["{site.address}"]}}}}',
@@ -276,5 +276,8 @@ def deployed(site: Deployment) -> Iterator[None]:
             cluster.wait_for_rollout(name, 120)
         kubectl("rollout", "status", "daemonset/filebeat", "--namespace", NAMESPACE, "--timeout=90s")
         cluster.wait_for_kube_proxy()
-        wait_until(lambda: httpx.get(f"{URL}/hub/health", verify=site.trust).status_code == 200, "the hub is reached")
+        wait_until(
+            lambda: httpx.get(f"{URL}/hub/health", verify=site.trust).status_code == 200,
+            "nginx reaches the hub",
+        )
         yield

@@ -1,4 +1,4 @@
-"""From the login to the logout: what somebody does in a day, and where it can be seen afterwards."""
+"""Tests of a user's day from login to logout, and of its traces in files, logs and the doctor's report."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from playwright.sync_api import Browser, Page, expect
 from tests.system.deployment import COMPONENTS, ORGANIZATION, ROOT, URL, Deployment, configure, log_in
 
 SECONDS = 1000
-# Its output is one line, so that it can be seen on the page.
+# The output is one line, so that the screenshot shows it.
 CELL = (
     "import pathlib, lsst.daf.butler as butler; "
-    "pathlib.Path('from-lab.txt').write_text('of the home'); "
-    f"pathlib.Path('/project/{ORGANIZATION}/from-lab.txt').write_text('of the project'); "
+    "pathlib.Path('from-lab.txt').write_text('in the home'); "
+    f"pathlib.Path('/project/{ORGANIZATION}/from-lab.txt').write_text('in the project'); "
     "print('written with', butler.Butler.__name__)"
 )
 
@@ -29,12 +29,12 @@ pytestmark = pytest.mark.timeout(300)
 
 def test_configured_and_applied_again_nothing_changes(site: Deployment) -> None:
     configure(site.folder)
-    said = kubectl("apply", "--filename", site.folder / "site").splitlines()
-    # The Service is patched here, the labs' volumes are others, and so is filebeat's image: see deployment.py.
+    lines = kubectl("apply", "--filename", site.folder / "site").splitlines()
+    # deployment.py changes the Service of nginx, the volumes of the labs and the image of filebeat.
     for name in {*COMPONENTS} - {"fileserver", "nginx", "filebeat"}:
-        said += kubectl("apply", "--filename", ROOT / name / "kubernetes").splitlines()
-    # kubectl calls a PodDisruptionBudget configured each time: logstashrmq/tests/cluster.
-    changed = [line for line in said if not line.endswith(" unchanged") and "poddisruptionbudget" not in line]
+        lines += kubectl("apply", "--filename", ROOT / name / "kubernetes").splitlines()
+    # kubectl reports a PodDisruptionBudget as configured each time: logstashrmq/tests/cluster.
+    changed = [line for line in lines if not line.endswith(" unchanged") and "poddisruptionbudget" not in line]
     assert changed == []
 
 
@@ -57,7 +57,7 @@ def test_somebody_logs_in_works_and_logs_out(
     lab = f"lab-{account.id}"
     assert "uid=" + str(account.id) in kubectl("exec", lab, "--namespace", LABS, "--", "id")
     assert_read_by_nfs(site, account.id, tmp_path)
-    wait_until(lambda: sessions(site, account.id) >= {"session_start", "kernel_start"}, "its events arrive")
+    wait_until(lambda: sessions(site, account.id) >= {"session_start", "kernel_start"}, "the session events arrive")
 
     page.goto(f"{URL}/hub/home")
     page.locator("#logout").click()
@@ -66,7 +66,7 @@ def test_somebody_logs_in_works_and_logs_out(
 
 
 def run_cell(page: Page, code: str) -> None:
-    """Open a notebook of the stack, and run a cell."""
+    """Open a notebook with the LSST_Stack kernel, and run a cell."""
     page.locator(".jp-LauncherCard", has_text="LSST_Stack").first.click()
     expect(page.get_by_role("button", name="LSST_Stack | Idle")).to_be_visible()
     page.locator(".jp-Notebook .jp-Cell .cm-content").first.click()
@@ -75,12 +75,12 @@ def run_cell(page: Page, code: str) -> None:
 
 
 def assert_read_by_nfs(site: Deployment, uid: int, folder: Path) -> None:
-    """Read what the lab wrote by a real NFS client, through the fileserver's Service."""
+    """Check that an NFS client reads the files of the lab through the Service of the fileserver."""
     address = get("service", "fileserver")["spec"]["clusterIP"]
     organization = site.github.world.find_organization(ORGANIZATION)
     assert organization is not None
     as_user = ("setpriv", f"--reuid={uid}", f"--regid={uid}", f"--groups={organization.id}")
-    for path, text in ((f"home/{uid}", "of the home"), (f"project/{organization.id}", "of the project")):
+    for path, text in ((f"home/{uid}", "in the home"), (f"project/{organization.id}", "in the project")):
         share, name = path.split("/")
         command = (*as_user, "/bin/cat", f"/mnt/{name}/from-lab.txt")
         with run_on_client(f"{address}:/{share}", *command, log=folder / share) as client:
@@ -88,14 +88,14 @@ def assert_read_by_nfs(site: Deployment, uid: int, folder: Path) -> None:
 
 
 def sessions(site: Deployment, uid: int) -> set[str]:
-    """Name the actions of somebody's session that are in RabbitMQ by now."""
-    mine = [event for event in site.read_events() if event.get("user.id") == str(uid)]
-    return {event["event.action"] for event in mine if event["event.dataset"] == "lab.session"}
+    """Return the actions of a user's session events that have arrived in RabbitMQ."""
+    events = [event for event in site.read_events() if event.get("user.id") == str(uid)]
+    return {event["event.action"] for event in events if event["event.dataset"] == "lab.session"}
 
 
 def test_every_component_s_lines_arrive(site: Deployment) -> None:
     wanted = {"fileserver", "hub", "lab", "logstashrmq", "nginx"}
-    wait_until(lambda: {event["service.name"] for event in site.read_events()} >= wanted, f"lines of {wanted}")
+    wait_until(lambda: {event["service.name"] for event in site.read_events()} >= wanted, f"lines of {wanted} arrive")
     assert not any("made-up-client-secret" in json.dumps(event) for event in site.events)
 
 
@@ -105,6 +105,6 @@ def test_the_doctor_finds_nothing_wrong() -> None:
         [sys.executable, "-m", "labadmin", "doctor", "--json"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    said = {(one["check"], one["what"]) for one in json.loads(done.stdout) if one["status"] != "ok"}
-    # Only these tests know the site's name, the labs' volumes are others, and the disk is this machine's.
-    assert {check for check, _ in said} <= {"page", "csi-driver", "space"}, said
+    problems = {(row["check"], row["what"]) for row in json.loads(done.stdout) if row["status"] != "ok"}
+    # DNS does not know the site's name, the labs' volumes use no CSI driver, and the disk of this machine may be full.
+    assert {check for check, _ in problems} <= {"page", "csi-driver", "space"}, problems

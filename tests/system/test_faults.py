@@ -1,6 +1,6 @@
-"""What breaks in a site's life, and that nothing of anybody's is lost by it.
+"""Tests of faults of a whole site: users lose no work, and no event is lost.
 
-Faults of one component alone are tested with it: docs/dev/faults.md has the table.
+The tests of each component cover its own faults. docs/dev/faults.md lists all faults and their tests.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ LABEL = f"app.kubernetes.io/version: {version()}"
 
 
 @contextmanager
-def asking(site: Deployment, path: str) -> Iterator[list[str]]:
-    """Ask for a page again and again, over new connections; give what did not go well."""
+def polling(site: Deployment, path: str) -> Iterator[list[str]]:
+    """Request a page repeatedly over new connections, and yield a list to which failures are added."""
     failed: list[str] = []
     done = threading.Event()
 
-    def ask() -> None:
+    def request_page() -> None:
         while not done.wait(0.05):
             try:
                 status = httpx.get(URL + path, verify=site.trust, timeout=10).status_code
@@ -41,7 +41,7 @@ def asking(site: Deployment, path: str) -> Iterator[list[str]]:
             else:
                 failed.extend([str(status)] if status >= 500 else [])
 
-    thread = threading.Thread(target=ask)
+    thread = threading.Thread(target=request_page)
     thread.start()
     try:
         yield failed
@@ -51,7 +51,7 @@ def asking(site: Deployment, path: str) -> Iterator[list[str]]:
 
 
 def test_nginx_is_replaced_and_nobody_is_refused(site: Deployment) -> None:
-    with asking(site, "/hub/health") as failed:
+    with polling(site, "/hub/health") as failed:
         kubectl("rollout", "restart", "deployment/nginx", "--namespace", NAMESPACE)
         wait_for_rollout("nginx", 120)
     assert failed == []
@@ -67,22 +67,22 @@ def test_the_proxy_is_killed_and_labs_are_reached_again(site: Deployment) -> Non
     kernel_id = lab.request("GET", "api/kernels").json()[0]["id"]
     killed = pod_names("proxy")
     kubectl("delete", "pod", "--namespace", NAMESPACE, "-l", "app.kubernetes.io/component=proxy", "--force")
-    # The killed one answers for a moment more: what it answers says nothing.
-    wait_until(lambda: pod_names("proxy") - killed, "another proxy", 30)
+    # The killed proxy still answers for a moment, so wait for the new pod first.
+    wait_until(lambda: pod_names("proxy") - killed, "there is a new proxy", 30)
     kubectl("wait", "pod", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=proxy", "--for=condition=Ready")
-    wait_until(lambda: visitor.reaches_lab("hedy"), "the lab is reached again", 90)
-    assert [one["id"] for one in lab.request("GET", "api/kernels").json()] == [kernel_id]
+    wait_until(lambda: visitor.reaches_lab("hedy"), "the proxy reaches the lab again", 90)
+    assert [kernel["id"] for kernel in lab.request("GET", "api/kernels").json()] == [kernel_id]
 
 
 def test_a_release_follows_another_and_labs_go_on(site: Deployment) -> None:
-    """The same images by another version's label, which is in every pod: each Deployment rolls out as in an upgrade."""
+    """Apply the same images with another version label, so that each Deployment rolls out as in an upgrade."""
     site.member("lise")
     visitor = site.visit("lise")
     visitor.spawn("lise", image="recommended", size="small")
     lab = site.client(visitor)
     kernel_id = lab.request("POST", "api/kernels", json={"name": "python3"}).json()["id"]
     pods = {name: pod_names(name) for name in DEPLOYMENTS}
-    # In the order of docs/admin/upgrade.md
+    # The order is that of docs/admin/upgrade.md.
     for name in ("logstashrmq", "fileserver", "hub", "nginx"):
         for file in sorted((ROOT / name / "kubernetes").glob("*deployment.yaml")):
             kubectl(
@@ -91,14 +91,14 @@ def test_a_release_follows_another_and_labs_go_on(site: Deployment) -> None:
         for deployment in {name, *(["proxy"] if name == "hub" else [])}:
             wait_for_rollout(deployment, 120)
     assert all(pods[name].isdisjoint(pod_names(name)) for name in DEPLOYMENTS)
-    wait_until(lambda: visitor.reaches_lab("lise"), "the lab is reached", 90)
-    assert [one["id"] for one in lab.request("GET", "api/kernels").json()] == [kernel_id]
+    wait_until(lambda: visitor.reaches_lab("lise"), "the proxy reaches the lab", 90)
+    assert [kernel["id"] for kernel in lab.request("GET", "api/kernels").json()] == [kernel_id]
 
 
 def pod_names(component: str) -> set[str]:
-    """Name the pods of a component that are not on their way out."""
-    found = get("pods", selector=f"app.kubernetes.io/component={component}")
-    return {pod["metadata"]["name"] for pod in found if "deletionTimestamp" not in pod["metadata"]}
+    """Return the names of a component's pods, without those that are being deleted."""
+    pods = get("pods", selector=f"app.kubernetes.io/component={component}")
+    return {pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]}
 
 
 def test_the_broker_is_lost_and_every_event_comes_when_it_is_back(site: Deployment) -> None:
@@ -113,10 +113,10 @@ def test_the_broker_is_lost_and_every_event_comes_when_it_is_back(site: Deployme
     site.broker.start()
 
     def actions() -> list[str]:
-        mine = [event for event in site.read_events() if event.get("user.id") == str(account.id)]
-        return [event["event.action"] for event in mine if event["event.dataset"] == "lab.session"]
+        events = [event for event in site.read_events() if event.get("user.id") == str(account.id)]
+        return [event["event.action"] for event in events if event["event.dataset"] == "lab.session"]
 
-    wait_until(lambda: actions().count("kernel_stop") >= 3, "the events of three kernels", 120)
+    wait_until(lambda: actions().count("kernel_stop") >= 3, "the events of three kernels arrive", 120)
     assert {"session_start", "kernel_start"} <= set(actions())
 
 
@@ -130,7 +130,7 @@ def test_a_lab_that_starts_waits_for_the_fileserver_and_says_so(
     scale = ("scale", "deployment/fileserver", "--namespace", NAMESPACE)
     kubectl(*scale, "--replicas=0")
     try:
-        wait_until(lambda: not pod_names("fileserver"), "it goes", 30)
+        wait_until(lambda: not pod_names("fileserver"), "the fileserver's pod is deleted", 30)
         page.get_by_role("button", name="Start", exact=True).click()
         page.get_by_text("Waiting for the shared storage").first.wait_for()
         page.screenshot(path=screenshots / "system-waiting.png")
@@ -140,8 +140,8 @@ def test_a_lab_that_starts_waits_for_the_fileserver_and_says_so(
     visitor = site.visit("joan")
     assert visitor.reaches_lab("joan")
     with site.client(visitor).kernel("python3") as kernel:
-        kernel.execute("open('kept', 'w').write('all of it')")
-        assert kernel.execute("print(open('kept').read())").stdout == "all of it\n"
+        kernel.execute("open('kept', 'w').write('all data')")
+        assert kernel.execute("print(open('kept').read())").stdout == "all data\n"
     wait_for_rollout("fileserver", 120)
 
 
@@ -151,22 +151,22 @@ def test_the_node_is_emptied_and_what_was_written_is_there_afterwards(site: Depl
     visitor.spawn("kay", image="recommended", size="small")
     with site.client(visitor).kernel("python3") as kernel:
         kernel.execute("open('kept', 'w').write('before')")
-    (node,) = [one["metadata"]["name"] for one in get("nodes")]
-    # There is one node: the budgets of nginx and the relay would keep their last pods on it for ever.
+    (node,) = [node["metadata"]["name"] for node in get("nodes")]
+    # On the only node, the disruption budgets of nginx and the relay would block the eviction of their last pods.
     options = ["--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=200s"]
-    chosen = (
+    selector = (
         "--pod-selector=app.kubernetes.io/part-of=jupyterlabdemo,app.kubernetes.io/component notin (nginx,logstashrmq)"
     )
     try:
-        kubectl("drain", node, *options, chosen, timeout=220)
+        kubectl("drain", node, *options, selector, timeout=220)
     finally:
         kubectl("uncordon", node)
     for name in ("fileserver", "hub", "proxy"):
         wait_for_rollout(name, 120)
     assert get("pods", namespace=LABS, selector=f"jupyterlabdemo.lsst.io/github-id={account.id}") == []
     wait_until(visitor.is_logged_in, "the hub answers")
-    # The hub was on the node, too, and may or may not have seen it.
-    assert re.search("emptied|perhaps with its node", visitor.get("/hub/spawn").text)
+    # The hub was on the drained node, too, and may have missed the end of the lab.
+    assert re.search("drained for maintenance|could not observe it", visitor.get("/hub/spawn").text)
     visitor.spawn("kay", image="recommended", size="small")
     with site.client(visitor).kernel("python3") as kernel:
         assert kernel.execute("print(open('kept').read())").stdout == "before\n"
