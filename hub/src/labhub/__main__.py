@@ -1,9 +1,10 @@
-"""`python -m labhub`: runs the hub."""
+"""Entry point of `python -m labhub`."""
 
 import gc
 import sys
 
-gc.disable()  # until `LabHub.check_labs`: all objects that the imports create stay
+# The objects that the imports create stay. `LabHub.check_labs` turns collection on.
+gc.disable()
 
 from labhub.app import main  # noqa: E402
 

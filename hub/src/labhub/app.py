@@ -1,4 +1,4 @@
-"""The hub as a program: JupyterHub with our database checks, routes, reflectors and background tasks."""
+"""The hub's application: JupyterHub with database checks, routes, reflectors and background tasks of our own."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ GC_THRESHOLDS = (10_000, 20, 50)
 
 
 class LabHub(HookedJupyterHub):
-    """The hub."""
+    """JupyterHub with labs in Kubernetes pods."""
 
     name = "labhub"
     metrics_port = Integer(help="Port for Prometheus").tag(config=True)
@@ -43,7 +43,7 @@ class LabHub(HookedJupyterHub):
     recovering_labs = False
     """Whether the hub is recovering lost labs. No lab starts until it has finished."""
     labs_recovered = False
-    """Whether all running labs are known. From then on other routes and pods can be deleted."""
+    """Whether the hub knows all running labs. Only then may it delete the routes and pods of unknown labs."""
 
     @default("config_file")
     def _default_config_file(self) -> str:
@@ -51,12 +51,12 @@ class LabHub(HookedJupyterHub):
 
     @property
     def announcements(self) -> AnnouncementStore:
-        """The current announcement, which the page templates read, too."""
+        """The store of the current announcement. The page templates use the same object."""
         store: AnnouncementStore = self.template_vars["announcements"]
         return store
 
     def open_database(self, init_db: Callable[[], None]) -> None:
-        """Open the database, or exit with one line that says what is wrong with it."""
+        """Open the database, or exit with an error message of one line."""
         try:
             database.check_schema(self.db_url)
             database.use_write_ahead_log()
@@ -66,9 +66,8 @@ class LabHub(HookedJupyterHub):
         except DBAPIError as error:
             self._exit_with(database.describe_failure(self.db_url, error))
         except CalledProcessError:  # alembic has logged its error
-            self._exit_with(
-                database.describe_failure(self.db_url, "its migration has failed; docs/admin/database.md: Going back")
-            )
+            reason = "its migration failed; restore a backup (docs/admin/database.md)"
+            self._exit_with(database.describe_failure(self.db_url, reason))
 
     def _exit_with(self, error: Exception) -> None:
         self.log.critical("%s", error)
@@ -79,20 +78,20 @@ class LabHub(HookedJupyterHub):
         return ROUTES
 
     async def check_labs(self, check: Callable[[], Awaitable[int]]) -> int:
-        """Start the reflectors, find out which labs run, and start the background tasks.
+        """Start the reflectors, check which labs run, and start the background tasks.
 
-        `LabSpawner.poll` waits for the first answer of the Kubernetes API. JupyterHub alone takes an unavailable API
-        for labs that have ended, and deletes them all: https://github.com/jupyterhub/kubespawner/issues/786. Until the
-        API answers, all labs count as being checked, their routes stay, and the hub's pages answer.
+        `LabSpawner.poll` waits for the first answer of the Kubernetes API. Otherwise JupyterHub would assume that all
+        labs have ended, and delete them: https://github.com/jupyterhub/kubespawner/issues/786. Until the API answers,
+        the checks are pending: the routes of the labs stay, and the hub's pages work.
         """
         start_garbage_collection()
-        if not self.patched:  # else the replaced handlers refuse a start, before JupyterHub changes its state
+        if not self.patched:  # the patched handlers refuse a start earlier, before JupyterHub changes its state
             self.config.LabSpawner.pre_spawn_hook = refuse_during_pause
-        known_until = last_known_activity(self.db)  # before the first login
+        known_until = last_known_activity(self.db)  # the first login changes it
         self.launcher = LabSpawner.launcher = self._make_launcher()
         self._export_metrics()
         checked = await check()
-        # A task of its own: if JupyterHub is interrupted during its start, it logs a traceback for this method.
+        # A separate task: JupyterHub logs a traceback if it is interrupted while it awaits this method.
         self._recovery = asyncio.create_task(self._recover_labs(known_until))
         return checked
 
@@ -112,7 +111,7 @@ class LabHub(HookedJupyterHub):
                 reflector.kind, partial(getattr, reflector, "age"), partial(getattr, reflector, "idle")
             )
         metrics.SPAWNING_STOPPED.set_function(lambda: bool(self.announcements.pause))
-        # A copy: the metrics server reads it from another thread.
+        # A copy, because the metrics server reads it from another thread.
         metrics.export_labs(lambda: count_labs(list(pods.objects.values())))
         metrics.serve_metrics(self.metrics_port, MESSAGES)
 
@@ -129,7 +128,7 @@ class LabHub(HookedJupyterHub):
 
 
 def start_garbage_collection() -> None:
-    """Turn garbage collection on, which `labhub.__main__` has turned off. Objects of the imports stay for ever."""
+    """Turn on garbage collection, which `labhub.__main__` has turned off, and exempt the objects of the imports."""
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     gc.enable()

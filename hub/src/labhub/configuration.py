@@ -1,4 +1,4 @@
-"""JupyterHub's configuration, made from the settings."""
+"""JupyterHub's configuration, derived from the settings."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from labhub.telemetry.logs import logging_config
 
 CONFIG_FILE = Path(__file__).parent / "jupyterhub_config.py"
 TEMPLATES = Path(__file__).parent / "web/templates"
-# Relative to the hub's working directory, which is a volume: JupyterHub keeps its cookie secret there, too.
+# Relative to the hub's working directory, a volume that also has JupyterHub's cookie secret
 ANNOUNCEMENT_FILE = Path("announcement.json")
 CULLER = "idle-culler"
 CULLER_SCOPES = ("list:users", "read:users:activity", "read:servers", "delete:servers")
 
 
 def configure_login(c: Config, settings: LoginSettings) -> None:
-    """Set who may log in, and how often the hub re-checks that."""
+    """Set who may log in, and how often the hub re-checks a membership."""
     c.JupyterHub.authenticator_class = LabAuthenticator
     c.JupyterHub.template_paths = [str(TEMPLATES)]
     c.CryptKeeper.keys = [key.get_secret_value() for key in settings.crypt_keys]
@@ -37,8 +37,8 @@ def configure_login(c: Config, settings: LoginSettings) -> None:
     login.oauth_callback_url = settings.callback_url
     login.github_url = settings.github_url
     login.scope = list(SCOPES)
-    login.validate_server_cert = True  # an environment variable of oauthenticator can turn it off
-    # The rules in `authenticate` decide. JupyterHub would warn that no user may log in.
+    login.validate_server_cert = True  # oauthenticator's variable OAUTH_TLS_VERIFY could turn it off
+    # `LabAuthenticator.authenticate` applies the rules. This list only prevents a warning that no user may log in.
     login.allowed_organizations = {str(rule) for rule in settings.allowed}
     login.enable_auth_state = True
     login.auth_refresh_age = settings.refresh_seconds  # 0 would also turn off refresh_pre_spawn
@@ -49,19 +49,19 @@ def configure_login(c: Config, settings: LoginSettings) -> None:
 
 
 def configure_logs(c: Config) -> None:
-    """Set JSON log lines."""
+    """Set the format of log lines: JSON."""
     c.JupyterHub.logging_config = logging_config()
     logging.captureWarnings(True)
 
 
 def configure(c: Config, settings: LoginSettings) -> None:
-    """Set all that does not depend on where labs run."""
+    """Set the options that do not depend on where labs run."""
     configure_login(c, settings)
     configure_logs(c)
 
 
 def configure_labs(c: Config, settings: LabSettings) -> None:
-    """Set where the hub runs, and how it spawns labs on Kubernetes."""
+    """Set the options of the hub, its proxy and its database, and of labs on Kubernetes."""
     configure_hub(c, settings)
     configure_announcements(c)
     configure_proxy(c, settings)
@@ -76,22 +76,23 @@ def configure_hub(c: Config, settings: LabSettings) -> None:
     c.LabHub.lab_namespace = settings.namespace
     c.JupyterHub.hub_bind_url = "http://0.0.0.0:8081"
     c.JupyterHub.hub_connect_url = settings.connect_url
-    c.JupyterHub.cookie_secret_file = "/srv/jupyterhub/cookie_secret"  # noqa: S105  (a path, no secret)
+    c.JupyterHub.cookie_secret_file = "/srv/jupyterhub/cookie_secret"  # noqa: S105  (a path, not a secret)
     # Labs survive a restart of the hub.
     c.JupyterHub.cleanup_servers = False
-    # Programs generate the tokens in the configuration: one round of hashing is enough, not 16,384 at each request.
+    # API tokens in the configuration are random, so one round of hashing is enough. JupyterHub's default is 16,384
+    # rounds at each request.
     c.JupyterHub.trust_user_provided_tokens = True
-    # Seconds: JupyterHub stores the use of a token at most once per hour. Labs report every quarter of an hour.
+    # Seconds. JupyterHub stores the use of a token at most once per hour; a lab sends a report every 15 minutes.
     c.JupyterHub.activity_resolution = 3600
     # Seconds between two measurements of the event loop's delay. The default is 0.05.
     c.PeriodicMetricsCollector.event_loop_interval_resolution = 0.2
-    # Seconds until the hub answers requests, while it still checks which labs run.
+    # Seconds after which the hub answers requests, even if it is still checking which labs run
     c.JupyterHub.init_spawners_timeout = 1
-    # Seconds between two checks of the routes. A restarted proxy has none until then.
+    # Seconds between two checks of the routes. A restarted proxy has no routes until the next check.
     c.JupyterHub.last_activity_interval = 60
     # Show the progress page at once.
     c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}
-    # No limit of concurrent spawns: JupyterHub would refuse users instead of queueing them. Kubernetes queues pods.
+    # No limit on concurrent spawns: JupyterHub would refuse users instead of queueing them. Kubernetes queues pods.
     c.JupyterHub.concurrent_spawn_limit = 0
 
 
@@ -110,13 +111,13 @@ def configure_proxy(c: Config, settings: LabSettings) -> None:
 
 
 def configure_database(c: Config, url: str) -> None:
-    """Set the database, and that JupyterHub migrates an older schema. It keeps a copy of an SQLite file."""
+    """Set the database. JupyterHub migrates an older schema, and keeps a copy of an SQLite file."""
     c.JupyterHub.db_url = url
     c.JupyterHub.upgrade_db = True
 
 
 def configure_spawner(c: Config, settings: LabSettings) -> None:
-    """Set what labs are, and how long their start may take."""
+    """Set the menu, the pods and the timeouts of labs."""
     c.JupyterHub.spawner_class = LabSpawner
     spawner = c.LabSpawner
     spawner.pod_settings = settings.pod_settings
@@ -125,18 +126,18 @@ def configure_spawner(c: Config, settings: LabSettings) -> None:
     spawner.pull_seconds = settings.pull_seconds
     spawner.lab_seconds = settings.lab_seconds
     spawner.unschedulable_seconds = settings.unschedulable_seconds
-    # Longer than the sum of the launcher's limits, which end a start with a reason. JupyterHub's limit gives none.
+    # Longer than the sum of the launcher's timeouts: those fail a spawn with a reason, JupyterHub's timeout does not.
     spawner.start_timeout = settings.pull_seconds + settings.lab_seconds + int(RETRY_SECONDS) + 60
-    # Seconds for a lab that a restarted hub checks. A start returns only when the lab answers.
+    # Timeout in seconds for a lab that a restarted hub checks. A start returns only when the lab answers.
     spawner.http_timeout = 120
     spawner.default_url = "/lab"
     # No timer for each lab: the reflector reports labs that end, and the reconciler finds those that it missed.
     spawner.poll_interval = 0
-    # `LabSpawner` reads the user options by itself. Without this JupyterHub would warn of unused options.
+    # `LabSpawner` reads the user options itself. Without this function JupyterHub would warn about unused options.
     spawner.apply_user_options = lambda _spawner, _options: None
-    # Failed labs are no reason to restart the hub: an image may be missing.
+    # Failed spawns must not restart the hub: the cause can be a missing image.
     spawner.consecutive_failure_limit = 0
-    # The scopes of the role `server`, which JupyterHub would look up at each start.
+    # The scopes of the role `server`. Without them JupyterHub would look up the role at each start.
     spawner.server_token_scopes = ["users:activity!user", "access:servers!server"]
 
 
@@ -149,7 +150,7 @@ def configure_culler(c: Config, settings: LabSettings) -> None:
     interval = min(600, max(5, min(idle or never, age or never) // 6))
     command = [
         *(sys.executable, "-m", "jupyterhub_idle_culler"),
-        # Not through the Service: the hub's NetworkPolicy does not admit the hub itself.
+        # Not the address of the Service: the hub's NetworkPolicy does not admit requests from the hub itself.
         "--url=http://127.0.0.1:8081/hub/api",
         *(f"--timeout={idle or never}", f"--max-age={age}", f"--cull-every={interval}"),
     ]

@@ -1,4 +1,4 @@
-"""What becomes known about somebody from GitHub's answers, whatever is hidden."""
+"""Access decisions from GitHub's answers, with hidden organizations and with administrators."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def evaluator(github: FakeGitHub) -> AccessEvaluator:
     return AccessEvaluator(GitHub(f"{github.url}/api/v3", 5), settings)
 
 
-async def look_twice(
+async def evaluate_twice(
     github: FakeGitHub, evaluator: AccessEvaluator, leaves: Organization, hides: Organization
 ) -> AccessDecision:
-    """Look at somebody who is in two organizations, and again when they have left one and the other is hidden."""
+    """Evaluate a user, remove the user from one organization, hide the other, and return the second decision."""
     ada = github.world.accounts[next(iter(leaves.members))]
     token = github.world.issue_token(ada, "read:org")
     first = await evaluator.evaluate(token)
@@ -55,10 +55,10 @@ async def test_a_hidden_organization_keeps_those_in_who_were_in_it(
 ) -> None:
     ada = github.world.add_account("ada")
     leaves, hides = github.world.add_organization("open", ada), github.world.add_organization("walled", ada)
-    finding = await look_twice(github, evaluator, leaves, hides)
-    assert finding.admission is Admission.UNKNOWN
-    assert finding.identity is not None
-    assert [group.gid for group in finding.identity.groups] == [hides.id]
+    decision = await evaluate_twice(github, evaluator, leaves, hides)
+    assert decision.admission is Admission.UNKNOWN
+    assert decision.identity is not None
+    assert [group.gid for group in decision.identity.groups] == [hides.id]
 
 
 @pytest.mark.asyncio
@@ -67,7 +67,7 @@ async def test_a_hidden_organization_keeps_nobody_in_who_never_was_in_it(
 ) -> None:
     ada = github.world.add_account("ada")
     leaves, hides = github.world.add_organization("open", ada), github.world.add_organization("walled")
-    assert (await look_twice(github, evaluator, leaves, hides)).admission is Admission.OUTSIDER
+    assert (await evaluate_twice(github, evaluator, leaves, hides)).admission is Admission.OUTSIDER
 
 
 @pytest.mark.asyncio
@@ -77,5 +77,5 @@ async def test_administrators_are_named_by_id_or_team(
 ) -> None:
     ada = github.world.add_account("ada", account_id)
     github.world.add_organization("open", ada, chiefs=[ada] if team else [])
-    finding = await evaluator.evaluate(github.world.issue_token(ada, "read:org"))
-    assert finding.admin is admin
+    decision = await evaluator.evaluate(github.world.issue_token(ada, "read:org"))
+    assert decision.admin is admin

@@ -1,4 +1,4 @@
-"""What an administrator announces, as the hub's own program shows it and keeps to it."""
+"""Announcements and paused spawning, with the complete hub and labs that are processes."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from playwright.sync_api import expect
 
 from hub.tests.integration.conftest import CONFIG, run_site
 
-# The whole hub, with labs that are processes: of Kubernetes it knows an address where nobody answers.
+# The complete hub. Labs are processes, and the address of Kubernetes does not answer.
 PROGRAM = ("-m", "labhub")
 KUBECONFIG = """
 apiVersion: v1
 kind: Config
 current-context: nowhere
-contexts: [{name: nowhere, context: {cluster: nowhere, user: nobody}}]
+contexts: [{name: nowhere, context: {cluster: nowhere, user: nowhere}}]
 clusters: [{name: nowhere, cluster: {server: "http://127.0.0.1:1"}}]
-users: [{name: nobody, user: {}}]
+users: [{name: nowhere, user: {}}]
 """
 WHOLE = """
 from jupyterhub.spawner import SimpleLocalProcessSpawner
@@ -44,31 +44,31 @@ PATH = "/hub/api/announcement"
 
 @dataclass
 class Announcing:
-    """A hub that was stopped and started anew while something was announced."""
+    """A hub that was restarted during an announcement."""
 
     site: Any
     metrics: str
-    kept: dict[str, Any]
+    stored: dict[str, Any]
     admin: Visitor
 
     def put(self, **announcement: Any) -> httpx.Response:
-        """Announce something as the administrator, as the page does."""
+        """Set an announcement as the administrator, with the same request as the page."""
         return self.admin.http.put(PATH, json=announcement, headers=self.admin.xsrf())
 
     def stopped(self) -> float:
-        """Read the metric."""
-        found = re.search(r"^labhub_spawning_stopped (\S+)$", httpx.get(self.metrics).text, re.MULTILINE)
-        assert found
-        return float(found[1])
+        """Return the value of the metric."""
+        sample = re.search(r"^labhub_spawning_stopped (\S+)$", httpx.get(self.metrics).text, re.MULTILINE)
+        assert sample
+        return float(sample[1])
 
     def events(self) -> list[dict[str, Any]]:
-        """Give what was logged of announcements."""
-        return [one for one in self.site.hub.events if one["event.action"].startswith("announcement")]
+        """Return the audit events of announcements."""
+        return [event for event in self.site.hub.events if event["event.action"].startswith("announcement")]
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Announcing]:
-    """Run the hub, announce something, and run it again."""
+    """Run the hub, set an announcement, and restart the hub."""
     folder = tmp_path_factory.mktemp("announcement")
     (folder / "kubeconfig").write_text(KUBECONFIG)
     settings = {"KUBECONFIG": str(folder / "kubeconfig"), "GITHUB_ADMINS": "rubin:admins"}
@@ -77,11 +77,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Announcing]:
     with run_site(folder, config, PROGRAM, **settings) as site:
         assert site.hub.api("PUT", "/announcement", json=STOP).json() == STOP
     with run_site(folder, config, PROGRAM, **settings) as site:
-        kept = httpx.get(f"{site.hub.url}{PATH}").json()
+        stored = httpx.get(f"{site.hub.url}{PATH}").json()
         site.hub.api("DELETE", "/announcement")
         admin = site.visitor("keeper")
         assert admin.log_in().status_code == 200
-        yield Announcing(site, f"http://127.0.0.1:{port}/metrics", kept, admin)
+        yield Announcing(site, f"http://127.0.0.1:{port}/metrics", stored, admin)
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +91,7 @@ def _nothing_announced(whole: Announcing) -> Iterator[None]:
 
 
 def test_it_outlives_the_hub(whole: Announcing) -> None:
-    assert whole.kept == STOP
+    assert whole.stored == STOP
 
 
 def test_everybody_reads_it_and_who_has_it_gets_no_second_copy_and_no_line_in_the_log(whole: Announcing) -> None:
@@ -110,12 +110,12 @@ def test_it_stands_on_every_page_as_text(whole: Announcing) -> None:
     whole.put(message=MESSAGE)
     ida, _ = whole.site.member("ida")
     stranger = whole.site.visitor("stranger")
-    shown = [ida.get("/hub/home"), ida.get("/hub/token"), ida.get("/hub/nowhere"), stranger.get("/hub/login")]
-    assert [page.status_code for page in shown] == [200, 200, 404, 200]
-    for page in shown:
+    pages = [ida.get("/hub/home"), ida.get("/hub/token"), ida.get("/hub/nowhere"), stranger.get("/hub/login")]
+    assert [page.status_code for page in pages] == [200, 200, 404, 200]
+    for page in pages:
         assert "<strong>Maintenance &lt;b&gt;at noon&lt;/b&gt;</strong>" in page.text
-        assert "No lab is started" not in page.text
-    assert "/hub/announce" not in shown[0].text
+        assert "No new lab can start" not in page.text
+    assert "/hub/announce" not in pages[0].text
     assert "/hub/announce" in whole.admin.get("/hub/admin").text
 
 
@@ -130,17 +130,17 @@ def test_while_it_stops_them_no_lab_is_started_and_those_that_run_or_start_go_on
     for page in ("/hub/spawn", "/hub/spawn/otto?next=/user/otto/lab", "/hub/spawn?opt-image=any"):
         refused = otto.get(page)
         assert (refused.status_code, refused.headers["Retry-After"]) == (429, "60")
-        assert "No lab is started now" in refused.text
+        assert "No new lab can start now" in refused.text
         assert "&lt;b&gt;at noon" in refused.text
         assert "<form" not in refused.text
     assert 'href="/hub/spawn/otto?next=%2Fuser%2Fotto%2Flab"' in otto.get("/hub/spawn/otto?next=/user/otto/lab").text
     assert otto.http.post("/hub/spawn", data=otto.xsrf_field()).status_code == 429
     assert 'id="start"' not in otto.get("/hub/user/otto/").text
-    words = {"status": 429, "message": f"no lab is started now: {MESSAGE}"}
-    called = otto.http.post("/hub/api/users/otto/server", headers=otto.xsrf())
-    assert (called.status_code, called.json(), called.headers["Retry-After"]) == (429, words, "60")
-    # Nobody's: not by an administrator, nor for one.
-    assert whole.admin.http.post("/hub/api/users/otto/server", headers=whole.admin.xsrf()).json() == words
+    body = {"status": 429, "message": f"No new lab can start now: {MESSAGE}"}
+    response = otto.http.post("/hub/api/users/otto/server", headers=otto.xsrf())
+    assert (response.status_code, response.json(), response.headers["Retry-After"]) == (429, body, "60")
+    # The pause also applies to labs that an administrator starts, and to an administrator's own lab.
+    assert whole.admin.http.post("/hub/api/users/otto/server", headers=whole.admin.xsrf()).json() == body
     assert whole.admin.get("/hub/spawn/otto").status_code == 429
     assert site.hub.api("POST", "/users/keeper/server").status_code == 429
     assert not site.lab_runs("otto")
@@ -153,16 +153,16 @@ def test_while_it_stops_them_no_lab_is_started_and_those_that_run_or_start_go_on
 
 def test_only_administrators_change_it(whole: Announcing) -> None:
     vic, _ = whole.site.member("vic")
-    made = whole.admin.http.post(
+    created = whole.admin.http.post(
         "/hub/api/users/keeper/tokens", headers=whole.admin.xsrf(), json={"scopes": ["admin:servers!user=vic"]}
     )
-    some = {"Authorization": f"token {made.json()['token']}"}
+    limited = {"Authorization": f"token {created.json()['token']}"}
     for answer in (
-        httpx.put(f"{whole.site.hub.url}{PATH}", json=STOP, headers=some),
+        httpx.put(f"{whole.site.hub.url}{PATH}", json=STOP, headers=limited),
         vic.http.put(PATH, json=STOP, headers=vic.xsrf()),
         vic.http.delete(PATH, headers=vic.xsrf()),
         httpx.put(f"{whole.site.hub.url}{PATH}", json=STOP),
-        whole.admin.http.put(PATH, json=STOP),  # from another site
+        whole.admin.http.put(PATH, json=STOP),  # without the XSRF token, as from another site
         vic.get("/hub/announce"),
     ):
         assert answer.status_code == 403
@@ -173,9 +173,10 @@ def test_what_is_wrong_is_refused_with_what_is_wanted_and_changes_nothing(whole:
     whole.put(message="Before")
     answer = whole.put(message="x", ends="noon 100%")
     assert answer.status_code == 400
-    assert answer.json()["message"].startswith("ends: found 'noon 100%', wanted a time to come with its zone")
+    assert answer.json()["message"].startswith("ends: found 'noon 100%', wanted a future time with a time zone")
     broken = whole.admin.http.put(PATH, content=b"{", headers=whole.admin.xsrf())
-    assert (broken.status_code, broken.json()["message"]) == (400, "found no JSON, wanted an object with a message")
+    assert broken.status_code == 400
+    assert broken.json()["message"] == "found invalid JSON, wanted an object with a message"
     assert httpx.get(f"{whole.site.hub.url}{PATH}").json()["message"] == "Before"
 
 
@@ -185,21 +186,18 @@ def test_who_did_it_is_logged_and_a_metric_tells_of_a_stop_until_its_end(whole: 
     ends = (datetime.now(UTC) + timedelta(seconds=3)).isoformat()
     whole.put(**STOP | {"ends": ends})
     assert whole.stopped() == 1
-    wait_until(lambda: whole.stopped() == 0, "it ends by itself")
+    wait_until(lambda: whole.stopped() == 0, "the announcement ends")
     assert httpx.get(f"{whole.site.hub.url}{PATH}").json() == NOTHING
     whole.put(message="Back again")
     whole.admin.http.delete(PATH, headers=whole.admin.xsrf())
-    whole.admin.http.delete(PATH, headers=whole.admin.xsrf())  # of what is not there nothing is told
-    told = [
-        (one["event.action"], one["log.level"], one["hub.announcement_message"], one["hub.announcement_spawning"])
-        for one in whole.events()[before:]
-    ]
-    assert told == [
+    whole.admin.http.delete(PATH, headers=whole.admin.xsrf())  # without an announcement, this logs nothing
+    fields = ("event.action", "log.level", "hub.announcement_message", "hub.announcement_spawning")
+    assert [tuple(event[field] for field in fields) for event in whole.events()[before:]] == [
         ("announcement", "warning", MESSAGE, "stopped"),
         ("announcement", "info", "Back again", "allowed"),
         ("announcement_end", "info", "Back again", "allowed"),
     ]
-    assert {one["hub.administrator"] for one in whole.events()[before:]} == {"keeper"}
+    assert {event["hub.administrator"] for event in whole.events()[before:]} == {"keeper"}
 
 
 def test_an_administrator_announces_with_the_keyboard_and_ends_it(whole: Announcing, screenshots: Path) -> None:
@@ -214,7 +212,7 @@ def test_an_administrator_announces_with_the_keyboard_and_ends_it(whole: Announc
         page.keyboard.press("Tab")
         page.keyboard.type("warning")
         page.get_by_label("Until").fill("2001-01-01T12:00")
-        page.get_by_label("Start no labs meanwhile").press("Space")
+        page.get_by_label("Pause spawning").press("Space")
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
         expect(page.locator("#announce-answer")).to_contain_text("ends: found '2001-01-01T12:00:00.000Z'")
@@ -225,20 +223,20 @@ def test_an_administrator_announces_with_the_keyboard_and_ends_it(whole: Announc
         expect(banner).to_contain_text("Down from noon: save your work, please")
         expect(banner).to_contain_text("Jan 1, 2099")
         assert whole.site.hub.api("GET", "/announcement").json()["level"] == "warning"
-        # What is announced stands in the form, to be changed.
+        # The form shows the current announcement.
         expect(page.get_by_label("Message")).to_have_value("Down from noon: save your work, please")
         expect(page.get_by_label("Until")).to_have_value("2099-01-01T12:00")
-        expect(page.get_by_label("Start no labs meanwhile")).to_be_checked()
+        expect(page.get_by_label("Pause spawning")).to_be_checked()
         page.screenshot(path=screenshots / "announce.png", full_page=True)
 
         page.goto(f"{whole.site.hub.url}/hub/spawn")
-        expect(page.get_by_role("heading", name="No lab is started now")).to_be_visible()
+        expect(page.get_by_role("heading", name="No new lab can start now")).to_be_visible()
         page.screenshot(path=screenshots / "stopped.png", full_page=True)
         page.set_viewport_size({"width": 390, "height": 700})
         page.emulate_media(color_scheme="dark")
         page.goto(f"{whole.site.hub.url}/hub/announce")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         page.screenshot(path=screenshots / "announce-phone.png", full_page=True)
-        page.get_by_role("button", name="End it").press("Enter")
+        page.get_by_role("button", name="End announcement").press("Enter")
         expect(banner).to_have_count(0)
         assert whole.site.hub.api("GET", "/announcement").json() == NOTHING

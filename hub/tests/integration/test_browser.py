@@ -1,4 +1,4 @@
-"""The login in a real browser, as people see it."""
+"""The pages of the login and of a user's lab in a real browser."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from labtesting.browser import open_browser
 from labtesting.github.sample import populate
 from playwright.sync_api import Browser, Page, expect
 
-# Whoever is refused, and what the page is called
+from hub.tests.integration.conftest import CONFIG
+
+# The heading of the page by the user that the hub refuses. An empty login cancels at GitHub.
 REFUSED = {
     "eve": "You are not a member yet",
-    "dan": "Your invitation is waiting",
-    "finn": "GitHub has suspended this account",
-    "": "You have cancelled",
+    "dan": "Accept your invitation first",
+    "finn": "GitHub has suspended your account",
+    "": "You cancelled the login",
 }
 
 
 @pytest.fixture(scope="module")
 def site(start_site: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Start a hub for the stand-in's made-up people."""
+    """Start a hub with the sample accounts of the fake GitHub."""
     folder: Path = tmp_path_factory.mktemp("browser")
     with start_site(folder, GITHUB_ORGANIZATION_WHITELIST="lsst-sqre") as site:
         populate(site.world)
@@ -42,7 +44,7 @@ def page(browser: Browser, site: Any) -> Iterator[Page]:
 
 
 def choose(page: Page, site: Any, login: str) -> None:
-    """Sign in as somebody."""
+    """Log in with an account of the fake GitHub."""
     page.goto(f"{site.hub.url}/hub/login?next=/hub/home")
     page.get_by_role("button", name="Sign in with GitHub").click()
     page.locator(f'button[name="login"][value="{login}"]').click()
@@ -54,7 +56,7 @@ def test_a_member_comes_in_and_signs_out(page: Page, site: Any, screenshots: Pat
     expect(page.get_by_role("heading", name="Who do you want to be?")).to_be_visible()
     page.screenshot(path=screenshots / "github-stand-in.png", full_page=True)
     page.get_by_role("button", name="Ada Amber").click()
-    expect(page.get_by_role("button", name="Start My Server")).to_be_visible()
+    expect(page.get_by_role("button", name="Start my lab")).to_be_visible()
     page.locator("#logout").click()
     expect(page.get_by_role("button", name="Sign in with GitHub")).to_be_visible()
     assert [event["hub.token_revoked"] for event in site.events("logout", "ada")] == [True]
@@ -74,9 +76,48 @@ def test_whoever_is_refused_reads_why_and_can_try_again(page: Page, site: Any, l
 def test_while_github_is_in_trouble_the_page_says_so(page: Page, site: Any, kind: str, screenshots: Path) -> None:
     with site.trouble(kind):
         choose(page, site, "ada")
-        heading = "GitHub does not answer" if kind == "down" else "GitHub asks us to slow down"
+        heading = "GitHub does not answer" if kind == "down" else "GitHub's request limit is reached"
         expect(page.get_by_role("heading", level=1)).to_have_text(heading)
         page.screenshot(path=screenshots / f"refused-{kind}.png", full_page=True)
+
+
+def test_a_user_starts_and_stops_a_lab(page: Page, site: Any, screenshots: Path) -> None:
+    choose(page, site, "ada")
+    expect(page.get_by_role("button", name="Start my lab")).to_be_visible()
+    page.screenshot(path=screenshots / "home.png", full_page=True)
+    page.goto(f"{site.hub.url}/user/ada/lab")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your lab is not running")
+    page.screenshot(path=screenshots / "not-running.png", full_page=True)
+    page.get_by_role("button", name="Start my lab").click()
+    page.wait_for_url("**/user/ada/**", timeout=60_000)
+    page.goto(f"{site.hub.url}/hub/home")
+    expect(page.get_by_role("button", name="Open my lab")).to_be_visible()
+    page.screenshot(path=screenshots / "home-running.png", full_page=True)
+    page.get_by_role("button", name="Stop my lab").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your lab is not running", timeout=30_000)
+    assert not site.lab_runs("ada")
+
+
+# Labs that never answer, and an immediate redirect to the progress page
+SLOW = """
+c.SimpleLocalProcessSpawner.cmd = ["sh", "-c", "exec sleep 600"]
+c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}
+"""
+
+
+def test_a_user_stops_a_lab_that_is_starting(
+    browser: Browser, start_site: Any, tmp_path: Path, screenshots: Path
+) -> None:
+    with start_site(tmp_path, CONFIG + SLOW, GITHUB_ORGANIZATION_WHITELIST="lsst-sqre") as site:
+        populate(site.world)
+        with site.browse(browser) as page:
+            choose(page, site, "ada")
+            page.get_by_role("button", name="Start my lab").click()
+            expect(page.get_by_role("heading", level=1)).to_have_text("Your lab is starting")
+            expect(page.locator("#progress-log")).to_contain_text("Lab requested")
+            page.screenshot(path=screenshots / "starting.png", full_page=True)
+            page.get_by_role("button", name="Stop my lab").click()
+            expect(page.get_by_role("heading", level=1)).to_have_text("Your lab is not running", timeout=30_000)
 
 
 def test_a_secret_in_a_token_of_the_api_or_in_what_chromium_shows_would_be_found(page: Page, site: Any) -> None:
@@ -91,5 +132,5 @@ def test_a_secret_in_a_token_of_the_api_or_in_what_chromium_shows_would_be_found
     try:
         assert site.leaks() == ["a-secret-of-this-test"]
     finally:
-        # Else the end of all tests finds it, too.
+        # The teardown of `site` also searches for secrets.
         site.secrets.pop()

@@ -1,4 +1,4 @@
-"""Handlers that replace JupyterHub's, and a hub whose JupyterHub or SQLAlchemy has an untested version."""
+"""Replaced handlers, and a hub with an untested version of JupyterHub or SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ default_handlers[:0] = [route for route in jupyterhub_handlers.ROUTES if route[1
 c.JupyterHub.tornado_settings.update({"slow_spawn_timeout": 0})
 """
 
-# As `labhub.configuration` sets it for labs on Kubernetes
+# The hook that `LabHub.check_labs` sets for an untested JupyterHub
 PAUSE = """
 from labhub.web.spawn import refuse_during_pause
 SimpleLocalProcessSpawner.recovered_pod = None
@@ -47,15 +47,15 @@ def test_a_report_notifies_only_a_pending_start(tmp_path: Path) -> None:
         for name in ("bo", "ada"):
             site.hub.api("POST", f"/users/{name}/activity", json=report)
         wait_until(lambda: site.lab_runs("ada"), "the lab runs")
-        seen = reports.read_text()
-        assert "bo" not in seen
-        assert seen.startswith("ada")
+        notified = reports.read_text()
+        assert "bo" not in notified
+        assert notified.startswith("ada")
         site.hub.api("POST", "/users/ada/activity", json=report)
-        assert reports.read_text() == seen
+        assert reports.read_text() == notified
 
 
 def make_version(folder: Path, package: str) -> None:
-    """Write the metadata of version 99.0. With the folder first on its path, Python takes it for the installed one."""
+    """Write the metadata of version 99.0. Python uses it if the folder is first on the import path."""
     metadata = folder / f"{package}-99.0.dist-info"
     metadata.mkdir(parents=True)
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 99.0\n")
@@ -82,7 +82,7 @@ def test_a_hub_with_an_untested_version_warns_once_and_works(tmp_path: Path, pac
         site.stop_lab("ada")
         site.hub.api("PUT", "/announcement", json={"message": "Maintenance", "spawning": "stopped"})
         site.hub.api("POST", "/users/ada/server")
-        wait_until(lambda: "no lab is started now: Maintenance" in site.hub.log, "the hub refuses the start")
+        wait_until(lambda: "No new lab can start now: Maintenance" in site.hub.log, "the hub refuses the start")
         assert not site.lab_runs("ada")
         warnings = [line for line in site.hub.log.splitlines() if "was not tested with this release" in line]
         assert len(warnings) == 1

@@ -1,4 +1,4 @@
-"""A hub that starts while its proxy is away."""
+"""A hub that starts while its proxy is unavailable."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def test_it_answers_meanwhile_and_is_reached_as_soon_as_the_proxy_is_there(tmp_p
     config = CONFIG + place + WHOLE % metrics_port + APART.format(token=token)
     with run_hub(config, environment, tmp_path, token, hub_url, PROGRAM) as hub:
         refused = "api_request to the proxy failed with connection error"
-        wait_until(lambda: refused in hub.log, "it has found no proxy")
+        wait_until(lambda: refused in hub.log, "the hub reports that the proxy does not answer")
         api = [f"--api-port={proxy_port}", "--api-ip=127.0.0.1"]
         running = subprocess.Popen(
             [*proxy, f"--port={port}", "--ip=127.0.0.1", *api], env=os.environ | {"CONFIGPROXY_AUTH_TOKEN": token}
         )
         try:
-            wait_until(lambda: is_there(f"{url}/hub/health"), "the hub is reached through the proxy")
+            wait_until(lambda: is_available(f"{url}/hub/health"), "the hub answers through the proxy")
             assert hub.process.poll() is None
         finally:
             running.terminate()
@@ -48,8 +48,8 @@ def test_it_answers_meanwhile_and_is_reached_as_soon_as_the_proxy_is_there(tmp_p
         assert "Traceback" not in hub.log
 
 
-def is_there(url: str) -> bool:
-    """Tell whether a page is answered."""
+def is_available(url: str) -> bool:
+    """Return whether a page has status 200."""
     try:
         return httpx.get(url).status_code == 200
     except httpx.TransportError:

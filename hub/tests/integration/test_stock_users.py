@@ -1,4 +1,4 @@
-"""A hub that was JupyterHub's own GitHubOAuthenticator until yesterday, with its users."""
+"""Users of a stock hub with JupyterHub's own GitHubOAuthenticator, after the change to our hub."""
 
 from __future__ import annotations
 
@@ -38,6 +38,6 @@ def test_stock_users_are_taken_over_by_their_id_and_by_nobody_else(start_site: A
         assert "belongs to another account" in refused.text
         assert ours.hub.user("leaves")["user_info"] is None
         assert ours.hub.user("leaves")["auth_state"]["github_user"]["id"] == 5002
-        # A user whom an administrator has made before the first login is theirs who has the name.
+        # A user that an administrator has created belongs to the account with this login.
         assert enroll(ours, "planned", 5004).log_in().status_code == 200
         assert ours.hub.user("planned")["user_info"] == {"github_id": 5004}

@@ -1,4 +1,4 @@
-"""Who may come in, by the lists."""
+"""The access rules: who may log in."""
 
 from __future__ import annotations
 

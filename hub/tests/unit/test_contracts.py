@@ -1,4 +1,4 @@
-"""Audit events and auth state have the shape that others build on."""
+"""Audit events and auth state have the format of the contracts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What GitHub's answers may not make the hub do."""
+"""Answers of GitHub that could leak a token or end a user's access by mistake."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ API = "https://api.github.example"
 
 
 def answer(path: str, code: int = 200, body: bytes = b"[]", **headers: str) -> Response:
-    """Make an answer of GitHub's."""
+    """Return an answer of GitHub."""
     return Response("GET", path, code, headers, body)
 
 

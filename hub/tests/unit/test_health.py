@@ -1,4 +1,4 @@
-"""The liveness probe with reflectors that try, and with one that has died."""
+"""The liveness probe with live reflectors, and with a dead reflector."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ async def test_the_hub_is_alive_while_its_reflectors_try(cluster: Cluster, launc
     reflectors = (launcher.pods, launcher.events)
     for reflector in reflectors:
         reflector.seen_at = reflector.tried_at = reflector.tried_at - 2 * IDLE_SECONDS_MAX
-    assert find_dead_reflector(reflectors) == "the watch of pods has not tried for 240 s"
+    assert find_dead_reflector(reflectors) == "the watch of pods has made no attempt for 240 s"
     await wait_until(lambda: max(launcher.pods.idle, launcher.events.idle) < IDLE_SECONDS_MAX)
     assert min(launcher.pods.age, launcher.events.age) > IDLE_SECONDS_MAX
     assert find_dead_reflector(reflectors) == ""
@@ -30,4 +30,4 @@ async def test_a_reflector_that_has_died_ends_the_hub(launcher: LabLauncher) -> 
     assert find_dead_reflector(reflectors) == ""
     await stop(launcher.events._task)
     launcher.events.tried_at -= IDLE_SECONDS_MAX + 1
-    assert find_dead_reflector(reflectors).startswith("the watch of events has not tried for 12")
+    assert find_dead_reflector(reflectors).startswith("the watch of events has made no attempt for 12")

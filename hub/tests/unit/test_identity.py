@@ -1,4 +1,4 @@
-"""The rule from a GitHub account to a POSIX user."""
+"""The rule that maps a GitHub account to a POSIX user."""
 
 from __future__ import annotations
 
@@ -74,12 +74,12 @@ def test_a_taken_number_beyond_what_kubernetes_can_hold_is_refused() -> None:
 def test_no_two_accounts_share_a_number_and_none_is_reserved_or_the_images(
     ids: list[int], taken: frozenset[int]
 ) -> None:
-    numbers = [found for found in (number(one, taken) for one in ids) if found is not None]
+    numbers = [uid for uid in (number(github_id, taken) for github_id in ids) if uid is not None]
     assert len(set(numbers)) == len(numbers)
-    for one in numbers:
-        assert 1000 <= one <= ID_MAX
-        assert not 60000 <= one <= 65535
-        assert one not in taken
+    for uid in numbers:
+        assert 1000 <= uid <= ID_MAX
+        assert not 60000 <= uid <= 65535
+        assert uid not in taken
 
 
 @pytest.mark.parametrize(
@@ -120,15 +120,15 @@ def test_a_group_name_is_not_cut_and_keeps_its_capitals() -> None:
 def test_never_more_than_sixteen_groups_the_allowed_first_whatever_githubs_order(
     organizations: list[Organization], first: frozenset[str], random: object
 ) -> None:
-    first = first | {one.login.lower() for one in organizations[::5]}
-    unique = list({one.id: one for one in organizations}.values())
+    first = first | {organization.login.lower() for organization in organizations[::5]}
+    unique = list({organization.id: organization for organization in organizations}.values())
     identity = build_identity(Account(1000, "ada"), unique, first, IMAGE)
     assert len(identity.groups) <= GROUPS_MAX
     assert set(identity.organizations) == set(unique)
     kept = [(group.organization.login.lower() not in first, group.organization.id) for group in identity.groups]
     assert kept == sorted(kept)
-    fit = [one for one in identity.dropped if number(one.id) is not None]
-    assert all((one.login.lower() not in first, one.id) > kept[-1] for one in fit)
+    with_gid = [organization for organization in identity.dropped if number(organization.id) is not None]
+    assert all((dropped.login.lower() not in first, dropped.id) > kept[-1] for dropped in with_gid)
     shuffled = list(unique)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     assert build_identity(Account(1000, "ada"), shuffled, first, IMAGE) == identity
@@ -140,9 +140,11 @@ def test_an_organization_without_a_number_is_dropped_and_keeps_nobody_out() -> N
     assert (identity.groups, identity.dropped) == ((), (organization,))
 
 
-@given(IDS.filter(lambda one: number(one) is not None), LOGINS, ORGANIZATIONS)
-def test_an_identity_comes_back_from_json_as_it_was(github_id: int, login: str, found: list[Organization]) -> None:
-    identity = build_identity(Account(github_id, login), found, (), IMAGE)
+@given(IDS.filter(lambda github_id: number(github_id) is not None), LOGINS, ORGANIZATIONS)
+def test_an_identity_comes_back_from_json_as_it_was(
+    github_id: int, login: str, organizations: list[Organization]
+) -> None:
+    identity = build_identity(Account(github_id, login), organizations, (), IMAGE)
     assert Identity.from_dict(json.loads(json.dumps(identity.to_dict()))) == identity
 
 

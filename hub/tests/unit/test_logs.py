@@ -1,4 +1,4 @@
-"""What a log line looks like, and what is taken out of it."""
+"""The format of log lines, and the removal of secrets."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def line(message: str, **extra: object) -> dict[str, object]:
     record = logging.getLogger("a.logger").makeRecord("a.logger", logging.INFO, "f", 1, message, (), None, extra=extra)
     text = HubFormatter("ignored", None, "%").format(record)
     assert "\n" not in text
-    found: dict[str, object] = json.loads(text)
-    return found
+    event: dict[str, object] = json.loads(text)
+    return event
 
 
 def test_a_line_is_an_object_with_time_level_logger_message_and_what_was_added() -> None:
-    found = line("two\nlines", admin=True, **{"event.action": "login"})
-    assert found.pop("@timestamp")
-    assert found == {
+    event = line("two\nlines", admin=True, **{"event.action": "login"})
+    assert event.pop("@timestamp")
+    assert event == {
         "log.level": "info",
         "log.logger": "a.logger",
         "message": "two\nlines",
@@ -39,8 +39,8 @@ def test_an_exception_is_of_the_contract_in_one_line() -> None:
     except ValueError as error:
         exc_info = (type(error), error, error.__traceback__)
     record = logging.makeLogRecord({"name": "x", "levelname": "ERROR", "msg": "it failed", "exc_info": exc_info})
-    [found] = assert_log_events([HubFormatter().format(record)])
-    assert "ValueError: two\nlines" in found["error.stack_trace"]
+    [event] = assert_log_events([HubFormatter().format(record)])
+    assert "ValueError: two\nlines" in event["error.stack_trace"]
 
 
 URL = "/hub/oauth_callback?code=s3cr3t&state=s3cr3t"

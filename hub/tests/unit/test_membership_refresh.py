@@ -1,4 +1,4 @@
-"""Re-checks of a membership that meet a login, a start of a lab, or each other."""
+"""Re-checks of a membership that run at the same time as a login, a start of a lab, or another re-check."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STATE = AuthState(IDENTITY, "gho_old", ("read:org",), 1.0)
 
 @dataclass
 class FakeSpawner:
-    """A lab, or what may become one."""
+    """A lab in any state."""
 
     pending: str | None = None
     active: bool = True
@@ -43,7 +43,7 @@ class FakeSpawner:
 
 @dataclass
 class FakeUser:
-    """As much of JupyterHub's user as a look needs."""
+    """The part of JupyterHub's user that a re-check uses."""
 
     id: int = 1
     name: str = "ada"
@@ -57,7 +57,7 @@ class FakeUser:
 
     @property
     def active(self) -> bool:
-        return any(one.active for one in self.spawners.values())
+        return any(spawner.active for spawner in self.spawners.values())
 
     async def get_auth_state(self) -> dict[str, Any] | None:
         return self.stored
@@ -66,7 +66,7 @@ class FakeUser:
         self.stored = state
 
     async def stop(self, name: str) -> None:
-        assert self.spawners[name]._stop_pending, "no other task may start to stop it"
+        assert self.spawners[name]._stop_pending, "the stop is not reserved: another task could stop the lab, too"
         self.spawners[name].active = False
         self.stopped.append(name)
         self.is_stopped.set()
@@ -74,37 +74,37 @@ class FakeUser:
 
 @dataclass
 class FakeProxy:
-    """Notes which routes are deleted."""
+    """A proxy that records the deleted routes."""
 
-    is_away: bool = False
+    is_down: bool = False
     deleted: list[tuple[str, str]] = field(default_factory=list)
 
     async def delete_user(self, user: FakeUser, name: str) -> None:
-        if self.is_away:
+        if self.is_down:
             raise OSError("the proxy does not answer")
         self.deleted.append((user.name, name))
 
 
 @dataclass
 class FakeApp:
-    """As much of the hub as a refresh needs."""
+    """The part of the hub that a re-check uses."""
 
     users: dict[int, FakeUser]
     proxy: FakeProxy = field(default_factory=FakeProxy)
 
 
 class SlowEvaluator(AccessEvaluator):
-    """Answers when it is told to."""
+    """An evaluator that answers when `may_answer` is set."""
 
     def __init__(self, answer: AccessDecision | Exception) -> None:
         super().__init__(GitHub("https://api.github.example", 1), SETTINGS)
         self.answer = answer
-        self.asked = 0
-        self.was_asked, self.may_answer = asyncio.Event(), asyncio.Event()
+        self.calls = 0
+        self.is_called, self.may_answer = asyncio.Event(), asyncio.Event()
 
     async def evaluate(self, token: str, known: object = ()) -> AccessDecision:
-        self.asked += 1
-        self.was_asked.set()
+        self.calls += 1
+        self.is_called.set()
         await self.may_answer.wait()
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -120,10 +120,10 @@ async def test_many_requests_at_once_ask_github_once() -> None:
     evaluator, user = SlowEvaluator(replace(MEMBER, admin=True)), FakeUser()
     refresher = MembershipRefresher(None, evaluator)
     tasks = [asyncio.create_task(refresher.refresh(user)) for _ in range(5)]
-    await evaluator.was_asked.wait()
+    await evaluator.is_called.wait()
     evaluator.may_answer.set()
     answers = await asyncio.gather(*tasks)
-    assert evaluator.asked == 1
+    assert evaluator.calls == 1
     assert all(
         isinstance(answer, dict) and answer["auth_state"]["identity"] == IDENTITY.to_dict() for answer in answers
     )
@@ -138,7 +138,7 @@ async def test_an_answer_with_nothing_new_is_kept_with_its_time_and_no_work_for_
     assert await refresher.refresh(user) is True
     stored = user.stored
     assert stored is not None
-    # Once more within a moment, and nothing is stored.
+    # An immediate second re-check stores nothing.
     assert await refresher.refresh(user) is True
     assert user.stored is stored
     assert stored.pop("checked_at") >= start
@@ -152,7 +152,7 @@ async def test_an_answer_about_a_token_that_a_login_has_replaced_changes_nothing
 ) -> None:
     evaluator, user = SlowEvaluator(answer), FakeUser(spawners={"": FakeSpawner()})
     task = asyncio.create_task(MembershipRefresher(None, evaluator).refresh(user))
-    await evaluator.was_asked.wait()
+    await evaluator.is_called.wait()
     user.stored = replace(STATE, access_token="gho_new").to_dict()
     evaluator.may_answer.set()
     assert await task is True
@@ -174,7 +174,7 @@ async def test_a_removed_user_loses_the_running_lab() -> None:
 @pytest.mark.asyncio
 async def test_a_lab_is_stopped_also_if_the_proxy_is_away() -> None:
     evaluator, user = SlowEvaluator(OUTSIDER), FakeUser(spawners={"": FakeSpawner()})
-    app = FakeApp({1: user}, FakeProxy(is_away=True))
+    app = FakeApp({1: user}, FakeProxy(is_down=True))
     evaluator.may_answer.set()
     assert await MembershipRefresher(app, evaluator).refresh(user) is False
     await asyncio.wait_for(user.is_stopped.wait(), 60)
@@ -190,9 +190,9 @@ async def test_a_starting_lab_is_stopped_by_the_next_refresh() -> None:
     refresher = MembershipRefresher(app, evaluator)
     evaluator.may_answer.set()
     assert await refresher.refresh(user) is False
-    assert user.stored is not None, "the next refresh needs it"
+    assert user.stored is not None, "the next re-check needs the auth state"
     assert user.stopped == []
-    spawner.pending = None  # the lab runs now
+    spawner.pending = None  # the lab has started
     assert await refresher.refresh(user) is False
     await asyncio.wait_for(user.is_stopped.wait(), 60)
     assert user.stopped == [""]
@@ -213,7 +213,7 @@ async def test_after_a_no_the_next_request_is_not_let_through_because_somebody_w
     evaluator, user = SlowEvaluator(OUTSIDER), FakeUser(_auth_refreshed=time.monotonic())
     evaluator.may_answer.set()
     assert await MembershipRefresher(None, evaluator).refresh(user) is False
-    # JupyterHub asks again as soon as it does not know when it has last.
+    # Without the time of the last re-check, JupyterHub re-checks at the next request.
     assert user._auth_refreshed is None
 
 
@@ -227,11 +227,11 @@ async def test_everybody_with_a_lab_is_looked_at_in_turn_within_one_refresh() ->
     idle = FakeUser(300)
     refresher = MembershipRefresher(FakeApp({0: gone, **users, 300: idle}), evaluator)
     await refresher.sweep()
-    # Not all at once, though all were due.
-    assert evaluator.asked == 37
+    # One sweep checks only a share of the users, although all are due.
+    assert evaluator.calls == 37
     for _ in range(SWEEPS - 1):
         await refresher.sweep()
     assert all(user._auth_refreshed for user in users.values())
     assert idle._auth_refreshed is None
-    # The hub has no token to check a signed-out user with. Such a user must not be checked before the others.
+    # The hub has no token of a user who has logged out, so it must not check this user before the others.
     assert gone._auth_refreshed is None

@@ -1,4 +1,4 @@
-"""The patches of JupyterHub and SQLAlchemy: the replaced sources, and what each patch changes."""
+"""The patches of JupyterHub and SQLAlchemy: the replaced sources, and the effect of each patch."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from sqlalchemy import event, text
 from sqlalchemy.orm import Session, selectinload
 
 REQUIREMENTS = Path(__file__).parents[2] / "requirements.txt"
-# The first characters of the SHA-256 of each source that a patch replaces or relies on. If one differs, review what is
-# new in it, change the patch if necessary, measure with `nox -s "bench(scale)"`, and update the hash.
+# The first characters of the SHA-256 of each source that a patch replaces or relies on. If a hash differs, review the
+# changes of the source, adapt the patch if necessary, measure with `nox -s "bench(scale)"`, and update the hash.
 REVIEWED = {
     orm.APIToken.new: "dabfc88217041f03",
     jupyterhub_functions.add_client: "37e7d04b6eb9bdad",
@@ -88,7 +88,7 @@ def unpatched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def db(tmp_path: Path, unpatched: None) -> Iterator[Session]:
-    """Open a database of a patched hub."""
+    """Open the database of a patched hub."""
     use_write_ahead_log()
     assert _patches.apply_patches(logging.getLogger("test"))
     with orm.new_session_factory(f"sqlite:///{tmp_path}/hub.sqlite")() as session:
@@ -99,13 +99,13 @@ def db(tmp_path: Path, unpatched: None) -> Iterator[Session]:
 
 @pytest.fixture
 def statements(db: Session) -> list[str]:
-    """Note the statements that the database executes."""
+    """Record the statements that the database executes."""
     executed: list[str] = []
 
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+    def record(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         executed.append(statement)
 
-    event.listen(db.get_bind(), "before_cursor_execute", note)
+    event.listen(db.get_bind(), "before_cursor_execute", record)
     return executed
 
 
@@ -118,7 +118,7 @@ def add_user(db: Session, name: str, **columns: Any) -> orm.User:
 
 
 def executed_selects(statements: list[str]) -> list[str]:
-    """Return the statements without JupyterHub's test of the connection."""
+    """Return the statements, except JupyterHub's test of the connection."""
     return [statement for statement in statements if statement != "SELECT 1"]
 
 
@@ -218,7 +218,7 @@ async def test_a_rotated_key_overwrites_no_newer_auth_state(db: Session, monkeyp
 
 @pytest.fixture
 def users(db: Session) -> UserDict:
-    """Return three users with a running lab each, one of whom the first count finds."""
+    """Return a user with a running lab. `add_labs` adds two more users."""
     lab = SimpleNamespace(pending=None, active=True, ready=True)
     users = UserDict(lambda: db, {})
     users[1] = SimpleNamespace(spawners={"": lab})
@@ -227,7 +227,7 @@ def users(db: Session) -> UserDict:
 
 def add_labs(users: UserDict) -> None:
     users[2] = users[3] = users[1]
-    # JupyterHub sets the metric at the start of a lab, and adds one when it has started.
+    # JupyterHub sets the metric at the start of a lab, and increments it when the lab has started.
     RUNNING_SERVERS.set(1)
     RUNNING_SERVERS.inc()
 

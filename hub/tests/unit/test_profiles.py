@@ -1,4 +1,4 @@
-"""The menu, and what is asked of it."""
+"""The menu, and the choices that users make."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_who_says_nothing_gets_the_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("requested", "message"),
     [
         ({"size": "huge"}, "size: found 'huge', wanted one of small, medium, large"),
         ({"image": "evil/miner:1"}, "image: found 'evil/miner:1', wanted one of recommended"),
@@ -40,10 +40,10 @@ def test_who_says_nothing_gets_the_first() -> None:
         ({"size": None}, "size: found 'None'"),
     ],
 )
-def test_what_is_not_on_the_menu_is_refused(asked: dict[str, object], said: str) -> None:
+def test_what_is_not_on_the_menu_is_refused(requested: dict[str, object], message: str) -> None:
     with pytest.raises(ChoiceError) as error:
-        MENU.choose(asked)
-    assert said in str(error.value)
+        MENU.choose(requested)
+    assert message in str(error.value)
 
 
 @given(st.dictionaries(st.text(), st.one_of(st.none(), st.text(), st.integers(), st.lists(st.text()))))
@@ -60,7 +60,7 @@ def test_the_last_choice_is_remembered_as_far_as_it_is_still_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("images = ", "not TOML"),
         (IMAGE, "sizes: Field required"),
@@ -78,10 +78,10 @@ def test_the_last_choice_is_remembered_as_far_as_it_is_still_there() -> None:
         ("images = 1" + SIZE, "images: Input should be"),
     ],
 )
-def test_a_wrong_menu_says_where_and_what(text: str, said: str) -> None:
+def test_a_wrong_menu_says_where_and_what(text: str, message: str) -> None:
     with pytest.raises(MenuError) as error:
         parse_menu(text, "1")
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize(("text", "number"), [("500m", 0.5), ("2", 2), ("1.5", 1.5), ("1Gi", 2**30), ("3M", 3e6)])

@@ -1,4 +1,4 @@
-"""What the hub asks of its proxy."""
+"""The hub's client of the proxy."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ ROUTES: dict[str, Any] = {
 
 @pytest.mark.asyncio
 async def test_routes_are_put_right_when_a_proxy_that_was_away_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked, checked = [], []
+    requests, checked = [], []
 
-    async def ask(_proxy: Proxy) -> dict[str, Any]:
-        asked.append(True)
-        if len(asked) == 1:
+    async def get_all_routes(_proxy: Proxy) -> dict[str, Any]:
+        requests.append(True)
+        if len(requests) == 1:
             raise TimeoutError("Repeated api_request failed")
         return ROUTES
 
-    async def check(_proxy: Proxy, _users: object, _services: object, routes: dict[str, Any]) -> None:
+    async def check_routes(_proxy: Proxy, _users: object, _services: object, routes: dict[str, Any]) -> None:
         checked.append(routes)
 
-    monkeypatch.setattr(ConfigurableHTTPProxy, "get_all_routes", ask)
-    monkeypatch.setattr(Proxy, "check_routes", check)
+    monkeypatch.setattr(ConfigurableHTTPProxy, "get_all_routes", get_all_routes)
+    monkeypatch.setattr(Proxy, "check_routes", check_routes)
     app = SimpleNamespace(http_server=object(), labs_recovered=True)
     proxy = LabProxy(app=app, api_url="http://proxy.example:8001")
     await proxy.check_routes({}, {})

@@ -1,4 +1,4 @@
-"""Every refusal has a page of its own words."""
+"""The page of a refused login has a text for each reason."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from labhub.configuration import TEMPLATES
 from labhub.models.access_rules import Rule
 from labhub.models.login_errors import LoginRefusal
 
-# As JupyterHub looks for them, its own also below `templates/`
+# JupyterHub's order. The prefix `templates/` selects JupyterHub's own templates.
 FOLDERS = [TEMPLATES, Path(DATA_FILES_PATH) / "templates", DATA_FILES_PATH]
 PAGES = Environment(loader=FileSystemLoader(FOLDERS), undefined=ChainableUndefined, autoescape=select_autoescape())
 
 
 def render(reason: LoginRefusal, **changes: Any) -> str:
-    """Give the text of a page, without what JupyterHub puts around it."""
-    shown = {
+    """Return the main part of a page, without the navigation bar."""
+    variables = {
         "reason": reason.code,
         "login": "ada",
         "allowed": (Rule("lsst"), Rule("rubin", "pilots")),
@@ -29,7 +29,7 @@ def render(reason: LoginRefusal, **changes: Any) -> str:
         "base_url": "/hub/",
         "static_url": lambda name, **_: name,
     }
-    page = PAGES.get_template("login_refused.html").render(shown | changes)
+    page = PAGES.get_template("login_refused.html").render(variables | changes)
     return page[page.index("<main") : page.index("</main>")]
 
 

@@ -1,4 +1,4 @@
-"""What the environment may say, and what is said of a mistake."""
+"""Valid settings in the environment, and the error messages for invalid settings."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def test_the_allowed_organizations_have_two_names() -> None:
     assert load(COMPLETE | {second: ""}, LoginSettings) == load(COMPLETE, LoginSettings)
     with pytest.raises(SettingsError, match=f"^{first} and {second} are both set: wanted one of them$"):
         load(COMPLETE | {second: "lsst"}, LoginSettings)
-    with pytest.raises(SettingsError, match=f"^{second}: found 'a:b:c', wanted whose members may log in"):
+    wanted = "wanted at least one organization or team whose members may log in"
+    with pytest.raises(SettingsError, match=f"^{second}: found 'a:b:c', {wanted}"):
         load(without | {second: "a:b:c"}, LoginSettings)
 
 
@@ -143,7 +144,7 @@ def test_every_setting_says_what_is_wanted() -> None:
         "postgresql://hub:geheim@db.example/hub",
         "sqlite:///relative.sqlite",
         "postgresql+psycopg://db.example",
-        # Where JupyterHub or SQLAlchemy would not find the password, and so show it
+        # JupyterHub or SQLAlchemy would not recognize these passwords, and would log them
         "postgresql+psycopg://hub:ge/heim@db.example/hub",
         "postgresql+psycopg://hub:12/heim@db.example/hub",
         "postgresql+psycopg://hub:ge@heim@db.example/hub",
@@ -167,12 +168,12 @@ def test_the_databases_url_is_one_that_can_be_shown_without_its_password(url: st
     ],
 )
 def test_files_and_postgresql_are_taken(url: str) -> None:
-    found = load(TOKENS | {"HUB_DATABASE_URL": url}, LabSettings)
-    assert found.database_url.get_secret_value() == url
+    settings = load(TOKENS | {"HUB_DATABASE_URL": url}, LabSettings)
+    assert settings.database_url.get_secret_value() == url
 
 
 def test_labs_that_fail_are_no_reason_for_the_hub_to_end() -> None:
     config = Config()
     configure_spawner(config, load(COMPLETE | TOKENS, LabSettings))
-    # JupyterHub's own default; but in Zero to JupyterHub it is 5.
+    # JupyterHub's default. Zero to JupyterHub sets 5.
     assert config.LabSpawner.consecutive_failure_limit == 0

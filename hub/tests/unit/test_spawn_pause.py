@@ -38,13 +38,13 @@ def test_labs_start_without_a_pause(app: App) -> None:
 
 def test_an_announcement_pauses_the_start_of_labs(app: App) -> None:
     app.announcements.replace(PAUSE)
-    with pytest.raises(SpawnPausedError, match="no lab is started until 2099-01-01 00:00 UTC: Maintenance") as refused:
+    with pytest.raises(SpawnPausedError, match="No new lab can start until 2099-01-01 00:00 UTC: Maintenance") as error:
         check_spawning_allowed(app)
-    assert refused.value.status_code == 429
-    assert refused.value.headers == {"Retry-After": "60"}
+    assert error.value.status_code == 429
+    assert error.value.headers == {"Retry-After": "60"}
 
 
 def test_no_lab_starts_while_lost_labs_are_recovered(app: App) -> None:
     app.recovering_labs = True
-    with pytest.raises(SpawnPausedError, match="finds the labs that run"):
+    with pytest.raises(SpawnPausedError, match="is looking for running labs"):
         check_spawning_allowed(app)

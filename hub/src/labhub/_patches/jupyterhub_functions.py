@@ -1,4 +1,4 @@
-"""Functions of JupyterHub that the hub replaces. CPU figures are for a hub with 2,000 labs: docs/dev/scale.md."""
+"""Replacements for functions of JupyterHub. CPU figures are for a hub with 2,000 labs: docs/dev/scale.md."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def hash_lab_secrets_once() -> None:
     """Hash the OAuth client secret of a lab with one round instead of 16,384.
 
     Why: the secret is the lab's API token, 128 random bits, and JupyterHub itself stores that token with one round. The
-    16,384 rounds protect guessable secrets; those of configured services keep them.
+    16,384 rounds protect guessable secrets, so the secrets of configured services keep them.
     Gain: 7 ms at the start of a lab and 7 ms at each login to a lab, 4 % of a spawn's CPU.
     Upstream: pass `generated=True` for the hub's own tokens to `hash_token`, as `APIToken.new` does.
     """
@@ -76,10 +76,10 @@ def _count_active_users(users: UserDict) -> Counter[str]:
 
 
 def keep_newest_auth_state() -> None:
-    """Do not overwrite an auth state that a login or logout has stored while it was decrypted.
+    """Keep the auth state that a login or logout stores while JupyterHub decrypts the older one.
 
-    Why: with two keys, during a rotation, JupyterHub re-encrypts and stores what it has read. A logout in between is
-    undone, and the revoked token is back.
+    Why: during a key rotation, with two keys, JupyterHub re-encrypts the auth state that it has read, and stores it.
+    This overwrites the auth state of a logout in between, and restores the revoked token.
     Gain: correctness.
     Upstream: compare the stored value before writing.
     """
@@ -104,12 +104,12 @@ async def _get_auth_state(user: User) -> dict[str, Any] | None:
 
 
 def queue_requests() -> None:
-    """Let requests that need the database wait for their turn. Probes and metrics do not wait.
+    """Queue the requests that need the database. Probes and metrics do not wait.
 
-    Why: 200 requests that arrive at the same time run in one pass of the event loop, and block it for seconds
+    Why: 200 simultaneous requests run in one pass of the event loop, and block it for seconds
     (`labhub.infra.fair_scheduling`).
     Gain: the slowest health page during 200 spawns takes 0.2 s instead of 2.7 s.
-    Upstream: none proposed; tornado has no queue of requests.
+    Upstream: no proposal, because tornado has no queue of requests.
     """
     BaseHandler.prepare = _prepare
 

@@ -1,4 +1,4 @@
-"""Handlers of JupyterHub that the hub replaces. With an untested JupyterHub its own handlers are used."""
+"""Replacements for handlers of JupyterHub. An untested version of JupyterHub keeps its own handlers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from labhub.web.spawn import check_spawning_allowed, confirm_access, show_pause
 
 
 class SpawnPauseMixin(BaseHandler):  # type: ignore[misc]  # untyped
-    """Refuses the start of labs during a pause, before JupyterHub changes its state.
+    """Refusal of starts during a pause, before JupyterHub changes its state.
 
-    Why: without it the refusal comes from `pre_spawn_hook`, after the hub has stored a server and a token.
+    Why: otherwise `pre_spawn_hook` refuses the start, after JupyterHub has stored a server and a token.
     Gain: no failed spawn in the user's history, and status 429 with `Retry-After`.
     Upstream: a hook before `spawn_single_user`.
     """
@@ -39,11 +39,11 @@ class SpawnPauseMixin(BaseHandler):  # type: ignore[misc]  # untyped
 
 
 class SpawnPage(SpawnPauseMixin, SpawnHandler):  # type: ignore[misc]  # untyped
-    """The spawn page: shows a pause, and re-checks the user's membership before it redirects.
+    """The spawn page. It shows a pause, and re-checks the user's membership before it redirects to the progress page.
 
-    Why: JupyterHub re-checks within the spawn, and redirects after a second. If GitHub needs longer, the progress page
-    finds no pending spawn and tells the user so.
-    Gain: correctness; half a second of a spawn if the membership was checked at the login.
+    Why: JupyterHub re-checks the membership during the spawn, and redirects after a second. If GitHub takes longer, the
+    progress page finds no pending spawn and reports that the lab is not running.
+    Gain: correctness. A spawn is half a second faster if the membership has just been checked at the login.
     Upstream: count the re-check as part of the pending spawn.
     """
 
@@ -74,21 +74,21 @@ class SpawnPage(SpawnPauseMixin, SpawnHandler):  # type: ignore[misc]  # untyped
 
 
 class ServerHandler(SpawnPauseMixin, UserServerAPIHandler):  # type: ignore[misc]  # untyped
-    """The API call that starts a lab, which the administrator's page uses, too."""
+    """The API call that starts a lab. The admin page uses it, too."""
 
 
 class ActivityHandler(ActivityAPIHandler):  # type: ignore[misc]  # untyped
-    """A lab's activity report.
+    """The API call with which a lab reports its activity.
 
-    Why: JupyterHub queries GitHub about the user, which the regular sweep does, and stores when the lab's token was
-    used.
-    Gain: a third of the CPU of an idle hub with thousands of labs. A first report also tells a pending start that the
-    lab is about to answer.
+    Why: for each report JupyterHub queries GitHub about the user, although the regular sweep does so. It also stores
+    the time at which the lab's token was used.
+    Gain: a third of the CPU of an idle hub with thousands of labs. The first report also wakes a pending start,
+    because the lab is about to answer.
     Upstream: a setting to skip `refresh_auth` and the token's activity for reports.
     """
 
     def post(self, user_name: str) -> None:
-        """Store the report."""
+        """Store the report, and wake the user's pending starts."""
         super().post(user_name)
         notify_pending_starts(self.find_user(user_name))
 

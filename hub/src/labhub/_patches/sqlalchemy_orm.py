@@ -1,4 +1,7 @@
-"""How SQLAlchemy loads JupyterHub's tables. CPU figures are for a hub with 2,000 labs: docs/dev/scale.md."""
+"""Patches of how SQLAlchemy loads JupyterHub's tables.
+
+CPU figures are for a hub with 2,000 labs: docs/dev/scale.md.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ LAZY_RELATIONS = ("roles", "groups", "shared_with_me")
 def load_user_relations_lazily() -> None:
     """Load a user's roles, groups and shares when they are first used.
 
-    Why: JupyterHub's mapping loads them with each query for a user, in three more queries, also for a user who is
-    already in memory. Its list of users states itself which relations to load.
+    Why: JupyterHub's mapping loads them with three more queries at each query for a user, even for a user in memory.
+    Its handler for the list of users names the relations to load, so it is not slower.
     Gain: 20 % of a spawn's CPU, 25 % of an activity report's.
     Upstream: `lazy="select"` in the mapping of `orm.User`.
     """

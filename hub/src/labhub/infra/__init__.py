@@ -1,1 +1,1 @@
-"""Database, proxy, HTTP connections and scheduling: services that other packages use."""
+"""Database, proxy, HTTP connections and scheduling: services for the other packages."""

@@ -1,4 +1,4 @@
-"""The file of the current announcement, beside the database: a restarted hub still shows it and still pauses labs."""
+"""Storage of the current announcement in a file. A restarted hub still shows it, and spawning stays paused."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _log = logging.getLogger(__name__)
 
 
 class AnnouncementStore:
-    """Keeps the hub's one announcement.
+    """The hub's current announcement, in memory and in a file.
 
     Parameters
     ----------
     file
-        JSON file, written with each change and read at the first use: by then JupyterHub has configured its log.
+        JSON file. It is written at each change, and read at the first use, when JupyterHub has configured its log.
     """
 
     def __init__(self, file: Path) -> None:
@@ -29,13 +29,13 @@ class AnnouncementStore:
 
     @property
     def current(self) -> Announcement | None:
-        """The announcement, or None if there is none or it has ended."""
+        """The announcement, or None if none is stored or it has ended."""
         stored = self._stored()
         return stored if stored and not (stored.ends and stored.ends <= datetime.now(UTC)) else None
 
     @property
     def pause(self) -> Announcement | None:
-        """The announcement if it pauses the start of labs, else None."""
+        """The current announcement if it pauses spawning, else None."""
         current = self.current
         return current if current and current.spawning == "stopped" else None
 
@@ -65,10 +65,10 @@ class AnnouncementStore:
 
     def _read(self) -> Announcement | None:
         try:
-            # An announcement that has ended by now was valid when it was stored.
+            # The earliest time as `now`, because the end of a stored announcement may be in the past.
             return parse_announcement(json.loads(self._file.read_text()), datetime.min.replace(tzinfo=UTC))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, AnnouncementError) as error:
-            _log.error("%s: the stored announcement is ignored, it cannot be read: %s", self._file.absolute(), error)
+            _log.error("%s: cannot read the stored announcement, ignoring it: %s", self._file.absolute(), error)
             return None

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 
 class DatabaseError(Exception):
-    """The database cannot be used. The message says why, on one line and without the password."""
+    """The database cannot be used. The message has the reason on one line, and no password."""
 
 
 def describe_failure(url: str, reason: str | Exception) -> DatabaseError:
@@ -25,8 +25,8 @@ def describe_failure(url: str, reason: str | Exception) -> DatabaseError:
 def check_schema(url: str) -> None:
     """Check that the database answers, and that its schema is not newer than this JupyterHub.
 
-    JupyterHub migrates each schema that is not its own. With the SQLite file of a newer hub it would leave a copy at
-    each start and then fail.
+    JupyterHub tries to migrate each schema that differs from its own. With a newer hub's SQLite file, each start would
+    create a copy of the file and then fail.
 
     Raises
     ------
@@ -44,16 +44,17 @@ def check_schema(url: str) -> None:
     known = {script.revision for script in ScriptDirectory(ALEMBIC_DIR).walk_revisions()}
     if revision and revision not in known:
         raise describe_failure(
-            url, f"found the schema {revision} of a newer JupyterHub, wanted one that this JupyterHub knows"
+            url, f"found the schema {revision} of a newer JupyterHub; run that version, or restore an older backup"
         )
 
 
 def use_write_ahead_log() -> None:
-    """Let SQLite write changes to a log beside the file, and wait for the disk only at checkpoints.
+    """Set SQLite to write changes to a log beside the file, and to wait for the disk only at checkpoints.
 
-    A spawn commits some twenty times. Without the log the whole hub waits for the disk at each commit, 5 ms on a
-    network disk. A power failure can lose the last commits, a killed hub cannot: https://www.sqlite.org/wal.html. The
-    hub recovers labs that are missing in its database (`labhub.lifecycle.lab_recovery`).
+    A spawn commits about twenty times. Without the log the whole hub waits for the disk at each commit, 5 ms on a
+    network disk. A power failure can lose the last commits, the end of the hub's process cannot:
+    https://www.sqlite.org/wal.html. The hub recovers labs that are missing from its database
+    (`labhub.lifecycle.lab_recovery`).
     """
     if not event.contains(Engine, "connect", _set_journal_mode):
         event.listen(Engine, "connect", _set_journal_mode)

@@ -1,7 +1,7 @@
-"""Fair scheduling of request handlers: a crowd of requests does not delay the other tasks of the hub.
+"""Fair scheduling of request handlers, so that many simultaneous requests do not delay the hub's other tasks.
 
 An event loop runs all ready callbacks in one pass, and a new event waits until the pass is over. With 200 requests of
-10 ms each that is two seconds. `yield_turn` lets one waiting task continue in each pass.
+10 ms each, a pass takes two seconds. `yield_turn` lets only one waiting task continue in each pass.
 """
 
 from __future__ import annotations

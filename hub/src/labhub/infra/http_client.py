@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 import aiohttp
 
-# Connections per host, so that a host that hangs does not block requests to the other. GitHub wants 100 at most:
+# A limit per host, so that a host that does not answer does not block requests to the other. GitHub allows 100:
 # https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api
 CONNECTIONS_PER_HOST = 100
 
@@ -16,7 +16,7 @@ _closers: set[asyncio.Task[None]] = set()
 
 
 def get_session() -> aiohttp.ClientSession:
-    """Return the session of the running event loop, and create it with the first call."""
+    """Return the session of the running event loop. The first call creates it."""
     loop = asyncio.get_running_loop()
     if loop not in _sessions:
         connector = aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS_PER_HOST)

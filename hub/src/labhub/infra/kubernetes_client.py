@@ -1,4 +1,4 @@
-"""The client of the Kubernetes API that the hub uses."""
+"""The hub's client of the Kubernetes API."""
 
 from __future__ import annotations
 

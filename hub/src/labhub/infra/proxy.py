@@ -12,11 +12,10 @@ from jupyterhub.user import UserDict  # type: ignore[import-untyped]
 
 
 class LabProxy(ConfigurableHTTPProxy):  # type: ignore[misc]  # untyped
-    """A proxy whose activity times are ignored, and that may be away when the hub starts.
+    """Client that ignores the proxy's activity times, and that lets the hub start while the proxy is unavailable.
 
-    The proxy counts each byte as activity, also the WebSocket pings of a forgotten browser tab, so that a lab would
-    never be idle (https://github.com/jupyterhub/jupyterhub/issues/1498). Labs report their own activity:
-    docs/dev/lab.md.
+    The proxy counts each byte as activity, even the WebSocket pings of a forgotten browser tab, so a lab would never be
+    idle (https://github.com/jupyterhub/jupyterhub/issues/1498). Labs report their own activity: docs/dev/lab.md.
     """
 
     _retry: asyncio.Task[None] | None = None
@@ -24,7 +23,7 @@ class LabProxy(ConfigurableHTTPProxy):  # type: ignore[misc]  # untyped
     async def get_all_routes(self) -> dict[str, Any]:
         """Return the routes without their activity times."""
         if self.app.http_server is None:
-            # JupyterHub asks before it listens, and exits if the proxy does not answer.
+            # JupyterHub calls this before it listens, and exits if the proxy does not answer.
             return {}
         routes: dict[str, Any] = await super().get_all_routes()
         for route in routes.values():
@@ -36,7 +35,7 @@ class LabProxy(ConfigurableHTTPProxy):  # type: ignore[misc]  # untyped
     ) -> None:
         """Correct the routes. Routes of unknown labs stay until the hub has recovered lost labs.
 
-        If the proxy does not answer within half a minute, a background task tries again, so that the hub can start.
+        If the proxy does not answer within half a minute, a background task retries, so that the hub can start.
         """
         try:
             routes = routes or await self.get_all_routes()
@@ -45,5 +44,5 @@ class LabProxy(ConfigurableHTTPProxy):  # type: ignore[misc]  # untyped
                 routes = {spec: route for spec, route in routes.items() if "user" not in route["data"] or spec in known}
             await super().check_routes(user_dict, service_dict, routes)
         except TimeoutError:
-            self.log.warning("the proxy does not answer at %s; the hub tries again", self.api_url)
+            self.log.warning("the proxy does not answer at %s; the hub retries", self.api_url)
             self._retry = asyncio.create_task(self.check_routes(user_dict, service_dict))

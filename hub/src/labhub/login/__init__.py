@@ -1,1 +1,1 @@
-"""Who may log in: GitHub accounts, organization membership, and its regular re-check."""
+"""Logins with GitHub accounts, and the regular re-check of the membership in an organization."""

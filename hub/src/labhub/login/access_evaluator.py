@@ -1,4 +1,4 @@
-"""Evaluates the access of a token's owner: at a login, and regularly while the user is logged in."""
+"""Evaluation of the access of a token's owner, at a login and at each re-check."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class AccessDecision:
     Attributes
     ----------
     identity
-        POSIX user; None if the account cannot become one.
+        POSIX user, or None if the account cannot become a POSIX user.
     admin
         Whether the user is an administrator of the hub.
     """
@@ -30,10 +30,12 @@ class AccessDecision:
 
 
 def ignore_hidden(memberships: Memberships, known: Collection[str]) -> Memberships:
-    """Return the memberships with hidden organizations as `NONE`, unless the user was known as a member.
+    """Return the memberships with hidden organizations as `NONE`, except those of which the user was a member.
 
-    Without this, an allowed organization that never approves the OAuth app would make every user's membership unknown,
-    and the hub could not remove any user.
+    `known` contains the logins of the organizations in the last decision.
+
+    Otherwise an allowed organization that never approves the OAuth app would make every user's membership unknown, and
+    no user could lose access.
     """
     organizations = {
         login: Membership.NONE if membership is Membership.HIDDEN and login not in known else membership
@@ -43,7 +45,7 @@ def ignore_hidden(memberships: Memberships, known: Collection[str]) -> Membershi
 
 
 class AccessEvaluator:
-    """Applies the access rules of the settings to GitHub's answers."""
+    """Evaluator that applies the access rules of the settings to GitHub's answers."""
 
     def __init__(self, github: GitHub, settings: LoginSettings) -> None:
         self.github = github
@@ -58,7 +60,7 @@ class AccessEvaluator:
         token
             Access token of the user.
         known
-            Organizations of the last decision.
+            Organizations in the last decision.
 
         Raises
         ------

@@ -29,10 +29,10 @@ from labhub.settings.login import LoginSettings
 from labhub.telemetry import audit
 
 SCOPES = ("read:org", "user:email")
-# Concurrent logins. More wait for a semaphore, which has no timeout: a hundred at once would time out in the queue of
-# the HTTP client, and the page would blame GitHub. GitHub allows 100 concurrent requests.
+# Limit of concurrent logins. Further logins wait for a semaphore without a timeout: in the queue of the HTTP client,
+# a hundred logins would time out, and the page would blame GitHub. GitHub allows 100 concurrent requests.
 LOGINS_MAX = 32
-# GitHub grants only the largest scope of a group: each of these includes `read:org`.
+# GitHub grants only the widest scope of a group. Each of these scopes includes `read:org`.
 READ_ORG = {"read:org", "write:org", "admin:org"}
 REFUSALS = {
     Admission.OUTSIDER: LoginRefusal.NOT_A_MEMBER,
@@ -42,7 +42,7 @@ REFUSALS = {
 
 
 class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
-    """Logs users in whom the access rules admit, and re-checks them while they are logged in."""
+    """Authenticator that admits users by the access rules, and re-checks their membership while they are logged in."""
 
     callback_handler = CallbackHandler
     logout_handler = LogoutHandler
@@ -66,10 +66,10 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
         return list(super().get_handlers(app))
 
     async def authenticate(self, handler: BaseHandler, data: object = None, **_: object) -> dict[str, Any]:
-        """Return the auth model of the user who comes back from GitHub.
+        """Return the auth model of a user who returns from GitHub.
 
-        OAuthenticator's own method keeps no organization ids, splits scopes at blanks although GitHub sends commas, and
-        cannot distinguish an outage of GitHub from a refusal.
+        OAuthenticator's own method does not keep organization ids. It splits scopes at blanks, although GitHub sends
+        commas, and cannot distinguish an outage of GitHub from a refusal.
 
         Raises
         ------
@@ -77,7 +77,8 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
             Raised with the reason if the user may not log in.
         """
         if not isinstance(handler, CallbackHandler):
-            raise web.HTTPError(405, "log in at GitHub")  # JupyterHub's own form for names and passwords
+            # The request comes from JupyterHub's own form for names and passwords.
+            raise web.HTTPError(405, "Log in with GitHub. Passwords are not supported.")
         parameters = self.build_access_tokens_request_params(handler, data)
         async with self._login_slots:
             token, scopes = self._read_token(await self.get_token_info(handler, parameters))
@@ -107,10 +108,10 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
                 LoginRefusal.RATE_LIMITED if error.code == 429 else LoginRefusal.GITHUB_DOWN
             ) from error
         except web.HTTPError as error:
-            # The text of OAuthenticator's error 500 is GitHub's whole answer, which can contain a token.
+            # OAuthenticator's error 500 contains GitHub's complete answer, which can include a token.
             if error.status_code != 403:
                 raise LoginRefusedError(LoginRefusal.GITHUB_DOWN) from None
-            self.log.warning("GitHub: %s", error.log_message)  # `error_description`: a wrong secret or an old code
+            self.log.warning("GitHub: %s", error.log_message)  # for example a wrong secret or an expired code
             raise LoginRefusedError(LoginRefusal.TOKEN_REFUSED) from None
         except (OSError, ValueError, TypeError) as error:
             raise LoginRefusedError(LoginRefusal.GITHUB_DOWN) from error
@@ -134,11 +135,11 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
             raise LoginRefusedError(LoginRefusal.TOKEN_REFUSED) from error
 
     def check_allowed(self, username: str, auth_model: dict[str, Any] | None) -> bool:
-        """Return True, because `authenticate` has decided. OAuthenticator's method admits administrators by login."""
+        """Return True, because `authenticate` applies the rules. OAuthenticator would admit administrators by login."""
         return auth_model is not None
 
     async def run_post_auth_hook(self, handler: BaseHandler, auth_model: dict[str, Any]) -> dict[str, Any]:
-        """Set the user name: the last step before JupyterHub writes to its database.
+        """Set the user name. This is the last step before JupyterHub writes to its database.
 
         Raises
         ------
@@ -155,7 +156,7 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
             raise LoginRefusedError(LoginRefusal.BLOCKED, identity.name, identity.github_id)
         name = await resolve_username(users, identity)
         if user:
-            await self.release_token(user)  # the token of the former login, which the hub does not use again
+            await self.release_token(user)  # the hub no longer needs the token of the former login
         audit.log_login(
             name,
             identity.github_id,
@@ -168,16 +169,16 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
     async def refresh_user(self, user: User, handler: BaseHandler | None = None, **_: object) -> dict[str, Any] | bool:
         """Re-check a user; `MembershipRefresher.refresh` lists the results."""
         if handler is not None and not hasattr(handler, "_token_authenticated"):
-            # JupyterHub 6.1.1 reads the attribute if the result is False, but sets it only for requests with a token:
-            # a request with a cookie would end in an AttributeError.
+            # If the result is False, JupyterHub 6.1.1 reads this attribute, but sets it only for requests with a token.
+            # A request with a cookie would fail with an AttributeError.
             handler._token_authenticated = False
         return await self.membership_refresher.refresh(user)
 
     async def release_token(self, user: User) -> bool:
-        """Revoke the stored token of a user if the settings say so, and return whether GitHub has confirmed it.
+        """Revoke the stored token of a user if that is enabled, and return whether GitHub has confirmed it.
 
-        The identity stays, so that a running lab keeps the last known answer. The token is deleted even if GitHub does
-        not answer: GitHub may have revoked it, and the user may log in again at the same time.
+        The identity stays stored, so that the last answer still counts for a running lab. The token is deleted even if
+        GitHub does not answer: GitHub may have revoked it, and the user may log in again at the same time.
         """
         state = AuthState.from_dict(await user.get_auth_state() or {})
         if not (self.settings.revoke_on_logout and state and state.access_token):

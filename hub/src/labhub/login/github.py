@@ -1,4 +1,4 @@
-"""Client of GitHub's REST API. Each call takes the token of the user whom it is about."""
+"""Client of GitHub's REST API. Each query uses the access token of the user in question."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class GitHubUser:
 
 
 class GitHub:
-    """Client of one GitHub.
+    """Client of one GitHub instance.
 
     Parameters
     ----------
@@ -68,16 +68,16 @@ class GitHub:
         self.timeout = timeout
 
     async def fetch_user(self, token: str, rules: Iterable[Rule], known: Iterable[Organization] = ()) -> GitHubUser:
-        """Return the owner of a token with organizations and teams.
+        """Return the owner of a token, with the owner's organizations and teams.
 
         Parameters
         ----------
         token
             Access token of the user.
         rules
-            Rules that the memberships are needed for.
+            Access rules. The result includes the membership in each of their organizations.
         known
-            Organizations of the last answer. If GitHub hides one of them now, the user keeps it.
+            Organizations in the last answer. If GitHub now hides one of them, the result still includes it.
 
         Raises
         ------
@@ -89,11 +89,12 @@ class GitHub:
                 return await self._fetch_user(token, frozenset(rules), tuple(known))
         except TimeoutError as error:
             raise UnavailableError(f"no answer within {self.timeout} s") from error
-        except (ForbiddenError, NotFoundError) as error:  # for the user's own lists: it says nothing about the user
+        # A refusal of the user's own lists says nothing about the membership.
+        except (ForbiddenError, NotFoundError) as error:
             raise UnavailableError(str(error)) from error
 
     async def fetch_email(self, token: str) -> str | None:
-        """Return the primary e-mail address, or None if GitHub does not give it."""
+        """Return the primary e-mail address, or None if GitHub does not provide it."""
         try:
             async with asyncio.timeout(self.timeout):
                 emails = await self._fetch_list(token, "/user/emails")
@@ -106,7 +107,7 @@ class GitHub:
         return None
 
     async def revoke(self, token: str, client_id: str, client_secret: str) -> None:
-        """Revoke a token. A token that is already invalid is no error.
+        """Revoke a token. A token that is already invalid is not an error.
 
         Raises
         ------
@@ -127,7 +128,7 @@ class GitHub:
         organizations = {each.login.lower(): each for each in await self._fetch_organizations(token)}
         memberships = dict.fromkeys(organizations, Membership.ACTIVE)
         known_by_login = {each.login.lower(): each for each in known}
-        # The list omits organizations that the app has no access to, so each missing one is requested by name.
+        # The list omits organizations to which the app has no access, so the hub requests each missing one by name.
         missing = sorted(({rule.organization for rule in rules} | known_by_login.keys()) - organizations.keys())
         answers = await asyncio.gather(*(self._fetch_membership(token, login) for login in missing))
         for login, (membership, organization) in zip(missing, answers, strict=True):
@@ -147,7 +148,7 @@ class GitHub:
         try:
             return frozenset(f"{team['organization']['login']}:{team['slug']}".lower() for team in teams)
         except (KeyError, TypeError) as error:
-            raise UnavailableError("the list of teams has another shape") from error
+            raise UnavailableError("the list of teams has an unexpected format") from error
 
     async def _fetch_membership(self, token: str, organization: str) -> tuple[Membership, Organization | None]:
         try:
@@ -161,7 +162,7 @@ class GitHub:
                 return Membership.ACTIVE, parse_organization(member_of)
             case {"state": "pending"}:
                 return Membership.PENDING, None
-        raise UnavailableError("the membership has another shape")
+        raise UnavailableError("the membership has an unexpected format")
 
     async def _fetch_list(self, token: str, path: str) -> list[Any]:
         url: str | None = f"{path}?per_page={PAGE_SIZE}"

@@ -34,12 +34,12 @@ class NotFoundError(GitHubError):
 
 
 class UnavailableError(GitHubError):
-    """GitHub cannot answer at the moment. Nothing follows about the user.
+    """GitHub cannot answer at the moment, so the user's membership is unknown.
 
     Attributes
     ----------
     reason
-        Either a rate limit or an outage.
+        `RATE_LIMITED` or `GITHUB_DOWN`.
     """
 
     def __init__(self, message: str, reason: LoginRefusal = LoginRefusal.GITHUB_DOWN) -> None:
@@ -78,7 +78,7 @@ def check_status(response: Response) -> None:
         raise UnavailableError(text, LoginRefusal.RATE_LIMITED)
     if status == 401:
         raise RevokedError(text)
-    # Only `/user` is about the account. A suspended organization or app must not end the user's access.
+    # Only the answer to `/user` is about the account. A suspended organization or app must not end the user's access.
     if status == 403 and "suspended" in message and response.path == "/user":
         raise SuspendedError(text)
     if status == 403:

@@ -18,7 +18,7 @@ TEMPORARY = {LoginRefusal.GITHUB_DOWN, LoginRefusal.RATE_LIMITED}
 
 
 class Authenticator(Protocol):
-    """What the handlers use of the authenticator."""
+    """The part of the authenticator that the handlers use."""
 
     settings: LoginSettings
 
@@ -28,12 +28,12 @@ class Authenticator(Protocol):
 
 
 class CallbackHandler(OAuthCallbackHandler):  # type: ignore[misc]  # untyped
-    """Handles the browser's return from GitHub: logs the user in, or shows a page with the reason of the refusal."""
+    """Handler of the browser's return from GitHub."""
 
     authenticator: Authenticator
 
     async def get(self) -> None:
-        """Log the user in."""
+        """Log the user in, or show a page with the reason of the refusal."""
         try:
             await super().get()
         except LoginRefusedError as refusal:
@@ -66,7 +66,7 @@ class CallbackHandler(OAuthCallbackHandler):  # type: ignore[misc]  # untyped
 
 
 class LogoutHandler(OAuthLogoutHandler):  # type: ignore[misc]  # untyped
-    """Logs the user out of the hub, and revokes the user's GitHub token."""
+    """Handler of a logout, which also revokes the user's GitHub token."""
 
     authenticator: Authenticator
 

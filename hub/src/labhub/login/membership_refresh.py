@@ -1,4 +1,4 @@
-"""Re-check the membership of logged-in users.
+"""Regular re-check of the membership of logged-in users.
 
 A lost membership ends the session and the lab; an outage of GitHub does not.
 """
@@ -27,13 +27,16 @@ from labhub.telemetry import audit
 RefreshResult = dict[str, Any] | bool
 # Sweeps per `refresh_seconds`. Each re-checks the users who are due before the next sweep.
 SWEEPS = 10
-# Bounds of the users in one sweep. After a start all are due at once. A re-check takes 3.6 ms of CPU.
+# Limits for the number of users in one sweep. After a start of the hub, all users are due. A re-check uses 3.6 ms of
+# CPU.
 SWEEP_USERS_MIN, SWEEP_USERS_MAX = 20, 100
 # Concurrent requests to GitHub, in addition to those of logins: GitHub allows 100.
 REQUESTS_MAX = 16
-# An unchanged answer is not stored again within this share of `stale_seconds`. It expires earlier by as much.
+# Share of `stale_seconds` within which an unchanged answer is not stored again. The answer can expire earlier by this
+# time.
 STORE_INTERVAL = 1 / 100
-# Seconds that the clock may be set back. With more, an answer would be valid for too long.
+# Seconds by which the clock may be set back. After a larger step the last answer counts as expired, because it would be
+# valid for too long.
 CLOCK_SKEW = 60
 SIGNED_OUT = "signed_out"
 TOKEN_REVOKED = "token_revoked"  # noqa: S105  (the name of a reason)
@@ -49,7 +52,7 @@ async def is_replaced(user: User, state: AuthState) -> bool:
 
 
 class MembershipRefresher:
-    """Queries GitHub again about users, with one request at a time for each user."""
+    """Re-check of users at GitHub, with at most one running check for each user."""
 
     def __init__(self, app: JupyterHub, access_evaluator: AccessEvaluator) -> None:
         self.app = app
@@ -71,7 +74,7 @@ class MembershipRefresher:
         Returns
         -------
         dict, True or False
-            A dict is a changed auth model. True: nothing has changed. False: the access has ended.
+            A dict is a changed auth model. True: nothing has changed. False: the user's access has ended.
         """
         task = self._refreshing.get(user.id)
         if task is None:  # the requests of one page arrive at the same time and share a task
@@ -114,7 +117,7 @@ class MembershipRefresher:
         audit.log_refresh(user.name, decision.account.id, "confirmed", age=0)
         fresh = AuthState(decision.identity, state.access_token, state.scopes, time.time(), state.email)
         if fresh == replace(state, checked_at=fresh.checked_at) and decision.admin == user.admin:
-            # With a dict as the result, JupyterHub would look up all roles of the user again.
+            # Not a dict, after which JupyterHub would look up all roles of the user again
             if not 0 <= fresh.checked_at - state.checked_at < STORE_INTERVAL * self.settings.stale_seconds:
                 await user.save_auth_state(fresh.to_dict())
             return True
@@ -139,15 +142,15 @@ class MembershipRefresher:
         pending = any(spawner.pending for spawner in user.spawners.values())
         user._auth_refreshed = None  # JupyterHub re-checks the session with the next request, not after its interval
         audit.log_revocation(user.name, state.identity.github_id, reason, self._stop_labs(user))
-        if not pending:  # else the next re-check stops the lab that is starting now
+        if not pending:  # otherwise the next re-check needs the auth state to stop the lab that is starting now
             await user.save_auth_state(None)
         return False
 
     def _stop_labs(self, user: User) -> tuple[str, ...]:
-        """Start to stop a user's running labs, and return their names."""
+        """Start to stop the running labs of a user, and return their names."""
         names = tuple(name for name, spawner in user.spawners.items() if spawner.active and not spawner.pending)
         for name in names:
-            user.spawners[name]._stop_pending = True  # like JupyterHub, before any other task runs
+            user.spawners[name]._stop_pending = True  # as JupyterHub does, before another task runs
             task = asyncio.create_task(self._stop_lab(user, name))
             self._stopping.add(task)
             task.add_done_callback(self._stopping.discard)
@@ -160,7 +163,7 @@ class MembershipRefresher:
             await user.stop(name)
 
     async def sweep(self) -> None:
-        """Re-check users with a running lab who are due. An idle lab sends no request that would cause a re-check."""
+        """Re-check the users with a running lab who are due. An idle lab sends no requests that cause a re-check."""
         refresh_seconds = self.settings.refresh_seconds
         running = [user for user in self.app.users.values() if user.active]
         due_before = time.monotonic() - refresh_seconds + refresh_seconds / SWEEPS
@@ -183,7 +186,7 @@ class MembershipRefresher:
                 if await get_github_id(user) is not None:
                     await self._refresh_and_store(user)
         except Exception:  # an error for one user must not stop the sweep
-            _log.exception("%s was not re-checked", user.name)
+            _log.exception("cannot re-check the membership of %s", user.name)
 
     async def _refresh_and_store(self, user: User) -> None:
         result = await self.refresh(user)

@@ -1,4 +1,4 @@
-"""Finds the hub's user of a GitHub account. The stored GitHub id identifies the user; the login can change."""
+"""The hub's user of a GitHub account. The stored GitHub id identifies the user, because a login can change."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def user_info(github_id: int) -> dict[str, Any]:
 
 def find_user(users: UserDict, github_id: int) -> User | None:
     """Return the user of a GitHub account, whatever the user's name is."""
-    # The database filters the stored text, so that a login costs the same with thousands of users.
+    # The database filters the stored text, so that a login does not load thousands of users.
     rows = users.db.execute(USERS_BY_INFO, {"pattern": f'%"{ID_KEY}": {github_id}%'})
     return next((users[row_id] for row_id, info in rows if json.loads(info).get(ID_KEY) == github_id), None)
 
 
 async def get_github_id(user: User) -> int | None:
-    """Return the stored GitHub id of a user; a stock hub stored it in the auth state, if at all."""
+    """Return the stored GitHub id of a user, or None. A stock hub stored the id only in the auth state."""
     info: Mapping[str, Any] = user.user_info or {}
     if ID_KEY in info:
         return int(info[ID_KEY])
@@ -46,8 +46,8 @@ async def get_github_id(user: User) -> int | None:
 async def resolve_username(users: UserDict, identity: Identity) -> str:
     """Return the user name for a login.
 
-    After a rename at GitHub the hub renames the user, if the new name is free and the user has no running lab: a lab's
-    URL and tokens contain the name. Until then the old name stays.
+    If the login was renamed at GitHub, this renames the hub's user, unless the new name is taken or the user has a
+    running lab: the lab's URL and tokens contain the old name.
 
     Raises
     ------
@@ -69,5 +69,5 @@ def rename_user(users: UserDict, user: User, name: str) -> None:
     """Rename a user without a running lab."""
     user.orm_user.name = name
     users.db.commit()
-    # The wrapper object contains paths with the old name. Not `del`, which would also expunge the row.
+    # Discard the wrapper object, which contains paths with the old name. `del` would also expunge the database row.
     users.pop(user.id)

@@ -28,12 +28,12 @@ class Admission(Enum):
     PENDING = "pending"
     OUTSIDER = "outsider"
     UNKNOWN = "unknown"
-    """GitHub hides the membership, which is no reason to end a session."""
+    """GitHub hides the membership. This does not end a session."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """An organization, or one of its teams by its slug, in lower case."""
+    """Rule that admits the members of an organization, or of one of its teams. Names and slugs are in lower case."""
 
     organization: str
     team: str | None = None
@@ -49,7 +49,7 @@ class Memberships:
     Attributes
     ----------
     organizations
-        Membership by the organization's login in lower case. All organizations that rules name are included.
+        Membership by the organization's login in lower case. All organizations in the rules are included.
     teams
         Teams as `organization:slug`, in lower case.
     """
@@ -64,7 +64,7 @@ def parse_rule(text: str) -> Rule:
     Raises
     ------
     ValueError
-        Raised if the text is neither.
+        Raised if the text has neither form.
     """
     lowered = text.strip().lower()
     if not ENTRY.fullmatch(lowered):
@@ -86,7 +86,11 @@ def apply_rule(rule: Rule, memberships: Memberships) -> Admission:
 
 
 def decide_admission(rules: Iterable[Rule], memberships: Memberships) -> Admission:
-    """Return the result of all rules: one that admits is enough, and a hidden membership might be that one."""
+    """Return the combined result of all rules.
+
+    One rule that admits the account is enough. A hidden membership has priority over a refusal, because it could admit
+    the account.
+    """
     results = {apply_rule(rule, memberships) for rule in rules}
     for result in (Admission.ADMITTED, Admission.UNKNOWN, Admission.PENDING):
         if result in results:

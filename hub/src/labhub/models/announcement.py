@@ -1,4 +1,4 @@
-"""The announcement of an administrator to all users, which can also pause the start of labs."""
+"""The announcement of an administrator to all users, which can also pause spawning."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from typing import Any
 LEVELS = ("info", "warning", "error")
 SPAWNING = ("allowed", "stopped")
 FIELDS = ("message", "level", "ends", "spawning")
-# JupyterLab cuts the text of a notification here.
+# JupyterLab truncates the text of a notification at this length.
 MESSAGE_MAX = 140
 
 
 class AnnouncementError(Exception):
-    """A request for an announcement is invalid. The message says what was found and what is wanted."""
+    """A request for an announcement is invalid. The message names the field, the value and the expected value."""
 
 
 @dataclass(frozen=True)
 class Announcement:
-    """An announcement.
+    """An announcement to all users.
 
     Attributes
     ----------
     message
         Plain text on one line.
     level
-        One of `LEVELS`: decides the colour.
+        One of `LEVELS`. It sets the colour.
     ends
-        Time at which the announcement ends by itself; None if an administrator ends it.
+        Time at which the announcement ends, or None if it stays until an administrator ends it.
     spawning
         One of `SPAWNING`: whether users may start labs.
     """
@@ -46,8 +46,8 @@ class Announcement:
 
     def pause_message(self) -> str:
         """Return the message for a user whose lab cannot start."""
-        until = f" until {self.ends:%Y-%m-%d %H:%M} UTC" if self.ends else " now"
-        return f"no lab is started{until}: {self.message}"
+        until = f"until {self.ends:%Y-%m-%d %H:%M} UTC" if self.ends else "now"
+        return f"No new lab can start {until}: {self.message}"
 
 
 NO_ANNOUNCEMENT = Announcement("")
@@ -75,12 +75,12 @@ def parse_announcement(value: object, now: datetime) -> Announcement:
 
 
 def parse_message(value: object) -> str:
-    """Return the text without white space at its ends.
+    """Return the text without white space at both ends.
 
     Raises
     ------
     AnnouncementError
-        Raised if it is empty, too long or not one line of plain text.
+        Raised if the text is empty, too long or not one line of plain text.
     """
     text = value.strip() if isinstance(value, str) else ""
     if not text or len(text) > MESSAGE_MAX or not text.isprintable():
@@ -92,12 +92,12 @@ def parse_message(value: object) -> str:
 
 
 def parse_end(value: object, now: datetime) -> datetime | None:
-    """Return a time in the future, or None for an empty value.
+    """Parse a time in the future. Return it in UTC, or None for an empty value.
 
     Raises
     ------
     AnnouncementError
-        Raised if it is no time with a time zone, or is in the past.
+        Raised if the value is not a time with a time zone, or is in the past.
     """
     if value is None or value == "":
         return None
@@ -110,7 +110,7 @@ def parse_end(value: object, now: datetime) -> datetime | None:
     if ends is None or ends <= now:
         example = f"{now.year + 1}-01-31T18:00:00Z"
         raise AnnouncementError(
-            f"ends: found {_quote(value)}, wanted a time to come with its zone, for example {example}"
+            f"ends: found {_quote(value)}, wanted a future time with a time zone, for example {example}"
         )
     return ends
 

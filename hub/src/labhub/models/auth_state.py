@@ -1,6 +1,6 @@
-"""Auth state: what the hub stores about a login, encrypted, and the only data that the spawner gets from it.
+"""Auth state: the data about a login that the hub stores encrypted, and that the spawner reads.
 
-Its form is a contract: `testing/contracts/auth-state.json`.
+The format is a contract: `testing/contracts/auth-state.json`.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class AuthState:
     scopes
         Scopes of the token.
     checked_at
-        Time of GitHub's answer, Unix time in seconds.
+        Time of GitHub's answer, as Unix time in seconds.
     email
-        Primary address for git in the lab, if GitHub gave it.
+        Primary address for git in the lab, if GitHub provided it.
     """
 
     identity: Identity
@@ -37,7 +37,7 @@ class AuthState:
     email: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the form that JupyterHub stores."""
+        """Return the dict that JupyterHub stores."""
         return asdict(self) | {"identity": self.identity.to_dict(), "scopes": list(self.scopes)}
 
     def to_auth_model(self, *, admin: bool) -> dict[str, Any]:

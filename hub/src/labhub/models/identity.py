@@ -7,15 +7,16 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-# GitHub's own rule for a login, and the `_` with which managed users end in their company's short name
+# GitHub's rule for logins. The logins of managed users also have a `_` before the short code of their company.
 LOGIN = re.compile(r"[a-z0-9][a-z0-9_-]{0,38}")
-# IDs that operating systems reserve: below 1000, and from Debian's 60000 to the end of 16 bits.
+# IDs that operating systems reserve: below 1000, and from 60000 (Debian) to 65535
 RESERVED_RANGES = (range(1000), range(60000, 65536))
-# Offset for GitHub ids that the image uses already. GitHub has 300 million accounts, so no real id is that large.
+# Offset for GitHub ids that are reserved or in use in the image. GitHub has 300 million accounts, so no GitHub id is
+# that large.
 MAPPED_OFFSET = 2_000_000_000
 # Kubernetes stores runAsUser and runAsGroup as signed 32-bit numbers.
 ID_MAX = 2**31 - 1
-# NFS with AUTH_SYS transmits at most 16 supplementary groups: the server would not see any others.
+# NFS with AUTH_SYS transmits at most 16 supplementary groups. The server would not receive further groups.
 GROUPS_MAX = 16
 PREFIX = "gh-"
 
@@ -31,7 +32,7 @@ class Account:
     Attributes
     ----------
     id
-        Permanent number: GitHub never reuses it.
+        Permanent number. GitHub never reuses it.
     login
         Name in GitHub's spelling. The owner can change it, and another account can then take the old name.
     """
@@ -55,7 +56,7 @@ class ReservedNames:
     Attributes
     ----------
     ids
-        UIDs and GIDs together, because a user's primary group has the number of the user.
+        UIDs and GIDs together, because the GID of a user's primary group equals the UID.
     users, groups
         Names.
     """
@@ -89,7 +90,7 @@ class Identity:
     groups
         Supplementary groups, at most 16.
     dropped
-        Organizations without a group: they exceeded the limit, or had no valid GID.
+        Organizations without a group, because of the limit or because they have no valid GID.
     """
 
     github_id: int
@@ -118,7 +119,7 @@ class Identity:
         Raises
         ------
         IdentityError
-            Raised if the stored value has another shape.
+            Raised if the stored value has an unexpected format.
         """
         try:
             groups = tuple(
@@ -134,29 +135,29 @@ class Identity:
                 dropped=tuple(Organization(**organization) for organization in stored["dropped"]),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise IdentityError(f"the stored identity has another shape: {error!r}") from error
+            raise IdentityError(f"the stored identity has an unexpected format: {error!r}") from error
 
 
 def posix_id(github_id: int, taken: Collection[int]) -> int:
-    """Return the UID or GID for a GitHub id: the same number, or 2000000000 more if that number is taken.
+    """Return the UID or GID for a GitHub id: the same number, or 2000000000 more if that is reserved or taken.
 
     Raises
     ------
     IdentityError
-        Raised if neither number is free.
+        Raised if neither number is valid and free.
     """
     if not 0 < github_id < MAPPED_OFFSET:
-        raise IdentityError(f"the GitHub id {github_id} is not between 0 and {MAPPED_OFFSET}")
+        raise IdentityError(f"found the GitHub id {github_id}, wanted a number between 0 and {MAPPED_OFFSET}")
     if github_id not in taken and not any(github_id in numbers for numbers in RESERVED_RANGES):
         return github_id
     mapped = MAPPED_OFFSET + github_id
     if mapped > ID_MAX or mapped in taken:
-        raise IdentityError(f"the GitHub id {github_id} and {mapped} are both taken")
+        raise IdentityError(f"the GitHub id {github_id} is reserved or taken, and {mapped} is taken or too large")
     return mapped
 
 
 def free_name(login: str, taken: Collection[str]) -> str:
-    """Return the login, or `gh-<login>` if the image has that name.
+    """Return the login, or `gh-<login>` if the image already has this name.
 
     A login that starts with `gh-` gets the prefix, too. Otherwise `gh-docker` and `docker` could collide.
     """
@@ -175,7 +176,7 @@ def user_name(login: str, taken: Collection[str]) -> str:
     name = login.lower()
     if not LOGIN.fullmatch(name):
         raise IdentityError(
-            "the GitHub login is no user name: wanted up to 39 letters, digits, - and _, a letter or digit first"
+            "the GitHub login is not a user name: wanted a letter or digit, then up to 38 letters, digits, - and _"
         )
     return free_name(name, taken)
 
@@ -183,14 +184,14 @@ def user_name(login: str, taken: Collection[str]) -> str:
 def build_groups(
     organizations: Iterable[Organization], preferred: Collection[str], reserved: ReservedNames
 ) -> tuple[tuple[Group, ...], tuple[Organization, ...]]:
-    """Return the groups for some organizations, and the organizations that get no group."""
+    """Return the groups for the organizations, and the organizations without a group."""
     by_id = {organization.id: organization for organization in organizations}
     kept: list[Group] = []
     dropped: list[Organization] = []
     for organization in sorted(by_id.values(), key=lambda each: (each.login.lower() not in preferred, each.id)):
         try:
             name, gid = free_name(organization.login, reserved.groups), posix_id(organization.id, reserved.ids)
-        except IdentityError:  # a GID that is not free must not keep the organization's members out
+        except IdentityError:  # the members can still log in
             dropped.append(organization)
             continue
         if len(kept) < GROUPS_MAX:
@@ -210,7 +211,7 @@ def build_identity(
     organizations
         Organizations that the account is a member of, in any order.
     preferred
-        Logins of the allowed organizations, in lower case: their groups are kept before all others.
+        Logins of the allowed organizations, in lower case. Their groups have priority.
     reserved
         Users and groups of the lab's image.
 

@@ -6,16 +6,16 @@ from enum import Enum
 
 
 class LoginRefusal(Enum):
-    """Reason of a refused login: its code in the audit log, and the HTTP status of its page."""
+    """Reason for a refused login, with its code in the audit log and the HTTP status of its page."""
 
     NOT_A_MEMBER = ("not_a_member", 403)
     PENDING = ("pending", 403)
-    """The user is invited to the organization and has not accepted."""
+    """The user has not accepted an invitation to the organization."""
     HIDDEN = ("hidden", 403)
     """The organization does not show its members to the OAuth app."""
     SUSPENDED = ("suspended", 403)
     REUSED_LOGIN = ("reused_login", 403)
-    """The hub knows the login as the name of another GitHub account."""
+    """The hub has a user with this login that belongs to another GitHub account."""
     NO_IDENTITY = ("no_identity", 403)
     """The account cannot become a POSIX user."""
     SCOPE = ("scope", 403)
@@ -35,12 +35,12 @@ class LoginRefusal(Enum):
 
 
 class LoginRefusedError(Exception):
-    """A login is refused.
+    """The hub refuses a login.
 
     Attributes
     ----------
     reason
-        Reason of the refusal.
+        Reason for the refusal.
     user
         GitHub login in lower case, if known.
     github_id

@@ -34,10 +34,11 @@ class PodSettings:
         Contents of these files in the lab's image.
     groups_policy
         Kubernetes' `supplementalGroupsPolicy`. `Strict`: the process has only the groups of the identity.
-        `Merge`: the container runtime adds groups of the image, which has none for a user's UID. `Merge` is for nodes
-        whose runtime does not support `Strict`.
+        `Merge`: the container runtime also adds the groups of the UID in the image, which has none for users. `Merge`
+        is for nodes whose container runtime does not support `Strict`.
     idle_seconds, max_age_seconds, warning_seconds
-        When the hub stops a lab, and how long before that the lab warns its user; 0: never.
+        Time without activity and age after which the hub stops a lab, and time between the lab's warning and the stop.
+        0: never.
     """
 
     home_claim: str

@@ -23,7 +23,7 @@ FACTORS = {"": 1.0, "m": 0.001, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12} | {
 
 
 class MenuError(Exception):
-    """The menu's file is invalid. The message says where, what was found and what is wanted."""
+    """The menu's file is invalid. The message names the place, the value and the expected value."""
 
 
 class ChoiceError(Exception):
@@ -36,7 +36,7 @@ def parse_quantity(text: str) -> float:
     Raises
     ------
     ValueError
-        Raised if the text is no quantity, or not above zero.
+        Raised if the text is not a quantity, or not above zero.
     """
     matched = QUANTITY.fullmatch(text)
     number = float(matched[1]) * FACTORS[matched[2] or ""] if matched else 0
@@ -66,9 +66,9 @@ class MenuEntry(BaseModel):
     Attributes
     ----------
     key
-        Value that the form sends, the hub stores, and the pod has as a label.
+        Value that the spawn page sends and the hub stores. It is also a label of the pod.
     title, description
-        Text on the form.
+        Text on the spawn page.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -127,7 +127,7 @@ class Choice:
     size: Size
 
     def to_dict(self) -> dict[str, str]:
-        """Return the form that JupyterHub stores as user options."""
+        """Return the dict that JupyterHub stores as user options."""
         return {"image": self.image.key, "size": self.size.key}
 
 
@@ -137,8 +137,8 @@ AnyEntry = TypeVar("AnyEntry", bound=MenuEntry)
 def check_unique_keys(entries: tuple[AnyEntry, ...]) -> tuple[AnyEntry, ...]:
     """Return the entries if all keys differ."""
     keys = [entry.key for entry in entries]
-    if doubled := {key for key in keys if keys.count(key) > 1}:
-        raise ValueError(f"found the key {doubled.pop()!r} twice, wanted a key of its own for each")
+    if duplicates := {key for key in keys if keys.count(key) > 1}:
+        raise ValueError(f"found the key {duplicates.pop()!r} twice, wanted unique keys")
     return entries
 
 
@@ -156,7 +156,7 @@ class Menu(BaseModel):
         Raises
         ------
         ChoiceError
-            Raised if a value is not on the menu, or has another name than `image` and `size`.
+            Raised if a value is not on the menu, or if a name is neither `image` nor `size`.
         """
         if unknown := sorted(set(requested) - {"image", "size"}):
             raise ChoiceError(f"found {unknown[0]!r}, wanted only image and size")
@@ -190,7 +190,7 @@ def parse_menu(text: str, version: str) -> Menu:
     Raises
     ------
     MenuError
-        Raised if the text is no valid menu.
+        Raised if the text is not a valid menu.
     """
     try:
         value = tomllib.loads(text)

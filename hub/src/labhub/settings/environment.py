@@ -1,4 +1,4 @@
-"""Reads settings models from environment variables."""
+"""Parser of settings models from environment variables."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ SECRETS = {
     "FILESERVER_TOKEN",
     "HUB_DATABASE_URL",
 }
-# Second names of variables. Both names stay valid.
+# Second names of variables. Both names are valid.
 SECOND_NAMES = {"GITHUB_ORGANIZATION_WHITELIST": "GITHUB_ALLOWED_ORGANIZATIONS"}
-# Default files of settings that name a file
+# Default paths of settings that name a file
 FILES = {
     "LAB_PASSWD": "/etc/passwd",
     "LAB_GROUP": "/etc/group",
@@ -30,15 +30,15 @@ AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 
 class SettingsError(Exception):
-    """A setting is missing or invalid. The message names the variable, what was found and what is wanted."""
+    """A setting is missing or invalid. The message names the variable, the value and the expected value."""
 
 
 class ShownError(ValueError):
-    """An invalid value. Its text contains no secret, so that the settings error quotes it."""
+    """An invalid value. The text contains no secret, so the settings error may quote it."""
 
 
 def read_variable(environ: Mapping[str, str], name: str) -> str | None:
-    """Return the value of a variable, by either of its names; None if it is not set or empty.
+    """Return the value of a variable, which can be set under either of its names, or None if it is unset or empty.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def read_variable(environ: Mapping[str, str], name: str) -> str | None:
 
 
 def load(environ: Mapping[str, str], model: type[AnyModel]) -> AnyModel:
-    """Return the settings of one model. An empty variable counts as not set.
+    """Parse the settings of one model. An empty variable counts as unset.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def describe_problem(model: type[BaseModel], name: str, value: str | None, shown
 
 
 def load_or_exit(environ: Mapping[str, str], model: type[AnyModel]) -> AnyModel:
-    """Return the settings of one model, or exit with one line. JupyterHub would print a traceback."""
+    """Parse the settings of one model, or exit with one line on stderr. JupyterHub would print a traceback."""
     try:
         return load(environ, model)
     except SettingsError as error:

@@ -1,4 +1,4 @@
-"""Settings of the labs: the proxy, the database, the fileserver, the menu, and limits of time."""
+"""Settings of the labs: proxy, database, fileserver, menu and timeouts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check_service(url: str) -> str:
 def check_database(url: SecretStr) -> SecretStr:
     """Return the URL if it names an SQLite file or a PostgreSQL database.
 
-    JupyterHub and SQLAlchemy hide a password in log lines only if it has its usual place in the URL, and if its
+    JupyterHub and SQLAlchemy hide a password in log lines only if it is at its usual place in the URL, and if its
     special characters are percent-encoded.
     """
     text = url.get_secret_value()
@@ -39,7 +39,7 @@ def check_database(url: SecretStr) -> SecretStr:
 
 
 def read_menu(path: str) -> Menu:
-    """Return the menu in a file."""
+    """Parse a menu file."""
     try:
         return parse_menu(Path(path).read_text(), version("labhub"))
     except MenuError as error:
@@ -52,35 +52,38 @@ MenuFile = Annotated[Menu, BeforeValidator(read_menu)]
 
 
 class LabSettings(BaseModel):
-    """Settings of the labs. The alias of a field is its variable, the description is the wanted value."""
+    """Settings of the labs. The alias of a field is its variable. Errors quote the description after "wanted"."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     proxy_token: Annotated[SecretStr, Field(min_length=1)] = Field(
-        alias="CONFIGPROXY_AUTH_TOKEN", description="a random secret that hub and proxy share (openssl rand -hex 32)"
+        alias="CONFIGPROXY_AUTH_TOKEN",
+        description="a random secret that the hub and the proxy share (openssl rand -hex 32)",
     )
     database_url: Annotated[SecretStr, AfterValidator(check_database)] = Field(
         SecretStr("sqlite:////srv/jupyterhub/jupyterhub.sqlite"),
         alias="HUB_DATABASE_URL",
         description="sqlite:////<absolute path> or postgresql+psycopg://user:password@host/database, "
-        "special characters of the password as %XX",
+        "with special characters of the password as %XX",
     )
     proxy_api_url: Annotated[str, AfterValidator(check_service)] = Field(
-        "http://proxy-api:8001", alias="PROXY_API_URL", description="http://<host>:<port> of the proxy's own API"
+        "http://proxy-api:8001", alias="PROXY_API_URL", description="http://<host>:<port> of the proxy's API"
     )
     connect_url: Annotated[str, AfterValidator(check_service)] = Field(
-        "http://hub.jupyterlabdemo:8081", alias="HUB_CONNECT_URL", description="http://<host>:<port> that labs reach"
+        "http://hub.jupyterlabdemo:8081",
+        alias="HUB_CONNECT_URL",
+        description="http://<host>:<port> at which labs reach the hub",
     )
     fileserver_url: Annotated[str, AfterValidator(check_service)] = Field(
         "http://fileserver.jupyterlabdemo:8080",
         alias="FILESERVER_URL",
-        description="http://<host>:<port> of what makes homes and project folders",
+        description="http://<host>:<port> of the fileserver's API",
     )
     fileserver_token: Annotated[SecretStr, Field(min_length=16)] = Field(
         alias="FILESERVER_TOKEN",
-        description="a random secret that hub and fileserver share (openssl rand -hex 32)",
+        description="a random secret that the hub and the fileserver share (openssl rand -hex 32)",
     )
-    menu: MenuFile = Field(alias="LAB_MENU", description="a TOML file of images and sizes")
+    menu: MenuFile = Field(alias="LAB_MENU", description="the path of a TOML file with images and sizes")
     namespace: Annotated[str, Field(pattern=DNS_LABEL)] = Field(
         "jupyterlabdemo-labs", alias="LAB_NAMESPACE", description="the name of a namespace"
     )
@@ -90,30 +93,32 @@ class LabSettings(BaseModel):
     project_claim: Annotated[str, Field(pattern=DNS_LABEL)] = Field(
         "project", alias="LAB_PROJECT_CLAIM", description="the name of a PersistentVolumeClaim in the labs' namespace"
     )
-    passwd: TextFile = Field(alias="LAB_PASSWD", description="the passwd file of the lab's image")
-    group: TextFile = Field(alias="LAB_GROUP", description="the group file of the lab's image")
+    passwd: TextFile = Field(alias="LAB_PASSWD", description="the path of the passwd file of the lab's image")
+    group: TextFile = Field(alias="LAB_GROUP", description="the path of the group file of the lab's image")
     groups_policy: Literal["Strict", "Merge"] = Field(
         "Strict",
         alias="LAB_GROUPS_POLICY",
-        description="Strict, or Merge for nodes whose container runtime does not know Strict (containerd before 2.0)",
+        description="Strict, or Merge for nodes whose container runtime lacks Strict (containerd before 2.0)",
     )
     pull_seconds: Annotated[int, Field(ge=5)] = Field(
-        900, alias="LAB_PULL_SECONDS", description="5 or more seconds, for a node, the image and the volumes"
+        900, alias="LAB_PULL_SECONDS", description="5 or more seconds for the node, the image and the volumes"
     )
     lab_seconds: Annotated[int, Field(ge=5)] = Field(
-        120, alias="LAB_START_SECONDS", description="5 or more seconds, for a lab to answer once its image is there"
+        120, alias="LAB_START_SECONDS", description="5 or more seconds for JupyterLab to start in the pod"
     )
     unschedulable_seconds: Annotated[int, Field(ge=0)] = Field(
-        8, alias="LAB_UNSCHEDULABLE_SECONDS", description="seconds to wait for a node with room"
+        8, alias="LAB_UNSCHEDULABLE_SECONDS", description="0 or more seconds, the time to wait for a node with room"
     )
     idle_seconds: Annotated[int, Field(ge=0)] = Field(
-        14400, alias="LAB_IDLE_SECONDS", description="seconds without activity, 0: never"
+        14400,
+        alias="LAB_IDLE_SECONDS",
+        description="seconds without activity after which a lab is stopped, or 0 for never",
     )
     max_age_seconds: Annotated[int, Field(ge=0)] = Field(
-        604800, alias="LAB_MAX_AGE_SECONDS", description="seconds since the start, 0: never"
+        604800, alias="LAB_MAX_AGE_SECONDS", description="seconds after which a lab is stopped, or 0 for never"
     )
     warning_seconds: Annotated[int, Field(ge=0)] = Field(
-        900, alias="LAB_WARNING_SECONDS", description="seconds before either, 0: no warning"
+        900, alias="LAB_WARNING_SECONDS", description="seconds between the warning and the stop, or 0 for no warning"
     )
     metrics_port: Annotated[int, Field(ge=1, le=65535)] = Field(
         9464, alias="HUB_METRICS_PORT", description="a port, 1 to 65535"

@@ -17,7 +17,7 @@ LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 def split_list(text: str) -> list[str]:
-    """Split at commas and remove white space."""
+    """Return the parts between commas, without white space and empty parts."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
@@ -50,11 +50,11 @@ def parse_keys(text: str) -> tuple[SecretStr, ...]:
 
 
 def check_url(url: str) -> str:
-    """Return the URL without a trailing slash, if it uses https, or http on this machine."""
+    """Return the URL without a trailing slash, if it uses https, or http to this machine."""
     parts = urlsplit(url)
     safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
     if not (safe and parts.hostname) or parts.query or parts.fragment or parts.username:
-        raise ValueError("neither an https URL nor an http URL of this machine")
+        raise ValueError("neither an https URL nor an http URL to this machine")
     return url.rstrip("/")
 
 
@@ -66,7 +66,7 @@ def check_callback(url: str) -> str:
 
 
 def read_names(path: Path) -> dict[str, int]:
-    """Return the names and numbers in a passwd or group file."""
+    """Parse the names and numbers in a passwd or group file."""
     fields = (line.split(":") for line in path.read_text().splitlines() if line and not line.startswith("#"))
     return {name: int(number) for name, _, number, *_ in fields}
 
@@ -76,7 +76,7 @@ Required = Annotated[str, Field(min_length=1)]
 
 
 class LoginSettings(BaseModel):
-    """Settings of the login. The alias of a field is its variable, the description is the wanted value."""
+    """Settings of the login. The alias of a field is its variable. Errors quote the description after "wanted"."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -89,14 +89,14 @@ class LoginSettings(BaseModel):
         alias="GITHUB_CLIENT_SECRET", description="a client secret of the OAuth app at GitHub"
     )
     callback_url: Annotated[str, AfterValidator(check_callback)] = Field(
-        alias="OAUTH_CALLBACK_URL", description="https://<the hub's host>/hub/oauth_callback, as the OAuth app has it"
+        alias="OAUTH_CALLBACK_URL", description="https://<the hub's host>/hub/oauth_callback, as in the OAuth app"
     )
     allowed: Annotated[tuple[Rule, ...], BeforeValidator(parse_rules)] = Field(
         alias="GITHUB_ORGANIZATION_WHITELIST",
-        description="whose members may log in: org or org:team, separated by commas, at least one",
+        description="at least one organization or team whose members may log in: org or org:team, separated by commas",
     )
     github_url: Annotated[str, AfterValidator(check_url)] = Field(
-        "https://github.com", alias="GITHUB_URL", description="an https URL (http on this machine only)"
+        "https://github.com", alias="GITHUB_URL", description="an https URL (http only to this machine)"
     )
     admins: Annotated[tuple[int | Rule, ...], BeforeValidator(parse_admins)] = Field(
         (), alias="GITHUB_ADMINS", description="GitHub ids (numbers, not logins) and org:team, separated by commas"
@@ -105,15 +105,15 @@ class LoginSettings(BaseModel):
         300, alias="GITHUB_REFRESH_SECONDS", description="1 to 86400 seconds"
     )
     stale_seconds: Annotated[int, Field(ge=0)] = Field(
-        86400, alias="GITHUB_STALE_SECONDS", description="a number of seconds"
+        86400, alias="GITHUB_STALE_SECONDS", description="0 or more seconds"
     )
     timeout_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
-        10, alias="GITHUB_TIMEOUT_SECONDS", description="up to 60 seconds"
+        10, alias="GITHUB_TIMEOUT_SECONDS", description="more than 0 and at most 60 seconds"
     )
     revoke_on_logout: bool = Field(True, alias="GITHUB_REVOKE_ON_LOGOUT", description="true or false")
     contact: str = Field("", alias="SUPPORT_CONTACT", description="an address or a sentence")
-    passwd: NamesFile = Field(alias="LAB_PASSWD", description="the passwd file of the lab's image")
-    group: NamesFile = Field(alias="LAB_GROUP", description="the group file of the lab's image")
+    passwd: NamesFile = Field(alias="LAB_PASSWD", description="the path of the passwd file of the lab's image")
+    group: NamesFile = Field(alias="LAB_GROUP", description="the path of the group file of the lab's image")
 
     @property
     def reserved_names(self) -> ReservedNames:

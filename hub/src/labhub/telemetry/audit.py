@@ -30,14 +30,15 @@ def log_login(
 
 def log_refusal(user: str | None, github_id: int | None, reason: str) -> None:
     """Log a refused login."""
-    message = f"{user or 'an unknown account'} was refused: {reason}"
+    message = f"the login of {user or 'an unknown account'} was refused: {reason}"
     _write("refusal", message, user, github_id, level=logging.WARNING, **{"event.reason": reason})
 
 
 def log_refresh(user: str, github_id: int, outcome: str, age: float) -> None:
-    """Log the re-check of a membership; `age` is the age of GitHub's last answer in seconds."""
+    """Log the re-check of a membership; `age` is the age of GitHub's last answer, in seconds."""
     level = logging.INFO if outcome == "confirmed" else logging.WARNING
-    _write("refresh", f"{user}: {outcome}", user, github_id, level=level, outcome=outcome, age_seconds=round(age))
+    fields = {"outcome": outcome, "age_seconds": round(age)}
+    _write("refresh", f"membership of {user}: {outcome}", user, github_id, level=level, **fields)
 
 
 def log_revocation(user: str, github_id: int, reason: str, servers: tuple[str, ...]) -> None:
@@ -48,21 +49,21 @@ def log_revocation(user: str, github_id: int, reason: str, servers: tuple[str, .
 
 
 def log_logout(user: str, github_id: int | None, *, token_revoked: bool) -> None:
-    """Log a logout; `token_revoked` says whether GitHub has revoked the user's token."""
+    """Log a logout; `token_revoked` is whether GitHub has revoked the user's token."""
     _write("logout", f"{user} logged out", user, github_id, token_revoked=token_revoked)
 
 
 def log_reset(user: str, github_id: int | None, administrator: str, servers: Mapping[str, str]) -> None:
     """Log that an administrator has reset a user; `servers` maps each lab to its former state."""
-    # Two lists, not an object: the name of a user's first lab is empty, and an index rejects an empty field name.
+    # Two lists, not an object: the name of a user's default lab is empty, and Elasticsearch rejects empty field names.
     fields = {"administrator": administrator, "servers": list(servers), "states": list(servers.values())}
     _write("reset", f"{user} was reset by {administrator}", user, github_id, level=logging.WARNING, **fields)
 
 
 def log_announcement(administrator: str, announcement: Mapping[str, Any]) -> None:
-    """Log a new announcement, as `Announcement.to_dict` returns it."""
+    """Log a new announcement, in the form of `Announcement.to_dict`."""
     paused = announcement["spawning"] == "stopped"
-    message = f"{administrator} announced: {announcement['message']}{'; no lab is started' if paused else ''}"
+    message = f"{administrator} announced: {announcement['message']}{'; spawning is paused' if paused else ''}"
     level = logging.WARNING if paused else logging.INFO
     fields = _announcement_fields(announcement)
     _write("announcement", message, None, None, level=level, administrator=administrator, **fields)

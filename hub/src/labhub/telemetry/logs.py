@@ -1,4 +1,4 @@
-"""JSON log lines of the hub's process. OAuth secrets are removed from URLs."""
+"""JSON log lines of the hub, without the OAuth secrets in URLs and messages."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 from labhub.shared.json_logs import ServiceFormatter
 
-# tornado logs a failed request with its URL, and oauthenticator logs a state that does not match: a refused login would
-# leave `code` and `state` in the log. A URL inside a URL has %3D or %253D for the equals sign.
+# tornado logs the URL of a failed request, so a refused login would leave `code` and `state` in the log. The equals
+# sign is %3D or %253D in a URL inside a URL.
 URL_SECRET = re.compile(
     r"((?:code|state|token|code_verifier|client_secret|_xsrf)(?:=|%(?:25)*3D))((?:(?!%(?:25)*26)[^&\s\"'\\)<>,])*)",
     re.IGNORECASE,
 )
-# Secrets outside URLs: in messages of oauthenticator, and a session id in a message of JupyterHub
+# Secrets outside URLs: OAuth states in messages of oauthenticator, and session ids in a message of JupyterHub
 STATE_SECRET = re.compile(r"(OAuth state mismatch|Failed to (?:b64|json)-decode state):[^\"]*")
 SESSION_SECRET = re.compile(r"(Setting new xsrf cookie for) b'[^']*'")
 
@@ -25,7 +25,7 @@ def remove_secrets(text: str) -> str:
 
 
 class HubFormatter(ServiceFormatter):
-    """Formats log records of the hub, of JupyterHub and of its libraries."""
+    """Formatter for log records of the hub, of JupyterHub and of their libraries."""
 
     def __init__(self, *_: object) -> None:
         super().__init__("hub")

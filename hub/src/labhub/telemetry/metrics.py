@@ -1,4 +1,4 @@
-"""The hub's own metrics for Prometheus, on a port of their own, because the hub's port is public through nginx."""
+"""The hub's metrics for Prometheus, on a separate port, because the hub's port is public through nginx."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ ENDS = Counter("labhub_lab_ends_total", "Labs that ended without the user's requ
 RECONCILED = Counter("labhub_reconcile_actions_total", "Corrections by the reconciler and by resets", ["action"])
 WATCH_AGE = Gauge("labhub_watch_age_seconds", "Time since the Kubernetes API last confirmed the hub's data", ["kind"])
 WATCH_IDLE = Gauge(
-    "labhub_watch_idle_seconds", "Time since the last attempt of a watch; it grows if one died", ["kind"]
+    "labhub_watch_idle_seconds", "Time since the last attempt of a watch; grows while the watch is dead", ["kind"]
 )
-SPAWNING_STOPPED = Gauge("labhub_spawning_stopped", "1 while an announcement pauses the start of labs")
+SPAWNING_STOPPED = Gauge("labhub_spawning_stopped", "1 while an announcement pauses spawning, else 0")
 
 
 def count_spawn(began: float, reached: Mapping[str, float]) -> None:
@@ -64,7 +64,7 @@ def export_watch(kind: str, get_age: Callable[[], float], get_idle: Callable[[],
 
 
 class LabCollector(Collector):
-    """Counts labs by state when Prometheus reads the metrics.
+    """Collector that counts labs by state when Prometheus reads the metrics.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def serve_metrics(port: int, reasons: Iterable[str]) -> None:
     Parameters
     ----------
     reasons
-        All reasons of failures. Their counters start at zero: `increase()` ignores the first value of a new series.
+        All reasons of failures. Their counters start at zero, because `increase()` ignores the first value of a series.
 
     Raises
     ------

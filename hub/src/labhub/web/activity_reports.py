@@ -8,7 +8,7 @@ from labhub.labs.spawner import LabSpawner
 
 
 def notify_pending_starts(user: User | None) -> None:
-    """Let the user's pending starts check their labs: a lab sends its first report just before it answers."""
+    """Wake the user's pending starts to check their labs. A lab sends its first report just before it answers."""
     for spawner in user.spawners.values() if user else ():
         if spawner.pending == "spawn" and isinstance(spawner, LabSpawner):
             spawner.notify_report()

@@ -24,12 +24,12 @@ from labhub.web.app_protocol import HubApp
 
 
 class AnnouncementHandler(APIHandler):  # type: ignore[misc]  # untyped
-    """`/hub/api/announcement`: all clients may read it, also without login; administrators may change it."""
+    """The API call `/hub/api/announcement`. All clients may read it without a login; administrators may change it."""
 
     app: HubApp
 
     async def prepare(self) -> None:
-        """Look up the user, except for GET: each open page of thousands of labs sends one every minute."""
+        """Authenticate the request, except for GET, which each open page of each lab sends every minute."""
         if self.request.method != "GET":
             await super().prepare()
 
@@ -41,7 +41,7 @@ class AnnouncementHandler(APIHandler):  # type: ignore[misc]  # untyped
             super()._log()
 
     def get(self) -> None:
-        """Answer with the announcement. The message is empty if there is none. tornado answers 304 to a known ETag."""
+        """Answer with the announcement, or with an empty message. tornado answers 304 to a known ETag."""
         self.set_header("Cache-Control", "no-cache")
         self.finish(json.dumps((self.app.announcements.current or NO_ANNOUNCEMENT).to_dict()))
 
@@ -52,7 +52,7 @@ class AnnouncementHandler(APIHandler):  # type: ignore[misc]  # untyped
             # Not `get_json_body`: JupyterHub logs a traceback for invalid JSON.
             announcement = parse_announcement(json.loads(self.request.body or b"null"), datetime.now(UTC))
         except ValueError:
-            raise web.HTTPError(400, "found no JSON, wanted an object with a message") from None
+            raise web.HTTPError(400, "found invalid JSON, wanted an object with a message") from None
         except AnnouncementError as error:
             raise web.HTTPError(400, str(error)) from None
         self._store(announcement)
@@ -71,7 +71,7 @@ class AnnouncementHandler(APIHandler):  # type: ignore[misc]  # untyped
         try:
             self.app.announcements.replace(announcement)
         except OSError as error:
-            raise web.HTTPError(500, f"the announcement cannot be kept: {error.strerror}") from error
+            raise web.HTTPError(500, f"cannot store the announcement: {error.strerror}") from error
 
 
 class AnnouncePage(BaseHandler):  # type: ignore[misc]  # untyped

@@ -1,4 +1,4 @@
-"""What handlers use of the hub's application. A protocol, so that `labhub.app` can import the handlers."""
+"""Protocol of the application for handlers. It avoids an import cycle: `labhub.app` imports the handlers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class HubApp(Protocol):
     Attributes
     ----------
     announcements
-        The current announcement.
+        The store of the current announcement.
     launcher
         The launcher with its reflectors.
     recovering_labs

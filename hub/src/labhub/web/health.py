@@ -1,4 +1,4 @@
-"""`/hub/live`: the liveness probe."""
+"""The liveness probe `/hub/live`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jupyterhub.handlers.pages import HealthCheckHandler  # type: ignore[import-
 from labhub.labs.reflector import Reflector
 from labhub.web.app_protocol import HubApp
 
-# A reflector that is alive tries at least every 40 s.
+# A live reflector tries to reach the Kubernetes API at least every 40 s.
 IDLE_SECONDS_MAX = 120
 
 
@@ -17,20 +17,20 @@ def find_dead_reflector(reflectors: Iterable[Reflector]) -> str:
     """Return a message about the first reflector that has stopped trying, or an empty string."""
     for reflector in reflectors:
         if reflector.idle > IDLE_SECONDS_MAX:
-            return f"the watch of {reflector.kind} has not tried for {reflector.idle:.0f} s"
+            return f"the watch of {reflector.kind} has made no attempt for {reflector.idle:.0f} s"
     return ""
 
 
 class LiveHandler(HealthCheckHandler):  # type: ignore[misc]  # untyped
-    """Answers 503 if a reflector has died, which only a restart of the hub repairs.
+    """Handler that answers 503 if a reflector has died, which only a restart of the hub repairs.
 
-    An API that does not answer is no failure: a restart would not bring it back, and the hub would be away, too.
+    An unavailable Kubernetes API is not a failure: a restart would not repair it, and the hub would be down, too.
     """
 
     app: HubApp
 
     def get(self) -> None:
-        """Answer 200 while the reflectors try, also if the API does not answer."""
+        """Answer 200 while the reflectors are alive, even if the Kubernetes API does not answer."""
         problem = find_dead_reflector((self.app.launcher.pods, self.app.launcher.events))
         if problem:
             self.set_status(503)

@@ -1,4 +1,4 @@
-"""The spawn page and the API call that starts a lab: pauses by an announcement, and the user's access."""
+"""Checks before a spawn: whether spawning is paused, and whether the user is still a member."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tornado.httputil import url_concat
 from labhub.labs.spawner import LabSpawner
 from labhub.web.app_protocol import HubApp
 
-# Not 503: nginx replaces the hub's 503 with its own page for an unavailable hub. JupyterHub also answers 429 if it
-# starts no more servers.
+# Not 503: nginx replaces the hub's 503 with its own page for an unavailable hub. JupyterHub also answers 429 if too
+# many labs are running.
 PAUSED_STATUS = 429
 RETRY_AFTER_SECONDS = "60"
-# A re-check of the membership is valid for a spawn for this long. A request to GitHub takes half a second, and GitHub
-# limits the number of requests.
+# Seconds for which a membership check is valid for a spawn. A request to GitHub takes half a second, and GitHub limits
+# the number of requests.
 RECENT_SECONDS = 30
-RECOVERING_MESSAGE = "The hub has just started and finds the labs that run. Try again in a minute."
+RECOVERING_MESSAGE = "The hub has just started and is looking for running labs. Try again in a minute."
 
 
 class SpawnPausedError(web.HTTPError):
-    """The hub starts no labs at the moment."""
+    """Spawning is paused."""
 
     headers: ClassVar = {"Retry-After": RETRY_AFTER_SECONDS}  # JupyterHub adds them to the response
 
@@ -38,26 +38,26 @@ def check_spawning_allowed(app: HubApp) -> None:
     Raises
     ------
     SpawnPausedError
-        Raised while an announcement pauses the start of labs, and while the hub recovers lost labs.
+        Raised while an announcement pauses spawning, and while the hub recovers lost labs.
     """
     if announcement := app.announcements.pause:
         raise SpawnPausedError(announcement.pause_message())
     if app.recovering_labs:
-        # The user's own lab can be one of the lost labs.
+        # The lab of this user can be one of the lost labs.
         raise SpawnPausedError(RECOVERING_MESSAGE)
 
 
 async def show_pause(handler: BaseHandler, app: HubApp, user_name: str, server_name: str) -> bool:
-    """Show the page with the pause instead of the spawn page, and return whether that was necessary.
+    """Show the pause instead of the spawn page if spawning is paused, and return whether the page was shown.
 
-    A user with a running lab is redirected to it as usual.
+    A user with a running lab is redirected to the lab as usual.
     """
     user = handler.find_user(user_name)
     if not app.announcements.pause or not user or _has_active_lab(user, server_name):
         return False
     handler.set_status(PAUSED_STATUS)
     handler.set_header("Retry-After", RETRY_AFTER_SECONDS)
-    # Only `next`: JupyterHub would read any other argument as a choice, and start a lab with it.
+    # Keep only `next`: JupyterHub would interpret any other argument as a choice, and start a lab with it.
     arguments = {"next": handler.get_argument("next")} if handler.get_argument("next", "") else {}
     retry_url = url_concat(handler.request.path, arguments)
     handler.finish(await handler.render_template("spawn_paused.html", for_user=user, again=retry_url))
@@ -69,25 +69,25 @@ def _has_active_lab(user: User, server_name: str) -> bool:
 
 
 async def confirm_access(handler: BaseHandler, user: User) -> None:
-    """Re-check the user's membership before a spawn, unless that has just been done at the login.
+    """Re-check the user's membership before a spawn, unless the last check is recent, for example from the login.
 
     Raises
     ------
     HTTPError
-        Raised with status 403 if the access has ended.
+        Raised with status 403 if the user has lost access.
     """
     if user._auth_refreshed and time.monotonic() - user._auth_refreshed < RECENT_SECONDS:
         # JupyterHub re-checks a user once per request, and skips the users in this set.
         handler._refreshed_users = {user.name}
     elif await handler.refresh_auth(user, force=True) is None:
-        raise web.HTTPError(403, "auth has expired for %s, login again", user.name)
+        raise web.HTTPError(403, "Your login has expired, %s. Log in again.", user.name)
 
 
 def refuse_during_pause(spawner: LabSpawner) -> None:
-    """Refuse a start during a pause, as JupyterHub's `pre_spawn_hook`. The recovery of a lost lab is no start.
+    """Refuse a start during a pause. This is JupyterHub's `pre_spawn_hook`.
 
-    The hook is for an untested JupyterHub, whose own handlers start labs. It comes late: a pause that an administrator
-    sets during a start ends this start, too.
+    The hook is for an untested version of JupyterHub, whose own handlers start labs. JupyterHub calls it late: a pause
+    that begins during a start ends this start, too. The recovery of a lost lab is not refused.
 
     Raises
     ------
@@ -99,5 +99,5 @@ def refuse_during_pause(spawner: LabSpawner) -> None:
     try:
         check_spawning_allowed(spawner.user.settings["app"])
     except SpawnPausedError:
-        spawner.pod_name = ""  # JupyterHub stops the refused lab: a running pod with this name must stay
+        spawner.pod_name = ""  # JupyterHub now calls `stop`, which must not delete a running pod of this name
         raise

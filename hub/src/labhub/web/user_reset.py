@@ -18,11 +18,11 @@ PENDING_FLAGS = ("_spawn_pending", "_start_pending", "_stop_pending", "_check_pe
 
 
 class ResetHandler(APIHandler):  # type: ignore[misc]  # untyped
-    """`POST /hub/api/users/<name>/reset`: stops the user's labs in any state, so that a new one can start."""
+    """The API call `POST /hub/api/users/<name>/reset`, which stops the user's labs in any state."""
 
     @needs_scope("admin:servers")  # type: ignore[untyped-decorator]
     async def post(self, user_name: str) -> None:
-        """Reset a user and answer with the former states of the labs."""
+        """Reset a user, and answer with the former states of the user's labs."""
         user = self.find_user(user_name)
         if user is None:
             raise web.HTTPError(404, f"no such user: {user_name}")
@@ -43,7 +43,7 @@ async def reset_lab(handler: BaseHandler, user: User, name: str) -> str:
     try:
         await handler.proxy.delete_user(user, name)
     except (OSError, TimeoutError, web.HTTPError) as error:
-        handler.log.warning("%s: the route stays until the proxy answers: %r", user.name, error)
+        handler.log.warning("the route of the lab of %s stays until the proxy answers: %r", user.name, error)
     spawner.stop_polling()
     for flag in PENDING_FLAGS:
         setattr(spawner, flag, False)

@@ -1,0 +1,94 @@
+"""The pages that a user meets speak of a lab. JupyterHub's own pages speak of a server."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from jinja2 import ChainableUndefined, Environment, FileSystemLoader, select_autoescape
+from jupyterhub._data import DATA_FILES_PATH  # type: ignore[import-untyped]
+from labhub.configuration import TEMPLATES
+from labhub.labs.pod_status import diagnose
+from labhub.models.announcement import Announcement
+from labhub.models.profiles import parse_menu
+
+# JupyterHub's order. The prefix `templates/` selects JupyterHub's own templates.
+FOLDERS = [TEMPLATES, Path(DATA_FILES_PATH) / "templates", DATA_FILES_PATH]
+# JupyterHub renders asynchronously, which changes what `super()` returns.
+PAGES = Environment(
+    loader=FileSystemLoader(FOLDERS), undefined=ChainableUndefined, autoescape=select_autoescape(), enable_async=True
+)
+TOKEN = {"api_id": "a1", "note": "Server at /user/ada/", "scopes": ()}
+CLIENT = {"token_id": "a2", "description": "Server at /user/ada/", "scopes": ()}
+MENU = parse_menu((TEMPLATES.parents[1] / "data/menu.toml").read_text(), "1")
+SPAWNER = SimpleNamespace(menu=MENU, last_choice=MENU.choose({}), last_end=diagnose("memory", "OOMKilled"))
+DROPPED = {"identity": {"dropped": [{"login": "a-club"}]}}
+RUNNING, STOPPED = SimpleNamespace(active=True), SimpleNamespace(active=False)
+PAUSE = SimpleNamespace(current=Announcement("Maintenance"), pause=Announcement("Maintenance"))
+
+
+def render(name: str, end: object = None, **variables: Any) -> str:
+    """Return the visible text of a page without the navigation bar."""
+    user = SimpleNamespace(
+        name="ada", escaped_name="ada", json_escaped_name="ada", spawner=SimpleNamespace(last_end=end)
+    )
+    common = {"user": user, "base_url": "/hub/", "url": "/hub/spawn/ada", "static_url": lambda name, **_: name}
+    page = PAGES.get_template(name).render(common | {"spawn_url": "/hub/spawn/ada"} | variables)
+    body = page.partition("</nav>")[2].partition('class="modal fade"')[0]
+    text = re.sub(r"<(script|style)\b.*?</\1>|<!--.*?-->|<[^>]*>", " ", body, flags=re.DOTALL)
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "variables", "texts"),
+    [
+        ("home.html", {"default_server": STOPPED}, ["Start my lab"]),
+        ("home.html", {"default_server": RUNNING}, ["Stop my lab", "Open my lab"]),
+        ("not_running.html", {}, ["Your lab is not running", "Start my lab"]),
+        ("not_running.html", {"announcements": PAUSE}, ["Your lab is not running", "No new lab can start now"]),
+        ("not_running.html", {"failed": True, "failed_message": "Why"}, ["Your lab did not start", "Why", "Try again"]),
+        (
+            "not_running.html",
+            {"failed": True, "failed_html_message": "<strong>Why</strong>"},
+            ["Your lab did not start Why Try again"],
+        ),
+        ("not_running.html", {"end": diagnose("memory")}, [diagnose("memory").message, "Your files are in your home."]),
+        (
+            "spawn.html",
+            {"spawner": SPAWNER, "auth_state": DROPPED},
+            ["Start your lab", "Your last lab has ended.", "Details from Kubernetes OOMKilled", "folders of a-club,"],
+        ),
+        ("spawn_pending.html", {}, ["Your lab is starting", "You will be redirected", "Stop my lab"]),
+        ("stop_pending.html", {}, ["Your lab is stopping", "You can start it again"]),
+        ("error.html", {"message": "Why", "extra_error_html": "server"}, ["Why", "Start your lab again on your home"]),
+        ("404.html", {}, ["This page does not exist."]),
+        (
+            "token.html",
+            {"api_tokens": [TOKEN], "oauth_clients": [CLIENT]},
+            ["If you revoke the token of a running lab", "(mostly labs)", "Lab at /user/ada/"],
+        ),
+    ],
+    ids=[
+        *(
+            "home",
+            "home of a running lab",
+            "not running",
+            "not running during a pause",
+            "failed",
+            "failed with details",
+        ),
+        *("ended", "spawn page", "starting", "stopping", "error", "not found", "tokens"),
+    ],
+)
+def test_a_page_speaks_of_a_lab(name: str, variables: dict[str, Any], texts: list[str]) -> None:
+    shown = render(name, **variables)
+    for text in texts:
+        assert text in shown
+    assert "server" not in shown.lower()
+
+
+def test_no_start_button_during_a_pause() -> None:
+    assert "Start my lab" not in render("not_running.html", announcements=PAUSE)
