@@ -82,7 +82,7 @@ def configure_hub(c: Config, settings: LabSettings) -> None:
     # API tokens in the configuration are random, so one round of hashing is enough. JupyterHub's default is 16,384
     # rounds at each request.
     c.JupyterHub.trust_user_provided_tokens = True
-    # Seconds. JupyterHub stores the use of a token at most once per hour; a lab sends a report every 15 minutes.
+    # Seconds. JupyterHub stores the use of a token at most once per hour; by default labs report every 15 minutes.
     c.JupyterHub.activity_resolution = 3600
     # Seconds between two measurements of the event loop's delay. The default is 0.05.
     c.PeriodicMetricsCollector.event_loop_interval_resolution = 0.2

@@ -79,7 +79,7 @@ class PostgreSQL:
         wait_until(lambda: self.run(*ready).wait() == 0, "PostgreSQL answers")
 
     def stop(self) -> None:
-        """Stop the server as its upgrade does, with an end of all connections."""
+        """Stop the server as an upgrade of PostgreSQL does, which ends all connections."""
         assert self.process
         self.process.send_signal(2)
         self.process.wait()

@@ -162,9 +162,9 @@ def test_an_administrator_is_one_as_long_as_the_team_says_so(site: Any) -> None:
     rubin = site.world.find_organization("rubin")
     rubin.members[account.id] = "active"
     rubin.teams["admins"].add(account.id)
-    wait_until(lambda: visitor.is_logged_in() and site.hub.user("chief")["admin"], "the rights begin")
+    wait_until(lambda: visitor.is_logged_in() and site.hub.user("chief")["admin"], "admin rights are granted")
     rubin.teams["admins"].discard(account.id)
-    wait_until(lambda: visitor.is_logged_in() and not site.hub.user("chief")["admin"], "the rights end")
+    wait_until(lambda: visitor.is_logged_in() and not site.hub.user("chief")["admin"], "admin rights are removed")
 
 
 def test_a_suspended_account_is_refused(site: Any) -> None:

@@ -90,7 +90,7 @@ def test_a_member_goes_on_and_starts_a_lab_while_github_is_in_trouble(
     token = site.api_token("resident")
     with site.trouble(kind):
         wait_until(
-            lambda: resident.is_logged_in() and site.last_outcome("resident") == f"kept:{reason}", "GitHub fails"
+            lambda: resident.is_logged_in() and site.last_outcome("resident") == f"kept:{reason}", "the session stays"
         )
         resident.spawn("resident")
         assert resident.is_logged_in()
@@ -104,7 +104,7 @@ def test_a_member_goes_on_and_starts_a_lab_while_github_is_in_trouble(
 def test_a_member_goes_on_while_github_hangs(site: Any, resident: Any, kind: str) -> None:
     with site.trouble(kind):
         wait_until(
-            lambda: resident.is_logged_in() and site.last_outcome("resident") == "kept:github_down", "GitHub fails"
+            lambda: resident.is_logged_in() and site.last_outcome("resident") == "kept:github_down", "the session stays"
         )
     assert resident.is_logged_in()
 

@@ -1,4 +1,4 @@
-"""The pages that a user meets speak of a lab. JupyterHub's own pages speak of a server."""
+"""The pages for users use the word "lab", where JupyterHub's own pages use "server"."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ class LoginRefusal(Enum):
     """The organization does not show its members to the OAuth app."""
     SUSPENDED = ("suspended", 403)
     REUSED_LOGIN = ("reused_login", 403)
-    """The hub has a user with this login that belongs to another GitHub account."""
+    """On this hub, the login belongs to another GitHub account."""
     NO_IDENTITY = ("no_identity", 403)
     """The account cannot become a POSIX user."""
     SCOPE = ("scope", 403)
