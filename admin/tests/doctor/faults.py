@@ -1,4 +1,4 @@
-"""Faults of a deployment. Each is a change of a site."""
+"""The faults of a deployment. Each is a change of a healthy site."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ PRESSED = [{"type": "Ready", "status": "True"}, {"type": "DiskPressure", "status
 
 
 def then(*changes: Any) -> Change:
-    """Return a change that makes several changes."""
+    """Return a change that applies several changes."""
 
-    def change(site: Site) -> None:
-        for one in changes:
-            one(site)
+    def apply_all(site: Site) -> None:
+        for change in changes:
+            change(site)
 
-    return change
+    return apply_all
 
 
 def node(**status: Any) -> Change:
@@ -45,7 +45,7 @@ def relabel(key: str, value: str) -> Change:
 
 
 def certificate(name: str = "nginx-tls", host: str = HOST, start: int = -1, end: int = 80) -> Change:
-    """Return a change that adds a certificate, valid between two days counted from today."""
+    """Return a change that adds a certificate. `start` and `end` of its validity are days counted from today."""
     return lambda site: site.certificate(name, host, start=timedelta(days=start), end=timedelta(days=end))
 
 

@@ -1,4 +1,4 @@
-"""A healthy deployment as kubectl reports it: our manifests, the objects of a site, the status of Kubernetes."""
+"""A healthy deployment as kubectl reports it: the manifests, the objects of a site, and their status."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ STORAGE = {
 
 
 def stamp(seconds: float) -> str:
-    """Return a time as Kubernetes writes it."""
+    """Return a time in the format of Kubernetes, counted from now in seconds."""
     return datetime.fromtimestamp(NOW + seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def answer(out: object, status: int = 0, err: str = "") -> Answer:
-    """Return an answer that arrived now."""
+    """Return an answer of a command that ran just now."""
     return Answer(status, out if isinstance(out, str) else json.dumps(out), err, NOW - 0.2, NOW + 0.2)
 
 
 def answers() -> dict[str, Answer]:
-    """Return the answers of the experiments to a healthy deployment."""
-    shut = dict.fromkeys(("the API of Kubernetes", "its node's kubelet", "NFS"), "timed out")
+    """Return the answers of the experiments in a healthy deployment."""
+    shut = dict.fromkeys(("the Kubernetes API", "the kubelet of its node", "NFS"), "timed out")
     probe = {"time": NOW, "names": {"hub.jupyterlabdemo": ""}, "open": {"hub": "", "proxy": ""}, "shut": shut}
     hub = {
         "fileserver": [404, "Not Found"],
@@ -212,7 +212,7 @@ class Site:
         return list(check.judge(self.state()))
 
     def said(self, name: str, *statuses: Status) -> str:
-        """Return the texts of one check's verdicts with these statuses."""
+        """Return the messages of one check's verdicts with these statuses."""
         return "\n".join(one.what for one in self.judge(name) if one.status in statuses)
 
 
@@ -225,7 +225,7 @@ def made(kind: str, name: str, namespace: str = NAMESPACE) -> Object:
 
 
 def run(workload: Object) -> Object:
-    """Set the status of a workload to rolled out, and return its pod."""
+    """Mark a workload as rolled out, and return its pod."""
     if workload["kind"] == "Deployment":
         wanted = workload["spec"].setdefault("replicas", 2)
         counted = {"replicas": wanted, "updatedReplicas": wanted, "availableReplicas": wanted}
@@ -245,7 +245,7 @@ def run(workload: Object) -> Object:
 
 
 def cluster() -> list[Object]:
-    """Return a node and the objects of the cluster."""
+    """Return the objects of the cluster itself: a node and what belongs to it."""
     node = made("Node", "node0", "") | {
         "status": {
             "conditions": [{"type": "Ready", "status": "True"}, {"type": "DiskPressure", "status": "False"}],

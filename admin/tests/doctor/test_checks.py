@@ -1,4 +1,4 @@
-"""Every check passes a healthy deployment, and finds each fault."""
+"""Each check passes for a healthy deployment, and reports each of its faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The programs that the doctor runs in pods, run here against real servers."""
+"""The programs that the doctor runs in pods. These tests run them against real servers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ labfiles_storage_bytes 100.0
 
 
 def run(name: str, *arguments: str, **environ: str) -> dict[str, Any]:
-    """Run a program as in a pod: only its text and the standard library, nothing of the checkout."""
+    """Run a program as in a pod: from its source, with the standard library only."""
     command = [sys.executable, "-I", "-c", probe_pod.read_program(name), *arguments]
     done = subprocess.run(command, env=os.environ | environ, capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
@@ -45,7 +45,7 @@ def run(name: str, *arguments: str, **environ: str) -> dict[str, Any]:
 
 @contextmanager
 def serve(status: int, body: str, tls: ssl.SSLContext | None = None) -> Iterator[int]:
-    """Run a server with one answer to every request, and provide its port."""
+    """Run a server that returns the same answer to every request, and yield its port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -99,7 +99,7 @@ def test_github_says_what_it_thinks_of_the_app(changes: dict[str, str], error: s
         by_second_name = run("github", **settings, GITHUB_ALLOWED_ORGANIZATIONS=allowed)
     assert found["unknown"] == by_second_name["unknown"] == ["gone"]
     assert (found["token"]["status"], found["token"]["error"]) == (200, error)
-    # The API requires a token, so it answers.
+    # The API answers 401, because it requires a token.
     assert found["api"]["status"] == 401
     assert secret.read_text().strip() not in json.dumps(found)
 
@@ -176,7 +176,7 @@ def test_a_hub_whose_metrics_do_not_answer_tells_why(tmp_path: Path) -> None:
         for metrics, says in (
             (broken, "500 Internal Server Error"),
             (closed_port(), "refused"),
-            (port, "answer without it"),
+            (port, "it is missing"),
         ):
             site.answers["hub"] = answer(run("hub", url, f"http://127.0.0.1:{metrics}"))
             assert says in site.said("hub", Status.FAILED)
@@ -219,4 +219,4 @@ def test_the_services_address_is_tried_after_the_name(tmp_path: Path) -> None:
     found = front_page.request_front_page(site.state().callback, site.state().objects).read()
     assert list(found) == ["localhost", "127.0.0.1"]
     site.answers["front"] = answer(found)
-    assert "cannot be reached" in site.said("page", Status.WARNING)
+    assert "this machine cannot reach" in site.said("page", Status.WARNING)

@@ -1,4 +1,4 @@
-"""The doctor as a person or a program calls it."""
+"""The command line of the doctor, and its reports as text and JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REFUSED = (
 
 
 def call(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the doctor with a PATH of one folder."""
+    """Run the doctor with a PATH that has only one folder."""
     command = [sys.executable, "-m", "labadmin", "doctor", *arguments]
     environ = os.environ | {"PATH": str(path)}
     return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
@@ -35,7 +35,7 @@ def test_without_kubectl_it_says_how_to_get_it(tmp_path: Path) -> None:
     done = call(tmp_path)
     assert done.returncode == 2
     assert "FAILED   api  found no kubectl on the PATH" in done.stdout
-    assert "fix: install it: https://kubernetes.io" in done.stdout
+    assert "fix: install kubectl: https://kubernetes.io" in done.stdout
 
 
 def test_without_an_api_it_says_so_and_nothing_else(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_the_probe_is_a_lab_to_policies_and_none_to_the_hub(tmp_path: Path) -> N
     made = probe_pod.build_pod("doctor-1", "an-image", objects)
     labels = made["metadata"]["labels"]
     assert made["metadata"]["namespace"] == LABS
-    # hub/kubernetes/networkpolicy.yaml admits labs by this label. The hub owns only pods that also have part-of.
+    # hub/kubernetes/networkpolicy.yaml admits labs by this label. The hub manages only pods that also have part-of.
     assert labels["app.kubernetes.io/component"] == "lab"
     assert labels["app.kubernetes.io/part-of"] != "jupyterlabdemo"
     tried = probe_pod.list_targets(objects)

@@ -1,1 +1,1 @@
-"""`labadmin doctor`: find the problems of a deployment, each with its fix."""
+"""The command `labadmin doctor`, which finds the problems of a deployment and prints a fix for each."""

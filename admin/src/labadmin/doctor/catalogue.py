@@ -1,4 +1,4 @@
-"""All checks. Each comes after the checks that it depends on."""
+"""The list of all checks. Each check comes after the checks that it depends on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Check:
     Attributes
     ----------
     needs
-        The experiments whose answers it reads.
+        Names of the experiments whose answers the check reads.
     """
 
     group: str

@@ -1,4 +1,4 @@
-"""Certificates and keys as they are stored in Secrets."""
+"""Checks of certificates and keys in Secrets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LONGEST_CHAIN = 6
 
 
 class BadCertificateError(Exception):
-    """A certificate or key cannot be used. The message has the reason, and never the data."""
+    """A certificate or key cannot be used. The message has the reason, never the data."""
 
 
 def read_chain(data: bytes, key: str) -> list[x509.Certificate]:
@@ -26,12 +26,12 @@ def read_chain(data: bytes, key: str) -> list[x509.Certificate]:
     Raises
     ------
     BadCertificateError
-        Raised if there is none.
+        Raised if the text has no readable certificate.
     """
     try:
         return x509.load_pem_x509_certificates(data)
     except ValueError as error:
-        raise BadCertificateError(f"{key} holds no certificate that can be read") from error
+        raise BadCertificateError(f"{key} has no readable certificate") from error
 
 
 def check_key(certificate: x509.Certificate, data: bytes) -> None:
@@ -40,19 +40,19 @@ def check_key(certificate: x509.Certificate, data: bytes) -> None:
     Raises
     ------
     BadCertificateError
-        Raised if it does not, or cannot be read.
+        Raised if the key belongs to another certificate, or cannot be read.
     """
     try:
         public = load_pem_private_key(data, None).public_key()
     except (ValueError, TypeError) as error:
-        raise BadCertificateError("tls.key holds no key that can be read") from error
+        raise BadCertificateError("tls.key has no readable key") from error
     spki = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
     if public.public_bytes(*spki) != certificate.public_key().public_bytes(*spki):
         raise BadCertificateError("tls.key is not the key of tls.crt")
 
 
 def list_names(certificate: x509.Certificate) -> list[str]:
-    """Return the names and addresses of a certificate."""
+    """Return the DNS names and IP addresses for which a certificate is valid."""
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
@@ -62,7 +62,7 @@ def list_names(certificate: x509.Certificate) -> list[str]:
 
 
 def matches_host(certificate: x509.Certificate, host: str) -> bool:
-    """Return whether a certificate is valid for a host. A star matches one label."""
+    """Return whether a certificate is valid for a host name or an IP address. A star matches one label."""
     try:
         host = str(ipaddress.ip_address(host))
     except ValueError:
@@ -72,12 +72,12 @@ def matches_host(certificate: x509.Certificate, host: str) -> bool:
 
 
 def is_signed(chain: list[x509.Certificate], authorities: list[x509.Certificate]) -> bool:
-    """Return whether one of the authorities signed a certificate, or a later one of its chain."""
+    """Return whether one of the authorities signed the first certificate of a chain, or one above it in the chain."""
     current = chain[0]
     for _ in range(LONGEST_CHAIN):
-        if any(current == one or is_issued_by(current, one) for one in authorities):
+        if any(current == authority or is_issued_by(current, authority) for authority in authorities):
             return True
-        above = next((one for one in chain if one != current and is_issued_by(current, one)), None)
+        above = next((issuer for issuer in chain if issuer != current and is_issued_by(current, issuer)), None)
         if above is None:
             return False
         current = above
@@ -85,7 +85,7 @@ def is_signed(chain: list[x509.Certificate], authorities: list[x509.Certificate]
 
 
 def is_issued_by(certificate: x509.Certificate, by: x509.Certificate) -> bool:
-    """Return whether a certificate was signed by another."""
+    """Return whether a certificate was signed by another one."""
     try:
         certificate.verify_directly_issued_by(by)
     except (ValueError, TypeError, InvalidSignature):
@@ -96,7 +96,7 @@ def is_issued_by(certificate: x509.Certificate, by: x509.Certificate) -> bool:
 def check_certificate(
     secret: str, data: Mapping[str, bytes], hosts: list[str], now: float, fix: str
 ) -> Iterator[Verdict]:
-    """Check that a certificate can be read, has its key, is valid now, and is valid for these hosts."""
+    """Check that a certificate is readable, has its key, is valid now, and is valid for these hosts."""
     try:
         certificate = read_chain(data.get("tls.crt", b""), "tls.crt")[0]
         check_key(certificate, data.get("tls.key", b""))
@@ -108,7 +108,7 @@ def check_certificate(
     if ends <= today:
         yield fail(f"Secret {secret}: the certificate expired on {ends:%Y-%m-%d}", fix)
     elif begins > today:
-        yield fail(f"Secret {secret}: the certificate is valid from {begins:%Y-%m-%d %H:%M} UTC on only", fix)
+        yield fail(f"Secret {secret}: the certificate is not valid before {begins:%Y-%m-%d %H:%M} UTC", fix)
     elif (ends - today).days < WARN_DAYS:
         yield warn(f"Secret {secret}: the certificate expires on {ends:%Y-%m-%d}, in {(ends - today).days} days", fix)
     for host in hosts:

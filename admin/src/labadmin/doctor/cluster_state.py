@@ -13,18 +13,18 @@ DEFAULT_GITHUB = "https://github.com"
 
 @dataclass(frozen=True)
 class ClusterState:
-    """Everything that was read of the cluster, and the answers to all experiments.
+    """All objects that were read from the cluster, and the answers of the experiments.
 
     Attributes
     ----------
     now
-        Time of this machine, in seconds, when the objects were read.
+        Time of this machine when the objects were read, in seconds (Unix time).
     version
         Output of `kubectl version`.
     unread
-        Kinds that could not be read, each with the reason.
+        Kinds of objects that could not be read, each with the reason.
     answers
-        Answers to the experiments, by name, without those that do not apply.
+        Answers of the experiments, by name. Experiments that do not apply have none.
     logs
         Last lines of failed containers, by `<pod>/<container>`.
     """
@@ -43,7 +43,7 @@ class ClusterState:
 
     @property
     def hub_image(self) -> str:
-        """The image of the deployed hub, which the probe uses, too."""
+        """The image of the deployed hub. The probe uses the same image."""
         hub = self.objects.find("Deployment", "hub", NAMESPACE)
-        found = look_up(hub, "spec", "template", "spec", "containers", default=[])
-        return next((str(one["image"]) for one in found if one["name"] == "hub"), "")
+        containers = look_up(hub, "spec", "template", "spec", "containers", default=[])
+        return next((str(container["image"]) for container in containers if container["name"] == "hub"), "")

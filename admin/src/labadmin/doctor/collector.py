@@ -1,4 +1,4 @@
-"""Read the cluster and run the experiments, in parallel: all requests of the doctor are made here."""
+"""The collector of the cluster's state. It makes all requests of the doctor, in parallel."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ READ: tuple[tuple[str, ...], ...] = (
 )
 AT_ONCE = 8
 LOGS_AT_MOST = 8
-# kubelet returns this text if it has removed the log.
+# kubelet returns this text in place of a log that it has removed.
 NO_LOG = "unable to retrieve container logs"
 
 
@@ -49,21 +49,21 @@ def read_version(kubectl: Kubectl) -> dict[str, dict[str, str]]:
     Raises
     ------
     UnreachableError
-        Raised if the API does not answer, or if there is no kubectl.
+        Raised if the API does not answer, or if kubectl is not installed.
     """
     if not kubectl.is_there():
-        fix = "install it: https://kubernetes.io/docs/tasks/tools/"
-        raise UnreachableError(fail("found no kubectl on the PATH, wanted the one that deploys", fix))
+        fix = "install kubectl: https://kubernetes.io/docs/tasks/tools/"
+        raise UnreachableError(fail("found no kubectl on the PATH", fix))
     answer = kubectl.run("version", "--output", "json", "--request-timeout=5s", seconds=10)
     version: dict[str, dict[str, str]] = answer.read()
     if "serverVersion" not in version:
-        fix = "does KUBECONFIG (or --context NAME) name the cluster, and does its API server run? kubectl version"
-        raise UnreachableError(fail(f"the API of Kubernetes does not answer: {answer.reason}", fix))
+        fix = "check that KUBECONFIG or --context names the cluster, and that its API server runs: kubectl version"
+        raise UnreachableError(fail(f"the Kubernetes API does not answer: {answer.reason}", fix))
     return version
 
 
 def read_objects(kubectl: Kubectl, pool: ThreadPoolExecutor) -> ClusterState:
-    """Read all objects that the checks need."""
+    """Return a state with all objects that the checks need."""
     version = pool.submit(read_version, kubectl)
     jobs = [(what, pool.submit(kubectl.get, *what)) for what in READ]
     found = version.result()
@@ -79,29 +79,29 @@ def read_objects(kubectl: Kubectl, pool: ThreadPoolExecutor) -> ClusterState:
 
 
 def privileged_pod() -> Object:
-    """Return a pod that the labs' namespace has to reject."""
+    """Return a pod that the labs' namespace must reject."""
     container = {"name": "x", "image": "x", "securityContext": {"privileged": True}}
     metadata = {"name": "doctor-privileged", "namespace": LABS}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}}
 
 
 def try_privileged(kubectl: Kubectl, _: ClusterState) -> Answer | None:
-    """Create a privileged pod with a dry run: nothing is created."""
+    """Send a privileged pod in a dry run, which creates nothing."""
     create = ["create", "--dry-run=server", "--filename", "-", REQUEST_TIMEOUT]
     return kubectl.run(*create, stdin=json.dumps(privileged_pod()))
 
 
 def ask_time(kubectl: Kubectl, _: ClusterState) -> Answer | None:
-    """Return the time of the API server: the timestamp of an object that a dry run creates."""
+    """Return an object with the time of the API server: a dry run sets its creation timestamp."""
     create = ["create", "configmap", "doctor-time", "--namespace", NAMESPACE, "--dry-run=server", "--output", "json"]
     return kubectl.run(*create, REQUEST_TIMEOUT)
 
 
 def run_probe(kubectl: Kubectl, state: ClusterState) -> Answer | None:
-    """Run the probe in the labs' namespace."""
+    """Run the probe in the labs' namespace. Return None if the hub is not deployed."""
     if not state.hub_image or not state.objects.find("Namespace", LABS):
         return None
-    if any(look_up(one, "metadata", "labels") == probe_pod.LABELS for one in state.objects.of("Pod", LABS)):
+    if any(look_up(pod, "metadata", "labels") == probe_pod.LABELS for pod in state.objects.of("Pod", LABS)):
         probe_pod.remove_pods(kubectl)
     return probe_pod.run_pod(kubectl, state.hub_image, state.objects)
 
@@ -122,7 +122,7 @@ def ask_storage(kubectl: Kubectl, state: ClusterState) -> Answer | None:
 
 
 def ask_broker(kubectl: Kubectl, state: ClusterState) -> Answer | None:
-    """Publish a message from the relay's pod, and wait for the broker's confirmation."""
+    """Publish a message from the relay's pod, and wait for the broker's confirm."""
     if not state.objects.runs("logstashrmq", "relay"):
         return None
     settings = state.objects.settings("logstashrmq")
@@ -178,7 +178,8 @@ def find_failed_containers(objects: Objects) -> list[tuple[Object, dict[str, Any
 def read_last_line(kubectl: Kubectl, pod: Object, status: dict[str, Any]) -> str:
     """Return the last line that a container wrote before it failed."""
     which = [name_of(pod), "--container", status["name"], "--namespace", namespace_of(pod), "--tail=5", REQUEST_TIMEOUT]
-    # A running container failed before its restart. For a waiting one, kubelet may have removed the previous log.
+    # A container that runs again failed before its restart, so its previous log has the reason. For a waiting
+    # container, kubelet may have removed the previous log.
     for how in (["--previous"], []) if "running" in look_up(status, "state", default={}) else ([], ["--previous"]):
         answer = kubectl.run("logs", *which, *how)
         line = answer.out.strip().rpartition("\n")[2]
@@ -205,6 +206,6 @@ def collect_state(kubectl: Kubectl, experiments: Collection[str]) -> ClusterStat
         try:
             answers = {name: answer for name, job in jobs.items() if (answer := job.result())}
         except BaseException:
-            kubectl.stop()  # the thread that waits for the probe removes it
+            kubectl.stop()  # the thread that waits for the probe then removes the probe
             raise
         return replace(state, answers=answers, logs={name: job.result() for name, job in logs.items()})

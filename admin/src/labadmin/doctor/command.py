@@ -13,11 +13,12 @@ from labadmin.doctor.findings import Finding, Status
 from labadmin.doctor.kubectl import Kubectl
 from labadmin.doctor.report import format_json, format_lines
 
-SUMMARY = "examine the deployment that kubectl names"
+SUMMARY = "check the deployment in kubectl's current context"
 DESCRIPTION = (
-    "Examine the deployment that kubectl names, and print each problem with its fix. Nothing is changed. One small pod "
-    "runs for some seconds where labs run, to test what they can reach. The relay sends a test message to the broker. "
-    "Exit status: 0 no check failed, there may be warnings; 1 a check failed; 2 no cluster to examine. "
+    "Check the deployment in kubectl's current context, and print each problem with its fix. The doctor changes "
+    "nothing. One small pod runs in the labs' namespace for some seconds, to test which addresses labs can reach. The "
+    "relay sends a test message to the broker. "
+    "Exit status: 0 no check failed, there may be warnings; 1 a check failed; 2 no cluster answers. "
     "docs/admin/doctor.md describes each check."
 )
 OK, FAILED, UNREACHABLE = 0, 1, 2
@@ -26,7 +27,7 @@ OK, FAILED, UNREACHABLE = 0, 1, 2
 def run_checks(kubectl: Kubectl, checks: list[Check]) -> tuple[list[Finding], int]:
     """Run checks. Return the findings and the exit status."""
     needed = {name for check in checks for name in check.needs}
-    # The check of the clocks reads answers of other checks' experiments. Alone, it needs two of them.
+    # The check of the clocks reads the answers of experiments that other checks need. Alone, it needs two of them.
     if [check.name for check in checks] == ["clock"]:
         needed = {"time", "hub"}
     try:
@@ -34,19 +35,25 @@ def run_checks(kubectl: Kubectl, checks: list[Check]) -> tuple[list[Finding], in
     except UnreachableError as error:
         return [Finding("cluster", "api", error.verdict)], UNREACHABLE
     findings = [finding for check in checks for finding in check.run(state)]
-    return findings, FAILED if any(one.verdict.status is Status.FAILED for one in findings) else OK
+    return findings, FAILED if any(finding.verdict.status is Status.FAILED for finding in findings) else OK
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     names = [check.name for check in CHECKS]
-    parser.add_argument("--json", action="store_true", help="print a list of objects")
-    parser.add_argument("--only", action="append", metavar="CHECK", choices=names, help=f"one of {', '.join(names)}")
-    parser.add_argument("--context", default="", help="a context of the kubeconfig (the current one)")
+    parser.add_argument("--json", action="store_true", help="print the findings as a JSON list")
+    parser.add_argument(
+        "--only",
+        action="append",
+        metavar="CHECK",
+        choices=names,
+        help=f"run only this check (repeatable): {', '.join(names)}",
+    )
+    parser.add_argument("--context", default="", help="context of the kubeconfig (default: the current one)")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Examine the deployment, print a report and return the exit status."""
+    """Check the deployment, print a report and return the exit status."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     start = time.monotonic()
     chosen = [check for check in CHECKS if not options.only or check.name in options.only]

@@ -1,4 +1,4 @@
-"""Findings: what a check found, and the fix."""
+"""The findings of checks: results, messages and fixes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """The result of a check, in words.
+    """The result of a check, with its message.
 
     Attributes
     ----------
     what
-        One line: what was found and, if it is wrong, what is wanted.
+        One line: what was found and, for a problem, what is wanted.
     fix
-        One line or a command; empty if nothing has to be done.
+        One line or a command that fixes the problem. Empty if there is no problem.
     """
 
     status: Status
@@ -42,20 +42,20 @@ class Finding:
 
 
 def ok(what: str) -> Verdict:
-    """Return a verdict for what is right."""
+    """Return the verdict of a check that passed."""
     return Verdict(Status.OK, what)
 
 
 def warn(what: str, fix: str) -> Verdict:
-    """Return a verdict for what should be examined, but stops no user."""
+    """Return the verdict for a problem that does not stop users."""
     return Verdict(Status.WARNING, what, fix)
 
 
 def fail(what: str, fix: str) -> Verdict:
-    """Return a verdict for what is wrong."""
+    """Return the verdict for a problem that stops users, or will."""
     return Verdict(Status.FAILED, what, fix)
 
 
 def skip(why: str) -> Verdict:
-    """Return a verdict for what could not be checked."""
+    """Return the verdict of a check that could not run, or does not apply."""
     return Verdict(Status.SKIPPED, why)

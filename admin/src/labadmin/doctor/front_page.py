@@ -1,4 +1,4 @@
-"""Requests for the front page, from this machine, as a browser makes them."""
+"""Requests for the front page from this machine, in the way of a browser."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ def list_addresses(objects: Objects) -> list[str]:
     """Return the external addresses of nginx's Service."""
     service = objects.find("Service", "nginx", NAMESPACE)
     given = look_up(service, "status", "loadBalancer", "ingress", default=[])
-    found = [str(one.get("ip") or one.get("hostname")) for one in given]
-    return found + list(look_up(service, "spec", "externalIPs", default=[]))
+    addresses = [str(entry.get("ip") or entry.get("hostname")) for entry in given]
+    return addresses + list(look_up(service, "spec", "externalIPs", default=[]))
 
 
 def request_health(host: str, port: int, name: str, *, trusting: bool = False) -> dict[str, object]:
-    """Request the health page over TLS. Return its status, or the error.
+    """Request the health page over TLS. Return the status, or the error.
 
-    If this machine does not trust the certificate, the result says so, and the page is requested without the check.
+    If this machine does not trust the certificate, the request is repeated without verification, and `untrusted` in the
+    result has the reason.
     """
     context = ssl.create_default_context()
     if trusting:
@@ -48,7 +49,7 @@ def request_health(host: str, port: int, name: str, *, trusting: bool = False) -
 
 
 def request_front_page(callback: str, objects: Objects) -> Answer:
-    """Request the page at the hub's name. If it does not answer, try the addresses of the Service."""
+    """Request the page at the site's DNS name. If it does not answer, try the addresses of the Service nginx."""
     began = time.time()
     parts = urlsplit(callback)
     name, port = parts.hostname or "", parts.port or 443

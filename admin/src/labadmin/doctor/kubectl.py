@@ -1,4 +1,4 @@
-"""Access to the cluster through kubectl, with the administrator's own credentials and network."""
+"""Access to the cluster with kubectl, so with the credentials and the network of the administrator."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Answer:
     Attributes
     ----------
     began, ended
-        Start and end of the command, in seconds of this machine's clock. The check of the clocks uses them.
+        Start and end of the command, in seconds (Unix time of this machine). The check of the clocks uses them.
     """
 
     status: int
@@ -32,7 +32,7 @@ class Answer:
 
     @property
     def reason(self) -> str:
-        """The last line of the output: kubectl's reason. Earlier lines repeat it."""
+        """The last line of the output, in which kubectl reports the reason. Earlier lines only repeat the reason."""
         lines = [line.strip() for line in f"{self.out}\n{self.err}".splitlines() if line.strip()]
         return lines[-1].removeprefix("error: ") if lines else f"exit status {self.status}"
 
@@ -45,12 +45,12 @@ class Answer:
 
 
 class Kubectl:
-    """Runs kubectl commands.
+    """A runner of kubectl commands.
 
     Parameters
     ----------
     context
-        Name of a context of the kubeconfig; empty: the current one.
+        Name of a context in the kubeconfig. Empty means the current one.
     """
 
     def __init__(self, context: str = "") -> None:
@@ -79,7 +79,7 @@ class Kubectl:
         return Answer(child.returncode, out, err, began, time.time())
 
     def stop(self) -> None:
-        """End the running commands. Later commands still run, for example those that remove the probe."""
+        """End the running commands. Later commands can still run, for example those that remove the probe."""
         for child in list(self._children):
             child.terminate()
 

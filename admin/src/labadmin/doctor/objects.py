@@ -1,4 +1,4 @@
-"""Kubernetes objects as kubectl returns them, found by kind and name."""
+"""Access to Kubernetes objects, as kubectl returns them, by kind and name."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def namespace_of(found: Object) -> str:
 
 
 def describe(found: Object) -> str:
-    """Return kind, name and namespace of an object, for messages."""
+    """Return the kind, name and namespace of an object as text for messages."""
     place = namespace_of(found)
     return f"{found['kind']} {name_of(found)}" + (f" in {place}" if place else "")
 
 
 class Objects:
-    """All objects that were read of the cluster."""
+    """The objects that were read from the cluster."""
 
     def __init__(self, items: Iterable[Object] = ()) -> None:
         self._items = list(items)
@@ -53,32 +53,32 @@ class Objects:
         return [one for one in self._items if one["kind"] == kind and namespace in {"", namespace_of(one)}]
 
     def find(self, kind: str, name: str, namespace: str = "") -> Object | None:
-        """Return one object, or None."""
+        """Return the object with a kind and a name, or None."""
         return next((one for one in self.of(kind, namespace) if name_of(one) == name), None)
 
     def settings(self, name: str) -> dict[str, str]:
-        """Return the data of one of our ConfigMaps, empty if it does not exist."""
-        found: dict[str, str] = look_up(self.find("ConfigMap", name, NAMESPACE), "data", default={})
-        return found
+        """Return the data of a ConfigMap in our namespace, or an empty dict if it does not exist."""
+        data: dict[str, str] = look_up(self.find("ConfigMap", name, NAMESPACE), "data", default={})
+        return data
 
     def secret(self, name: str) -> dict[str, bytes]:
-        """Return the data of one of our Secrets, empty if it does not exist. It must never be printed."""
+        """Return the data of a Secret in our namespace, or an empty dict if it does not exist. Never print it."""
         stored = look_up(self.find("Secret", name, NAMESPACE), "data", default={})
         return {key: decode(value) for key, value in stored.items()}
 
     def workloads(self) -> list[Object]:
-        """Return our Deployments and DaemonSets."""
-        ours = [one for kind in WORKLOADS for space in (NAMESPACE, LABS) for one in self.of(kind, space)]
-        return [one for one in ours if read_label(one, "part-of") == NAMESPACE]
+        """Return the Deployments and DaemonSets of the project."""
+        workloads = [item for kind in WORKLOADS for space in (NAMESPACE, LABS) for item in self.of(kind, space)]
+        return [workload for workload in workloads if read_label(workload, "part-of") == NAMESPACE]
 
     def pods(self, workload: Object) -> list[Object]:
         """Return the pods of a workload."""
         wanted = look_up(workload, "spec", "selector", "matchLabels", default={}).items()
         pods = self.of("Pod", namespace_of(workload))
-        return [one for one in pods if wanted <= look_up(one, "metadata", "labels", default={}).items()]
+        return [pod for pod in pods if wanted <= look_up(pod, "metadata", "labels", default={}).items()]
 
     def runs(self, deployment: str, container: str = "") -> bool:
-        """Return whether a container of one of our Deployments is running. Without a name: any container."""
+        """Return whether a container of a Deployment in our namespace is running. Without a name: any container."""
         found = self.find("Deployment", deployment, NAMESPACE)
         return found is not None and any(
             "running" in look_up(state, "state", default={}) and container in {"", state["name"]}
@@ -88,13 +88,13 @@ class Objects:
 
     @property
     def serves_nfs(self) -> bool:
-        """Whether the fileserver runs an NFS server, and does not share a folder of the node."""
+        """Whether the fileserver runs an NFS server. Without one, labs mount a folder of the node."""
         found = self.find("Deployment", "fileserver", NAMESPACE)
-        return found is not None and "server" in [one["name"] for one in containers(found)]
+        return found is not None and "server" in [container["name"] for container in containers(found)]
 
 
 def decode(value: str) -> bytes:
-    """Return a decoded value of a Secret, empty if it is damaged."""
+    """Return a decoded value of a Secret, or nothing if it is damaged."""
     try:
         return base64.b64decode(value, validate=True)
     except binascii.Error:
@@ -102,7 +102,7 @@ def decode(value: str) -> bytes:
 
 
 def read_label(found: Object, name: str) -> str:
-    """Return one of the labels app.kubernetes.io/..."""
+    """Return the label app.kubernetes.io/<name> of an object, or an empty text."""
     return str(look_up(found, "metadata", "labels", default={}).get(f"app.kubernetes.io/{name}", ""))
 
 
@@ -113,12 +113,12 @@ def pod_spec(workload: Object) -> Object:
 
 
 def containers(workload: Object, kinds: tuple[str, ...] = ("containers",)) -> list[Object]:
-    """Return the containers of a workload's pods."""
+    """Return the containers in the pod template of a workload."""
     return [one for kind in kinds for one in pod_spec(workload).get(kind) or []]
 
 
 @cache
 def manifests(folder: str) -> tuple[Object, ...]:
-    """Return the objects of a folder of the checkout."""
+    """Return the objects in the manifests of a folder of the checkout."""
     files = sorted((ROOT / folder).glob("*.yaml"))
     return tuple(one for file in files for one in yaml.safe_load_all(file.read_text()) if one)

@@ -1,7 +1,7 @@
-"""A pod in the labs' namespace, for some seconds. It can reach what a lab can reach.
+"""The probe: a pod that runs in the labs' namespace for some seconds, and can reach the same addresses as a lab.
 
-Its labels are those that the NetworkPolicies of labs and hub select. It lacks `part-of: jupyterlabdemo`, by which the
-hub finds its labs: otherwise the hub would remove it as a lab without a user.
+The NetworkPolicies of the labs and of the hub select its labels. It does not have the label `part-of: jupyterlabdemo`,
+by which the hub finds its labs: the hub would delete the probe as an orphaned pod.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from labadmin.doctor.kubectl import Answer, Kubectl
 from labadmin.doctor.objects import LABS, NAMESPACE, Object, Objects, look_up
 
 INSIDE = Path(__file__).parent / "pod_programs"
-# Limit for scheduling and start. The hub's image is on the node already.
+# Limit for scheduling and start. A node with the hub has the image already.
 START_SECONDS = 25
 LABELS = {
     "app.kubernetes.io/name": "doctor",
@@ -23,24 +23,24 @@ LABELS = {
 }
 DNS = ("hub.jupyterlabdemo", "fileserver.jupyterlabdemo.svc.cluster.local")
 OPEN = (("hub", f"hub.{NAMESPACE}", "8081"), ("proxy", f"proxy.{NAMESPACE}", "8000"))
-OWN_NODE = "its node's kubelet"
+OWN_NODE = "the kubelet of its node"
 SHUT = (
-    ("the API of Kubernetes", "$KUBERNETES_SERVICE_HOST", "443"),
+    ("the Kubernetes API", "$KUBERNETES_SERVICE_HOST", "443"),
     (OWN_NODE, "$HOST_IP", "10250"),
     ("the proxy's API", f"proxy-api.{NAMESPACE}", "8001"),
     ("the fileserver's API", f"fileserver.{NAMESPACE}", "8080"),
-    ("the cloud's metadata (169.254.169.254)", "169.254.169.254", "80"),
+    ("the metadata service of the cloud (169.254.169.254)", "169.254.169.254", "80"),
 )
 NFS = ("NFS", f"fileserver.{NAMESPACE}", "2049")
 
 
 def read_program(name: str) -> str:
-    """Return the text of one of the `pod_programs`."""
+    """Return the source of one of the `pod_programs`."""
     return (INSIDE / f"{name}.py").read_text()
 
 
 def list_targets(objects: Objects) -> dict[str, list[list[str]]]:
-    """Return the names and addresses that the probe tries."""
+    """Return the names to resolve and the addresses to try, which must be open or shut."""
     api = look_up(objects.find("Service", "kubernetes", "default"), "spec", "ports", default=[{}])
     port = str(api[0].get("port", 443))
     shut = [[label, host, port if host == "$KUBERNETES_SERVICE_HOST" else number] for label, host, number in SHUT]
@@ -50,7 +50,7 @@ def list_targets(objects: Objects) -> dict[str, list[list[str]]]:
 
 
 def build_pod(name: str, image: str, objects: Objects) -> Object:
-    """Return the pod, with the restrictions of a lab."""
+    """Return the pod of the probe, with the restrictions of a lab's pod."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -60,9 +60,9 @@ def build_pod(name: str, image: str, objects: Objects) -> Object:
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "terminationGracePeriodSeconds": 1,
-            # The pod ends by itself if the doctor was killed.
+            # Kubernetes ends the pod if the doctor was killed.
             "activeDeadlineSeconds": 60,
-            # By default a silent name server costs 20 s, so the probe would not report within START_SECONDS.
+            # With the defaults, a name server that does not answer costs 20 s: the probe would exceed START_SECONDS.
             "dnsConfig": {"options": [{"name": "timeout", "value": "1"}, {"name": "attempts", "value": "1"}]},
             "securityContext": {
                 "runAsNonRoot": True,
@@ -93,13 +93,13 @@ def build_pod(name: str, image: str, objects: Objects) -> Object:
 
 
 def run_pod(kubectl: Kubectl, image: str, objects: Objects) -> Answer:
-    """Run the probe and return its output. It is always removed."""
+    """Run the probe, return its output, and remove it in any case."""
     name = f"doctor-{secrets.token_hex(4)}"
     here = ["--namespace", LABS]
     try:
-        made = kubectl.run("create", "--filename", "-", stdin=json.dumps(build_pod(name, image, objects)))
-        if made.status:
-            return made
+        created = kubectl.run("create", "--filename", "-", stdin=json.dumps(build_pod(name, image, objects)))
+        if created.status:
+            return created
         wait = ["wait", f"pod/{name}", *here, "--for=jsonpath={.status.phase}=Succeeded"]
         done = kubectl.run(*wait, f"--timeout={START_SECONDS}s", seconds=START_SECONDS + 5)
         return find_reason(kubectl, name, done) if done.status else kubectl.run("logs", name, *here)
@@ -108,17 +108,17 @@ def run_pod(kubectl: Kubectl, image: str, objects: Objects) -> Answer:
 
 
 def find_reason(kubectl: Kubectl, name: str, failed: Answer) -> Answer:
-    """Return the reason why the probe did not finish, as a failed answer."""
+    """Return a failed answer with the reason why the probe did not finish."""
     found = kubectl.get("pod", name, "--namespace", LABS).read()
     state = look_up(found, "status", "containerStatuses", default=[{}])[0].get("state", {})
     waiting = look_up(state, "waiting", "message") or look_up(state, "waiting", "reason")
-    messages = [one.get("message", "") for one in look_up(found, "status", "conditions", default=[])]
+    messages = [condition.get("message", "") for condition in look_up(found, "status", "conditions", default=[])]
     log = kubectl.run("logs", name, "--namespace", LABS).out if "terminated" in state else ""
-    why = waiting or next(filter(None, [*messages, log]), failed.reason)
-    return Answer(failed.status, "", str(why))
+    reason = waiting or next(filter(None, [*messages, log]), failed.reason)
+    return Answer(failed.status, "", str(reason))
 
 
 def remove_pods(kubectl: Kubectl, *which: str) -> None:
-    """Remove a probe. Without a name, remove those that killed doctors left behind."""
+    """Delete a probe. Without a name, delete the probes that killed doctors left behind."""
     chosen = which or ("--selector", "app.kubernetes.io/name=doctor", "--field-selector", "status.phase!=Running")
     kubectl.run("delete", "pod", *chosen, "--namespace", LABS, "--ignore-not-found", "--wait=false", "--now")

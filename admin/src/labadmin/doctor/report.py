@@ -1,4 +1,4 @@
-"""The findings as text for a person, and as JSON for a program."""
+"""The report of the findings, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -12,35 +12,36 @@ MARKS = {Status.OK: "ok", Status.WARNING: "warning", Status.FAILED: "FAILED", St
 
 
 def printable(text: str) -> str:
-    """Return text of the cluster as one printable line: the author of a log line must not control the terminal."""
+    """Return a text from the cluster as one line without control characters, which could control the terminal."""
     return "".join(sign if sign.isprintable() else " " for sign in text).strip()
 
 
 def format_lines(findings: Sequence[Finding], seconds: float) -> Iterator[str]:
     """Yield the lines of the report."""
-    width = max((len(one.check) for one in findings), default=0)
+    width = max((len(finding.check) for finding in findings), default=0)
     group = ""
-    for one in findings:
-        if one.group != group:
-            group = one.group
+    for finding in findings:
+        verdict = finding.verdict
+        if finding.group != group:
+            group = finding.group
             yield f"\n{group}"
-        yield f"  {MARKS[one.verdict.status]:<7}  {one.check:<{width}}  {printable(one.verdict.what)}"
-        if one.verdict.fix:
-            yield f"           {'':<{width}}  fix: {printable(one.verdict.fix)}"
-    count = Counter(one.verdict.status for one in findings)
+        yield f"  {MARKS[verdict.status]:<7}  {finding.check:<{width}}  {printable(verdict.what)}"
+        if verdict.fix:
+            yield f"           {'':<{width}}  fix: {printable(verdict.fix)}"
+    count = Counter(finding.verdict.status for finding in findings)
     yield f"\n{', '.join(f'{count[status]} {MARKS[status]}' for status in Status)}; {seconds:.0f} s"
 
 
 def format_json(findings: Sequence[Finding]) -> str:
     """Return the findings as a JSON list."""
-    keys = [
+    rows = [
         {
-            "group": one.group,
-            "check": one.check,
-            "status": one.verdict.status.value,
-            "what": printable(one.verdict.what),
-            "fix": printable(one.verdict.fix),
+            "group": finding.group,
+            "check": finding.check,
+            "status": finding.verdict.status.value,
+            "what": printable(finding.verdict.what),
+            "fix": printable(finding.verdict.fix),
         }
-        for one in findings
+        for finding in findings
     ]
-    return json.dumps(keys, indent=2)
+    return json.dumps(rows, indent=2)

@@ -1,4 +1,4 @@
-"""A real deployment of the hub and the fileserver, for the doctor to examine."""
+"""The fixtures: a real deployment of the hub and the fileserver, which the doctor checks."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Report:
     findings: list[dict[str, str]]
 
     def said(self, status: str) -> list[tuple[str, str]]:
-        """Return check and text of each finding with this status."""
+        """Return the check and the message of each finding with this status."""
         return [(one["check"], one["what"]) for one in self.findings if one["status"] == status]
 
     def failed(self, check: str) -> str:
-        """Return the failures of a check, each with its fix."""
+        """Return the failed findings of a check, each with its fix."""
         found = [one for one in self.findings if (one["check"], one["status"]) == (check, "failed")]
         assert all(one["fix"] for one in found)
         return "\n".join(f"{one['what']} -> {one['fix']}" for one in found)
@@ -42,7 +42,7 @@ def command(*arguments: str) -> list[str]:
 
 
 def call_doctor(*checks: str, **environ: str) -> Report:
-    """Run the doctor with all checks or some."""
+    """Run the doctor with some checks, or with all."""
     only = [f"--only={check}" for check in checks]
     done = subprocess.run(
         command("--json", *only),
@@ -59,7 +59,7 @@ def call_doctor(*checks: str, **environ: str) -> Report:
 
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
-    """Return the authority that signs the certificates of GitHub and of the relay."""
+    """Return the CA that signs the certificates of the fake GitHub and of the relay."""
     return trustme.CA()
 
 

@@ -1,4 +1,4 @@
-"""Kubernetes objects that the tests add, change and look for."""
+"""Kubernetes objects that the tests create, change and search."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def config(name: str, **data: str) -> dict[str, Any]:
 def patched(
     kind: str, name: str, patch: dict[str, Any], back: dict[str, Any], namespace: str = NAMESPACE
 ) -> Iterator[None]:
-    """Change an object for a while."""
+    """Change an object within the context, and restore it at the end."""
     where = ["patch", kind, name, "--namespace", namespace, "--type", "merge", "--patch"]
     kubectl(*where, json.dumps(patch))
     try:

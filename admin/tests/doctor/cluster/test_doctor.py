@@ -1,4 +1,4 @@
-"""The doctor itself on a real cluster: what it reports, leaves behind and may read."""
+"""The doctor on a real cluster: its report, its probe, and the permissions that it needs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_healthy_deployment_lacks_only_what_was_left_out(deployment: Deploymen
     began = time.monotonic()
     report = call_doctor()
     assert report.said("failed") == [("objects", "nginx is not deployed")]
-    # The checks that depend on nginx, on NFS and on the forwarder
+    # The checks that depend on nginx, on NFS and on the relay
     skipped = {check for check, _ in report.said("skipped")}
     assert skipped == {"objects", "csi-driver", "nfs", "certificate", "page", "logs-certificates", "broker"}
     assert {check for check, _ in report.said("warning")} <= {"space"}
@@ -43,7 +43,7 @@ def test_the_hub_does_not_take_the_probe_for_a_lab(deployment: Deployment) -> No
 def test_the_probe_goes_when_the_doctor_is_interrupted() -> None:
     nodes = [one["metadata"]["name"] for one in cluster.get("nodes")]
     kubectl("cordon", *nodes)  # no node accepts the probe: the doctor waits
-    # A shell's background process ignores the signal, and its children inherit that.
+    # A background process of a shell ignores SIGINT, and its children inherit that.
     interruptible = ["env", "--default-signal=INT", *command("--only=policy")]
     doctor = subprocess.Popen(interruptible, cwd=ROOT, stdout=subprocess.DEVNULL)
     try:

@@ -1,4 +1,4 @@
-"""A namespace of labs that is open, full or cut off, on a real cluster."""
+"""Faults of the labs' namespace on a real cluster: no policy, no Pod Security, a full quota, no DNS."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_labs_without_their_network_policy() -> None:
     finally:
         kubectl("apply", "--filename", ROOT / "hub/kubernetes/labs-networkpolicy.yaml")
     assert "NetworkPolicy labs in jupyterlabdemo-labs is missing" in report.failed("objects")
-    assert "a lab reaches the API of Kubernetes" in report.failed("policy")
+    assert "a lab can reach the Kubernetes API" in report.failed("policy")
     assert "kubectl apply -f hub/kubernetes" in report.failed("policy")
 
 
@@ -36,7 +36,7 @@ def test_labs_whose_namespace_takes_anything() -> None:
     with patched("namespace", LABS, change, back):
         said = call_doctor("pod-security").failed("pod-security")
     assert f"found the label {key}=privileged, wanted restricted" in said
-    assert "would take a privileged pod" in said
+    assert "would accept a privileged pod" in said
 
 
 @pytest.mark.usefixtures("deployment")
@@ -53,7 +53,7 @@ def test_labs_whose_namespace_is_full() -> None:
     finally:
         kubectl("delete", "resourcequota", "none", "--namespace", LABS)
     assert "exceeded quota" in report.failed("probe")
-    assert report.said("skipped") == [("policy", "the probe did not run (probe)")]
+    assert report.said("skipped") == [("policy", "the probe did not run (see probe)")]
 
 
 @pytest.mark.usefixtures("deployment")

@@ -1,4 +1,4 @@
-"""Settings of a site that are wrong or missing, on a real cluster."""
+"""Wrong and missing settings of a site on a real cluster."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_client_secret_that_github_does_not_know(deployment: Deployment) -> No
         report = call_doctor("github")
     finally:
         world.app = usual
-    assert "no user can log in -> make a new client secret" in report.failed("github")
+    assert "no user can log in -> create a new client secret" in report.failed("github")
     assert usual.client_secret not in json.dumps(report.findings)
 
 
@@ -74,7 +74,7 @@ def test_a_secret_without_its_key_and_one_that_differs() -> None:
         assert "Secret fileserver: FILESERVER_TOKEN missing" in call_doctor("settings").failed("settings")
     with patched("secret", "fileserver", {"data": {"FILESERVER_TOKEN": "b3RoZXI="}}, back):
         report = call_doctor("tokens")
-    assert "different FILESERVER_TOKEN" in report.failed("tokens")
+    assert "different values of FILESERVER_TOKEN" in report.failed("tokens")
     assert base64.b64decode(stored).decode() not in json.dumps(report.findings)
 
 
@@ -110,7 +110,7 @@ def test_a_policy_of_groups_that_is_not_what_the_nodes_know() -> None:
     usual = groups_policy()
     # On a node that supports Strict, the check can only warn.
     other, status, says = {
-        "Merge": ("Strict", "failed", "found LAB_GROUPS_POLICY Strict, which these nodes do not know"),
+        "Merge": ("Strict", "failed", "found LAB_GROUPS_POLICY Strict, which these nodes do not support"),
         "Strict": ("Merge", "warning", "found LAB_GROUPS_POLICY Merge, wanted Strict"),
     }[usual]
     change, back = ({"data": {"LAB_GROUPS_POLICY": one}} for one in (other, usual))

@@ -1,4 +1,4 @@
-"""Workloads and volumes that are not ready, on a real cluster."""
+"""Workloads and volumes on a real cluster that are not ready."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_an_image_that_is_not_to_be_had() -> None:
         kubectl("apply", "--filename", ROOT / "hub/kubernetes/proxy-deployment.yaml")
         cluster.wait_for_rollout("proxy")
     assert "9.9.9 of jupyterlabdemo-hub" in report.failed("images")
-    assert "a lab does not reach the proxy" in report.failed("reach")
+    assert "a lab cannot reach the proxy" in report.failed("reach")
 
 
 @pytest.mark.usefixtures("deployment")
@@ -72,7 +72,7 @@ def has_volume(claim: str) -> bool:
 
 @contextmanager
 def claim_without_a_class() -> Iterator[None]:
-    """Replace the labs' claim for projects by one of an unknown class. No lab may mount it at that time."""
+    """Replace the claim for project folders by one with an unknown StorageClass. No lab may mount it at that time."""
     claim, volume = ("pvc", "project", "--namespace", LABS), "jupyterlabdemo-project"
     usual = cluster.get("pvc", "project", namespace=LABS)
     spec = {key: usual["spec"][key] for key in ("accessModes", "resources")} | {"storageClassName": "nobodys"}
@@ -83,7 +83,7 @@ def claim_without_a_class() -> Iterator[None]:
         yield
     finally:
         kubectl("delete", *claim, "--ignore-not-found")
-        # The volume is still bound to the UID of the deleted claim.
+        # The volume still refers to the UID of the deleted claim.
         kubectl("patch", "pv", volume, "--type=merge", "--patch", '{"spec": {"claimRef": {"uid": null}}}')
         file = "fileserver/alternatives/hostpath/shared-project-persistentvolumeclaim.yaml"
         kubectl("apply", "--filename", ROOT / file)
@@ -121,7 +121,7 @@ def test_a_volume_of_a_driver_that_the_cluster_does_not_have() -> None:
 
 def test_a_hub_that_kubernetes_does_not_answer(deployment: Deployment) -> None:
     def is_reported() -> bool:
-        return "the API of Kubernetes has not answered the hub for" in call_doctor("hub").failed("hub")
+        return "the Kubernetes API has not answered the hub for" in call_doctor("hub").failed("hub")
 
     with api_out_of_reach():
         # Open connections may survive a new policy.
@@ -141,6 +141,6 @@ def test_a_fileserver_that_is_away() -> None:
     finally:
         kubectl(*scale, "--replicas=1")
         cluster.wait_for_rollout("fileserver")
-    assert report.said("skipped") == [("space", "the fileserver cannot be asked (workloads)")]
+    assert report.said("skipped") == [("space", "cannot read the metrics of the fileserver (see workloads)")]
     assert "Deployment fileserver in jupyterlabdemo is scaled to 0" in report.failed("workloads")
-    assert "the fileserver answers the hub nothing" in report.failed("homes")
+    assert "the fileserver does not answer the hub" in report.failed("homes")

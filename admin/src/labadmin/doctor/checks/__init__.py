@@ -1,1 +1,1 @@
-"""The checks. Each is a function from the state of the cluster to verdicts, without any request."""
+"""The checks. Each is a function that reads the state of the cluster and yields verdicts. It makes no request."""

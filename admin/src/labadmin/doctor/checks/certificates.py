@@ -1,4 +1,4 @@
-"""The certificates of nginx, of the relay and of filebeat."""
+"""Checks of the certificates of nginx, of the relay and of filebeat."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ RELAY, SHIPPER = "logstashrmq-tls", "filebeat-tls"
 RELAY_NAME = "logstashrmq"
 NGINX_FIX = (
     "kubectl -n jupyterlabdemo create secret tls nginx-tls --cert=fullchain.pem --key=privkey.pem --dry-run=client"
-    " -o yaml | kubectl apply -f -  (nginx takes it over by itself; docs/admin/tls.md has cert-manager)"
+    " -o yaml | kubectl apply -f -  (nginx loads it without a restart; with cert-manager see docs/admin/tls.md)"
 )
-LOGS_FIX = "renew it in the Secret, which is taken over within a minute or two: docs/admin/relay.md, docs/admin/logs.md"
+LOGS_FIX = (
+    "renew it in the Secret (docs/admin/relay.md, docs/admin/logs.md). The relay loads it within a minute or two; for"
+    " filebeat: kubectl -n jupyterlabdemo rollout restart daemonset/filebeat"
+)
 
 
 def front(state: ClusterState) -> Iterator[Verdict]:
-    """Check the certificate that browsers get."""
+    """Check the certificate that nginx sends to browsers."""
     data = state.objects.secret(NGINX)
     if not data:
-        why = "(settings)" if is_deployed("nginx", state.objects) else "and no nginx"
-        yield skip(f"found no Secret {NGINX} {why}")
+        deployed = is_deployed("nginx", state.objects)
+        yield skip(f"found no Secret {NGINX} (see settings)" if deployed else f"found no nginx and no Secret {NGINX}")
         return
     settings = state.objects.settings("nginx")
     others = [hub.partition("=")[0] for hub in settings.get("NGINX_OTHER_HUBS", "").split()]
@@ -35,14 +38,14 @@ def front(state: ClusterState) -> Iterator[Verdict]:
     yield from found
     if not found:
         ends = read_chain(data["tls.crt"], "tls.crt")[0].not_valid_after_utc
-        yield ok(f"{NGINX} is for {', '.join(hosts) or 'no particular host'}, until {ends:%Y-%m-%d}")
+        yield ok(f"{NGINX} is valid for {', '.join(hosts) or 'no particular host'} until {ends:%Y-%m-%d}")
 
 
 def logs(state: ClusterState) -> Iterator[Verdict]:
-    """Check the certificates of the relay and of filebeat, and whether each side trusts the other."""
+    """Check the certificates of the relay and of filebeat, and that each side trusts the other."""
     found = {name: state.objects.secret(name) for name in (RELAY, SHIPPER)}
     if not any(found.values()):
-        yield skip("found neither Secret: no logs are shipped")
+        yield skip(f"found neither {RELAY} nor {SHIPPER}: no logs are shipped")
         return
     verdicts = []
     for name, hosts in ((RELAY, [RELAY_NAME]), (SHIPPER, [])):
@@ -54,20 +57,20 @@ def logs(state: ClusterState) -> Iterator[Verdict]:
     yield from verdicts
     if not verdicts:
         yield ok(
-            f"{' and '.join(name for name in found if found[name])} hold"
-            + (", and trust each other" if all(found.values()) else "")
+            f"valid: {' and '.join(name for name in found if found[name])}"
+            + (", which trust each other" if all(found.values()) else "")
         )
 
 
 def check_trust(name: str, certificate: bytes, other: str, authority: bytes) -> Iterator[Verdict]:
-    """Check that one side's certificate is signed by an authority that the other side trusts."""
+    """Check that the certificate of one side is signed by an authority that the other side trusts."""
     try:
         authorities = read_chain(authority, f"ca.crt of {other}")
         chain = read_chain(certificate, "tls.crt")
     except BadCertificateError as error:
-        # A problem of tls.crt is reported by check_certificate.
+        # `check_certificate` reports a problem of tls.crt.
         if "ca.crt" in str(error):
             yield fail(f"Secret {other}: {error}", LOGS_FIX)
         return
     if not is_signed(chain, authorities):
-        yield fail(f"the certificate in {name} is not signed by ca.crt of {other}: the two do not talk", LOGS_FIX)
+        yield fail(f"the certificate in {name} is not signed by ca.crt of {other}: they cannot connect", LOGS_FIX)

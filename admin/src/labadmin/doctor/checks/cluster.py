@@ -11,15 +11,15 @@ from labadmin.doctor.findings import Verdict, fail, ok, skip, warn
 from labadmin.doctor.kubectl import Answer
 from labadmin.doctor.objects import LABS, Object, look_up, manifests, name_of
 
-# The first version with supplementalGroupsPolicy on by default
+# The first version in which supplementalGroupsPolicy is enabled by default
 OLDEST = (1, 33)
 PRESSURES = {"MemoryPressure", "DiskPressure", "PIDPressure"}
 CLOCK_SECONDS = 5.0
-# A node renews its lease every 10 s, and counts as lost after 40 s.
+# kubelet renews the lease of its node every 10 s. After 40 s without renewal the node counts as lost.
 LEASE_SECONDS = 40.0
 SECURITY = "pod-security.kubernetes.io/"
 APPLY = "kubectl apply -f hub/kubernetes/labs-namespace.yaml"
-GROUPS_DOC = "docs/admin/settings.md, LAB_GROUPS_POLICY"
+GROUPS_DOC = "docs/admin/settings.md"
 
 
 def parse_version(version: str) -> tuple[int, int]:
@@ -31,7 +31,9 @@ def parse_version(version: str) -> tuple[int, int]:
 def api(state: ClusterState) -> Iterator[Verdict]:
     """Check that all objects could be read."""
     for unread in state.unread:
-        yield fail(f"cannot read {unread}", "run the doctor as the user who deploys (kubectl auth whoami)")
+        yield fail(
+            f"cannot read {unread}", "run the doctor with the credentials that deploy the site (kubectl auth whoami)"
+        )
     if not state.unread:
         yield ok(f"Kubernetes {look_up(state.version, 'serverVersion', 'gitVersion')} answers")
 
@@ -42,10 +44,11 @@ def versions(state: ClusterState) -> Iterator[Verdict]:
     if parse_version(server) < OLDEST:
         wanted = ".".join(map(str, OLDEST))
         yield fail(
-            f"found Kubernetes {server}, wanted {wanted} or newer: it ignores the policy of groups", "upgrade it"
+            f"found Kubernetes {server}, wanted {wanted} or newer: it ignores supplementalGroupsPolicy",
+            "upgrade the cluster",
         )
     elif abs(parse_version(server)[1] - parse_version(client)[1]) > 1:
-        yield warn(f"found kubectl {client} for Kubernetes {server}, wanted one minor version apart at most",
+        yield warn(f"found kubectl {client} for Kubernetes {server}, wanted at most one minor version apart",
                     f"install kubectl {server}")  # fmt: skip
     else:
         yield ok(f"Kubernetes {server}, kubectl {client}")
@@ -72,35 +75,37 @@ def nodes(state: ClusterState) -> Iterator[Verdict]:
             if states[kind]["status"] == "True":
                 yield warn(f"{name} has {kind}: {states[kind].get('message')}", fix)
         if look_up(node, "spec", "unschedulable"):
-            yield warn(f"{name} takes no new pods", f"kubectl uncordon {name}")
+            yield warn(f"{name} is cordoned: it accepts no new pods", f"kubectl uncordon {name}")
     if ready and ready == len(found):
-        yield ok(f"{ready} ready")
+        yield ok(f"{ready} nodes are ready")
     if not found:
-        yield fail("found no node", "see the nodes' kubelets")
+        yield fail("found no node", "check that kubelet runs on each node")
 
 
 def groups(state: ClusterState) -> Iterator[Verdict]:
-    """Check that the nodes' runtimes support the policy of the labs' groups."""
+    """Check that the container runtime of each node supports the groups policy of the labs."""
     if not state.objects.find("Deployment", "hub"):
         yield skip("the hub is not deployed")
         return
     policy = state.objects.settings("hub").get("LAB_GROUPS_POLICY") or "Strict"
     found = state.objects.of("Node")
-    old = [one for one in found if not look_up(one, "status", "features", "supplementalGroupsPolicy")]
+    old = [node for node in found if not look_up(node, "status", "features", "supplementalGroupsPolicy")]
     names = ", ".join(
-        f"{name_of(one)} ({look_up(one, 'status', 'nodeInfo', 'containerRuntimeVersion')})" for one in old
+        f"{name_of(node)} ({look_up(node, 'status', 'nodeInfo', 'containerRuntimeVersion')})" for node in old
     )
     if policy == "Strict" and old:
-        fix = 'upgrade to containerd 2, or say groups_policy = "Merge" under [labs] in site.toml and configure again'
-        fix = f"{fix}: LAB_GROUPS_POLICY in the ConfigMap hub ({GROUPS_DOC})"
+        fix = (
+            'upgrade the nodes to containerd 2, or set groups_policy = "Merge" in [labs] of site.toml and run configure'
+        )
         yield fail(
-            f"found LAB_GROUPS_POLICY Strict, which these nodes do not know, so no lab starts there: {names}", fix
+            f"found LAB_GROUPS_POLICY Strict, which these nodes do not support, so no lab starts there: {names}",
+            f"{fix} ({GROUPS_DOC})",
         )
     elif policy == "Merge" and not old:
-        fix = f"take LAB_GROUPS_POLICY out of the ConfigMap hub ({GROUPS_DOC})"
-        yield warn("found LAB_GROUPS_POLICY Merge, wanted Strict: every node knows it", fix)
+        fix = f"remove groups_policy from [labs] of site.toml and run configure ({GROUPS_DOC})"
+        yield warn("found LAB_GROUPS_POLICY Merge, wanted Strict: every node supports it", fix)
     else:
-        yield ok(f"LAB_GROUPS_POLICY {policy}, which every node knows")
+        yield ok(f"LAB_GROUPS_POLICY {policy}, which every node supports")
 
 
 def pod_security(state: ClusterState) -> Iterator[Verdict]:
@@ -112,21 +117,23 @@ def pod_security(state: ClusterState) -> Iterator[Verdict]:
     yield from check_labels(namespace)
     answer = state.answers.get("privileged")
     if answer is None:
-        yield skip("a privileged pod was not tried")
+        yield skip("the dry run of a privileged pod was not tried")
     elif "violates PodSecurity" in answer.err:
-        yield ok(f"{LABS} refuses a privileged pod")
+        yield ok(f"{LABS} rejects a privileged pod")
     elif answer.status == 0:
-        fix = f"{APPLY}; if that is so already, the API server's PodSecurity is off"
-        yield fail(f"{LABS} would take a privileged pod, wanted it refused", fix)
+        fix = f"{APPLY}; if that changes nothing, enable the admission plugin PodSecurity of the API server"
+        yield fail(f"{LABS} would accept a privileged pod, wanted it rejected", fix)
     else:
-        yield warn(f"whether {LABS} refuses a privileged pod is not known: {answer.reason}", "try with more rights")
+        fix = f"run the doctor as a user who can create pods in {LABS}"
+        yield warn(f"cannot check whether {LABS} rejects a privileged pod: {answer.reason}", fix)
 
 
 def check_labels(namespace: Object) -> Iterator[Verdict]:
-    """Check that a namespace has the labels of our manifest."""
-    meant = next(one for one in manifests("hub/kubernetes") if one["kind"] == "Namespace" and name_of(one) == LABS)
+    """Check that a namespace has the labels in the manifest."""
+    namespaces = [item for item in manifests("hub/kubernetes") if item["kind"] == "Namespace"]
+    manifest = next(item for item in namespaces if name_of(item) == LABS)
     has = look_up(namespace, "metadata", "labels", default={})
-    for key, value in look_up(meant, "metadata", "labels").items():
+    for key, value in look_up(manifest, "metadata", "labels").items():
         if key.startswith(SECURITY) and has.get(key) != value:
             create = fail if key.endswith("/enforce") else warn
             message = f"{LABS}: found the label {key}={has.get(key, '')}, wanted {value}"
@@ -134,42 +141,43 @@ def check_labels(namespace: Object) -> Iterator[Verdict]:
 
 
 def find_offset(clock: float, answer: Answer) -> float:
-    """Return the least number of seconds that a clock is ahead of this machine's, given the time of the answer."""
+    """Return the smallest offset of a clock, in seconds, that is possible for an answer. Positive: it is ahead."""
     return max(clock - answer.ended, 0.0) or min(clock - answer.began, 0.0)
 
 
 def parse_time(text: str) -> float:
-    """Return the seconds of a time as Kubernetes writes it."""
+    """Return the Unix time of a timestamp in the format of Kubernetes."""
     return datetime.fromisoformat(text).timestamp()
 
 
 def read_clocks(state: ClusterState) -> dict[str, float]:
-    """Return the seconds that each clock is ahead of this machine's."""
+    """Return by how many seconds each clock is ahead of the clock of this machine."""
     found: dict[str, float] = {}
     if (answer := state.answers.get("time")) and (text := look_up(answer.read(), "metadata", "creationTimestamp")):
         # The timestamp has whole seconds.
         found["the API server"] = find_offset(parse_time(text) + 0.5, answer)
-    for name, who in (("hub", "the hub's node"), ("probe", "the probe's node")):
+    for name, place in (("hub", "the hub's node"), ("probe", "the probe's node")):
         if (answer := state.answers.get(name)) and isinstance(seconds := look_up(answer.read(), "time"), float):
-            found[who] = find_offset(seconds, answer)
+            found[place] = find_offset(seconds, answer)
     ready = {name_of(node) for node in state.objects.of("Node") if is_ready(node)}
     for lease in state.objects.of("Lease"):
         if name_of(lease) in ready and (renewed := look_up(lease, "spec", "renewTime")):
             ahead = parse_time(renewed) - state.now
-            # The last renewal may be up to 40 s old, so a clock counts as behind only beyond that.
+            # The last renewal can be up to 40 s old, so a clock counts as behind only if it is older.
             found[f"node {name_of(lease)}"] = max(ahead, 0.0) or min(ahead + LEASE_SECONDS, 0.0)
     return found
 
 
 def clock(state: ClusterState) -> Iterator[Verdict]:
-    """Check that all clocks agree with this machine's."""
+    """Check that all clocks agree with the clock of this machine."""
     found = read_clocks(state)
-    fix = "start NTP (chrony, systemd-timesyncd) there, or on this machine if all others agree"
-    for who, ahead in found.items():
+    fix = "start NTP (chrony, systemd-timesyncd) on that node, or on this machine if all other clocks agree"
+    for place, ahead in found.items():
         if abs(ahead) > CLOCK_SECONDS:
             side = "ahead of" if ahead > 0 else "behind"
             yield fail(
-                f"{who}: found its clock {abs(ahead):.0f} s {side} this machine's, wanted {CLOCK_SECONDS:.0f} s", fix
+                f"{place}: found a clock {abs(ahead):.0f} s {side} this machine's, wanted up to {CLOCK_SECONDS:.0f} s",
+                fix,
             )
     if not found:
         yield skip("no clock could be read")

@@ -1,4 +1,4 @@
-"""Checks of the deployed objects: all exist, and all workloads run."""
+"""Checks that all objects are deployed, that all workloads run, and that the hub is healthy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from labadmin.doctor.objects import (
 
 REQUIRED = ("hub", "fileserver", "nginx")
 OPTIONAL = ("logstashrmq", "filebeat")
-# A site may omit these: nothing else depends on them.
+# A site may omit these objects, because nothing else depends on them.
 SPARE = {"PodDisruptionBudget", "HorizontalPodAutoscaler"}
 SPARE_NAMES = {"prepull", "hub-dashboard"}
 IMAGE = re.compile(r"(?:^|/)(jupyterlabdemo[\w-]*):([\w.-]+)$")
@@ -32,7 +32,7 @@ HEALTHY = 200
 
 
 def find_folder(component: str, found: Objects) -> str:
-    """Return the folder that a component was applied from."""
+    """Return the folder of manifests from which a component was deployed."""
     deployed = found.find("Deployment", "fileserver", NAMESPACE)
     if component == "fileserver" and deployed and not found.serves_nfs:
         return "fileserver/alternatives/hostpath"
@@ -41,12 +41,12 @@ def find_folder(component: str, found: Objects) -> str:
 
 def is_deployed(component: str, found: Objects) -> bool:
     """Return whether a workload of a component is deployed."""
-    meant = [one for one in manifests(f"{component}/kubernetes") if one["kind"] in WORKLOADS]
-    return any(found.find(one["kind"], name_of(one), namespace_of(one)) for one in meant)
+    workloads = [item for item in manifests(f"{component}/kubernetes") if item["kind"] in WORKLOADS]
+    return any(found.find(item["kind"], name_of(item), namespace_of(item)) for item in workloads)
 
 
 def objects(state: ClusterState) -> Iterator[Verdict]:
-    """Check that all objects of each component exist."""
+    """Check that all objects in the manifests of each component exist."""
     for component in (*REQUIRED, *OPTIONAL):
         folder = find_folder(component, state.objects)
         fix = f"kubectl apply -f {folder}"
@@ -57,44 +57,45 @@ def objects(state: ClusterState) -> Iterator[Verdict]:
                 else skip(f"{component} is not deployed: no logs are shipped to RabbitMQ")
             )
             continue
-        meant = manifests(folder)
-        missing = [one for one in meant if not state.objects.find(one["kind"], name_of(one), namespace_of(one))]
-        for one in missing:
-            spare = one["kind"] in SPARE or name_of(one) in SPARE_NAMES
-            yield (warn if spare else fail)(f"{component}: {describe(one)} is missing", fix)
+        items = manifests(folder)
+        missing = [item for item in items if not state.objects.find(item["kind"], name_of(item), namespace_of(item))]
+        for item in missing:
+            spare = item["kind"] in SPARE or name_of(item) in SPARE_NAMES
+            yield (warn if spare else fail)(f"{component}: {describe(item)} is missing", fix)
         if not missing:
-            yield ok(f"{component}: all {len(meant)} are there")
+            yield ok(f"{component}: all {len(items)} objects exist")
 
 
 def workloads(state: ClusterState) -> Iterator[Verdict]:
-    """Check that all workloads are rolled out, else report the reasons."""
+    """Check that all workloads are rolled out, or report the reasons."""
     found = state.objects.workloads()
     running = 0
-    for one in found:
-        wanted, ready = counts(one)
-        if not wanted and one["kind"] == "Deployment":
-            fix = f"kubectl -n {namespace_of(one)} scale deployment/{name_of(one)} --replicas=1"
-            yield fail(f"{describe(one)} is scaled to 0", fix)
+    for workload in found:
+        wanted, ready = counts(workload)
+        name = name_of(workload)
+        if not wanted and workload["kind"] == "Deployment":
+            fix = f"kubectl -n {namespace_of(workload)} scale deployment/{name} --replicas=1"
+            yield fail(f"{describe(workload)} is scaled to 0", fix)
             continue
-        if ready >= wanted and is_observed(one):
+        if ready >= wanted and is_observed(workload):
             running += 1
             continue
-        why = "; ".join(dict.fromkeys(reasons(one, state))) or "no reason reported"
-        kind = one["kind"].lower()
-        here = f"kubectl -n {namespace_of(one)}"
-        fix = f"{here} describe {kind}/{name_of(one)}; its log: {here} logs {kind}/{name_of(one)}"
-        yield fail(f"{describe(one)}: {ready} of {wanted} ready. {why}", fix)
+        why = "; ".join(dict.fromkeys(reasons(workload, state))) or "no reason reported"
+        kind = workload["kind"].lower()
+        here = f"kubectl -n {namespace_of(workload)}"
+        fix = f"{here} describe {kind}/{name}; its log: {here} logs {kind}/{name}"
+        yield fail(f"{describe(workload)}: {ready} of {wanted} ready. {why}", fix)
     if found and running == len(found):
         yield ok(f"{running} Deployments and DaemonSets are rolled out")
     if not found:
-        yield fail("found nothing of ours", "kubectl apply -f hub/kubernetes, and so on: README.md")
+        yield fail("found no workload of this project", "deploy the site: docs/admin/deploy.md")
 
 
 def is_observed(workload: Object) -> bool:
-    """Return whether the status of a workload is that of its current generation."""
-    seen: int = look_up(workload, "status", "observedGeneration", default=0)
-    meant: int = look_up(workload, "metadata", "generation", default=0)
-    return seen >= meant
+    """Return whether the status of a workload belongs to its current generation."""
+    observed: int = look_up(workload, "status", "observedGeneration", default=0)
+    current: int = look_up(workload, "metadata", "generation", default=0)
+    return observed >= current
 
 
 def counts(workload: Object) -> tuple[int, int]:
@@ -109,23 +110,24 @@ def counts(workload: Object) -> tuple[int, int]:
 
 def reasons(workload: Object, state: ClusterState) -> Iterator[str]:
     """Yield the reasons why a workload is not ready."""
-    for one in look_up(workload, "status", "conditions", default=[]):
-        if one["type"] == "ReplicaFailure" and one["status"] == "True":
-            yield str(one.get("message"))
+    for condition in look_up(workload, "status", "conditions", default=[]):
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            yield str(condition.get("message"))
     for pod in state.objects.pods(workload):
         conditions = look_up(pod, "status", "conditions", default=[])
-        if not any(one["type"] == "Ready" and one["status"] == "True" for one in conditions):
+        if not any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions):
             yield from pod_reasons(pod, state)
 
 
 def pod_reasons(pod: Object, state: ClusterState) -> Iterator[str]:
-    """Yield the reasons why a pod is not ready: no node, no image, no Secret, the last line of its log."""
-    for one in look_up(pod, "status", "conditions", default=[]):
-        if one["type"] == "PodScheduled" and one["status"] == "False":
-            yield f"no node: {one.get('message')}"
+    """Yield the reasons why a pod is not ready, for example no node, no image, no Secret, or the last log line."""
+    for condition in look_up(pod, "status", "conditions", default=[]):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            yield f"no node: {condition.get('message')}"
             return
     kinds = ("initContainerStatuses", "containerStatuses")
-    statuses = [one for kind in kinds for one in look_up(pod, "status", kind, default=[]) if not one.get("ready")]
+    statuses = [status for kind in kinds for status in look_up(pod, "status", kind, default=[])]
+    statuses = [status for status in statuses if not status.get("ready")]
     found = [reason for status in statuses if (reason := container_reason(pod, status, state))]
     if found:
         yield from found
@@ -137,48 +139,48 @@ def pod_reasons(pod: Object, state: ClusterState) -> Iterator[str]:
 
 
 def container_reason(pod: Object, status: Object, state: ClusterState) -> str:
-    """Return the reason why a container does not run, empty if it is still starting."""
+    """Return the reason why a container does not run, or an empty text if it is still starting."""
     if line := state.logs.get(f"{name_of(pod)}/{status['name']}"):
         return f"{status['name']} ended with: {line}"
     message: str = look_up(status, "state", "waiting", "message", default="")
-    # "back-off 10s restarting ..." has no reason in it.
+    # The message "back-off 10s restarting ..." does not have the reason.
     return "" if message.startswith("back-off") else message
 
 
 def last_warning(found: Object, among: Objects) -> str:
-    """Return the newest warning event of an object."""
+    """Return the message of the newest warning event of an object, or an empty text."""
     uid = look_up(found, "metadata", "uid")
     events = [
-        one
-        for one in among.of("Event")
-        if look_up(one, "involvedObject", "uid") == uid and one.get("type") == "Warning"
+        event
+        for event in among.of("Event")
+        if look_up(event, "involvedObject", "uid") == uid and event.get("type") == "Warning"
     ]
-    newest = max(events, key=lambda one: str(one.get("lastTimestamp") or one.get("eventTime") or ""), default={})
+    newest = max(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""), default={})
     return str(look_up(newest, "message", default=""))
 
 
 def images(state: ClusterState) -> Iterator[Verdict]:
-    """Check that all our images have one version. Different versions may not understand each other."""
+    """Check that all images of the project have the same version. Different versions may be incompatible."""
     found: dict[str, set[str]] = {}
     for workload in state.objects.workloads():
-        for one in containers(workload, ("initContainers", "containers")):
-            if match := IMAGE.search(one["image"]):
+        for container in containers(workload, ("initContainers", "containers")):
+            if match := IMAGE.search(container["image"]):
                 found.setdefault(match[2], set()).add(match[1])
     versions = "; ".join(f"{tag} of {', '.join(sorted(names))}" for tag, names in sorted(found.items()))
     if not found:
-        yield skip("no image of ours is deployed under a version")
+        yield skip("found no image of this project with a version")
     elif len(found) > 1:
         yield fail(
-            f"found several versions: {versions}; wanted one",
+            f"found several versions: {versions}; wanted one version",
             "apply all components from one checkout: kubectl apply -f <component>/kubernetes",
         )
     elif read_version() not in found:
         yield warn(
-            f"found version {versions}; this checkout is {read_version()}",
-            f"git checkout {next(iter(found))}, or upgrade",
+            f"found version {versions}; this checkout has version {read_version()}",
+            f"run the doctor from the deployed version (git checkout {next(iter(found))}), or upgrade the site",
         )
     else:
-        yield ok(f"all are {read_version()}")
+        yield ok(f"all images have version {read_version()}")
 
 
 def hub(state: ClusterState) -> Iterator[Verdict]:
@@ -186,24 +188,25 @@ def hub(state: ClusterState) -> Iterator[Verdict]:
     answer = state.answers.get("hub")
     log = f"kubectl -n {NAMESPACE} logs deployment/hub"
     if answer is None:
-        yield skip("the hub does not run (workloads)")
+        yield skip("the hub does not run (see workloads)")
         return
     report = answer.read()
     if answer.status or not report:
-        yield fail(f"cannot ask in the hub's pod: {answer.reason}", log)
+        yield fail(f"cannot run a program in the hub's pod: {answer.reason}", log)
     elif report["health"] != HEALTHY:
-        yield fail(f"the hub answers {report['health'] or 'nothing'} to its health check: {report['said']}", log)
+        status = f"status {report['health']}" if report["health"] else "no answer"
+        yield fail(f"the health check of the hub failed: {status}, {report['said']}", log)
     elif report["metrics"] or report["watch_age"] < 0:
         yield fail(
-            f"found no labhub_watch_age_seconds in the hub's metrics ({report['metrics'] or 'they answer without it'}):"
-            " whether Kubernetes answers the hub is not known, and no alert will tell",
+            f"found no labhub_watch_age_seconds in the hub's metrics ({report['metrics'] or 'it is missing'}):"
+            " neither the doctor nor an alert can detect that the Kubernetes API does not answer the hub",
             f"{log}; then kubectl -n {NAMESPACE} rollout restart deployment/hub",
         )
     elif report["watch_age"] > WATCH_SECONDS:
         yield fail(
-            f"the API of Kubernetes has not answered the hub for {report['watch_age']:.0f} s: no lab can start", log
+            f"the Kubernetes API has not answered the hub for {report['watch_age']:.0f} s: no lab can start", log
         )
     else:
         labs = sum(report["labs"].values())
         running = report["labs"].get('state="running"', 0)
-        yield ok(f"the hub is well; {labs:.0f} labs, {running:.0f} of them running")
+        yield ok(f"the hub is healthy; {labs:.0f} labs, {running:.0f} of them running")

@@ -1,4 +1,4 @@
-"""Checks of the site's ConfigMaps and Secrets. No verdict contains a value."""
+"""Checks of the site's ConfigMaps and Secrets. Verdicts name keys, never values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from labadmin.doctor.findings import Verdict, fail, ok, skip
 from labadmin.doctor.objects import NAMESPACE, Object, Objects, containers, look_up, pod_spec
 
 ALL = ("initContainers", "containers")
-# What the programs require, and no manifest names
+# Keys that the programs require, but no manifest names
 SECRETS: dict[str, dict[str, tuple[str, ...]]] = {
     "nginx": {"nginx-tls": ("tls.crt", "tls.key")},
     "logstashrmq": {"logstashrmq-tls": ("tls.crt", "tls.key", "ca.crt")},
@@ -21,7 +21,7 @@ CONFIGMAPS = {
     "nginx": ("NGINX_SERVER_NAME",),
     "logstashrmq": ("AMQP_HOST", "AMQP_USER", "AMQP_EXCHANGE"),
 }
-# Second names of settings: the hub accepts either.
+# Second names of settings. The hub accepts both names.
 SECOND_NAMES = {"GITHUB_ORGANIZATION_WHITELIST": "GITHUB_ALLOWED_ORGANIZATIONS"}
 DOCS = {
     "hub": "docs/admin/hub.md",
@@ -36,18 +36,18 @@ RequiredKeys = dict[tuple[str, str], set[str]]
 
 
 def find_named(workload: Object) -> RequiredKeys:
-    """Return the Secrets and ConfigMaps that a workload requires, with their keys."""
+    """Return the Secrets and ConfigMaps that the manifest of a workload requires, with their keys."""
     found: RequiredKeys = {}
-    volumes = {one["name"]: one for one in pod_spec(workload).get("volumes") or []}
-    for one in volumes.values():
-        if (secret := one.get("secret")) and not secret.get("optional"):
+    volumes = {volume["name"]: volume for volume in pod_spec(workload).get("volumes") or []}
+    for volume in volumes.values():
+        if (secret := volume.get("secret")) and not secret.get("optional"):
             found.setdefault(("Secret", secret["secretName"]), set())
-        if (config := one.get("configMap")) and not config.get("optional"):
+        if (config := volume.get("configMap")) and not config.get("optional"):
             found.setdefault(("ConfigMap", config["name"]), set())
     for container in containers(workload, ALL):
-        for one in container.get("envFrom") or []:
+        for source in container.get("envFrom") or []:
             for kind, key in (("ConfigMap", "configMapRef"), ("Secret", "secretRef")):
-                if (reference := one.get(key)) and not reference.get("optional"):
+                if (reference := source.get(key)) and not reference.get("optional"):
                     found.setdefault((kind, reference["name"]), set())
         for variable in container.get("env") or []:
             if reference := look_up(variable, "valueFrom", "secretKeyRef"):
@@ -58,7 +58,7 @@ def find_named(workload: Object) -> RequiredKeys:
 
 
 def find_keys(container: Object, volumes: Object) -> Iterator[tuple[str, str]]:
-    """Yield the keys of Secrets that variables name as files: /run/secrets/<name>/<key>."""
+    """Yield the Secrets and keys that variables name as mounted files, for example /run/secrets/<name>/<key>."""
     for mount in container.get("volumeMounts") or []:
         name = look_up(volumes.get(mount["name"]), "secret", "secretName")
         for variable in container.get("env") or []:
@@ -68,7 +68,7 @@ def find_keys(container: Object, volumes: Object) -> Iterator[tuple[str, str]]:
 
 
 def find_required(found: Objects) -> RequiredKeys:
-    """Return the Secrets and ConfigMaps that all deployed workloads require, with their keys."""
+    """Return the Secrets and ConfigMaps that the deployed workloads require, with their keys."""
     keys_of: RequiredKeys = {}
     for workload in found.workloads():
         for key, names in find_named(workload).items():
@@ -78,7 +78,7 @@ def find_required(found: Objects) -> RequiredKeys:
             for name, keys in secrets.items():
                 keys_of.setdefault(("Secret", name), set()).update(keys)
     for name, needed in CONFIGMAPS.items():
-        # The relay may read its settings from a file.
+        # With RELAY_SETTINGS_FILE the relay reads its settings from a file.
         if is_deployed(name, found) and "RELAY_SETTINGS_FILE" not in found.settings(name):
             keys_of.setdefault(("ConfigMap", name), set()).update(needed)
     return keys_of
@@ -99,7 +99,7 @@ def settings(state: ClusterState) -> Iterator[Verdict]:
         if found is None:
             yield fail(
                 f"{kind} {name} is missing" + (f", wanted with {', '.join(sorted(keys))}" if keys else ""),
-                f"make it: {doc}",
+                f"create it: {doc}",
             )
             continue
         data = found.get("data") or {}
@@ -110,21 +110,23 @@ def settings(state: ClusterState) -> Iterator[Verdict]:
         else:
             complete += 1
     if required and complete == len(required):
-        yield ok(f"{complete} Secrets and ConfigMaps are there, with their keys")
+        yield ok(f"{complete} Secrets and ConfigMaps exist, with their keys")
     if not required:
-        yield skip("nothing is deployed that wants one")
+        yield skip("no deployed workload requires a Secret or a ConfigMap")
 
 
 def tokens(state: ClusterState) -> Iterator[Verdict]:
-    """Check that hub and fileserver have the same token."""
+    """Check that the hub and the fileserver have the same token."""
     both = [state.objects.secret(name).get("FILESERVER_TOKEN", b"").strip() for name in ("hub", "fileserver")]
     if not all(both):
-        yield skip("one of the Secrets hub and fileserver has no FILESERVER_TOKEN (settings)")
+        yield skip("one of the Secrets hub and fileserver has no FILESERVER_TOKEN (see settings)")
     elif both[0] != both[1]:
         restart = f"kubectl -n {NAMESPACE} rollout restart deployment/hub deployment/fileserver"
-        fix = f"write the same into both, then {restart}"
+        fix = f"write the same value into both, then {restart}"
         yield fail(
-            "the Secrets hub and fileserver have different FILESERVER_TOKEN, wanted the same: no home can be made", fix
+            "the Secrets hub and fileserver have different values of FILESERVER_TOKEN, wanted the same: the hub cannot"
+            " create homes",
+            fix,
         )
     else:
         yield ok("the Secrets hub and fileserver have the same FILESERVER_TOKEN")

@@ -1,7 +1,7 @@
-"""Check, in the hub's pod and with its settings, that GitHub answers and knows the app.
+"""Check in the hub's pod, with the hub's settings, that GitHub answers and accepts the OAuth app.
 
-The program sends an invalid code. GitHub checks the id and the secret of the app first, and then rejects the code. The
-program never prints the id or the secret.
+The program requests a token with an invalid code. GitHub first checks the id and the secret of the app, and then
+rejects the code. The program never prints the id or the secret.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ HEADERS = {"Accept": "application/json", "User-Agent": "jupyterlabdemo-doctor"}
 
 
 def read_secret() -> str:
-    """Return the client's secret, as the hub reads it."""
+    """Return the client secret, read in the same way as by the hub."""
     file = os.environ.get("GITHUB_CLIENT_SECRET_FILE")
     return Path(file).read_text().strip() if file else os.environ.get("GITHUB_CLIENT_SECRET", "")
 
 
 def ask(url: str, form: dict[str, str] | None = None) -> dict[str, object]:
-    """Send a request to GitHub. Return the status and GitHub's error, or why there was no answer."""
+    """Send a request to GitHub. Return the status and GitHub's error, or the reason why GitHub did not answer."""
     data = urllib.parse.urlencode(form).encode() if form else None
-    request = urllib.request.Request(url, data, HEADERS)  # noqa: S310  (the hub takes no other scheme)
+    request = urllib.request.Request(url, data, HEADERS)  # noqa: S310  (the hub accepts http and https only)
     try:
         with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
             status, body = answer.status, answer.read(65536)
@@ -48,7 +48,7 @@ def ask(url: str, form: dict[str, str] | None = None) -> dict[str, object]:
 
 
 def main() -> None:
-    """Request a token with an invalid code, and the organizations from the API."""
+    """Print the answers of GitHub: to the invalid code, of the API, and the organizations that do not exist."""
     github = os.environ.get("GITHUB_URL") or PUBLIC
     api = "https://api.github.com" if github == PUBLIC else f"{github}/api/v3"
     form = {

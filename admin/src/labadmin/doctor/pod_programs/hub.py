@@ -1,4 +1,4 @@
-"""Report, in the hub's pod, its health, its labs, the fileserver's answer to its token, and the time.
+"""Report from the hub's pod: the hub's health, its labs, the fileserver's answer to the hub's token, and the time.
 
 The request to the fileserver has an unknown path, so it changes nothing. The fileserver checks the token first.
 """
@@ -16,12 +16,12 @@ from pathlib import Path
 HUB, METRICS = "http://127.0.0.1:8081", f"http://127.0.0.1:{os.environ.get('HUB_METRICS_PORT') or 9464}"
 SECONDS = 5
 HEALTHY = 200
-# Requests to this pod bypass a proxy of the environment.
+# Requests inside the cluster bypass an HTTP proxy that the environment names.
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def fetch(url: str, method: str = "GET", **headers: str) -> tuple[int, str]:
-    """Return status and body, or 0 and the reason if there was no answer."""
+    """Return the status and the body, or 0 and the reason if there was no answer."""
     try:
         with opener.open(urllib.request.Request(url, None, headers, method=method), timeout=SECONDS) as answer:  # noqa: S310
             return answer.status, answer.read().decode()
@@ -40,20 +40,20 @@ def ask_fileserver() -> tuple[int, str]:
 
 
 def read_metrics(text: str, prefix: str) -> dict[str, float]:
-    """Return the metrics of one name, by the text between the braces."""
+    """Return the values of one metric, by the labels between the braces."""
     lines = [line.rsplit(" ", 1) for line in text.splitlines() if line.startswith((f"{prefix}{{", f"{prefix} "))]
     return {name.partition("{")[2].rstrip("}"): float(value) for name, value in lines}
 
 
 if __name__ == "__main__":
     hub, metrics = sys.argv[1:3] or (HUB, METRICS)
-    health, said = fetch(f"{hub}/hub/health")
+    health, body = fetch(f"{hub}/hub/health")
     status, text = fetch(f"{metrics}/metrics")
     report = {
         "fileserver": ask_fileserver(),
         "time": time.time(),
         "health": health,
-        "said": said if health != HEALTHY else "",
+        "said": body if health != HEALTHY else "",
         "metrics": "" if status == HEALTHY else f"{status} {text}" if status else text,
         "labs": read_metrics(text, "labhub_labs"),
         "watch_age": max(read_metrics(text, "labhub_watch_age_seconds").values(), default=-1.0),

@@ -1,6 +1,6 @@
-"""Report, in a pod like a lab, which names it can resolve, and which addresses it can reach.
+"""Report from the probe which names a lab can resolve, and which addresses it can reach.
 
-Network plugins need a moment for a new pod: an unexpected result is tried again for some seconds.
+A network plugin needs some seconds to apply the policies to a new pod, so unexpected results are tried again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ CONNECT_SECONDS = 2.0
 
 
 def connect(host: str, port: int) -> str:
-    """Open a connection. Return why it failed, or an empty string."""
+    """Open a connection. Return the reason of a failure, or an empty string."""
     try:
         socket.create_connection((os.environ.get(host.removeprefix("$"), host), port), CONNECT_SECONDS).close()
     except OSError as error:
@@ -26,7 +26,7 @@ def connect(host: str, port: int) -> str:
 
 
 def resolve(name: str) -> str:
-    """Resolve a name. Return why it failed, or an empty string."""
+    """Resolve a name. Return the reason of a failure, or an empty string."""
     try:
         socket.getaddrinfo(name, None)
     except OSError as error:
@@ -35,7 +35,7 @@ def resolve(name: str) -> str:
 
 
 def examine(wanted: dict[str, list[list[str]]], patience: float) -> dict[str, dict[str, str]]:
-    """Try everything. Return the reason of each failure by kind and name, empty for a success."""
+    """Try all names and addresses. Return the reason of each failure, or an empty string, by kind and name."""
     until = time.monotonic() + patience
     tries = {(kind, row[0]): row[1:] for kind, rows in wanted.items() for row in rows}
     results: dict[tuple[str, str], str] = {}
@@ -45,7 +45,7 @@ def examine(wanted: dict[str, list[list[str]]], patience: float) -> dict[str, di
             if not left or (results and time.monotonic() > until):
                 break
             if any(kind == "shut" for kind, _ in left):
-                # The policies do not apply yet: an open port that they allow proves nothing either.
+                # The policies do not apply yet, so the results of ports that they allow do not count either.
                 left = list(tries)
             if results:
                 time.sleep(0.5)

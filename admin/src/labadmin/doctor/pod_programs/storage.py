@@ -1,4 +1,4 @@
-"""Report, in the fileserver's pod, its metrics. Each scrape runs a real NFS operation."""
+"""Report the metrics of the fileserver from its pod. Each scrape runs a real NFS operation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WANTED = ("labfiles_nfs_", "labfiles_storage_")
 
 
 def main() -> None:
-    """Print the metrics of NFS and of the disk."""
+    """Print the metrics of the NFS server and of the disk."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(sys.argv[1] if sys.argv[1:] else URL, timeout=SECONDS) as answer:
         lines = [line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line.startswith(WANTED)]
