@@ -1,8 +1,8 @@
-"""The lab next to stock JupyterLab of the same versions: `nox -s "bench(lab)"`.
+"""Benchmark of the lab against stock JupyterLab of the same versions: `nox -s "bench(lab)"`.
 
-Stock is what `pip install jupyterhub jupyterlab jupyterlab-git nbdime` gives, bytecode compiled, started as its own
-documentation says, with Node.js on the PATH if the machine has it (JupyterHub's proxy needs it there). Runs of the two
-alternate, so that a machine that slows down slows both; medians are compared.
+Stock is the result of `pip install jupyterhub jupyterlab jupyterlab-git nbdime` with compiled bytecode, started as its
+documentation describes. Node.js is on its PATH if the machine has it, because JupyterHub's proxy needs it there. Runs
+of the two alternate, so that a slower phase of the machine affects both. Medians are compared.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TOKEN = "benchmark"  # noqa: S105
 
 
 class DirectClient(LabClient):
-    """A client of a JupyterLab that no hub stands before."""
+    """A client of a JupyterLab without a hub."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url, "")
@@ -49,7 +49,7 @@ class DirectClient(LabClient):
 
 
 def make_stock() -> Path:
-    """Install stock JupyterLab of the versions that ours is locked to; give its folder."""
+    """Install stock JupyterLab with the versions of our lock, and return its folder."""
     folder = FOLDER / "stock"
     made = folder / "made-from"
     if not made.exists() or made.read_text() != LOCK.read_text():
@@ -67,7 +67,10 @@ def make_stock() -> Path:
 
 
 def path_without_node() -> str:
-    """Give the PATH as it is in the lab's image, where Node.js lies elsewhere: each folder with one, less that."""
+    """Return the PATH without Node.js, as in the lab's image.
+
+    A folder that contains `node` is replaced by a folder of links to its other programs.
+    """
     folders = []
     for number, folder in enumerate(map(Path, os.environ["PATH"].split(":"))):
         if (folder / "node").exists():
@@ -84,7 +87,7 @@ def path_without_node() -> str:
 
 @contextmanager
 def process(command: list[str | Path], environ: dict[str, str]) -> Iterator[None]:
-    """Run a server until the end of the block, with a home of its own."""
+    """Run a server with its own home until the end of the block."""
     with TemporaryDirectory() as home:
         running = subprocess.Popen(
             command,
@@ -102,7 +105,7 @@ def process(command: list[str | Path], environ: dict[str, str]) -> Iterator[None
 
 
 def seconds_until_answer(url: str) -> float:
-    """Wait until a page answers 200; give the seconds that it took."""
+    """Wait until a page answers with status 200, and return the seconds."""
     start = time.perf_counter()
     while time.perf_counter() - start < 60:
         try:
@@ -110,11 +113,11 @@ def seconds_until_answer(url: str) -> float:
                 return time.perf_counter() - start
         except httpx.TransportError:
             time.sleep(0.01)
-    raise TimeoutError(f"no answer from {url} within 60 s")
+    raise TimeoutError(f"{url} did not answer with status 200 within 60 s")
 
 
 def start_seconds(command: list[str | Path], environ: dict[str, str], hub: HubStub) -> float:
-    """Start a single-user server for the hub; give the seconds until it answers."""
+    """Start a single-user server of the hub, and return the seconds until it answers."""
     port = free_port()
     with process([*command, "--allow-root"], hub.environment("vera", port) | environ):
         return seconds_until_answer(hub.lab_url("127.0.0.1", "api", port=port))
@@ -122,7 +125,7 @@ def start_seconds(command: list[str | Path], environ: dict[str, str], hub: HubSt
 
 @contextmanager
 def direct_lab(command: list[str | Path], environ: dict[str, str]) -> Iterator[DirectClient]:
-    """Start a JupyterLab without a hub; give a client of it."""
+    """Start a JupyterLab without a hub, and yield a client of it."""
     port = free_port()
     options = ["--allow-root", "--no-browser", f"--port={port}", f"--IdentityProvider.token={TOKEN}"]
     client = DirectClient(f"http://127.0.0.1:{port}")
@@ -132,39 +135,39 @@ def direct_lab(command: list[str | Path], environ: dict[str, str]) -> Iterator[D
 
 
 def message_seconds(kernel: Kernel, count: int = 30) -> float:
-    """Give the median time from sending a cell to its reply and the kernel's idling."""
+    """Return the median time from sending a cell until its reply has arrived and the kernel is idle."""
     return statistics.median(timed(lambda: kernel.execute("1")) for _ in range(count))
 
 
 def kernel_seconds(client: DirectClient, name: str) -> float:
-    """Give the time from asking for a kernel to its first answer."""
+    """Return the time from the request for a kernel to its first answer."""
     start = time.perf_counter()
     with client.kernel(name):
         return time.perf_counter() - start
 
 
 def timed(action: Callable[[], object]) -> float:
-    """Give the seconds that an action takes."""
+    """Return the seconds that an action takes."""
     start = time.perf_counter()
     action()
     return time.perf_counter() - start
 
 
-def report(what: str, pairs: list[tuple[float, float]], against: str, goal: float) -> None:
-    """Print one ratio, and the medians that it is of: ours and the reference's."""
+def report(title: str, pairs: list[tuple[float, float]], reference: str, goal: float) -> None:
+    """Print the medians of our lab and of the reference, and their ratio."""
     milliseconds = [1000 * statistics.median(values) for values in zip(*pairs, strict=True)]
     ratio = milliseconds[0] / milliseconds[1]
     print(
-        f"{what:<34} {milliseconds[0]:8.1f} ms  {against:<18} {milliseconds[1]:8.1f} ms  "
+        f"{title:<34} {milliseconds[0]:8.1f} ms  {reference:<18} {milliseconds[1]:8.1f} ms  "
         f"ratio {ratio:.2f}  goal {goal:.2f}",
         flush=True,
     )
 
 
 def main() -> None:
-    """Print the three ratios."""
+    """Measure the lab and stock alternately, and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=7, help="of each of the two (7)")
+    parser.add_argument("--runs", type=int, default=7, help="runs of each (7)")
     runs = range(parser.parse_args().runs)
     stock, lab = make_stock() / "bin", prepare(*ALONE) / "lab" / "bin"
     ours_environ = {"PATH": path_without_node()}
@@ -187,7 +190,7 @@ def main() -> None:
     ):
         with our_client.kernel("python3") as our_kernel, stock_client.kernel("python3") as stock_kernel:
             pairs = [(message_seconds(our_kernel), message_seconds(stock_kernel)) for _ in runs]
-        report("kernel message, there and back", pairs, "stock", 0.15)
+        report("kernel message, round trip", pairs, "stock", 0.15)
         pairs = [(kernel_seconds(our_client, "lsst_stack"), kernel_seconds(our_client, "python3")) for _ in runs]
         report("LSST_Stack kernel ready", pairs, "python3 kernel", 1.30)
         pairs = [(kernel_seconds(our_client, "lsst_stack"), kernel_seconds(stock_client, "python3")) for _ in runs]

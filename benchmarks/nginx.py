@@ -1,7 +1,8 @@
-"""JupyterLab in Chromium through nginx and proxy, next to the proxy alone and to stock: `nox -s "bench(nginx)"`.
+"""Benchmark of JupyterLab in Chromium through nginx and the proxy: `nox -s "bench(nginx)"`.
 
-Stock is `benchmarks.lab`'s, reached directly. nginx is the image (`nox -s "build(nginx)"`, a Docker engine). Runs of
-the three alternate, so that a machine that slows down slows all; medians are compared.
+The references are the proxy without nginx, and stock JupyterLab (as in `benchmarks.lab`) without a proxy. nginx runs
+from the image (`nox -s "build(nginx)"`, needs a Docker engine). Runs of the three alternate, so that a slower phase of
+the machine affects all. Medians are compared.
 """
 
 from __future__ import annotations
@@ -33,16 +34,16 @@ NAMES = ("nginx and proxy", "proxy alone", "stock, direct")
 
 @dataclass(frozen=True)
 class Target:
-    """One way to a lab.
+    """A JupyterLab, and the way to it.
 
     Attributes
     ----------
     page
-        The URL of its JupyterLab.
+        URL of JupyterLab.
     client
-        Logged in, with a lab that runs.
+        A client with a running lab, logged in.
     state
-        The cookies of a browser that is logged in.
+        Cookies of a browser that is logged in.
     """
 
     page: str
@@ -52,7 +53,15 @@ class Target:
 
 @dataclass(frozen=True)
 class Load:
-    """What it took until the launcher was on the screen and the network quiet."""
+    """The cost of a page load.
+
+    Attributes
+    ----------
+    bytes, requests
+        Bytes on the wire and requests until the network was idle, without answers from the browser's cache.
+    seconds
+        Time until the launcher was visible.
+    """
 
     bytes: float
     requests: int
@@ -60,12 +69,12 @@ class Load:
 
 
 def load(context: BrowserContext, url: str) -> Load:
-    """Load JupyterLab in a new page of a context."""
+    """Load JupyterLab in a new page of a browser context."""
     page = context.new_page()
     sizes: list[float] = []
     session = context.new_cdp_session(page)
     session.send("Network.enable")
-    # Of bytes on the wire, heads too; what came from the browser's cache has none.
+    # Bytes on the wire, including headers. Answers from the browser's cache have none.
     session.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
     start = time.perf_counter()
     page.goto(url, wait_until="commit")
@@ -77,13 +86,13 @@ def load(context: BrowserContext, url: str) -> Load:
 
 
 def loads(browser: Browser, target: Target) -> tuple[Load, Load]:
-    """Load it in a browser that has seen nothing of it, and once more."""
+    """Load JupyterLab with an empty browser cache, and then again."""
     with browser.new_context(storage_state=target.state) as context:
         return load(context, target.page), load(context, target.page)
 
 
-def logged_in(browser: Browser, url: str, password: str) -> StorageState:
-    """Log in at a hub, and wait for the launcher; give the cookies."""
+def log_in(browser: Browser, url: str, password: str) -> StorageState:
+    """Log in if there is a password, wait for the launcher, and return the cookies."""
     with browser.new_context() as context:
         page = context.new_page()
         page.goto(url)
@@ -98,16 +107,16 @@ def logged_in(browser: Browser, url: str, password: str) -> StorageState:
 
 @contextmanager
 def through(browser: Browser, hub: Hub, url: str, client: LabClient) -> Iterator[Target]:
-    """Give the demo's lab as it is reached at this URL."""
+    """Start the demo's lab through a URL, and yield it."""
     with client:
         client.log_in(hub.password)
         client.spawn()
-        yield Target(f"{url}{client.base}lab", client, logged_in(browser, url, hub.password))
+        yield Target(f"{url}{client.base}lab", client, log_in(browser, url, hub.password))
 
 
 @contextmanager
 def targets(folder: Path) -> Iterator[tuple[Browser, list[Target]]]:
-    """Start the three, and a browser that is logged in at each."""
+    """Start nginx, the hub, stock JupyterLab and a browser, and log in at each target."""
     stock = make_stock() / "bin"
     hub = Hub(prepare(*ALONE), folder / "state", free_port())
     try:
@@ -120,25 +129,25 @@ def targets(folder: Path) -> Iterator[tuple[Browser, list[Target]]]:
             through(browser, hub, edge.url, LabClient(edge.url, USER, edge.trust)) as front,
             through(browser, hub, hub.url, LabClient(hub.url, USER)) as proxy,
         ):
-            direct = Target(f"{client.url}/lab", client, logged_in(browser, f"{client.url}/lab?token={TOKEN}", ""))
+            direct = Target(f"{client.url}/lab", client, log_in(browser, f"{client.url}/lab?token={TOKEN}", ""))
             yield browser, [front, proxy, direct]
     finally:
         hub.stop()
 
 
-def report(what: str, values: list[float], unit: str, *goals: tuple[int, float]) -> None:
-    """Print one figure of each of the three, and its ratio to the one that the goal names."""
+def report(title: str, values: list[float], unit: str, *goals: tuple[int, float]) -> None:
+    """Print the figures of the three targets, and for each goal the ratio of the first to the target of the goal."""
     figures = "  ".join(f"{value:9.1f}" for value in values)
     ratios = "  ".join(f"{values[0] / values[to]:.2f} of {NAMES[to]} (goal {goal:.2f})" for to, goal in goals)
-    print(f"{what:<28} {figures} {unit:<4} {ratios}", flush=True)
+    print(f"{title:<28} {figures} {unit:<4} {ratios}", flush=True)
 
 
 def main() -> None:
-    """Print what first load, second load and round trip cost."""
+    """Measure the first load, the second load and the round trip of a kernel message, and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=5, help="of each of the three (5)")
+    parser.add_argument("--runs", type=int, default=5, help="runs of each (5)")
     runs = parser.parse_args().runs
-    # nginx's log is for tests that fail.
+    # run_edge prints the log of nginx, which only failing tests need.
     with redirect_stdout(StringIO()), TemporaryDirectory() as folder, targets(Path(folder)) as (browser, three):
         rounds = [[loads(browser, target) for target in three] for _ in range(runs)]
         kernels = [target.client.kernel("python3") for target in three]
@@ -146,7 +155,7 @@ def main() -> None:
             trips = [[message_seconds(kernel) for kernel in (front, proxy, direct)] for _ in range(runs)]
 
     def median(number: int, name: str) -> list[float]:
-        return [statistics.median(getattr(one[target][number], name) for one in rounds) for target in range(3)]
+        return [statistics.median(getattr(loaded[target][number], name) for loaded in rounds) for target in range(3)]
 
     print(f"{'':<28} {'  '.join(f'{name:>9}' for name in ('nginx', 'proxy', 'stock'))}")
     for number, title, goal in ((0, "first load", 0.28), (1, "second load", 0.35)):

@@ -1,10 +1,10 @@
-"""The relay next to a raw pika publisher to the same queue: `nox -s "bench(relay)"`.
+"""Benchmark of the relay against a plain pika publisher to the same queue: `nox -s "bench(relay)"`.
 
-Both publish persistent messages of about 600 bytes to a durable queue of a real RabbitMQ. The reference is a plain
-publisher with pika, without Beats: `basic_publish` on a channel in confirm mode of an asyncio connection, with up to
-10,000 unconfirmed messages. The relay receives windows of 2,048 events as from filebeat: compressed at level 3
-beforehand, two at a time on each connection. Reference and relay are measured in turn, so that a slow machine slows
-both. Medians are compared. Broker, load and relay share the machine.
+Both publish persistent messages of about 600 bytes to a durable queue of a real RabbitMQ. The reference uses pika
+without Beats: `basic_publish` on a channel in confirm mode of an asyncio connection, with up to 10,000 unconfirmed
+messages. The relay receives windows of 2,048 events as from filebeat: compressed at level 3 beforehand, two at a time
+on each connection. Measurements of the two alternate, so that a slower phase of the machine affects both. Medians are
+compared. Broker, load and relay share the machine.
 
 `--pika-encoder` measures the relay without the bypass in `beatsrelay.amqp.frames`.
 """
@@ -65,7 +65,7 @@ class Setting:
 
 
 class Bench:
-    """A broker and certificates, for all measurements.
+    """The broker and the certificates of all measurements.
 
     Parameters
     ----------
@@ -200,14 +200,14 @@ class RawPublisher:
         self._publish()
 
     def run(self) -> None:
-        """Publish for some seconds; print events a second and the CPU for each."""
+        """Publish for `SECONDS`, and print the events per second and the CPU time per event."""
         self._loop.run_forever()
         rate = self._confirmed / (time.monotonic() - self._start)
         print(rate, (time.process_time() - self._cpu) / self._confirmed * 1e6)
 
 
 async def ship(port: int, context: ssl.SSLContext | None, until: float) -> int:
-    """Ship the same window again and again over one connection; give how many events were acknowledged."""
+    """Send the same window repeatedly over one connection, and return the number of acknowledged events."""
     client = ClientConnection()
     window = client.send([EVENT] * WINDOW)
     host = "localhost" if context else None
@@ -225,7 +225,7 @@ async def ship(port: int, context: ssl.SSLContext | None, until: float) -> int:
 
 
 async def load(port: int, connections: int, folder: str) -> None:
-    """Ship over all connections for `SECONDS`, and print the events per second."""
+    """Send over all connections for `SECONDS`, and print the events per second."""
     context = None
     if folder != "-":
         context = ssl.create_default_context(cafile=f"{folder}/ca.pem")
@@ -236,7 +236,7 @@ async def load(port: int, connections: int, folder: str) -> None:
 
 
 def compare(bench: Bench, setting: Setting, times: int) -> None:
-    """Measure both in turn, and print a row."""
+    """Measure the reference and the relay alternately, and print a row."""
     raw, relay = [], []
     for _ in range(times):
         raw.append(measure_raw(bench, setting))
@@ -245,8 +245,8 @@ def compare(bench: Bench, setting: Setting, times: int) -> None:
     reference = statistics.median(figures.rate for figures in raw)
     cpu, raw_cpu = (statistics.median(figures.cpu_us for figures in both) for both in (relay, raw))
     print(
-        f"{setting}: {rate:7,.0f} events/s, pika alone {reference:7,.0f}: {rate / reference:.2f} of it; "
-        f"{cpu:4.1f} us of CPU an event, pika alone {raw_cpu:4.1f}; "
+        f"{setting}: {rate:7,.0f} events/s, pika alone {reference:7,.0f}, ratio {rate / reference:.2f}; "
+        f"{cpu:4.1f} us of CPU per event, pika alone {raw_cpu:4.1f}; "
         f"{max(figures.memory_mb for figures in relay):3.0f} MB",
         flush=True,
     )
@@ -264,10 +264,15 @@ def settings(quick: bool) -> list[Setting]:
 def main() -> None:
     """Print the table, or run one of its parts."""
     parser = argparse.ArgumentParser(prog='nox -s "bench(relay)" --', description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="two rows, once")
-    parser.add_argument("--only", metavar="TEXT", default="", help='rows whose name has it: "TLS out 100 connections"')
-    parser.add_argument("--times", type=int, default=3, help="measurements of each (3)")
-    parser.add_argument("--pika-encoder", action="store_true", help="the relay encodes with pika")
+    parser.add_argument("--quick", action="store_true", help="measure two rows, once each")
+    parser.add_argument(
+        "--only",
+        metavar="TEXT",
+        default="",
+        help='rows with TEXT in their name: "TLS out 100 connections"',
+    )
+    parser.add_argument("--times", type=int, default=3, help="measurements of each row (3)")
+    parser.add_argument("--pika-encoder", action="store_true", help="let the relay encode with pika")
     parser.add_argument("--raw", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--load", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

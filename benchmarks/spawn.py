@@ -1,13 +1,13 @@
-"""A lab from the hub next to one from stock JupyterHub: `nox -s "bench(spawn)"`.
+"""Benchmark of a spawn by the hub against stock JupyterHub: `nox -s "bench(spawn)"`.
 
-Both run on the one-node cluster that KUBECONFIG names, which has the project's images. Stock is JupyterHub with
-KubeSpawner, its defaults, the proxy apart and SQLite, in images made for this from the same versions
-(benchmarks/spawning/stock-hub): this needs a Docker engine, and `--load` says how the cluster gets them. Spawns of the
-two alternate; the other one has nothing to do meanwhile.
+Both hubs run on the one-node cluster of KUBECONFIG, which has the project's images. Stock is JupyterHub with
+KubeSpawner and its defaults, a separate proxy and SQLite. The benchmark builds its images from the same versions
+(benchmarks/spawning/stock-hub), which needs a Docker engine. `--load` names the command that loads them into the
+cluster. Spawns on the two hubs alternate, and the other hub is idle.
 
-A spawn is measured from the click that asks for a lab, along the page that waits and its progress, to the answers to
-what JupyterLab asks for before it shows a launcher; in Chromium, if the machine has it, until the launcher is seen:
-without TLS at the proxy of each, and at our nginx, which is what a user of ours has.
+A spawn is measured from the click that requests a lab, over the progress page, until the lab has answered all requests
+that JupyterLab sends before it shows its launcher. If the machine has Chromium, a second measurement ends when the
+launcher is visible: through the proxy of each hub without TLS, and through our nginx, as our users connect.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ new MutationObserver((_, observer) => {
   }
 }).observe(document, {childList: true, subtree: true});
 """
-# Seconds of nothing after labs have gone: kubelet still clears up.
+# Pause after the end of labs, because kubelet still cleans up
 CALM_SECONDS = 3
 FORM = {"image": "recommended", "size": "small"}
-MARKS = ("pod made", "hub's page waits", *PHASES[1:], *STEPS[1:])
+MARKS = (PHASES[0], STEPS[0], *PHASES[1:], *STEPS[1:])
 
 
 @dataclass(frozen=True)
@@ -65,15 +65,15 @@ class Side:
     Attributes
     ----------
     namespace, labs
-        Of the hub, and of the labs.
+        Namespace of the hub, and of the labs.
     selector
-        The labels of labs.
+        Label selector of the labs' pods.
     stop
-        Stops the lab of a name.
+        Function that stops the lab of a user.
     button
-        Where the click is, and what is clicked.
+        Path of the page with the button that requests a lab, and the CSS selector of the button.
     nginx
-        Where nginx is in front of it, and what Chromium trusts it by; None if nothing is.
+        URL of nginx in front of the hub, and the fingerprint of its certificate. None without nginx.
     """
 
     title: str
@@ -87,25 +87,27 @@ class Side:
     nginx: tuple[str, str] | None = None
 
     def clear(self, people: Sequence[Person]) -> None:
-        """Stop their labs, and wait until nothing is left of them."""
+        """Stop the labs of these users, and wait until no lab is left."""
         for person in people:
             self.stop(person.name)
-        wait_until(lambda: not cluster.get("pods", namespace=self.labs, selector=self.selector), "labs go", 120)
+        wait_until(
+            lambda: not cluster.get("pods", namespace=self.labs, selector=self.selector), "all labs are gone", 120
+        )
         time.sleep(CALM_SECONDS)
 
 
 @dataclass
 class Measured:
-    """What was seen of one hub's spawns, in seconds since the click.
+    """The results of one hub's spawns, in seconds since the click.
 
     Attributes
     ----------
     marks
-        By what has come, one for each spawn.
+        For each of `MARKS` a list with the times of all spawns.
     cost
-        Of the hub and the node for each spawn, one for each round.
+        CPU time per spawn of the hub and of the node, for each round.
     last
-        When the last of a round had a launcher.
+        Time until the last launcher of a round.
     """
 
     marks: dict[str, list[float]] = field(default_factory=dict)
@@ -113,14 +115,14 @@ class Measured:
     last: list[float] = field(default_factory=list)
 
     def add(self, start: float, times: Sequence[Mapping[str, float]]) -> None:
-        """Take what came when."""
-        for one in times:
-            for mark, at in one.items():
+        """Add the times of some spawns."""
+        for spawn in times:
+            for mark, at in spawn.items():
                 self.marks.setdefault(mark, []).append(at - start)
 
 
 def spawn_round(side: Side, people: Sequence[Person], into: Measured) -> None:
-    """Have them all click at once, wait until all have a launcher, and stop their labs."""
+    """Let all users click at the same time, wait until all have a launcher, and stop their labs."""
     ready = threading.Barrier(len(people) + 1)
 
     def click(person: Person) -> dict[str, float]:
@@ -132,29 +134,31 @@ def spawn_round(side: Side, people: Sequence[Person], into: Measured) -> None:
         spawns = [pool.submit(click, person) for person in people]
         start = time.monotonic()
         ready.wait()
-        seen = [spawn.result() for spawn in spawns]
+        times = [spawn.result() for spawn in spawns]
         spent = cpu(side.namespace) - before
-        # The rest of what Kubernetes tells comes up to a second after the lab has answered.
+        # The last changes of the pods arrive up to a second after the lab has answered.
         time.sleep(1.5)
-    into.add(start, seen)
+    into.add(start, times)
     into.add(start, list(pods.times.values()))
     into.cost.append(Cpu(spent.hub / len(people), spent.node / len(people)))
-    into.last.append(max(one[STEPS[-1]] for one in seen) - start)
+    into.last.append(max(steps[STEPS[-1]] for steps in times) - start)
     side.clear(people)
 
 
 def browser_seconds(browser: Browser, side: Side, url: str) -> float:
-    """Click in a browser that knows nothing but the login; give the seconds until the launcher is seen."""
+    """Click in a browser that is logged in, with an empty cache. Return the seconds until the launcher is visible."""
     person, host = side.people[0], urlsplit(url).hostname
     context = browser.new_context()
-    jar = [one for one in person.http.cookies.jar if one.path.startswith("/hub")]
-    context.add_cookies([{"name": one.name, "value": one.value or "", "domain": host, "path": one.path} for one in jar])
+    cookies = [cookie for cookie in person.http.cookies.jar if cookie.path.startswith("/hub")]
+    context.add_cookies(
+        [{"name": cookie.name, "value": cookie.value or "", "domain": host, "path": cookie.path} for cookie in cookies]
+    )
     context.add_init_script(NOTE_LAUNCHER)
     page = context.new_page()
-    where, what = side.button
-    page.goto(f"{url}{where}")
-    # Playwright's own click waits until the button stands still, and its looks for a launcher are up to 0.5 s apart.
-    start = page.evaluate("what => { document.querySelector(what).click(); return Date.now(); }", what)
+    path, button = side.button
+    page.goto(f"{url}{path}")
+    # Measure in the page: Playwright delays a click until the button is stable, and polls up to 0.5 s apart.
+    start = page.evaluate("button => { document.querySelector(button).click(); return Date.now(); }", button)
     page.wait_for_function("window.launcherSeen", timeout=120_000)
     seconds: float = (page.evaluate("window.launcherSeen") - start) / 1000
     context.close()
@@ -164,7 +168,7 @@ def browser_seconds(browser: Browser, side: Side, url: str) -> float:
 
 @contextmanager
 def run_stock(names: dict[str, str], count: int) -> Iterator[Side]:
-    """Run stock, with so many people who are logged in."""
+    """Run stock with `count` users who are logged in."""
     with stock.deploy(names) as hub:
         people = [log_in_by_name(stock.URL, f"person-{number}") for number in range(count)]
         selector = "component=singleuser-server"
@@ -174,7 +178,7 @@ def run_stock(names: dict[str, str], count: int) -> Iterator[Side]:
 
 @contextmanager
 def run_ours(count: int) -> Iterator[Side]:
-    """Run ours, as the tests do, with so many people who are logged in."""
+    """Run our hub as the cluster tests do, with `count` users who are logged in."""
     authority = trustme.CA()
     with run_github(authority) as github, deploy(github, authority) as hub, TemporaryDirectory() as folder:
         nginx = deploy_nginx(Path(folder))
@@ -189,111 +193,111 @@ def run_ours(count: int) -> Iterator[Side]:
 
 
 def deploy_nginx(folder: Path) -> tuple[str, str]:
-    """Run nginx in front of our hub, with a certificate from the folder; give where it is, and what to trust it by."""
+    """Run nginx in front of our hub, and return its URL and the fingerprint of its certificate."""
     certificate = Authority(folder).write(folder, HOST)
     files = (f"--cert={folder / 'tls.crt'}", f"--key={folder / 'tls.key'}")
     kubectl("create", "secret", "tls", "nginx-tls", "-n", cluster.NAMESPACE, *files)
     kubectl("create", "configmap", "nginx", "-n", cluster.NAMESPACE, f"--from-literal=NGINX_SERVER_NAME={HOST}")
     kubectl("apply", "-f", ROOT / "nginx/kubernetes")
     cluster.wait_for_rollout("nginx", 120)
-    ports = {one["name"]: one["nodePort"] for one in cluster.get("service", "nginx")["spec"]["ports"]}
+    ports = {port["name"]: port["nodePort"] for port in cluster.get("service", "nginx")["spec"]["ports"]}
     return f"https://{HOST}:{ports['https']}", fingerprint(certificate)
 
 
 def our_person(hub: Deployment, login: str) -> Person:
-    """Let somebody in who has chosen before, so the form is filled in."""
+    """Log in a user. The form has a selection, as for a user who has started a lab before."""
     visitor, _ = hub.member(login)
     return Person(visitor.http, login, FORM)
 
 
 def median(values: Sequence[float]) -> float:
-    """Give the median; not a number of none."""
+    """Return the median, or NaN without values."""
     return statistics.median(values) if values else float("nan")
 
 
-def report(what: str, values: Sequence[float], goal: str = "", unit: str = "s") -> None:
-    """Print a line: ours and stock's."""
+def report(title: str, values: Sequence[float], goal: str = "", unit: str = "s") -> None:
+    """Print a line with the values of our hub and of stock, and their ratio."""
     ours, theirs = values
-    print(f"  {what:<44}{ours:9.2f} {unit:<3}{theirs:9.2f} {unit:<3}{ours / theirs:8.2f}  {goal}", flush=True)
+    print(f"  {title:<44}{ours:9.2f} {unit:<3}{theirs:9.2f} {unit:<3}{ours / theirs:8.2f}  {goal}", flush=True)
 
 
 def report_all(found: Mapping[str, Measured]) -> None:
-    """Print what came when, and what it cost."""
+    """Print the times of all marks, and the CPU time per spawn."""
     for mark in MARKS:
         report(mark, [median(side.marks.get(mark, [])) for side in found.values()])
-    hub = [1000 * median([one.hub for one in side.cost]) for side in found.values()]
-    report("hub's processor, one spawn", hub, "goal 1.00", "ms")
-    report("node's processors, one spawn", [median([one.node for one in side.cost]) for side in found.values()])
+    hub = [1000 * median([cost.hub for cost in side.cost]) for side in found.values()]
+    report("hub's CPU per spawn", hub, "goal 1.00", "ms")
+    report("node's CPU per spawn", [median([cost.node for cost in side.cost]) for side in found.values()])
 
 
 def heading(title: str) -> None:
-    """Print what the next lines are about."""
+    """Print the heading of a table."""
     print(f"\n{title:<46}{'ours':>12}{'stock':>13}{'ratio':>9}")
 
 
 def alternate(sides: Sequence[Side], count: int, rounds: int) -> dict[str, Measured]:
-    """Have so many people spawn at once, in turns on either side."""
+    """Let `count` users spawn at the same time, alternately on the two hubs."""
     found = {side.title: Measured() for side in sides}
     for _ in range(rounds):
         for side in sides:
             spawn_round(side, side.people[:count], found[side.title])
             seconds = found[side.title].last[-1]
-            print(f"{side.title}, {count} at once: all after {seconds:.1f} s", file=sys.stderr, flush=True)
+            print(f"{side.title}, {count} at once: last launcher after {seconds:.1f} s", file=sys.stderr, flush=True)
     return found
 
 
 def measure_one(sides: Sequence[Side], runs: int) -> None:
-    """Measure one user's spawn, over HTTP and in a browser, and print it."""
+    """Measure the spawns of one user over HTTP and in a browser, and print the results."""
     found = alternate(sides, 1, runs)
-    heading(f"one user, medians of {runs}, seconds since the click")
+    heading(f"one user, medians of {runs} spawns, time since the click")
     report_all(found)
-    report("launcher answers", [median(found[side.title].last) for side in sides], f"goal {GOAL:.2f}")
+    report("launcher loaded", [median(found[side.title].last) for side in sides], f"goal {GOAL:.2f}")
     if not (shutil.which("chromium") or shutil.which("google-chrome")):
-        print("  no Chromium here (Debian: apt install chromium): not measured in a browser")
+        print("  not measured in a browser: Chromium is missing (Debian: apt install chromium)")
         return
     ours, theirs = sides
     assert ours.nginx is not None  # noqa: S101
     url, trusted = ours.nginx
     with open_browser(trusted, f"--host-resolver-rules=MAP {HOST} 127.0.0.1") as browser:
         clicks = {"nginx": (ours, url), "ours": (ours, ours.url), "stock": (theirs, theirs.url)}
-        seen: dict[str, list[float]] = {name: [] for name in clicks}
+        times: dict[str, list[float]] = {name: [] for name in clicks}
         for _ in range(runs):
-            for name, (side, where) in clicks.items():
-                seen[name].append(browser_seconds(browser, side, where))
-    middle = {name: median(values) for name, values in seen.items()}
-    report("launcher is seen in Chromium", [middle["ours"], middle["stock"]], f"goal {GOAL:.2f}")
-    report("the same, ours with nginx and TLS", [middle["nginx"], middle["stock"]], f"goal {GOAL:.2f}")
+            for name, (side, front) in clicks.items():
+                times[name].append(browser_seconds(browser, side, front))
+    medians = {name: median(values) for name, values in times.items()}
+    report("launcher visible in Chromium", [medians["ours"], medians["stock"]], f"goal {GOAL:.2f}")
+    report("the same, ours with nginx and TLS", [medians["nginx"], medians["stock"]], f"goal {GOAL:.2f}")
 
 
 def measure_many(sides: Sequence[Side], people: int, storms: int) -> None:
-    """Measure everybody's spawns at once, and print it."""
+    """Measure simultaneous spawns of all users, and print the results."""
     found = alternate(sides, people, storms)
-    heading(f"{people} at once, {storms} times, medians, seconds since the click")
+    heading(f"{people} at once, medians of {storms} rounds, time since the click")
     report_all(found)
-    middle = [median(found[side.title].marks[STEPS[-1]]) for side in sides]
-    report("launcher answers, p50", middle, f"goal {GOAL:.2f}")
+    medians = [median(found[side.title].marks[STEPS[-1]]) for side in sides]
+    report("launcher loaded, p50", medians, f"goal {GOAL:.2f}")
     for side in sides:
-        if told := sum(bool(person.lost) for person in side.people):
-            print(f"  {side.title}: {told} of {people} were told meanwhile that no lab runs nor starts")
-    report("launcher answers, the last", [median(found[side.title].last) for side in sides], f"goal {GOAL:.2f}")
+        if count := sum(bool(person.lost) for person in side.people):
+            print(f'  {side.title}: {count} of {people} users saw "not running" while their lab was starting')
+    report("launcher loaded, the last", [median(found[side.title].last) for side in sides], f"goal {GOAL:.2f}")
 
 
 def main() -> None:
-    """Print where the time goes, and the ratios; what is missing ends it with one line."""
+    """Measure both hubs, and print the times of each step and the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=7, help="of one user, of each of the two (%(default)s)")
-    parser.add_argument("--storms", type=int, default=3, help="of all at once, of each of the two (%(default)s)")
-    parser.add_argument("--people", type=int, default=20, help="how many at once (%(default)s)")
-    parser.add_argument("--load", default="", metavar="COMMAND", help="gives the node an image, whose name is appended")
+    parser.add_argument("--runs", type=int, default=7, help="spawns of one user on each hub (%(default)s)")
+    parser.add_argument("--storms", type=int, default=3, help="rounds of all users on each hub (%(default)s)")
+    parser.add_argument("--people", type=int, default=20, help="users in a round (%(default)s)")
+    parser.add_argument("--load", default="", metavar="COMMAND", help="loads the image, whose name is appended")
     options = parser.parse_args()
     try:
         kubectl("get", "--raw", "/readyz", "--request-timeout=5s")
         names = stock.build()
         stock.load(names, options.load)
-        print(f"load of this machine before: {os.getloadavg()[0]:.1f} of {os.cpu_count()} processors", flush=True)
+        print(f"load of this machine before: {os.getloadavg()[0]:.1f}, with {os.cpu_count()} CPUs", flush=True)
         with run_stock(names, options.people) as theirs, run_ours(options.people) as ours:
             sides = (ours, theirs)
-            alternate(sides, 1, 1)  # the first spawn of all reads the image from the disk
+            alternate(sides, 1, 1)  # not counted, because the first spawn reads the image from the disk
             if options.runs:
                 measure_one(sides, options.runs)
             if options.storms:
@@ -301,7 +305,7 @@ def main() -> None:
     except FileNotFoundError as error:
         sys.exit(f"bench: {error.filename} is missing")
     except KubectlError as error:
-        sys.exit(f"bench: no Kubernetes cluster answers as it should: set KUBECONFIG, for example to kind's\n{error}")
+        sys.exit(f"bench: kubectl failed, set KUBECONFIG to a cluster, for example to kind's\n{error}")
     except (BuildError, stock.StockError, SpawnError) as error:
         sys.exit(f"bench: {error}")
 

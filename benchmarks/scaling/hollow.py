@@ -1,7 +1,7 @@
-"""Labs that cost nothing: pods that KWOK takes to Running, and one small server that answers for all of them.
+"""Simulated labs: pods that KWOK sets to Running, and one small server that answers for all of them.
 
-KWOK plays a node of the real cluster. Its pods' addresses are routed to this machine, where whoever asks one of them
-for a lab gets an answer like JupyterLab's. The cluster's own nodes take no new pods meanwhile.
+KWOK simulates a node of the real cluster. The addresses of its pods are routed to this machine, where the server
+answers each request as JupyterLab does. The other nodes of the cluster are cordoned.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from labtesting.hub_process import wait_until
 
 MODULE = "sigs.k8s.io/kwok"
 VERSION = "v0.8.0"
-# Of its own: what a node and a pod go through.
+# KWOK's own rules for the states of a node and of a pod
 STAGES = (
     "node/fast/node-initialize",
     "node/heartbeat-with-lease/node-heartbeat-with-lease",
@@ -31,7 +31,7 @@ STAGES = (
     "pod/fast/pod-delete",
 )
 HUBS = ("stock", "ours")
-# Of each hub's labs
+# The namespace of each hub's labs
 NAMESPACES = {title: f"scale-bench-{title}" for title in HUBS}
 NODE = "scale-bench"
 PODS = "10.201.0.1/16"
@@ -44,7 +44,7 @@ RESPONSE = (
 
 
 def build(folder: Path) -> Path:
-    """Build KWOK, if it is not there; give the program."""
+    """Build KWOK unless it exists, and return the path of the program."""
     program = folder / f"kwok-{VERSION}" / "kwok"
     if not program.exists():
         print(f"building KWOK {VERSION} ...", flush=True)
@@ -54,7 +54,7 @@ def build(folder: Path) -> Path:
 
 
 def stages() -> list[str]:
-    """Give KWOK's arguments that name the stages."""
+    """Return the arguments of KWOK that select the stages."""
     listed = subprocess.run(
         ["go", "mod", "download", "-json", f"{MODULE}@{VERSION}"], check=True, capture_output=True, text=True
     )
@@ -63,15 +63,15 @@ def stages() -> list[str]:
 
 
 def objects() -> list[dict[str, Any]]:
-    """Give the node, the labs' namespaces, and the volumes that ours mounts."""
-    room = {"cpu": "100k", "memory": "1Pi", "pods": "10k"}
+    """Return the node, the namespaces of the labs, and the volumes that our labs mount."""
+    capacity = {"cpu": "100k", "memory": "1Pi", "pods": "10k"}
     node: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": NODE, "annotations": {"kwok.x-k8s.io/node": "fake"}},
-        "status": {"allocatable": room, "capacity": room},
+        "status": {"allocatable": capacity, "capacity": capacity},
     }
-    found: list[dict[str, Any]] = [
+    result: list[dict[str, Any]] = [
         node,
         *({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in NAMESPACES.values()),
     ]
@@ -79,7 +79,7 @@ def objects() -> list[dict[str, Any]]:
     for name in ("home", "project"):
         volume = f"{NODE}-{name}"
         size = {"storage": "1Gi"}
-        found += [
+        result += [
             {
                 "apiVersion": "v1",
                 "kind": "PersistentVolume",
@@ -93,13 +93,14 @@ def objects() -> list[dict[str, Any]]:
                 "spec": access | {"volumeName": volume, "resources": {"requests": size}},
             },
         ]
-    return found
+    return result
 
 
 @contextmanager
 def cordoned() -> Iterator[None]:
-    """Let the real nodes take no new pods until the end of the block."""
-    names = [one["metadata"]["name"] for one in cluster.get("nodes") if not one["spec"].get("unschedulable")]
+    """Cordon the real nodes until the end of the block."""
+    nodes = cluster.get("nodes")
+    names = [node["metadata"]["name"] for node in nodes if not node["spec"].get("unschedulable")]
     kubectl("cordon", *names)
     try:
         yield
@@ -120,8 +121,8 @@ def running(command: Sequence[str | Path], log: Path) -> Iterator[subprocess.Pop
 
 
 @contextmanager
-def play(kwok: Path, folder: Path) -> Iterator[None]:
-    """Play a node until the end of the block."""
+def simulate_node(kwok: Path, folder: Path) -> Iterator[None]:
+    """Simulate a node and its pods until the end of the block."""
     route = ["local", PODS.replace(".1/", ".0/"), "dev", "lo"]
     command: list[str | Path] = [
         kwok,
@@ -153,22 +154,23 @@ def play(kwok: Path, folder: Path) -> Iterator[None]:
 
 
 def is_ready() -> bool:
-    """Tell whether the node takes pods."""
+    """Return whether the node is ready."""
     status = cluster.get("node", NODE)["status"]
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions", []))
+    conditions = status.get("conditions", [])
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
 
 def clear() -> None:
-    """Remove all pods, and wait until they are gone."""
+    """Delete all pods of labs, and wait until they are gone."""
     namespaces = NAMESPACES.values()
     for namespace in namespaces:
-        # One by one, as `--all` does, takes minutes.
+        # `kubectl delete --all` deletes one pod after the other, which takes minutes.
         kubectl("delete", "--raw", f"/api/v1/namespaces/{namespace}/pods?gracePeriodSeconds=0")
     wait_until(lambda: not any(cluster.get("pods", namespace=name) for name in namespaces), "all pods are gone", 300)
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer whatever is asked, as a lab does."""
+    """Answer each request on a connection as a lab does."""
     try:
         while await reader.readuntil(b"\r\n\r\n"):
             writer.write(RESPONSE)
@@ -177,8 +179,8 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 async def serve() -> None:
-    """Answer for all labs."""
-    server = await asyncio.start_server(answer, "0.0.0.0", PORT, backlog=4096)  # noqa: S104  (every pod's address)
+    """Serve the port of all labs."""
+    server = await asyncio.start_server(answer, "0.0.0.0", PORT, backlog=4096)  # noqa: S104  (the addresses of all pods)
     await server.serve_forever()
 
 

@@ -1,4 +1,4 @@
-"""Ours and stock JupyterHub with KubeSpawner, as processes with their proxies apart."""
+"""Our hub and stock JupyterHub with KubeSpawner, each as a process with a separate proxy."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from labtesting.hub_process import free_ports, wait_until
 from benchmarks.scaling.hollow import NAMESPACES, running
 from hub.tests.integration.conftest import make_proxy
 
-TICKS_PER_SECOND = 100  # Linux tells programs so on every machine
+TICKS_PER_SECOND = 100  # USER_HZ of Linux, the unit of times in /proc
 START_SECONDS = 300
 ORGANIZATION = "lsst-sqre"
-# Where both are, and who measures; no lab reaches the hub here.
-PLACE = """
+# Settings of both hubs: addresses, database, and the benchmark's service. The simulated labs do not call the hub.
+COMMON = """
 c.JupyterHub.bind_url = "{url}"
 c.JupyterHub.hub_bind_url = "http://127.0.0.1:{hub_port}"
 c.JupyterHub.hub_connect_url = "http://127.0.0.1:{hub_port}"
@@ -69,19 +69,19 @@ c.JupyterHub.authenticator_class = "dummy"
 c.Authenticator.allow_all = True
 c.JupyterHub.spawner_class = "kubespawner.KubeSpawner"
 c.KubeSpawner.namespace = "{namespace}"
-c.KubeSpawner.image = "nobody/runs-this:0"
-# Its defaults are for fewer: 100 at once, and failures end it.
+c.KubeSpawner.image = "example.org/not-pulled:0"
+# The default allows 100 pending spawns, and refuses more with status 429. Failed spawns do not stop the hub.
 c.JupyterHub.concurrent_spawn_limit = 0
 c.Spawner.consecutive_failure_limit = 0
 c.Spawner.http_timeout = 300
-# A pod that KubeSpawner misses never starts: it counts as a failure.
+# If KubeSpawner misses the change of a pod, the spawn waits until this timeout, and counts as failed.
 c.Spawner.start_timeout = 120
 """
 MENU = """
 [[images]]
 key = "hollow"
 title = "Hollow"
-image = "nobody/runs-this:0"
+image = "example.org/not-pulled:0"
 
 [[sizes]]
 key = "small"
@@ -92,7 +92,7 @@ memory = "1Gi"
 
 
 class HubError(Exception):
-    """A hub does not run; the message says where its log is."""
+    """A hub is not running. The message has the path of its log."""
 
 
 @dataclass
@@ -102,13 +102,15 @@ class Hub:
     Attributes
     ----------
     url
-        The proxy's.
+        URL of the proxy.
     hub_url
-        Its own, which answers also while the proxy is busy.
+        URL of the hub itself, which also answers while the proxy is busy.
+    proxy_url
+        URL of the proxy's API.
     token
-        Of a service that may see and do everything.
+        API token of the benchmark's service.
     github
-        Where people log in; None at stock, which asks for a name.
+        The fake GitHub with which users log in. None for stock, where users log in by name.
     """
 
     title: str
@@ -123,7 +125,7 @@ class Hub:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it; it may take its time to answer."""
+        """Start the hub, and do not wait until it answers."""
         with (self.folder / "hub.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, *self.program, "--config", "config.py"],
@@ -135,20 +137,20 @@ class Hub:
             )
 
     def wait_until_up(self) -> None:
-        """Wait until it answers."""
-        wait_until(self.is_up, f"{self.title} answers: {self.folder}/hub.log", START_SECONDS)
+        """Wait until the hub answers."""
+        wait_until(self.is_up, f"{self.title} answers (log: {self.folder}/hub.log)", START_SECONDS)
 
     def is_up(self) -> bool:
-        """Tell whether it answers."""
+        """Return whether the hub answers."""
         if self.process is None or self.process.poll() is not None:
-            raise HubError(f"{self.title} ended: {self.folder}/hub.log")
+            raise HubError(f"the hub {self.title} ended, see {self.folder}/hub.log")
         try:
             return httpx.get(f"{self.hub_url}/hub/health", timeout=60).status_code == 200
         except httpx.TransportError:
             return False
 
     def end(self, number: int = signal.SIGTERM) -> None:
-        """Send it a signal that ends it."""
+        """End the hub with a signal, and wait for its end."""
         if self.process:
             self.process.send_signal(number)
             self.process.wait()
@@ -156,12 +158,12 @@ class Hub:
 
     @property
     def namespace(self) -> str:
-        """Where its labs are."""
+        """The namespace of the hub's labs."""
         return NAMESPACES[self.title]
 
     @contextmanager
     def halted(self) -> Iterator[None]:
-        """Keep it from doing anything until the end of the block."""
+        """Pause the process until the end of the block."""
         os.kill(self.pid, signal.SIGSTOP)
         try:
             yield
@@ -170,30 +172,30 @@ class Hub:
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """The process id of the hub."""
         if self.process is None:
-            raise HubError(f"{self.title} is not started")
+            raise HubError(f"the hub {self.title} is not running")
         return self.process.pid
 
     def cpu(self) -> float:
-        """Seconds of processor that it has used."""
+        """Return the CPU time of the hub in seconds."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
 
     def memory(self) -> float:
-        """MiB that it has in memory."""
+        """Return the memory of the hub in MiB (VmRSS)."""
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
 @contextmanager
 def run(title: str, folder: Path, database: str) -> Iterator[Hub]:
-    """Run one of the two, `ours` or `stock`, with its proxy, until the end of the block."""
+    """Run the hub `ours` or `stock` with its proxy until the end of the block."""
     folder.mkdir()
     public, hub_port, proxy_port = free_ports(3)
     token, key = secrets.token_hex(32), secrets.token_hex(32)
     url, proxy_url = f"http://127.0.0.1:{public}", f"http://127.0.0.1:{proxy_port}"
-    told = {"url": url, "hub_port": hub_port, "database": database, "token": token}
+    settings = {"url": url, "hub_port": hub_port, "database": database, "token": token}
     hub_url = f"http://127.0.0.1:{hub_port}"
     proxy: list[str | Path] = [*make_proxy(), "--ip=127.0.0.1", f"--port={public}", "--api-ip=127.0.0.1"]
     proxy += [f"--api-port={proxy_port}", f"--default-target={hub_url}", f"--error-target={hub_url}/hub/error"]
@@ -202,11 +204,11 @@ def run(title: str, folder: Path, database: str) -> Iterator[Hub]:
         stack.enter_context(running(proxy, folder / "proxy.log"))
         if title == "stock":
             (folder / "config.py").write_text(
-                STOCK.format(proxy_url=proxy_url, token=token, namespace=NAMESPACES[title]) + PLACE.format(**told)
+                STOCK.format(proxy_url=proxy_url, token=token, namespace=NAMESPACES[title]) + COMMON.format(**settings)
             )
             hub = Hub(title, folder, ("-m", "jupyterhub"), {}, url, hub_url, proxy_url, token, None)
         else:
-            (folder / "config.py").write_text(OURS + PLACE.format(**told))
+            (folder / "config.py").write_text(OURS + COMMON.format(**settings))
             (folder / "menu.toml").write_text(MENU)
             github = stack.enter_context(run_fake_github(f"{url}/hub/oauth_callback"))
             github.world.add_organization(ORGANIZATION)
@@ -228,7 +230,7 @@ def run(title: str, folder: Path, database: str) -> Iterator[Hub]:
                 "LAB_MENU": str(folder / "menu.toml"),
                 "LAB_NAMESPACE": NAMESPACES[title],
                 "LAB_GROUPS_POLICY": "Merge",
-                # Nothing is measured of the culler, which is a program of its own.
+                # Without limits no culler starts. It is a separate program, which this benchmark does not measure.
                 "LAB_IDLE_SECONDS": "0",
                 "LAB_MAX_AGE_SECONDS": "0",
                 "HUB_METRICS_PORT": str(free_ports(1)[0]),

@@ -1,4 +1,4 @@
-"""Users who log in and spawn, many at once: the same for both hubs."""
+"""Users who log in and spawn labs concurrently, in the same way for both hubs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Load:
     hub: Hub
     api: aiohttp.ClientSession
 
-    # --- by logging in ------------------------------------------------------------------------------------------------
+    # --- by login ------------------------------------------------------------------------------------------------
 
     async def log_in(self, name: str) -> None:
         """Log in, and wait until the lab is ready."""
@@ -141,7 +141,7 @@ class Load:
                 organization.members[world.add_account(name).id] = "active"
 
     async def report(self, pods: Sequence[dict[str, Any]], seconds: float) -> None:
-        """Report the activity of the labs as they do, evenly spread over their interval, for some seconds."""
+        """Report the activity of labs for some seconds, with the interval of real labs and evenly spread over it."""
         labs = [variables(pod) for pod in pods]
         pause = int(labs[0].get("JUPYTERHUB_ACTIVITY_INTERVAL", REPORT_SECONDS)) / len(labs)
         end = time.monotonic() + seconds
@@ -182,4 +182,4 @@ async def listen(name: str, response: aiohttp.ClientResponse) -> None:
             raise LoadError(f"{name}: {event}")
         if event.get("ready"):
             return
-    raise LoadError(f"{name}: the progress ended without a lab ({response.status})")
+    raise LoadError(f"{name}: the progress events ended without a lab (status {response.status})")

@@ -1,4 +1,4 @@
-"""Pods of labs, straight through the API of Kubernetes: the floor of what a hub can reach."""
+"""Pods of labs created through the Kubernetes API without a hub: the floor for the time of a hub."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.scaling.rounds import LoadError, Round, together
 
 @asynccontextmanager
 async def kubernetes() -> AsyncIterator[Any]:
-    """Provide a client of the API of Kubernetes."""
+    """Provide a client of the Kubernetes API."""
     await config.load_kube_config()
     settings = client.Configuration.get_default_copy()
     settings.connection_pool_maxsize = 1000
@@ -38,11 +38,11 @@ def variables(pod: dict[str, Any]) -> dict[str, str]:
 
 
 async def bare(core: Any, template: dict[str, Any], count: int) -> Round:
-    """Create pods like this one at the same time, and remove them. Return the time until each answered."""
+    """Create `count` copies of a pod at the same time, and delete them. Return the time until each answered."""
     names = [f"bare-{number}" for number in range(count)]
-    there = {name: asyncio.Event() for name in names}
+    running = {name: asyncio.Event() for name in names}
     namespace: str = template["metadata"]["namespace"]
-    # Without its labels: a hub would remove a pod with the labels of a lab and no user.
+    # Omit the labels, because a hub deletes a pod that has the labels of a lab and belongs to no user.
     metadata = {"annotations": template["metadata"].get("annotations", {})}
     spec = {key: value for key, value in template["spec"].items() if key not in {"nodeName", "tolerations"}}
     addresses: dict[str, str] = {}
@@ -51,7 +51,7 @@ async def bare(core: Any, template: dict[str, Any], count: int) -> Round:
 
     async def watch() -> None:
         nonlocal version
-        # In a loop: the API server ends the watch of a client that reads too slowly.
+        # Watch again if the API server ends the watch, for example because this client reads too slowly.
         while True:
             response = await core.list_namespaced_pod(
                 namespace, watch=True, resource_version=version, _preload_content=False, _request_timeout=300
@@ -60,29 +60,29 @@ async def bare(core: Any, template: dict[str, Any], count: int) -> Round:
             async for chunk in response.content.iter_any():
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
-                    version = take(json.loads(line)["object"])
+                    version = note_pod(json.loads(line)["object"])
 
-    def take(pod: dict[str, Any]) -> str:
+    def note_pod(pod: dict[str, Any]) -> str:
         name, status = pod["metadata"]["name"], pod.get("status", {})
-        if name in there and status.get("phase") == "Running" and status.get("podIP"):
+        if name in running and status.get("phase") == "Running" and status.get("podIP"):
             addresses[name] = status["podIP"]
-            there[name].set()
+            running[name].set()
         return str(pod["metadata"]["resourceVersion"])
 
-    async def one(name: str) -> None:
+    async def create(name: str) -> None:
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata | {"name": name}, "spec": spec}
         response = await core.create_namespaced_pod(namespace, pod, _preload_content=False)
         if response.status != 201:
             raise LoadError(await response.text())
         response.release()
-        await asyncio.wait_for(there[name].wait(), 300)
+        await asyncio.wait_for(running[name].wait(), 300)
         _, writer = await asyncio.open_connection(addresses[name], PORT)
         writer.close()
 
     async with asyncio.TaskGroup() as group:
         watching = group.create_task(watch())
         await asyncio.sleep(0.5)
-        found = await together([partial(one, name) for name in names])
+        found = await together([partial(create, name) for name in names])
         watching.cancel()
     for name in names:
         await core.delete_namespaced_pod(name, namespace, grace_period_seconds=0)

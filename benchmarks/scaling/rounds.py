@@ -13,10 +13,10 @@ from benchmarks.scaling.hubs import Hub
 
 
 class LoadError(Exception):
-    """A lab did not start, or is gone. The message has the answer of the hub."""
+    """A lab did not start, or ended. The message has the answer of the hub."""
 
 
-# A lab that did not start, or a connection that the hub or the proxy has closed
+# Failures that count: a lab that did not start, or a connection that the hub or the proxy closed
 FAILURES = (LoadError, aiohttp.ClientError)
 
 

@@ -1,4 +1,4 @@
-"""What a spawn costs, and when its pod comes how far, seen from outside: the same for both hubs."""
+"""Observation of spawns from outside, in the same way for both hubs: the states of pods, and the CPU time."""
 
 from __future__ import annotations
 
@@ -13,31 +13,37 @@ from typing import Any
 
 from labtesting.cluster import kubectl
 
-# How far a pod comes, in this order
-PHASES = ("pod made", "scheduled", "volumes and network", "first container ran", "lab's container ran")
-TICKS_PER_SECOND = 100  # Linux tells programs so on every machine
+# The states of a pod, in this order
+PHASES = (
+    "pod created",
+    "pod scheduled",
+    "volumes and network ready",
+    "first container started",
+    "lab's container started",
+)
+TICKS_PER_SECOND = 100  # USER_HZ of Linux, the unit of times in /proc
 
 
-def reached(pod: dict[str, Any]) -> set[str]:
-    """Say how far a pod has come."""
+def reached_phases(pod: dict[str, Any]) -> set[str]:
+    """Return the phases that a pod has reached."""
     status = pod.get("status") or {}
-    done = {one["type"] for one in status.get("conditions") or [] if one["status"] == "True"}
-    ran = [
-        [bool({"running", "terminated"} & set(one["state"])) for one in status.get(f"{kind}Statuses") or []]
+    conditions = {condition["type"] for condition in status.get("conditions") or [] if condition["status"] == "True"}
+    started = [
+        [bool({"running", "terminated"} & set(container["state"])) for container in status.get(f"{kind}Statuses") or []]
         for kind in ("initContainer", "container")
     ]
     found = {
-        "pod made": True,
-        "scheduled": "PodScheduled" in done,
-        "volumes and network": "PodReadyToStartContainers" in done,
-        "first container ran": any(ran[0] + ran[1]),
-        "lab's container ran": any(ran[1]),
+        "pod created": True,
+        "pod scheduled": "PodScheduled" in conditions,
+        "volumes and network ready": "PodReadyToStartContainers" in conditions,
+        "first container started": any(started[0] + started[1]),
+        "lab's container started": any(started[1]),
     }
     return {phase for phase in PHASES if found[phase]}
 
 
 class PodTimes:
-    """When each pod of a namespace was first seen to have come how far, by the clock of `time.monotonic`."""
+    """The times at which the pods of a namespace reached each phase, by the clock of `time.monotonic`."""
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
@@ -45,7 +51,7 @@ class PodTimes:
 
     @contextmanager
     def watching(self) -> Iterator[PodTimes]:
-        """Look until the end of the block; pods that are there before it do not count."""
+        """Watch the pods until the end of the block. Pods that exist before the block do not count."""
         listed = json.loads(kubectl("get", "--raw", f"/api/v1/namespaces/{self.namespace}/pods"))
         version = listed["metadata"]["resourceVersion"]
         path = f"/api/v1/namespaces/{self.namespace}/pods?watch=1&resourceVersion={version}"
@@ -66,13 +72,13 @@ class PodTimes:
             event = json.loads(line)
             if event["type"] in {"ADDED", "MODIFIED"}:
                 times = self.times.setdefault(event["object"]["metadata"]["uid"], {})
-                for phase in reached(event["object"]):
+                for phase in reached_phases(event["object"]):
                     times.setdefault(phase, now)
 
 
 @dataclass(frozen=True)
 class Cpu:
-    """Processor seconds until now: of the hub's container, and of its whole node."""
+    """CPU time until now in seconds, of the hub's container and of its whole node."""
 
     hub: float
     node: float
@@ -82,7 +88,7 @@ class Cpu:
 
 
 def cpu(namespace: str) -> Cpu:
-    """Read both in the hub's container: Linux shows the node's processors in each."""
+    """Return the CPU times, read in the hub's container: /proc/stat has the CPUs of the whole node."""
     script = "cat /proc/stat; cat /proc/[0-9]*/stat 2>/dev/null; true"
     lines = kubectl("exec", "deployment/hub", "--namespace", namespace, "--", "sh", "-c", script).splitlines()
     user, nice, system, _idle, _waiting, irq, softirq = map(int, lines[0].split()[1:8])

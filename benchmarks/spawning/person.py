@@ -1,4 +1,4 @@
-"""Somebody who clicks, and waits for a launcher: what a browser asks for, in its order."""
+"""A user who requests a lab and waits for the launcher, with the requests of a browser in their order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import httpx
 
 PROGRESS = re.compile(r"""["'](/hub/api/users/[^"'\s]+/progress[^"'\s]*)["']""")
 XSRF = re.compile(r"""name=["']_xsrf["'] value=["']([^"']+)["']""")
-# What JupyterLab asks for before it shows its launcher
+# The requests of JupyterLab before it shows its launcher
 LAUNCHER = (
     "lab/api/settings",
     "lab/api/workspaces/default",
@@ -22,26 +22,26 @@ LAUNCHER = (
     "api/kernels",
     "api/contents?content=1",
 )
-# What the person has seen by when, in this order
-STEPS = ("hub's page waits", "hub says ready", "lab's page there", "launcher answers")
+# What the user sees, in this order
+STEPS = ("progress page shown", "hub reports the lab as ready", "lab's page loaded", "launcher loaded")
 
 
 class SpawnError(Exception):
-    """No lab came; the message says what came."""
+    """The hub did not start a lab, or refused the login. The message has the hub's answer."""
 
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody who is logged in.
+    """A user who is logged in.
 
     Attributes
     ----------
     name
-        As the hub knows them.
+        Name of the user at the hub.
     form
-        What they choose; None where the hub starts a lab without asking.
+        Fields of the spawn form. None for a hub that starts labs without a form.
     lost
-        One for each time that they were told that no lab runs nor starts, after they had asked for one.
+        Status of each page that showed no pending spawn, although the user had requested a lab.
     """
 
     http: httpx.Client
@@ -51,16 +51,16 @@ class Person:
 
     @property
     def base(self) -> str:
-        """The path of their lab."""
+        """The path of the user's lab."""
         return f"/user/{self.name}/"
 
     def get(self, path: str, **headers: str) -> httpx.Response:
-        """Ask for something that must be there.
+        """Request a page.
 
         Raises
         ------
         SpawnError
-            It is not.
+            Raised if the status of the answer is not 200.
         """
         response = self.http.get(path, headers=headers)
         if response.status_code != 200:
@@ -68,7 +68,7 @@ class Person:
         return response
 
     def click(self) -> httpx.Response:
-        """Ask for a lab; give the page that follows."""
+        """Request a lab, and return the next page."""
         path = f"/hub/spawn/{self.name}"
         if self.form is None:
             return self.get(path)
@@ -76,40 +76,40 @@ class Person:
         return self.http.post(path, params={"_xsrf": xsrf}, data=dict(self.form))
 
     def spawn(self) -> dict[str, float]:
-        """Click, and wait until the launcher has all that it asks for.
+        """Request a lab, and wait until the launcher has the answers to all its requests.
 
         Returns
         -------
         dict
-            When each of `STEPS` came, by the clock of `time.monotonic`.
+            Time of each of `STEPS`, by the clock of `time.monotonic`.
 
         Raises
         ------
         SpawnError
-            Something else came.
+            Raised if the hub or the lab sends an unexpected answer.
         """
-        seen = []
+        times = []
         page = self.click()
-        seen.append(time.monotonic())
+        times.append(time.monotonic())
         if not str(page.url.path).startswith(self.base):
             self._wait(page)
-        seen.append(time.monotonic())
+        times.append(time.monotonic())
         page = self.get(page.url.raw_path.decode())
         if not str(page.url.path).startswith(self.base):
             raise SpawnError(f"{self.name}: wanted the lab, found {page.url}\n{page.text[-1000:]}")
-        seen.append(time.monotonic())
+        times.append(time.monotonic())
         xsrf = cookie(self.http, "_xsrf", self.base)
         for path in LAUNCHER:
             self.get(self.base + path, **{"X-XSRFToken": xsrf})
-        seen.append(time.monotonic())
-        return dict(zip(STEPS, seen, strict=True))
+        times.append(time.monotonic())
+        return dict(zip(STEPS, times, strict=True))
 
     def _wait(self, page: httpx.Response) -> None:
-        """Listen, as the page that waits does."""
+        """Wait for the end of the spawn, as the progress page does."""
         deadline = time.monotonic() + 30
         found = find_progress(page)
         while found is None and time.monotonic() < deadline and "/spawn-pending/" in page.url.path:
-            # It says that no lab runs nor starts, though one was asked for.
+            # The page shows no pending spawn, although the user has requested a lab.
             self.lost.append(page.status_code)
             time.sleep(0.2)
             page = self.http.get(page.url)
@@ -117,7 +117,7 @@ class Person:
                 return
             found = find_progress(page)
         if found is None:
-            raise SpawnError(f"{self.name}: wanted the page that waits, found {page.url}\n{page.text[-1000:]}")
+            raise SpawnError(f"{self.name}: wanted the progress page, found {page.url}\n{page.text[-1000:]}")
         headers = {"Accept": "text/event-stream", "Referer": str(page.url)}
         with self.http.stream("GET", found[1], headers=headers, timeout=300) as stream:
             for line in stream.iter_lines():
@@ -126,26 +126,27 @@ class Person:
                     raise SpawnError(f"{self.name}: {event}")
                 if event.get("ready"):
                     return
-        raise SpawnError(f"{self.name}: the progress ended without a lab ({stream.status_code})")
+        raise SpawnError(f"{self.name}: the progress events ended without a lab (status {stream.status_code})")
 
 
 def find_progress(page: httpx.Response) -> re.Match[str] | None:
-    """Find where a page that waits listens."""
+    """Find the URL of the progress events in a progress page."""
     return PROGRESS.search(html.unescape(page.text).replace(r"\u0026", "&"))
 
 
 def cookie(http: httpx.Client, name: str, path: str) -> str:
-    """Give a cookie of a path."""
-    return next((one.value or "" for one in http.cookies.jar if one.name == name and one.path == path), "")
+    """Return the value of a cookie of a path, or an empty string."""
+    cookies = (item for item in http.cookies.jar if item.name == name and item.path == path)
+    return next((item.value or "" for item in cookies), "")
 
 
 def log_in_by_name(url: str, name: str) -> Person:
-    """Log in at a hub that asks for a name only."""
+    """Log in at a hub that accepts any password."""
     http = httpx.Client(base_url=url, follow_redirects=True, timeout=120)
     page = http.get("/hub/login")
     found = XSRF.search(page.text)
     data = {"username": name, "password": "any", "_xsrf": found[1] if found else ""}
     page = http.post("/hub/login", params={"next": "/hub/home"}, data=data)
     if page.url.path != "/hub/home":
-        raise SpawnError(f"{name} is not let in: {page.status_code} {page.url}\n{page.text[-1000:]}")
+        raise SpawnError(f"the hub refused the login of {name}: {page.status_code} {page.url}\n{page.text[-1000:]}")
     return Person(http, name)

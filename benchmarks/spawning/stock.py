@@ -1,4 +1,4 @@
-"""Stock JupyterHub with KubeSpawner on the cluster: its images, and how it is deployed. See stock-hub/Dockerfile."""
+"""Images and deployment of stock JupyterHub with KubeSpawner on the cluster. See stock-hub/Dockerfile."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PARTS = ("hub", "proxy", "lab")
 
 
 class StockError(Exception):
-    """Stock cannot be had; the message says why."""
+    """Stock JupyterHub cannot be built or deployed. The message has the reason."""
 
 
 @dataclass(frozen=True)
@@ -40,34 +40,34 @@ class Stock:
     token: str
 
     def stop(self, name: str) -> None:
-        """Have somebody's lab stopped."""
+        """Stop the lab of a user."""
         headers = {"Authorization": f"token {self.token}"}
         httpx.delete(f"{URL}/hub/api/users/{name}/server", headers=headers, timeout=120).raise_for_status()
 
 
 def inputs() -> dict[str, str]:
-    """Give the files that the images are made of: ours, and the versions that our images are locked to."""
-    found = {"Dockerfile": (FOLDER / "Dockerfile").read_text()}
+    """Return the files for the build: the Dockerfile, and the locked versions of our images as constraints."""
+    files = {"Dockerfile": (FOLDER / "Dockerfile").read_text()}
     for name, component in {"hub": "hub", "lab": "jupyterlab"}.items():
         lock = (ROOT / component / "requirements.txt").read_text()
-        found[f"{name}.txt"] = re.sub(r" \\\n *--hash=[^\n]+|\n *#[^\n]*", "", lock)
-    return found
+        files[f"{name}.txt"] = re.sub(r" \\\n *--hash=[^\n]+|\n *#[^\n]*", "", lock)
+    return files
 
 
 def proxy_version() -> str:
-    """Give the version of the proxy that our image is locked to."""
+    """Return the locked version of our proxy."""
     lock = json.loads((ROOT / "hub" / "proxy" / "package-lock.json").read_text())
     version: str = lock["packages"]["node_modules/configurable-http-proxy"]["version"]
     return version
 
 
 def build() -> dict[str, str]:
-    """Build the images, those that are not there; give their names.
+    """Build the missing images, and return the names of all.
 
     Raises
     ------
     StockError
-        A step failed.
+        Raised if the build of an image fails.
     """
     files, client = inputs(), engine()
     tag = hashlib.sha256(json.dumps([files, proxy_version()]).encode()).hexdigest()[:12]
@@ -78,39 +78,39 @@ def build() -> dict[str, str]:
         for part, image in names.items():
             if client.images.list(image):
                 continue
-            print(f"building stock's {part} ...", flush=True)
+            print(f"building the image of stock's {part} ...", flush=True)
             arguments = {"PROXY_VERSION": proxy_version()}
             try:
                 client.images.build(path=folder, tag=image, target=part, buildargs=arguments, rm=True)
             except BuildError as error:
                 log = "".join(line.get("stream", "") for line in error.build_log)
-                raise StockError(f"{part}: {error}\n{log}") from error
+                raise StockError(f"cannot build the image of stock's {part}: {error}\n{log}") from error
             except DockerException as error:
-                raise StockError(f"{part}: {error}") from error
+                raise StockError(f"cannot build the image of stock's {part}: {error}") from error
     return names
 
 
 def load(names: dict[str, str], command: str) -> None:
-    """Give the cluster's node the images that it does not have.
+    """Load the missing images into the cluster's node.
 
     Raises
     ------
     StockError
-        It has them not, and nobody said how.
+        Raised if an image is missing and there is no command that loads it.
     """
-    there = {name for image in cluster.get("nodes")[0]["status"]["images"] for name in image.get("names") or []}
+    present = {name for image in cluster.get("nodes")[0]["status"]["images"] for name in image.get("names") or []}
     for image in names.values():
-        if any(name == image or name.endswith(f"/{image}") for name in there):
+        if any(name == image or name.endswith(f"/{image}") for name in present):
             continue
         if not command:
-            wanted = "--load COMMAND, for example --load 'kind load docker-image'"
-            raise StockError(f"the cluster's node has no image {image}: wanted {wanted}")
+            hint = "add --load COMMAND, for example --load 'kind load docker-image'"
+            raise StockError(f"the node of the cluster has no image {image}, {hint}")
         print(f"loading {image} ...", flush=True)
         subprocess.run([*shlex.split(command), image], check=True)
 
 
 def is_up() -> bool:
-    """Tell whether hub and proxy answer."""
+    """Return whether the hub answers through the proxy."""
     try:
         return httpx.get(f"{URL}/hub/health", timeout=5).status_code == 200
     except httpx.TransportError:
@@ -119,7 +119,7 @@ def is_up() -> bool:
 
 @contextmanager
 def deploy(names: dict[str, str]) -> Iterator[Stock]:
-    """Run it until the end of the block."""
+    """Run stock JupyterHub until the end of the block."""
     token = secrets.token_hex(32)
     text = (FOLDER / "manifests.yaml").read_text().replace("SECRET", token)
     for part, image in names.items():

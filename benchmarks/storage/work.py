@@ -1,4 +1,7 @@
-"""What is measured, on any folder: `python work.py FOLDER` prints a line of JSON. The standard library will do."""
+"""The workload of the fileserver benchmark: `python work.py FOLDER` prints its times in seconds as a line of JSON.
+
+It imports only the standard library, because it also runs on the NFS client and in the server's container.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,22 @@ from pathlib import Path
 
 MEGABYTES = 192
 FILES = 400
+SAVED_FILES = FILES // 4
 SMALL = b"x" * 4096
 
 
 def forget() -> None:
-    """Drop what the client's kernel has in its memory; on the bare disk that would be what the server has, too."""
+    """Drop the cache of the client's kernel if FORGET is set.
+
+    FORGET is not set for the bare disk, where this would also drop the cache of the server.
+    """
     if os.environ.get("FORGET"):
         os.sync()
         Path("/proc/sys/vm/drop_caches").write_text("3")
 
 
 def write_large(file: Path) -> None:
-    """Write a large file, and have it on the disk."""
+    """Write a large file, and sync it."""
     block = os.urandom(2**20)
     with file.open("wb", buffering=0) as out:
         for _ in range(MEGABYTES):
@@ -31,34 +38,34 @@ def write_large(file: Path) -> None:
 
 
 def read_large(file: Path) -> None:
-    """Read it."""
+    """Read the large file."""
     with file.open("rb", buffering=0) as source:
         while source.read(2**20):
             pass
 
 
 def make_small(folder: Path) -> None:
-    """Make small files, as unpacking or cloning does."""
+    """Create small files, as unpacking an archive or cloning a repository does."""
     folder.mkdir()
     for number in range(FILES):
         (folder / str(number)).write_bytes(SMALL)
 
 
 def read_small(folder: Path) -> None:
-    """List them, and read each."""
+    """List the small files, and read each."""
     for name in sorted(os.listdir(folder)):
         (folder / name).read_bytes()
 
 
-def look_at_small(folder: Path) -> None:
-    """Look at each, as `ls -l` and `git status` do."""
+def stat_small(folder: Path) -> None:
+    """List the small files, and stat each, as `ls -l` and `git status` do."""
     for name in os.listdir(folder):
         (folder / name).stat()
 
 
 def save_small(folder: Path) -> None:
-    """Write some over and have each on the disk, as saving a notebook does."""
-    for number in range(FILES // 4):
+    """Replace small files by new, synced files, as saving a notebook does."""
+    for number in range(SAVED_FILES):
         with (folder / f"{number}.new").open("wb") as out:
             out.write(SMALL)
             out.flush()
@@ -67,17 +74,17 @@ def save_small(folder: Path) -> None:
 
 
 def main() -> None:
-    """Measure each, in seconds."""
+    """Run all steps, and print the seconds of each."""
     folder = Path(sys.argv[1]) / "bench"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     steps = (
-        ("large file written", write_large, folder / "large"),
-        ("large file read", read_large, folder / "large"),
-        ("small files made", make_small, folder / "small"),
-        ("small files read", read_small, folder / "small"),
-        ("small files looked at", look_at_small, folder / "small"),
-        ("small files saved", save_small, folder / "small"),
+        ("write and sync a large file", write_large, folder / "large"),
+        ("read a large file", read_large, folder / "large"),
+        ("create small files", make_small, folder / "small"),
+        ("read small files", read_small, folder / "small"),
+        ("stat small files", stat_small, folder / "small"),
+        ("write, sync and rename small files", save_small, folder / "small"),
     )
     seconds = {}
     for name, step, path in steps:
@@ -86,7 +93,7 @@ def main() -> None:
         step(path)
         seconds[name] = time.perf_counter() - start
     shutil.rmtree(folder)
-    os.sync()  # whoever comes next has the disk for themselves
+    os.sync()  # no pending writes slow down the next measurement
     print(json.dumps(seconds), flush=True)
 
 
