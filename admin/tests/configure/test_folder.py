@@ -27,8 +27,8 @@ def test_running_it_again_changes_nothing(site: SampleSite) -> None:
 
 def test_two_sites_have_nothing_random_in_common(site: SampleSite, tmp_path: Path) -> None:
     other = SampleSite.make(tmp_path / "other", SMALL + LOGS)
-    for one in (site, other):
-        one.configure()
+    for created in (site, other):
+        created.configure()
     for name in ("hub-secret.yaml", "logstashrmq-tls-secret.yaml"):
         shared = set(site.data(name).values()) & set(other.data(name).values())
         assert shared <= {"made-up-client-secret"}
@@ -154,6 +154,7 @@ def test_a_removed_folder_that_cannot_be_made_says_so(site: SampleSite) -> None:
     assert site.run(code=1) == "out: cannot be written: File exists\n"
 
 
+# A file, its damaged content (None: removed, a number: truncated to this length), and the error.
 DAMAGE = {
     "a Secret that is missing": (
         "hub-secret.yaml",
@@ -190,20 +191,20 @@ DAMAGE = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damage_is_told_and_nothing_is_written_over_it(damage: str, site: SampleSite) -> None:
-    name, what, says = DAMAGE[damage]
+    name, content, expected = DAMAGE[damage]
     site.configure()
     file = site.output / name
-    match what:
+    match content:
         case None:
             file.unlink()
         case int():
-            file.write_text(file.read_text()[:what])
+            file.write_text(file.read_text()[:content])
         case str():
-            file.write_text(what)
+            file.write_text(content)
     damaged = site.files()
     with pytest.raises(DamageError) as raised:
         site.configure()
-    assert str(raised.value).startswith(says)
+    assert str(raised.value).startswith(expected)
     assert site.files() == damaged
 
 

@@ -127,10 +127,10 @@ def readers(file: Path) -> list[tuple[str, str]]:
         f"{volume['secret']['secretName']}-secret.yaml" for volume in spec.get("volumes", []) if "secret" in volume
     ]
     for container in spec["containers"]:
-        names += [f"{one['configMapRef']['name']}-configmap.yaml" for one in container.get("envFrom", [])]
-        for one in container.get("env", []):
-            if "secretKeyRef" in one.get("valueFrom", {}):
-                names.append(f"{one['valueFrom']['secretKeyRef']['name']}-secret.yaml")
+        names += [f"{source['configMapRef']['name']}-configmap.yaml" for source in container.get("envFrom", [])]
+        for variable in container.get("env", []):
+            if "secretKeyRef" in variable.get("valueFrom", {}):
+                names.append(f"{variable['valueFrom']['secretKeyRef']['name']}-secret.yaml")
     return [(name, f"{body['kind'].lower()}/{body['metadata']['name']}") for name in names]
 
 

@@ -46,12 +46,12 @@ class Case:
     """A fault, and the finding that it must cause."""
 
     check: str
-    says: str
+    expected: str
     change: Change
     status: Status = FAILED
 
     def __str__(self) -> str:
-        return f"{self.check}: {self.says}"
+        return f"{self.check}: {self.expected}"
 
 
 CASES = [

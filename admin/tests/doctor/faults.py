@@ -67,7 +67,7 @@ def with_pending_service(site: Site) -> None:
 def with_hostpath(site: Site) -> None:
     """Remove NFS, as fileserver/alternatives/hostpath does."""
     deployment = site.find("Deployment", "fileserver")
-    kept = [one for one in containers(deployment) if one["name"] == "labfiles"]
+    kept = [container for container in containers(deployment) if container["name"] == "labfiles"]
     deployment["spec"]["template"]["spec"]["containers"] = kept
     for name in ("home", "project"):
         site.find("PersistentVolume", f"jupyterlabdemo-{name}")["spec"].pop("csi")
@@ -75,8 +75,8 @@ def with_hostpath(site: Site) -> None:
 
 def with_image(name: str, tag: str) -> Change:
     def change(site: Site) -> None:
-        for one in containers(site.find("Deployment", name), ("initContainers", "containers")):
-            one["image"] = f"registry.example:5000/{one['image'].rpartition(':')[0]}:{tag}"
+        for container in containers(site.find("Deployment", name), ("initContainers", "containers")):
+            container["image"] = f"registry.example:5000/{container['image'].rpartition(':')[0]}:{tag}"
 
     return change
 

@@ -99,19 +99,19 @@ class Site:
         self.authority = Authority(self.folder)
         self.version = {name: {"gitVersion": "v1.36.3"} for name in ("clientVersion", "serverVersion")}
         for component in COMPONENTS:
-            for one in manifests(f"{component}/kubernetes"):
-                if not self.all(one["kind"], name_of(one), namespace_of(one)):
-                    self.items.append(copy.deepcopy(one))
-        for one in list(self.items):
-            if one["kind"] in {"Deployment", "DaemonSet"}:
-                self.items.append(run(one))
-            elif one["kind"] == "PersistentVolumeClaim":
-                one["status"] = {"phase": "Bound"}
+            for item in manifests(f"{component}/kubernetes"):
+                if not self.all(item["kind"], name_of(item), namespace_of(item)):
+                    self.items.append(copy.deepcopy(item))
+        for item in list(self.items):
+            if item["kind"] in {"Deployment", "DaemonSet"}:
+                self.items.append(run(item))
+            elif item["kind"] == "PersistentVolumeClaim":
+                item["status"] = {"phase": "Bound"}
         self.find("Service", "nginx")["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}}
         self.items += cluster()
-        self.give()
+        self.add_settings()
 
-    def give(self) -> None:
+    def add_settings(self) -> None:
         """Add the site's ConfigMaps and Secrets."""
         settings = {
             "GITHUB_CLIENT_ID": "an-id",
@@ -146,20 +146,20 @@ class Site:
     def config(self, name: str, data: dict[str, str]) -> None:
         """Add or replace a ConfigMap."""
         self.remove("ConfigMap", name)
-        self.items.append(made("ConfigMap", name) | {"data": data})
+        self.items.append(new_object("ConfigMap", name) | {"data": data})
 
     def secret(self, name: str, data: dict[str, bytes]) -> None:
         """Add or replace a Secret."""
         self.remove("Secret", name)
         stored = {key: base64.b64encode(value).decode() for key, value in data.items()}
-        self.items.append(made("Secret", name) | {"data": stored})
+        self.items.append(new_object("Secret", name) | {"data": stored})
 
     def all(self, kind: str, name: str, namespace: str = "") -> list[Object]:
         """Return all objects of a kind and a name."""
         return [
-            one
-            for one in self.items
-            if (one["kind"], name_of(one)) == (kind, name) and namespace in {"", namespace_of(one)}
+            item
+            for item in self.items
+            if (item["kind"], name_of(item)) == (kind, name) and namespace in {"", namespace_of(item)}
         ]
 
     def find(self, kind: str, name: str) -> Object:
@@ -168,14 +168,14 @@ class Site:
 
     def remove(self, kind: str, *names: str) -> None:
         """Remove the objects of a kind with these names."""
-        gone = [one for name in names for one in self.all(kind, name)]
-        self.items = [one for one in self.items if one not in gone]
+        gone = [item for name in names for item in self.all(kind, name)]
+        self.items = [item for item in self.items if item not in gone]
 
     def without(self, component: str) -> None:
         """Remove a component and its Secrets."""
         label = "app.kubernetes.io/component"
         self.items = [
-            one for one in self.items if look_up(one, "metadata", "labels", default={}).get(label) != component
+            item for item in self.items if look_up(item, "metadata", "labels", default={}).get(label) != component
         ]
         self.remove("Secret", component, f"{component}-tls")
 
@@ -185,7 +185,7 @@ class Site:
 
     def stop(self, workload: str, state: Object | None = None, restarts: int = 0) -> Object:
         """Stop the first container of a workload, and return its pod."""
-        found, kind = next((one, kind) for kind in ("Deployment", "DaemonSet") for one in self.all(kind, workload))
+        found, kind = next((item, kind) for kind in ("Deployment", "DaemonSet") for item in self.all(kind, workload))
         found["status"] |= {"availableReplicas": 0} if kind == "Deployment" else {"numberAvailable": 0}
         pod = self.pod(workload)
         pod["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
@@ -195,7 +195,7 @@ class Site:
     def warn(self, about: Object, message: str) -> None:
         """Add a warning event of an object."""
         involved = {"uid": about["metadata"].setdefault("uid", "a-uid")}
-        event = made("Event", "an-event", namespace_of(about))
+        event = new_object("Event", "an-event", namespace_of(about))
         self.items.append(event | {"type": "Warning", "message": message, "involvedObject": involved})
 
     def change(self, name: str, **changes: Any) -> None:
@@ -208,18 +208,18 @@ class Site:
 
     def judge(self, name: str) -> list[Verdict]:
         """Run one check."""
-        (check,) = (one for one in CHECKS if one.name == name)
+        (check,) = (check for check in CHECKS if check.name == name)
         return list(check.judge(self.state()))
 
-    def said(self, name: str, *statuses: Status) -> str:
+    def messages(self, name: str, *statuses: Status) -> str:
         """Return the messages of one check's verdicts with these statuses."""
-        return "\n".join(one.what for one in self.judge(name) if one.status in statuses)
+        return "\n".join(verdict.what for verdict in self.judge(name) if verdict.status in statuses)
 
 
 Change = Callable[[Site], object]
 
 
-def made(kind: str, name: str, namespace: str = NAMESPACE) -> Object:
+def new_object(kind: str, name: str, namespace: str = NAMESPACE) -> Object:
     """Return an empty object."""
     return {"kind": kind, "metadata": {"name": name, "namespace": namespace}}
 
@@ -228,17 +228,17 @@ def run(workload: Object) -> Object:
     """Mark a workload as rolled out, and return its pod."""
     if workload["kind"] == "Deployment":
         wanted = workload["spec"].setdefault("replicas", 2)
-        counted = {"replicas": wanted, "updatedReplicas": wanted, "availableReplicas": wanted}
+        counts = {"replicas": wanted, "updatedReplicas": wanted, "availableReplicas": wanted}
     else:
-        counted = {"desiredNumberScheduled": 1, "updatedNumberScheduled": 1, "numberAvailable": 1}
+        counts = {"desiredNumberScheduled": 1, "updatedNumberScheduled": 1, "numberAvailable": 1}
     workload["metadata"]["generation"] = 1
-    workload["status"] = counted | {"observedGeneration": 1}
+    workload["status"] = counts | {"observedGeneration": 1}
     template = workload["spec"]["template"]
     states = [
-        {"name": one["name"], "ready": True, "restartCount": 0, "state": {"running": {}}}
-        for one in template["spec"]["containers"]
+        {"name": container["name"], "ready": True, "restartCount": 0, "state": {"running": {}}}
+        for container in template["spec"]["containers"]
     ]
-    pod = made("Pod", f"{name_of(workload)}-0", namespace_of(workload))
+    pod = new_object("Pod", f"{name_of(workload)}-0", namespace_of(workload))
     pod["metadata"] |= {"labels": template["metadata"]["labels"], "uid": f"uid-of-{name_of(workload)}"}
     status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": states}
     return pod | {"status": status}
@@ -246,7 +246,7 @@ def run(workload: Object) -> Object:
 
 def cluster() -> list[Object]:
     """Return the objects of the cluster itself: a node and what belongs to it."""
-    node = made("Node", "node0", "") | {
+    node = new_object("Node", "node0", "") | {
         "status": {
             "conditions": [{"type": "Ready", "status": "True"}, {"type": "DiskPressure", "status": "False"}],
             "features": {"supplementalGroupsPolicy": True},
@@ -255,8 +255,8 @@ def cluster() -> list[Object]:
     }
     return [
         node,
-        made("CSIDriver", "nfs.csi.k8s.io", ""),
-        made("CSINode", "node0", "") | {"spec": {"drivers": [{"name": "nfs.csi.k8s.io"}]}},
-        made("Lease", "node0", "kube-node-lease") | {"spec": {"renewTime": stamp(-4)}},
-        made("Namespace", LABS + "-not", ""),
+        new_object("CSIDriver", "nfs.csi.k8s.io", ""),
+        new_object("CSINode", "node0", "") | {"spec": {"drivers": [{"name": "nfs.csi.k8s.io"}]}},
+        new_object("Lease", "node0", "kube-node-lease") | {"spec": {"renewTime": stamp(-4)}},
+        new_object("Namespace", LABS + "-not", ""),
     ]

@@ -116,14 +116,14 @@ def test_a_lab_tells_what_it_reaches() -> None:
         wanted = {
             "names": [["localhost", "localhost"], ["nowhere.invalid", "nowhere.invalid"]],
             "open": [["here", "127.0.0.1", str(port)], ["nothing", "127.0.0.1", str(closed_port())]],
-            "shut": [["here, too", "$HERE", str(port)], ["nobody", "127.0.0.1", str(closed_port())]],
+            "shut": [["here, too", "$HERE", str(port)], ["closed", "127.0.0.1", str(closed_port())]],
         }
         found = run("lab", json.dumps(wanted), "0.2", HERE="127.0.0.1")
     assert found["names"].pop("localhost") == ""
     assert found["names"]["nowhere.invalid"]
     assert found["open"]["here"] == found["shut"]["here, too"] == ""
     assert "refused" in found["open"]["nothing"]
-    assert "refused" in found["shut"]["nobody"]
+    assert "refused" in found["shut"]["closed"]
 
 
 def test_a_lab_tries_again_while_the_network_does_not_know_it_yet() -> None:
@@ -173,13 +173,13 @@ def test_a_hub_whose_metrics_do_not_answer_tells_why(tmp_path: Path) -> None:
     site = Site(tmp_path)
     with serve(200, "") as port, serve(500, METRICS) as broken:
         url = f"http://127.0.0.1:{port}"
-        for metrics, says in (
+        for metrics, reason in (
             (broken, "500 Internal Server Error"),
             (closed_port(), "refused"),
             (port, "it is missing"),
         ):
             site.answers["hub"] = answer(run("hub", url, f"http://127.0.0.1:{metrics}"))
-            assert says in site.said("hub", Status.FAILED)
+            assert reason in site.messages("hub", Status.FAILED)
 
 
 def test_the_fileserver_is_shown_the_hubs_token() -> None:
@@ -219,4 +219,4 @@ def test_the_services_address_is_tried_after_the_name(tmp_path: Path) -> None:
     found = front_page.request_front_page(site.state().callback, site.state().objects).read()
     assert list(found) == ["localhost", "127.0.0.1"]
     site.answers["front"] = answer(found)
-    assert "this machine cannot reach" in site.said("page", Status.WARNING)
+    assert "this machine cannot reach" in site.messages("page", Status.WARNING)

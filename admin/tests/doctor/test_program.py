@@ -84,9 +84,9 @@ def test_experiments_are_used_and_checks_are_documented() -> None:
 
 def test_the_probe_is_a_lab_to_policies_and_none_to_the_hub(tmp_path: Path) -> None:
     objects = Site(tmp_path).state().objects
-    made = probe_pod.build_pod("doctor-1", "an-image", objects)
-    labels = made["metadata"]["labels"]
-    assert made["metadata"]["namespace"] == LABS
+    pod = probe_pod.build_pod("doctor-1", "an-image", objects)
+    labels = pod["metadata"]["labels"]
+    assert pod["metadata"]["namespace"] == LABS
     # hub/kubernetes/networkpolicy.yaml admits labs by this label. The hub manages only pods that also have part-of.
     assert labels["app.kubernetes.io/component"] == "lab"
     assert labels["app.kubernetes.io/part-of"] != "jupyterlabdemo"

@@ -50,11 +50,11 @@ class Objects:
 
     def of(self, kind: str, namespace: str = "") -> list[Object]:
         """Return all objects of a kind, in one namespace or in all."""
-        return [one for one in self._items if one["kind"] == kind and namespace in {"", namespace_of(one)}]
+        return [item for item in self._items if item["kind"] == kind and namespace in {"", namespace_of(item)}]
 
     def find(self, kind: str, name: str, namespace: str = "") -> Object | None:
         """Return the object with a kind and a name, or None."""
-        return next((one for one in self.of(kind, namespace) if name_of(one) == name), None)
+        return next((item for item in self.of(kind, namespace) if name_of(item) == name), None)
 
     def settings(self, name: str) -> dict[str, str]:
         """Return the data of a ConfigMap in our namespace, or an empty dict if it does not exist."""
@@ -114,11 +114,11 @@ def pod_spec(workload: Object) -> Object:
 
 def containers(workload: Object, kinds: tuple[str, ...] = ("containers",)) -> list[Object]:
     """Return the containers in the pod template of a workload."""
-    return [one for kind in kinds for one in pod_spec(workload).get(kind) or []]
+    return [container for kind in kinds for container in pod_spec(workload).get(kind) or []]
 
 
 @cache
 def manifests(folder: str) -> tuple[Object, ...]:
     """Return the objects in the manifests of a folder of the checkout."""
     files = sorted((ROOT / folder).glob("*.yaml"))
-    return tuple(one for file in files for one in yaml.safe_load_all(file.read_text()) if one)
+    return tuple(body for file in files for body in yaml.safe_load_all(file.read_text()) if body)

@@ -25,15 +25,15 @@ class Report:
     status: int
     findings: list[dict[str, str]]
 
-    def said(self, status: str) -> list[tuple[str, str]]:
+    def messages(self, status: str) -> list[tuple[str, str]]:
         """Return the check and the message of each finding with this status."""
-        return [(one["check"], one["what"]) for one in self.findings if one["status"] == status]
+        return [(finding["check"], finding["what"]) for finding in self.findings if finding["status"] == status]
 
     def failed(self, check: str) -> str:
         """Return the failed findings of a check, each with its fix."""
-        found = [one for one in self.findings if (one["check"], one["status"]) == (check, "failed")]
-        assert all(one["fix"] for one in found)
-        return "\n".join(f"{one['what']} -> {one['fix']}" for one in found)
+        found = [finding for finding in self.findings if (finding["check"], finding["status"]) == (check, "failed")]
+        assert all(finding["fix"] for finding in found)
+        return "\n".join(f"{finding['what']} -> {finding['fix']}" for finding in found)
 
 
 def command(*arguments: str) -> list[str]:

@@ -39,10 +39,10 @@ def patched(
 
 
 def issue(authority: trustme.CA, name: str, ends: timedelta = timedelta(days=90)) -> dict[str, bytes]:
-    made = authority.issue_cert(name, not_after=datetime.now(UTC) + ends)
-    certificate = b"".join(blob.bytes() for blob in made.cert_chain_pems)
-    return {"tls.crt": certificate, "tls.key": made.private_key_pem.bytes(), "ca.crt": authority.cert_pem.bytes()}
+    issued = authority.issue_cert(name, not_after=datetime.now(UTC) + ends)
+    certificate = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
+    return {"tls.crt": certificate, "tls.key": issued.private_key_pem.bytes(), "ca.crt": authority.cert_pem.bytes()}
 
 
 def probes() -> list[str]:
-    return [one["metadata"]["name"] for one in cluster.get("pods", namespace=LABS, selector=SELECTOR)]
+    return [pod["metadata"]["name"] for pod in cluster.get("pods", namespace=LABS, selector=SELECTOR)]

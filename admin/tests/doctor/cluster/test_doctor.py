@@ -24,11 +24,11 @@ pytestmark = pytest.mark.timeout(300)
 def test_a_healthy_deployment_lacks_only_what_was_left_out(deployment: Deployment) -> None:
     began = time.monotonic()
     report = call_doctor()
-    assert report.said("failed") == [("objects", "nginx is not deployed")]
+    assert report.messages("failed") == [("objects", "nginx is not deployed")]
     # The checks that depend on nginx, on NFS and on the relay
-    skipped = {check for check, _ in report.said("skipped")}
+    skipped = {check for check, _ in report.messages("skipped")}
     assert skipped == {"objects", "csi-driver", "nfs", "certificate", "page", "logs-certificates", "broker"}
-    assert {check for check, _ in report.said("warning")} <= {"space"}
+    assert {check for check, _ in report.messages("warning")} <= {"space"}
     assert report.status == 1
     assert time.monotonic() - began < 40
     wait_until(lambda: not probes(), "the probe is gone", 20)
@@ -41,13 +41,13 @@ def test_the_hub_does_not_take_the_probe_for_a_lab(deployment: Deployment) -> No
 
 @pytest.mark.usefixtures("deployment")
 def test_the_probe_goes_when_the_doctor_is_interrupted() -> None:
-    nodes = [one["metadata"]["name"] for one in cluster.get("nodes")]
+    nodes = [node["metadata"]["name"] for node in cluster.get("nodes")]
     kubectl("cordon", *nodes)  # no node accepts the probe: the doctor waits
     # A background process of a shell ignores SIGINT, and its children inherit that.
     interruptible = ["env", "--default-signal=INT", *command("--only=policy")]
     doctor = subprocess.Popen(interruptible, cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
-        wait_until(lambda: bool(probes()), "the probe is there", 20)
+        wait_until(lambda: bool(probes()), "the probe exists", 20)
     finally:
         doctor.send_signal(signal.SIGINT)
         kubectl("uncordon", *nodes)

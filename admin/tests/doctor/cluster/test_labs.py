@@ -34,9 +34,9 @@ def test_labs_whose_namespace_takes_anything() -> None:
     key = "pod-security.kubernetes.io/enforce"
     change, back = ({"metadata": {"labels": {key: value}}} for value in ("privileged", "restricted"))
     with patched("namespace", LABS, change, back):
-        said = call_doctor("pod-security").failed("pod-security")
-    assert f"found the label {key}=privileged, wanted restricted" in said
-    assert "would accept a privileged pod" in said
+        failures = call_doctor("pod-security").failed("pod-security")
+    assert f"found the label {key}=privileged, wanted restricted" in failures
+    assert "would accept a privileged pod" in failures
 
 
 @pytest.mark.usefixtures("deployment")
@@ -48,12 +48,12 @@ def test_labs_whose_namespace_is_full() -> None:
         return bool(cluster.get("resourcequota", "none", namespace=LABS).get("status", {}).get("hard"))
 
     try:
-        wait_until(counts, "the quota counts", 30)
+        wait_until(counts, "the quota is in effect", 30)
         report = call_doctor("probe", "policy")
     finally:
         kubectl("delete", "resourcequota", "none", "--namespace", LABS)
     assert "exceeded quota" in report.failed("probe")
-    assert report.said("skipped") == [("policy", "the probe did not run (see probe)")]
+    assert report.messages("skipped") == [("policy", "the probe did not run (see probe)")]
 
 
 @pytest.mark.usefixtures("deployment")
@@ -72,6 +72,6 @@ def test_labs_that_may_not_ask_for_names() -> None:
     cluster.apply(policy)
     try:
         # The network plugin may need some seconds.
-        wait_until(is_reported, "the doctor says so", 90)
+        wait_until(is_reported, "the doctor reports it", 90)
     finally:
         kubectl("apply", "--filename", file)

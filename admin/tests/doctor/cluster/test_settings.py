@@ -56,12 +56,15 @@ def test_a_callback_url_that_the_app_does_not_have(deployment: Deployment) -> No
 @pytest.mark.usefixtures("deployment")
 def test_a_callback_url_of_another_form_or_host() -> None:
     usual = cluster.get("configmap", "hub")["data"]["OAUTH_CALLBACK_URL"]
-    for url, says in ((f"{usual}s", "wanted https://<your host>/hub/oauth_callback"), (usual, "in NGINX_SERVER_NAME")):
+    for url, expected in (
+        (f"{usual}s", "wanted https://<your host>/hub/oauth_callback"),
+        (usual, "in NGINX_SERVER_NAME"),
+    ):
         cluster.apply(config("nginx", NGINX_SERVER_NAME="lab.example.org"))
         try:
-            change, back = ({"data": {"OAUTH_CALLBACK_URL": one}} for one in (url, usual))
+            change, back = ({"data": {"OAUTH_CALLBACK_URL": value}} for value in (url, usual))
             with patched("configmap", "hub", change, back):
-                assert says in call_doctor("callback").failed("callback")
+                assert expected in call_doctor("callback").failed("callback")
         finally:
             kubectl("delete", "configmap", "nginx", "--namespace", NAMESPACE)
 
@@ -93,12 +96,12 @@ def test_a_setting_that_is_missing_and_what_the_hub_says_of_it() -> None:
     restart = ["rollout", "restart", "deployment/hub", "--namespace", NAMESPACE]
 
     def is_reported() -> bool:
-        said = call_doctor("workloads").failed("workloads")
-        return "hub ended with: " in said and "GITHUB_CLIENT_ID" in said
+        failures = call_doctor("workloads").failed("workloads")
+        return "hub ended with: " in failures and "GITHUB_CLIENT_ID" in failures
 
     with patched("configmap", "hub", {"data": {"GITHUB_CLIENT_ID": None}}, {"data": {"GITHUB_CLIENT_ID": usual}}):
         kubectl(*restart)
-        wait_until(is_reported, "the doctor knows what the hub said", 90)
+        wait_until(is_reported, "the doctor reports the last line of the hub's log", 90)
         report = call_doctor("settings")
     kubectl(*restart)
     cluster.wait_for_rollout("hub", 120)
@@ -109,11 +112,11 @@ def test_a_setting_that_is_missing_and_what_the_hub_says_of_it() -> None:
 def test_a_policy_of_groups_that_is_not_what_the_nodes_know() -> None:
     usual = groups_policy()
     # On a node that supports Strict, the check can only warn.
-    other, status, says = {
+    other, status, expected = {
         "Merge": ("Strict", "failed", "found LAB_GROUPS_POLICY Strict, which these nodes do not support"),
         "Strict": ("Merge", "warning", "found LAB_GROUPS_POLICY Merge, wanted Strict"),
     }[usual]
-    change, back = ({"data": {"LAB_GROUPS_POLICY": one}} for one in (other, usual))
+    change, back = ({"data": {"LAB_GROUPS_POLICY": value}} for value in (other, usual))
     with patched("configmap", "hub", change, back):
-        said = call_doctor("groups-policy").said(status)
-    assert says in dict(said)["groups-policy"]
+        findings = call_doctor("groups-policy").messages(status)
+    assert expected in dict(findings)["groups-policy"]

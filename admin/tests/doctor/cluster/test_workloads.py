@@ -26,8 +26,8 @@ def test_an_image_that_is_not_to_be_had() -> None:
     kubectl("set", "image", "deployment/proxy", "proxy=localhost:1/lsstsqre/jupyterlabdemo-hub:9.9.9", "-n", NAMESPACE)
 
     def is_reported() -> bool:
-        said = call_doctor("workloads").failed("workloads")
-        return "Deployment proxy in jupyterlabdemo: 0 of 1 ready" in said and "jupyterlabdemo-hub:9.9.9" in said
+        failures = call_doctor("workloads").failed("workloads")
+        return "Deployment proxy in jupyterlabdemo: 0 of 1 ready" in failures and "jupyterlabdemo-hub:9.9.9" in failures
 
     try:
         wait_until(is_reported, "the doctor names the image")
@@ -54,7 +54,7 @@ def test_a_relay_whose_broker_is_away(authority: trustme.CA) -> None:
         kubectl("apply", "--filename", folder)
         running = ["--for=jsonpath={.status.containerStatuses[0].started}=true", "--timeout=60s"]
         where = ["--selector", "app.kubernetes.io/component=logstashrmq", "--namespace", NAMESPACE]
-        wait_until(lambda: len(cluster.get("pods", selector=where[1])) == 2, "the relay's pods are there", 30)
+        wait_until(lambda: len(cluster.get("pods", selector=where[1])) == 2, "the relay's pods exist", 30)
         kubectl("wait", "pod", *where, *running)
         report = call_doctor("broker", "logs-certificates", "workloads")
     finally:
@@ -75,7 +75,7 @@ def claim_without_a_class() -> Iterator[None]:
     """Replace the claim for project folders by one with an unknown StorageClass. No lab may mount it at that time."""
     claim, volume = ("pvc", "project", "--namespace", LABS), "jupyterlabdemo-project"
     usual = cluster.get("pvc", "project", namespace=LABS)
-    spec = {key: usual["spec"][key] for key in ("accessModes", "resources")} | {"storageClassName": "nobodys"}
+    spec = {key: usual["spec"][key] for key in ("accessModes", "resources")} | {"storageClassName": "missing"}
     metadata = {"name": "project", "namespace": LABS, "labels": usual["metadata"]["labels"]}
     kubectl("delete", *claim)
     try:
@@ -93,11 +93,11 @@ def claim_without_a_class() -> Iterator[None]:
 @pytest.mark.usefixtures("deployment")
 def test_a_claim_whose_class_nobody_has() -> None:
     def is_reported() -> bool:
-        said = call_doctor("claims").failed("claims")
-        return 'found Pending, wanted Bound: storageclass.storage.k8s.io "nobodys" not found' in said
+        failures = call_doctor("claims").failed("claims")
+        return 'found Pending, wanted Bound: storageclass.storage.k8s.io "missing" not found' in failures
 
     with claim_without_a_class():
-        wait_until(is_reported, "the doctor knows why")
+        wait_until(is_reported, "the doctor reports the reason")
     assert call_doctor("claims").failed("claims") == ""
 
 
@@ -108,7 +108,7 @@ def test_a_volume_of_a_driver_that_the_cluster_does_not_have() -> None:
         "capacity": {"storage": "1Gi"},
         "accessModes": ["ReadWriteMany"],
         "persistentVolumeReclaimPolicy": "Retain",
-        "claimRef": {"namespace": LABS, "name": "nobodys"},
+        "claimRef": {"namespace": LABS, "name": "missing"},
         "csi": {"driver": "nfs.csi.k8s.io", "volumeHandle": name},
     }
     assert not cluster.exists("csidriver", "nfs.csi.k8s.io")
@@ -126,9 +126,9 @@ def test_a_hub_that_kubernetes_does_not_answer(deployment: Deployment) -> None:
     with api_out_of_reach():
         # Open connections may survive a new policy.
         deployment.kill_hub()
-        wait_until(deployment.is_up, "the hub's pages answer all the same")
-        wait_until(is_reported, "the doctor says so", 200)
-    wait_until(lambda: call_doctor("hub").failed("hub") == "", "the hub is well again")
+        wait_until(deployment.is_up, "the hub's pages answer")
+        wait_until(is_reported, "the doctor reports it", 200)
+    wait_until(lambda: call_doctor("hub").failed("hub") == "", "the hub is healthy again")
 
 
 @pytest.mark.usefixtures("deployment")
@@ -136,11 +136,13 @@ def test_a_fileserver_that_is_away() -> None:
     scale = ["scale", "deployment/fileserver", "--namespace", NAMESPACE]
     kubectl(*scale, "--replicas=0")
     try:
-        wait_until(lambda: not cluster.get("pods", selector="app.kubernetes.io/component=fileserver"), "it is gone")
+        wait_until(
+            lambda: not cluster.get("pods", selector="app.kubernetes.io/component=fileserver"), "the pod is gone"
+        )
         report = call_doctor("space", "homes", "workloads")
     finally:
         kubectl(*scale, "--replicas=1")
         cluster.wait_for_rollout("fileserver")
-    assert report.said("skipped") == [("space", "cannot read the metrics of the fileserver (see workloads)")]
+    assert report.messages("skipped") == [("space", "cannot read the metrics of the fileserver (see workloads)")]
     assert "Deployment fileserver in jupyterlabdemo is scaled to 0" in report.failed("workloads")
     assert "the fileserver does not answer the hub" in report.failed("homes")

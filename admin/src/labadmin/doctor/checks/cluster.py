@@ -40,7 +40,7 @@ def api(state: ClusterState) -> Iterator[Verdict]:
 
 def versions(state: ClusterState) -> Iterator[Verdict]:
     """Check the versions of the API server and of kubectl."""
-    server, client = (str(look_up(state.version, f"{one}Version", "gitVersion")) for one in ("server", "client"))
+    server, client = (str(look_up(state.version, f"{side}Version", "gitVersion")) for side in ("server", "client"))
     if parse_version(server) < OLDEST:
         wanted = ".".join(map(str, OLDEST))
         yield fail(
@@ -57,7 +57,7 @@ def versions(state: ClusterState) -> Iterator[Verdict]:
 def is_ready(node: Object) -> bool:
     """Return whether a node is ready."""
     conditions = look_up(node, "status", "conditions", default=[])
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
 
 def nodes(state: ClusterState) -> Iterator[Verdict]:
@@ -65,7 +65,7 @@ def nodes(state: ClusterState) -> Iterator[Verdict]:
     found = state.objects.of("Node")
     ready = 0
     for node in found:
-        states = {one["type"]: one for one in look_up(node, "status", "conditions", default=[])}
+        states = {condition["type"]: condition for condition in look_up(node, "status", "conditions", default=[])}
         name, fix = name_of(node), f"kubectl describe node {name_of(node)}"
         if not is_ready(node):
             yield fail(f"{name} is not ready: {look_up(states, 'Ready', 'message', default='no reason reported')}", fix)
