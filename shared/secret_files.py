@@ -1,4 +1,4 @@
-"""Secrets from the environment: in a variable, or in the file that `<NAME>_FILE` names."""
+"""Secrets from the environment: from the variable `<NAME>`, or from the file that `<NAME>_FILE` names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class SecretError(Exception):
-    """A secret cannot be read. The message names the variable and the file, and never the secret."""
+    """An error in reading a secret. The message names the variable and the file, and never contains the secret."""
 
 
 def read_secret(environ: Mapping[str, str], name: str) -> str | None:
@@ -16,7 +16,7 @@ def read_secret(environ: Mapping[str, str], name: str) -> str | None:
     Raises
     ------
     SecretError
-        Raised if both are set, or if the file cannot be read as text.
+        Raised if both variables are set, or if the file cannot be read as text.
     """
     value, file = environ.get(name), environ.get(f"{name}_FILE")
     if not file:
@@ -27,12 +27,12 @@ def read_secret(environ: Mapping[str, str], name: str) -> str | None:
 
 
 def read_secret_file(file: Path, variable: str) -> str:
-    """Return the text of a file without the white space at both ends.
+    """Return the text of a file, without white space at both ends.
 
     Parameters
     ----------
     variable
-        Name of the setting that names the file: error messages start with it.
+        Name of the setting that contains the path. Error messages start with it.
 
     Raises
     ------

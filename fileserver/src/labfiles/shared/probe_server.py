@@ -1,4 +1,4 @@
-"""Metrics and probes on one port, answered by a thread of their own, also while the event loop is busy."""
+"""An HTTP server for metrics and probes. It runs in its own thread, so it answers while the event loop is busy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CLIENT_SECONDS = 5
 
 
 class ProbeHandler(BaseHTTPRequestHandler):
-    """Answers `/metrics` and the probes of one server."""
+    """The handler of requests for `/metrics` and the probes of one server."""
 
     registry: ClassVar[CollectorRegistry]
     probes: ClassVar[Mapping[str, Callable[[], bool]]]
@@ -53,11 +53,11 @@ def serve(
     Parameters
     ----------
     host, port
-        Address to listen on; port 0 takes a free one: `server_address` of the returned server has it.
+        Address to listen on. With port 0 the kernel chooses a free port, see `server_address` of the returned server.
     registry
-        What `/metrics` shows.
+        Metrics that `/metrics` returns.
     probes
-        Path of each probe, for example `/ready`, and the function that decides between 200 and 503.
+        Path of each probe, for example `/ready`, and a function that returns True for status 200 or False for 503.
 
     Raises
     ------

@@ -9,7 +9,7 @@ from importlib import metadata
 def find_untested_version(package: str, tested: Collection[str], effect: str) -> str:
     """Return a warning if the installed version of a package is not one of the tested versions, else an empty string.
 
-    The caller logs the warning once and uses the package's public interface only.
+    If there is a warning, the caller logs it once and uses only the package's public interface.
 
     Parameters
     ----------

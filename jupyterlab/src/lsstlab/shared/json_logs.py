@@ -8,21 +8,21 @@ from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
-# Fields that keep their names. All other names without a dot get the service's name as a prefix.
+# Fields without a dot that keep their names. All others get the service's name as a prefix.
 COMMON_FIELDS = {"@timestamp", "message"}
 
 
 class ServiceFormatter(JsonFormatter):
-    """Formats a record as one JSON object with the fields of the Elastic Common Schema (ECS).
+    """A formatter that writes each log record as one JSON object with fields of the Elastic Common Schema (ECS).
 
     Parameters
     ----------
     service
         Name of the component: the value of `service.name`, and the prefix of fields without an ECS name.
     dataset
-        Value of `event.dataset`: which kind of log this is.
+        Value of `event.dataset`, which names the kind of log.
     field_names
-        ECS names of attributes that log calls pass as `extra`.
+        ECS name for each attribute that log calls pass as `extra`.
     """
 
     def __init__(self, service: str, dataset: str = "", field_names: Mapping[str, str] | None = None) -> None:
@@ -49,7 +49,7 @@ class ServiceFormatter(JsonFormatter):
 
 
 def configure_root_logger(formatter: logging.Formatter, level: str | int = logging.INFO) -> None:
-    """Send all log records of this process to standard error, in this format."""
+    """Send all log records of this process to standard error, in the format of `formatter`."""
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler], force=True)

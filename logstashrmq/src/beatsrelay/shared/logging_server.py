@@ -1,4 +1,4 @@
-"""A threading HTTP server that logs a broken request as one line."""
+"""A threading HTTP server that logs failed requests through `logging`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _log = logging.getLogger(__name__)
 
 
 class LoggingHTTPServer(ThreadingHTTPServer):
-    """Logs a failed request through `logging`. The base class prints a traceback of many lines."""
+    """An HTTP server that logs failed requests. The base class prints their tracebacks to standard error."""
 
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Log the exception: a warning if the client went away, else an error with its traceback."""
+        """Log the exception: a warning if the client closed the connection, else an error with its traceback."""
         error = sys.exception()
         client_left = isinstance(error, ConnectionError)
         _log.log(
