@@ -70,7 +70,7 @@ EXAMPLES = {
     "logs.amqp.dead_letter",
     "logs.relay.fields",
 }
-# Variables that are read elsewhere than in the settings modules: by OpenSSL, by the Kubernetes client and by filebeat.
+# Variables that the settings modules do not read: OpenSSL and the client of the Kubernetes API read them.
 OTHERS = {"SSL_CERT_FILE", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"}
 
 

@@ -1,4 +1,4 @@
-"""Read and check the files and environment variables that site.toml names."""
+"""The reader of the files and environment variables that site.toml names. It checks their contents."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Sources:
 
 
 class SourceReader:
-    """Reads the files and environment variables that site.toml names.
+    """A reader of the files and environment variables that site.toml names.
 
     Parameters
     ----------

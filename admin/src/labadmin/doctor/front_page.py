@@ -1,4 +1,4 @@
-"""Requests for the front page from this machine, in the way of a browser."""
+"""Requests for the front page from this machine, with the DNS name and TLS checks of a browser."""
 
 from __future__ import annotations
 

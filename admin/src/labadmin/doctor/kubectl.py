@@ -1,4 +1,4 @@
-"""Access to the cluster with kubectl, so with the credentials and the network of the administrator."""
+"""Access to the cluster through kubectl, which uses the credentials and the network of the administrator."""
 
 from __future__ import annotations
 

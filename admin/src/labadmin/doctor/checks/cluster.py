@@ -141,7 +141,13 @@ def check_labels(namespace: Object) -> Iterator[Verdict]:
 
 
 def find_offset(clock: float, answer: Answer) -> float:
-    """Return the smallest offset of a clock, in seconds, that is possible for an answer. Positive: it is ahead."""
+    """Return by how many seconds a clock is ahead of this machine's, at the least. A negative number: it is behind.
+
+    Parameters
+    ----------
+    clock
+        Time that the clock showed at some moment while the command of `answer` ran.
+    """
     return max(clock - answer.ended, 0.0) or min(clock - answer.began, 0.0)
 
 

@@ -1,7 +1,7 @@
-"""Check in the hub's pod, with the hub's settings, that GitHub answers and accepts the OAuth app.
+"""The program that checks in the hub's pod whether GitHub answers and accepts the OAuth app.
 
-The program requests a token with an invalid code. GitHub first checks the id and the secret of the app, and then
-rejects the code. The program never prints the id or the secret.
+It uses the hub's settings, and requests a token with an invalid code. GitHub first checks the id and the secret of the
+app, and then rejects the code. The program never prints the id or the secret.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def ask(url: str, form: dict[str, str] | None = None) -> dict[str, object]:
 
 
 def main() -> None:
-    """Print the answers of GitHub: to the invalid code, of the API, and the organizations that do not exist."""
+    """Print GitHub's answer to the invalid code, the answer of the API, and the organizations that do not exist."""
     github = os.environ.get("GITHUB_URL") or PUBLIC
     api = "https://api.github.com" if github == PUBLIC else f"{github}/api/v3"
     form = {

@@ -1,6 +1,6 @@
-"""Report from the hub's pod: the hub's health, its labs, the fileserver's answer to the hub's token, and the time.
+"""The program that reports from the hub's pod: the hub's health, labs and time, and the fileserver's answer.
 
-The request to the fileserver has an unknown path, so it changes nothing. The fileserver checks the token first.
+The request to the fileserver has an unknown path, so it changes nothing. The fileserver checks the hub's token first.
 """
 
 from __future__ import annotations

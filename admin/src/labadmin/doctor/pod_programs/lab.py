@@ -1,4 +1,4 @@
-"""Report from the probe which names a lab can resolve, and which addresses it can reach.
+"""The program of the probe. It reports which names a lab can resolve, and which addresses a lab can reach.
 
 A network plugin needs some seconds to apply the policies to a new pod, so unexpected results are tried again.
 """

@@ -1,4 +1,4 @@
-"""Report the metrics of the fileserver from its pod. Each scrape runs a real NFS operation."""
+"""The program that reports the metrics of the fileserver from its pod. Each scrape runs a real NFS operation."""
 
 from __future__ import annotations
 
