@@ -44,7 +44,7 @@ def page(state: ClusterState) -> Iterator[Verdict]:
     else:
         yield warn(
             f"this machine cannot reach {', '.join(tried)}: {first['error']}",
-            "try it from the network of the users: docs/admin/troubleshooting.md",
+            "try it from the network of the users",
         )
 
 
