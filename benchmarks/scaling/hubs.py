@@ -53,7 +53,7 @@ STOCK = """
 from kubernetes_asyncio.client import Configuration
 from kubespawner.clients import load_config
 
-# As in benchmarks/spawning/stock-hub
+# benchmarks/spawning/stock-hub/manifests.yaml gives the reason for these lines.
 load_config(host="", ssl_ca_cert="", verify_ssl=None)
 configuration = Configuration.get_default_copy()
 configuration.disable_strict_ssl_verification = True
