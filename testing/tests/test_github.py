@@ -1,4 +1,4 @@
-"""The stand-in for GitHub refuses and answers as GitHub does."""
+"""The simulated GitHub answers, refuses and fails like GitHub."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from labtesting.github.sample import CLUBS, populate
 CALLBACK = "http://127.0.0.1:9/hub/oauth_callback"
 VERIFIER = "a-verifier"
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).decode().rstrip("=")
-ASKED = {
+LOGIN_QUERY = {
     "client_id": "labhub-test",
     "redirect_uri": CALLBACK,
     "scope": "read:org user:email",
@@ -40,28 +40,30 @@ def ada(github: FakeGitHub) -> Account:
 
 
 def authorize(github: FakeGitHub, login: str = "ada", **changes: str) -> dict[str, str]:
-    """Agree as somebody; give what comes back to the callback."""
-    answer = httpx.post(f"{github.url}/login/oauth/authorize", params=ASKED | changes, data={"login": login})
+    """Log in as a user, and return the parameters of the redirect to the callback URL."""
+    answer = httpx.post(f"{github.url}/login/oauth/authorize", params=LOGIN_QUERY | changes, data={"login": login})
     assert answer.status_code == 302, answer.text
     assert answer.headers["location"].startswith(CALLBACK)
     return {name: values[0] for name, values in parse_qs(urlsplit(answer.headers["location"]).query).items()}
 
 
-def exchange(github: FakeGitHub, the_code: str, **changes: str) -> dict[str, str]:
+def exchange(github: FakeGitHub, original_code: str, **changes: str) -> dict[str, str]:
+    """Exchange a code for a token, and return the answer. `changes` replaces fields of the form."""
     form = {
         "client_id": "labhub-test",
         "client_secret": "made-up-client-secret",
-        "code": the_code,
+        "code": original_code,
         "redirect_uri": CALLBACK,
         "code_verifier": VERIFIER,
     }
     answer = httpx.post(f"{github.url}/login/oauth/access_token", data=form | changes)
     assert answer.status_code == 200
-    found: dict[str, str] = answer.json()
-    return found
+    fields: dict[str, str] = answer.json()
+    return fields
 
 
 def call(github: FakeGitHub, token: str, path: str, method: str = "GET", **options: Any) -> httpx.Response:
+    """Send a request with a token to the REST API."""
     headers = {"Authorization": f"Bearer {token}"}
     return httpx.request(method, f"{github.url}/api/v3{path}", headers=headers, **options)
 
@@ -89,7 +91,7 @@ def test_a_code_is_good_once(github: FakeGitHub) -> None:
         ({"code": "guessed"}, "bad_verification_code"),
         ({"code_verifier": "guessed"}, "bad_verification_code"),
         ({"redirect_uri": f"{CALLBACK}/other"}, "redirect_uri_mismatch"),
-        # The app is looked at before the code: what `nox -s doctor` relies on.
+        # GitHub checks the app before the code. `nox -s doctor` relies on this order.
         ({"client_secret": "guessed", "code": "guessed"}, "incorrect_client_credentials"),
         ({"redirect_uri": "https://elsewhere.example/hub/oauth_callback", "code": "guessed"}, "redirect_uri_mismatch"),
     ],
@@ -111,14 +113,14 @@ def test_cancelling_says_access_denied(github: FakeGitHub) -> None:
 
 def test_an_unknown_app_and_a_weak_challenge_are_refused(github: FakeGitHub) -> None:
     url = f"{github.url}/login/oauth/authorize"
-    assert httpx.get(url, params=ASKED | {"client_id": "guessed"}).status_code == 404
-    assert httpx.get(url, params=ASKED | {"code_challenge_method": "plain"}).status_code == 400
+    assert httpx.get(url, params=LOGIN_QUERY | {"client_id": "guessed"}).status_code == 404
+    assert httpx.get(url, params=LOGIN_QUERY | {"code_challenge_method": "plain"}).status_code == 400
 
 
 def test_the_page_lists_people_and_escapes_them(github: FakeGitHub, ada: Account) -> None:
     ada.name = "<b>Ada</b>"
     github.world.add_organization("a-club", ada)
-    page = httpx.get(f"{github.url}/login/oauth/authorize", params=ASKED).text
+    page = httpx.get(f"{github.url}/login/oauth/authorize", params=LOGIN_QUERY).text
     assert "a-club" in page
     assert "&lt;b&gt;Ada" in page
 
@@ -177,15 +179,15 @@ def test_memberships_and_members(github: FakeGitHub, ada: Account) -> None:
 
 
 def test_single_sign_on_and_a_missing_approval_leave_lists_incomplete(github: FakeGitHub, ada: Account) -> None:
-    walled, cautious = github.world.add_organization("walled", ada), github.world.add_organization("cautious", ada)
+    protected, unapproved = (github.world.add_organization(name, ada) for name in ("protected", "unapproved"))
     token = github.world.issue_token(ada, "read:org")
-    walled.sso, cautious.app_approved = True, False
+    protected.sso, unapproved.app_approved = True, False
     listed = call(github, token, "/user/orgs")
     assert listed.json() == []
-    assert listed.headers["X-GitHub-SSO"] == f"partial-results; organizations={walled.id}"
-    assert call(github, token, "/user/memberships/orgs/walled").headers["X-GitHub-SSO"].startswith("required")
-    assert "restrictions" in call(github, token, "/user/memberships/orgs/cautious").json()["message"]
-    assert call(github, token, "/orgs/cautious/members/ada").status_code == 403
+    assert listed.headers["X-GitHub-SSO"] == f"partial-results; organizations={protected.id}"
+    assert call(github, token, "/user/memberships/orgs/protected").headers["X-GitHub-SSO"].startswith("required")
+    assert "restrictions" in call(github, token, "/user/memberships/orgs/unapproved").json()["message"]
+    assert call(github, token, "/orgs/unapproved/members/ada").status_code == 403
 
 
 def test_suspension_and_revocation(github: FakeGitHub, ada: Account) -> None:
@@ -200,10 +202,10 @@ def test_suspension_and_revocation(github: FakeGitHub, ada: Account) -> None:
     assert (refused.status_code, refused.json()["message"]) == (401, "Bad credentials")
 
 
-@pytest.mark.parametrize(("what", "left"), [("token", 1), ("grant", 0)])
-def test_the_app_takes_one_token_back_or_all(github: FakeGitHub, ada: Account, what: str, left: int) -> None:
+@pytest.mark.parametrize(("kind", "left"), [("token", 1), ("grant", 0)])
+def test_the_app_takes_one_token_back_or_all(github: FakeGitHub, ada: Account, kind: str, left: int) -> None:
     token, _ = github.world.issue_token(ada), github.world.issue_token(ada)
-    url = f"{github.url}/api/v3/applications/labhub-test/{what}"
+    url = f"{github.url}/api/v3/applications/labhub-test/{kind}"
     body = {"access_token": token}
     assert httpx.request("DELETE", url, json=body).status_code == 404
     app = ("labhub-test", "made-up-client-secret")
@@ -216,8 +218,8 @@ def test_the_app_takes_one_token_back_or_all(github: FakeGitHub, ada: Account, w
 def test_a_rename_frees_the_login_and_keeps_the_id(github: FakeGitHub, ada: Account) -> None:
     token = github.world.issue_token(ada)
     github.world.rename(ada, "Augusta")
-    found = call(github, token, "/user").json()
-    assert (found["login"], found["id"]) == ("Augusta", ada.id)
+    user = call(github, token, "/user").json()
+    assert (user["login"], user["id"]) == ("Augusta", ada.id)
     assert github.world.add_account("ada").id != ada.id
 
 
@@ -240,7 +242,7 @@ def test_troubles_come_and_go(
     answer = call(github, token, "/user")
     assert answer.status_code == status
     assert header is None or header in answer.headers
-    assert httpx.get(f"{github.url}/login/oauth/authorize", params=ASKED).status_code == 200
+    assert httpx.get(f"{github.url}/login/oauth/authorize", params=LOGIN_QUERY).status_code == 200
     github.world.trouble = None
     assert call(github, token, "/user").json()["login"] == "Ada"
 
@@ -263,7 +265,7 @@ def test_by_hand_it_runs_with_made_up_people(github: FakeGitHub) -> None:
     command = [sys.executable, "-m", "labtesting.github", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        said = process.stdout.readline()
-        url = said.partition("GITHUB_URL=")[2].split()[0]
+        line = process.stdout.readline()
+        url = line.partition("GITHUB_URL=")[2].split()[0]
         assert httpx.get(f"{url}/api/v3/orgs/lsst-sqre").status_code == 200
         process.terminate()

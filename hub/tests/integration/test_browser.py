@@ -53,7 +53,7 @@ def choose(page: Page, site: Any, login: str) -> None:
 def test_a_member_comes_in_and_signs_out(page: Page, site: Any, screenshots: Path) -> None:
     page.goto(f"{site.hub.url}/hub/login?next=/hub/home")
     page.get_by_role("button", name="Sign in with GitHub").click()
-    expect(page.get_by_role("heading", name="Who do you want to be?")).to_be_visible()
+    expect(page.get_by_role("heading", name="Choose a user")).to_be_visible()
     page.screenshot(path=screenshots / "github-stand-in.png", full_page=True)
     page.get_by_role("button", name="Ada Amber").click()
     expect(page.get_by_role("button", name="Start my lab")).to_be_visible()
@@ -69,7 +69,7 @@ def test_whoever_is_refused_reads_why_and_can_try_again(page: Page, site: Any, l
     expect(page).to_have_title(REFUSED[login])
     page.screenshot(path=screenshots / f"refused-{login or 'cancelled'}.png", full_page=True)
     page.get_by_role("button", name="Try again").click()
-    expect(page.get_by_role("heading", name="Who do you want to be?")).to_be_visible()
+    expect(page.get_by_role("heading", name="Choose a user")).to_be_visible()
 
 
 @pytest.mark.parametrize("kind", ["down", "limited"])

@@ -1,6 +1,6 @@
-"""A GitHub to log in with, as real as tests need: OAuth, the REST API's people and organizations, and its troubles.
+"""A simulated GitHub for tests and the demo: OAuth login, the REST API for users and organizations, and faults.
 
-It answers like GitHub Enterprise, with the REST API below `/api/v3`. By hand: `python -m labtesting.github`.
+It answers like GitHub Enterprise, with the REST API below `/api/v3`. Start it with `python -m labtesting.github`.
 """
 
 from labtesting.github.server import FakeGitHub, run_fake_github

@@ -1,4 +1,4 @@
-"""The part of GitHub's REST API that says who somebody is and where they are a member."""
+"""The part of GitHub's REST API that describes users and their memberships."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ RESTRICTED = "the organization has enabled OAuth App access restrictions, meanin
 
 
 class Caller:
-    """Who makes a request, and with what rights.
+    """The account and the token of an API request.
 
     Attributes
     ----------
     base
-        URL of the API, as the caller reaches it.
+        URL of the API, as the client reaches it.
     """
 
     def __init__(self, world: World, request: Request, token: Token) -> None:
@@ -34,25 +34,28 @@ class Caller:
         self.base = request.base + API
         self.account = world.accounts[token.account_id]
 
-    def may(self, *scopes: str) -> bool:
-        """Tell whether the token has one of these scopes."""
+    def has_scope(self, *scopes: str) -> bool:
+        """Check whether the token has at least one of these scopes."""
         return not self.token.scopes.isdisjoint(scopes)
 
-    def without_scope(self) -> Response:
-        """Answer a token that lacks the scope: an OAuth token is refused, a fine-grained one sees nothing."""
+    def answer_missing_scope(self) -> Response:
+        """Return the answer to a token without the scope: an error, or no entries for a fine-grained token."""
         if self.token.fine_grained:
             return Response(200, [])
         return Response(403, {"message": "You need at least read:org scope to list your organizations."})
 
-    def seen(self, organizations: list[Organization]) -> tuple[list[Organization], dict[str, str]]:
-        """Leave out what the app may not see; only single sign-on is told of, in a header."""
-        walled = ",".join(str(one.id) for one in organizations if one.sso)
-        headers = {"X-GitHub-SSO": f"partial-results; organizations={walled}"} if walled else {}
-        return [one for one in organizations if not one.hidden], headers
+    def filter_visible(self, organizations: list[Organization]) -> tuple[list[Organization], dict[str, str]]:
+        """Return the organizations that the app may see, and the headers of the response.
+
+        A header lists organizations that are hidden by single sign-on. Other hidden organizations are not mentioned.
+        """
+        protected = ",".join(str(organization.id) for organization in organizations if organization.sso)
+        headers = {"X-GitHub-SSO": f"partial-results; organizations={protected}"} if protected else {}
+        return [organization for organization in organizations if not organization.hidden], headers
 
 
-def hidden(organization: Organization) -> Response | None:
-    """Refuse what the app may not see."""
+def refuse_hidden(organization: Organization) -> Response | None:
+    """Return a refusal if the app may not see the organization, else None."""
     if organization.sso:
         url = f"https://example.org/orgs/{organization.login}/sso"
         message = "Resource protected by organization SAML enforcement."
@@ -62,13 +65,13 @@ def hidden(organization: Organization) -> Response | None:
     return None
 
 
-def describe(found: Account | Organization, kind: str) -> dict[str, Any]:
-    """Give what every mention of somebody has."""
-    return {"login": found.login, "id": found.id, "node_id": f"n{found.id}", "type": kind}
+def describe(owner: Account | Organization, kind: str) -> dict[str, Any]:
+    """Return the fields that the API has for each mention of an account or an organization."""
+    return {"login": owner.login, "id": owner.id, "node_id": f"n{owner.id}", "type": kind}
 
 
 def paginate(caller: Caller, items: list[Any], headers: dict[str, str]) -> Response:
-    """Give one page, and in the Link header where the others are."""
+    """Return the requested page, with the URLs of other pages in the Link header."""
     query = caller.request.query
     size = min(max(int(query.get("per_page", PAGE_SIZE)), 1), PAGE_SIZE_MAX)
     page, last = max(int(query.get("page", 1)), 1), max(-(-len(items) // size), 1)
@@ -89,32 +92,32 @@ def get_user(caller: Caller) -> Response:
 
 def get_emails(caller: Caller) -> Response:
     """GET /user/emails."""
-    if not caller.may("user", "user:email"):
+    if not caller.has_scope("user", "user:email"):
         return NOT_FOUND
-    other = {"email": f"{caller.account.id}@noreply.example.org", "primary": False, "verified": True}
-    return Response(200, [other, {"email": caller.account.email, "primary": True, "verified": True}])
+    secondary = {"email": f"{caller.account.id}@noreply.example.org", "primary": False, "verified": True}
+    return Response(200, [secondary, {"email": caller.account.email, "primary": True, "verified": True}])
 
 
 def get_orgs(caller: Caller) -> Response:
-    """GET /user/orgs: only where the membership is active."""
-    if not caller.may("user", "read:org"):
-        return caller.without_scope()
-    organizations, headers = caller.seen(caller.world.memberships(caller.account, "active"))
-    return paginate(caller, [describe(one, "Organization") for one in organizations], headers)
+    """GET /user/orgs: organizations with an active membership."""
+    if not caller.has_scope("user", "read:org"):
+        return caller.answer_missing_scope()
+    organizations, headers = caller.filter_visible(caller.world.memberships(caller.account, "active"))
+    return paginate(caller, [describe(organization, "Organization") for organization in organizations], headers)
 
 
 def get_memberships(caller: Caller) -> Response:
-    """GET /user/memberships/orgs: pending ones, too."""
-    if not caller.may("read:org"):
-        return caller.without_scope()
-    organizations, headers = caller.seen(caller.world.memberships(caller.account, "active", "pending"))
-    wanted = caller.request.query.get("state")
-    found = [describe_membership(caller, one) for one in organizations]
-    return paginate(caller, [one for one in found if wanted in {None, one["state"]}], headers)
+    """GET /user/memberships/orgs: active and pending memberships."""
+    if not caller.has_scope("read:org"):
+        return caller.answer_missing_scope()
+    organizations, headers = caller.filter_visible(caller.world.memberships(caller.account, "active", "pending"))
+    state = caller.request.query.get("state")
+    memberships = [describe_membership(caller, organization) for organization in organizations]
+    return paginate(caller, [each for each in memberships if state in {None, each["state"]}], headers)
 
 
 def describe_membership(caller: Caller, organization: Organization) -> dict[str, Any]:
-    """Give the caller's membership in an organization."""
+    """Return the caller's membership in an organization."""
     return {
         "state": organization.members[caller.account.id],
         "role": "member",
@@ -128,23 +131,23 @@ def get_membership(caller: Caller, login: str) -> Response:
     organization = caller.world.find_organization(login)
     if organization is None:
         return NOT_FOUND
-    if not caller.may("read:org"):
+    if not caller.has_scope("read:org"):
         return Response(403, {"message": "You must have the read:org scope."})
-    if refused := hidden(organization):
-        return refused
+    if refusal := refuse_hidden(organization):
+        return refusal
     if caller.account.id not in organization.members:
         return NOT_FOUND
     return Response(200, describe_membership(caller, organization))
 
 
 def get_member(caller: Caller, login: str, user: str) -> Response:
-    """GET /orgs/{org}/members/{username}: whoever is no member is sent to the public list."""
+    """GET /orgs/{org}/members/{username}: a caller who is not a member is redirected to the public list."""
     organization, account = caller.world.find_organization(login), caller.world.find_account(user)
     if organization is None:
         return NOT_FOUND
-    if refused := hidden(organization):
-        return refused
-    if organization.members.get(caller.account.id) != "active" or not caller.may("read:org"):
+    if refusal := refuse_hidden(organization):
+        return refusal
+    if organization.members.get(caller.account.id) != "active" or not caller.has_scope("read:org"):
         return redirect(f"{caller.base}/orgs/{organization.login}/public_members/{user}")
     return Response(204) if account and organization.members.get(account.id) == "active" else NOT_FOUND
 
@@ -157,28 +160,28 @@ def get_public_member(caller: Caller, login: str, user: str) -> Response:
 
 def get_teams(caller: Caller) -> Response:
     """GET /user/teams."""
-    if not caller.may("user", "read:org"):
-        return caller.without_scope()
-    organizations, headers = caller.seen(caller.world.memberships(caller.account, "active"))
-    found = [
-        {"slug": slug, "name": slug.title(), "organization": describe(one, "Organization")}
-        for one in organizations
-        for slug, members in one.teams.items()
+    if not caller.has_scope("user", "read:org"):
+        return caller.answer_missing_scope()
+    organizations, headers = caller.filter_visible(caller.world.memberships(caller.account, "active"))
+    teams = [
+        {"slug": slug, "name": slug.title(), "organization": describe(organization, "Organization")}
+        for organization in organizations
+        for slug, members in organization.teams.items()
         if caller.account.id in members
     ]
-    return paginate(caller, found, headers)
+    return paginate(caller, teams, headers)
 
 
 def get_org(world: World, login: str) -> Response:
-    """GET /orgs/{org}: public."""
+    """GET /orgs/{org}, which needs no token."""
     organization = world.find_organization(login)
     return Response(200, describe(organization, "Organization")) if organization else NOT_FOUND
 
 
-def delete_token(world: World, request: Request, client_id: str, what: str) -> Response:
-    """DELETE /applications/{client_id}/token, or /grant: then every token of the same person goes."""
-    wanted = base64.b64encode(f"{world.app.client_id}:{world.app.client_secret}".encode()).decode()
-    if client_id != world.app.client_id or request.headers.get("authorization") != f"Basic {wanted}":
+def delete_token(world: World, request: Request, client_id: str, kind: str) -> Response:
+    """DELETE /applications/{client_id}/token deletes one token, /grant deletes all tokens of its account."""
+    credentials = base64.b64encode(f"{world.app.client_id}:{world.app.client_secret}".encode()).decode()
+    if client_id != world.app.client_id or request.headers.get("authorization") != f"Basic {credentials}":
         return NOT_FOUND
     try:
         value = json.loads(request.body)["access_token"]
@@ -187,7 +190,7 @@ def delete_token(world: World, request: Request, client_id: str, what: str) -> R
     token = world.tokens.get(value)
     if token is None:
         return NOT_FOUND
-    if what == "grant":
+    if kind == "grant":
         world.revoke_tokens(world.accounts[token.account_id])
     else:
         del world.tokens[value]
@@ -207,7 +210,7 @@ WITH_TOKEN: list[tuple[re.Pattern[str], Callable[..., Response]]] = [
 
 
 def answer(world: World, request: Request) -> Response:
-    """Answer a request to the API."""
+    """Return the answer to an API request."""
     path = request.path.removeprefix(API)
     if not request.headers.get("user-agent"):
         return Response(403, "Request forbidden by administrative rules. Please make sure it has a User-Agent.")

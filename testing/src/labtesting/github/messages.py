@@ -1,4 +1,4 @@
-"""A request and a response, freed of the server that carries them."""
+"""HTTP requests and responses as plain objects, independent of the server."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass(frozen=True)
 class Request:
-    """What came in.
+    """A request.
 
     Attributes
     ----------
     headers
-        Their names in lower case.
+        Values by the header's name in lower case.
     base
-        The server's URL as the client reaches it, no slash at the end.
+        The server's URL as the client reaches it, without a slash at the end.
     """
 
     method: str
@@ -34,18 +34,18 @@ class Request:
 
     @property
     def query(self) -> dict[str, str]:
-        """The query, the last value of each name."""
+        """The parameters of the query. If a name is repeated, its last value counts."""
         return {name: values[-1] for name, values in parse_qs(urlsplit(self.target).query).items()}
 
     @property
     def form(self) -> dict[str, str]:
-        """The body as a form."""
+        """The fields of a form in the body. If a name is repeated, its last value counts."""
         return {name: values[-1] for name, values in parse_qs(self.body.decode()).items()}
 
 
 @dataclass(frozen=True)
 class Response:
-    """What goes out: JSON, or a page if the body is a string."""
+    """A response. A string as the body is an HTML page, another object is sent as JSON."""
 
     status: int
     body: Any = None
@@ -57,12 +57,12 @@ class Response:
         return "text/html; charset=utf-8" if isinstance(self.body, str) else "application/json; charset=utf-8"
 
     def encode(self) -> bytes:
-        """Give the body as bytes; none for None."""
+        """Return the body as bytes, which are empty if the body is None."""
         if self.body is None:
             return b""
         return (self.body if isinstance(self.body, str) else json.dumps(self.body)).encode()
 
 
 def redirect(url: str) -> Response:
-    """Send the browser somewhere else."""
+    """Return a redirect to a URL."""
     return Response(302, headers={"Location": url})

@@ -1,4 +1,4 @@
-"""The page on which one chooses who to be: GitHub's own asks for a password, this one only for a click."""
+"""The login page of the simulated GitHub: a user logs in with one click, without a password."""
 
 from __future__ import annotations
 
@@ -33,33 +33,33 @@ PAGE = """<!doctype html>
 
 
 def authorize_page(world: World, target: str, scopes: list[str]) -> str:
-    """Give the page with a button for each person."""
-    people = "\n".join(person_button(world, account) for account in world.accounts.values())
-    asked = " ".join(f"<code>{escape(scope)}</code>" for scope in scopes) or "nothing"
-    body = f"""<h1>Who do you want to be?</h1>
-<p class="note">This is not GitHub, but a stand-in with made-up people. The hub asks for {asked}.</p>
+    """Return the page with a button for each user."""
+    buttons = "\n".join(user_button(world, account) for account in world.accounts.values())
+    requested = " ".join(f"<code>{escape(scope)}</code>" for scope in scopes) or "none"
+    body = f"""<h1>Choose a user</h1>
+<p class="note">This is a simulated GitHub with sample users. The hub requests these scopes: {requested}.</p>
 <form method="post" action="{escape(target)}">
 <ul>
-{people}
+{buttons}
 </ul>
 <button class="cancel" name="login" value="">Cancel</button>
 </form>"""
-    return PAGE.format(title="Sign in to the stand-in for GitHub", body=body)
+    return PAGE.format(title="Log in to the simulated GitHub", body=body)
 
 
-def person_button(world: World, account: Account) -> str:
-    """Give the button of one person, with what a click on it will show."""
-    where = [one.login for one in world.memberships(account, "active")]
-    where += [f"{one.login} (invited)" for one in world.memberships(account, "pending")]
-    shown = ", ".join(where[:4]) + (f" and {len(where) - 4} more" if len(where) > 4 else "")
+def user_button(world: World, account: Account) -> str:
+    """Return the button of a user, with the id, the state and the first organizations."""
+    names = [organization.login for organization in world.memberships(account, "active")]
+    names += [f"{organization.login} (invited)" for organization in world.memberships(account, "pending")]
+    shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
     suspended = " · suspended" if account.suspended else ""
     return (
         f'<li><button name="login" value="{escape(account.login)}"><strong>{escape(account.login)}</strong> '
-        f"{escape(account.name)}<small>id {account.id}{suspended} · {escape(shown) or 'in no organization'}"
+        f"{escape(account.name)}<small>id {account.id}{suspended} · {escape(shown) or 'no organizations'}"
         "</small></button></li>"
     )
 
 
 def error_page(message: str) -> str:
-    """Give a page that says what is wrong."""
-    return PAGE.format(title="This does not work", body=f"<h1>This does not work</h1><p>{escape(message)}</p>")
+    """Return a page with an error message."""
+    return PAGE.format(title="The request failed", body=f"<h1>The request failed</h1><p>{escape(message)}</p>")

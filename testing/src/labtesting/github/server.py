@@ -1,4 +1,4 @@
-"""The server: real HTTP, one thread for each connection."""
+"""The HTTP server of the simulated GitHub, with a thread for each connection."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ TOKEN = "/login/oauth/access_token"  # noqa: S105
 
 
 class ConcurrencyCounter:
-    """Counts who is in the block at the same time.
+    """A counter of the threads that are in a `with` block at the same time.
 
     Attributes
     ----------
-    most
-        How many there were at once.
+    maximum
+        The highest number of threads so far.
     """
 
     def __init__(self) -> None:
@@ -45,22 +45,29 @@ class ConcurrencyCounter:
 
 
 class FakeGitHub(ThreadingHTTPServer):
-    """A running GitHub.
+    """A simulated GitHub that listens.
 
     Parameters
     ----------
     world
-        Who is there; may be changed at any time.
+        Its accounts, organizations and faults. A test may change them at any time.
     port
-        0: a free one.
+        Port to listen on; 0 means a free port.
     host
-        The address to listen on.
+        Address to listen on.
     tls
-        To answer over https.
+        Context for https. None means http.
+
+    Attributes
+    ----------
+    requests
+        Method and path of each request so far.
+    exchanging
+        The number of token requests that are answered at the same time.
     """
 
     daemon_threads = True
-    request_queue_size = 1024  # of Python's 5, whoever comes with a crowd finds the connection reset
+    request_queue_size = 1024  # With Python's default of 5, the kernel resets connections in tests with many logins.
 
     def __init__(self, world: World, port: int = 0, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         super().__init__((host, port), Handler)
@@ -68,20 +75,20 @@ class FakeGitHub(ThreadingHTTPServer):
         self.scheme = "https" if tls else "http"
         self.url = f"{self.scheme}://{host}:{self.server_port}"
         if tls:
-            # The handshake is the connection's own thread's: one that never comes would hold up all others.
+            # The handshake runs in the connection's thread. In the accepting thread, a client without a handshake
+            # would block all other clients.
             self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.requests: list[str] = []
-        """Method and path of every request so far."""
         self.closing = threading.Event()
         self.exchanging = ConcurrencyCounter()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Be silent about a client that has gone."""
+        """Ignore a client that closed the connection, and print other errors."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
     def answer(self, request: Request) -> Response | None:
-        """Answer a request; None: hang up without an answer."""
+        """Return the response to a request, or None to close the connection without a response."""
         self.requests.append(f"{request.method} {request.path}")
         trouble = self.world.trouble
         if trouble and request.path.startswith(trouble.path):
@@ -97,10 +104,10 @@ class FakeGitHub(ThreadingHTTPServer):
             suspended = response.status == 403 and "suspended" in str(response.body)
             response.headers.update({} if suspended else {"X-RateLimit-Remaining": "4999"})
             return response
-        return Response(404, error_page("The stand-in for GitHub has no such page."))
+        return Response(404, error_page(f"The simulated GitHub has no page {request.path}."))
 
     def trouble_answer(self, trouble: Trouble) -> Response | None:
-        """Answer as GitHub does when it is in trouble."""
+        """Return the response of a GitHub with this fault."""
         match trouble.kind:
             case "limited":
                 headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "4102444800"}
@@ -121,7 +128,7 @@ class FakeGitHub(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Carries requests and responses."""
+    """The handler that converts between `http.server` and `Request` and `Response`."""
 
     server: FakeGitHub
     protocol_version = "HTTP/1.1"
@@ -148,7 +155,7 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_DELETE = _answer  # noqa: N815  (named by http.server)
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing: `FakeGitHub.requests` has it."""
+        """Log nothing: `FakeGitHub.requests` records each request."""
 
 
 @contextmanager
@@ -156,10 +163,18 @@ def run_fake_github(
     callback: str,
     client_id: str = "labhub-test",
     client_secret: str = "made-up-client-secret",  # noqa: S107
-    **where: Any,
+    **options: Any,
 ) -> Iterator[FakeGitHub]:
-    """Run one, empty, until the end of the block; `where` is what `FakeGitHub` takes."""
-    server = FakeGitHub(World(App(client_id, client_secret, callback)), **where)
+    """Run a simulated GitHub without accounts until the end of the block.
+
+    Parameters
+    ----------
+    callback, client_id, client_secret
+        Registration of the OAuth app.
+    options
+        Further arguments of `FakeGitHub`.
+    """
+    server = FakeGitHub(World(App(client_id, client_secret, callback)), **options)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

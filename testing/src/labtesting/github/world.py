@@ -1,4 +1,4 @@
-"""Who is at this GitHub: people, organizations, tokens, and the troubles that a test switches on."""
+"""The state of the simulated GitHub: accounts, organizations, tokens, and the fault that a test has set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ State = Literal["active", "pending"]
 
 @dataclass
 class Account:
-    """A person; the login changes hands, the id does not."""
+    """A user's account. The login can change and be reused by another account, the id cannot."""
 
     id: int
     login: str
@@ -27,14 +27,16 @@ class Organization:
 
     Attributes
     ----------
-    members, public
-        Account ids; the second's membership everybody sees.
+    members
+        State of the membership by account id.
+    public
+        Ids of the accounts with a public membership.
     teams
         Account ids by the team's slug.
     app_approved
-        Whether its owners have approved the OAuth app.
+        Whether the owners of the organization have approved the OAuth app.
     sso
-        Whether it wants single sign-on, which no token here has passed.
+        Whether the organization requires single sign-on. No token of the simulated GitHub is authorized for it.
     """
 
     id: int
@@ -47,13 +49,13 @@ class Organization:
 
     @property
     def hidden(self) -> bool:
-        """Whether the app sees nothing of it but its public page."""
+        """Whether the app can see only the public page of the organization."""
         return self.sso or not self.app_approved
 
 
 @dataclass(frozen=True)
 class App:
-    """The OAuth app, as it is registered."""
+    """The registration of the OAuth app."""
 
     client_id: str
     client_secret: str
@@ -62,7 +64,7 @@ class App:
 
 @dataclass(frozen=True)
 class Token:
-    """What a token stands for."""
+    """The account and the rights of a token."""
 
     account_id: int
     scopes: frozenset[str]
@@ -71,7 +73,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Code:
-    """What somebody has agreed to, until it is exchanged for a token."""
+    """The rights that a user has granted at the login, until the app exchanges the code for a token."""
 
     account_id: int
     scopes: frozenset[str]
@@ -81,14 +83,14 @@ class Code:
 
 @dataclass(frozen=True)
 class Trouble:
-    """What goes wrong with requests whose path begins so.
+    """A fault of requests whose path starts with `path`.
 
     Attributes
     ----------
     kind
-        `down`: 502. `limited`: 403 with no requests left. `secondary`: 429 with Retry-After.
-        `malformed`: 200 with a page. `half`: 200 with an object that lacks nearly everything.
-        `hang`: no answer until the trouble is over. `hangup`: the connection is closed without one.
+        `down`: status 502. `limited`: status 403, the rate limit is used up. `secondary`: status 429 with Retry-After.
+        `malformed`: status 200 with an HTML page. `half`: status 200 with an object that lacks most fields.
+        `hang`: no answer until the fault ends. `hangup`: the connection is closed without an answer.
     """
 
     kind: Literal["down", "limited", "secondary", "malformed", "half", "hang", "hangup"]
@@ -96,7 +98,19 @@ class Trouble:
 
 
 class World:
-    """All of it. Tests change it while the server runs."""
+    """The whole state of the simulated GitHub. Tests change it while the server runs.
+
+    Attributes
+    ----------
+    issued
+        All tokens and codes ever issued. A test checks that no log contains them.
+    trouble
+        The current fault, or None.
+    pause
+        Delay of each answer in seconds.
+    granted
+        The scopes that users grant, or None if they grant all requested scopes.
+    """
 
     def __init__(self, app: App) -> None:
         self.app = app
@@ -105,21 +119,18 @@ class World:
         self.tokens: dict[str, Token] = {}
         self.codes: dict[str, Code] = {}
         self.issued: list[str] = []
-        """Every token and code there ever was: what must be found in no log."""
         self.trouble: Trouble | None = None
         self.pause = 0.0
-        """Seconds that every answer takes."""
         self.granted: frozenset[str] | None = None
-        """The scopes that people grant, whatever is asked for; None: what is asked for."""
         self._last_id = 1_000_000
 
     def next_id(self) -> int:
-        """Give a new id: accounts and organizations share one sequence."""
+        """Return a new id. Accounts and organizations share one sequence."""
         self._last_id += 1
         return self._last_id
 
     def add_account(self, login: str, account_id: int = 0, **fields: str) -> Account:
-        """Add a person; the login has to be free."""
+        """Add an account. No other account may have the login."""
         assert self.find_account(login) is None, f"{login} is taken"
         account = Account(account_id or self.next_id(), login, **fields)  # type: ignore[arg-type]
         self.accounts[account.id] = account
@@ -133,36 +144,37 @@ class World:
         return organization
 
     def find_account(self, login: str) -> Account | None:
-        """Find a person; capitals do not count."""
-        return next((one for one in self.accounts.values() if one.login.lower() == login.lower()), None)
+        """Return the account with a login, or None. Upper and lower case are equal."""
+        return next((account for account in self.accounts.values() if account.login.lower() == login.lower()), None)
 
     def find_organization(self, login: str) -> Organization | None:
-        """Find an organization; capitals do not count."""
-        return next((one for one in self.organizations.values() if one.login.lower() == login.lower()), None)
+        """Return the organization with a login, or None. Upper and lower case are equal."""
+        found = (each for each in self.organizations.values() if each.login.lower() == login.lower())
+        return next(found, None)
 
     def memberships(self, account: Account, *states: State) -> list[Organization]:
-        """List the organizations where somebody is a member in one of these states, by id."""
-        everywhere = sorted(self.organizations.values(), key=lambda one: one.id)
-        return [one for one in everywhere if one.members.get(account.id) in states]
+        """Return the organizations in which an account's membership has one of these states, sorted by id."""
+        organizations = sorted(self.organizations.values(), key=lambda organization: organization.id)
+        return [organization for organization in organizations if organization.members.get(account.id) in states]
 
     def rename(self, account: Account, login: str) -> None:
-        """Change a login; the old one is free from now on."""
+        """Change the login of an account. Another account may then get the old login."""
         assert self.find_account(login) is None, f"{login} is taken"
         account.login = login
 
     def revoke_tokens(self, account: Account) -> None:
-        """Revoke what somebody has granted."""
+        """Revoke all tokens of an account."""
         self.tokens = {value: token for value, token in self.tokens.items() if token.account_id != account.id}
 
     def issue_token(self, account: Account, *scopes: str, fine_grained: bool = False) -> str:
-        """Make a token."""
+        """Create a token and return its value."""
         value = f"{'github_pat' if fine_grained else 'gho'}_{secrets.token_hex(18)}"
         self.issued.append(value)
         self.tokens[value] = Token(account.id, frozenset(scopes), fine_grained)
         return value
 
     def issue_code(self, code: Code) -> str:
-        """Make a code, good for one exchange."""
+        """Register a code and return its value. The app can exchange it once."""
         value = secrets.token_hex(10)
         self.issued.append(value)
         self.codes[value] = code
