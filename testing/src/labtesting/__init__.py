@@ -1,1 +1,1 @@
-"""Real servers, clients and contracts that the components' tests share."""
+"""Servers, clients and contracts that the components' tests share."""

@@ -1,4 +1,4 @@
-"""Clients that speak Lumberjack: one that does what it is told, and one that ships as filebeat does."""
+"""Lumberjack clients: one that sends single windows, and one that ships events like filebeat."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import socket
 import ssl
 import threading
-import time
 from collections import deque
 from collections.abc import Sequence
 
@@ -17,21 +16,23 @@ TIMEOUT = 30
 
 
 def make_events(count: int, name: str, size: int = 500) -> list[bytes]:
-    """Make events that know their number, much like what filebeat sends."""
+    """Return JSON events like those of filebeat. Their ids contain their number."""
     rest = {"agent": {"type": "filebeat", "hostname": "node-1"}, "kubernetes": {"namespace": "jupyterlabdemo"}}
     filling = "x" * size
     return [json.dumps({"id": f"{name}-{i}", "message": filling, **rest}).encode() for i in range(count)]
 
 
 class BeatsClient:
-    """A connection to a server of Beats.
+    """A connection to a Lumberjack server.
 
     Parameters
     ----------
     port
-        Where it listens.
+        Port of the server.
     tls
-        With it, speak TLS, to a server that calls itself as its host is named here.
+        Context for TLS. None means plain TCP.
+    host
+        Name or address of the server. With TLS, the server's certificate must be valid for this name.
     """
 
     def __init__(self, port: int, tls: ssl.SSLContext | None = None, host: str = "localhost") -> None:
@@ -47,7 +48,7 @@ class BeatsClient:
         self.socket.close()
 
     def send(self, events: Sequence[bytes], *, level: int = 3, first: int = 1) -> None:
-        """Send a window."""
+        """Send a window. `first` is the sequence number of its first event."""
         self.socket.sendall(self._connection.send(events, level=level, first=first))
 
     def read_ack(self) -> int:
@@ -56,16 +57,16 @@ class BeatsClient:
         Raises
         ------
         OSError
-            None came in time, or the connection has ended.
+            Raised if no acknowledgement arrives in time, or if the server closes the connection.
         """
         while (ack := self._connection.next_ack()) is NEED_DATA:
             if not (data := self.socket.recv(4096)):
-                raise ConnectionResetError("the server has ended the connection")
+                raise ConnectionResetError("the server closed the connection")
             self._connection.receive_data(data)
         return ack
 
     def read_until(self, sequence: int) -> list[int]:
-        """Wait until a sequence number is acknowledged; give all acknowledgements up to it."""
+        """Wait until a sequence number is acknowledged, and return all acknowledgements up to it."""
         acks = [self.read_ack()]
         while acks[-1] != sequence:
             acks.append(self.read_ack())
@@ -73,16 +74,27 @@ class BeatsClient:
 
 
 class Shipper(threading.Thread):
-    """Ships events as filebeat does: windows, two of them on their way, and again what was not acknowledged.
+    """A thread that ships events like filebeat, and sends unacknowledged events again.
+
+    Parameters
+    ----------
+    window
+        Number of events in a window.
+    level
+        Compression level, from 0 to 9.
+    pipelining
+        Number of windows that may be sent and not yet acknowledged.
+    pause
+        Seconds to wait before each window.
 
     Attributes
     ----------
     acknowledged
-        Events so far.
+        Number of acknowledged events.
     reconnects
-        How often the connection was lost.
+        Number of lost connections.
     errors
-        Acknowledgements that filebeat would not have understood.
+        Acknowledgements that filebeat would refuse.
     """
 
     def __init__(
@@ -112,7 +124,7 @@ class Shipper(threading.Thread):
         self.errors: list[str] = []
 
     def run(self) -> None:
-        """Ship until all is acknowledged."""
+        """Ship until all events are acknowledged."""
         while self._windows and not self._stopped.is_set():
             try:
                 with BeatsClient(self.port, self._tls, self._host) as client:
@@ -120,7 +132,7 @@ class Shipper(threading.Thread):
             except (OSError, ProtocolError):
                 self.reconnects += 1
                 self._stopped.wait(0.1)
-            if self._partly:  # a partial acknowledgement: only the rest is sent again
+            if self._partly:  # After a partial acknowledgement, filebeat sends only the rest of the window again.
                 del self._windows[0][: self._partly]
                 self.acknowledged += self._partly
                 self._partly = 0
@@ -132,32 +144,31 @@ class Shipper(threading.Thread):
                 self._stopped.wait(self._pause)
                 client.send(self._windows[sent], level=self._level)
                 sent += 1
-            self._credit(client.read_ack())
+            self._count(client.read_ack())
             if self._partly == len(self._windows[0]):
                 self.acknowledged += len(self._windows.popleft())
                 self._partly = 0
                 sent -= 1
 
-    def _credit(self, ack: int) -> None:
+    def _count(self, ack: int) -> None:
         if ack > len(self._windows[0]) or (ack and ack < self._partly):
             self.errors.append(f"found {ack} after {self._partly}, wanted up to {len(self._windows[0])}")
             raise ProtocolError("bad_ack", self.errors[-1])
         self._partly = max(self._partly, ack)
 
     def stop(self) -> None:
-        """Stop in the middle of it."""
+        """Stop shipping before all events are acknowledged."""
         self._stopped.set()
         self.join(TIMEOUT)
 
     def finish(self, timeout: float = TIMEOUT) -> None:
-        """Wait until all is acknowledged.
+        """Wait until all events are acknowledged.
 
         Raises
         ------
         AssertionError
-            It is not in time, or an acknowledgement made no sense.
+            Raised if that takes longer than `timeout` seconds, or if filebeat would refuse an acknowledgement.
         """
-        deadline = time.monotonic() + timeout
         self.join(timeout)
-        assert not self.is_alive(), f"{sum(map(len, self._windows))} events not acknowledged by {deadline}"
+        assert not self.is_alive(), f"{sum(map(len, self._windows))} events not acknowledged within {timeout} s"
         assert not self.errors, self.errors

@@ -1,4 +1,4 @@
-"""A real browser: headless Chromium of the machine, driven by Playwright."""
+"""Headless Chromium, as installed on the machine, driven by Playwright."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from labtesting.needs import need_program
 
 @contextmanager
 def open_browser(trusted: str = "", *more: str) -> Iterator[Browser]:
-    """Give a Chromium; without one the test is skipped (fails in CI).
+    """Start Chromium until the end of the block. Without Chromium the test is skipped, or fails in CI.
 
     Parameters
     ----------
     trusted
-        `labtesting.certificates.fingerprint` of a certificate that it takes for good, and so keeps what comes with it.
+        `labtesting.certificates.fingerprint` of a certificate to trust. Chromium caches nothing of untrusted servers.
     *more
-        Arguments for Chromium.
+        Further arguments for Chromium.
     """
     program = need_program("chromium", "google-chrome", how="apt install chromium")
     with sync_playwright() as playwright:
-        # --no-sandbox: as root, which CI is, Chromium refuses to start with it.
+        # As root, for example in CI, Chromium starts only without its sandbox.
         arguments = ["--no-sandbox", "--disable-dev-shm-usage", *more]
         if trusted:
             arguments.append(f"--ignore-certificate-errors-spki-list={trusted}")

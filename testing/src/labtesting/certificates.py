@@ -1,4 +1,4 @@
-"""An authority of our own, and certificates from it: good ones, and bad ones of each kind."""
+"""A certificate authority for tests, which signs valid and invalid certificates."""
 
 from __future__ import annotations
 
@@ -30,22 +30,24 @@ def _general_name(host: str) -> x509.GeneralName:
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:
-    """Make a private key."""
+    """Create a private key."""
     return ec.generate_private_key(ec.SECP256R1())
 
 
 class Authority:
-    """Signs certificates.
+    """A certificate authority.
 
     Parameters
     ----------
     folder
-        Where its own certificate lies, as `ca.crt`.
+        Folder for the authority's certificate, `ca.crt`.
 
     Attributes
     ----------
+    certificate
+        The authority's certificate.
     file
-        Its certificate, for who is to trust it.
+        Path of the certificate, for clients that must trust the authority.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -76,16 +78,18 @@ class Authority:
         end: timedelta = timedelta(days=80),
         responder: str = "",
     ) -> x509.Certificate:
-        """Write a certificate and its key as Kubernetes mounts them: `tls.crt` and `tls.key`.
+        """Write a certificate and its key to `tls.crt` and `tls.key`, the names of a Kubernetes TLS Secret.
 
         Parameters
         ----------
         names
-            Of hosts, or their addresses; none: `localhost`.
+            Host names or addresses for which the certificate is valid. Without names: `localhost`.
+        key
+            Private key. None creates a new one.
         start, end
-            From when until when it holds, counted from now.
+            Start and end of the validity, relative to now.
         responder
-            The URL that answers whether it was revoked; the authority's certificate then is in `tls.crt`, too.
+            URL of the OCSP responder. With it, `tls.crt` also contains the authority's certificate.
         """
         key, now = key or new_key(), datetime.now(UTC)
         public, names = key.public_key(), names or ("localhost",)
@@ -105,7 +109,7 @@ class Authority:
             )
             builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
-        # Whoever trusts the authority has its certificate; nginx needs it to ask whether this one was revoked.
+        # Clients have the authority's certificate already. nginx needs it for OCSP requests.
         chain = certificate.public_bytes(PEM) + (self.certificate.public_bytes(PEM) if responder else b"")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "tls.crt").write_bytes(chain)
@@ -113,12 +117,12 @@ class Authority:
         return certificate
 
     def sign_ocsp_response(self, certificate: x509.Certificate) -> bytes:
-        """Give the OCSP answer that a certificate was not revoked, for a day."""
+        """Return a signed OCSP response, valid for a day, for a certificate that is not revoked."""
         now = datetime.now(UTC)
         builder = ocsp.OCSPResponseBuilder().add_response(
             cert=certificate,
             issuer=self.certificate,
-            algorithm=hashes.SHA1(),  # noqa: S303  (names the certificate: what every client asks with)
+            algorithm=hashes.SHA1(),  # noqa: S303  (identifies the certificate, as in the requests of all clients)
             cert_status=ocsp.OCSPCertStatus.GOOD,
             this_update=now - timedelta(hours=1),
             next_update=now + timedelta(days=1),
@@ -146,6 +150,6 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 
 def fingerprint(certificate: x509.Certificate) -> str:
-    """Give what Chromium knows a public key by, to trust it: the hash of the key, in base 64."""
+    """Return the hash of a certificate's public key in base 64, the form in which Chromium lists trusted keys."""
     public = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return base64.b64encode(hashlib.sha256(public).digest()).decode()

@@ -1,4 +1,4 @@
-"""A real Kubernetes cluster, which KUBECONFIG names, by way of kubectl."""
+"""The Kubernetes cluster of KUBECONFIG, used through kubectl."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from labtesting.needs import need_program, skip_or_fail
 
 NAMESPACE = "jupyterlabdemo"
 LABS = "jupyterlabdemo-labs"
-# What our manifests make outside of every namespace
-OUTSIDE = (
+# Objects without a namespace that the manifests create
+CLUSTER_OBJECTS = (
     *("persistentvolume/jupyterlabdemo-home", "persistentvolume/jupyterlabdemo-project"),
     *("clusterrole/jupyterlabdemo-filebeat", "clusterrolebinding/jupyterlabdemo-filebeat"),
 )
-# On each namespace that a test has made, so that what a run left that was killed is told from a site.
-MADE = "jupyterlabdemo.test/made"
+# Annotation of namespaces that a test created. It distinguishes the remains of a killed test run from a site.
+TEST_ANNOTATION = "jupyterlabdemo.test/made"
 
 
 class KubectlError(AssertionError):
-    """What was asked of the cluster failed; the message holds the command and what it said."""
+    """A failed kubectl command. The message has the command and its output."""
 
 
 def kubectl(*arguments: str | Path, stdin: str | None = None, timeout: float = 120) -> str:
-    """Run kubectl; give what it printed.
+    """Run kubectl, and return its output.
 
     Raises
     ------
     KubectlError
-        It failed.
+        Raised if the command fails.
     """
     command = ["kubectl", *map(str, arguments)]
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
@@ -43,62 +43,62 @@ def kubectl(*arguments: str | Path, stdin: str | None = None, timeout: float = 1
 
 
 def need_cluster() -> None:
-    """Make sure that there is a cluster; without one the test is skipped (fails in CI)."""
+    """Check that a cluster answers. Without a cluster the test is skipped, or fails in CI."""
     need_program("kubectl", how="https://kubernetes.io/docs/tasks/tools/")
     try:
         kubectl("get", "--raw", "/readyz", "--request-timeout=5s")
     except KubectlError as error:
-        skip_or_fail(
-            "a Kubernetes cluster", f"set KUBECONFIG, for example to kind's ({error.args[0].splitlines()[-1]})"
-        )
+        last_line = error.args[0].splitlines()[-1]
+        skip_or_fail("a Kubernetes cluster", f"set KUBECONFIG, for example to the file of a kind cluster ({last_line})")
 
 
 def get(kind: str, name: str = "", *, namespace: str = NAMESPACE, selector: str = "") -> Any:
-    """Give an object, or without a name the list of its kind.
+    """Return an object, or without a name the list of objects of a kind.
 
     Raises
     ------
     KubectlError
-        There is no such object.
+        Raised if no object has the name.
     """
     chosen = [name] if name else ["--selector", selector]
-    found = json.loads(kubectl("get", kind, *chosen, "--namespace", namespace, "--output", "json"))
-    return found if name else found["items"]
+    result = json.loads(kubectl("get", kind, *chosen, "--namespace", namespace, "--output", "json"))
+    return result if name else result["items"]
 
 
 def exists(kind: str, name: str, *, namespace: str = NAMESPACE) -> bool:
-    """Tell whether there is such an object."""
+    """Check whether an object exists."""
     arguments = ["get", kind, name, "--namespace", namespace, "--ignore-not-found", "--output", "name"]
     return bool(kubectl(*arguments).strip())
 
 
 @contextmanager
 def own_namespaces(*names: str) -> Iterator[None]:
-    """Have namespaces, empty ones, until the end of the block; then they go with all that is in them.
+    """Create empty namespaces, and delete them at the end of the block with their content.
 
-    What a run has left that was killed is taken away first. Without names these are hub's and labs'.
+    Remains of a killed test run are deleted first. Without names, these are the namespaces of the components and of
+    the labs.
 
     Raises
     ------
     KubectlError
-        One of them is somebody's.
+        Raised if a namespace exists that no test created.
     """
     need_cluster()
     names = names or (NAMESPACE, LABS)
     for name in names:
         found = json.loads(kubectl("get", "namespace", name, "--ignore-not-found", "--output", "json") or "{}")
         ended = found.get("status", {}).get("phase") == "Terminating"
-        if found and not ended and MADE not in found["metadata"].get("annotations", {}):
+        if found and not ended and TEST_ANNOTATION not in found["metadata"].get("annotations", {}):
             raise KubectlError(
-                f"the cluster has a namespace {name} that no test made: these tests deploy into it and delete it "
-                "at the end, so wanted another cluster (KUBECONFIG), or one without it"
+                f"the cluster has a namespace {name} that no test created. These tests would delete it: "
+                "set KUBECONFIG to another cluster"
             )
     _delete_namespaces(names)
     try:
         for name in names:
-            # Not applied: then the component's own manifest would take the annotation away.
+            # If kubectl apply set the annotation, a later apply of the component's manifest would remove it.
             kubectl("create", "namespace", name)
-            kubectl("annotate", "namespace", name, f"{MADE}=")
+            kubectl("annotate", "namespace", name, f"{TEST_ANNOTATION}=")
         yield
     finally:
         _delete_namespaces(names)
@@ -107,11 +107,11 @@ def own_namespaces(*names: str) -> Iterator[None]:
 def _delete_namespaces(names: tuple[str, ...]) -> None:
     kubectl("delete", "namespace", *names, "--ignore-not-found", timeout=240)
     if NAMESPACE in names:
-        kubectl("delete", *OUTSIDE, "--ignore-not-found")
+        kubectl("delete", *CLUSTER_OBJECTS, "--ignore-not-found")
 
 
 def apply(*objects: dict[str, Any]) -> None:
-    """Apply objects."""
+    """Apply objects with kubectl."""
     kubectl("apply", "--filename", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
 
 
@@ -125,21 +125,21 @@ def wait_for_kube_proxy() -> None:
 
 
 def wait_for_rollout(deployment: str, timeout: float = 60) -> None:
-    """Wait until a Deployment runs as it is meant to.
+    """Wait until a Deployment is rolled out: all its pods are updated and available.
 
     Raises
     ------
     KubectlError
-        It does not; with its pods, their events and logs.
+        Raised after `timeout` seconds. The message lists the pods and events of the namespace, and the end of the log.
     """
     arguments = ["--namespace", NAMESPACE, f"deployment/{deployment}"]
     try:
         kubectl("rollout", "status", *arguments, f"--timeout={timeout:.0f}s", timeout=timeout + 10)
     except KubectlError as error:
-        told = [str(error)]
+        outputs = [str(error)]
         for command in (["get", "pods", "-o", "wide"], ["get", "events"], ["logs", arguments[-1], "--tail=50"]):
             try:
-                told.append(kubectl(*command, "--namespace", NAMESPACE))
-            except KubectlError as more:
-                told.append(str(more))
-        raise KubectlError("\n".join(told)) from error
+                outputs.append(kubectl(*command, "--namespace", NAMESPACE))
+            except KubectlError as failure:
+                outputs.append(str(failure))
+        raise KubectlError("\n".join(outputs)) from error

@@ -1,4 +1,4 @@
-"""Containers of our images on a real Docker engine."""
+"""Containers of the components' images on a Docker engine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Container:
     docker: DockerContainer
 
     def port(self, inside: int) -> int:
-        """Give the port of 127.0.0.1 on which a port of the container answers."""
+        """Return the port of 127.0.0.1 that is mapped to a port of the container."""
         self.docker.reload()
         published = self.docker.ports[f"{inside}/tcp"]
         assert published, f"port {inside} is not published"
@@ -31,28 +31,28 @@ class Container:
 
     @property
     def address(self) -> str:
-        """The address of the container on the engine's bridge."""
+        """The container's address on the engine's bridge."""
         self.docker.reload()
         return str(self.docker.attrs["NetworkSettings"]["IPAddress"])
 
     def log(self) -> str:
-        """Give what it has printed so far."""
+        """Return the container's log so far."""
         return str(self.docker.logs().decode(errors="replace"))
 
     def execute(self, *command: str, user: str = "") -> tuple[int, str]:
-        """Run a command in it; give its exit status and what it printed."""
+        """Run a command in the container, and return its exit status and output."""
         done = self.docker.exec_run(list(command), user=user)
         assert isinstance(done.output, bytes)
         assert done.exit_code is not None
         return done.exit_code, done.output.decode(errors="replace")
 
     def wait_for_page(self, url: str, timeout: float = 60) -> None:
-        """Wait until a page answers 200.
+        """Wait until a page has status 200.
 
         Raises
         ------
         AssertionError
-            The container ended, or the page does not come; with the container's log.
+            Raised if the container ends, or after `timeout` seconds. The message has the container's log.
         """
         deadline = time.monotonic() + timeout
         while True:
@@ -63,12 +63,12 @@ class Container:
                 pass
             self.docker.reload()
             assert self.docker.status == "running", f"the container ended:\n{self.log()}"
-            assert time.monotonic() < deadline, f"no {url} within {timeout} s:\n{self.log()}"
+            assert time.monotonic() < deadline, f"{url} did not answer within {timeout} s:\n{self.log()}"
             time.sleep(0.1)
 
 
 def engine() -> docker.DockerClient:
-    """Give the Docker engine; without one the test is skipped (fails in CI)."""
+    """Return a client of the Docker engine. Without an engine the test is skipped, or fails in CI."""
     try:
         return docker.from_env()
     except DockerException as error:
@@ -82,7 +82,17 @@ def run_container(
     ports: list[int] | None = None,
     **options: Any,
 ) -> Iterator[Container]:
-    """Start a container, with ports published on 127.0.0.1; it is removed at the end, its log shown."""
+    """Run a container until the end of the block, then print its log and remove it.
+
+    Parameters
+    ----------
+    command
+        Arguments of the image's entry point.
+    ports
+        Ports of the container to publish on free ports of 127.0.0.1.
+    options
+        Further arguments of `docker.containers.run`.
+    """
     published = {f"{port}/tcp": ("127.0.0.1", None) for port in ports or []}
     arguments: dict[str, Any] = {"command": list(command) or None, "ports": published, **options}
     running = engine().containers.run(image, detach=True, **arguments)
@@ -90,5 +100,5 @@ def run_container(
     try:
         yield container
     finally:
-        print(container.log())  # noqa: T201  (pytest shows it when the test fails)
+        print(container.log())  # noqa: T201  (pytest shows the log if the test fails)
         running.remove(force=True, v=True)

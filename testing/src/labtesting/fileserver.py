@@ -1,6 +1,6 @@
-"""The program that makes homes and project folders, `labfiles`, as a process on a folder; and a storage for it.
+"""The program `labfiles`, which creates homes and project folders, as a process with a folder as its storage.
 
-It gives folders to users, so it runs as root: as whom the tests run, or by sudo that asks for no password.
+It changes the owners of folders, so it needs root: the tests run as root, or use sudo without a password.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ START_SECONDS = 20
 
 
 def root_command() -> list[str]:
-    """Give what makes root of a command; the test is skipped where nothing does (fails in CI)."""
+    """Return the prefix of commands that need root: nothing, or sudo. Else the test is skipped, or fails in CI."""
     if os.geteuid() == 0:
         return []
     if not shutil.which("sudo") or subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode:
-        skip_or_fail("root", "run it as root, or where sudo asks for no password: it gives folders to users")
+        skip_or_fail("root", "run the tests as root, or allow sudo without a password")
     return ["sudo", "-n"]
 
 
@@ -41,12 +41,23 @@ def as_root(*command: str | Path) -> None:
 
 
 class Labfiles:
-    """`labfiles` on a storage.
+    """A process of `labfiles`.
+
+    Parameters
+    ----------
+    storage
+        Folder in which it creates homes and project folders.
+    folder
+        Folder for its token and its log.
+    settings
+        Further environment variables.
 
     Attributes
     ----------
     log
-        Its log so far goes into this file.
+        File with its log.
+    url, metrics_url
+        Addresses of its API and its metrics, known after `wait_until_ready`.
     """
 
     def __init__(self, storage: Path, folder: Path, **settings: str) -> None:
@@ -70,41 +81,41 @@ class Labfiles:
             self.process = subprocess.Popen(command, stderr=log, stdout=log)
 
     def lines(self) -> list[dict[str, Any]]:
-        """Give its log lines; what is no JSON is left out."""
+        """Return its complete log lines that are JSON."""
         whole = self.log.read_text().rpartition("\n")[0]
         return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
     def wait_until_ready(self) -> None:
-        """Wait until it listens, and learn where.
+        """Wait until it listens, and set `url` and `metrics_url`.
 
         Raises
         ------
         AssertionError
-            It ended, or takes too long; with its log.
+            Raised if it ends, or does not listen in time. The message has its log.
         """
         deadline = time.monotonic() + START_SECONDS
-        while not (said := [line for line in self.lines() if line["message"] == "listening"]):
+        while not (started := [line for line in self.lines() if line["message"] == "listening"]):
             assert self.process.poll() is None, f"labfiles ended:\n{self.log.read_text()}"
-            assert time.monotonic() < deadline, f"labfiles does not start:\n{self.log.read_text()}"
+            assert time.monotonic() < deadline, f"labfiles does not listen:\n{self.log.read_text()}"
             time.sleep(0.02)
-        self.url = f"http://127.0.0.1:{said[-1]['fileserver.api_port']}"
-        self.metrics_url = f"http://127.0.0.1:{said[-1]['fileserver.metrics_port']}"
+        self.url = f"http://127.0.0.1:{started[-1]['fileserver.api_port']}"
+        self.metrics_url = f"http://127.0.0.1:{started[-1]['fileserver.metrics_port']}"
 
     def put(self, path: str, token: str = TOKEN) -> httpx.Response:
-        """Ask for a folder: `homes/<uid>` or `projects/<gid>`."""
+        """Request a folder: `homes/<uid>` or `projects/<gid>`."""
         return self._client.put(f"{self.url}/v1/{path}", headers={"Authorization": f"Bearer {token}"})
 
     def metrics(self) -> dict[str, float]:
-        """Give its metrics by name and labels."""
+        """Return its metrics by name and labels."""
         lines = httpx.get(f"{self.metrics_url}/metrics").text.splitlines()
         return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
 
     def signal(self, number: int) -> None:
-        """Send it a signal."""
+        """Send a signal to it."""
         as_root("kill", f"-{number}", str(self.process.pid))
 
     def stop(self) -> int:
-        """End it, if it still runs; give its exit status."""
+        """Stop it with SIGTERM if it runs, and return its exit status."""
         if self.process.poll() is None:
             self.signal(signal.SIGTERM)
         self._client.close()
@@ -113,16 +124,16 @@ class Labfiles:
 
 @contextmanager
 def run_labfiles(folder: Path, storage: Path | None = None, **settings: str) -> Iterator[Labfiles]:
-    """Run `labfiles` until it listens; its log is shown at the end.
+    """Run `labfiles` until the end of the block, then print its log. It listens when the block starts.
 
     Parameters
     ----------
     folder
-        For its token and log.
+        Folder for its token and its log.
     storage
-        Where it makes folders; a new one in `folder` if None.
+        Folder in which it creates homes and project folders. None creates one in `folder`.
     settings
-        Variables of its environment.
+        Further environment variables.
     """
     if storage is None:
         storage = folder / "storage"
@@ -134,4 +145,4 @@ def run_labfiles(folder: Path, storage: Path | None = None, **settings: str) -> 
         yield running
     finally:
         running.stop()
-        print(running.log.read_text())  # noqa: T201  (pytest shows it when the test fails)
+        print(running.log.read_text())  # noqa: T201  (pytest shows the log if the test fails)

@@ -1,4 +1,4 @@
-"""A JupyterHub as a process of its own, with its proxy, and everything it wrote to its log."""
+"""A JupyterHub with its proxy as a separate process, and its log."""
 
 from __future__ import annotations
 
@@ -21,18 +21,23 @@ import httpx
 START_SECONDS = 30
 STOP_SECONDS = 15
 POLL = 0.05
-# Below those that Linux gives to whoever asks for any: another test's server would get one before it is used.
+# Below the range from which Linux assigns free ports: another process could get such a port before its use here.
 PORTS = range(10_000, 30_000)
 T = TypeVar("T")
 
 
 def wait_until(condition: Callable[[], T], what: str, timeout: float = 60) -> T:
-    """Ask again and again until the answer is true; give it.
+    """Wait until a condition returns a true value, and return the value.
+
+    Parameters
+    ----------
+    what
+        Description of the condition, for the error message.
 
     Raises
     ------
     AssertionError
-        It is not so in time.
+        Raised if the condition is not true within `timeout` seconds.
     """
     deadline = time.monotonic() + timeout
     while not (answer := condition()):
@@ -42,7 +47,7 @@ def wait_until(condition: Callable[[], T], what: str, timeout: float = 60) -> T:
 
 
 def free_ports(count: int) -> list[int]:
-    """Give ports of 127.0.0.1 that nothing listens on."""
+    """Return ports of 127.0.0.1 on which no process listens."""
     found: list[int] = []
     while len(found) < count:
         port = random.choice(PORTS)  # noqa: S311  (not a secret)
@@ -63,9 +68,9 @@ class HubProcess:
     Attributes
     ----------
     url
-        The proxy's, no slash at the end.
+        URL of the proxy, without a slash at the end.
     token
-        Of a service that may see and do everything.
+        API token of a service with all rights.
     """
 
     url: str
@@ -75,13 +80,13 @@ class HubProcess:
 
     @property
     def log(self) -> str:
-        """All lines that were written so far; one that is being written is not there yet."""
+        """The complete lines of the log so far."""
         text = self.log_file.read_text(errors="replace")
         return text[: text.rfind("\n") + 1]
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """The audit events so far, and other lines in JSON that have an `event.action`."""
+        """The log lines with an `event.action`: audit events and others."""
         lines = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
         return [line for line in lines if "event.action" in line]
 
@@ -91,17 +96,17 @@ class HubProcess:
         return httpx.request(method, f"{self.url}/hub/api{path}", headers=headers, timeout=30, **arguments)
 
     def user(self, name: str) -> dict[str, Any] | None:
-        """Give a user with auth state; None: there is none."""
+        """Return the API's model of a user with its auth state, or None if the user does not exist."""
         response = self.api("GET", f"/users/{name}?include_stopped_servers")
         return response.json() if response.status_code == 200 else None
 
     def is_up(self) -> bool:
-        """Tell whether hub and proxy answer.
+        """Check whether the hub answers through the proxy.
 
         Raises
         ------
         AssertionError
-            The hub has ended; with its log.
+            Raised if the hub has ended. The message has its log.
         """
         assert self.process.poll() is None, f"the hub ended:\n{self.log}"
         try:
@@ -110,7 +115,7 @@ class HubProcess:
             return False
 
     def stop(self) -> None:
-        """Stop it, with its labs and its proxy."""
+        """Stop the hub, its proxy and its labs."""
         self.process.terminate()
         try:
             self.process.wait(STOP_SECONDS)
@@ -128,9 +133,20 @@ def run_hub(
     url: str,
     program: Sequence[str] = ("-m", "jupyterhub"),
 ) -> Iterator[HubProcess]:
-    """Run a hub with this configuration (Python) until the end of the block; its log is shown then.
+    """Run a hub until the end of the block, then print its log.
 
-    The program is what Python is told to run.
+    Parameters
+    ----------
+    config
+        Content of the hub's configuration file.
+    environment
+        Further environment variables.
+    folder
+        Folder for the configuration, the log and the hub's files.
+    token, url
+        Values for `HubProcess`. The configuration must use the same.
+    program
+        Python's arguments that start the hub.
     """
     file, log_file = folder / "jupyterhub_config.py", folder / "hub.log"
     file.write_text(config)
@@ -150,4 +166,4 @@ def run_hub(
         yield hub
     finally:
         hub.stop()
-        print(hub.log)  # noqa: T201  (a failure explains itself)
+        print(hub.log)  # noqa: T201  (pytest shows the log if the test fails)

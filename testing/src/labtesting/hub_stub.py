@@ -1,6 +1,6 @@
-"""What a lab and its page ask of the hub, answered for real over HTTP: version, login, activity, announcement.
+"""A stub of the hub's API for labs: version, login, activity and announcement.
 
-For tests and benchmarks of the server alone; a lab is spawned by a real JupyterHub elsewhere.
+Tests and benchmarks use it to run a lab without a hub. Other tests spawn labs with a real JupyterHub.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 TOKEN = "made-up-token"  # noqa: S105
 CLIENT_ID = "jupyterhub-user-"
-# Whoever comes to the login is the lab's user at once: there is no page to fill in.
+# The login has no page: each browser is logged in as the lab's user at once.
 CODE = "code-of-"
 BROWSER_TOKEN = "token-of-"  # noqa: S105
 
 
 def reported_time(report: dict[str, Any]) -> datetime:
-    """Give the time of a report of activity, which names it for the one server of the user.
+    """Return the time of last activity from a lab's report.
 
     Raises
     ------
     ValueError, KeyError
-        It is not as JupyterHub takes it.
+        Raised if the report does not have the form that JupyterHub accepts.
     """
-    moment = datetime.fromisoformat(report["servers"][""]["last_activity"])
-    if moment.tzinfo is None:
-        raise ValueError(f"a time without its zone: {report}")
-    return moment
+    time = datetime.fromisoformat(report["servers"][""]["last_activity"])
+    if time.tzinfo is None:
+        raise ValueError(f"found a time without a time zone in {report}")
+    return time
 
 
 @dataclass
 class AnnouncementStub:
-    """What the hub announces, as `GET /hub/api/announcement` gives it, and how often that was asked."""
+    """The announcement that `GET /hub/api/announcement` returns, and the number of requests for it."""
 
     message: str = ""
     level: str = "info"
@@ -47,19 +47,19 @@ class AnnouncementStub:
     request_count: int = 0
 
     def model(self) -> dict[str, Any]:
-        """Give the answer."""
+        """Return the body of the answer."""
         return {"message": self.message, "level": self.level, "ends": None, "spawning": self.spawning}
 
 
 class Server(ThreadingHTTPServer):
-    """The server, with what it was told."""
+    """The HTTP server, with the reports that it received and its announcement."""
 
     reports: list[datetime]
     announced: AnnouncementStub
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers the version check, the login and activity reports; a wrong token or code is refused."""
+    """The handler of requests of labs and browsers. It refuses wrong tokens and codes."""
 
     server: Server
 
@@ -76,18 +76,18 @@ class Handler(BaseHTTPRequestHandler):
         return self.headers.get("Authorization", "").removeprefix("token ")
 
     def do_GET(self) -> None:
-        """Answer the version check, send a browser back with a code, tell whose a token is."""
+        """Answer requests for the version, the announcement, a login and the user of a token."""
         url = urlsplit(self.path)
         if url.path == "/hub/api":
             self._answer(200, {"version": version("jupyterhub")})
         elif url.path == "/hub/api/announcement":
             self.server.announced.request_count += 1
-            # Lab and stub stand at two ports, which for a browser are two sites.
+            # The lab and the stub have different ports, so a browser treats them as different origins.
             self._answer(200, self.server.announced.model(), **{"Access-Control-Allow-Origin": "*"})
         elif url.path == "/hub/api/oauth2/authorize":
-            asked = {name: values[0] for name, values in parse_qs(url.query).items()}
-            back = {"code": CODE + asked["client_id"].removeprefix(CLIENT_ID), "state": asked["state"]}
-            self._answer(302, Location=f"{asked['redirect_uri']}?{urlencode(back)}")
+            query = {name: values[0] for name, values in parse_qs(url.query).items()}
+            answer = {"code": CODE + query["client_id"].removeprefix(CLIENT_ID), "state": query["state"]}
+            self._answer(302, Location=f"{query['redirect_uri']}?{urlencode(answer)}")
         elif url.path == "/hub/api/user" and self._token().startswith(BROWSER_TOKEN):
             name = self._token().removeprefix(BROWSER_TOKEN)
             scopes = [f"access:servers!server={name}/"]
@@ -96,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(200 if self._token() == TOKEN else 403)
 
     def do_POST(self) -> None:
-        """Take a report of activity, or give a token for a code."""
+        """Store a report of activity, or exchange a code for a token."""
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.path == "/hub/api/oauth2/token":
             code = parse_qs(content.decode())["code"][0]
@@ -115,7 +115,7 @@ class Handler(BaseHTTPRequestHandler):
                 self._answer(400)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: the server under test has a log."""
+        """Log nothing: the lab under test has a log."""
 
 
 @dataclass(frozen=True)
@@ -125,11 +125,11 @@ class HubStub:
     Attributes
     ----------
     url
-        As a container reaches it, on the engine's bridge, or a process on 127.0.0.1.
+        URL for labs: on the Docker engine's bridge for containers, on 127.0.0.1 for processes.
     reports
-        The times of last activity that labs have reported, in the order in which they did.
+        The reported times of last activity, in the order of their arrival.
     announced
-        What it announces.
+        The current announcement.
     """
 
     url: str
@@ -137,12 +137,19 @@ class HubStub:
     announced: AnnouncementStub = field(default_factory=AnnouncementStub)
 
     def environment(self, user: str, port: int = 8888, address: str = "") -> dict[str, str]:
-        """Give the variables that a hub gives to the lab of this user.
+        """Return the environment variables that a hub sets for a user's lab.
 
-        Where lab and hub do not stand behind one proxy, a browser logs in only if the lab's address is given.
+        Parameters
+        ----------
+        user
+            Login of the user.
+        port
+            Port of the lab.
+        address
+            Address of the lab, for a lab and a stub without a common proxy. Without it, browsers cannot log in.
         """
         prefix = f"/user/{user}/"
-        apart = {
+        without_proxy = {
             "JUPYTERHUB_HOST": self.url,
             "JUPYTERHUB_OAUTH_CALLBACK_URL": self.lab_url(address, "oauth_callback", user, port),
         }
@@ -159,18 +166,18 @@ class HubStub:
             "JUPYTERHUB_SERVICE_PREFIX": prefix,
             "JUPYTERHUB_SERVICE_URL": f"http://0.0.0.0:{port}{prefix}",
             "JUPYTERHUB_USER": user,
-            **(apart if address else {}),
+            **(without_proxy if address else {}),
         }
 
     @staticmethod
     def lab_url(address: str, path: str, user: str = "vera", port: int = 8888) -> str:
-        """Give the URL of a page of the lab."""
+        """Return the URL of a page of the lab."""
         return f"http://{address}:{port}/user/{user}/{path}"
 
 
 @contextmanager
 def run_hub_stub(address: str = "172.17.0.1") -> Iterator[HubStub]:
-    """Answer until the end of the block, by default on the engine's bridge."""
+    """Run a stub until the end of the block, by default on the address of the Docker engine's bridge."""
     server = Server((address, 0), Handler)
     server.reports, server.announced = [], AnnouncementStub()
     thread = threading.Thread(target=server.serve_forever, daemon=True)

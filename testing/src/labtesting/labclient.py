@@ -1,4 +1,4 @@
-"""A person at a lab, without a browser: logs in, spawns, runs cells and types into terminals."""
+"""A client of a hub and a lab without a browser. It logs in, spawns, runs cells and types into terminals."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from websockets.sync.client import ClientConnection, connect
 
 from labtesting.hub_stub import HubStub
 
-# bash tells the terminal that it takes pasted text as such: it waits for input.
-ATTEMPTS = 4  # of ten seconds each
+# Attempts to open a WebSocket. Each waits up to 10 s, the default of websockets.
+ATTEMPTS = 4
+# The escape sequence for bracketed paste, which bash prints with each prompt.
 PROMPT = "\x1b[?2004h"
 
 
 @dataclass(frozen=True)
 class HubLogin:
-    """A hub with one user, and how to log in."""
+    """The URL of a hub, and the login of its only user."""
 
     url: str
     user: str
@@ -35,7 +36,7 @@ class HubLogin:
 
 @dataclass
 class Output:
-    """What a cell gave: what it printed, and its error if it failed."""
+    """The output of a cell, and its error if it failed."""
 
     stdout: str = ""
     stderr: str = ""
@@ -50,7 +51,7 @@ class Kernel:
     session: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def send(self, kind: str, content: dict[str, Any]) -> str:
-        """Send a request on the shell channel; give its id."""
+        """Send a request on the shell channel, and return its id."""
         message_id = uuid.uuid4().hex
         header = {
             "msg_id": message_id,
@@ -65,7 +66,7 @@ class Kernel:
         return message_id
 
     def replies(self, message_id: str, timeout: float) -> Iterator[dict[str, Any]]:
-        """Give the messages that answer a request, until the kernel is idle again and has replied."""
+        """Yield the messages that answer a request, until the kernel has replied and is idle."""
         deadline = time.monotonic() + timeout
         waiting_for = {"idle", "reply"}
         while waiting_for:
@@ -79,12 +80,12 @@ class Kernel:
             yield message
 
     def wait_until_ready(self, timeout: float = 60) -> None:
-        """Ask for the kernel's information until it is there."""
+        """Request the kernel's information and wait for the reply."""
         for _ in self.replies(self.send("kernel_info_request", {}), timeout):
             pass
 
     def execute(self, code: str, timeout: float = 60) -> Output:
-        """Run a cell."""
+        """Run a cell, and return its output."""
         output = Output()
         request = {"code": code, "silent": False, "store_history": True, "allow_stdin": False}
         for message in self.replies(self.send("execute_request", request), timeout):
@@ -108,7 +109,13 @@ class Terminal:
         self.socket.send(json.dumps(["stdin", line + "\r"]))
 
     def read_until(self, text: str, timeout: float = 60) -> str:
-        """Read what the terminal shows until it shows the text; give all of it since the last call."""
+        """Wait until the terminal shows a text, and return everything that it has shown since the last call.
+
+        Raises
+        ------
+        AssertionError
+            Raised if the text does not appear within `timeout` seconds.
+        """
         deadline = time.monotonic() + timeout
         while text not in self.seen:
             try:
@@ -127,11 +134,11 @@ class LabClient:
     Parameters
     ----------
     url
-        The hub's, as a browser reaches it.
+        URL of the hub for browsers.
     user
-        The one to log in as.
+        Name of the user.
     trust
-        What trusts the hub's certificate, if it has one.
+        TLS context that trusts the hub's certificate, for https.
     """
 
     def __init__(self, url: str, user: str, trust: ssl.SSLContext | None = None) -> None:
@@ -157,7 +164,7 @@ class LabClient:
         )
 
     def log_in(self, password: str) -> httpx.Response:
-        """Fill in the login form and send it; give the page that follows."""
+        """Submit the login form, and return the page that follows."""
         self.http.get("/hub/login")
         form = {"username": self.user, "password": password, "_xsrf": self._xsrf("/hub/")}
         return self.http.post("/hub/login", data=form)
@@ -168,7 +175,7 @@ class LabClient:
         Raises
         ------
         AssertionError
-            The hub refuses, or the lab does not answer in time.
+            Raised if the hub refuses, or if the lab does not answer within `timeout` seconds.
         """
         started = self.http.get("/hub/spawn")
         assert started.status_code == 200, started.text
@@ -177,15 +184,15 @@ class LabClient:
             page = self.http.get(f"{self.base}lab")
             if page.status_code == 200 and page.url.path.startswith(self.base):
                 return
-            assert time.monotonic() < deadline, f"no lab within {timeout} s: {page.status_code} {page.url}"
+            assert time.monotonic() < deadline, f"the lab is not ready after {timeout} s: {page.status_code} {page.url}"
             time.sleep(0.1)
 
     def open_lab(self) -> None:
-        """Open the page of a lab that runs: the hub lets a browser in that comes by itself."""
+        """Open the page of a running lab. The stub of the hub logs the browser in without a form."""
         self.http.get(f"{self.base}lab").raise_for_status()
 
     def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """Call the lab's REST API; the path is below the lab's."""
+        """Send a request to the lab's REST API. The path is relative to the lab's."""
         response = self.http.request(
             method, self.base + path, headers={"X-XSRFToken": self._xsrf(self.base)}, **arguments
         )
@@ -194,10 +201,10 @@ class LabClient:
 
     @contextmanager
     def socket(self, path: str) -> Iterator[ClientConnection]:
-        """Open a WebSocket of the lab."""
+        """Open a WebSocket of the lab until the end of the block."""
         cookies = self.http.build_request("GET", self.base).headers["cookie"]
         url = f"{self.url.replace('http', 'ws', 1)}{self.base}{path}"
-        # As JupyterLab does: what stands between may just be being replaced.
+        # JupyterLab also retries, because a proxy between the browser and the lab may be restarting.
         for attempts_left in reversed(range(ATTEMPTS)):
             try:
                 socket = connect(url, additional_headers={"Cookie": cookies}, max_size=None, ssl=self.trust)
@@ -211,7 +218,10 @@ class LabClient:
 
     @contextmanager
     def kernel(self, name: str, *, shut_down: bool = True) -> Iterator[Kernel]:
-        """Start a kernel, ready for a cell; it is shut down at the end, unless the lab is gone by then."""
+        """Start a kernel and wait until it is ready. The end of the block shuts it down.
+
+        Pass `shut_down=False` if the lab has ended by then.
+        """
         kernel_id = self.request("POST", "api/kernels", json={"name": name}).json()["id"]
         try:
             with self.socket(f"api/kernels/{kernel_id}/channels") as socket:
@@ -224,7 +234,7 @@ class LabClient:
 
     @contextmanager
     def terminal(self) -> Iterator[Terminal]:
-        """Open a terminal; it is closed at the end."""
+        """Open a terminal, and close it at the end of the block."""
         name = self.request("POST", "api/terminals").json()["name"]
         try:
             with self.socket(f"terminals/websocket/{name}") as socket:
@@ -235,17 +245,17 @@ class LabClient:
 
 @dataclass(frozen=True)
 class SpawnedLab:
-    """A lab that a hub has spawned, and what the hub has heard from it."""
+    """A lab that runs with a stub of the hub, and a client that is logged in to it."""
 
     client: LabClient
     hub: HubStub
     process: subprocess.Popen[bytes]
 
     def last_activity(self) -> datetime:
-        """Give when it says that it was last used."""
+        """Return the time of last activity, as the lab reports it."""
         return datetime.fromisoformat(self.client.request("GET", "api/status").json()["last_activity"])
 
     def notices(self) -> list[dict[str, object]]:
-        """Give what it has to tell its user."""
+        """Return the lab's notices."""
         notices: list[dict[str, object]] = self.client.request("GET", "lsstlab/notices").json()
         return notices

@@ -1,4 +1,4 @@
-"""Log lines and events, held against the contract `testing/contracts/log-event.json`."""
+"""Checks of log lines and events against the contract `testing/contracts/log-event.json`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SERVICES = set(read_contract("log-event")["$defs"]["fields"]["properties"]["serv
 
 
 def flatten(event: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Give an event's fields by their names with dots: `{"log": {"level": "info"}}` as `{"log.level": "info"}`."""
+    """Return an event's fields by their dotted names: `{"log": {"level": "info"}}` as `{"log.level": "info"}`."""
     flat: dict[str, Any] = {}
     for name, value in event.items():
         if isinstance(value, Mapping):
@@ -34,50 +34,50 @@ def flatten(event: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def find_violations(fields: Mapping[str, Any], contract: Draft202012Validator) -> list[str]:
-    """List what the contract has against an event, flattened."""
-    found = [
+    """Return a message for each violation of a contract in a flattened event."""
+    violations = [
         f"{'.'.join(map(str, error.path)) or 'the event'}: {error.message}" for error in contract.iter_errors(fields)
     ]
     own = {name for name in fields if name.split(".")[0] in SERVICES}
     service = fields.get("service.name")
-    found += [f"{name}: found in an event of {service}" for name in sorted(own) if name.split(".")[0] != service]
-    return found
+    violations += [f"{name}: found in an event of {service}" for name in sorted(own) if name.split(".")[0] != service]
+    return violations
 
 
 def assert_log_events(lines: Iterable[str]) -> list[dict[str, Any]]:
-    """Hold what a component printed against the contract; give its lines, flattened.
+    """Check the log lines of a component against the contract, and return them flattened.
 
     Raises
     ------
     AssertionError
-        A line is no JSON object, or not of the contract; with the line.
+        Raised if a line is not a JSON object, or violates the contract. The message has the line.
     """
-    found = []
+    events = []
     for line in lines:
         try:
             event = json.loads(line)
         except ValueError:
             event = None
-        assert isinstance(event, dict), f"no JSON object: {line}"
+        assert isinstance(event, dict), f"not a JSON object: {line}"
         flat = flatten(event)
-        assert not (wrong := find_violations(flat, LINE)), f"{'; '.join(wrong)}: {line}"
-        found.append(flat)
-    return found
+        assert not (violations := find_violations(flat, LINE)), f"{'; '.join(violations)}: {line}"
+        events.append(flat)
+    return events
 
 
 def assert_shipped_events(bodies: Iterable[bytes]) -> list[dict[str, Any]]:
-    """Hold what arrived at RabbitMQ against the contract, as a consumer would; give the events, flattened.
+    """Check events from RabbitMQ against the contract, and return them flattened.
 
     Raises
     ------
     AssertionError
-        An event is not of the contract.
+        Raised if an event violates the contract.
     """
-    found = []
+    events = []
     for body in bodies:
         flat = flatten(json.loads(body))
-        # Programs that are not ours call their fields as they like; where and whose it was is said all the same.
-        wrong = find_violations(flat, EVENT)
-        assert not wrong, f"{'; '.join(wrong)}: {body.decode()}"
-        found.append(flat)
-    return found
+        # Third-party programs choose the names of their fields. The fields that filebeat adds must be there.
+        violations = find_violations(flat, EVENT)
+        assert not violations, f"{'; '.join(violations)}: {body.decode()}"
+        events.append(flat)
+    return events

@@ -1,4 +1,4 @@
-"""A name server that answers with one address for each name, which may change at any time."""
+"""A name server with one address for each name. A test may change the addresses at any time."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ IPV4, INTERNET, HEADER = 1, 1, 12
 
 @contextmanager
 def run_nameserver(addresses: dict[str, str], host: str = "127.0.0.1") -> Iterator[str]:
-    """Answer questions over UDP until the end of the block; give the `host:port`.
+    """Answer questions over UDP until the end of the block, and yield the `host:port`.
 
     Parameters
     ----------
     addresses
-        IPv4 addresses by name. Changes are seen at once; the answers ask to be kept for an hour.
+        IPv4 addresses by name. The server uses changes at once. The TTL of its answers is one hour.
     """
 
     class Handler(socketserver.BaseRequestHandler):
@@ -35,17 +35,17 @@ def run_nameserver(addresses: dict[str, str], host: str = "127.0.0.1") -> Iterat
 
 
 def answer(question: bytes, addresses: dict[str, str]) -> bytes:
-    """Give the answer to one question: an A record, none, or that there is no such name."""
+    """Return the answer to a question: an A record, no record, or that the name does not exist."""
     labels, at = [], HEADER
     while length := question[at]:
         labels.append(question[at + 1 : at + 1 + length].decode())
         at += 1 + length
-    asked = question[HEADER : at + 5]
+    question_section = question[HEADER : at + 5]
     (kind,) = struct.unpack(">H", question[at + 1 : at + 3])
     address = addresses.get(".".join(labels))
     records = b""
     if address and kind == IPV4:
-        # 0xC00C: the name is the question's.
+        # 0xC00C is a pointer to the name in the question.
         records = struct.pack(">HHHIH", 0xC00C, IPV4, INTERNET, 3600, 4) + socket.inet_aton(address)
     flags = ANSWER if address else NO_SUCH_NAME
-    return question[:2] + struct.pack(">HHHHH", flags, 1, bool(records), 0, 0) + asked + records
+    return question[:2] + struct.pack(">HHHHH", flags, 1, bool(records), 0, 0) + question_section + records

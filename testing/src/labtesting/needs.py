@@ -1,4 +1,4 @@
-"""What a test needs from the machine: found, or said in one line how to get it."""
+"""Requirements of tests: programs and services of the machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ import pytest
 
 
 def skip_or_fail(what: str, how: str) -> NoReturn:
-    """Fail in CI, where nothing may be missing; on a person's machine skip and say how to get it."""
+    """Fail the test in CI, and skip it elsewhere, because a requirement is missing.
+
+    Parameters
+    ----------
+    what
+        The missing requirement.
+    how
+        How a developer can install it.
+    """
     message = f"{what} is missing: {how}"
     if os.environ.get("CI"):
         pytest.fail(message)
@@ -19,7 +27,7 @@ def skip_or_fail(what: str, how: str) -> NoReturn:
 
 
 def need_program(*names: str, how: str) -> Path:
-    """Give the path of the first of these programs that is there."""
+    """Return the path of the first installed program. If none is installed, the test is skipped, or fails in CI."""
     for name in names:
         if found := shutil.which(name):
             return Path(found)

@@ -1,9 +1,9 @@
-"""The real Linux NFS client, by a command that NFS_CLIENT names.
+"""The Linux NFS client, used through the program that the variable NFS_CLIENT names.
 
     NFS_CLIENT SERVER:/PATH COMMAND...
 
-mounts it on /mnt, with the options of NFS_OPTIONS, and runs the command as root, in the folder where we are.
-`.ci/nfs-client` is one for machines whose kernel has the client.
+The program mounts the export on /mnt with the mount options of the variable NFS_OPTIONS. It then runs the command as
+root in the current folder. `.ci/nfs-client` is such a program for machines whose kernel has the NFS client.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ VOLUME = ROOT / "fileserver/kubernetes/shared-home-persistentvolume.yaml"
 
 
 def mount_options() -> str:
-    """Give the mount options of our PersistentVolume, but the version, which the client sets."""
+    """Return the mount options of the PersistentVolume without the NFS version, which the client sets."""
     volume: dict[str, Any] = yaml.safe_load(VOLUME.read_text())
     return ",".join(option for option in volume["spec"]["mountOptions"] if not option.startswith("nfsvers="))
 
 
 def nfs_client() -> list[str]:
-    """Give the command; without one the test is skipped (fails in CI)."""
+    """Return the command of NFS_CLIENT. Without it the test is skipped, or fails in CI."""
     command = os.environ.get("NFS_CLIENT")
     if not command:
         skip_or_fail("an NFS client", "set NFS_CLIENT to the command that runs one, for example .ci/nfs-client")
@@ -40,48 +40,55 @@ def nfs_client() -> list[str]:
 
 
 class Client:
-    """A command that runs on the client; its lines come as it prints them."""
+    """A running command with a mounted export, and its output."""
 
     def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
         self.process, self.log = process, log
 
-    def wait_for(self, found: Callable[[str], bool], what: str, timeout: float = 120) -> str:
-        """Wait until what it printed so far is so; give that.
+    def wait_for(self, condition: Callable[[str], bool], what: str, timeout: float = 120) -> str:
+        """Wait until the output so far fulfills a condition, and return the output.
+
+        Parameters
+        ----------
+        what
+            Description of the condition, for the error message.
 
         Raises
         ------
         AssertionError
-            It ended before, or takes too long.
+            Raised if the command ends before, or after `timeout` seconds.
         """
         deadline = time.monotonic() + timeout
-        while not found(said := self.log.read_text()):
-            assert self.process.poll() is None, f"{what}: the client ended:\n{said}"
-            assert time.monotonic() < deadline, f"{what}: not within {timeout} s:\n{said}"
+        while not condition(output := self.log.read_text()):
+            assert self.process.poll() is None, f"{what}: the client ended:\n{output}"
+            assert time.monotonic() < deadline, f"{what}: not within {timeout} s:\n{output}"
             time.sleep(0.05)
-        return said
+        return output
 
     def finish(self, timeout: float = 120) -> str:
-        """Wait for its end; give what it printed.
+        """Wait for the end of the command, and return its output.
 
         Raises
         ------
         AssertionError
-            It failed.
+            Raised if the command fails.
         """
         status = self.process.wait(timeout)
-        said = self.log.read_text()
-        assert status == 0, f"the client ended with status {status}:\n{said}"
-        return said
+        output = self.log.read_text()
+        assert status == 0, f"the client ended with status {status}:\n{output}"
+        return output
 
 
 @contextmanager
 def run_on_client(export: str, *command: str | Path, log: Path) -> Iterator[Client]:
-    """Run a command on the client, with an export (SERVER:/PATH) mounted as a lab's node does.
+    """Run a command with a mounted export until the end of the block, then stop it and print its output.
 
     Parameters
     ----------
+    export
+        `SERVER:/PATH`. It is mounted with the options that the nodes of labs use.
     log
-        Where what it prints is kept.
+        File for the command's output.
     """
     environ = os.environ | {"NFS_OPTIONS": mount_options()}
     with log.open("w") as output:
@@ -101,4 +108,4 @@ def run_on_client(export: str, *command: str | Path, log: Path) -> Iterator[Clie
         if process.poll() is None:
             os.killpg(process.pid, 15)
             process.wait(30)
-        print(log.read_text())  # noqa: T201  (pytest shows it when the test fails)
+        print(log.read_text())  # noqa: T201  (pytest shows the output if the test fails)

@@ -1,4 +1,4 @@
-"""Options that every component's tests understand."""
+"""A pytest plugin with options for all components' tests."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --image and --screenshots."""
     group = parser.getgroup("jupyterlabdemo")
-    group.addoption("--image", help="run against a container of this image, not against the checkout")
-    group.addoption("--screenshots", type=Path, help="keep screenshots in this folder (docs/images)")
+    group.addoption("--image", help="test a container of this image instead of the checkout")
+    group.addoption("--screenshots", type=Path, help="save screenshots in this folder, for example docs/images")
 
 
 @pytest.fixture(scope="session")
 def screenshots(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder for screenshots: the one asked for, or one that is thrown away."""
+    """Return the folder of `--screenshots`, or a temporary folder."""
     chosen: Path | None = request.config.getoption("--screenshots")
     return chosen or tmp_path_factory.mktemp("screenshots")

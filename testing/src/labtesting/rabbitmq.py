@@ -1,6 +1,6 @@
-"""A real RabbitMQ, from Debian's package, with ports and folders of its own: never the system's service.
+"""A RabbitMQ broker from Debian's package, with its own ports and folders. It does not use the system's service.
 
-As a program, `python -m labtesting.rabbitmq FOLDER`, it says in one line how to log in, and runs until it is ended.
+`python -m labtesting.rabbitmq FOLDER` runs a broker until a signal arrives, and prints its port and login in one line.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-INSTALL_HINT = "apt install rabbitmq-server (and stop its service, if you do not want it)"
+INSTALL_HINT = "apt install rabbitmq-server (the tests do not need its service: you can stop it)"
 START_SECONDS = 60
 
 
 class RabbitMQError(Exception):
-    """RabbitMQ is missing, or does not start; the message says why."""
+    """An error of RabbitMQ: it is not installed, does not start, or refuses a command."""
 
 
 @dataclass(frozen=True)
 class Tls:
-    """The broker's certificate, its key, and who signs its clients' certificates."""
+    """Files of the broker's certificate, of its key, and of the authority that signs clients' certificates."""
 
     cert: Path
     key: Path
@@ -33,24 +33,24 @@ class Tls:
 
 
 def programs() -> Path:
-    """Give the folder of RabbitMQ's own scripts; the ones on the PATH change the user first.
+    """Return the folder of RabbitMQ's own scripts. Debian's scripts on the PATH change the user first.
 
     Raises
     ------
     RabbitMQError
-        It is not installed.
+        Raised if RabbitMQ is not installed.
     """
-    found = [Path("/usr/lib/rabbitmq/bin")]
+    folders = [Path("/usr/lib/rabbitmq/bin")]
     if server := shutil.which("rabbitmq-server"):
-        found.append(Path(server).resolve().parent)
-    for folder in found:
+        folders.append(Path(server).resolve().parent)
+    for folder in folders:
         if (folder / "rabbitmq-server").exists() and shutil.which("epmd"):
             return folder
     raise RabbitMQError(f"RabbitMQ is missing: {INSTALL_HINT}")
 
 
 def free_ports(count: int) -> list[int]:
-    """Give ports of 127.0.0.1 that nothing listens on."""
+    """Return ports of 127.0.0.1 on which no process listens."""
     probes = [socket.socket() for _ in range(count)]
     try:
         for probe in probes:
@@ -67,20 +67,20 @@ class RabbitMQ:
     Parameters
     ----------
     folder
-        Where its data and logs go; they stay over a restart.
+        Folder for its data and log. The data remains after a restart.
     tls
-        With it, it also answers with TLS, on `tls_port`.
+        Files for TLS. With them the broker also listens with TLS, on `tls_port`.
     host
-        The address where it does.
+        Address to listen on.
 
     Raises
     ------
     RabbitMQError
-        It is not installed.
+        Raised if RabbitMQ is not installed.
     """
 
     user = "relay"
-    password = "relay-password"  # noqa: S105  (of a broker that only this machine reaches)
+    password = "relay-password"  # noqa: S105  (only this machine can connect to the broker)
 
     def __init__(self, folder: Path, tls: Tls | None = None, host: str = "127.0.0.1") -> None:
         self.host = host
@@ -136,12 +136,12 @@ class RabbitMQ:
         self.kill()
 
     def start(self) -> None:
-        """Start it, and wait until it can be used.
+        """Start the broker, and wait until it is ready.
 
         Raises
         ------
         RabbitMQError
-            It ended, or takes too long; the message holds the end of its log.
+            Raised if the broker ends, or is not ready in time. The message has the end of its log.
         """
         self._run(["epmd"])
         server = self._run([str(self._programs / "rabbitmq-server")])
@@ -166,7 +166,7 @@ class RabbitMQ:
         return process
 
     def kill(self) -> None:
-        """End it as a power cut does."""
+        """Kill the broker without a shutdown, as a power failure does."""
         for process in reversed(self._running):
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -174,7 +174,13 @@ class RabbitMQ:
         self._running.clear()
 
     def control(self, *arguments: str) -> str:
-        """Run rabbitmqctl; give what it printed."""
+        """Run rabbitmqctl, and return its output.
+
+        Raises
+        ------
+        RabbitMQError
+            Raised if the command fails.
+        """
         done = subprocess.run(
             [self._programs / "rabbitmqctl", "--quiet", *arguments],
             env=self._environ,
@@ -189,7 +195,7 @@ class RabbitMQ:
 
 
 def main() -> None:
-    """Run a broker until a signal comes."""
+    """Run a broker until SIGTERM, SIGINT or SIGHUP."""
     ending = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
     signal.pthread_sigmask(signal.SIG_BLOCK, ending)
     try:

@@ -1,4 +1,4 @@
-"""TLS that two threads may use at once, as a WebSocket's do: one reads, one writes."""
+"""TLS sockets that two threads can use at the same time, as WebSocket clients do: one reads, one writes."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any
 
 
 class LockedSocket(ssl.SSLSocket):
-    """A TLS socket that reads and writes one at a time.
+    """A TLS socket that never reads and writes at the same time.
 
-    Python's own, before 3.13, lets a read and a write into OpenSSL together; now and then one of them then ends with
-    "internal error", or never.
+    Before version 3.13, Python calls OpenSSL for a read and a write at the same time. Then one of the two sometimes
+    fails with "internal error", or never ends.
     """
 
     lock: threading.Lock
 
     def __new__(cls, *_: Any, **__: Any) -> LockedSocket:
-        """Make one with its lock; the rest is `wrap_socket`'s."""
-        made = super().__new__(cls)
-        made.lock = threading.Lock()
-        return made
+        """Create a socket with its lock. `SSLContext.wrap_socket` sets all other attributes."""
+        created = super().__new__(cls)
+        created.lock = threading.Lock()
+        return created
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
-        """Read, without holding the lock while there is nothing."""
+        """Read. The lock is free while the socket waits for data."""
         while True:
             with self.lock:
                 timeout = self.gettimeout()
@@ -40,13 +40,13 @@ class LockedSocket(ssl.SSLSocket):
                 raise TimeoutError("The read operation timed out")
 
     def send(self, data: Any, flags: int = 0) -> int:
-        """Write."""
+        """Write while no other thread reads."""
         with self.lock:
             return super().send(data, flags)
 
 
 def create_tls_context(authority: Path) -> ssl.SSLContext:
-    """Give what trusts the certificates of an authority."""
+    """Return a client's TLS context that trusts the certificates of an authority."""
     context = ssl.create_default_context(cafile=authority)
     context.sslsocket_class = LockedSocket
     return context

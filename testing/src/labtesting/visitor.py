@@ -1,4 +1,4 @@
-"""Somebody with a browser's session who signs in at a hub with GitHub, without the browser."""
+"""A client of a hub without a browser. It logs in with the simulated GitHub and keeps the cookies."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from labtesting.hub_process import wait_until
 
 
 class Visitor:
-    """A session of cookies.
+    """A user's session with cookies.
 
     Parameters
     ----------
     hub_url
-        As a browser reaches it.
+        URL of the hub for browsers.
     login
-        Who they are at GitHub.
+        The user's login at GitHub.
     tls
-        Whom to believe, if GitHub answers over https.
+        TLS context for connections with https.
 
     Attributes
     ----------
     pages
-        The text of everything that the hub and the labs have shown.
+        The text of each response of the hub and the labs.
     states
-        OAuth states that were made for this session, and what is packed in them.
+        OAuth states of this session, and the `state_id` in each of them.
     """
 
     def __init__(self, hub_url: str, login: str, tls: ssl.SSLContext | None = None) -> None:
@@ -56,14 +56,14 @@ class Visitor:
             self.pages.append(response.text)
 
     def start_login(self) -> httpx.Response:
-        """Press the button of the login page, to come to the hub's home page; give GitHub's page."""
+        """Start a login that leads to the hub's home page, and return GitHub's page."""
         page = self.http.get("/hub/oauth_login?next=/hub/home")
         state = page.url.params["state"]
         self.states += [state, json.loads(base64.urlsafe_b64decode(state))["state_id"]]
         return page
 
     def log_in(self, *, agree: bool = True) -> httpx.Response:
-        """Sign in, or cancel at GitHub; give the page that follows."""
+        """Log in, or cancel the login at GitHub, and return the page that follows."""
         page = self.start_login()
         assert page.status_code == 200, page.text
         return self.http.post(page.url, data={"login": self.login if agree else ""})
@@ -73,32 +73,32 @@ class Visitor:
         return self.http.get(path, **arguments)
 
     def is_logged_in(self) -> bool:
-        """Tell whether the hub shows them their home page."""
+        """Check whether the hub shows the user's home page."""
         return self.get("/hub/home", follow_redirects=False).status_code == 200
 
     def log_out(self) -> None:
-        """Press the hub's logout."""
+        """Log out of the hub."""
         self.get("/hub/logout")
 
     def reaches_lab(self, user: str) -> bool:
-        """Tell whether the user's lab answers them."""
+        """Check whether this session can reach a user's lab."""
         status = f"/user/{user}/api/status"
-        # A call of the API is refused when it comes without the lab's own cookie; a page goes to the hub for one.
+        # The lab refuses API requests without its own cookie. A request for a page gets the cookie through the hub.
         if self.get(status, follow_redirects=False).status_code == 403:
             self.get(f"/user/{user}/files/")
         return self.get(status, follow_redirects=False).status_code == 200
 
     def xsrf(self) -> dict[str, str]:
-        """Give the header with which the hub takes a call that changes something."""
+        """Return the header that the hub requires in requests that change something."""
         cookies = (cookie for cookie in self.http.cookies.jar if cookie.name == "_xsrf" and cookie.path == "/hub/")
         return {"X-XSRFToken": next(cookie.value or "" for cookie in cookies)}
 
     def xsrf_field(self) -> dict[str, str]:
-        """Give the same as the hidden field of a form."""
+        """Return the XSRF token as a field of a form."""
         return {"_xsrf": self.xsrf()["X-XSRFToken"]}
 
     def submit_spawn_form(self, **choice: str) -> httpx.Response:
-        """Fill in the form of what lab to start and send it; give the page that follows."""
+        """Submit the form of the spawn page, and return the page that follows."""
         form = self.get("/hub/spawn")
         found = re.search(r'id="spawn_form"[^>]* action="([^"]+)"', form.text)
         assert found, form.text
@@ -110,7 +110,7 @@ class Visitor:
         Raises
         ------
         AssertionError
-            The hub refuses, or the lab does not come.
+            Raised if the hub refuses, or if the lab does not answer in time.
         """
         started = self.submit_spawn_form(**choice) if choice else self.get("/hub/spawn")
         assert started.status_code == 200, f"{started.status_code} {started.url}\n{started.text[-2000:]}"

@@ -11,7 +11,7 @@ NAME = "jupyterlabdemo-own-namespaces-test"
 def test_somebodys_namespace_is_left_alone() -> None:
     kubectl("create", "namespace", NAME)
     try:
-        with pytest.raises(KubectlError, match=f"a namespace {NAME} that no test made"), own_namespaces(NAME):
+        with pytest.raises(KubectlError, match=f"a namespace {NAME} that no test created"), own_namespaces(NAME):
             pass
         assert exists("namespace", NAME)
     finally:
