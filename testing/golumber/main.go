@@ -1,6 +1,6 @@
-// Ships events with the client library that is inside filebeat, and ends when all are acknowledged.
+// golumber ships events with go-lumber, filebeat's client library, until all events are acknowledged.
 //
-// It prints one line, "acknowledged N", and exits with 1 if the library was not content.
+// It prints the line "acknowledged N". Its exit status is 1 if the library returns an error.
 package main
 
 import (
@@ -19,16 +19,16 @@ import (
 )
 
 var (
-	address  = flag.String("address", "127.0.0.1:5044", "the server")
-	name     = flag.String("name", "go", "what the events' ids begin with")
-	events   = flag.Int("events", 1000, "how many")
-	window   = flag.Int("window", 2048, "events in a window")
-	level    = flag.Int("compression", 3, "0 to 9")
-	inflight = flag.Int("pipelining", 2, "windows on their way; 0: wait for each")
-	size     = flag.Int("size", 500, "bytes of a message")
-	ca       = flag.String("ca", "", "who signs the server's certificate; without it plain TCP")
-	cert     = flag.String("cert", "", "the certificate to show")
-	key      = flag.String("key", "", "its key")
+	address  = flag.String("address", "127.0.0.1:5044", "address of the server")
+	name     = flag.String("name", "go", "prefix of the events' ids")
+	events   = flag.Int("events", 1000, "number of events")
+	window   = flag.Int("window", 2048, "number of events in a window")
+	level    = flag.Int("compression", 3, "compression level, 0 to 9")
+	inflight = flag.Int("pipelining", 2, "number of unacknowledged windows; 0: wait for each acknowledgement")
+	size     = flag.Int("size", 500, "size of a message in bytes")
+	ca       = flag.String("ca", "", "file of the authority that signed the server's certificate; empty: plain TCP")
+	cert     = flag.String("cert", "", "file of the client's certificate")
+	key      = flag.String("key", "", "file of the client's key")
 )
 
 func dial(network, to string) (net.Conn, error) {

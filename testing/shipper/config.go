@@ -11,7 +11,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// What our filebeat.yml says. Keys are spelled as they are there; one that is not here is an error.
+// config is the content of filebeat.yml. A key that is not listed here is an error.
 type config struct {
 	Name            string      `yaml:"name"`
 	RegistryFlush   duration    `yaml:"filebeat.registry.flush"`
@@ -102,21 +102,21 @@ func (d *duration) UnmarshalYAML(node *yaml.Node) error {
 
 var reference = regexp.MustCompile(`\$\{([A-Z_]+)(?::([^}]*))?\}`)
 
-// Puts the environment in the place of ${NAME} and ${NAME:default}.
+// expand replaces ${NAME} and ${NAME:default} with values from the environment.
 func expand(text string) (string, error) {
 	missing := ""
-	expanded := reference.ReplaceAllStringFunc(text, func(found string) string {
-		parts := reference.FindStringSubmatch(found)
+	expanded := reference.ReplaceAllStringFunc(text, func(match string) string {
+		parts := reference.FindStringSubmatch(match)
 		if value := os.Getenv(parts[1]); value != "" {
 			return value
 		}
-		if !strings.Contains(found, ":") {
+		if !strings.Contains(match, ":") {
 			missing = parts[1]
 		}
 		return parts[2]
 	})
 	if missing != "" {
-		return "", fmt.Errorf("%s: found nothing in the environment, and it has no default", missing)
+		return "", fmt.Errorf("the environment variable %s is missing or empty, and has no default", missing)
 	}
 	return expanded, nil
 }
@@ -131,38 +131,39 @@ func readConfig(path string) (*config, error) {
 		if !strings.HasPrefix(strings.TrimSpace(line), "#") {
 			lines = append(lines, line)
 		} else {
-			lines = append(lines, "") // an error then names the line of the file
+			lines = append(lines, "") // keeps the line numbers of errors correct
 		}
 	}
 	expanded, err := expand(strings.Join(lines, "\n"))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	found := &config{}
+	result := &config{}
 	decoder := yaml.NewDecoder(bytes.NewReader([]byte(expanded)))
 	decoder.KnownFields(true)
-	if err := decoder.Decode(found); err != nil {
+	if err := decoder.Decode(result); err != nil {
 		return nil, fmt.Errorf("%s: %s", path, strings.ReplaceAll(err.Error(), "\n ", ""))
 	}
-	if err := found.check(); err != nil {
+	if err := result.check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return found, nil
+	return result, nil
 }
 
-type demand struct {
+// requirement is a setting that the test shipper implements for some values only.
+type requirement struct {
 	key           string
 	holds         bool
 	found, wanted interface{}
 }
 
-// The stand-in does some things in one way only: a value that asks for another is an error, not another behaviour.
+// check returns an error for a setting with a value that the test shipper does not implement.
 func (c *config) check() error {
 	if len(c.Inputs) != 1 || len(c.Output.Hosts) == 0 {
-		return fmt.Errorf("found %d inputs and %d hosts, wanted one input and some host", len(c.Inputs), len(c.Output.Hosts))
+		return fmt.Errorf("found %d inputs and %d hosts, wanted one input and at least one host", len(c.Inputs), len(c.Output.Hosts))
 	}
 	in, out := &c.Inputs[0], &c.Output
-	demands := []demand{
+	requirements := []requirement{
 		{"filebeat.registry.flush", c.RegistryFlush == 0, time.Duration(c.RegistryFlush), "0s"},
 		{"type", in.Type == "filestream", in.Type, "filestream"},
 		{"compression", in.Compression == "auto", in.Compression, "auto"},
@@ -170,7 +171,7 @@ func (c *config) check() error {
 		{"prospector.scanner.fingerprint.length", in.FingerprintLength >= 64, in.FingerprintLength, "64 or more"},
 		{"close.on_state_change.removed", !in.CloseRemoved, in.CloseRemoved, false},
 		{"clean_removed", !in.CleanRemoved, in.CleanRemoved, false},
-		{"clean_inactive", in.CleanInactive > in.IgnoreOlder+in.CheckInterval, time.Duration(in.CleanInactive), "more than ignore_older and check_interval"},
+		{"clean_inactive", in.CleanInactive > in.IgnoreOlder+in.CheckInterval, time.Duration(in.CleanInactive), "more than the sum of ignore_older and check_interval"},
 		{"backoff.max", in.BackoffInit > 0 && in.BackoffMax >= in.BackoffInit && in.BackoffMax <= in.CheckInterval, time.Duration(in.BackoffMax), "from backoff.init to check_interval"},
 		{"parsers", len(in.Parsers) == 3 && in.Parsers[0].Container != nil && in.Parsers[1].Multiline != nil && in.Parsers[2].JSON != nil, len(in.Parsers), "container, multiline, ndjson"},
 		{"pipelining", out.Pipelining == 0, out.Pipelining, 0},
@@ -179,9 +180,9 @@ func (c *config) check() error {
 		{"ssl.verification_mode", out.Verify == "full", out.Verify, "full"},
 		{"ssl.supported_protocols", len(out.Protocols) == 1 && out.Protocols[0] == "TLSv1.3", out.Protocols, "[TLSv1.3]"},
 	}
-	for _, one := range demands {
-		if !one.holds {
-			return fmt.Errorf("%s: found %v, wanted %v", one.key, one.found, one.wanted)
+	for _, setting := range requirements {
+		if !setting.holds {
+			return fmt.Errorf("%s: found %v, wanted %v", setting.key, setting.found, setting.wanted)
 		}
 	}
 	container, lines, json := in.Parsers[0].Container, in.Parsers[1].Multiline, in.Parsers[2].JSON
@@ -191,11 +192,12 @@ func (c *config) check() error {
 	case lines.Type != "while_pattern" || lines.Negate:
 		return fmt.Errorf("multiline: found %+v, wanted type while_pattern, negate false", *lines)
 	case json.Target != "" || !json.Expand || json.Overwrite || json.AddErrorKey || !json.IgnoreErrors:
-		return fmt.Errorf("ndjson: found %+v, wanted no target, expanded, nothing overwritten, no errors", *json)
+		return fmt.Errorf("ndjson: found %+v, wanted an empty target, expand_keys and ignore_decoding_error true, the others false", *json)
 	}
 	return c.compile()
 }
 
+// compile compiles the regular expressions of the configuration and checks the processors.
 func (c *config) compile() (err error) {
 	in := &c.Inputs[0]
 	for _, pattern := range in.ExcludeFiles {
@@ -211,7 +213,7 @@ func (c *config) compile() (err error) {
 	}
 	for i := range c.Processors {
 		if err := c.Processors[i].check(); err != nil {
-			return fmt.Errorf("processors, number %d: %w", i+1, err)
+			return fmt.Errorf("processor %d: %w", i+1, err)
 		}
 	}
 	return nil

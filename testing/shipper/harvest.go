@@ -13,14 +13,15 @@ import (
 	"time"
 )
 
-// An event on its way, and how far its file is done once it is acknowledged. No event: the file is further all the same.
+// item is an event, and the state of its file after the event's acknowledgement. The event is nil if it is dropped: only
+// the state of the file advances.
 type item struct {
 	event fields
 	file  string
 	state state
 }
 
-// Finds files, and reads each in a goroutine of its own.
+// prospector finds files, and reads each file in its own goroutine.
 type prospector struct {
 	config   *config
 	input    *input
@@ -28,10 +29,10 @@ type prospector struct {
 	queue    chan<- item
 	stop     <-chan struct{}
 
-	lock   sync.Mutex
-	paths  map[string]string // of what is being read, by fingerprint
-	closed map[string]int64  // the size at which reading ended
-	all    sync.WaitGroup
+	lock       sync.Mutex
+	paths      map[string]string // path of each open file, by fingerprint
+	closed     map[string]int64  // size of each closed file when it was closed, by fingerprint
+	harvesters sync.WaitGroup
 }
 
 func (p *prospector) run() {
@@ -39,13 +40,14 @@ func (p *prospector) run() {
 		p.scan()
 		select {
 		case <-p.stop:
-			p.all.Wait()
+			p.harvesters.Wait()
 			return
 		case <-time.After(time.Duration(p.input.CheckInterval)):
 		}
 	}
 }
 
+// scan starts a harvester for each new or changed file.
 func (p *prospector) scan() {
 	seen := map[string]bool{}
 	for _, path := range p.find() {
@@ -54,18 +56,18 @@ func (p *prospector) scan() {
 			continue
 		}
 		p.lock.Lock()
-		_, reads := p.paths[id]
-		ended, was := p.closed[id]
+		_, open := p.paths[id]
+		closedSize, closed := p.closed[id]
 		switch {
-		case seen[id] || (was && ended == size && !reads):
+		case seen[id] || (closed && closedSize == size && !open):
 			file.Close()
-		case reads:
-			p.paths[id] = path // perhaps renamed
+		case open:
+			p.paths[id] = path // the file may have a new name
 			file.Close()
 		default:
 			p.paths[id] = path
 			delete(p.closed, id)
-			p.all.Add(1)
+			p.harvesters.Add(1)
 			go p.harvest(file, id)
 		}
 		seen[id] = true
@@ -73,7 +75,7 @@ func (p *prospector) scan() {
 	}
 }
 
-// The files to read, the older of a container first.
+// find returns the paths of the files to read. The older files of a container come first.
 func (p *prospector) find() []string {
 	found := []string{}
 	for _, pattern := range p.input.Paths {
@@ -97,8 +99,9 @@ func (p *prospector) find() []string {
 	return found
 }
 
-// Opens a file and gives its fingerprint; none if it has no whole line yet, or is gone. What a file began with when it was
-// first seen stays its fingerprint: it may grow. Its first line has a nanosecond, so no other file begins like that.
+// identify opens a file and returns its size and its fingerprint: the start of its content when it was first seen. It
+// returns nil if the file cannot be read, or has no complete line yet. The first line contains a time in nanoseconds, so
+// no other file has the same start.
 func (p *prospector) identify(path string) (*os.File, int64, string) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -109,7 +112,7 @@ func (p *prospector) identify(path string) (*os.File, int64, string) {
 		n, err := io.ReadFull(reader, head)
 		if err == nil || bytes.IndexByte(head[:n], '\n') >= 0 {
 			if info, err := file.Stat(); err == nil {
-				return file, info.Size(), p.known(hex.EncodeToString(head[:n]))
+				return file, info.Size(), p.fingerprint(hex.EncodeToString(head[:n]))
 			}
 		}
 	}
@@ -117,21 +120,22 @@ func (p *prospector) identify(path string) (*os.File, int64, string) {
 	return nil, 0, ""
 }
 
-// Gives the fingerprint of a file that was shorter when it was seen first, or this one.
-func (p *prospector) known(id string) string {
+// fingerprint returns the known fingerprint that this content starts with, or the content itself. A file has a shorter
+// fingerprint if it was shorter when it was first seen.
+func (p *prospector) fingerprint(id string) string {
 	p.lock.Lock()
 	defer p.lock.Unlock()
 	for shorter := id; shorter != ""; shorter = shorter[:len(shorter)-2] {
-		_, reads := p.paths[shorter]
-		_, was := p.closed[shorter]
-		if reads || was || p.registry.knows(shorter) {
+		_, open := p.paths[shorter]
+		_, closed := p.closed[shorter]
+		if open || closed || p.registry.contains(shorter) {
 			return shorter
 		}
 	}
 	return id
 }
 
-// Gives a reader from the file's start, of what is in it if it is packed.
+// unpack returns a reader of the file's content from its start, and whether the file is compressed.
 func unpack(file *os.File) (io.Reader, bool, error) {
 	magic := make([]byte, 2)
 	_, err := file.ReadAt(magic, 0)
@@ -149,7 +153,7 @@ func unpack(file *os.File) (io.Reader, bool, error) {
 }
 
 func (p *prospector) harvest(file *os.File, id string) {
-	defer p.all.Done()
+	defer p.harvesters.Done()
 	defer file.Close()
 	offset := p.registry.offset(id)
 	end := p.read(file, id, offset)
@@ -159,7 +163,8 @@ func (p *prospector) harvest(file *os.File, id string) {
 	p.closed[id] = end
 }
 
-// Reads until the file is of no more interest; gives its size at that time.
+// read reads a file until it closes it, and returns the file's size at that time. It returns -1 for a truncated file,
+// which must be read again.
 func (p *prospector) read(file *os.File, id string, offset int64) int64 {
 	reader, packed, err := unpack(file)
 	if err == nil {
@@ -167,7 +172,7 @@ func (p *prospector) read(file *os.File, id string, offset int64) int64 {
 			_, err = io.CopyN(io.Discard, reader, offset)
 		} else {
 			if size := sizeOf(file); size < offset {
-				offset = 0 // truncated while nobody looked
+				offset = 0 // truncated while it was closed
 			}
 			_, err = file.Seek(offset, io.SeekStart)
 		}
@@ -201,8 +206,8 @@ func (p *prospector) read(file *os.File, id string, offset int64) int64 {
 		if err == nil {
 			continue
 		}
-		// What has been written is read.
-		if lines.waits() && (packed || time.Since(lines.touched) >= time.Duration(lines.rules.Timeout)) {
+		// The end of the file is reached.
+		if lines.hasPending() && (packed || time.Since(lines.touched) >= time.Duration(lines.rules.Timeout)) {
 			if done := lines.flush(); !p.send(done[0], lines, id) {
 				return 0
 			}
@@ -211,13 +216,13 @@ func (p *prospector) read(file *os.File, id string, offset int64) int64 {
 		switch {
 		case packed:
 			return size
-		case size < offset: // truncated: from its start again
+		case size < offset: // truncated
 			return -1
-		case !lines.waits() && time.Since(last) > time.Duration(p.input.CloseInactive):
+		case !lines.hasPending() && time.Since(last) > time.Duration(p.input.CloseInactive):
 			return size
 		}
 		wait := time.Duration(backoff)
-		if left := time.Duration(lines.rules.Timeout) - time.Since(lines.touched); lines.waits() && left < wait {
+		if left := time.Duration(lines.rules.Timeout) - time.Since(lines.touched); lines.hasPending() && left < wait {
 			wait = left
 		}
 		select {
@@ -239,7 +244,8 @@ func sizeOf(file *os.File) int64 {
 	return info.Size()
 }
 
-// Hands a message on as an event; false: it is time to end.
+// send applies the processors to a message and puts the event into the queue. It returns false if the test shipper is
+// shutting down.
 func (p *prospector) send(done *message, lines *joiner, id string) bool {
 	p.lock.Lock()
 	path := p.paths[id]
@@ -253,7 +259,7 @@ func (p *prospector) send(done *message, lines *joiner, id string) bool {
 	}
 	if event != nil {
 		merge(event, fields{
-			"agent":     fields{"name": p.config.Name, "type": "stand-in for filebeat"},
+			"agent":     fields{"name": p.config.Name, "type": "test-shipper"},
 			"host":      fields{"name": p.config.Name},
 			"@metadata": fields{"beat": "filebeat", "type": "_doc"},
 		})

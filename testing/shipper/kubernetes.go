@@ -20,8 +20,8 @@ type enabled struct {
 	Enabled bool `yaml:"enabled"`
 }
 
-// The settings of add_kubernetes_metadata, and what it knows of the node's pods, by their UIDs. As filebeat's it asks for
-// no line: of a pod that it has not heard of yet, or has forgotten, it knows nothing.
+// podMetadata has the settings of add_kubernetes_metadata and the metadata of the node's pods by UID. Like filebeat, it
+// does not request metadata for a line: lines of a pod that it does not know get no metadata.
 type podMetadata struct {
 	Node      string `yaml:"node"`
 	Scope     string `yaml:"scope"`
@@ -47,16 +47,16 @@ type podMetadata struct {
 
 	client *http.Client
 	lock   sync.Mutex
-	pods   map[string]known
+	pods   map[string]podRecord
 }
 
-// What the API said of a pod, and when last.
-type known struct {
+// podRecord is the metadata of a pod, and the time of the last list that contained the pod.
+type podRecord struct {
 	fields fields
-	at     time.Time
+	listed time.Time
 }
 
-const forgotten = time.Minute // cleanup_timeout by default
+const cleanupTimeout = time.Minute // default of cleanup_timeout
 
 type pod struct {
 	Metadata struct {
@@ -70,31 +70,31 @@ type pod struct {
 }
 
 func (p *podMetadata) check() error {
-	right := p.Scope == "node" && p.Wait && !p.DefaultIndexers && !p.DefaultMatchers && len(p.Indexers) == 1 &&
+	supported := p.Scope == "node" && p.Wait && !p.DefaultIndexers && !p.DefaultMatchers && len(p.Indexers) == 1 &&
 		len(p.Matchers) == 1 && p.Matchers[0].LogsPath.Type == "pod" && !p.UseKubeam && p.More == struct {
 		Node       enabled `yaml:"node"`
 		Namespace  enabled `yaml:"namespace"`
 		Deployment bool    `yaml:"deployment"`
 		CronJob    bool    `yaml:"cronjob"`
 	}{}
-	if !right {
-		return fmt.Errorf("add_kubernetes_metadata: wanted the node's pods by their UID in the path, and nothing of other resources")
+	if !supported {
+		return fmt.Errorf("add_kubernetes_metadata: wanted scope node, the indexer pod_uid, the matcher logs_path for pods, and no other metadata")
 	}
 	return nil
 }
 
-// Waits for the API, learns the node's pods, and goes on doing so.
+// start waits until the API has returned the node's pods, and then refreshes them in the background.
 func (p *podMetadata) start() error {
 	pem, err := os.ReadFile(account + "ca.crt")
 	if err != nil {
-		return fmt.Errorf("add_kubernetes_metadata: no account in this place: %w", err)
+		return fmt.Errorf("add_kubernetes_metadata: cannot read the service account: %w", err)
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
 	p.client = &http.Client{Timeout: 5 * time.Second, Transport: transport}
-	p.pods = map[string]known{}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Second) { // wait_for_metadata_timeout by default
+	p.pods = map[string]podRecord{}
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Second) { // default of wait_for_metadata_timeout
 		if err = p.refresh(); err == nil {
 			go p.follow()
 			return nil
@@ -105,11 +105,12 @@ func (p *podMetadata) start() error {
 	}
 }
 
-// filebeat is told of pods by a watch, before their containers begin. A list twice a second is as good for tests.
+// follow lists the pods twice a second, which is sufficient for tests. filebeat uses a watch, so it knows a pod before
+// the pod's containers start.
 func (p *podMetadata) follow() {
 	for ; ; time.Sleep(500 * time.Millisecond) {
 		if err := p.refresh(); err != nil {
-			say("warn", "cannot list pods", fields{"error.message": err.Error()})
+			logLine("warn", "cannot list pods", fields{"error.message": err.Error()})
 		}
 	}
 }
@@ -132,7 +133,7 @@ func (p *podMetadata) refresh() error {
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("add_kubernetes_metadata: the API says %s to listing pods", answer.Status)
+		return fmt.Errorf("add_kubernetes_metadata: cannot list pods: the API answered %s", answer.Status)
 	}
 	var list struct{ Items []pod }
 	if err := json.NewDecoder(answer.Body).Decode(&list); err != nil {
@@ -142,10 +143,10 @@ func (p *podMetadata) refresh() error {
 	defer p.lock.Unlock()
 	now := time.Now()
 	for i := range list.Items {
-		p.pods[list.Items[i].Metadata.UID] = known{list.Items[i].fields(), now}
+		p.pods[list.Items[i].Metadata.UID] = podRecord{list.Items[i].fields(), now}
 	}
-	for uid, one := range p.pods {
-		if now.Sub(one.at) > forgotten {
+	for uid, record := range p.pods {
+		if now.Sub(record.listed) > cleanupTimeout {
 			delete(p.pods, uid)
 		}
 	}
@@ -157,8 +158,8 @@ func (p *pod) fields() fields {
 	for name, value := range p.Metadata.Labels {
 		labels[strings.ReplaceAll(name, ".", "_")] = value
 	}
-	for _, one := range p.Spec.Containers {
-		images[one.Name] = one.Image
+	for _, container := range p.Spec.Containers {
+		images[container.Name] = container.Image
 	}
 	return fields{
 		"namespace": p.Metadata.Namespace, "labels": labels, "node": fields{"name": p.Spec.NodeName},
@@ -166,7 +167,7 @@ func (p *pod) fields() fields {
 	}
 }
 
-func (p *podMetadata) look(uid string) fields {
+func (p *podMetadata) find(uid string) fields {
 	p.lock.Lock()
 	defer p.lock.Unlock()
 	return p.pods[uid].fields
@@ -176,11 +177,11 @@ func (p *podMetadata) apply(event fields) {
 	path, _ := get(event, "log.file.path").(string)
 	rest := strings.TrimPrefix(path, p.Matchers[0].LogsPath.Path)
 	parts := strings.Split(rest, "/") // namespace_name_uid/container/file
-	// The matcher logs_path takes no packed file.
+	// filebeat's matcher logs_path ignores compressed files.
 	if rest == path || len(parts) != 3 || strings.HasSuffix(path, ".gz") {
 		return
 	}
-	found := p.look(parts[0][strings.LastIndex(parts[0], "_")+1:])
+	found := p.find(parts[0][strings.LastIndex(parts[0], "_")+1:])
 	if found == nil {
 		return
 	}
@@ -191,19 +192,19 @@ func (p *podMetadata) apply(event fields) {
 		}
 	}
 	event["kubernetes"] = added
-	if image, is := found["images"].(fields)[parts[1]]; is {
+	if image, ok := found["images"].(fields)[parts[1]]; ok {
 		put(event, "container.image.name", image)
 	}
 }
 
 func copyOf(value interface{}) interface{} {
-	inner, is := value.(fields)
-	if !is {
+	inner, ok := value.(fields)
+	if !ok {
 		return value
 	}
 	copied := fields{}
-	for key, one := range inner {
-		copied[key] = copyOf(one)
+	for key, nested := range inner {
+		copied[key] = copyOf(nested)
 	}
 	return copied
 }

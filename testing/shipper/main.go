@@ -1,8 +1,9 @@
-// A stand-in for Elastic's filebeat, for tests where its image cannot be had. It is not filebeat, and no product.
+// The test shipper replaces Elastic's filebeat in tests on machines that cannot download filebeat's image. It is not
+// filebeat, and sites do not use it.
 //
-// It is called as filebeat is, reads our filebeat.yml, does what that says with Elastic's own go-lumber as its client,
-// and refuses what it does not know. So the tests of the DaemonSet, its mounts, its rights and its configuration run
-// anywhere; .github/workflows runs the same tests with the real one.
+// It has the command line of filebeat, reads the filebeat.yml of this project and ships with go-lumber, Elastic's client
+// library. It refuses settings that it does not implement. So the tests of the DaemonSet, its mounts, its permissions
+// and its configuration run on any machine. .github/workflows runs the same tests with filebeat.
 //
 //	filebeat -e -c FILE [--path.data FOLDER]
 //	filebeat test config|output -c FILE
@@ -22,8 +23,9 @@ import (
 	"time"
 )
 
-func say(level, message string, more fields) {
-	line := fields{"@timestamp": time.Now().UTC().Format(time.RFC3339Nano), "log.level": level, "message": message, "log.logger": "stand-in", "service.name": "filebeat"}
+// logLine prints a log line as JSON.
+func logLine(level, message string, more fields) {
+	line := fields{"@timestamp": time.Now().UTC().Format(time.RFC3339Nano), "log.level": level, "message": message, "log.logger": "test-shipper", "service.name": "filebeat"}
 	merge(line, more)
 	text, _ := json.Marshal(line)
 	fmt.Fprintln(os.Stderr, string(text))
@@ -31,20 +33,20 @@ func say(level, message string, more fields) {
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "shipper (stand-in for filebeat):", err)
+		fmt.Fprintln(os.Stderr, "test shipper:", err)
 		os.Exit(1)
 	}
 }
 
 func run(arguments []string) error {
-	what := ""
+	testCommand := ""
 	if len(arguments) > 1 && arguments[0] == "test" {
-		what, arguments = arguments[1], arguments[2:]
+		testCommand, arguments = arguments[1], arguments[2:]
 	}
 	flags := flag.NewFlagSet("filebeat", flag.ContinueOnError)
-	path := flags.String("c", "filebeat.yml", "the configuration")
-	data := flags.String("path.data", "/usr/share/filebeat/data", "where the registry is")
-	flags.Bool("e", false, "log to standard error, which it always does")
+	path := flags.String("c", "filebeat.yml", "path of the configuration")
+	data := flags.String("path.data", "/usr/share/filebeat/data", "folder of the registry")
+	flags.Bool("e", false, "ignored: the log always goes to standard error")
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}
@@ -52,7 +54,7 @@ func run(arguments []string) error {
 	if err != nil {
 		return err
 	}
-	switch what {
+	switch testCommand {
 	case "":
 		return ship(config, *data)
 	case "config":
@@ -67,7 +69,7 @@ func run(arguments []string) error {
 		fmt.Println("talk to server... OK")
 		return nil
 	}
-	return fmt.Errorf("test: found %s, wanted config or output", what)
+	return fmt.Errorf("test: found %s, wanted config or output", testCommand)
 }
 
 func ship(config *config, data string) error {
@@ -83,7 +85,7 @@ func ship(config *config, data string) error {
 		}
 		go func() {
 			_ = http.Serve(listener, http.HandlerFunc(func(answer http.ResponseWriter, _ *http.Request) {
-				fmt.Fprintf(answer, `{"beat":"stand-in for filebeat","name":%q}`+"\n", config.Name)
+				fmt.Fprintf(answer, `{"beat":"test-shipper","name":%q}`+"\n", config.Name)
 			}))
 		}()
 	}
@@ -98,27 +100,27 @@ func ship(config *config, data string) error {
 }
 
 func work(config *config, registry *registry) error {
-	ending := make(chan os.Signal, 1)
-	signal.Notify(ending, syscall.SIGTERM, syscall.SIGINT)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	stop, queue := make(chan struct{}), make(chan item, config.Queue.Events)
 	files := &prospector{
 		config: config, input: &config.Inputs[0], registry: registry, queue: queue, stop: stop,
 		paths: map[string]string{}, closed: map[string]int64{},
 	}
 	client := &shipper{config: config, registry: registry, queue: queue, stop: stop, backoff: config.Output.BackoffInit}
-	var all sync.WaitGroup
-	all.Add(1)
-	go func() { defer all.Done(); files.run() }()
+	var readers sync.WaitGroup
+	readers.Add(1)
+	go func() { defer readers.Done(); files.run() }()
 	failed := make(chan error, 1)
 	go func() { failed <- client.run() }()
-	say("info", "the stand-in for filebeat ships", fields{"filebeat.hosts": config.Output.Hosts})
+	logLine("info", "the test shipper has started", fields{"filebeat.hosts": config.Output.Hosts})
 	select {
 	case err := <-failed:
 		return err
-	case <-ending:
+	case <-signals:
 	}
 	close(stop)
-	all.Wait()
+	readers.Wait()
 	select {
 	case err := <-failed:
 		return err

@@ -7,18 +7,18 @@ import (
 	"time"
 )
 
-// One line of a CRI log file, or what was joined from several.
+// message is one line of a CRI log file, or several joined lines.
 type message struct {
 	time   time.Time
 	stream string
 	text   []byte
-	start  int64 // where it begins in the file
-	end    int64 // where the next one does
+	start  int64 // offset of its first byte in the file
+	end    int64 // offset of the next message
 }
 
-// Reads "2026-01-01T00:00:00.000000000Z stdout F text"; whole tells whether the runtime split it here.
-// A line that is none is given as it is, with the time of reading: nothing is lost for being odd.
-func parseCRI(line []byte) (found message, whole bool) {
+// parseCRI parses a line such as "2026-01-01T00:00:00.000000000Z stdout F text". complete is false if the runtime split
+// the line here. A line in another format becomes a message with the whole line as its text and the current time.
+func parseCRI(line []byte) (parsed message, complete bool) {
 	parts := bytes.SplitN(line, []byte(" "), 4)
 	if len(parts) == 4 {
 		at, err := time.Parse(time.RFC3339Nano, string(parts[0]))
@@ -30,55 +30,55 @@ func parseCRI(line []byte) (found message, whole bool) {
 	return message{time: time.Now().UTC(), text: line}, true
 }
 
-// Joins what the runtime split, and then lines of the multiline pattern that follow each other.
+// joiner joins parts of lines that the runtime split, and then consecutive lines that match the multiline pattern.
 type joiner struct {
 	rules   *multiline
-	parts   map[string]*message // by stream: begun, and not whole
-	pending *message            // whole lines of the pattern, perhaps with more to come
+	parts   map[string]*message // incomplete line by stream
+	pending *message            // joined lines that match the pattern; more may follow
 	lines   int
 	touched time.Time
 }
 
-const maxLines = 500 // multiline.max_lines by default
+const maxLines = 500 // default of multiline.max_lines
 
 func newJoiner(rules *multiline) *joiner {
 	return &joiner{rules: rules, parts: map[string]*message{}}
 }
 
-// Takes a line of the file; gives the messages that it ends.
+// add adds a line of the file, and returns the messages that are complete.
 func (j *joiner) add(line []byte, start, end int64) []*message {
-	found, whole := parseCRI(line)
-	found.start, found.end = start, end
-	if begun := j.parts[found.stream]; begun != nil {
-		begun.text = append(begun.text, found.text...)
-		begun.end = end
-		found = *begun
+	parsed, complete := parseCRI(line)
+	parsed.start, parsed.end = start, end
+	if part := j.parts[parsed.stream]; part != nil {
+		part.text = append(part.text, parsed.text...)
+		part.end = end
+		parsed = *part
 	}
-	if !whole {
-		copied := found
-		copied.text = append([]byte{}, found.text...)
-		j.parts[found.stream] = &copied
+	if !complete {
+		copied := parsed
+		copied.text = append([]byte{}, parsed.text...)
+		j.parts[parsed.stream] = &copied
 		return nil
 	}
-	delete(j.parts, found.stream)
-	found.text = append([]byte{}, found.text...)
+	delete(j.parts, parsed.stream)
+	parsed.text = append([]byte{}, parsed.text...)
 	j.touched = time.Now()
-	if !j.rules.joins.Match(found.text) {
-		return append(j.flush(), &found)
+	if !j.rules.joins.Match(parsed.text) {
+		return append(j.flush(), &parsed)
 	}
 	if j.pending == nil {
-		j.pending, j.lines = &found, 1
+		j.pending, j.lines = &parsed, 1
 		return nil
 	}
 	if j.lines < maxLines {
-		j.pending.text = append(append(j.pending.text, '\n'), found.text...)
+		j.pending.text = append(append(j.pending.text, '\n'), parsed.text...)
 		j.lines++
 	}
 	j.pending.end = end
 	return nil
 }
 
-// Gives the message that waits for more, if there is one.
+// flush returns the pending message, if there is one.
 func (j *joiner) flush() []*message {
 	if j.pending == nil {
 		return nil
@@ -88,13 +88,13 @@ func (j *joiner) flush() []*message {
 	return []*message{done}
 }
 
-func (j *joiner) waits() bool { return j.pending != nil }
+func (j *joiner) hasPending() bool { return j.pending != nil }
 
-// Where to read on after a restart so that nothing is missing: what is begun is read again.
+// resume returns the offset from which to read after a restart. Incomplete lines are read again.
 func (j *joiner) resume(end int64) int64 {
-	for _, begun := range j.parts {
-		if begun.start < end {
-			end = begun.start
+	for _, part := range j.parts {
+		if part.start < end {
+			end = part.start
 		}
 	}
 	return end
@@ -102,7 +102,7 @@ func (j *joiner) resume(end int64) int64 {
 
 type fields = map[string]interface{}
 
-// Makes an event of a message: its text, or the fields of its JSON.
+// event converts a message to an event with the fields of its JSON, or with its text as the message.
 func (m *message) event(path string, limit int) fields {
 	file := fields{"path": path}
 	event := fields{"log": fields{"offset": m.start, "file": file}, "input": fields{"type": "filestream"}}
@@ -125,11 +125,11 @@ func (m *message) event(path string, limit int) fields {
 	return event
 }
 
-// Makes {"a": {"b": 1}} of {"a.b": 1}.
+// dedot converts {"a.b": 1} to {"a": {"b": 1}}.
 func dedot(flat fields) fields {
 	nested := fields{}
 	for key, value := range flat {
-		if inner, is := value.(fields); is {
+		if inner, ok := value.(fields); ok {
 			value = dedot(inner)
 		}
 		parts := strings.Split(key, ".")
@@ -141,39 +141,41 @@ func dedot(flat fields) fields {
 	return nested
 }
 
-// Puts in what is not there.
+// merge adds fields that are missing in the first map. It does not overwrite values.
 func merge(into, more fields) {
 	for key, value := range more {
-		here, is := into[key]
-		if !is {
+		present, ok := into[key]
+		if !ok {
 			into[key] = value
 			continue
 		}
-		inner, hereIs := here.(fields)
-		outer, moreIs := value.(fields)
-		if hereIs && moreIs {
-			merge(inner, outer)
+		target, targetNested := present.(fields)
+		added, addedNested := value.(fields)
+		if targetNested && addedNested {
+			merge(target, added)
 		}
 	}
 }
 
+// get returns the value at a dotted path, or nil.
 func get(event fields, path string) interface{} {
-	var here interface{} = event
+	var value interface{} = event
 	for _, name := range split(path) {
-		inner, is := here.(fields)
-		if !is {
+		inner, ok := value.(fields)
+		if !ok {
 			return nil
 		}
-		here = inner[name]
+		value = inner[name]
 	}
-	return here
+	return value
 }
 
+// put sets the value at a dotted path.
 func put(event fields, path string, value interface{}) {
 	names := split(path)
 	for _, name := range names[:len(names)-1] {
-		inner, is := event[name].(fields)
-		if !is {
+		inner, ok := event[name].(fields)
+		if !ok {
 			inner = fields{}
 			event[name] = inner
 		}
@@ -182,11 +184,12 @@ func put(event fields, path string, value interface{}) {
 	event[names[len(names)-1]] = value
 }
 
+// remove deletes the value at a dotted path.
 func remove(event fields, path string) {
 	names := split(path)
 	for _, name := range names[:len(names)-1] {
-		inner, is := event[name].(fields)
-		if !is {
+		inner, ok := event[name].(fields)
+		if !ok {
 			return
 		}
 		event = inner

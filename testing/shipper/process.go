@@ -47,7 +47,7 @@ type dissect struct {
 	keys    []string
 }
 
-// No condition holds always.
+// holds checks whether an event fulfills the condition. A nil condition is always fulfilled.
 func (c *condition) holds(event fields) bool {
 	if c == nil {
 		return true
@@ -67,15 +67,16 @@ func (c *condition) holds(event fields) bool {
 			return false
 		}
 	}
-	either := len(c.Or) == 0
+	anyHolds := len(c.Or) == 0
 	for i := range c.Or {
-		either = either || c.Or[i].holds(event)
+		anyHolds = anyHolds || c.Or[i].holds(event)
 	}
-	return either && (c.Not == nil || !c.Not.holds(event))
+	return anyHolds && (c.Not == nil || !c.Not.holds(event))
 }
 
 var token = regexp.MustCompile(`%\{([^}]*)\}`)
 
+// compile converts the tokenizer to a regular expression.
 func (d *dissect) compile() error {
 	pattern, last := "^", 0
 	for _, at := range token.FindAllStringSubmatchIndex(d.Tokenizer, -1) {
@@ -84,7 +85,7 @@ func (d *dissect) compile() error {
 		last = at[1]
 	}
 	if !d.Overwrite || !d.IgnoreFailure || last != len(d.Tokenizer) {
-		return fmt.Errorf("dissect: wanted overwrite_keys, ignore_failure and a tokenizer that ends in a key")
+		return fmt.Errorf("dissect: wanted overwrite_keys true, ignore_failure true, and a tokenizer that ends with a key")
 	}
 	d.pattern = regexp.MustCompile(pattern + "$")
 	return nil
@@ -110,7 +111,7 @@ func (p *processor) check() error {
 	case p.Kubernetes != nil:
 		return p.Kubernetes.check()
 	case p.DropEvent != nil && p.DropEvent.When == nil:
-		return fmt.Errorf("drop_event: it has no condition, and would drop everything")
+		return fmt.Errorf("drop_event: found no condition, wanted one, because it would drop all events")
 	case p.DropFields != nil && !p.DropFields.IgnoreMissing:
 		return fmt.Errorf("drop_fields: found ignore_missing false, wanted true")
 	case p.CopyFields != nil && (p.CopyFields.FailOnError || !p.CopyFields.IgnoreMissing):
@@ -119,7 +120,7 @@ func (p *processor) check() error {
 	return nil
 }
 
-// Changes an event; false: it is not to be sent.
+// apply changes an event. It returns false if the event must not be sent.
 func (p *processor) apply(event fields) bool {
 	switch {
 	case p.DropEvent != nil:
@@ -129,9 +130,9 @@ func (p *processor) apply(event fields) bool {
 			remove(event, path)
 		}
 	case p.CopyFields != nil && p.CopyFields.When.holds(event):
-		for _, one := range p.CopyFields.Fields {
-			if value := get(event, one.From); value != nil && get(event, one.To) == nil {
-				put(event, one.To, value)
+		for _, field := range p.CopyFields.Fields {
+			if value := get(event, field.From); value != nil && get(event, field.To) == nil {
+				put(event, field.To, value)
 			}
 		}
 	case p.Dissect != nil:

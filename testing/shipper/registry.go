@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// How far a file was acknowledged.
+// state is the read position of a file: its events before the offset are acknowledged.
 type state struct {
 	Offset int64     `json:"offset"`
 	Path   string    `json:"path"`
 	Seen   time.Time `json:"seen"`
 }
 
-// On disk what was acknowledged, whole at every moment: it is written beside and renamed.
+// registry stores the read positions on disk. It writes a new file and renames it, so the registry is always complete.
 type registry struct {
 	path string
 	age  time.Duration
@@ -29,18 +29,18 @@ func openRegistry(folder string, age time.Duration) (*registry, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, err
 	}
-	found := &registry{path: filepath.Join(folder, "stand-in.json"), age: age, files: map[string]state{}}
-	text, err := os.ReadFile(found.path)
+	loaded := &registry{path: filepath.Join(folder, "registry.json"), age: age, files: map[string]state{}}
+	text, err := os.ReadFile(loaded.path)
 	if os.IsNotExist(err) {
-		return found, nil
+		return loaded, nil
 	}
 	if err == nil {
-		err = json.Unmarshal(text, &found.files)
+		err = json.Unmarshal(text, &loaded.files)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", found.path, err)
+		return nil, fmt.Errorf("%s: %w", loaded.path, err)
 	}
-	return found, nil
+	return loaded, nil
 }
 
 func (r *registry) offset(file string) int64 {
@@ -49,21 +49,22 @@ func (r *registry) offset(file string) int64 {
 	return r.files[file].Offset
 }
 
-func (r *registry) knows(file string) bool {
+func (r *registry) contains(file string) bool {
 	r.lock.Lock()
 	defer r.lock.Unlock()
-	_, is := r.files[file]
-	return is
+	_, ok := r.files[file]
+	return ok
 }
 
-func (r *registry) save(done []item) error {
+// save stores the read positions after acknowledged items, and removes files that were not read for the maximum age.
+func (r *registry) save(acknowledged []item) error {
 	r.lock.Lock()
 	defer r.lock.Unlock()
-	for _, one := range done {
-		r.files[one.file] = one.state
+	for _, event := range acknowledged {
+		r.files[event.file] = event.state
 	}
-	for file, one := range r.files {
-		if time.Since(one.Seen) > r.age {
+	for file, position := range r.files {
+		if time.Since(position.Seen) > r.age {
 			delete(r.files, file)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	v2 "github.com/elastic/go-lumber/client/v2"
 )
 
-// Sends batches over one connection, one after the other, and notes what was acknowledged.
+// shipper sends batches over one connection, one after the other, and saves the acknowledged read positions.
 type shipper struct {
 	config   *config
 	registry *registry
@@ -34,7 +34,7 @@ func (s *shipper) connect() error {
 				return nil, err
 			}
 			if !roots.AppendCertsFromPEM(pem) {
-				return nil, fmt.Errorf("%s: found no certificate in it", path)
+				return nil, fmt.Errorf("%s: found no certificate, wanted PEM", path)
 			}
 		}
 		pair, err := tls.LoadX509KeyPair(out.Certificate, out.Key)
@@ -61,21 +61,22 @@ func (s *shipper) disconnect() {
 	s.client = nil
 }
 
-// The next batch: as many as go into one, or as many as came in time. None: it is time to end.
+// collect returns the next batch: a full one, or the items until the flush timeout. It is empty if the test shipper is
+// shutting down.
 func (s *shipper) collect() []item {
-	batch, full := []item{}, 0
-	var late <-chan time.Time
-	for full < s.config.Output.BulkMaxSize && len(batch) < 100*s.config.Output.BulkMaxSize {
+	batch, count := []item{}, 0
+	var timeout <-chan time.Time
+	for count < s.config.Output.BulkMaxSize && len(batch) < 100*s.config.Output.BulkMaxSize {
 		select {
-		case one := <-s.queue:
-			batch = append(batch, one)
-			if one.event != nil {
-				full++
+		case next := <-s.queue:
+			batch = append(batch, next)
+			if next.event != nil {
+				count++
 			}
-			if late == nil {
-				late = time.After(time.Duration(s.config.Queue.FlushTimeout))
+			if timeout == nil {
+				timeout = time.After(time.Duration(s.config.Queue.FlushTimeout))
 			}
-		case <-late:
+		case <-timeout:
 			return batch
 		case <-s.stop:
 			return batch
@@ -99,7 +100,7 @@ func (s *shipper) run() error {
 				batch = batch[done:]
 			}
 			if err != nil {
-				say("error", "the batch was not acknowledged", fields{"error.message": err.Error()})
+				logLine("error", "the batch was not acknowledged", fields{"error.message": err.Error()})
 				if !s.pause() {
 					return nil
 				}
@@ -108,13 +109,13 @@ func (s *shipper) run() error {
 	}
 }
 
-// Sends a batch; gives how many of its items are done.
+// send sends a batch, and returns the number of its acknowledged items.
 func (s *shipper) send(batch []item) (int, error) {
-	events, places := []interface{}{}, []int{}
-	for i, one := range batch {
-		if one.event != nil {
-			events = append(events, one.event)
-			places = append(places, i)
+	events, positions := []interface{}{}, []int{}
+	for i, each := range batch {
+		if each.event != nil {
+			events = append(events, each.event)
+			positions = append(positions, i)
 		}
 	}
 	if len(events) == 0 {
@@ -136,9 +137,10 @@ func (s *shipper) send(batch []item) (int, error) {
 		s.backoff = s.config.Output.BackoffInit
 		return len(batch), nil
 	}
-	return places[count], err
+	return positions[count], err
 }
 
+// pause waits before a retry. It returns false if the test shipper is shutting down.
 func (s *shipper) pause() bool {
 	select {
 	case <-s.stop:

@@ -36,7 +36,7 @@ def test_the_stand_in_takes_our_configuration(stand_in: Path, tmp_path: Path) ->
         ("type: while_pattern", "type: count", "multiline: found .*count.*, wanted type while_pattern"),
         ("pipelining: 0", "pipelining: 2", "pipelining: found 2, wanted 0"),
         ("verification_mode: full", "verification_mode: none", "ssl.verification_mode: found none, wanted full"),
-        ("${NODE_NAME}", "${NODE}", "NODE: found nothing in the environment"),
+        ("${NODE_NAME}", "${NODE}", "the environment variable NODE is missing or empty"),
         ("flush.timeout: 1s", "flush.timeout: soon", "invalid duration"),
     ],
 )
