@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from labadmin.doctor.findings import Status
-from labadmin.doctor.objects import LABS
+from labadmin.objects import LABS
 
 from admin.tests.doctor.faults import (
     NOT_READY,

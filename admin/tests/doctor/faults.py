@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from labadmin.doctor.objects import LABS, containers
+from labadmin.objects import LABS, containers
 from labtesting.certificates import Authority
 
 from admin.tests.doctor.site import APP, HOST, NOW, Change, Site, answer, stamp

@@ -14,8 +14,8 @@ from typing import Any
 from labadmin.doctor.catalogue import CHECKS
 from labadmin.doctor.cluster_state import ClusterState
 from labadmin.doctor.findings import Status, Verdict
-from labadmin.doctor.kubectl import Answer
-from labadmin.doctor.objects import LABS, NAMESPACE, Object, Objects, look_up, manifests, name_of, namespace_of
+from labadmin.kubectl import Answer
+from labadmin.objects import LABS, NAMESPACE, Object, Objects, look_up, manifests, name_of, namespace_of
 from labtesting.certificates import Authority
 
 HOST = "lab.example.org"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from labadmin.doctor.catalogue import CHECKS
 from labadmin.doctor.findings import Status
-from labadmin.doctor.objects import NAMESPACE
+from labadmin.objects import NAMESPACE
 
 from admin.tests.doctor.cases import CASES, FAILED, SKIPPED, WARNING, Case
 from admin.tests.doctor.faults import PRESSED, with_hostpath

@@ -12,8 +12,8 @@ from labadmin.doctor import probe_pod
 from labadmin.doctor.catalogue import CHECKS
 from labadmin.doctor.collector import EXPERIMENTS
 from labadmin.doctor.findings import Finding, Status, Verdict, fail, ok
-from labadmin.doctor.objects import LABS
 from labadmin.doctor.report import format_json, format_lines
+from labadmin.objects import LABS
 
 from admin.tests.doctor.site import Site
 from tools.components import ROOT

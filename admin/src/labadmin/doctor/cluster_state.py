@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from labadmin.doctor.kubectl import Answer
-from labadmin.doctor.objects import NAMESPACE, Objects, look_up
+from labadmin.kubectl import Answer
+from labadmin.objects import NAMESPACE, Objects, look_up
 
 DEFAULT_GITHUB = "https://github.com"
 

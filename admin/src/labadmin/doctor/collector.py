@@ -13,8 +13,8 @@ from typing import Any
 from labadmin.doctor import front_page, probe_pod
 from labadmin.doctor.cluster_state import ClusterState
 from labadmin.doctor.findings import Verdict, fail
-from labadmin.doctor.kubectl import REQUEST_TIMEOUT, Answer, Kubectl
-from labadmin.doctor.objects import LABS, NAMESPACE, Object, Objects, look_up, name_of, namespace_of
+from labadmin.kubectl import REQUEST_TIMEOUT, Answer, Kubectl
+from labadmin.objects import LABS, NAMESPACE, Object, Objects, look_up, name_of, namespace_of
 
 PART_OF = f"app.kubernetes.io/part-of={NAMESPACE}"
 KINDS = (

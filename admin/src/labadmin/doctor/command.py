@@ -10,8 +10,8 @@ from labadmin.doctor.catalogue import CHECKS, Check
 from labadmin.doctor.cluster_state import ClusterState
 from labadmin.doctor.collector import UnreachableError, collect_state
 from labadmin.doctor.findings import Finding, Status
-from labadmin.doctor.kubectl import Kubectl
 from labadmin.doctor.report import format_json, format_lines
+from labadmin.kubectl import Kubectl
 
 SUMMARY = "check the deployment in kubectl's current context"
 DESCRIPTION = (

@@ -9,8 +9,8 @@ import ssl
 import time
 from urllib.parse import urlsplit
 
-from labadmin.doctor.kubectl import Answer
-from labadmin.doctor.objects import NAMESPACE, Objects, look_up
+from labadmin.kubectl import Answer
+from labadmin.objects import NAMESPACE, Objects, look_up
 
 SECONDS = 5
 PATH = "/hub/health"

@@ -10,8 +10,8 @@ import json
 import secrets
 from pathlib import Path
 
-from labadmin.doctor.kubectl import Answer, Kubectl
-from labadmin.doctor.objects import LABS, NAMESPACE, Object, Objects, look_up
+from labadmin.kubectl import Answer, Kubectl
+from labadmin.objects import LABS, NAMESPACE, Object, Objects, look_up
 
 INSIDE = Path(__file__).parent / "pod_programs"
 # Limit for scheduling and start. A node with the hub has the image already.

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from labadmin.doctor.cluster_state import ClusterState
 from labadmin.doctor.findings import Verdict, fail, ok, skip, warn
-from labadmin.doctor.kubectl import Answer
-from labadmin.doctor.objects import LABS, Object, look_up, manifests, name_of
+from labadmin.kubectl import Answer
+from labadmin.objects import LABS, Object, look_up, manifests, name_of
 
 # The first version in which supplementalGroupsPolicy is enabled by default
 OLDEST = (1, 33)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from labadmin.checkout import read_version
 from labadmin.doctor.cluster_state import ClusterState
 from labadmin.doctor.findings import Verdict, fail, ok, skip, warn
-from labadmin.doctor.objects import (
+from labadmin.objects import (
     NAMESPACE,
     WORKLOADS,
     Object,

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from labadmin.doctor.cluster_state import DEFAULT_GITHUB, ClusterState
 from labadmin.doctor.findings import Verdict, fail, ok, skip, warn
 from labadmin.doctor.front_page import list_addresses
-from labadmin.doctor.objects import NAMESPACE, look_up
+from labadmin.objects import NAMESPACE, look_up
 
 PAGE = "/hub/oauth_callback"
 RESTART = f"kubectl -n {NAMESPACE} rollout restart deployment/hub"

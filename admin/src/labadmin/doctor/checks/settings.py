@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from labadmin.doctor.checks.deployment import is_deployed
 from labadmin.doctor.cluster_state import ClusterState
 from labadmin.doctor.findings import Verdict, fail, ok, skip
-from labadmin.doctor.objects import NAMESPACE, Object, Objects, containers, look_up, pod_spec
+from labadmin.objects import NAMESPACE, Object, Objects, containers, look_up, pod_spec
 
 ALL = ("initContainers", "containers")
 # Keys that the programs require, but no manifest names

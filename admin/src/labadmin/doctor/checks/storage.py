@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from labadmin.doctor.checks.deployment import find_folder, last_warning
 from labadmin.doctor.cluster_state import ClusterState
 from labadmin.doctor.findings import Verdict, fail, ok, skip, warn
-from labadmin.doctor.objects import LABS, NAMESPACE, Object, describe, look_up, manifests, name_of, namespace_of
+from labadmin.objects import LABS, NAMESPACE, Object, describe, look_up, manifests, name_of, namespace_of
 
 DRIVER = "nfs.csi.k8s.io"
 INSTALL = (
