@@ -1,4 +1,4 @@
-"""Fixtures: a real broker, the real relay, and a shipper (filebeat's stand-in, or the image of SHIPPER_IMAGE)."""
+"""Fixtures: a real broker, the real relay, and a shipper (the test shipper, or the image of SHIPPER_IMAGE)."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import pytest
 from labtesting.needs import need_program, skip_or_fail
 from labtesting.rabbitmq import INSTALL_HINT, RabbitMQ, RabbitMQError, free_ports
 
-from filebeat.tests.shipper import STAND_IN, Shipper, filebeat_yml, without_cluster
+from filebeat.tests.shipper import SOURCE, Shipper, filebeat_yml, without_cluster
 from logstashrmq.tests.conftest import environment, relays
 from logstashrmq.tests.harness import Certificates, Queue, RelayProcess
 
 
 @pytest.fixture(scope="session")
-def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the stand-in, and return its program."""
+def shipper_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the test shipper, and return its program."""
     go = need_program("go", how="apt install golang-go, or https://go.dev/dl/")
-    program = tmp_path_factory.mktemp("stand-in") / "filebeat"
-    subprocess.run([go, "build", "-o", program, "."], cwd=STAND_IN, check=True)
+    program = tmp_path_factory.mktemp("shipper") / "filebeat"
+    subprocess.run([go, "build", "-o", program, "."], cwd=SOURCE, check=True)
     return program
 
 
@@ -59,7 +59,7 @@ def relay(broker: RabbitMQ, queue: Queue, certificates: Certificates, tmp_path: 
 def shipper(request: pytest.FixtureRequest, relay: RelayProcess, certificates: Certificates, tmp_path: Path) -> Shipper:
     """Return a shipper that sends the files below `pods` to the relay. It is not started yet."""
     image = os.environ.get("SHIPPER_IMAGE")
-    program = None if image else request.getfixturevalue("stand_in")
+    program = None if image else request.getfixturevalue("shipper_program")
     tls, pods, etc = tmp_path / "tls", tmp_path / "pods", tmp_path / "etc"
     for folder in (tls, pods, etc):
         folder.mkdir()

@@ -1,4 +1,4 @@
-"""The shipper of the tests (filebeat's stand-in, or the image of SHIPPER_IMAGE), and the log files that it reads."""
+"""The shipper of the tests (the test shipper, or the image of SHIPPER_IMAGE), and the log files that it reads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from labtesting.container import Container, run_container
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "filebeat" / "kubernetes"
-STAND_IN = ROOT / "testing" / "shipper"
+SOURCE = ROOT / "testing" / "shipper"
 BATCH = 2048
 NANOSECONDS = count(time.time_ns())
 # The folder of a pod, as kubelet names it. In this namespace a line may name a user.

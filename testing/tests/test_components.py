@@ -48,7 +48,7 @@ def test_the_manifests_name_exactly_the_listed_images() -> None:
 @pytest.mark.parametrize(
     ("shipper", "wanted"),
     [("", shipper_for_tests()), ("registry.example/shipper:1", "registry.example/shipper:1")],
-    ids=["stand-in", "SHIPPER_IMAGE"],
+    ids=["test shipper", "SHIPPER_IMAGE"],
 )
 def test_tests_get_another_image_for_filebeat(shipper: str, wanted: str) -> None:
     assert list_images("--for-tests", shipper=shipper) == list_images() - {FILEBEAT} | {wanted}

@@ -1,6 +1,6 @@
 """The manifests on a real cluster: from a lab's line to RabbitMQ, and which clients the relay refuses.
 
-The DaemonSet runs the image of SHIPPER_IMAGE, or filebeat's stand-in. Both have filebeat's mounts, configuration,
+The DaemonSet runs the image of SHIPPER_IMAGE, or the test shipper. Both have filebeat's mounts, configuration,
 Secret and service account.
 """
 

@@ -1,4 +1,4 @@
-"""The stand-in accepts filebeat.yml, and refuses settings that it does not implement."""
+"""The test shipper accepts filebeat.yml, and refuses settings that it does not implement."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def check(program: Path, text: str, folder: Path) -> subprocess.CompletedProcess
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False)
 
 
-def test_the_stand_in_takes_our_configuration(stand_in: Path, tmp_path: Path) -> None:
-    done = check(stand_in, filebeat_yml(), tmp_path)
+def test_the_stand_in_takes_our_configuration(shipper_program: Path, tmp_path: Path) -> None:
+    done = check(shipper_program, filebeat_yml(), tmp_path)
     assert (done.returncode, done.stdout) == (0, "Config OK\n"), done.stderr
 
 
@@ -41,11 +41,11 @@ def test_the_stand_in_takes_our_configuration(stand_in: Path, tmp_path: Path) ->
     ],
 )
 def test_what_the_stand_in_does_not_do_is_an_error_that_names_it(
-    original: str, changed: str, error: str, stand_in: Path, tmp_path: Path
+    original: str, changed: str, error: str, shipper_program: Path, tmp_path: Path
 ) -> None:
     text = filebeat_yml()
     assert original in text
-    done = check(stand_in, text.replace(original, changed), tmp_path)
+    done = check(shipper_program, text.replace(original, changed), tmp_path)
     assert done.returncode == 1
     assert re.search(error, done.stderr)
     assert done.stderr.count("\n") == 1
