@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-# A pod or an event in the form of the Kubernetes API
+# A pod in the form of the Kubernetes API
 Pod = dict[str, Any]
-PodEvent = dict[str, Any]
 
 PREFIX = "jupyterlabdemo.lsst.io"
 CONTAINER = "notebook"
@@ -39,6 +38,8 @@ class PodSettings:
     idle_seconds, max_age_seconds, warning_seconds
         Time without activity and age after which the hub stops a lab, and time between the lab's warning and the stop.
         0: never.
+    stop_seconds
+        Time between SIGTERM and SIGKILL in which a lab's programs can save.
     """
 
     home_claim: str
@@ -49,6 +50,7 @@ class PodSettings:
     idle_seconds: int
     max_age_seconds: int
     warning_seconds: int
+    stop_seconds: int
 
 
 def lab_container(pod: Pod) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Checks before a spawn: whether spawning is paused, and whether the user is still a member."""
+"""Checks before a spawn: paused spawning, a lab that has lost its node, and the user's membership."""
 
 from __future__ import annotations
 
@@ -66,6 +66,22 @@ async def show_pause(handler: BaseHandler, app: HubApp, user_name: str, server_n
 
 def _has_active_lab(user: User, server_name: str) -> bool:
     return server_name in user.spawners and bool(user.spawners[server_name].active)
+
+
+async def show_lost_lab(handler: BaseHandler, user_name: str, server_name: str) -> bool:
+    """Show the page of a lab that has lost its node instead of a redirect to it, and return whether the page was shown.
+
+    A lab that will not come back is released first. Then the spawn page shows why it ended.
+    """
+    user = handler.find_user(user_name)
+    if not user or not _has_active_lab(user, server_name):
+        return False
+    spawner: LabSpawner = user.spawners[server_name]
+    node = await spawner.find_lost_node() if spawner.ready else ""
+    if not node or await spawner.poll_and_notify() is not None:
+        return False
+    handler.finish(await handler.render_template("lost_lab.html", user=user, node=node))
+    return True
 
 
 async def confirm_access(handler: BaseHandler, user: User) -> None:

@@ -1,8 +1,8 @@
--- A database of JupyterHub 5.3.0 with its GitHubOAuthenticator 17.4.0; SQLite, as Python's sqlite3 dumps it.
--- In it: ada (GitHub's number 4001) with a running server and the API token below, grace, and the group observers. Auth
--- state's key is 64 times "5". Made by run_site of ../conftest.py with STOCK of ../test_stock_users.py, the hub's Python
--- one with jupyterhub==5.3.0, and JupyterHub.cleanup_servers = False, which leaves the server where it is. Then {{PID}}
--- and {{PORT}} were put where the server's were.
+-- The database of JupyterHub 5.3.0 with GitHubOAuthenticator 17.4.0, from SQLite, with the dump of Python's sqlite3.
+-- Contents: the user ada (GitHub id 4001) with a running lab and the API token below, the user grace, and the group
+-- observers. The key of the auth state is 64 times "5". To create it, run `run_site` of ../conftest.py with STOCK of
+-- ../test_stock_users.py, jupyterhub==5.3.0 and JupyterHub.cleanup_servers = False, which keeps the lab running. Then
+-- replace the lab's process id and port by {{PID}} and {{PORT}}.
 -- token of ada: 5cccdea0989e41cd8a04cb5b1add0bf3
 BEGIN TRANSACTION;
 CREATE TABLE alembic_version (
