@@ -1,4 +1,4 @@
-"""Tests of docs/admin/alerts.rules.yaml: each alert fires in its fault and in no other, and alerts.md describes it."""
+"""Tests of docs/admin/alerts.rules.yaml: each alert fires only in its own fault, and alerts.md describes it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ HEALTHY = {
     f'kube_deployment_status_replicas_available{{{OURS},deployment="nginx"}}': f"2+0x{MINUTES}",
     "probe_ssl_earliest_cert_expiry": f"9999999+0x{MINUTES}",
 }
-# The series that differ when an alert must fire, and no other alert may.
+# The series that differ from HEALTHY in the fault of each alert. Only this alert may fire.
 FAULTS = {
     "HubDown": {'labhub_watch_age_seconds{kind="pods"}': GONE},
     "ProxyDown": {"requests_web": GONE},
@@ -82,12 +82,12 @@ FAULTS = {
     "NginxDown": {f'kube_deployment_status_replicas_available{{{OURS},deployment="nginx"}}': ZERO},
     "CertificateExpiresSoon": {"probe_ssl_earliest_cert_expiry": f"86400+0x{MINUTES}"},
 }
-# A site with homes in a folder of the node: fileserver/alternatives/hostpath.
+# A site without NFS, with homes in a folder of the node: fileserver/alternatives/hostpath.
 HEALTHY_WITHOUT_NFS = HEALTHY | {"labfiles_nfs_up": GONE}
 
 
 def build_scenario(alert: str | None, healthy: dict[str, str] = HEALTHY) -> dict[str, Any]:
-    """Return promtool's test of the fault of one alert: this alert fires, the others do not. None: no alert fires."""
+    """Return a test for promtool: only this alert fires in its fault, or no alert in a site without faults (None)."""
     series = healthy | (FAULTS[alert] if alert else {})
     existing = [{"series": name, "values": values} for name, values in series.items() if values != GONE]
     expected = []

@@ -1,4 +1,4 @@
-"""The list of images: what a site deploys, and what the cluster tests need."""
+"""Tests of the list of images for sites and for cluster tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FILEBEAT = f"{image_name('filebeat')}:{version()}"
 
 
 def list_images(*options: str, shipper: str = "") -> set[str]:
-    """Return what the program prints, as a shell would run it."""
+    """Run the program, and return the images that it prints."""
     done = subprocess.run(
         [sys.executable, "-m", "tools.components", *options],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""The checker of links: what it lets pass, and what it does not."""
+"""Tests of the link checker: the links that it accepts and refuses."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from tools.links import anchors, check
 
 
-def faults(folder: Path, text: str) -> list[str]:
-    """Check a page of this text, which has a neighbour `other.md`."""
+def find_problems(folder: Path, text: str) -> list[str]:
+    """Check a page with this text beside a page `other.md`, and return the problems."""
     (folder / "other.md").write_text("# A title, `code` and more\n\n## Twice\n\n## Twice\n")
     page = folder / "page.md"
     page.write_text(text)
@@ -21,11 +21,11 @@ def faults(folder: Path, text: str) -> list[str]:
     "link", ["other.md", "other.md#twice-1", "other.md#a-title-code-and-more", "#here", ".", "https://example.org/a#b"]
 )
 def test_a_link_that_leads_somewhere_passes(tmp_path: Path, link: str) -> None:
-    assert faults(tmp_path, f"# Here\n\n[x]({link})\n") == []
+    assert find_problems(tmp_path, f"# Here\n\n[x]({link})\n") == []
 
 
 @pytest.mark.parametrize(
-    ("link", "said"),
+    ("link", "problem"),
     [
         ("gone.md", "no such file"),
         ("other.md#gone", "no such heading"),
@@ -35,16 +35,16 @@ def test_a_link_that_leads_somewhere_passes(tmp_path: Path, link: str) -> None:
         ("ftp://example.org", "not an address"),
     ],
 )
-def test_a_link_that_leads_nowhere_is_told_of(tmp_path: Path, link: str, said: str) -> None:
-    (fault,) = faults(tmp_path, f"# Here\n\n[x]({link})\n")
-    assert fault.startswith(f"page.md: {link}: ")
-    assert said in fault
+def test_a_link_that_leads_nowhere_is_told_of(tmp_path: Path, link: str, problem: str) -> None:
+    (message,) = find_problems(tmp_path, f"# Here\n\n[x]({link})\n")
+    assert message.startswith(f"page.md: {link}: ")
+    assert problem in message
 
 
 def test_a_picture_and_a_reference_are_links(tmp_path: Path) -> None:
-    assert len(faults(tmp_path, "![x](gone.png)\n\n[y]: gone.md\n")) == 2
+    assert len(find_problems(tmp_path, "![x](gone.png)\n\n[y]: gone.md\n")) == 2
 
 
 def test_what_is_code_is_no_link(tmp_path: Path) -> None:
-    assert faults(tmp_path, "`[x](gone.md)`\n\n```sh\n[x](gone.md)\n# no heading\n```\n") == []
+    assert find_problems(tmp_path, "`[x](gone.md)`\n\n```sh\n[x](gone.md)\n# no heading\n```\n") == []
     assert anchors("```sh\n# no heading\n```\n") == set()

@@ -1,4 +1,4 @@
-"""The sessions as a person at a terminal meets them: real nox, real uv, real processes."""
+"""Tests of the nox sessions and the demo, with real nox, uv and processes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tools.lock import ROOT, sources
 
 
 def tool(module: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run what a session runs."""
+    """Run a module of tools/ as a session does."""
     return subprocess.run(
         [sys.executable, "-m", f"tools.{module}", *arguments],
         cwd=ROOT,
@@ -54,7 +54,7 @@ def test_every_lock_has_hashes_and_names_its_command() -> None:
 
 
 def test_no_lock_names_a_registry() -> None:
-    # A lock that names a host ties everyone to the mirror of whoever made it.
+    # Otherwise every installation would use the mirror of the developer who wrote the lock.
     for source in [*sources("requirements.txt"), *sources("package-lock.json")]:
         assert not re.search(r"index-url|find-links|\"resolved\"", (ROOT / source).read_text()), source
 
@@ -86,7 +86,7 @@ def test_the_demo_refuses_what_is_no_port() -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Give a checkout of the working tree with nothing installed in it."""
+    """Return a copy of the checkout without installed environments."""
     for name in ("tools", "jupyterlab"):
         shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "noxfile.py", tmp_path)
@@ -94,7 +94,13 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def run_in(checkout: Path, *command: str, by: Sequence[str] = (), **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run a module of Python's in another checkout, where it is expected to end by itself."""
+    """Run a Python module in another checkout, and wait for its end.
+
+    Parameters
+    ----------
+    by
+        Command that starts Python, for example to drop capabilities.
+    """
     return subprocess.run(
         [*by, sys.executable, "-m", *command],
         cwd=checkout,
@@ -107,27 +113,27 @@ def run_in(checkout: Path, *command: str, by: Sequence[str] = (), **environ: str
 
 
 def demo_in(checkout: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Start the demo of another checkout."""
+    """Run the demo of another checkout."""
     return run_in(checkout, "tools.demo", "--port", str(free_port()), **environ)
 
 
 @pytest.fixture
-def nowhere(tmp_path: Path) -> dict[str, str]:
-    """Give a network in which nothing answers: a proxy on a closed port, and nothing cached."""
+def offline(tmp_path: Path) -> dict[str, str]:
+    """Return variables that simulate a missing network: a proxy on a closed port, and an empty cache."""
     closed = f"http://127.0.0.1:{free_port()}"
     cache = str(tmp_path / "cache")
     return {"ALL_PROXY": closed, "HTTPS_PROXY": closed, "UV_CACHE_DIR": cache, "UV_HTTP_RETRIES": "0"}
 
 
-def test_without_a_network_its_session_ends_with_a_line_that_says_so(checkout: Path, nowhere: dict[str, str]) -> None:
-    done = run_in(checkout, "nox", "-s", "demo", **nowhere)
+def test_without_a_network_its_session_ends_with_a_line_that_says_so(checkout: Path, offline: dict[str, str]) -> None:
+    done = run_in(checkout, "nox", "-s", "demo", **offline)
     assert done.returncode == 1
     assert "cannot install the demo's tools from PyPI" in done.stderr
 
 
 def test_in_a_checkout_that_cannot_be_written_nox_says_so_in_one_line(checkout: Path) -> None:
     checkout.chmod(0o555)
-    # Root may write anywhere, by a capability.
+    # A capability lets root write to any folder, so root drops its capabilities.
     by = () if os.getuid() else ("setpriv", "--inh-caps=-all", "--bounding-set=-all")
     done = run_in(checkout, "nox", "-l", by=by)
     checkout.chmod(0o755)
@@ -135,8 +141,8 @@ def test_in_a_checkout_that_cannot_be_written_nox_says_so_in_one_line(checkout: 
     assert done.stderr.splitlines()[-1].startswith(f"nox: cannot write to {checkout}, where the sessions install")
 
 
-def test_without_a_network_the_demo_says_so_in_one_line(checkout: Path, nowhere: dict[str, str]) -> None:
-    done = demo_in(checkout, **nowhere)
+def test_without_a_network_the_demo_says_so_in_one_line(checkout: Path, offline: dict[str, str]) -> None:
+    done = demo_in(checkout, **offline)
     assert done.returncode == 1
     assert done.stderr.startswith("demo: cannot download JupyterLab and JupyterHub: check the network and try again")
     assert done.stderr.count("\n") == 1
@@ -152,7 +158,7 @@ def test_in_a_folder_that_cannot_be_written_the_demo_says_so(checkout: Path) -> 
 
 @contextmanager
 def running_demo(state: Path) -> Iterator[tuple[subprocess.Popen[str], list[int], str]]:
-    """Start a demo; give it, the processes that it started, and what it printed."""
+    """Run a demo until the end of the block, and yield its process, the processes that it started, and its output."""
     port = free_port()
     command = [sys.executable, "-m", "tools.demo", "--port", str(port), "--state", str(state)]
     demo = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -163,7 +169,7 @@ def running_demo(state: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]
             printed += line
         assert f"http://127.0.0.1:{port}" in printed
         started = processes_below(demo.pid)
-        assert len(started) >= 2, "hub and proxy"
+        assert len(started) >= 2, "the demo did not start a hub and a proxy"
         yield demo, started, printed
     finally:
         demo.terminate()
@@ -184,9 +190,9 @@ def test_a_hub_that_is_killed_leaves_nothing_and_its_log_is_kept(tmp_path: Path)
     with running_demo(tmp_path) as (demo, started, _):
         hub = next(pid for pid in started if b"jupyterhub" in Path(f"/proc/{pid}/cmdline").read_bytes())
         os.kill(hub, signal.SIGKILL)
-        _, said = demo.communicate(timeout=30)
+        _, errors = demo.communicate(timeout=30)
         wait_until_gone(started)
-    assert said == f"demo: the hub ended unexpectedly: read {tmp_path}/hub.log\n"
+    assert errors == f"demo: the hub ended unexpectedly: read {tmp_path}/hub.log\n"
     with running_demo(tmp_path):
         assert (tmp_path / "hub.log.1").exists()
 
@@ -225,7 +231,7 @@ def test_parts_that_are_interrupted_in_the_making_are_made_again(
 
 
 def interrupted(*_: object) -> None:
-    """End as Ctrl-C during an installation does."""
+    """Raise KeyboardInterrupt, as Ctrl-C during an installation does."""
     raise KeyboardInterrupt
 
 
@@ -237,7 +243,7 @@ def test_parts_are_not_made_anew_under_a_running_hub(checkout: Path, monkeypatch
 
 
 def processes_below(pid: int) -> list[int]:
-    """List the processes that a process started, and those that they started."""
+    """Return the ids of the descendants of a process."""
     found = []
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in (task / "children").read_text().split():
@@ -246,7 +252,7 @@ def processes_below(pid: int) -> list[int]:
 
 
 def wait_until_gone(pids: list[int]) -> None:
-    """Wait until none of the processes runs."""
+    """Wait until all these processes have ended."""
     deadline = time.monotonic() + 10
     while left := [pid for pid in pids if Path(f"/proc/{pid}").exists()]:
         assert time.monotonic() < deadline, f"still running: {left}"

@@ -1,4 +1,4 @@
-"""The code that all components share: log lines, secrets and version guards. test_shared_server.py has the rest."""
+"""Tests of the shared code: log lines, secrets and version guards. test_shared_server.py tests the HTTP servers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tools.components import ROOT
 def format_line(
     formatter: logging.Formatter, message: str, level: int = logging.INFO, extra: Mapping[str, object] | None = None
 ) -> str:
-    """Return the line of one record."""
+    """Return the log line of a record."""
     logger = logging.getLogger("a.logger")
     return formatter.format(logger.makeRecord("a.logger", level, "f", 1, message, (), None, extra=extra or {}))
 
@@ -134,19 +134,19 @@ def test_a_secret_is_read(variable: str | None, text: str | None, wanted: str | 
 
 
 def set_both(file: Path) -> dict[str, str]:
-    """Set the variable, too."""
+    """Set the variable in addition to the file."""
     file.write_text(SECRET)
     return {"TOKEN": SECRET}
 
 
 def remove(file: Path) -> dict[str, str]:
-    """Leave no file."""
+    """Remove the file."""
     file.unlink(missing_ok=True)
     return {}
 
 
 def create_folder(file: Path) -> dict[str, str]:
-    """Create a folder in the place of the file."""
+    """Create a folder instead of the file."""
     file.mkdir()
     return {}
 
@@ -188,7 +188,7 @@ def test_a_file_is_read_without_white_space_at_its_ends(tmp_path: Path) -> None:
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Install version 1.2 of a package, as far as its metadata tells."""
+    """Create the metadata of version 1.2 of a package, and return the package's name."""
     folder = tmp_path / "upstream-1.2.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: upstream\nVersion: 1.2\n")

@@ -1,4 +1,4 @@
-"""The server for metrics and probes that all components share."""
+"""Tests of the shared server for metrics and probes."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from shared.logging_server import LoggingHTTPServer
 
 
 class Probes:
-    """What the probes of the server answer, and a way to keep one waiting."""
+    """Probes of the server, with a result and a duration that a test controls."""
 
     def __init__(self) -> None:
         self.ready = True
-        self.asked, self.released = threading.Event(), threading.Event()
+        self.requested, self.released = threading.Event(), threading.Event()
 
     def is_ready(self) -> bool:
-        """Answer at once."""
+        """Return the result at once."""
         return self.ready
 
     def wait(self) -> bool:
-        """Answer when the test releases it."""
-        self.asked.set()
+        """Return True when the test releases the probe."""
+        self.requested.set()
         return self.released.wait(10)
 
     def fail(self) -> bool:
@@ -90,7 +90,7 @@ def test_a_probe_answers(
 def test_other_requests_are_answered_during_a_slow_one(server: LoggingHTTPServer, probes: Probes) -> None:
     slow = threading.Thread(target=get, args=(server, "/slow"))
     slow.start()
-    assert probes.asked.wait(10)
+    assert probes.requested.wait(10)
     assert get(server, "/ready").status_code == 200
     probes.released.set()
     slow.join(10)
@@ -107,11 +107,11 @@ def test_a_client_that_goes_away_is_logged_as_one_line(
 ) -> None:
     with socket.create_connection(("127.0.0.1", server.server_port)) as client:
         client.sendall(b"GET /slow HTTP/1.0\r\n\r\n")
-        assert probes.asked.wait(10)
-        # The kernel sends a reset instead of waiting for the answer.
+        assert probes.requested.wait(10)
+        # With this option, the kernel resets the connection at once.
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     probes.released.set()
-    wait_until(lambda: bool(caplog.records), "the server logs it", 10)
+    wait_until(lambda: bool(caplog.records), "the server logs the request", 10)
     [record] = caplog.records
     assert record.levelno == logging.WARNING
     line = ServiceFormatter("hub").format(record)
@@ -126,7 +126,7 @@ def test_a_broken_probe_is_logged_with_its_traceback(
 ) -> None:
     with pytest.raises(httpx.RemoteProtocolError):
         get(server, "/broken")
-    wait_until(lambda: bool(caplog.records), "the server logs it", 10)
+    wait_until(lambda: bool(caplog.records), "the server logs the request", 10)
     [record] = caplog.records
     [event] = assert_log_events([ServiceFormatter("hub").format(record)])
     assert event["log.level"] == "error"

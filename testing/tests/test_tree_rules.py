@@ -1,4 +1,4 @@
-"""The rules about the source tree: copies of the shared code, sizes of modules and packages."""
+"""Tests of the rules for the source tree: copies of the shared code, sizes of modules and packages, imports."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ def test_the_checkout_has_the_copies() -> None:
 
 
 def change(tree: Path, name: str) -> None:
-    """Edit a copy."""
+    """Change a file."""
     with (tree / name).open("a") as file:
         file.write("# changed\n")
 
 
 def remove(tree: Path, name: str) -> None:
-    """Remove a copy."""
+    """Remove a file."""
     (tree / name).unlink()
 
 
 def add(tree: Path, name: str) -> None:
-    """Add a module that is no copy."""
+    """Add a module that is not a copy."""
     (tree / name).write_text("")
 
 
@@ -75,7 +75,7 @@ def test_a_changed_original_differs_from_all_copies(tree: Path) -> None:
         ("short.py", LINES_MAX, []),
         ("text.md", LINES_MAX + 1, []),
     ],
-    ids=["too long", "as long as allowed", "no module"],
+    ids=["too long", "as long as allowed", "not a module"],
 )
 def test_a_long_module_is_found(name: str, lines: int, found: list[str], tmp_path: Path) -> None:
     (tmp_path / name).write_text("x = 1\n" * lines)

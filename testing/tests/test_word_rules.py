@@ -1,4 +1,4 @@
-"""The rules about words: the whole tree follows them, and a text that breaks one is found."""
+"""Tests of the rules for words: the checkout follows them, and each violation is found."""
 
 from __future__ import annotations
 
