@@ -22,7 +22,7 @@ import httpx
 from labtesting.needs import skip_or_fail
 
 SOURCE = Path(__file__).parents[3] / "fileserver" / "src"
-TOKEN = "a-token-that-nobody-guesses"  # noqa: S105
+TOKEN = "a-token-that-is-hard-to-guess"  # noqa: S105
 START_SECONDS = 20
 
 
