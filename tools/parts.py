@@ -119,7 +119,7 @@ def make(part: Part) -> None:
 
 
 def is_made(part: Part) -> bool:
-    """Return whether a part is installed from the current inputs."""
+    """Return whether a part is installed and its inputs have not changed since."""
     made = FOLDER / f"{part.name}.made"
     return made.exists() and made.read_text() == fingerprint(part)
 

@@ -93,7 +93,7 @@ def main() -> None:
         step(path)
         seconds[name] = time.perf_counter() - start
     shutil.rmtree(folder)
-    os.sync()  # no pending writes slow down the next measurement
+    os.sync()  # so that pending writes do not slow down the next measurement
     print(json.dumps(seconds), flush=True)
 
 

@@ -167,7 +167,7 @@ class Deployment:
 
 
 def log_in(page: Page, login: str) -> None:
-    """Log in with a browser: open the site, click the button, and agree at GitHub."""
+    """Log in with a browser: open the site, click the button, and choose the account at the simulated GitHub."""
     page.goto(URL)
     page.get_by_role("button", name="Sign in with GitHub").click()
     page.locator(f'button[name="login"][value="{login}"]').click()

@@ -59,12 +59,12 @@ class Storage:
 
     @property
     def home(self) -> Path:
-        """The folder with the homes. Each home has its UID as name."""
+        """The folder with the homes. The name of each is the UID of its user."""
         return self.root / "home"
 
     @property
     def project(self) -> Path:
-        """The folder with the project folders. Each project folder has its GID as name."""
+        """The folder with the project folders. The name of each is the GID of its organization."""
         return self.root / "project"
 
     @property

@@ -1,8 +1,9 @@
 """A program that runs on the NFS client and writes files while the server is killed: `python load.py FOLDER SECONDS`.
 
 It appends records to a file, syncs each record, and prints how many are synced. At the same time it holds two locks,
-and a thread writes large files without syncing. The program ends SECONDS after the longest pause of more than a second.
-Then it prints the length of this pause and the state of the files and locks.
+and a thread writes large files without syncing. A record that takes more than a second is a pause. The program ends
+SECONDS after the end of the longest pause so far. Then it prints the length of this pause and the state of the files
+and locks.
 """
 
 from __future__ import annotations

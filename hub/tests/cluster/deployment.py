@@ -39,7 +39,7 @@ class Deployment:
         return self.visitors[-1]
 
     def member(self, login: str, *others: str) -> tuple[Visitor, Account]:
-        """Add a user to the allow-listed organization and to other organizations, and log in as this user."""
+        """Add a user to the allowed organization and to other organizations, and log in as this user."""
         world = self.github.world
         account: Account = world.add_account(login)
         for name in ("lsst-sqre", *others):

@@ -55,7 +55,7 @@ class Person:
 
 @pytest.fixture(scope="module")
 def ada(deployment: Deployment) -> Person:
-    """Return a member of the allow-listed organization and of `rubin`, with a running lab."""
+    """Return a member of the allowed organization and of `rubin`, with a running lab."""
     visitor, account = deployment.member("Ada-Amber", "rubin")
     visitor.spawn("ada-amber", image="recommended", size="small")
     return Person(visitor, account, deployment)
@@ -71,7 +71,7 @@ def ben(deployment: Deployment) -> Person:
 
 @pytest.fixture(scope="module")
 def cleo(deployment: Deployment) -> Person:
-    """Return a member of the allow-listed organization only, with a running lab."""
+    """Return a member of the allowed organization only, with a running lab."""
     visitor, account = deployment.member("cleo")
     visitor.spawn("cleo", image="recommended", size="small")
     return Person(visitor, account, deployment)

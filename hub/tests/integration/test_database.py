@@ -114,7 +114,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[tuple[int, int]]:
-    """Run a web server in place of the lab that the older hub has started. Yield its process id and port."""
+    """Run a web server in place of a lab that JupyterHub 5.3.0 has started. Yield its process id and port."""
     (tmp_path / "lab/user/ada").mkdir(parents=True)
     (tmp_path / "lab/user/ada/index.html").write_text("still here")
     port = free_ports(1)[0]

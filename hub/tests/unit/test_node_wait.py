@@ -98,9 +98,9 @@ def test_only_permanent_reasons_exclude_a_node_group(message: str, excluded: boo
         (FULL, [event("FailedScaleUp", "Node scale up in zones a failed: GCE quota exceeded", 1)], "declined"),
         (TOO_SMALL, [event("NotTriggerScaleUp", NO_FIT, 1)], "impossible"),
         (TOO_SMALL, [event("NotTriggerScaleUp", AT_MAXIMUM, 1), event("NotTriggerScaleUp", NO_FIT, 12)], "impossible"),
-        # A node of no group may become free.
+        # Not impossible: a full node outside the autoscaler's groups can get room again.
         (FULL, [event("NotTriggerScaleUp", NO_FIT, 1)], "declined"),
-        # The autoscaler has found a group that fits before.
+        # An earlier answer of the autoscaler named a group that fits.
         (TOO_SMALL, [event("TriggeredScaleUp", SCALE_UP, 1), event("NotTriggerScaleUp", NO_FIT, 12)], "declined"),
         # Both answers in one second, in any order
         (TOO_SMALL, [event("NotTriggerScaleUp", NO_FIT, 1), event("TriggeredScaleUp", SCALE_UP, 1)], "coming"),

@@ -40,7 +40,7 @@ def read_program(name: str) -> str:
 
 
 def list_targets(objects: Objects) -> dict[str, list[list[str]]]:
-    """Return the names that the probe resolves, and the addresses that must be open or shut."""
+    """Return the names that the probe resolves, and the addresses that it must reach and must not reach."""
     api = look_up(objects.find("Service", "kubernetes", "default"), "spec", "ports", default=[{}])
     port = str(api[0].get("port", 443))
     shut = [[label, host, port if host == "$KUBERNETES_SERVICE_HOST" else number] for label, host, number in SHUT]

@@ -150,7 +150,7 @@ class MembershipRefresher:
         """Start to stop the running labs of a user, and return their names."""
         names = tuple(name for name, spawner in user.spawners.items() if spawner.active and not spawner.pending)
         for name in names:
-            user.spawners[name]._stop_pending = True  # as JupyterHub does, before another task runs
+            user.spawners[name]._stop_pending = True  # set before the task starts, as in JupyterHub's stop_single_user
             task = asyncio.create_task(self._stop_lab(user, name))
             self._stopping.add(task)
             task.add_done_callback(self._stopping.discard)

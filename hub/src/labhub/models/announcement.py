@@ -54,7 +54,7 @@ NO_ANNOUNCEMENT = Announcement("")
 
 
 def parse_announcement(value: object, now: datetime) -> Announcement:
-    """Parse the form that `Announcement.to_dict` returns. All fields except the message are optional.
+    """Parse a dictionary with the fields of `Announcement.to_dict`. All except the message are optional.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Patches of Jupyter Server: the rule for the last use of a lab, and the format of the first log lines."""
+"""Patches of Jupyter Server: what counts as use of a lab, and the format of the first log lines."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def ask_fileserver() -> tuple[int, str]:
 
 
 def read_metrics(text: str, prefix: str) -> dict[str, float]:
-    """Return the values of one metric, by the labels between the braces."""
+    """Return the values of one metric. The keys are its labels, as the text between the braces."""
     lines = [line.rsplit(" ", 1) for line in text.splitlines() if line.startswith((f"{prefix}{{", f"{prefix} "))]
     return {name.partition("{")[2].rstrip("}"): float(value) for name, value in lines}
 

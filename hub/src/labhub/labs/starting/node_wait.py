@@ -16,7 +16,8 @@ from labhub.models.pod_events import PodEvent
 
 # Reasons of events with which an autoscaler reports that it adds a node, or has found one
 ADDED = {"TriggeredScaleUp", "Nominated"}
-# `FailedScaleUp` is an event of Google's autoscaler. Karpenter's `FailedScheduling` has the scheduler's reason.
+# `FailedScaleUp` is an event of Google's autoscaler. Karpenter's event has the same reason as the scheduler's,
+# `FailedScheduling`, so `_is_from_karpenter` recognizes it by its component.
 DECLINED = {"NotTriggerScaleUp", "FailedScaleUp"}
 KARPENTER = "karpenter"
 # Reasons of the cluster autoscaler that exclude a node group whatever happens. Others pass: a group that has its

@@ -53,6 +53,6 @@ for index in "${!pairs[@]}"; do
     esac
 done
 
-# Pass the variables with env: bash cannot export the names of shell functions (BASH_FUNC_name%%).
+# Pass the variables with env: bash cannot export variables named BASH_FUNC_name%%, which hold functions.
 exec /usr/bin/env "${pairs[@]}" "$python" -m ipykernel_launcher -f "$connection_file" \
     --BaseIPythonApplication.extra_config_file="$here/ipython_kernel_config.py"
