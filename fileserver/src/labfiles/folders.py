@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 RENAME_NOREPLACE = 1
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# The ids that the hub assigns to users and organizations. The reserved ones belong to operating systems.
+# The ids that the hub assigns to users and organizations. Operating systems use the ids in RESERVED_IDS.
 FIRST_ID, LAST_ID = 1000, 2**31 - 1
 RESERVED_IDS = range(60000, 65536)
 NUMBER = re.compile("[1-9][0-9]{0,9}", re.ASCII)
@@ -32,7 +32,7 @@ class InvalidIdError(ValueError):
 
 
 class FolderConflictError(Exception):
-    """Something else at the path of a folder. The message says what was found and what is wanted."""
+    """A file, or a folder of another owner, at the path of a new folder. The message says what was found and wanted."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class FolderService:
         making = storage.own / "making"
         create_folder(making, OWN_MODE)
         self._making = os.open(making, OPEN_FOLDER)
-        for name in os.listdir(self._making):  # incomplete folders of a killed process
+        for name in os.listdir(self._making):  # remove incomplete folders that a killed process left behind
             os.rmdir(name, dir_fd=self._making)
         self._roots = {kind: os.open(storage.root / kind.export, OPEN_FOLDER) for kind in (HOME, PROJECT)}
         self._lock = threading.Lock()
@@ -166,7 +166,7 @@ def check_owner(kind: FolderKind, number: int, status: os.stat_result) -> None:
     Raises
     ------
     FolderConflictError
-        Raised if the owner of a home, or the group or mode of a project folder, is wrong.
+        Raised if a home has another owner, or if a project folder has another group or mode.
     """
     uid, gid = kind.owner(number)
     if kind is HOME:

@@ -3,8 +3,8 @@
 FOLDER is `home/<uid>` or `project/<gid>`. The program puts the files into a new folder `restored-<date>` in FOLDER, and
 changes nothing else. Without a PATH it restores all files.
 
-FOLDER belongs to users, who may change it at the same time. The new folder is root's until it is complete, so they can
-neither change nor read it, and the program keeps it open. A user can rename it, which does no harm.
+FOLDER belongs to users, who may change its content during the restore. The new folder belongs to root until it is
+complete, so users can neither change nor read it. A user can rename it, which does no harm: the program keeps it open.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def new_folder(parent: int, today: str) -> Iterator[tuple[int, str]]:
             name = f"{PREFIX}{today}-{number}"
     try:
         folder = os.open(name, OPEN_FOLDER, dir_fd=parent)
-    except OSError as error:  # the user removed or replaced it
+    except OSError as error:  # the user removed or replaced the new folder
         raise RestoreError(f"{name}: changed during the restore, try again") from error
     try:
         # A user can replace the folder before it is open, but cannot create a folder that root owns.
@@ -129,7 +129,7 @@ def is_incomplete(folder: int) -> bool:
 
 
 def remove_leftovers(parent: int) -> None:
-    """Remove incomplete folders of killed restores. Their users cannot remove them."""
+    """Remove the incomplete folders of killed restores. Users cannot remove these folders, which belong to root."""
     for name in os.listdir(parent):
         if not name.startswith(PREFIX):
             continue
@@ -137,7 +137,7 @@ def remove_leftovers(parent: int) -> None:
             folder = os.open(name, OPEN_FOLDER, dir_fd=parent)
             try:
                 if is_incomplete(folder):
-                    fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its restore runs
+                    fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while the restore that created the folder runs
                     remove_folder(parent, name, folder)
             finally:
                 os.close(folder)

@@ -132,7 +132,7 @@ def measure(folder: int, wait: Callable[[], None]) -> Usage:
     folder
         The file descriptor of the folder.
     wait
-        Called before each file. It limits the rate.
+        Function to call before each file. It limits the rate.
     """
     usage, device, seen = Usage(), os.fstat(folder).st_dev, set[int]()
 

@@ -16,7 +16,7 @@ TIMEOUT = 30
 
 
 def make_events(count: int, name: str, size: int = 500) -> list[bytes]:
-    """Return JSON events like those of filebeat. Their ids contain their number."""
+    """Return JSON events like those of filebeat. The id of each event contains its number."""
     rest = {"agent": {"type": "filebeat", "hostname": "node-1"}, "kubernetes": {"namespace": "jupyterlabdemo"}}
     filling = "x" * size
     return [json.dumps({"id": f"{name}-{i}", "message": filling, **rest}).encode() for i in range(count)]
@@ -124,7 +124,7 @@ class Shipper(threading.Thread):
         self.errors: list[str] = []
 
     def run(self) -> None:
-        """Ship until all events are acknowledged."""
+        """Send windows until all events are acknowledged."""
         while self._windows and not self._stopped.is_set():
             try:
                 with BeatsClient(self.port, self._tls, self._host) as client:
@@ -157,7 +157,7 @@ class Shipper(threading.Thread):
         self._partly = max(self._partly, ack)
 
     def stop(self) -> None:
-        """Stop shipping before all events are acknowledged."""
+        """Stop sending, even if some events are not acknowledged yet."""
         self._stopped.set()
         self.join(TIMEOUT)
 
@@ -167,7 +167,8 @@ class Shipper(threading.Thread):
         Raises
         ------
         AssertionError
-            Raised if that takes longer than `timeout` seconds, or if filebeat would refuse an acknowledgement.
+            Raised if an event is not acknowledged after `timeout` seconds, or if filebeat would refuse an
+            acknowledgement.
         """
         self.join(timeout)
         assert not self.is_alive(), f"{sum(map(len, self._windows))} events not acknowledged within {timeout} s"

@@ -12,7 +12,7 @@ from labtesting.needs import need_program
 
 @contextmanager
 def open_browser(trusted: str = "", *more: str) -> Iterator[Browser]:
-    """Start Chromium until the end of the block. Without Chromium the test is skipped, or fails in CI.
+    """Start Chromium, and close it at the end of the block. Without Chromium the test is skipped, or fails in CI.
 
     Parameters
     ----------

@@ -42,7 +42,7 @@ CONFINED: dict[str, Any] = {
 
 
 class NginxError(AssertionError):
-    """A failed start or an unexpected end of nginx. The message is its log."""
+    """A failed start or an unexpected end of nginx. The message is the log of nginx."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Edge:
     authority
         The authority that signed nginx's certificate.
     tls
-        Folder with `tls.crt` and `tls.key`, as of a mounted Secret.
+        Folder with `tls.crt` and `tls.key`, as in a mounted Secret.
     """
 
     authority: Authority
@@ -66,7 +66,7 @@ class Edge:
 
     @property
     def url(self) -> str:
-        """The URL for browsers, without a slash at the end."""
+        """The URL of nginx for browsers, without a slash at the end."""
         return f"https://{NAME}:{self.https_port}"
 
     @property
@@ -81,19 +81,19 @@ class Edge:
 
     @property
     def pid(self) -> int:
-        """Process id of the first process, in the host's numbering."""
+        """Process id of nginx, or of the container's first process, in the host's PID namespace."""
         if isinstance(self.running, Container):
             return int(self.running.docker.attrs["State"]["Pid"])
         return self.running.pid
 
     @property
     def log(self) -> str:
-        """The log so far."""
+        """The log of nginx so far."""
         return self.running.log() if isinstance(self.running, Container) else self.log_file.read_text()
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """The lines of the log, checked against the contract."""
+        """The parsed log lines of nginx so far, after a check against the contract of log events."""
         return assert_log_events(self.log.splitlines())
 
     def client(self, **options: Any) -> httpx.Client:

@@ -1,6 +1,6 @@
 """The program `labfiles`, which creates homes and project folders, as a process with a folder as its storage.
 
-It changes the owners of folders, so it needs root: the tests run as root, or use sudo without a password.
+`labfiles` changes the owners of folders, so it needs root: the tests run as root, or use sudo without a password.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ START_SECONDS = 20
 
 
 def root_command() -> list[str]:
-    """Return the prefix of commands that need root: nothing, or sudo. Else the test is skipped, or fails in CI."""
+    """Return the prefix for commands that need root: nothing for root, else sudo.
+
+    Without root and sudo, the test is skipped, or fails in CI.
+    """
     if os.geteuid() == 0:
         return []
     if not shutil.which("sudo") or subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode:
@@ -81,17 +84,17 @@ class Labfiles:
             self.process = subprocess.Popen(command, stderr=log, stdout=log)
 
     def lines(self) -> list[dict[str, Any]]:
-        """Return its complete log lines that are JSON."""
+        """Return the complete JSON lines in the log of `labfiles`."""
         whole = self.log.read_text().rpartition("\n")[0]
         return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
     def wait_until_ready(self) -> None:
-        """Wait until it listens, and set `url` and `metrics_url`.
+        """Wait until `labfiles` listens, and set `url` and `metrics_url`.
 
         Raises
         ------
         AssertionError
-            Raised if it ends, or does not listen in time. The message has its log.
+            Raised if `labfiles` ends, or does not listen in time. The message has its log.
         """
         deadline = time.monotonic() + START_SECONDS
         while not (started := [line for line in self.lines() if line["message"] == "listening"]):
@@ -102,20 +105,20 @@ class Labfiles:
         self.metrics_url = f"http://127.0.0.1:{started[-1]['fileserver.metrics_port']}"
 
     def put(self, path: str, token: str = TOKEN) -> httpx.Response:
-        """Request a folder: `homes/<uid>` or `projects/<gid>`."""
+        """Request the creation of a folder: `homes/<uid>` or `projects/<gid>`."""
         return self._client.put(f"{self.url}/v1/{path}", headers={"Authorization": f"Bearer {token}"})
 
     def metrics(self) -> dict[str, float]:
-        """Return its metrics by name and labels."""
+        """Return the metrics of `labfiles` by name and labels."""
         lines = httpx.get(f"{self.metrics_url}/metrics").text.splitlines()
         return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
 
     def signal(self, number: int) -> None:
-        """Send a signal to it."""
+        """Send a signal to `labfiles`."""
         as_root("kill", f"-{number}", str(self.process.pid))
 
     def stop(self) -> int:
-        """Stop it with SIGTERM if it runs, and return its exit status."""
+        """Stop `labfiles` with SIGTERM if it runs, and return its exit status."""
         if self.process.poll() is None:
             self.signal(signal.SIGTERM)
         self._client.close()
@@ -124,7 +127,7 @@ class Labfiles:
 
 @contextmanager
 def run_labfiles(folder: Path, storage: Path | None = None, **settings: str) -> Iterator[Labfiles]:
-    """Run `labfiles` until the end of the block, then print its log. It listens when the block starts.
+    """Run `labfiles` until the end of the block, then print its log. The block starts when `labfiles` listens.
 
     Parameters
     ----------

@@ -21,7 +21,8 @@ import httpx
 START_SECONDS = 30
 STOP_SECONDS = 15
 POLL = 0.05
-# Below the range from which Linux assigns free ports: another process could get such a port before its use here.
+# These ports are below the range from which Linux assigns free ports. Another process could get a port in that range
+# before the hub uses the port.
 PORTS = range(10_000, 30_000)
 T = TypeVar("T")
 
@@ -144,7 +145,7 @@ def run_hub(
     folder
         Folder for the configuration, the log and the hub's files.
     token, url
-        Values for `HubProcess`. The configuration must use the same.
+        Values for `HubProcess`. The configuration must contain the same values.
     program
         Python's arguments that start the hub.
     """

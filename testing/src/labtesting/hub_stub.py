@@ -146,7 +146,7 @@ class HubStub:
         port
             Port of the lab.
         address
-            Address of the lab, for a lab and a stub without a common proxy. Without it, browsers cannot log in.
+            Address of the lab, if no proxy is in front of both the lab and the stub. A browser needs it to log in.
         """
         prefix = f"/user/{user}/"
         without_proxy = {

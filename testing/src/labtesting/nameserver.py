@@ -15,12 +15,12 @@ IPV4, INTERNET, HEADER = 1, 1, 12
 
 @contextmanager
 def run_nameserver(addresses: dict[str, str], host: str = "127.0.0.1") -> Iterator[str]:
-    """Answer questions over UDP until the end of the block, and yield the `host:port`.
+    """Answer DNS questions over UDP until the end of the block, and yield the `host:port` of the server.
 
     Parameters
     ----------
     addresses
-        IPv4 addresses by name. The server uses changes at once. The TTL of its answers is one hour.
+        IPv4 addresses by name. A change of this dictionary applies to the next answer. The TTL of answers is one hour.
     """
 
     class Handler(socketserver.BaseRequestHandler):
@@ -35,7 +35,7 @@ def run_nameserver(addresses: dict[str, str], host: str = "127.0.0.1") -> Iterat
 
 
 def answer(question: bytes, addresses: dict[str, str]) -> bytes:
-    """Return the answer to a question: an A record, no record, or that the name does not exist."""
+    """Return the answer to a DNS question: an A record, no record, or an error if the name does not exist."""
     labels, at = [], HEADER
     while length := question[at]:
         labels.append(question[at + 1 : at + 1 + length].decode())

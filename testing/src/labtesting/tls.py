@@ -12,8 +12,8 @@ from typing import Any
 class LockedSocket(ssl.SSLSocket):
     """A TLS socket that never reads and writes at the same time.
 
-    Before version 3.13, Python calls OpenSSL for a read and a write at the same time. Then one of the two sometimes
-    fails with "internal error", or never ends.
+    Before version 3.13, Python calls OpenSSL for a read and a write at the same time. One of the two calls then
+    sometimes fails with "internal error", or never ends.
     """
 
     lock: threading.Lock
@@ -25,7 +25,7 @@ class LockedSocket(ssl.SSLSocket):
         return created
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
-        """Read. The lock is free while the socket waits for data."""
+        """Read from the socket. Other threads can write while the socket waits for data."""
         while True:
             with self.lock:
                 timeout = self.gettimeout()
@@ -40,7 +40,7 @@ class LockedSocket(ssl.SSLSocket):
                 raise TimeoutError("The read operation timed out")
 
     def send(self, data: Any, flags: int = 0) -> int:
-        """Write while no other thread reads."""
+        """Write to the socket while no other thread reads from it."""
         with self.lock:
             return super().send(data, flags)
 

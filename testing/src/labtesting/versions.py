@@ -1,4 +1,4 @@
-"""Simulated package versions: metadata without a package, for a folder that is first on PYTHONPATH."""
+"""Simulated versions of installed packages: a folder with other metadata, which a test puts first on PYTHONPATH."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ UNTESTED = "99.0"
 
 
 def fake_version(folder: Path, *distributions: str, version: str = UNTESTED) -> Path:
-    """Create metadata of a version for each distribution, and return the folder for PYTHONPATH.
+    """Create the metadata of one version for each distribution, and return the folder for PYTHONPATH.
 
     `importlib.metadata` reports the version that is first on the path. The package itself stays the installed one.
     """

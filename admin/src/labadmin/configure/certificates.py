@@ -1,4 +1,4 @@
-"""Checks of a site's certificates, and the creation of those for the logs. Pure, except for the random keys."""
+"""Checks of a site's certificates, and the creation of the certificates for the logs, by pure functions and random keys."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CLOCK_SKEW = timedelta(hours=1)
 
 
 class CertificateError(Exception):
-    """A certificate or a key cannot be used. The message has the reason and what is wanted."""
+    """A certificate or a key cannot be used. The message has the reason and the accepted value."""
 
 
 class KeyFileError(CertificateError):
@@ -127,7 +127,7 @@ def needs_renewal(certificate: x509.Certificate, now: datetime) -> bool:
 
 
 def is_signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
-    """Return whether an authority signed a certificate."""
+    """Return whether this authority signed the certificate."""
     try:
         certificate.verify_directly_issued_by(authority)
     except (InvalidSignature, ValueError, TypeError):
@@ -147,7 +147,7 @@ def create_authority(now: datetime) -> Pair:
 
 
 def create_leaf(authority: Pair, name: str, now: datetime, *, server: bool) -> Pair:
-    """Create a certificate for a DNS name, for one side of a connection."""
+    """Create a certificate with a DNS name for a server (`server` is True) or for a client."""
     key = ec.generate_private_key(ec.SECP256R1())
     issuer, signer = authority.first, load_pem_private_key(authority.key.encode(), None)
     assert isinstance(signer, ec.EllipticCurvePrivateKey)  # noqa: S101  (create_authority created it)

@@ -85,7 +85,7 @@ def collect_relay_variables(logs: Logs, sources: Sources) -> dict[str, str]:
 
 
 def collect_filebeat_variables(logs: Logs, labs: Labs) -> dict[str, str]:
-    """Return the environment variables of filebeat. The output of labs is withheld in any namespace of labs."""
+    """Return the environment variables of filebeat. By default it ships no output of pods in the labs' namespace."""
     variables = collect_variables(logs)
     if labs.namespace:
         variables.setdefault("OUTPUT_WITHHELD_FROM", labs.namespace)
@@ -101,7 +101,7 @@ class ManifestBuilder:
     def config_map(self, component: str, name: str, data: Mapping[str, str]) -> dict[str, Object]:
         """Return a ConfigMap, with the name of its file as the key."""
         body = {"apiVersion": "v1", "kind": "ConfigMap", **self._metadata(component, name)}
-        # An empty ConfigMap has no `data`: kubectl would report an empty `data` as changed at each apply.
+        # An empty ConfigMap omits `data`, because kubectl would report an empty `data` as changed at each apply.
         return {f"{name}-configmap.yaml": body | ({"data": dict(sorted(data.items()))} if data else {})}
 
     def secret(self, component: str, name: str, data: Mapping[str, str], kind: str = "Opaque") -> dict[str, Object]:

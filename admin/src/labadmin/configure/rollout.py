@@ -34,7 +34,7 @@ def list_commands(before: Contents, after: Contents) -> list[str]:
     """
     restarted: dict[str, None] = {}
     for file, data in after.items():
-        # No running workload has read a new object.
+        # A new object needs no restart, because no running workload has read it.
         if file in before and before[file] != data:
             restarted |= dict.fromkeys(READERS.get(file, []))
             if before[file].get(PROXY_TOKEN) != data.get(PROXY_TOKEN):
@@ -46,7 +46,7 @@ def list_commands(before: Contents, after: Contents) -> list[str]:
 def list_removals(before: Contents, after: Contents) -> list[str]:
     """Return the command that deletes the objects that are no longer written. `kubectl apply` does not delete them.
 
-    The Secret with nginx's certificate is kept, because cert-manager writes to it from then on.
+    The Secret with nginx's certificate is kept: if site.toml no longer names a certificate, cert-manager writes to it.
     """
     files = [file for file in before if file not in after and file != "nginx-tls-secret.yaml"]
     gone = [file.removesuffix(".yaml").rpartition("-") for file in files]

@@ -73,7 +73,7 @@ class SiteFolder:
         Raises
         ------
         FolderError
-            Raised if the folder has only files of others, cannot be written, or is locked by another run.
+            Raised if the folder has files but none of `ours`, cannot be written, or is locked by another run.
         """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)

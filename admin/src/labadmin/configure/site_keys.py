@@ -173,7 +173,7 @@ def read_keys(stored: Stored) -> Keys | None:
 
 
 def check_crypt_key(text: str) -> None:
-    """Check the format of the keys as the hub does."""
+    """Check that the hub accepts the format of the keys."""
     for key in text.split(";"):
         if not re.fullmatch(r"[0-9a-fA-F]{64}|[A-Za-z0-9+/_-]{43}=", key.strip()):
             found = f"found a key of {len(key)} characters, wanted 64 hexadecimal digits"
@@ -228,7 +228,7 @@ def split_authority(text: str) -> tuple[str, str]:
 
 
 def read_pair(file: str, certificate: str, key: str) -> Pair:
-    """Return a certificate and a key of an earlier run after a check."""
+    """Check a certificate and a key of an earlier run, and return them as a pair."""
     pair = Pair(certificate, key)
     try:
         # The date is not checked: an expired certificate is renewed.

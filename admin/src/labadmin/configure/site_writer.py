@@ -90,7 +90,7 @@ def write_site(site: Site, sources: Sources, folder: SiteFolder, now: datetime, 
         files = render_files(objects)
         if logs:
             files[AUTHORITY] = logs.authority.certificate + logs.authority.key
-        elif AUTHORITY in found:  # the file is kept for the time when the logs are on again
+        elif AUTHORITY in found:  # the file is kept, so that the site still has its authority when the logs are turned on again
             files[AUTHORITY] = found[AUTHORITY]
         changed = sorted(name for name in files | found if files.get(name) != found.get(name))
         if changed:
@@ -131,6 +131,6 @@ def resolve_log_keys(
 
 
 def render_files(objects: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return the text of all files: the objects, the namespace as in the components' folders, and .gitignore."""
+    """Return the text of all files: the objects, a copy of the hub's namespace manifest, and .gitignore."""
     namespace = (ROOT / "hub/kubernetes" / NAMESPACE_FILE).read_text()
     return {NAMESPACE_FILE: namespace, **IGNORE} | {name: to_yaml(body) for name, body in objects.items()}

@@ -55,7 +55,7 @@ class Caller:
 
 
 def refuse_hidden(organization: Organization) -> Response | None:
-    """Return a refusal if the app may not see the organization, else None."""
+    """Return an error 403 if the app may not see the organization, else None."""
     if organization.sso:
         url = f"https://example.org/orgs/{organization.login}/sso"
         message = "Resource protected by organization SAML enforcement."
@@ -66,7 +66,7 @@ def refuse_hidden(organization: Organization) -> Response | None:
 
 
 def describe(owner: Account | Organization, kind: str) -> dict[str, Any]:
-    """Return the fields that the API has for each mention of an account or an organization."""
+    """Return the short form of an account or an organization, which other objects of the API contain."""
     return {"login": owner.login, "id": owner.id, "node_id": f"n{owner.id}", "type": kind}
 
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass(frozen=True)
 class Request:
-    """A request.
+    """An HTTP request to the simulated GitHub.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """A response. A string as the body is an HTML page, another object is sent as JSON."""
+    """An HTTP response. A body of type `str` is an HTML page; any other body is sent as JSON."""
 
     status: int
     body: Any = None
@@ -53,7 +53,7 @@ class Response:
 
     @property
     def content_type(self) -> str:
-        """The media type."""
+        """The media type of the body, for the header Content-Type."""
         return "text/html; charset=utf-8" if isinstance(self.body, str) else "application/json; charset=utf-8"
 
     def encode(self) -> bytes:
