@@ -137,7 +137,7 @@ def remove_leftovers(parent: int) -> None:
             folder = os.open(name, OPEN_FOLDER, dir_fd=parent)
             try:
                 if is_incomplete(folder):
-                    fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while the restore that created the folder runs
+                    fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while the folder's own restore runs
                     remove_folder(parent, name, folder)
             finally:
                 os.close(folder)

@@ -109,7 +109,7 @@ class Authority:
             )
             builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
-        # Only nginx needs the authority's certificate in the chain, for OCSP requests. Clients already trust the authority.
+        # Only nginx needs the authority's certificate in the chain, for OCSP requests. Clients trust the authority.
         chain = certificate.public_bytes(PEM) + (self.certificate.public_bytes(PEM) if responder else b"")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "tls.crt").write_bytes(chain)

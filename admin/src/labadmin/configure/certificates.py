@@ -1,4 +1,4 @@
-"""Checks of a site's certificates, and the creation of the certificates for the logs, by pure functions and random keys."""
+"""Checks of a site's certificates, and the creation of the certificates for the logs. Only the keys are random."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def collect_relay_variables(logs: Logs, sources: Sources) -> dict[str, str]:
 
 
 def collect_filebeat_variables(logs: Logs, labs: Labs) -> dict[str, str]:
-    """Return the environment variables of filebeat. By default it ships no output of pods in the labs' namespace."""
+    """Return the environment variables of filebeat. By default, filebeat withholds the labs' output."""
     variables = collect_variables(logs)
     if labs.namespace:
         variables.setdefault("OUTPUT_WITHHELD_FROM", labs.namespace)
