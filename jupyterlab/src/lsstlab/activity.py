@@ -1,4 +1,4 @@
-"""The rule for the last use of a lab, by which the hub stops idle labs. docs/dev/lab.md gives the reasons."""
+"""The rule that decides when a lab was last used. The hub stops idle labs by it. docs/dev/lab.md gives the reasons."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def is_program_running(terminal: Any) -> bool:
 def read_input_time(terminal: Any) -> datetime | None:
     """Return when the user last typed into a terminal, accurate to eight seconds. `w` shows the same time.
 
-    It is the time of the last read from the terminal. Jupyter Server uses the last message of the WebSocket instead,
-    which includes the messages of a page that reconnects.
+    The result is the access time of the terminal device. Jupyter Server uses the last message of the WebSocket
+    instead, which includes the messages of a page that reconnects.
     """
     try:
         return datetime.fromtimestamp(os.stat(f"/proc/{terminal.ptyproc.pid}/fd/0").st_atime, UTC)

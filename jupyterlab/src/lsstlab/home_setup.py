@@ -45,7 +45,7 @@ def initialize_home(home: Path) -> None:
 
 
 def choose_home(problem: HomeProblem | None) -> None:
-    """Use the home if it works or is only full, else an empty home in the scratch folder. Then initialize it."""
+    """Use the user's home if it works or is only full, else an empty one in the scratch folder, and initialize it."""
     home, scratch = home_folder(), Path(os.environ["LAB_SCRATCH"])
     if problem:
         logs.write_warning(f"{home}: {problem.notice}")

@@ -20,7 +20,7 @@ class EnvironmentFolderError(LabError):
 def scratch_folder(environ: Mapping[str, str]) -> Path:
     """Return the folder for sockets and databases: LAB_SCRATCH, or a folder of the user in /tmp.
 
-    The name is short because kernels use Unix sockets, whose paths have at most 107 bytes.
+    The folder's name is short because kernels use Unix sockets, whose paths have at most 107 bytes.
     """
     return Path(environ.get("LAB_SCRATCH") or f"/tmp/lab-{os.getuid()}")  # noqa: S108  (owner checked)
 

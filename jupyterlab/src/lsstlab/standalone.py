@@ -82,7 +82,7 @@ def check_privileges() -> None:
 
 
 def create_user(name: str, password: str) -> pwd.struct_passwd:
-    """Create the user if the container does not have it, and set the password. A restarted container has it.
+    """Create the user, unless it exists as in a restarted container, and set the password.
 
     Raises
     ------

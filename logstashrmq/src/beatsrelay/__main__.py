@@ -28,7 +28,7 @@ def create_parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """Run the relay, or the check of the broker."""
+    """Run the relay, or only check the connection to the broker."""
     arguments = create_parser().parse_args()
     settings = load_settings_or_exit(os.environ)
     configure_logs(settings.log_level)

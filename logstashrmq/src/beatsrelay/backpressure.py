@@ -11,7 +11,7 @@ class InFlightLimit:
     """A limit on events and bytes in flight, over all connections. Connections wait for capacity in order.
 
     The limit is exceeded by one chunk at most: a connection may add a chunk of any size while capacity is above zero.
-    The size is unknown before, because a waiting connection has not inflated its data.
+    The size of a chunk is unknown at that time, because a waiting connection has not inflated its data.
 
     Parameters
     ----------

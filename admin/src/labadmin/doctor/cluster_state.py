@@ -24,7 +24,7 @@ class ClusterState:
     unread
         Kinds of objects that could not be read, each with the reason.
     answers
-        Answers of the experiments, by name. Experiments that do not apply have none.
+        Answers of the experiments, by the experiment's name. An experiment that does not apply has no answer.
     logs
         Last lines of failed containers, by `<pod>/<container>`.
     """

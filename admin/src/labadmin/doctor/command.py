@@ -27,7 +27,7 @@ OK, FAILED, UNREACHABLE = 0, 1, 2
 def run_checks(kubectl: Kubectl, checks: list[Check]) -> tuple[list[Finding], int]:
     """Run checks. Return the findings and the exit status."""
     needed = {name for check in checks for name in check.needs}
-    # The check of the clocks reads the answers of experiments that other checks need. Alone, it needs two of them.
+    # The check `clock` reads the answers of experiments for other checks. If it runs alone, two experiments are enough.
     if [check.name for check in checks] == ["clock"]:
         needed = {"time", "hub"}
     try:

@@ -22,7 +22,7 @@ class Verdict:
     Attributes
     ----------
     what
-        One line: what was found and, for a problem, what is wanted.
+        One line: the state found and, for a problem, the state wanted.
     fix
         One line or a command that fixes the problem. Empty if there is no problem.
     """
@@ -52,7 +52,7 @@ def warn(what: str, fix: str) -> Verdict:
 
 
 def fail(what: str, fix: str) -> Verdict:
-    """Return the verdict for a problem that stops users, or will."""
+    """Return the verdict for a problem that stops users now or later."""
     return Verdict(Status.FAILED, what, fix)
 
 

@@ -108,7 +108,7 @@ def run_pod(kubectl: Kubectl, image: str, objects: Objects) -> Answer:
 
 
 def find_reason(kubectl: Kubectl, name: str, failed: Answer) -> Answer:
-    """Return a failed answer with the reason why the probe did not finish."""
+    """Return the answer of a probe that did not finish, with the reason."""
     found = kubectl.get("pod", name, "--namespace", LABS).read()
     state = look_up(found, "status", "containerStatuses", default=[{}])[0].get("state", {})
     waiting = look_up(state, "waiting", "message") or look_up(state, "waiting", "reason")

@@ -11,7 +11,7 @@ LAZY_RELATIONS = ("roles", "groups", "shared_with_me")
 
 
 def load_user_relations_lazily() -> None:
-    """Load a user's roles, groups and shares when they are first used.
+    """Load a user's roles, groups and shares from the database when code first reads them.
 
     Why: JupyterHub's mapping loads them with three more queries at each query for a user, even for a user in memory.
     Its handler for the list of users names the relations to load, so it is not slower.

@@ -1,4 +1,4 @@
-"""Storage of the current announcement in a file. A restarted hub still shows it, and spawning stays paused."""
+"""Storage of the current announcement in a file, so that a restarted hub still shows it and still pauses spawning."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 import aiohttp
 
-# A limit per host, so that a host that does not answer does not block requests to the other. GitHub allows 100:
+# A limit per host, so that an outage of GitHub does not block requests to the fileserver. GitHub allows 100:
 # https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api
 CONNECTIONS_PER_HOST = 100
 

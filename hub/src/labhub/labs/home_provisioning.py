@@ -37,7 +37,7 @@ class HomeProvisioner:
     token
         Secret that the hub and the fileserver share.
     retry_seconds
-        How long to retry while the fileserver does not answer.
+        Time in seconds for which requests are retried while the fileserver does not answer.
     """
 
     def __init__(self, url: str, token: str, retry_seconds: float = RETRY_SECONDS) -> None:

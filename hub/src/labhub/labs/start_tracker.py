@@ -24,7 +24,7 @@ class StartLimits:
     pull
         From the assignment of a node until the image is on the node and the volumes are mounted.
     lab
-        From then on until the lab answers.
+        From the end of this phase (image and volumes) until the lab answers.
     unschedulable
         From the first report of the scheduler that no node has room until a node is assigned.
     """
@@ -35,12 +35,12 @@ class StartLimits:
 
 
 class ProblemTimer:
-    """Timer of problems. Each must last for the time that the start waits for it.
+    """Timer of the problems of a start. A problem ends the start if it lasts longer than its patience allows.
 
     Parameters
     ----------
     seconds
-        Time for each kind of patience.
+        Seconds for which a problem with this patience may last.
     """
 
     def __init__(self, seconds: Mapping[Patience, float]) -> None:
@@ -48,7 +48,7 @@ class ProblemTimer:
         self._first_seen: dict[tuple[str, Patience], float] = {}
 
     def has_expired(self, problem: StartProblem, now: float) -> bool:
-        """Return whether a problem has lasted for its time. A new detail does not restart the time."""
+        """Return whether a problem has lasted too long. A new detail of the same problem does not restart the timer."""
         first_seen = self._first_seen.setdefault((problem.diagnosis.reason, problem.patience), now)
         return now - first_seen >= self._seconds[problem.patience]
 

@@ -41,7 +41,8 @@ def creation_time(pod: Pod) -> datetime:
 def find_lost_labs(pods: Iterable[Pod], claimed: Iterable[str], known_until: datetime) -> list[Pod]:
     """Return the running labs that were created after the database's last activity.
 
-    The hub had already decided to stop an older pod that is missing from the database. The reconciler deletes it.
+    A pod that is older than this activity and missing from the database is not lost: the hub had decided to stop it.
+    The reconciler deletes such a pod.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def find_lost_labs(pods: Iterable[Pod], claimed: Iterable[str], known_until: dat
 
 
 async def recover_labs(app: JupyterHub, pods: Iterable[Pod]) -> None:
-    """Store the labs in the database. Users that are missing are created."""
+    """Store lost labs in the database, and create the users that are missing there."""
     slots = asyncio.Semaphore(CONCURRENT_RECOVERIES)
 
     async def recover(pod: Pod) -> None:

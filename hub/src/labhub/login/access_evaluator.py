@@ -30,12 +30,12 @@ class AccessDecision:
 
 
 def ignore_hidden(memberships: Memberships, known: Collection[str]) -> Memberships:
-    """Return the memberships with hidden organizations as `NONE`, except those of which the user was a member.
+    """Return the memberships, with `NONE` for each hidden organization of which the user was not a member before.
 
-    `known` contains the logins of the organizations in the last decision.
+    `known` contains the logins of the organizations of which the user was a member at the last decision.
 
-    Otherwise an allowed organization that never approves the OAuth app would make every user's membership unknown, and
-    no user could lose access.
+    Without this rule, an allowed organization that never approves the OAuth app would make every user's membership
+    unknown, and no user could lose access.
     """
     organizations = {
         login: Membership.NONE if membership is Membership.HIDDEN and login not in known else membership
@@ -60,7 +60,7 @@ class AccessEvaluator:
         token
             Access token of the user.
         known
-            Organizations in the last decision.
+            Logins of the organizations of which the user was a member at the last decision.
 
         Raises
         ------

@@ -58,7 +58,7 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
 
     @default("http_client")
     def _make_http_client(self) -> AsyncHTTPClient:
-        return AsyncHTTPClient(force_instance=True, max_clients=LOGINS_MAX)  # tornado's default is 10
+        return AsyncHTTPClient(force_instance=True, max_clients=LOGINS_MAX)  # instead of tornado's default, 10
 
     def get_handlers(self, app: JupyterHub) -> list[tuple[str, type[BaseHandler]]]:
         """Return the handlers. JupyterHub calls this once, with a running event loop, so the sweep starts here."""
@@ -68,8 +68,8 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
     async def authenticate(self, handler: BaseHandler, data: object = None, **_: object) -> dict[str, Any]:
         """Return the auth model of a user who returns from GitHub.
 
-        OAuthenticator's own method does not keep organization ids. It splits scopes at blanks, although GitHub sends
-        commas, and cannot distinguish an outage of GitHub from a refusal.
+        OAuthenticator's own method does not keep organization ids. It splits scopes at spaces, but GitHub uses
+        commas. It cannot distinguish an outage of GitHub from a refusal.
 
         Raises
         ------

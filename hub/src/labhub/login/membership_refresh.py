@@ -117,7 +117,7 @@ class MembershipRefresher:
         audit.log_refresh(user.name, decision.account.id, "confirmed", age=0)
         fresh = AuthState(decision.identity, state.access_token, state.scopes, time.time(), state.email)
         if fresh == replace(state, checked_at=fresh.checked_at) and decision.admin == user.admin:
-            # Not a dict, after which JupyterHub would look up all roles of the user again
+            # The result True avoids work: after a dict, JupyterHub would look up all roles of the user again.
             if not 0 <= fresh.checked_at - state.checked_at < STORE_INTERVAL * self.settings.stale_seconds:
                 await user.save_auth_state(fresh.to_dict())
             return True

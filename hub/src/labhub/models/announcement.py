@@ -40,7 +40,7 @@ class Announcement:
     spawning: str = "allowed"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the form of the API, which is also the stored form."""
+        """Return the fields as a dictionary: the JSON object in the API and in the hub's file."""
         ends = f"{self.ends:%Y-%m-%dT%H:%M:%SZ}" if self.ends else None
         return {"message": self.message, "level": self.level, "ends": ends, "spawning": self.spawning}
 

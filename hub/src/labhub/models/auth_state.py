@@ -49,7 +49,7 @@ class AuthState:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> AuthState | None:
-        """Return the stored auth state, or None if a stock hub or an older version stored it."""
+        """Return the stored auth state, or None if JupyterHub's GitHubOAuthenticator or an older version stored it."""
         try:
             return cls(
                 identity=Identity.from_dict(stored["identity"]),

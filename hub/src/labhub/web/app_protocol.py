@@ -18,7 +18,7 @@ class HubApp(Protocol):
     launcher
         The launcher with its reflectors.
     recovering_labs
-        Whether the hub is recovering lost labs. No lab starts until it has finished.
+        Whether the hub is recovering lost labs. No lab starts until the recovery has finished.
     """
 
     announcements: AnnouncementStore

@@ -69,9 +69,10 @@ def _has_active_lab(user: User, server_name: str) -> bool:
 
 
 async def show_lost_lab(handler: BaseHandler, user_name: str, server_name: str) -> bool:
-    """Show the page of a lab that has lost its node instead of a redirect to it, and return whether the page was shown.
+    """Show a page instead of a redirect to a lab that has lost its node, and return whether the page was shown.
 
-    A lab that will not come back is released first. Then the spawn page shows why it ended.
+    If the lab has ended, JupyterHub marks it as stopped and the page is not shown. The spawn page then shows why the
+    lab ended.
     """
     user = handler.find_user(user_name)
     if not user or not _has_active_lab(user, server_name):

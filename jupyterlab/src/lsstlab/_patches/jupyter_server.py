@@ -16,7 +16,7 @@ CHANGING_METHODS = {"POST", "PUT", "PATCH", "DELETE"}
 
 
 def replace_activity_rule(web_app: Any, rule: Callable[[], datetime]) -> Callable[[], datetime]:
-    """Replace the rule for the last use of the lab, and return the function that JupyterHub's extension calls.
+    """Replace the rule that decides when the lab was last used. Return the function that JupyterHub's extension calls.
 
     What: `last_activity` of this server's `ServerWebApplication` becomes `rule`, and `count_only_changes` is applied.
 

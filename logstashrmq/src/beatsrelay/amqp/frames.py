@@ -53,7 +53,7 @@ BODY_SIZE = struct.Struct(">Q")
 FLAGS = (
     BasicProperties.FLAG_CONTENT_TYPE | BasicProperties.FLAG_DELIVERY_MODE | BasicProperties.FLAG_MESSAGE_ID
 ).to_bytes(2, "big")
-# The flags, and the properties up to the number in the message id
+# The property flags, and the encoded properties up to the number in the message id
 PROPERTIES = b"".join(
     (
         FLAGS,
@@ -121,7 +121,7 @@ def encode_blocks(batch: Batch, channel: int, body_max: int) -> Iterator[bytes]:
     """
     method = Method(channel, Basic.Publish(0, batch.route.exchange, batch.route.key, True)).marshal()
     start = method + HEADER_START.pack(HEADER_FRAME, channel, HEADER_SIZE, BASIC_CLASS, 0)
-    # Everything before the body, for a message whose body fits into one frame
+    # All bytes before the body of a message, if the body fits into one frame
     pack = struct.Struct(f">{len(start)}sQ{len(PROPERTIES)}s{NUMBER_DIGITS}scBHI").pack
     parts: list[bytes] = []
     block_size = 0

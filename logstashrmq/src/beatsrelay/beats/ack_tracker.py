@@ -65,7 +65,7 @@ class AckTracker:
         self._parts: deque[WindowPart] = deque()
         self._windows = 0  # number of windows that are completely received and not acknowledged
         self._window_started: float | None = None
-        self._confirmed_sequence = 0  # last confirmed number of the first incomplete window; 0: none
+        self._confirmed_sequence = 0  # last confirmed number in the first incomplete window; 0: no number
         self._last_sent = self.wait_started = clock()
         self._waiting = False
         self._changed = asyncio.Event()
@@ -120,7 +120,7 @@ class AckTracker:
         Parameters
         ----------
         silence_seconds
-            Send only if nothing was sent for this long.
+            Send only if the relay has sent nothing to the peer for this many seconds.
 
         Returns
         -------

@@ -49,8 +49,8 @@ class Chunk:
 class ServerConnection:
     """The side that receives events.
 
-    The limits bound its memory to one piece of inflated data and one event. After an error, each call of `next_event`
-    raises the same error.
+    The limits bound the memory of a connection to one piece of inflated data and one event. After an error, each call
+    of `next_event` raises the same error.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -143,7 +143,7 @@ class ServerConnection:
             raise ProtocolError(
                 "window_too_large", f"received a window of {count} events, wanted up to {self._limits.window}"
             )
-        # A new window ends an incomplete one, as in Logstash.
+        # A new window ends an incomplete window, as in Logstash.
         unfinished = Chunk((), self._sequence, last=True) if self.in_window else None
         self._missing_events, self._sequence = count, 0
         return unfinished or (None if count else Chunk((), 0, last=True))

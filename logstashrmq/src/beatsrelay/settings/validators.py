@@ -28,7 +28,7 @@ def parse_fields(text: str) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        Raised if the text is not such an object, or contains a number that cannot be encoded again.
+        Raised if the text is not a JSON object with a field, or contains a number that cannot be encoded again.
     """
     fields = from_json(text, allow_inf_nan=False)
     # 1e400 is parsed as infinity, which has no JSON encoding. It would make each event invalid.

@@ -29,7 +29,7 @@ def parse_version(version: str) -> tuple[int, int]:
 
 
 def api(state: ClusterState) -> Iterator[Verdict]:
-    """Check that all objects could be read."""
+    """Check that the doctor could read all objects from the API."""
     for unread in state.unread:
         yield fail(
             f"cannot read {unread}", "run the doctor with the credentials that deploy the site (kubectl auth whoami)"
@@ -141,7 +141,7 @@ def check_labels(namespace: Object) -> Iterator[Verdict]:
 
 
 def find_offset(clock: float, answer: Answer) -> float:
-    """Return by how many seconds a clock is ahead of this machine's, at the least. A negative number: it is behind.
+    """Return the smallest possible offset of a clock to this machine's clock, in seconds; negative if it is behind.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def parse_time(text: str) -> float:
 
 
 def read_clocks(state: ClusterState) -> dict[str, float]:
-    """Return by how many seconds each clock is ahead of the clock of this machine."""
+    """Return the offset of each clock to the clock of this machine in seconds; negative if it is behind."""
     found: dict[str, float] = {}
     if (answer := state.answers.get("time")) and (text := look_up(answer.read(), "metadata", "creationTimestamp")):
         # The timestamp has whole seconds.

@@ -99,7 +99,7 @@ def is_observed(workload: Object) -> bool:
 
 
 def counts(workload: Object) -> tuple[int, int]:
-    """Return the number of desired pods, and of ready pods of the current template."""
+    """Return the number of desired pods of a workload, and of its ready pods with the current template."""
     status = workload.get("status", {})
     if workload["kind"] == "DaemonSet":
         updated = status.get("updatedNumberScheduled", 0)
@@ -143,7 +143,7 @@ def container_reason(pod: Object, status: Object, state: ClusterState) -> str:
     if line := state.logs.get(f"{name_of(pod)}/{status['name']}"):
         return f"{status['name']} ended with: {line}"
     message: str = look_up(status, "state", "waiting", "message", default="")
-    # The message "back-off 10s restarting ..." does not have the reason.
+    # The message "back-off 10s restarting ..." does not contain the reason.
     return "" if message.startswith("back-off") else message
 
 

@@ -45,7 +45,7 @@ def examine(wanted: dict[str, list[list[str]]], patience: float) -> dict[str, di
             if not left or (results and time.monotonic() > until):
                 break
             if any(kind == "shut" for kind, _ in left):
-                # The policies do not apply yet, so the results of ports that they allow do not count either.
+                # The policies do not apply yet, so the results for allowed ports do not count either.
                 left = list(tries)
             if results:
                 time.sleep(0.5)

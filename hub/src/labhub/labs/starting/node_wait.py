@@ -20,14 +20,14 @@ ADDED = {"TriggeredScaleUp", "Nominated"}
 # `FailedScheduling`, so `_is_from_karpenter` recognizes it by its component.
 DECLINED = {"NotTriggerScaleUp", "FailedScaleUp"}
 KARPENTER = "karpenter"
-# Reasons of the cluster autoscaler that exclude a node group whatever happens. Others pass: a group that has its
-# maximum size, waits after a failure, or is not ready.
+# Reasons for which the cluster autoscaler can never use a node group for the pod. Other reasons can pass, for example
+# that a group has its maximum size, waits after a failure, or is not ready.
 PERMANENT = re.compile(
     r"\d+ (Insufficient \S+|node\(s\) didn't match (Pod's node affinity/selector|node selector)"
     r"|node\(s\) had untolerated taint.*|node\(s\) had taint.*)"
 )
-# All nodes, the reasons of the scheduler, and the nodes on which the deletion of other pods would not help. Since
-# Kubernetes 1.34 these include the nodes that are smaller than the request, and no node that is only full:
+# The scheduler's message if the deletion of other pods would help on no node. Since Kubernetes 1.34 the second part of
+# the message counts the nodes that are smaller than the request, but does not count nodes that are only full:
 # https://github.com/kubernetes/kubernetes/pull/131345
 TOO_SMALL = re.compile(
     r"0/(?P<nodes>\d+) nodes are available: (?P<reasons>[^.]*)\. .*"

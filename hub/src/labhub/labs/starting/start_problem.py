@@ -21,7 +21,7 @@ from labhub.models.pod_events import PodEvent
 from labhub.models.pod_types import Pod
 
 CONFIG_REASONS = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError"}
-# A busy node, which kubelet tries again
+# Texts in kubelet's messages about a busy node. kubelet tries again.
 BUSY_NODE = ("deadline exceeded", "timed out", "failed to sync", "failed to reserve container name")
 # Reasons of the condition `PodScheduled` of a pod that waits for a node
 UNSCHEDULED_REASONS = {"Unschedulable", "SchedulingGated", "SchedulerError"}
