@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -39,13 +39,23 @@ WRITTEN: list[Callable[[], None]] = [
 ]
 
 
+@pytest.fixture
+def audit_log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.LogCaptureFixture]:
+    """Capture audit events only. JupyterHub's handler, which other tests install, would add fields to the records."""
+    logger = logging.getLogger(audit.LOGGER)
+    monkeypatch.setattr(logger, "propagate", False)
+    logger.addHandler(caplog.handler)
+    with caplog.at_level(logging.INFO, logger=audit.LOGGER):
+        yield caplog
+    logger.removeHandler(caplog.handler)
+
+
 @pytest.mark.parametrize("write", WRITTEN)
 def test_an_audit_event_has_the_shape_of_the_contract(
-    write: Callable[[], None], caplog: pytest.LogCaptureFixture
+    write: Callable[[], None], audit_log: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.INFO):
-        write()
-    [record] = caplog.records
+    write()
+    [record] = audit_log.records
     line = HubFormatter().format(record)
     EVENTS.validate(json.loads(line))
     assert_log_events([line])
