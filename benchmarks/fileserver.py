@@ -3,7 +3,7 @@
 Both servers run from the image (`nox -s "build(fileserver)"`, needs a Docker engine) on volumes of the same disk. The
 client is the NFS client of Linux (NFS_CLIENT), with the mount options of our PersistentVolume. The benchmark drops the
 cache of the client before each step, but not that of the server. For the bare disk, the same workload runs in the
-container of our server. The three alternate, and the table has medians.
+container of our server. The three measurements alternate, and the table has medians.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Seconds = dict[str, float]
 
 @contextmanager
 def run_server(image: str, configuration: str | None) -> Iterator[Container]:
-    """Run a server on its own volume, with our configuration or with another one."""
+    """Run a fileserver on its own volume, with our configuration or with another configuration of Ganesha."""
     with volume_of() as volume:
         options = server_options(image, volume)
         if configuration is not None:
@@ -105,7 +105,7 @@ def show(rounds: dict[str, list[Seconds]]) -> None:
 
 
 def main() -> None:
-    """Measure the three alternately, and print the table."""
+    """Measure our server, Ganesha's defaults and the bare disk alternately, and print the table."""
     parser = argparse.ArgumentParser(prog='nox -s "bench(fileserver)" --', description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each (%(default)s)")
     parser.add_argument(

@@ -165,7 +165,7 @@ def report(title: str, pairs: list[tuple[float, float]], reference: str, goal: f
 
 
 def main() -> None:
-    """Measure the lab and stock alternately, and print the ratios."""
+    """Measure our lab and stock JupyterLab alternately, and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=7, help="runs of each (7)")
     runs = range(parser.parse_args().runs)

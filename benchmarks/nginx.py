@@ -107,7 +107,7 @@ def log_in(browser: Browser, url: str, password: str) -> StorageState:
 
 @contextmanager
 def through(browser: Browser, hub: Hub, url: str, client: LabClient) -> Iterator[Target]:
-    """Start the demo's lab through a URL, and yield it."""
+    """Start the demo's lab through this URL of the hub, and yield the lab as a target."""
     with client:
         client.log_in(hub.password)
         client.spawn()
@@ -136,7 +136,7 @@ def targets(folder: Path) -> Iterator[tuple[Browser, list[Target]]]:
 
 
 def report(title: str, values: list[float], unit: str, *goals: tuple[int, float]) -> None:
-    """Print the figures of the three targets, and for each goal the ratio of the first to the target of the goal."""
+    """Print the figures of the three targets, and for each goal the ratio of nginx's figure to that of a reference."""
     figures = "  ".join(f"{value:9.1f}" for value in values)
     ratios = "  ".join(f"{values[0] / values[to]:.2f} of {NAMES[to]} (goal {goal:.2f})" for to, goal in goals)
     print(f"{title:<28} {figures} {unit:<4} {ratios}", flush=True)

@@ -111,13 +111,13 @@ class Bench:
         )
 
     def part(self, name: str, *arguments: object) -> subprocess.Popen[str]:
-        """Start this program as one of its parts: the plain publisher, or the load."""
+        """Start this program as a subprocess that runs one part of the benchmark: the plain publisher, or the load."""
         command = [sys.executable, "-m", "benchmarks.relay", name, *map(str, arguments)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 def measure_raw(bench: Bench, setting: Setting) -> Figures:
-    """Measure the plain publishers."""
+    """Measure plain pika publishers, which is the reference."""
     with bench.queue(setting.kind) as queue:
         port = bench.broker.tls_port if setting.tls else bench.broker.port
         ca = bench.certificates.ca if setting.tls else "-"
@@ -128,7 +128,7 @@ def measure_raw(bench: Bench, setting: Setting) -> Figures:
 
 
 def measure_relay(bench: Bench, setting: Setting) -> Figures:
-    """Measure the relays."""
+    """Measure the relay processes under load."""
     with bench.queue(setting.kind) as queue:
         environ = bench.environment(queue, setting.tls)
         relays = [RelayProcess(environ, bench.folder / f"relay{i}.log") for i in range(setting.processes)]

@@ -41,7 +41,7 @@ FEW = 50
 IDLE_SECONDS = 60
 # Time without the Kubernetes API
 API_DOWN_SECONDS = 20
-# Time for a hub that was paused to process the changes since then
+# Time in seconds in which a resumed hub processes the changes that it missed while it was paused
 CATCH_UP_SECONDS = 5
 READY_SECONDS = 180
 FLOORS = 3
@@ -100,7 +100,7 @@ class Bench:
         return await labs(self.core, self.hub.namespace)
 
     async def floor(self, title: str) -> None:
-        """Create the same pods without a hub `FLOORS` times, and note the round with the median time."""
+        """Create the pods of labs without a hub `FLOORS` times, and note the round with the median time."""
         template = (await self.pods())[0]
         rounds = [await bare(self.core, template, self.options.storm) for _ in range(FLOORS)]
         self.note_round(title, sorted(rounds, key=lambda result: result.seconds[-1])[FLOORS // 2])
@@ -130,7 +130,7 @@ class Bench:
         self.note(f"until {count} labs run: time per login and spawn, s", (time.monotonic() - start) / len(names))
 
     async def measure_few(self, names: Sequence[str]) -> None:
-        """Measure spawns of some users beside the running labs."""
+        """Measure the spawns of a few users while the other labs run."""
         await self.storm(f"{FEW} spawns by REST, {len(self.running)} labs running", self.users.call, names[:FEW])
         await self.users.stop(names[:FEW])
 
@@ -153,7 +153,7 @@ class Bench:
         self.note("memory, MiB", self.hub.memory())
 
     async def measure_full(self) -> None:
-        """Repeat the measurements beside all labs."""
+        """Repeat the measurements of logins and spawns while all labs run."""
         storm, count, names = self.options.storm, self.options.labs, self.known
         await self.measure_few(names)
         if self.hub.title == "ours":
@@ -211,7 +211,7 @@ class Bench:
             print(f"        {failure}")
 
     async def wait_until_all_ready(self) -> float:
-        """Wait until the hub reports all labs as ready, for at most `READY_SECONDS`, and return the time of that.
+        """Return the time at which the hub reports all labs as ready, or at which `READY_SECONDS` have passed.
 
         Poll one lab before counting all, because counting 2,000 labs keeps the hub busy for half a second.
         """

@@ -122,7 +122,7 @@ class Measured:
 
 
 def spawn_round(side: Side, people: Sequence[Person], into: Measured) -> None:
-    """Let all users click at the same time, wait until all have a launcher, and stop their labs."""
+    """Let all users request a lab at the same time, wait until each has a launcher, and stop the labs."""
     ready = threading.Barrier(len(people) + 1)
 
     def click(person: Person) -> dict[str, float]:
@@ -297,7 +297,7 @@ def main() -> None:
         print(f"load of this machine before: {os.getloadavg()[0]:.1f}, with {os.cpu_count()} CPUs", flush=True)
         with run_stock(names, options.people) as theirs, run_ours(options.people) as ours:
             sides = (ours, theirs)
-            alternate(sides, 1, 1)  # not counted, because the first spawn reads the image from the disk
+            alternate(sides, 1, 1)  # the first spawn does not count, because it reads the image from the disk
             if options.runs:
                 measure_one(sides, options.runs)
             if options.storms:

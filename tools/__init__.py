@@ -1,1 +1,1 @@
-"""What the sessions of noxfile.py run."""
+"""The programs that the sessions in noxfile.py run."""

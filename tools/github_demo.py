@@ -19,7 +19,7 @@ CLIENT_SECRET = "demo-secret"  # noqa: S105  (of an app that only the simulated 
 def run_github(parts: Path, hub_url: str) -> Iterator[dict[str, str]]:
     """Run the simulated GitHub until the end of the block, and yield the variables that a hub needs to use it.
 
-    It belongs to the tests, so the demo's own Python runs it from the checkout.
+    The simulated GitHub is test code that is not installed, so the demo's own Python runs it from the checkout.
     """
     callback = f"{hub_url}/hub/oauth_callback"
     options = ["--port", "0", "--client-id", "demo", "--client-secret", CLIENT_SECRET, "--callback", callback]

@@ -12,7 +12,7 @@ c = get_config()  # type: ignore[name-defined]  # noqa: F821  (traitlets defines
 settings = lsstlab.settings.load(os.environ)
 lsstlab.standalone_config.configure_hub(c, settings)
 lsstlab.standalone_config.configure_labs(c, settings)
-# Scratch folders contain workspaces: with one for all, users would share the layout of JupyterLab.
+# Each user has a scratch folder. It contains the workspaces, and in a common folder users would share their layout.
 c.Spawner.environment = {"LAB_SCRATCH": lambda spawner: str(settings.state / "scratch" / spawner.user.name)}
 c.JupyterHub.log_level = "INFO"  # the demo's log is a file: it shows each login
 labhub.configuration.configure(c, load_or_exit(os.environ, LoginSettings))

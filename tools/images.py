@@ -155,7 +155,7 @@ def build_argument(text: str) -> tuple[str, str]:
 
 
 def main() -> None:
-    """Build the image of the command line. A failure ends with its reason."""
+    """Build the image that the command line names. If that fails, print the reason and exit."""
     parser = argparse.ArgumentParser(prog="nox -s build --", description=__doc__)
     parser.add_argument("component")
     parser.add_argument("--tag", default=version(), help="the tag (default: %(default)s, which also sets latest)")

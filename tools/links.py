@@ -43,7 +43,7 @@ def links(text: str) -> Iterator[str]:
 
 
 def find_fault(page: Path, link: str, root: Path) -> str | None:
-    """Return what is wrong with a link of a page, or None if it is correct."""
+    """Return a description of the fault of a link in a page, or None if the link is correct."""
     parts = urlsplit(link)
     if parts.scheme == "mailto":
         return None

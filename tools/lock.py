@@ -58,7 +58,7 @@ def lock_node(source: Path, upgrade: bool) -> None:
 
 
 def main() -> None:
-    """Write all locks. Exits with a message if a tool is missing."""
+    """Write all locks. If a tool is missing, exit with a message."""
     parser = argparse.ArgumentParser(prog=f"{COMMAND} --", description=__doc__)
     parser.add_argument("--upgrade", action="store_true", help="update all packages to the newest versions")
     upgrade = parser.parse_args().upgrade

@@ -90,7 +90,7 @@ def run_script(path: Path, title: str, *arguments: Path) -> None:
     try:
         output, _ = script.communicate()
     except BaseException:
-        os.killpg(script.pid, signal.SIGKILL)  # also its child processes, which would continue to write
+        os.killpg(script.pid, signal.SIGKILL)  # also kill the script's child processes, which would continue to write
         raise
     if script.returncode == 0:
         return
@@ -105,7 +105,7 @@ def make(part: Part) -> None:
     folder = FOLDER / part.name
     # Remove the digest first, so that an interrupted installation never counts as complete.
     (FOLDER / f"{part.name}.made").unlink(missing_ok=True)
-    (FOLDER / "kernel.made").unlink(missing_ok=True)  # the kernel connects the lab with the stack
+    (FOLDER / "kernel.made").unlink(missing_ok=True)  # install the kernel again, which connects the lab and the stack
     shutil.rmtree(folder, ignore_errors=True)
     print(f"  {part.title} ...", end=" ", flush=True)
     start = time.monotonic()

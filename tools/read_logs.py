@@ -19,7 +19,8 @@ from beatsrelay.amqp.errors import format_amqp_error
 from beatsrelay.settings import Settings, SettingsError, load_settings
 from pika.exceptions import AMQPError
 
-# Events that RabbitMQ sends ahead. Those that were not printed at the end return to the queue.
+# Number of events that RabbitMQ sends before they are acknowledged. At the end, events that were not printed return to
+# the queue.
 PREFETCH = 500
 
 

@@ -39,7 +39,7 @@ def find_large_packages(files: Iterable[Path]) -> list[str]:
 
 
 def find_problems(files: Iterable[Path]) -> list[str]:
-    """Return a message for each rule that the tree breaks."""
+    """Return a message for each violation of a rule in the source tree."""
     files = list(files)
     copies = [
         f"{path.relative_to(ROOT)}: differs from shared/, run: nox -s lint -- --fix" for path in find_differences()

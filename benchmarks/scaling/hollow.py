@@ -23,7 +23,7 @@ from labtesting.hub_process import wait_until
 
 MODULE = "sigs.k8s.io/kwok"
 VERSION = "v0.8.0"
-# KWOK's own rules for the states of a node and of a pod
+# KWOK's stages, which are its rules for the state changes of a node and of a pod
 STAGES = (
     "node/fast/node-initialize",
     "node/heartbeat-with-lease/node-heartbeat-with-lease",

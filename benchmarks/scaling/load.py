@@ -35,7 +35,7 @@ class Load:
     # --- by login ------------------------------------------------------------------------------------------------
 
     async def log_in(self, name: str) -> None:
-        """Log in, and wait until the lab is ready."""
+        """Log in as this user, and wait until the user's lab is ready."""
         jar = aiohttp.CookieJar(unsafe=True)
         async with aiohttp.ClientSession(cookie_jar=jar, timeout=LIMIT) as session:
             page, url = await (self._by_name if self.hub.github is None else self._by_github)(session, name)
@@ -56,13 +56,13 @@ class Load:
             return await response.text(), str(response.url)
 
     async def _wait(self, session: aiohttp.ClientSession, name: str, page: str, url: str) -> None:
-        """Wait for the lab as the progress page does."""
+        """Wait until the lab is ready, with the requests of the progress page."""
         while f"/user/{name}/" not in url:
             found = PROGRESS.search(page.replace("&amp;", "&").replace(r"\u0026", "&"))
             if not found:
                 if "/spawn-pending/" not in url:
                     raise LoadError(f"{name}: found {url}\n{page[-1000:]}")
-                await asyncio.sleep(0.2)  # the page says that no lab is starting, although one was requested
+                await asyncio.sleep(0.2)  # the page reports no starting lab, although the user has requested one
                 async with session.get(url) as response:
                     page, url = await response.text(), str(response.url)
                 continue
@@ -96,7 +96,7 @@ class Load:
         await asyncio.gather(*(one(name) for name in names))
 
     async def _is_stopped(self, url: str) -> bool:
-        """Stop a lab if it is not stopped yet, and return whether it is."""
+        """Request the stop of a lab that still exists, and return whether the lab is stopped."""
         try:
             async with self.api.get(url) as response:
                 servers = (await response.json())["servers"]

@@ -16,7 +16,7 @@ from benchmarks.scaling.hubs import Hub
 
 @dataclass
 class Onlooker:
-    """The answers to a page that is requested repeatedly.
+    """The measurements of a page that is requested repeatedly.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Onlooker:
 def looking(
     urls: Sequence[str], good: Callable[[httpx.Response], bool], token: str = "", every: float = 0.1
 ) -> Iterator[Onlooker]:
-    """Request the pages in turn, until the end of the block."""
+    """Request these pages in turn from a thread, until the end of the block."""
     seen, done = Onlooker(), threading.Event()
 
     def look() -> None:

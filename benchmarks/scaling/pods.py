@@ -38,7 +38,7 @@ def variables(pod: dict[str, Any]) -> dict[str, str]:
 
 
 async def bare(core: Any, template: dict[str, Any], count: int) -> Round:
-    """Create `count` copies of a pod at the same time, and delete them. Return the time until each answered."""
+    """Create `count` copies of a pod at the same time, and delete them. Return the time until each pod answered."""
     names = [f"bare-{number}" for number in range(count)]
     running = {name: asyncio.Event() for name in names}
     namespace: str = template["metadata"]["namespace"]

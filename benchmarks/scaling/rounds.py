@@ -1,4 +1,4 @@
-"""Labs that are requested at the same time, and how long each took."""
+"""Rounds of labs that are requested at the same time, with the time that each lab took."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Round:
     Attributes
     ----------
     seconds
-        Time until each was ready, sorted. Labs that failed are left out.
+        Time until each lab was ready, sorted. Labs that failed are left out.
     cpu
         Seconds of the hub's CPU per requested lab.
     failures

@@ -78,7 +78,7 @@ class PodTimes:
 
 @dataclass(frozen=True)
 class Cpu:
-    """CPU time until now in seconds, of the hub's container and of its whole node."""
+    """CPU time in seconds that the hub's container and its whole node have used so far."""
 
     hub: float
     node: float

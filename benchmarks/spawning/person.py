@@ -22,7 +22,7 @@ LAUNCHER = (
     "api/kernels",
     "api/contents?content=1",
 )
-# What the user sees, in this order
+# The steps of a spawn as the user sees them, in this order
 STEPS = ("progress page shown", "hub reports the lab as ready", "lab's page loaded", "launcher loaded")
 
 
@@ -105,7 +105,7 @@ class Person:
         return dict(zip(STEPS, times, strict=True))
 
     def _wait(self, page: httpx.Response) -> None:
-        """Wait for the end of the spawn, as the progress page does."""
+        """Wait for the end of the spawn, with the requests of the progress page."""
         deadline = time.monotonic() + 30
         found = find_progress(page)
         while found is None and time.monotonic() < deadline and "/spawn-pending/" in page.url.path:

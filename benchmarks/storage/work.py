@@ -21,7 +21,7 @@ SMALL = b"x" * 4096
 def forget() -> None:
     """Drop the cache of the client's kernel if FORGET is set.
 
-    FORGET is not set for the bare disk, where this would also drop the cache of the server.
+    FORGET is not set for the bare disk: there the workload runs on the server, whose cache must stay.
     """
     if os.environ.get("FORGET"):
         os.sync()

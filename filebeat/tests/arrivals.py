@@ -22,7 +22,7 @@ class Arrived:
         self._counted: Counter[str] = Counter()
 
     def wait_for(self, count: int, timeout: float = 60) -> list[dict[str, Any]]:
-        """Wait for this many events, check them against the contract and return them flattened."""
+        """Wait for this number of events, check them against the contract and return them flattened."""
 
         def has_arrived() -> bool:
             self._bodies += [body for _, _, body in self._queue.read()]

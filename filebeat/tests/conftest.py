@@ -18,7 +18,7 @@ from logstashrmq.tests.harness import Certificates, Queue, RelayProcess
 
 @pytest.fixture(scope="session")
 def shipper_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the test shipper, and return its program."""
+    """Build the test shipper, and return the path of its program."""
     go = need_program("go", how="apt install golang-go, or https://go.dev/dl/")
     program = tmp_path_factory.mktemp("shipper") / "filebeat"
     subprocess.run([go, "build", "-o", program, "."], cwd=SOURCE, check=True)

@@ -77,7 +77,7 @@ class LogFile:
         self.write_raw(b"".join(self.whole(line, stream) for line in lines))
 
     def whole(self, line: bytes, stream: str = "stdout", tag: str = "F") -> bytes:
-        """Return a line in CRI format. Each line has its own time in nanoseconds."""
+        """Return a complete line in CRI format. Each line has its own time in nanoseconds."""
         now = next(NANOSECONDS)
         second = datetime.fromtimestamp(now // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         return f"{second}.{now % 10**9:09d}Z {stream} {tag} ".encode() + line + b"\n"

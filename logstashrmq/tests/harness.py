@@ -51,9 +51,9 @@ def wait_until(condition: Callable[[], object], what: str, timeout: float = TIME
 
 
 def install_pika_metadata(folder: Path, version: str) -> None:
-    """Write package metadata that reports this version of pika.
+    """Write the metadata of a package `pika` with this version.
 
-    `importlib.metadata` finds it before the installed one if the folder is on PYTHONPATH.
+    If the folder is on PYTHONPATH, `importlib.metadata` finds this metadata before that of the installed pika.
     """
     metadata = folder / f"pika-{version}.dist-info" / "METADATA"
     metadata.parent.mkdir()
@@ -86,7 +86,7 @@ class Certificates:
 
     @property
     def beats_environment(self) -> dict[str, str]:
-        """The settings of a relay that requires certificates of its peers."""
+        """The environment variables of a relay that requires certificates of its peers."""
         cert, key = map(str, self.server)
         return {
             "BEATS_TLS": "true",

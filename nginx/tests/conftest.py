@@ -16,7 +16,7 @@ RunEdge = Callable[..., AbstractContextManager[Edge]]
 
 @pytest.fixture(scope="session")
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RunEdge:
-    """Return a function that runs nginx in front of a server: `run(folder, "host:port")`."""
+    """Return a function that runs nginx in front of a server, with the arguments `(folder, "host:port")`."""
     image = request.config.getoption("--image")
     static = None if image else collect_static(tmp_path_factory.mktemp("static"))
     return partial(run_edge, image=image, static=static)

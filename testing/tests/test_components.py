@@ -16,7 +16,7 @@ FILEBEAT = f"{image_name('filebeat')}:{version()}"
 
 
 def list_images(*options: str, shipper: str = "") -> set[str]:
-    """Run the program, and return the images that it prints."""
+    """Run `python -m tools.components`, and return the images that it prints."""
     done = subprocess.run(
         [sys.executable, "-m", "tools.components", *options],
         cwd=ROOT,

@@ -54,7 +54,7 @@ def test_every_lock_has_hashes_and_names_its_command() -> None:
 
 
 def test_no_lock_names_a_registry() -> None:
-    # Otherwise every installation would use the mirror of the developer who wrote the lock.
+    # If a lock named a registry, every installation would use the mirror of the developer who wrote the lock.
     for source in [*sources("requirements.txt"), *sources("package-lock.json")]:
         assert not re.search(r"index-url|find-links|\"resolved\"", (ROOT / source).read_text()), source
 

@@ -108,7 +108,7 @@ def test_a_client_that_goes_away_is_logged_as_one_line(
     with socket.create_connection(("127.0.0.1", server.server_port)) as client:
         client.sendall(b"GET /slow HTTP/1.0\r\n\r\n")
         assert probes.requested.wait(10)
-        # With this option, the kernel resets the connection at once.
+        # With this option, closing the socket resets the connection.
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     probes.released.set()
     wait_until(lambda: bool(caplog.records), "the server logs the request", 10)

@@ -1,8 +1,8 @@
 """The rules for the manifests of all components; docs/dev/kubernetes.md gives their reasons.
 
-A rule is a function that takes a folder and yields complaints. The rule has the name of the function. A manifest that
-cannot keep a rule needs a comment inside the block or directly above it, `# exception RULE: reason`, and an entry of
-its component in KNOWN_EXCEPTIONS.
+A rule is a function that checks a folder of manifests and yields complaints. The rule has the name of the function. If
+a block of a manifest cannot keep a rule, the block needs a comment inside or directly above it,
+`# exception RULE: reason`. The rule must also be listed for the component in KNOWN_EXCEPTIONS.
 """
 
 from __future__ import annotations

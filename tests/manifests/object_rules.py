@@ -46,7 +46,7 @@ def no_kustomization(folder: Folder) -> Iterator[Complaint]:
 
 
 def schema(folder: Folder) -> Iterator[Complaint]:
-    """The schema of Kubernetes has each key, and each value has the right type."""
+    """Each key of a manifest exists in the schema of Kubernetes, and each value has the type in the schema."""
     for manifest in folder.manifests:
         try:
             kubernetes_validate.validate(manifest.body, KUBERNETES, strict=True)

@@ -26,7 +26,7 @@ def named_ports(folder: Folder) -> Iterator[Complaint]:
 
 
 def metrics(folder: Folder) -> Iterator[Complaint]:
-    """A pod with a port `metrics` has its number in an annotation, by which Prometheus can find the pod."""
+    """A pod with a port `metrics` has an annotation with the number of this port, so that Prometheus finds the port."""
     for manifest in folder.manifests:
         ports = [port for container in manifest.containers for port in container.get("ports") or []]
         numbers = [str(port.get("containerPort")) for port in ports if port.get("name") == "metrics"]

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.timeout(300)
 def test_configured_and_applied_again_nothing_changes(site: Deployment) -> None:
     configure(site.folder)
     lines = kubectl("apply", "--filename", site.folder / "site").splitlines()
-    # deployment.py changes the Service of nginx, the volumes of the labs and the image of filebeat.
+    # The excluded components differ: deployment.py changes nginx's Service, the labs' volumes and filebeat's image.
     for name in {*COMPONENTS} - {"fileserver", "nginx", "filebeat"}:
         lines += kubectl("apply", "--filename", ROOT / name / "kubernetes").splitlines()
     # kubectl reports a PodDisruptionBudget as configured each time: logstashrmq/tests/cluster.

@@ -28,7 +28,7 @@ LABEL = f"app.kubernetes.io/version: {version()}"
 
 @contextmanager
 def polling(site: Deployment, path: str) -> Iterator[list[str]]:
-    """Request a page repeatedly over new connections, and yield a list to which failures are added."""
+    """Request a page repeatedly over new connections. Yield a list to which each failed request is added."""
     failed: list[str] = []
     done = threading.Event()
 

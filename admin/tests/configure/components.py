@@ -1,4 +1,4 @@
-"""The components' own code reads the written files, from the variables and files of the components' pods."""
+"""Loaders that read the files of `configure` with each component's own code, in the environment of its pod."""
 
 from __future__ import annotations
 
@@ -80,6 +80,6 @@ def check_nginx(site: SampleSite) -> None:
 
 
 def load_all(site: SampleSite) -> dict[str, dict[str, Any]]:
-    """Read the settings with all components. Return the settings of the Python components, by component."""
+    """Read the settings with the code of each component. Return those of the Python components, by component."""
     check_nginx(site)
     return {**load_hub(site), "relay": load_relay(site), "fileserver": load_fileserver(site)}

@@ -1,4 +1,4 @@
-"""The fixtures: a site for each test."""
+"""A fixture with a new site for each test."""
 
 from __future__ import annotations
 

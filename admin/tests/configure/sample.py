@@ -20,7 +20,7 @@ from labtesting.certificates import Authority
 from tools.components import ROOT
 
 HOSTNAME = "lab.example.org"
-# The further hub in site.example.toml
+# Host name of the second hub in site.example.toml
 OTHER_NAME = "other.example.org"
 SMALL = f"""
 hostname = "{HOSTNAME}"

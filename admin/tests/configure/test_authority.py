@@ -55,7 +55,7 @@ def shake(relay: SampleSite, filebeat: SampleSite, hostname: str = "logstashrmq"
 
 
 def copy(site: SampleSite, folder: Path) -> SampleSite:
-    """Copy the current files. A workload that has not restarted still uses them."""
+    """Copy the site's current files. A workload that has not restarted still uses them after the next run."""
     (folder / "out").mkdir(parents=True)
     for name, text in site.files().items():
         (folder / "out" / name).write_text(text)
@@ -96,7 +96,7 @@ def test_an_authority_is_rotated_without_a_connection_that_fails(site: SampleSit
     for number, name in enumerate(("log-authority", "log-certificates", "log-certificates"), 1):
         site.configure(name)
         steps.append(copy(site, tmp_path / str(number)))
-    # The relay or filebeat may get the newer files first.
+    # Either the relay or filebeat may get the newer files first.
     for old, new in pairwise(steps):
         assert shake(old, new) == shake(new, old) == shake(new, new) == "logstashrmq"
     trusted = [len(read_certificates(step.data("filebeat-tls-secret.yaml")["ca.crt"])) for step in steps]

@@ -20,7 +20,7 @@ from tools.components import ROOT
 
 
 def known(model: Any = Site, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield the paths of all settings in the model. A secret is one setting."""
+    """Yield the key paths of all settings in the model of site.toml. A secret counts as one setting."""
     for name, field in list_keys(model):
         table = find_table_model(field)
         if table and table is not Secret:
@@ -30,7 +30,7 @@ def known(model: Any = Site, above: tuple[str, ...] = ()) -> Iterator[tuple[str,
 
 
 def shown(found: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield the paths of all settings in a file."""
+    """Yield the key paths of all settings in a TOML file."""
     for name, value in found.items():
         for element in value if isinstance(value, list) else [value]:
             if isinstance(element, dict) and not set(element) <= {"file", "environment", "site"}:
@@ -82,7 +82,7 @@ def test_the_defaults_that_it_shows_are_those_of_the_components(tmp_path: Path) 
 
 
 def offers(menu: Menu) -> list[object]:
-    """Return the images and sizes of a menu. The requests of a size are explicit, or derived from its limits."""
+    """Return the images and sizes of a menu, with the requests that a size has or that follow from its limits."""
     sizes = [(size.key, size.title, size.description, size.limits, size.requests) for size in menu.sizes]
     return [*menu.images, *sizes]
 

@@ -92,7 +92,7 @@ def test_two_runs_at_a_time_do_not_mix(site: SampleSite) -> None:
     site.run()
 
 
-# A run that exits at the n-th call of a function that changes the disk, as in a power cut.
+# A program that runs `configure`, and exits at the n-th call of a function that changes the disk, as in a power cut.
 KILLED = """
 import os, pathlib, sys
 from labadmin.__main__ import main
@@ -154,7 +154,8 @@ def test_a_removed_folder_that_cannot_be_made_says_so(site: SampleSite) -> None:
     assert site.run(code=1) == "out: cannot be written: File exists\n"
 
 
-# A file, its damaged content (None: removed, a number: truncated to this length), and the error.
+# For each case: a file, its damaged content (None: the file is removed; a number: it is truncated to this length), and
+# the expected error.
 DAMAGE = {
     "a Secret that is missing": (
         "hub-secret.yaml",

@@ -61,7 +61,7 @@ LINES: dict[Path, int] = {
 
 
 def paths(value: Any, above: Path = ()) -> Iterator[Path]:
-    """Yield the paths of all tables, keys and elements."""
+    """Yield the paths of all tables, keys and list elements of a parsed TOML file."""
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for name, found in inside:
         yield (*above, name)

@@ -41,7 +41,7 @@ def test_a_mistake_is_told(mistake: str, site: SampleSite) -> None:
     with pytest.raises(ConfigureError) as refused:
         read_site(site.folder / "site.toml", site.environ, datetime.now(UTC))
     printed = str(refused.value).replace(f"{site.folder}/", "")
-    if "expired" in expected:  # the date is that of the test run
+    if "expired" in expected:  # the message contains the date of the test run
         expected, printed = (
             part.partition("expired on ")[0] + part.partition("expired on ")[2][10:] for part in (expected, printed)
         )

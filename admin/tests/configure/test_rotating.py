@@ -163,6 +163,6 @@ def test_a_certificate_of_cert_manager_is_not_written(site: SampleSite) -> None:
     lines = (site.folder / "site.toml").read_text().splitlines()
     kept = [line for line in lines if not line.startswith(("certificate", "key"))]
     site.write_settings("\n".join(kept).replace("[nginx]", "[nginx]\ncert_manager = true"))
-    # The Secret belongs to cert-manager from now on, so it is not deleted.
+    # From now on cert-manager writes the Secret, so `configure` does not delete it.
     assert run_and_list_commands(site) == []
     assert "nginx-tls-secret.yaml" not in site.files()

@@ -39,7 +39,7 @@ SECTIONS = [
 ]
 COLUMNS = ["`site.toml` key", "environment variable", "default", "unit", "description"]
 DASH = "\N{EN DASH}"
-# Variables of keys that the model declares without one: `configure` writes a file, or derives the value.
+# Variables of keys for which the model declares no variable, because `configure` writes a file or derives the value.
 DERIVED = {
     "hostname": "NGINX_SERVER_NAME",
     "github.client_secret": "GITHUB_CLIENT_SECRET",
@@ -138,7 +138,7 @@ def read_variables() -> dict[str, set[str]]:
 
 
 def format_default(value: Any) -> str | None:
-    """Return a default as the page shows it; None if there is none that is a constant."""
+    """Return a default as the page shows it, or None if the setting has no constant default."""
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
     if isinstance(value, RoutingKeyTemplate):

@@ -25,7 +25,7 @@ REFUSED = (
 
 
 def call(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the doctor with a PATH that has only one folder."""
+    """Run the doctor with only this folder in its PATH."""
     command = [sys.executable, "-m", "labadmin", "doctor", *arguments]
     environ = os.environ | {"PATH": str(path)}
     return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""The manifests on a real cluster: from a lab's line to RabbitMQ, and which clients the relay refuses.
+"""The manifests on a real cluster: a lab's log line arrives in RabbitMQ, and other clients are refused.
 
 The DaemonSet runs the image of SHIPPER_IMAGE, or the test shipper. Both have filebeat's mounts, configuration,
 Secret and service account.
@@ -234,7 +234,7 @@ def test_what_the_relay_itself_logs_arrives_as_it_is(queue: Queue) -> None:
 
 @pytest.mark.parametrize("namespace", [LABS, ANOTHER, NAMESPACE])
 def test_nobody_else_reaches_the_relay(namespace: str, run_pod: Callable[..., str]) -> None:
-    # In other namespaces the label of filebeat does not help. In the namespace of the relay, other labels are refused.
+    # The NetworkPolicy blocks a pod with filebeat's label in another namespace, and a lab in the relay's namespace.
     component = "lab" if namespace == NAMESPACE else "filebeat"
     name = run_pod(CONNECT, namespace, **{"app.kubernetes.io/component": component})
     assert read_output(name, namespace) == "timed out"

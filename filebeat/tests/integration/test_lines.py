@@ -24,7 +24,7 @@ def raised(
 ) -> BaseException:
     """Raise an error, catch it and return it, so that it has a traceback."""
     if cause:
-        error.__cause__ = cause  # assigning None would hide the context
+        error.__cause__ = cause  # not assigned if it is None, because that would hide the context
     error.__context__ = context
     try:
         raise error
@@ -33,7 +33,7 @@ def raised(
 
 
 def errors() -> Iterator[BaseException]:
-    """Yield errors of all kinds."""
+    """Yield exceptions of all kinds, for example with blank lines, with a cause, with a context, and in groups."""
     yield raised(ValueError("the sea is too large"))
     yield raised(ValueError("the first\n\n    indented, below a blank line"))
     yield raised(AssertionError())

@@ -165,7 +165,7 @@ def handbook(heading: str) -> list[str]:
 
 
 def follow(commands: str, folder: Path) -> None:
-    """Run commands of the handbook in a folder. A link in it leads to the manifests of the repository."""
+    """Run commands of docs/admin/storage.md in a folder that has a link to the manifests of the repository."""
     if not (link := folder / "fileserver").exists():
         link.symlink_to(ROOT / "fileserver")
     subprocess.run(["bash", "-euo", "pipefail", "-c", commands], cwd=folder, check=True)
@@ -175,7 +175,7 @@ LIST = ("find", "/storage/home", "/storage/project", "-mindepth", "1", "-printf"
 
 
 def test_a_backup_is_restored_on_another_disk(tmp_path: Path) -> None:
-    """The commands are those of docs/admin/storage.md."""
+    """The test runs the commands of docs/admin/storage.md."""
     before = sorted(execute(*LIST).splitlines())
     assert len(before) == 3, "wanted a home, a file in it and a project folder"
     need_program("zstd", how="apt install zstd")

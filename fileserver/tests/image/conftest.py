@@ -49,7 +49,7 @@ class Pod:
 
     @property
     def answers(self) -> bool:
-        """Whether the probe of the server passes."""
+        """Whether the NFS probe passes in the server's container."""
         return self.server.execute(PYTHON, "-m", "labfiles.nfs")[0] == 0
 
     def wait_until_ready(self) -> None:

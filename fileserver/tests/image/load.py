@@ -34,7 +34,7 @@ def print_fields(**fields: Any) -> None:
 
 
 def can_lock(path: Path, whole_file: bool) -> bool:
-    """Return whether the lock is free, by trying it in a child process."""
+    """Return whether the lock of a file is free: a child process tries to get it."""
     pid = os.fork()
     if pid == 0:
         with path.open("r+") as file:
@@ -61,7 +61,7 @@ def write_large_files(path: Path, stop: threading.Event, digests: dict[str, str]
 
 
 def append_records(path: Path, seconds: float) -> tuple[int, float]:
-    """Append records until `seconds` after the longest pause. Return the number of records and the longest pause."""
+    """Append records until `seconds` after the longest pause. Return the number of records and the pause's length."""
     count, longest, pause_end, started = 0, 0.0, 0.0, time.monotonic()
     with path.open("ab", buffering=0) as file:
         while not pause_end or time.monotonic() - pause_end < seconds:

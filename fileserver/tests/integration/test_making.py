@@ -166,7 +166,7 @@ def test_a_wrong_length_is_refused_before_the_token(length: str, labfiles: Labfi
 def test_a_client_that_disconnects_has_one_line_in_the_log(labfiles: Labfiles) -> None:
     port = int(labfiles.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)) as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close with a reset
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # so that `close` sends a reset
         client.sendall(b"PUT /v1/homes/5000 HTTP/1.1\r\n")
     wait_until(lambda: "reset by peer" in labfiles.log.read_text(), "the reset is logged", 10)
     line = assert_log_events(labfiles.log.read_text().splitlines())[-1]

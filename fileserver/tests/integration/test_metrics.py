@@ -50,7 +50,7 @@ def nice(task: Path) -> int:
 
 
 def python_of(labfiles: Labfiles) -> int:
-    """Return the process id of labfiles. If the tests use sudo, it is the child of sudo."""
+    """Return the process id of labfiles. If the tests use sudo, labfiles is the child process of sudo."""
     children = Path(f"/proc/{labfiles.process.pid}/task/{labfiles.process.pid}/children").read_text().split()
     return int(children[0]) if children else labfiles.process.pid
 

@@ -97,7 +97,7 @@ def disk(tmp_path: Path) -> Disk:
 
 
 def craft(*entries: tuple[str, bytes, str]) -> bytes:
-    """Return an archive with entries in the user's home: name, type and content or target of a link."""
+    """Return an archive of the user's home. An entry has a name, a type, and its content or the target of a link."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for name, kind, text in entries:
@@ -198,7 +198,7 @@ def test_special_files_are_skipped(disk: Disk) -> None:
 
 
 def feed(running: subprocess.Popen[bytes], data: bytes) -> None:
-    """Send a part of an archive to a restore."""
+    """Write a part of an archive to the standard input of a restore."""
     assert running.stdin is not None
     running.stdin.write(data)
     running.stdin.flush()

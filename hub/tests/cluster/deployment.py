@@ -79,7 +79,7 @@ class Deployment:
         return kubectl("exec", self.lab(account), "--namespace", LABS, "--container", "notebook", "--", *command)
 
     def server(self, user: str) -> dict[str, Any]:
-        """Return the hub's model of a user's lab, or an empty dictionary if the user has no lab."""
+        """Return what the hub's REST API says about a user's lab, or an empty dictionary if the user has no lab."""
         model: dict[str, Any] = self.api("GET", f"/users/{user}").json()["servers"].get("", {})
         return model
 
@@ -92,7 +92,7 @@ class Deployment:
         wait_until(lambda: not self.server(user), f"the lab of {user} has stopped")
 
     def client(self, visitor: Visitor, user: str) -> LabClient:
-        """Return a client of a user's lab that uses a session of the hub."""
+        """Return a client of a user's lab that logs in with the user's session at the hub."""
         lab = LabClient(URL, user)
         lab.http.close()
         lab.http = visitor.http
@@ -103,7 +103,7 @@ class Deployment:
         return kubectl("logs", "deployment/hub", "--namespace", NAMESPACE, "--tail=-1")
 
     def metric(self, name: str, **labels: str) -> float:
-        """Read a metric of the hub from the metrics port, from inside the pod."""
+        """Return the value of a metric of the hub, read inside the hub's pod."""
         script = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9464/metrics').read().decode())"
         text = kubectl("exec", "deployment/hub", "--namespace", NAMESPACE, "--", "python", "-c", script)
         pairs = {f'{key}="{value}"' for key, value in labels.items()}

@@ -36,7 +36,7 @@ def node_command(name: str, script: str) -> None:
         "metadata": {"name": name, "namespace": NAMESPACE},
         "spec": {
             "restartPolicy": "Never",
-            # Bypasses the scheduler, which may still be starting after a test.
+            # A fixed node bypasses the scheduler, which may still be starting after a test.
             "nodeName": cluster.get("nodes")[0]["metadata"]["name"],
             "automountServiceAccountToken": False,
             "containers": [

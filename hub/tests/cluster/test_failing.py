@@ -22,7 +22,7 @@ from hub.tests.cluster.node import node_command
 from hub.tests.cluster.objects import URL
 
 pytestmark = pytest.mark.timeout(300)
-# Seconds from the click until the page must show the reason
+# Maximum of seconds from the click until the page shows the reason
 SOON = 15
 # Each page also has a hidden alert for errors of its scripts.
 SHOWN = ".alert-danger:visible"
@@ -30,7 +30,7 @@ SHOWN = ".alert-danger:visible"
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Run a Chromium."""
+    """Run Chromium until the end of the module's tests."""
     with open_browser() as chromium:
         yield chromium
 
@@ -52,7 +52,7 @@ def page_of(browser: Browser, deployment: Deployment, login: str) -> Iterator[Pa
 
 
 def choose(page: Page, image: str, size: str) -> float:
-    """Choose and start a lab with the keyboard only, and return the time of the request."""
+    """Choose an image and a size and start the lab with the keyboard only. Return the time of the request."""
     page.locator(f"input[value={image}]").focus()
     page.keyboard.press("Space")
     page.locator(f"input[value={size}]").focus()
@@ -121,7 +121,7 @@ def test_a_home_that_is_somebody_elses_is_not_used(browser: Browser, deployment:
 def test_a_github_that_takes_its_time_is_waited_for(deployment: Deployment) -> None:
     visitor, _ = deployment.member("lou")
     world = deployment.github.world
-    time.sleep(RECENT_SECONDS)  # before that, the membership check of the login is valid for the spawn, too
+    time.sleep(RECENT_SECONDS)  # wait: until then the hub does not repeat the membership check of the login
     world.trouble = Trouble("hang")
     recovery = threading.Timer(3, setattr, (world, "trouble", None))
     recovery.start()

@@ -45,7 +45,7 @@ def claimed(deployment: Deployment) -> set[str]:
 
 
 def wait_reconciled() -> None:
-    """Create an orphaned pod, and wait until the hub has deleted it and all older ones."""
+    """Create an orphaned pod, and wait until the hub has deleted this pod and so all older orphaned pods."""
     cluster.apply(foreign_pod(LATE_ORPHAN, **LAB_LABELS))
     wait_until(lambda: not cluster.exists("pod", LATE_ORPHAN, namespace=LABS), "the late orphan is deleted", 180)
 
@@ -183,7 +183,7 @@ def test_a_hub_that_has_lost_its_database_finds_the_labs(deployment: Deployment)
     deployment.token = administrator_token(deployment)
     created = get("pod", deployment.lab(account), namespace=LABS)["metadata"]["creationTimestamp"]
     assert deployment.server("wilma")["started"].startswith(created.rstrip("Z"))
-    # The database also contained the sessions. After a new login the lab is the same.
+    # The database also contained the sessions. After a new login the user has the old lab.
     assert not visitor.is_logged_in()
     again = deployment.visitor("wilma")
     again.log_in()

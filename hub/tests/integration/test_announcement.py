@@ -56,7 +56,7 @@ class Announcing:
         return self.admin.http.put(PATH, json=announcement, headers=self.admin.xsrf())
 
     def stopped(self) -> float:
-        """Return the value of the metric."""
+        """Return the value of the metric `labhub_spawning_stopped`."""
         sample = re.search(r"^labhub_spawning_stopped (\S+)$", httpx.get(self.metrics).text, re.MULTILINE)
         assert sample
         return float(sample[1])
@@ -162,7 +162,7 @@ def test_only_administrators_change_it(whole: Announcing) -> None:
         vic.http.put(PATH, json=STOP, headers=vic.xsrf()),
         vic.http.delete(PATH, headers=vic.xsrf()),
         httpx.put(f"{whole.site.hub.url}{PATH}", json=STOP),
-        whole.admin.http.put(PATH, json=STOP),  # without the XSRF token, as from another site
+        whole.admin.http.put(PATH, json=STOP),  # without the XSRF token, as in a request that another web site causes
         vic.get("/hub/announce"),
     ):
         assert answer.status_code == 403

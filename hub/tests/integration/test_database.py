@@ -1,4 +1,4 @@
-"""The hub's database: SQLite and PostgreSQL, new, of an older JupyterHub, and unusable."""
+"""The hub's database on SQLite and PostgreSQL: a new one, one of JupyterHub 5.3.0, and unusable ones."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def make_sqlite(file: Path, script: str = "") -> str:
 
 @contextmanager
 def upgraded(url: str, token: str, folder: Path) -> Iterator[Any]:
-    """Run our hub with an older hub's database, and check that all data is there before and after ada's login."""
+    """Run our hub with the database of JupyterHub 5.3.0. Check that it has all data before and after ada's login."""
     keys = {"JUPYTERHUB_CRYPT_KEY": f"{'6' * 64};{OLD_KEY}", "JUPYTERHUB_CRYPT_KEY_FILE": ""}
     with run_site(folder, database_config(url), **keys) as site:
         ada = site.hub.user("ada")
@@ -154,7 +154,7 @@ def upgraded(url: str, token: str, folder: Path) -> Iterator[Any]:
         # ada's lab is running, and the proxy has its route.
         assert ada["servers"][""]["ready"]
         assert httpx.get(f"{site.hub.url}/user/ada/").text == "still here"
-        # An API token of the older hub is valid again after its owner's first login to our hub.
+        # An API token of JupyterHub 5.3.0 is valid again after its owner's first login to our hub.
         assert not site.token_works(token)
         account = site.world.add_account("ada", ADA)
         site.world.find_organization("lsst-sqre").members[account.id] = "active"
@@ -198,7 +198,7 @@ def test_a_new_postgresql_is_filled_and_may_be_started_anew_beneath_the_hub(
         wait_until(lambda: site.token_works(token), "the hub has reconnected to its database", 10)
         assert visitor.is_logged_in()
         assert PASSWORD not in site.hub.log
-        # JupyterHub has logged a traceback for the request that found its connection closed. No other may follow.
+        # JupyterHub has logged a traceback for the request whose database connection was closed. No other may follow.
         site.hub.log_file.write_text("")
         site.member("grace")
     with postgresql.connect("new") as connection:
@@ -239,7 +239,7 @@ def test_a_migration_that_fails_ends_the_hub_with_one_line_more_and_leaves_the_c
 
 
 def schema_error(url: str) -> str:
-    """Check an unusable database, and return the error message."""
+    """Check that `check_schema` rejects an unusable database, and return the error message."""
     with pytest.raises(DatabaseError) as error:
         check_schema(url)
     message = str(error.value)

@@ -36,7 +36,7 @@ def test_a_definite_no_ends_session_api_token_and_idle_lab_within_one_refresh(
     token = site.api_token(name)
     assert site.token_works(token)
     change(site.world, account)
-    # The hub re-checks the user without a request.
+    # The hub re-checks a user with a running lab, even if the user sends no request.
     wait_until(lambda: not site.lab_runs(name), "the lab is stopped", 5)
     assert not visitor.is_logged_in()
     assert not visitor.reaches_lab(name)
@@ -69,7 +69,7 @@ def test_a_removed_member_who_comes_back_finds_the_same_user(site: Any) -> None:
 
 @pytest.fixture(scope="module")
 def resident(site: Any) -> Any:
-    """Return the session of a member."""
+    """Return the session of a member of the allowed organization."""
     visitor, _ = site.member("resident")
     return visitor
 

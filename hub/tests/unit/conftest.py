@@ -31,7 +31,7 @@ class Cluster:
 
 @pytest_asyncio.fixture
 async def cluster(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
-    """Run a fake API. The reflectors' timeouts are milliseconds instead of seconds."""
+    """Run a fake API, and shorten the reflectors' timeouts from seconds to milliseconds."""
     monkeypatch.setattr(reflector, "WATCH_SECONDS", 0.3)
     monkeypatch.setattr(reflector, "SILENCE_SECONDS", 0.2)
     monkeypatch.setattr(reflector, "RETRY_MIN", 0.01)
@@ -41,7 +41,7 @@ async def cluster(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
 
 
 async def stop(*tasks: asyncio.Task[None] | None) -> None:
-    """Cancel tasks and wait for their end."""
+    """Cancel asyncio tasks, and wait until they have ended."""
     running = [task for task in tasks if task]
     for task in running:
         task.cancel()

@@ -24,7 +24,7 @@ def dashboard() -> dict[str, Any]:
 
 
 def find_losses(ours: Any, parsed: Any, path: str = "") -> list[str]:
-    """Return the paths and values of our JSON that Grafana's types have dropped or changed."""
+    """Return the paths and values of our JSON that are lost or changed when Grafana's types parse and write it."""
     if isinstance(ours, dict) and isinstance(parsed, dict):
         pairs = [(key, value, parsed.get(key)) for key, value in ours.items()]
     elif isinstance(ours, list) and isinstance(parsed, list) and len(ours) == len(parsed):

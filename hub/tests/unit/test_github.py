@@ -10,7 +10,7 @@ API = "https://api.github.example"
 
 
 def answer(path: str, code: int = 200, body: bytes = b"[]", **headers: str) -> Response:
-    """Return an answer of GitHub."""
+    """Return a response of GitHub's API."""
     return Response("GET", path, code, headers, body)
 
 

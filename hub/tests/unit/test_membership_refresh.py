@@ -94,7 +94,7 @@ class FakeApp:
 
 
 class SlowEvaluator(AccessEvaluator):
-    """An evaluator that answers when `may_answer` is set."""
+    """An access evaluator that returns its decision only after the event `may_answer` is set."""
 
     def __init__(self, answer: AccessDecision | Exception) -> None:
         super().__init__(GitHub("https://api.github.example", 1), SETTINGS)

@@ -98,11 +98,11 @@ def test_only_permanent_reasons_exclude_a_node_group(message: str, excluded: boo
         (FULL, [event("FailedScaleUp", "Node scale up in zones a failed: GCE quota exceeded", 1)], "declined"),
         (TOO_SMALL, [event("NotTriggerScaleUp", NO_FIT, 1)], "impossible"),
         (TOO_SMALL, [event("NotTriggerScaleUp", AT_MAXIMUM, 1), event("NotTriggerScaleUp", NO_FIT, 12)], "impossible"),
-        # Not impossible: a full node outside the autoscaler's groups can get room again.
+        # `declined`, not `impossible`: a full node outside the autoscaler's groups can get room again.
         (FULL, [event("NotTriggerScaleUp", NO_FIT, 1)], "declined"),
         # An earlier answer of the autoscaler named a group that fits.
         (TOO_SMALL, [event("TriggeredScaleUp", SCALE_UP, 1), event("NotTriggerScaleUp", NO_FIT, 12)], "declined"),
-        # Both answers in one second, in any order
+        # The autoscaler sends both answers in one second, and the API lists them in any order.
         (TOO_SMALL, [event("NotTriggerScaleUp", NO_FIT, 1), event("TriggeredScaleUp", SCALE_UP, 1)], "coming"),
         (TOO_SMALL, [event("TriggeredScaleUp", SCALE_UP, 1), event("NotTriggerScaleUp", NO_FIT, 1)], "coming"),
         # Karpenter leaves out the instance types that a limit of the NodePool excludes now.

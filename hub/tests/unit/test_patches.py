@@ -74,7 +74,7 @@ def test_the_locked_version_is_a_tested_one(package: str, tested: frozenset[str]
 
 @pytest.fixture
 def unpatched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Restore JupyterHub after the test."""
+    """Remove the patches of JupyterHub after the test."""
     places: list[tuple[Any, str]] = [
         (provider.JupyterHubOAuthServer, "add_client"),
         (UserDict, "count_active_users"),
@@ -118,7 +118,7 @@ def add_user(db: Session, name: str, **columns: Any) -> orm.User:
 
 
 def executed_selects(statements: list[str]) -> list[str]:
-    """Return the statements, except JupyterHub's test of the connection."""
+    """Return the recorded statements without JupyterHub's test of the connection (SELECT 1)."""
     return [statement for statement in statements if statement != "SELECT 1"]
 
 

@@ -24,7 +24,7 @@ KUBELET = {
     "eventTime": None,
     "count": 2,
 }
-# The answer of the older API for an event that was created with events.k8s.io/v1
+# The answer of the older API (v1) for an event that was created with events.k8s.io/v1
 NEW_FORM = {
     "metadata": METADATA,
     "involvedObject": POD,
@@ -38,7 +38,7 @@ NEW_FORM = {
     "eventTime": "2026-11-30T12:00:01.000000Z",
     "series": {"count": 2, "lastObservedTime": "2026-11-30T12:00:05.250000Z"},
 }
-# Accepted by the API: no message, an unknown type, and no time
+# The API accepts an event without a message and a time, and with an unknown type.
 BARE = {
     "metadata": METADATA,
     "involvedObject": POD,

@@ -175,5 +175,5 @@ def test_files_and_postgresql_are_taken(url: str) -> None:
 def test_labs_that_fail_are_no_reason_for_the_hub_to_end() -> None:
     config = Config()
     configure_spawner(config, load(COMPLETE | TOKENS, LabSettings))
-    # JupyterHub's default. Zero to JupyterHub sets 5.
+    # 0 is the default of this setting. Zero to JupyterHub sets it to 5.
     assert config.LabSpawner.consecutive_failure_limit == 0

@@ -28,7 +28,7 @@ def test_the_output_of_a_lab_is_on_the_page_only(diagnosis: Diagnosis) -> None:
     text, html = format_exception(error, only_jupyterhub=True)
     assert SECRET in text
     assert SECRET in html
-    # JupyterHub logs an exception in these forms.
+    # JupyterHub logs the message, the `repr` and the traceback of an exception.
     logged = "\n".join([error.get_message(), repr(error), *traceback.format_exception(error)])
     assert diagnosis.message in str(error)
     assert SECRET not in logged

@@ -19,14 +19,14 @@ SCHEDULED = {"type": "PodScheduled", "status": "True"}
 
 
 def waiting(reason: str, message: str = "") -> dict[str, Any]:
-    """Return a pod whose container waits for a reason."""
+    """Return a pod whose container is in the state `waiting` with this reason."""
     state = {"waiting": {"reason": reason, "message": message}}
     status = {"name": "notebook", "image": "lsst/lab:1", "state": state}
     return make_pod("lab-1", status={"phase": "Pending", "conditions": [SCHEDULED], "containerStatuses": [status]})
 
 
 def unscheduled(message: str, reason: str = "Unschedulable") -> dict[str, Any]:
-    """Return a pod without a node."""
+    """Return a pod that has no node yet, with the scheduler's message."""
     condition = {"type": "PodScheduled", "status": "False", "reason": reason, "message": message}
     return make_pod("lab-1", status={"phase": "Pending", "conditions": [condition]})
 

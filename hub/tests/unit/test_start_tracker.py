@@ -29,7 +29,7 @@ def make_tracker() -> StartTracker:
 
 
 def failure(tracker: StartTracker, pod: dict[str, Any] | None, now: float, *events: PodEvent) -> tuple[str, str]:
-    """Return the reason and the detail with which an update ends the start."""
+    """Check that an update of the tracker ends the start with an error. Return the error's reason and detail."""
     with pytest.raises(SpawnFailedError) as failed:
         tracker.update(pod, events, now)
     return failed.value.diagnosis.reason, failed.value.diagnosis.detail

@@ -21,7 +21,7 @@ def test_log_in_by_typing_and_run_a_cell_of_the_stack(hub: HubLogin, screenshots
         page.get_by_label("Password").fill(hub.password)
         page.get_by_role("button", name="Sign in").click()
 
-        # An earlier test may have started the lab: then the hub shows no progress page.
+        # The hub shows no progress page if an earlier test has started the lab.
         tile = page.locator(".jp-LauncherCard", has_text="LSST_Stack").first
         expect(tile).to_be_visible()
         page.screenshot(path=screenshots / "launcher.png")

@@ -131,7 +131,7 @@ def test_no_database_and_no_socket_lies_in_the_home(lab: LabClient) -> None:
 
 
 def test_the_server_collects_garbage_again_once_it_has_started(lab: LabClient) -> None:
-    # The server's metrics count its collections. The requests for the metrics can cause further collections.
+    # The server's metrics count its garbage collections. A request for the metrics can cause further collections.
     def collections() -> float:
         metrics = lab.http.get(f"{lab.base}metrics").text
         counts = re.findall(r'^python_gc_collections_total{generation="0"} (\S+)', metrics, re.MULTILINE)
@@ -162,7 +162,7 @@ def lab_scratch(lab: LabClient) -> str:
 
 
 def write(lab: LabClient, path: str, text: str) -> None:
-    """Write a file and its parent folders into the home, by code in a kernel."""
+    """Write a file and its parent folders into the home, with code that runs in a kernel."""
     with lab.kernel("python3") as kernel:
         output = kernel.execute(
             f"import pathlib; p = pathlib.Path.home() / {path!r}; p.parent.mkdir(parents=True, exist_ok=True)\n"

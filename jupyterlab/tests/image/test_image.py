@@ -59,7 +59,7 @@ def wait_for_banner(container: Container) -> re.Match[str]:
 
 
 def uids_of_processes(container: Container) -> set[int]:
-    """Return the UIDs of all processes in a container. Only tini, which only waits, runs as root."""
+    """Return the UIDs of all processes in a container. Only tini runs as root: it starts the others and waits."""
     table = container.docker.top(ps_args="-eo pid,uid,args")
     return {int(row[1]) for row in table["Processes"]}
 
@@ -116,8 +116,8 @@ def test_the_password_is_in_no_process_s_environment_and_no_log(image: str) -> N
             "bash", "-c", "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline", user="demo"
         )
         assert (status, environments.count("LAB_IP")) == (1, 3), "expected the hub, the proxy, and this shell"
-        # The shell has the container's environment, with the password. So does the first process, but only root can
-        # read its environment, because it has changed its user.
+        # The shell has the container's environment, with the password. The first process has it, too. Only root can
+        # read the environment of that process, because the process has changed its user.
         assert environments.count(password) == 1
         assert password not in container.log()
 
@@ -169,7 +169,7 @@ def test_spawned_the_kernel_of_the_stack_runs(image: str) -> None:
     environment = {"HOME": "/home/vera"}
     with run_container(image, "python", "-c", run, environment=environment, **SPAWNED) as container:
         container.docker.wait(timeout=100)
-        # Outside a lab, jupyter_client uses TCP, and the kernel warns about that in the lines before.
+        # Outside a lab, jupyter_client uses TCP, and the kernel warns about TCP in the lines before this one.
         assert container.log().splitlines()[-1] == "Butler 123456"
 
 

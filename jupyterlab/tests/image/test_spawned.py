@@ -42,7 +42,7 @@ def spawned(image: str, home: str = OWN, **options: Any) -> Iterator[tuple[LabCl
     with run_hub_stub("127.0.0.1") as hub:
         arguments = RESTRICTED | {"tmpfs": {"/tmp": "mode=1777", "/home/vera": home}, **options}
         environment = hub.environment("vera", port, "127.0.0.1") | {"USER": "vera", "LOGNAME": "vera"}
-        # In the engine's network, because the hub must know the lab's address before the start.
+        # The container uses the Docker host's network, because the hub must know the lab's address before the start.
         with (
             run_container(image, environment=environment, network_mode="host", **arguments) as container,
             LabClient(f"http://127.0.0.1:{port}", "vera") as client,
@@ -70,7 +70,8 @@ def check_use(client: LabClient) -> None:
             assert (output.stdout, output.error) == ("2\n", "")
 
 
-# No room for the probe, and no room for even an empty file, as with an NFS server's quota on the number of files
+# The first disk has no room for the file of the home check. The second has no room for even an empty file, as with an
+# NFS server's quota on the number of files.
 @pytest.mark.parametrize("room", ["size=512k", "nr_inodes=1"])
 def test_a_full_home_is_used_as_it_is(image: str, room: str) -> None:
     with spawned(image, f"{OWN},{room}") as (client, container):
@@ -89,7 +90,7 @@ def test_the_page_opens_in_a_full_and_in_a_read_only_home(image: str, home: str)
         page = browser.new_page()
         expect.set_options(timeout=60000)
         page.goto(f"{client.url}{client.base}lab")
-        # A console, because a full home has no room for a new notebook
+        # The test opens a console, because a full home has no room for a new notebook.
         page.locator(".jp-LauncherCard[data-category=Console]", has_text="LSST_Stack").click()
         expect(page.locator(".jp-CodeConsole")).to_contain_text("IPython")
         expect(page.locator(".Toastify__toast")).to_contain_text("home")
@@ -139,7 +140,7 @@ def test_no_database_and_no_layout_lies_in_the_home(image: str) -> None:
 
 @pytest.fixture
 def names(image: str, tmp_path: Path) -> dict[str, dict[str, str]]:
-    """Return volumes with passwd and group as the hub writes them: the image's lines, then the user's."""
+    """Return volumes with /etc/passwd and /etc/group as the hub writes them: lines of the image, then of the user."""
     lines = {
         "passwd": [f"vera:x:{UID}:{UID}::/home/vera:/bin/bash"],
         "group": [f"vera:x:{UID}:", *(f"{name}:x:{gid}:vera" for gid, name in GROUPS.items())],

@@ -40,7 +40,7 @@ SHOW = (
 
 @pytest.fixture(scope="module")
 def image() -> Iterator[str]:
-    """Build the lab image with a stack image that is not from PyPI."""
+    """Build the lab image with `--build-arg STACK=...` and a small image in place of the full stack."""
     dockerfile = DOCKERFILE.format(load=base64.b64encode(LOAD.encode()).decode())
     client = engine()
     client.images.build(fileobj=io.BytesIO(dockerfile.encode()), tag=STACK_IMAGE, rm=True)

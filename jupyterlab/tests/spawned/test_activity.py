@@ -14,13 +14,13 @@ EMPTY_NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 
 
 
 def wait_for_idleness(lab: SpawnedLab) -> None:
-    """Wait until the lab has reported the same time three times in a row."""
+    """Wait until three reports of the lab in a row have the same time of last activity."""
     seen = len(lab.hub.reports)
     wait_until(lambda: len(lab.hub.reports) >= seen + 3 and len(set(lab.hub.reports[-3:])) == 1, "the lab is idle")
 
 
 def wait_for_use(lab: SpawnedLab) -> None:
-    """Wait until the lab has reported a later time three times in a row."""
+    """Wait until three reports of the lab in a row each have a later time of last activity than the one before."""
     seen = len(lab.hub.reports)
     wait_until(lambda: len(lab.hub.reports) >= seen + 3, "the lab reports three times")
     assert lab.hub.reports[-3] < lab.hub.reports[-2] < lab.hub.reports[-1]

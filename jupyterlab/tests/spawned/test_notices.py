@@ -14,7 +14,7 @@ Spawn = Callable[..., SpawnedLab]
 
 
 def wait_for_notice(lab: SpawnedLab, kind: str) -> dict[str, object]:
-    """Wait for a notice, check that it is the only one and its kind, and return it."""
+    """Wait for a notice of this kind, check that it is the only notice, and return it."""
     wait_until(lambda: lab.notices() != [], f"the lab shows a notice about its {kind} limit")
     (notice,) = lab.notices()
     assert str(notice["id"]).startswith(f"{kind}-")

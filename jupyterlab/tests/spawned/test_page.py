@@ -39,7 +39,7 @@ def test_an_untouched_page_warns_and_is_no_use(spawn: Spawn, screenshots: Path) 
         page.clock.run_for(61 * SECONDS)
         notification = page.locator(NOTIFICATION)
         expect(notification).to_contain_text("This lab has been idle for")
-        expect(notification).to_be_in_viewport(ratio=1)  # it moves into the page
+        expect(notification).to_be_in_viewport(ratio=1)  # the notification moves into the page
         assert "{time}" not in str(notification.text_content())
         page.screenshot(path=screenshots / "notice.png")
         assert lab.last_activity() == before

@@ -17,7 +17,7 @@ PROJECTS = [jupyter_server, jupyterhub, terminado, tornado]
 
 
 def warning_for(patches: ModuleType) -> str:
-    """Return the warning that the lab logs."""
+    """Return the warning that the lab logs about an untested version of this project."""
     return (
         f"{patches.PROJECT} {UNTESTED} was not tested with this release (tested: {', '.join(patches.TESTED)}): "
         f"its patches are not applied; {patches.EFFECT}"

@@ -1,4 +1,4 @@
-"""Tests of the first connection to the hub while packets are dropped, by a server with a full backlog."""
+"""Tests of the first connection to the hub while a server with a full backlog drops packets."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
 
 
 def config(kind: str, name: str, **data: str) -> dict[str, Any]:
-    """Return a ConfigMap or a Secret."""
+    """Return a ConfigMap or a Secret with this name and data."""
     field = "stringData" if kind == "Secret" else "data"
     return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, field: data}
 

@@ -38,7 +38,7 @@ def bounded_memory(relay: RelayProcess) -> Iterator[None]:
 
 @contextmanager
 def shipping(relay: RelayProcess, *names: str, count: int = EVENTS, at: float = 0.2) -> Iterator[list[Shipper]]:
-    """Ship events, run the block when a share `at` is confirmed, and wait until all events are acknowledged."""
+    """Ship events, run the block when the share `at` of them is confirmed, and wait until all are acknowledged."""
     shippers = [Shipper(relay.port, make_events(count // len(names), name)) for name in names]
     with bounded_memory(relay):
         for shipper in shippers:
@@ -50,7 +50,7 @@ def shipping(relay: RelayProcess, *names: str, count: int = EVENTS, at: float = 
 
 
 def assert_received(queue: Queue, *names: str, count: int = EVENTS) -> dict[str, int]:
-    """Assert that all events are in the queue. Return each event that was received more than once, with its count."""
+    """Assert that the queue has received all events. Return those that it has received more than once, with counts."""
     received = queue.collect()
     expected = {f"{name}-{i}" for name in names for i in range(count // len(names))}
     assert expected - set(received) == set()
@@ -303,7 +303,7 @@ def test_unreadable_new_certificates_are_ignored(
 
 
 def ship_event(relay: RelayProcess, certificates: Certificates) -> None:
-    """Send an event over a new connection with these certificates, and check that it is acknowledged."""
+    """Send an event over a new connection with these certificates, and check that the relay acknowledges it."""
     with BeatsClient(relay.port, certificates.client_context()) as client:
         client.send(make_events(1, "a"))
         assert client.read_until(1)[-1] == 1

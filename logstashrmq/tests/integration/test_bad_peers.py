@@ -34,7 +34,7 @@ def deflate_bomb(size: int) -> bytes:
 
 
 def encode_frame(code: int, content: bytes) -> bytes:
-    """Return a frame with a length before its content."""
+    """Return a Lumberjack frame: its code, the length of the content, and the content."""
     return frames.SHORT_HEADER.pack(code, len(content)) + content
 
 
@@ -142,7 +142,7 @@ def test_broken_framing_ends_the_connection_and_is_counted(shared_relay: RelayPr
 
 @pytest.fixture(scope="module")
 def shared_relay(start_relay_for_module: StartRelay) -> RelayProcess:
-    """Return one relay for all kinds of broken framing."""
+    """Start one relay for the tests of all kinds of broken framing."""
     return start_relay_for_module(**LIMITS)
 
 

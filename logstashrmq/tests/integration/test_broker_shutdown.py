@@ -16,7 +16,7 @@ from pika.spec import Channel, Connection
 from logstashrmq.tests.harness import Queue, StartRelay
 from logstashrmq.tests.tcp_proxy import TcpProxy
 
-HEADER = struct.Struct(">BHI")  # type, channel, size of the payload; one byte ends the frame
+HEADER = struct.Struct(">BHI")  # frame type, channel, payload size; one byte ends each frame
 GREETING = b"AMQP\0\0\x09\1"
 CLOSE = Connection.Close(320, "CONNECTION_FORCED - broker shutdown", 0, 0)
 # Each entry has a method that the broker waits for, and the broker's answers as pairs of channel and method. After the
@@ -31,7 +31,7 @@ SHUTDOWNS: list[Script] = [
 
 
 def read_until(stream: BinaryIO, wanted: type[Method]) -> None:
-    """Read frames up to the frame of this method."""
+    """Read AMQP frames up to the frame of this method."""
     index = None
     while index != wanted.INDEX:
         _, _, size = HEADER.unpack(stream.read(HEADER.size))

@@ -24,7 +24,7 @@ def run_golumber(program: Path, port: int, *options: str, events: int = 1000, na
 
 
 def each_once(name: str, count: int) -> dict[str, int]:
-    """Return the counts of a queue in which each event of a client is once."""
+    """Return the expected counts if a queue contains each event of a client once."""
     return {f"{name}-{i}": 1 for i in range(count)}
 
 

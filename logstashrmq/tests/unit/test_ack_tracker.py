@@ -9,7 +9,7 @@ from beatsrelay.beats.ack_tracker import AckTracker, WindowPart
 
 
 class RecordedTracker:
-    """A tracker with a clock of its own, whose acknowledgements are recorded.
+    """A tracker with a simulated clock. It records its acknowledgements instead of sending them.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class RecordedTracker:
         self.tracker = AckTracker(self.acks.append, lambda _: None, clock=lambda: self.seconds)
 
     def add(self, sequence: int, *, last: bool) -> WindowPart:
-        """Add a part that was received now."""
+        """Add a part of a window that arrives at the current time of the clock."""
         part = WindowPart(sequence, last, started=self.seconds)
         self.tracker.add(part)
         return part

@@ -23,7 +23,7 @@ class Readers:
         self.order: list[int] = []
 
     async def read(self, number: int, events: int = 1, size: int = 1) -> None:
-        """Wait for capacity, and use some of it."""
+        """Wait for capacity, and add events to those in flight."""
         await self.limit.wait_for_capacity()
         self.limit.add(events, size)
         self.order.append(number)

@@ -18,7 +18,7 @@ def create_batch(count: int) -> Batch:
 
 
 def identify(messages: Messages) -> set[Message]:
-    """Return the id of the batch and the index in it for each message."""
+    """Return for each message the id of its batch and its index in the batch."""
     return {(id(published.batch), index) for published, indices in messages for index in indices}
 
 

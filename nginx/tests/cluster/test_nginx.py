@@ -151,7 +151,7 @@ def test_a_site_of_two_pods_comes_up_and_answers(site: Site) -> None:
 def test_to_apply_it_again_changes_nothing(site: Site) -> None:
     def versions() -> dict[str, Any]:
         items = json.loads(kubectl("get", "-f", FOLDER, "-o", "json"))["items"]
-        # Without resourceVersion, which a change of the status also changes.
+        # The result omits resourceVersion, which changes with the status, too.
         return {
             item["kind"]: (item["metadata"].get("generation"), item["metadata"]["labels"], item["spec"])
             for item in items
@@ -211,7 +211,7 @@ def test_a_new_release_fails_no_request(site: Site) -> None:
         seen.add(site.get().status_code)
         deployment = get("deployment", "nginx")
         status, numbers = deployment["status"], ("replicas", "updatedReplicas", "readyReplicas")
-        # Until the controller has observed the change, the status is that of the last release.
+        # Until the controller has observed the change, the status describes the last rollout.
         observed = status["observedGeneration"] == deployment["metadata"]["generation"]
         return observed and {status.get(number) for number in numbers} == {2}
 

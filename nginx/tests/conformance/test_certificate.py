@@ -17,7 +17,7 @@ from nginx.tests.upstream import run_echo, run_upstream
 
 
 def as_kubelet(authority: Authority, tls: Path, number: int) -> None:
-    """Write the Secret as kubelet does: create a new folder, then replace the link to the folder by a rename."""
+    """Write the files of the Secret as kubelet does: create a new folder, then rename a new link over the old link."""
     authority.write(tls / f"..{number}")
     link = tls / "..data.new"
     link.symlink_to(f"..{number}")

@@ -160,7 +160,7 @@ def test_an_upload_arrives_while_it_is_sent(edge: Edge, upstream: Upstream) -> N
 
     def pieces() -> Iterator[bytes]:
         yield b"x" * 100_000
-        # The rest is sent after the first piece has arrived. An nginx that stored uploads would wait for the rest.
+        # The client sends the rest after the first piece has arrived. An nginx that stores uploads would wait for all.
         wait_until(lambda: upstream.received - before >= 100_000, "the first piece arrives")
         yield b"x" * 100_000
 

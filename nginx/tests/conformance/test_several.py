@@ -20,7 +20,7 @@ OTHER = "other.example.org"
 
 @pytest.fixture(scope="module")
 def second() -> Iterator[Upstream]:
-    """Run the fake server of the other host name."""
+    """Run a fake server for the second host name."""
     with run_upstream() as server:
         server.body = b"the second"
         yield server
@@ -30,7 +30,7 @@ def second() -> Iterator[Upstream]:
 def both(
     run: RunEdge, upstream: Upstream, second: Upstream, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Edge]:
-    """Run nginx in front of both fake servers."""
+    """Run nginx in front of the fake servers of both host names."""
     folder = tmp_path_factory.mktemp("several") / "nginx"
     folder.mkdir()
     authority = Authority(folder)

@@ -24,7 +24,7 @@ LAB = f"/user/vera/static/lab/{SCRIPT.name}"
 
 
 def get(edge: Edge, path: str, encodings: str = "identity") -> httpx.Response:
-    """Send a request, and return the answer with its body still compressed."""
+    """Send a request, and return the answer with the body as received, which may be compressed."""
     with edge.client() as client, client.stream("GET", path, headers={"Accept-Encoding": encodings}) as answer:
         answer._content = b"".join(answer.iter_raw())
     return answer

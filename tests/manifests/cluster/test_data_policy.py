@@ -37,7 +37,7 @@ def refusal(*arguments: str | Path) -> str:
 
 
 def is_refused(*what: str) -> bool:
-    """Return whether the policy refuses a deletion. Delete nothing."""
+    """Return whether the policy refuses a deletion, by a dry run that deletes nothing."""
     return f"'{NAME}'" in refusal(*what, "--dry-run=server")
 
 
@@ -93,7 +93,7 @@ def test_a_deletion_is_refused(arguments: list[str], volumes: dict[str, str]) ->
 
 
 def test_a_collection_is_not_deleted_either(volumes: dict[str, str]) -> None:
-    """`kubectl delete --all` sends a request for each object, a controller may send one for all objects."""
+    """`kubectl delete --all` sends a request for each object, but a controller may send one request for all objects."""
     with pytest.raises(KubectlError, match=NAME):
         kubectl("delete", "--raw", f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims")
     assert {claim: volume_of(claim) for claim in CLAIMS} == volumes
@@ -126,7 +126,7 @@ def phase_of(volume: str) -> str:
 
 
 def allow(message: str) -> None:
-    """Run the command that an error message names."""
+    """Run the command in an error message of the policy, which allows the deletion."""
     found = COMMAND.search(message)
     assert found, message
     kubectl(*found[1].split()[1:])
@@ -143,7 +143,7 @@ def test_the_command_in_the_error_allows_the_deletion() -> None:
 
 
 def test_the_annotation_of_a_namespace_includes_its_claims() -> None:
-    """Otherwise the namespace would be deleted except for the claims, and stay Terminating."""
+    """If the policy still refused the claims, the namespace would lose all other objects and stay `Terminating`."""
     message = refusal("namespace", NAMESPACE)
     assert f"the namespace {NAMESPACE} contains the homes of all users and the database of the hub" in message
     allow(message)

@@ -1,4 +1,4 @@
-"""Tests of `own_namespaces` on a cluster where a namespace of that name exists."""
+"""Tests of `own_namespaces` on a cluster that already has a namespace with this name."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def test_the_hub_does_not_take_the_probe_for_a_lab(deployment: Deployment) -> No
 @pytest.mark.usefixtures("deployment")
 def test_the_probe_goes_when_the_doctor_is_interrupted() -> None:
     nodes = [node["metadata"]["name"] for node in cluster.get("nodes")]
-    kubectl("cordon", *nodes)  # no node accepts the probe: the doctor waits
+    kubectl("cordon", *nodes)  # no node accepts the probe, so the doctor waits
     # A background process of a shell ignores SIGINT, and its children inherit that.
     interruptible = ["env", "--default-signal=INT", *command("--only=policy")]
     doctor = subprocess.Popen(interruptible, cwd=ROOT, stdout=subprocess.DEVNULL)

@@ -72,7 +72,7 @@ def has_volume(claim: str) -> bool:
 
 @contextmanager
 def claim_without_a_class() -> Iterator[None]:
-    """Replace the claim for project folders by one with an unknown StorageClass. No lab may mount it at that time."""
+    """Replace the claim for project folders by one with an unknown StorageClass. No lab may mount it in the block."""
     claim, volume = ("pvc", "project", "--namespace", LABS), "jupyterlabdemo-project"
     usual = cluster.get("pvc", "project", namespace=LABS)
     spec = {key: usual["spec"][key] for key in ("accessModes", "resources")} | {"storageClassName": "missing"}
@@ -124,7 +124,7 @@ def test_a_hub_that_kubernetes_does_not_answer(deployment: Deployment) -> None:
         return "the Kubernetes API has not answered the hub for" in call_doctor("hub").failed("hub")
 
     with api_out_of_reach():
-        # Open connections may survive a new policy.
+        # Kill the hub, because open connections may survive a new policy.
         deployment.kill_hub()
         wait_until(deployment.is_up, "the hub's pages answer")
         wait_until(is_reported, "the doctor reports it", 200)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ADA, BOB, ROOT = 583231, 583232, 0
-# AUTH_SYS transmits at most 16 groups. These are 16 groups and one more, each with a project folder.
+# The GIDs of 16 groups, the most that AUTH_SYS transmits, and of one more. Each group has a project folder.
 GROUPS = tuple(range(7000, 7016))
 ONE_MORE = 7016
 Check = Callable[["Share"], None]
@@ -47,7 +47,7 @@ class Share:
 
 
 def check(uid: int = ADA, groups: tuple[int, ...] = GROUPS) -> Callable[[Check], Check]:
-    """Return a decorator that registers a check, which then runs as this user with these groups."""
+    """Return a decorator that registers a check. The program runs the check as this user with these groups."""
 
     def register(function: Check) -> Check:
         CHECKS[function.__name__] = (function, uid, groups)

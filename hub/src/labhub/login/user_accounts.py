@@ -32,7 +32,7 @@ def find_user(users: UserDict, github_id: int) -> User | None:
 
 
 async def get_github_id(user: User) -> int | None:
-    """Return the stored GitHub id of a user, or None. JupyterHub's GitHubOAuthenticator stores the id in auth state."""
+    """Return a user's stored GitHub id, or None. JupyterHub's GitHubOAuthenticator stores the id in auth state only."""
     info: Mapping[str, Any] = user.user_info or {}
     if ID_KEY in info:
         return int(info[ID_KEY])
