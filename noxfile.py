@@ -38,7 +38,7 @@ WITH_CLUSTER_TESTS = [*sorted(path.parents[1].name for path in ROOT.glob("*/test
 BENCHMARKS = sorted(path.stem for path in ROOT.glob("benchmarks/*.py"))
 # Most tests wait for a process, so run more tests than a CI machine has CPUs. The tests of one file run in order.
 PARALLEL = ["--dist", "loadfile", "-n", "4"]
-# Each container, and each virtual machine that is an NFS client, needs a CPU.
+# Fewer tests at a time, because each container and each virtual machine with an NFS client needs a CPU.
 PARALLEL_CONTAINERS = ["--dist", "loadfile", "-n", "2"]
 TOOLS = "tools/requirements.txt"
 LINTERS = "tools/lint/requirements.txt"

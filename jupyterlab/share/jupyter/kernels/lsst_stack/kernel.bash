@@ -10,9 +10,9 @@ here=$(dirname "${BASH_SOURCE[0]}")
 connection_file=$1
 user_setups=$HOME/notebooks/.user_setups
 
-IFS="'" read -r _ python _ <"$here/environment.bash" # its first line: lsst_kernel_python='...'
+IFS="'" read -r _ python _ <"$here/environment.bash" # the first line is lsst_kernel_python='...'
 
-has_commands() { # FILE: return whether it has more than comments. The file of a new user has only comments.
+has_commands() { # FILE: return whether the file contains commands. The file of a new user contains only comments.
     local line
     [ -f "$1" ] && while read -r line || [ -n "$line" ]; do
         [[ $line == '' || $line == \#* ]] || return 0
@@ -49,7 +49,7 @@ if [ ${#pairs[@]} -eq 0 ]; then # .user_setups has no commands, or did not run t
 fi
 for index in "${!pairs[@]}"; do
     case ${pairs[$index]} in
-        LAB_* | LSST_USER_SETUPS_FAILED=*) unset "pairs[$index]" ;; # users must not change these
+        LAB_* | LSST_USER_SETUPS_FAILED=*) unset "pairs[$index]" ;; # users must not change these variables
     esac
 done
 
