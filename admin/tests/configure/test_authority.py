@@ -133,7 +133,7 @@ def test_over_many_years_both_sides_always_trust_each_other(site: SampleSite, tm
         assert min(logs.relay.first.not_valid_after_utc, logs.filebeat.first.not_valid_after_utc) > now
         trusted = read_certificates(logs.trusted)
         assert all(any(ca.subject == leaf.first.issuer for ca in trusted) for leaf in (logs.relay, logs.filebeat))
-        # filebeat has the old certificates until it restarts.
+        # Until filebeat restarts, it uses the old certificates.
         assert {ca.subject for ca in trusted} & {
             ca.subject for ca in read_certificates(before.data("filebeat-tls-secret.yaml")["ca.crt"])
         }

@@ -1,4 +1,4 @@
-"""The certificate of nginx is checked in the same way as browsers and nginx check it."""
+"""`configure` checks the certificate of nginx like browsers and nginx do."""
 
 from __future__ import annotations
 

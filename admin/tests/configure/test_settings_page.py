@@ -53,7 +53,7 @@ DERIVED = {
     "logs.amqp.certificate": "AMQP_TLS_CERT_FILE",
     "logs.amqp.key": "AMQP_TLS_KEY_FILE",
 }
-# Keys with an example value in site.example.toml, because they have no default that is a constant.
+# Keys with an example value in site.example.toml, because they have no constant default.
 EXAMPLES = {
     "contact",
     "github.admins",
@@ -85,7 +85,7 @@ class Row:
 
     @property
     def constant(self) -> str | None:
-        """The default if it is a constant, else None."""
+        """The default in the row if it is a constant value, else None."""
         found = re.fullmatch("`([^`]+)`", self.default)
         return found[1] if found else None
 

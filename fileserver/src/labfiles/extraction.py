@@ -68,7 +68,7 @@ class Extraction:
         path
             The path of the entry, relative to the folder.
         link
-            For a hard link, the path of the other name. None: the other name is outside the folder.
+            The target of a hard link, relative to the folder. None if the target is outside the folder.
 
         Raises
         ------
@@ -162,7 +162,7 @@ def write_file(archive: TarFile, entry: TarInfo, parent: int, name: str) -> None
 
 
 def remove_file(parent: int, name: str) -> None:
-    """Remove an earlier entry with the same name. In an archive with two versions the later one counts."""
+    """Remove a file that was extracted to this name before. If an archive has two versions, the later one counts."""
     try:
         os.unlink(name, dir_fd=parent)
     except FileNotFoundError:

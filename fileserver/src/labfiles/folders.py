@@ -32,7 +32,7 @@ class InvalidIdError(ValueError):
 
 
 class FolderConflictError(Exception):
-    """A file, or a folder of another owner, at the path of a new folder. The message says what was found and wanted."""
+    """An unexpected file or folder at the path of a home or project folder. The message says what is wanted instead."""
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ def remove_leftovers(parent: int) -> None:
     for name in os.listdir(parent):
         if not name.startswith(PREFIX):
             continue
-        with suppress(OSError):  # a link or a file of the user
+        with suppress(OSError):  # a link or a file of the user is not a leftover
             folder = os.open(name, OPEN_FOLDER, dir_fd=parent)
             try:
                 if is_incomplete(folder):
@@ -228,7 +228,7 @@ def main() -> None:
     parser.add_argument("--storage", type=Path, default=STORAGE, help=argparse.SUPPRESS)
     options = parser.parse_args()
     os.umask(0)
-    os.nice(10)  # the hub's requests for folders come first
+    os.nice(10)  # lower priority than the hub's requests for folders
     try:
         line = restore(options.storage, options.folder, options.paths, sys.stdin.buffer)
     except RestoreError as error:

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class SettingsError(Exception):
-    """A missing or wrong setting. The message names the setting, the value found and the value wanted."""
+    """A missing or wrong setting. The message names the setting, its value and the accepted values."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Settings:
     metrics_port
         The port of /metrics, /live and /ready. Port 0 selects a free port.
     nfs
-        Whether Ganesha runs in the same pod. If not, there are no metrics of NFS.
+        Whether Ganesha runs in the same pod. If False, labfiles has no metrics of NFS.
     nfs_port
         Ganesha's port on this machine.
     usage_seconds

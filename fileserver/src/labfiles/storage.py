@@ -29,7 +29,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 class StorageError(Exception):
-    """An unusable storage. The message says what was found and what is wanted."""
+    """An unusable storage. The message says what the check found and what labfiles needs."""
 
 
 class _Handle(ctypes.Structure):

@@ -140,7 +140,7 @@ def measure(folder: int, wait: Callable[[], None]) -> Usage:
         with os.scandir(inside) as entries:
             for entry in entries:
                 wait()
-                with suppress(FileNotFoundError, NotADirectoryError):  # removed or replaced since scandir
+                with suppress(FileNotFoundError, NotADirectoryError):  # the file was removed or replaced since scandir
                     status = entry.stat(follow_symlinks=False)
                     if status.st_dev != device or status.st_ino in seen:
                         continue
@@ -206,7 +206,7 @@ class Scanner:
             self._stop.wait(seconds)
 
     def _seconds_until_due(self) -> float:
-        if self.report.finished < self.report.started:  # the last scan is incomplete
+        if self.report.finished < self.report.started:  # continue the last scan, which is incomplete
             return 0
         # min() limits the wait if the clock was set back.
         return min(self._interval, max(0.0, self.report.started + self._interval - time.time()))
@@ -247,7 +247,7 @@ class Scanner:
     def _measure_folder(self, key: str, path: Path, limiter: RateLimiter) -> None:
         try:
             folder = os.open(path, OPEN_FOLDER)
-        except OSError:  # removed, or not a folder
+        except OSError:  # the entry was removed, or is not a folder
             return
         try:
             usage = measure(folder, limiter.wait)

@@ -72,7 +72,7 @@ def confined(*capabilities: str) -> dict[str, Any]:
 def server_options(image: str, volume: str) -> dict[str, Any]:
     """Return the options of Ganesha's container."""
     options = confined(*SERVER_CAPABILITIES)
-    options["security_opt"].append("seccomp=unconfined")  # the server loads its own filter
+    options["security_opt"].append("seccomp=unconfined")  # the NFS server loads its own seccomp filter
     return {
         **options,
         "image": image,

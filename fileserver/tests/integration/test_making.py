@@ -206,7 +206,7 @@ def test_after_a_kill_all_folders_are_complete(tmp_path: Path) -> None:
                     time.sleep(0.001)
                 labfiles.signal(signal.SIGKILL)
                 assert 0 in set(statuses), "labfiles answered all requests before it was killed"
-        labfiles.log.unlink()  # the next log has the new ports
+        labfiles.log.unlink()  # a new log, because the next process has new ports
         assert {read_owner(path) for path in (storage / "project").iterdir()} == {
             (0, int(path.name), "2770") for path in (storage / "project").iterdir()
         }

@@ -51,7 +51,7 @@ class LabHub(HookedJupyterHub):
 
     @property
     def announcements(self) -> AnnouncementStore:
-        """The store of the current announcement. The page templates use the same object."""
+        """The store of the current announcement, which the page templates use, too."""
         store: AnnouncementStore = self.template_vars["announcements"]
         return store
 
@@ -91,7 +91,7 @@ class LabHub(HookedJupyterHub):
         self.launcher = LabSpawner.launcher = self._make_launcher()
         self._export_metrics()
         checked = await check()
-        # A separate task: JupyterHub logs a traceback if it is interrupted while it awaits this method.
+        # The recovery is a separate task. If JupyterHub stops while it awaits this method, it logs a traceback.
         self._recovery = asyncio.create_task(self._recover_labs(known_until))
         return checked
 

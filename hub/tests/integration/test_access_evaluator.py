@@ -38,7 +38,7 @@ def evaluator(github: FakeGitHub) -> AccessEvaluator:
 async def evaluate_twice(
     github: FakeGitHub, evaluator: AccessEvaluator, leaves: Organization, hides: Organization
 ) -> AccessDecision:
-    """Evaluate a user, remove the user from one organization, hide the other, and return the second decision."""
+    """Evaluate a member of two organizations, end one membership, hide the other, and return the second decision."""
     ada = github.world.accounts[next(iter(leaves.members))]
     token = github.world.issue_token(ada, "read:org")
     first = await evaluator.evaluate(token)

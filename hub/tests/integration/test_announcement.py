@@ -190,7 +190,7 @@ def test_who_did_it_is_logged_and_a_metric_tells_of_a_stop_until_its_end(whole: 
     assert httpx.get(f"{whole.site.hub.url}{PATH}").json() == NOTHING
     whole.put(message="Back again")
     whole.admin.http.delete(PATH, headers=whole.admin.xsrf())
-    whole.admin.http.delete(PATH, headers=whole.admin.xsrf())  # without an announcement, this logs nothing
+    whole.admin.http.delete(PATH, headers=whole.admin.xsrf())  # logs nothing, because there is no announcement to end
     fields = ("event.action", "log.level", "hub.announcement_message", "hub.announcement_spawning")
     assert [tuple(event[field] for field in fields) for event in whole.events()[before:]] == [
         ("announcement", "warning", MESSAGE, "stopped"),

@@ -24,7 +24,7 @@ def is_program_running(terminal: Any) -> bool:
     process = terminal.ptyproc
     try:
         return os.tcgetpgrp(process.fd) not in {process.pid, 0}
-    except OSError:  # the terminal is being closed
+    except OSError:  # the terminal was closed in the meantime
         return False
 
 

@@ -48,7 +48,7 @@ def create_private_folder(folder: Path) -> None:
 
 
 def lab_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that a lab, its kernels and its terminals need beyond those of this process."""
+    """Return the variables that a lab, its kernels and its terminals need in addition to the current environment."""
     scratch = scratch_folder(environ)
     return {
         "LAB_SCRATCH": str(scratch),

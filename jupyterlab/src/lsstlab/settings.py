@@ -19,7 +19,7 @@ PASSWORD_MAX = 200  # chpasswd accepts at most 512 bytes
 
 
 class SettingsError(LabError):
-    """A missing or wrong setting. The message names the setting, the value found and the value wanted."""
+    """A missing or wrong setting. The message names the setting, its value and the accepted values."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 BASE_PATH = "/usr/local/bin:/usr/bin:/bin"
 # Variables of the shell, and of the session in which the program runs
 EXCLUDED = {"HOME", "PWD", "OLDPWD", "SHLVL", "_", "TERM", "LC_ALL", "LSST_KERNEL_PYTHON"}
-# Search paths: the entries of the user's session stay, after those of the stack.
+# Search paths, in which the entries of the user's session stay after the entries of the stack
 SEARCH_PATHS = {"LD_LIBRARY_PATH", "MANPATH", "PKG_CONFIG_PATH", "PYTHONPATH"}
 END_OF_ENVIRONMENT = b"\0--functions--\0"
 SCRIPT = """

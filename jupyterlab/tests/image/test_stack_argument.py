@@ -1,4 +1,4 @@
-"""Tests of an image that is built with `--build-arg STACK=...`.
+"""Tests of a lab image that is built from another stack image with `--build-arg STACK=...`.
 
 The image of the full stack has 10 GB and is not available everywhere. The image built here has its relevant properties:
 a Python without ipykernel, a loadLSST.bash that changes search paths, and a `setup` that is a shell function.

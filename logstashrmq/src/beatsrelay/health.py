@@ -28,7 +28,7 @@ class Health:
         self.is_ready = is_ready
 
     def is_live(self) -> bool:
-        """Check whether the event loop runs. The broker does not matter: a restart of the relay cannot repair it."""
+        """Check whether the event loop runs. An outage of the broker does not count: a restart cannot end it."""
         return time.monotonic() - self._last_run < BLOCKED_SECONDS
 
     async def monitor_event_loop(self) -> None:

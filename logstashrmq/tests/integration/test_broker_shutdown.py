@@ -46,7 +46,7 @@ class StoppingBroker(threading.Thread):
         self._listener = listener
 
     def run(self) -> None:
-        """Serve one connection after the other."""
+        """Accept the connections one after another, and run the next script for each."""
         for script in SHUTDOWNS:
             client, _ = self._listener.accept()
             with client, client.makefile("rb") as stream:

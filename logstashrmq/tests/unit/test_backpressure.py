@@ -43,7 +43,7 @@ async def run_other_tasks() -> None:
 async def test_capacity_is_assigned_in_order() -> None:
     readers = Readers(10, 1000)
     await readers.read(0, 8, 100)
-    await readers.read(1, 8, 100)  # any capacity above zero is enough
+    await readers.read(1, 8, 100)  # a chunk of any size is allowed while capacity is above zero
     tasks = [readers.start_reading(number) for number in (2, 3, 4)]
     await run_other_tasks()
     tasks[1].cancel()

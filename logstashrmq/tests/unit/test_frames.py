@@ -1,4 +1,4 @@
-"""AMQP frames: the bytes are the same as from pika's own encoder."""
+"""AMQP frames: the relay and pika's own encoder create the same bytes."""
 
 from __future__ import annotations
 

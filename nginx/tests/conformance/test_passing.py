@@ -174,7 +174,7 @@ def test_an_upload_that_is_too_large_is_told_so(run: RunEdge, upstream: Upstream
         with edge.client() as client:
             answer = client.put("/user/vera/api/contents/big", content=b"x" * 3_000_000)
             assert client.put("/user/vera/api/contents/small", content=b"x" * 900_000).status_code == 200
-        with open_browser() as browser:  # over HTTP/2
+        with open_browser() as browser:  # Chromium uses HTTP/2
             page = browser.new_page(ignore_https_errors=True)
             page.goto(f"{edge.url}/user/vera/lab")
             send = "fetch('api/contents/big', {method: 'PUT', body: 'x'.repeat(3e6)}).then(answer => answer.status)"

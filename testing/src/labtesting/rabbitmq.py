@@ -20,7 +20,7 @@ START_SECONDS = 60
 
 
 class RabbitMQError(Exception):
-    """An error of RabbitMQ: it is not installed, does not start, or refuses a command."""
+    """RabbitMQ is not installed, does not start, or refuses a command."""
 
 
 @dataclass(frozen=True)

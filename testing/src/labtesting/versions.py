@@ -10,7 +10,7 @@ UNTESTED = "99.0"
 def fake_version(folder: Path, *distributions: str, version: str = UNTESTED) -> Path:
     """Create the metadata of one version for each distribution, and return the folder for PYTHONPATH.
 
-    `importlib.metadata` reports the version that is first on the path. The package itself stays the installed one.
+    `importlib.metadata` reports the version that is first on the path. Imports still load the installed package.
     """
     for name in distributions:
         info = folder / f"{name}-{version}.dist-info"

@@ -16,7 +16,7 @@ IMAGE = re.compile(r"[^\s:@]+(:[0-9]+/[^\s:@]+)?(:[\w.-]+)?(@sha256:[0-9a-f]{64}
 
 
 def check_image(text: str) -> str:
-    """Check that a text is the name of an image. `{version}` in it is a placeholder for the hub's version."""
+    """Check that a text is an image name. It may contain `{version}`, the placeholder for the hub's version."""
     if not IMAGE.fullmatch(text.replace("{version}", "0")):
         raise ValueError("not the name of an image")
     return text

@@ -33,7 +33,7 @@ Stored = Mapping[str, Mapping[str, str]]
 
 
 class DamageError(Exception):
-    """A file of an earlier run cannot be used. The message names the file, the problem and what is wanted."""
+    """A file of an earlier run cannot be used. The message names the file, the problem and the accepted content."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def read_keys(stored: Stored) -> Keys | None:
     Raises
     ------
     DamageError
-        Raised if the files are not as they were written.
+        Raised if a file is missing, damaged or was changed.
     """
     hub, fileserver = stored.get("hub-secret.yaml"), stored.get("fileserver-secret.yaml")
     if hub is None:
@@ -199,7 +199,7 @@ def read_log_keys(stored: Stored, authority: str | None) -> LogKeys | Pair | Non
     Raises
     ------
     DamageError
-        Raised if the files are not as they were written.
+        Raised if a file is missing, damaged or was changed.
     """
     sides = {name: stored.get(f"{name}-tls-secret.yaml") for name in (RELAY, FILEBEAT)}
     if authority is None:

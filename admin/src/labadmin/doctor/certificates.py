@@ -85,7 +85,7 @@ def is_signed(chain: list[x509.Certificate], authorities: list[x509.Certificate]
 
 
 def is_issued_by(certificate: x509.Certificate, by: x509.Certificate) -> bool:
-    """Return whether a certificate was signed by another one."""
+    """Return whether a certificate was signed with the key of an issuer's certificate."""
     try:
         certificate.verify_directly_issued_by(by)
     except (ValueError, TypeError, InvalidSignature):

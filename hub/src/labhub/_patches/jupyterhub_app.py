@@ -43,7 +43,7 @@ class HookedJupyterHub(JupyterHub):  # type: ignore[misc]  # untyped
     def _replaced_routes(self) -> Sequence[Route]:
         if not self.patched:
             return ()
-        from labhub._patches import jupyterhub_handlers  # an untested JupyterHub may lack what it imports
+        from labhub._patches import jupyterhub_handlers  # here: an untested JupyterHub may lack its imports
 
         return jupyterhub_handlers.ROUTES
 
@@ -61,7 +61,7 @@ class HookedJupyterHub(JupyterHub):  # type: ignore[misc]  # untyped
         """
         if not self.patched:
             return await self.check_labs(super().init_spawners)
-        from labhub.lifecycle.startup import check_running_labs  # an untested JupyterHub may lack what it imports
+        from labhub.lifecycle.startup import check_running_labs  # here: an untested JupyterHub may lack its imports
 
         return await self.check_labs(partial(check_running_labs, self))
 

@@ -84,7 +84,7 @@ async def _recover_lab(app: JupyterHub, pod: Pod) -> None:
     labels = pod["metadata"]["labels"]
     spawner = user.get_or_create_spawner("", "", replace_failed=True)
     spawner.recovered_pod = pod
-    # JupyterHub's handlers set this flag, too. Other tasks, such as the check of routes, then ignore the lab.
+    # Other tasks, such as the check of routes, ignore a lab with this flag. JupyterHub's own handlers set it, too.
     spawner._spawn_pending = True
     try:
         await user.spawn("", options={name: labels[f"{PREFIX}/{name}"] for name in ("image", "size")})

@@ -175,7 +175,7 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
         return await self.membership_refresher.refresh(user)
 
     async def release_token(self, user: User) -> bool:
-        """Revoke the stored token of a user if that is enabled, and return whether GitHub has confirmed it.
+        """Revoke the stored token of a user if revocation is enabled, and return whether GitHub has confirmed it.
 
         The identity stays stored, so that the last answer still counts for a running lab. The token is deleted even if
         GitHub does not answer: GitHub may have revoked it, and the user may log in again at the same time.

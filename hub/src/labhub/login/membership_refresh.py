@@ -142,12 +142,12 @@ class MembershipRefresher:
         pending = any(spawner.pending for spawner in user.spawners.values())
         user._auth_refreshed = None  # JupyterHub re-checks the session with the next request, not after its interval
         audit.log_revocation(user.name, state.identity.github_id, reason, self._stop_labs(user))
-        if not pending:  # otherwise the next re-check needs the auth state to stop the lab that is starting now
+        if not pending:  # if a lab is starting, keep the auth state: the next re-check needs it to stop the lab
             await user.save_auth_state(None)
         return False
 
     def _stop_labs(self, user: User) -> tuple[str, ...]:
-        """Start to stop the running labs of a user, and return their names."""
+        """Start tasks that stop the running labs of a user, and return the names of these labs."""
         names = tuple(name for name, spawner in user.spawners.items() if spawner.active and not spawner.pending)
         for name in names:
             user.spawners[name]._stop_pending = True  # set before the task starts, as in JupyterHub's stop_single_user

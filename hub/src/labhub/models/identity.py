@@ -139,7 +139,7 @@ class Identity:
 
 
 def posix_id(github_id: int, taken: Collection[int]) -> int:
-    """Return the UID or GID for a GitHub id: the same number, or 2000000000 more if that is reserved or taken.
+    """Return the UID or GID for a GitHub id: the id itself, or 2000000000 more if the id is reserved or taken.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def build_groups(
     for organization in sorted(by_id.values(), key=lambda each: (each.login.lower() not in preferred, each.id)):
         try:
             name, gid = free_name(organization.login, reserved.groups), posix_id(organization.id, reserved.ids)
-        except IdentityError:  # the members can still log in
+        except IdentityError:  # skip the group: its members can still log in
             dropped.append(organization)
             continue
         if len(kept) < GROUPS_MAX:

@@ -46,7 +46,7 @@ def parse_quantity(text: str) -> float:
 
 
 def check_quantity(text: str) -> str:
-    """Return the text if it is a quantity."""
+    """Return the text if it is a valid Kubernetes quantity, else raise a ValueError."""
     parse_quantity(text)
     return text
 

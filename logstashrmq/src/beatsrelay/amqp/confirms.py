@@ -25,7 +25,7 @@ class UnconfirmedMessages:
     def __init__(self) -> None:
         self._batches: list[PublishedBatch] = []
         self._next_tag = 1
-        self._low_water_mark = 0  # the broker has answered all tags up to this one
+        self._low_water_mark = 0  # the broker has answered all delivery tags up to this tag
         self._answered_above: set[int] = set()
 
     def __len__(self) -> int:

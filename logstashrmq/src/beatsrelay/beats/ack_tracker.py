@@ -112,7 +112,7 @@ class AckTracker:
             self._last_sent = max(self._last_sent, now)
 
     def send_keepalive(self, silence_seconds: float) -> bool:
-        """Acknowledge the confirmed part of the first incomplete window, or send 0 if nothing of it is confirmed.
+        """Acknowledge the confirmed part of the first incomplete window, or send 0 if it has no confirmed part.
 
         Later windows are not acknowledged in part, because a peer relates each number to its first window that is not
         completely acknowledged.

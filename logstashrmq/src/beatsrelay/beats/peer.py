@@ -20,7 +20,7 @@ LINGER_BYTES = 16 * 1024 * 1024
 
 
 class PeerError(Exception):
-    """An error of the peer: it is too slow, or ended the connection inside a window. The connection is closed.
+    """A peer is too slow, or has ended the connection inside a window. The relay closes the connection.
 
     Attributes
     ----------
@@ -150,7 +150,7 @@ class Peer:
         return True
 
     async def close(self) -> None:
-        """Send the last acknowledgement, end the sending side, wait until the peer does the same, and close."""
+        """Send the last acknowledgement, end our sending side, wait until the peer ends its side, and close."""
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(LINGER_SECONDS):
                 self._writer.transport.set_write_buffer_limits(1)  # with 0, TLS treats an empty buffer as full

@@ -12,7 +12,7 @@ def check_combinations(settings: Settings) -> None:
     Raises
     ------
     SettingsError
-        Raised if a setting that another one requires is missing, or if two settings contradict each other.
+        Raised if a setting is missing that another setting requires, or if two settings contradict each other.
     """
     check_required(settings)
     if settings.queue and not settings.declare:

@@ -110,7 +110,7 @@ def github(state: ClusterState) -> Iterator[Verdict]:
             return
     yield judge_app(report["token"], state)
     if report["unknown"]:
-        # Anyone can register the free name, and then admit members: so this is a failure.
+        # This is a failure, because any GitHub user can register the free name and then admit members.
         fix = f"write the current names into GITHUB_ORGANIZATION_WHITELIST of the ConfigMap hub, then {RESTART}"
         yield fail(f"GitHub has no organization {', '.join(report['unknown'])}: its members cannot log in", fix)
 

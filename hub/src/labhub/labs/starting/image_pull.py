@@ -1,4 +1,4 @@
-"""Interpretation of failed image pulls: which of them cannot succeed later.
+"""Interpretation of failed image pulls: their causes, and whether a later pull can succeed.
 
 Each container runtime and each registry has its own texts. An unknown error counts as transient, because kubelet
 repeats the pull. The texts of containerd are in its files `core/remotes/docker/*.go`, those of kubelet in

@@ -71,7 +71,7 @@ def assess(scheduler_message: str, events: Sequence[PodEvent]) -> NodeOutlook:
     too_small = exceeds_nodes(scheduler_message)
     if not answers:
         return NodeOutlook("too_small" if too_small else "full", scheduler_message)
-    # An autoscaler can send both answers in the same second. Then it adds a node.
+    # An autoscaler can send both answers in the same second. In this case it adds a node.
     last = max(answers, key=lambda event: (event.time[:19], event.reason in ADDED))
     if last.reason in ADDED:
         return NodeOutlook("coming", last.message)
