@@ -41,7 +41,7 @@ class DirectClient(LabClient):
 
     @property
     def base(self) -> str:
-        """The path of the lab."""
+        """The path of JupyterLab in its URL: no hub adds a prefix."""
         return "/"
 
     def _xsrf(self, path: str) -> str:

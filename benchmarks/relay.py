@@ -52,7 +52,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Setting:
-    """One row of the table."""
+    """The conditions of one row of the table."""
 
     tls: bool
     connections: int
@@ -253,7 +253,7 @@ def compare(bench: Bench, setting: Setting, times: int) -> None:
 
 
 def settings(quick: bool) -> list[Setting]:
-    """Return the rows of the table."""
+    """Return the conditions of all rows of the table."""
     if quick:
         return [Setting(tls, 8, 1) for tls in (False, True)]
     # Each process needs a connection.

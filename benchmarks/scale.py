@@ -74,7 +74,7 @@ class Bench:
         self.speeds: list[float] = []
 
     def note(self, title: str, value: float) -> None:
-        """Store a figure, and print it."""
+        """Store a result under its title, and print it."""
         self.figures[title] = value
         print(f"  {self.hub.title:<6}{title:<{WIDTH}}{value:10.3f}", flush=True)
 
@@ -148,7 +148,7 @@ class Bench:
         await self.measure_few(names)
 
     async def fill_up(self) -> None:
-        """Start all labs."""
+        """Log in new users until all labs run, and note the memory of the hub."""
         await self.fill(self.options.labs)
         self.note("memory, MiB", self.hub.memory())
 
@@ -241,7 +241,7 @@ def measure_machine() -> float:
 
 
 async def call(command: str) -> None:
-    """Run a command."""
+    """Run a command, for example one that stops the API server. Raise a RuntimeError if it fails."""
     process = await asyncio.create_subprocess_exec(*shlex.split(command), stdout=asyncio.subprocess.DEVNULL)
     if await process.wait():
         raise RuntimeError(f"{command} failed")

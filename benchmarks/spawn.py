@@ -60,7 +60,7 @@ MARKS = (PHASES[0], STEPS[0], *PHASES[1:], *STEPS[1:])
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two hubs.
+    """One of the two hubs that the benchmark compares.
 
     Attributes
     ----------
@@ -115,7 +115,7 @@ class Measured:
     last: list[float] = field(default_factory=list)
 
     def add(self, start: float, times: Sequence[Mapping[str, float]]) -> None:
-        """Add the times of some spawns."""
+        """Add the times of spawns that were requested at `start`."""
         for spawn in times:
             for mark, at in spawn.items():
                 self.marks.setdefault(mark, []).append(at - start)

@@ -53,7 +53,7 @@ def undeclared_imports(project: Path, own_packages: set[str]) -> Iterator[str]:
 
 
 def find_undeclared_imports(root: Path) -> list[str]:
-    """Return the messages of all projects."""
+    """Return a message for each undeclared import of each project in the repository."""
     projects = sorted(path.parent for path in root.glob("*/pyproject.toml") if (path.parent / "src").is_dir())
     own_packages = {path.name for project in projects for path in (project / "src").iterdir()}
     return [message for project in projects for message in undeclared_imports(project, own_packages)]

@@ -199,7 +199,7 @@ class Hub:
         return self.password_file.read_text()
 
     def wait_until_ready(self) -> None:
-        """Wait for the login page.
+        """Wait until the hub answers with its login page.
 
         Raises
         ------

@@ -198,7 +198,7 @@ def interrupt(*_: object) -> None:
 
 
 def main() -> None:
-    """Run the demo."""
+    """Run the demo of the logs until Ctrl-C. If the demo fails, exit with the reason."""
     parser = argparse.ArgumentParser(prog="nox -s demo-logs --", description=__doc__)
     parser.add_argument("--file", type=Path, default=LOGS / "demo.log", help="the file whose new lines are shipped")
     arguments = parser.parse_args()

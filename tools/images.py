@@ -34,7 +34,7 @@ class BuildError(Exception):
 
 
 def engine() -> docker.DockerClient:
-    """Connect to the Docker engine."""
+    """Connect to the Docker engine, and return its client."""
     try:
         client = docker.from_env(timeout=1200)
         client.ping()
@@ -147,7 +147,7 @@ def build_shipper(tag: str, arguments: dict[str, str]) -> str:
 
 
 def build_argument(text: str) -> tuple[str, str]:
-    """Parse NAME=VALUE."""
+    """Parse a build argument NAME=VALUE of the command line."""
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise argparse.ArgumentTypeError(f"found {text!r}, wanted NAME=VALUE")

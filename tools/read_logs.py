@@ -60,7 +60,7 @@ def read(settings: Settings, options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Read until Ctrl-C."""
+    """Read and print events until Ctrl-C."""
     parser = argparse.ArgumentParser(prog="nox -s read-logs --", description=__doc__)
     parser.add_argument("queue", help="a queue that is bound to the exchange of the relay")
     parser.add_argument(

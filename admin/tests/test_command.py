@@ -20,7 +20,7 @@ PROGRAM = Path(sys.executable).parent / "labadmin"
 
 
 def run(*arguments: str, cwd: Path = ROOT, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run the installed program."""
+    """Run the installed program `labadmin`, and return its result."""
     return subprocess.run(
         [PROGRAM, *arguments], cwd=cwd, env=os.environ | environ, capture_output=True, text=True, check=False
     )

@@ -27,7 +27,7 @@ REPORT_SECONDS = 300
 
 @dataclass
 class Load:
-    """The users of a hub."""
+    """The users of one hub, and their requests."""
 
     hub: Hub
     api: aiohttp.ClientSession

@@ -55,7 +55,7 @@ class Person:
         return f"/user/{self.name}/"
 
     def get(self, path: str, **headers: str) -> httpx.Response:
-        """Request a page.
+        """Request a page, and return the answer.
 
         Raises
         ------

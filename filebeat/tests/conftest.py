@@ -33,7 +33,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
-    """Start RabbitMQ."""
+    """Start RabbitMQ for all tests of the session."""
     try:
         server = RabbitMQ(tmp_path_factory.mktemp("rabbitmq"))
     except RabbitMQError:

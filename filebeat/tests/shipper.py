@@ -28,7 +28,7 @@ POD = "jupyterlabdemo_a-pod_3f0c1a52-7a40-4c3e-9f6e-0d6ae1b0e7a1"
 
 
 def filebeat_yml() -> str:
-    """Return the configuration in the ConfigMap."""
+    """Return the text of filebeat.yml in the ConfigMap of the manifests."""
     text: str = yaml.safe_load((MANIFESTS / "configmap.yaml").read_text())["data"]["filebeat.yml"]
     return text
 
@@ -73,7 +73,7 @@ class LogFile:
         return self.folder / self.name
 
     def write(self, *lines: bytes, stream: str = "stdout") -> None:
-        """Write whole lines."""
+        """Write messages as complete lines in CRI format."""
         self.write_raw(b"".join(self.whole(line, stream) for line in lines))
 
     def whole(self, line: bytes, stream: str = "stdout", tag: str = "F") -> bytes:
@@ -83,7 +83,7 @@ class LogFile:
         return f"{second}.{now % 10**9:09d}Z {stream} {tag} ".encode() + line + b"\n"
 
     def write_raw(self, content: bytes) -> None:
-        """Add bytes to the file."""
+        """Append bytes to the current file without changes."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab") as file:
             file.write(content)

@@ -11,6 +11,6 @@ from labtesting.fileserver import Labfiles, run_labfiles
 
 @pytest.fixture
 def labfiles(tmp_path: Path) -> Iterator[Labfiles]:
-    """Run labfiles."""
+    """Run the program `labfiles` on a new storage until the end of the test."""
     with run_labfiles(tmp_path) as running:
         yield running

@@ -263,7 +263,7 @@ class MemoryWatch(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        """Measure every 20 ms."""
+        """Measure the memory of the relay every 20 ms until the watch is stopped."""
         while not self._stopped.wait(0.02):
             try:
                 self.peak = max(self.peak, self._relay.resident)

@@ -34,7 +34,7 @@ def find_files(jupyter: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def write(target: Path, encodings: dict[str, Callable[[bytes], bytes]], source: tuple[Path, Path]) -> None:
-    """Write one file in each encoding."""
+    """Write the copies of one static file, one for each encoding."""
     file, path = source
     content = file.read_bytes()
     for name, encode in encodings.items():

@@ -134,19 +134,19 @@ def test_a_secret_is_read(variable: str | None, text: str | None, wanted: str | 
 
 
 def set_both(file: Path) -> dict[str, str]:
-    """Set the variable in addition to the file."""
+    """Set the variable of the secret in addition to its file."""
     file.write_text(SECRET)
     return {"TOKEN": SECRET}
 
 
 def remove(file: Path) -> dict[str, str]:
-    """Remove the file."""
+    """Remove the file of the secret."""
     file.unlink(missing_ok=True)
     return {}
 
 
 def create_folder(file: Path) -> dict[str, str]:
-    """Create a folder instead of the file."""
+    """Create a folder at the path of the secret's file."""
     file.mkdir()
     return {}
 

@@ -27,7 +27,7 @@ class Probes:
         self.requested, self.released = threading.Event(), threading.Event()
 
     def is_ready(self) -> bool:
-        """Return the result at once."""
+        """Return the result that the test has set, without a delay."""
         return self.ready
 
     def wait(self) -> bool:
@@ -36,7 +36,7 @@ class Probes:
         return self.released.wait(10)
 
     def fail(self) -> bool:
-        """Raise an error."""
+        """Raise an error, as a probe with a bug does."""
         raise RuntimeError("a broken probe")
 
 

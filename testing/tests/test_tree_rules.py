@@ -36,18 +36,18 @@ def test_the_checkout_has_the_copies() -> None:
 
 
 def change(tree: Path, name: str) -> None:
-    """Change a file."""
+    """Change a copy of the shared code."""
     with (tree / name).open("a") as file:
         file.write("# changed\n")
 
 
 def remove(tree: Path, name: str) -> None:
-    """Remove a file."""
+    """Remove a copy of the shared code."""
     (tree / name).unlink()
 
 
 def add(tree: Path, name: str) -> None:
-    """Add a module that is not a copy."""
+    """Add a module that is not a copy to a folder of copies."""
     (tree / name).write_text("")
 
 

@@ -14,7 +14,7 @@ EXCEPTION = re.compile(r"exception ([a-z-]+): \S+")
 
 @dataclass(frozen=True)
 class Complaint:
-    """A violation of a rule.
+    """A violation of a rule by a manifest.
 
     Attributes
     ----------

@@ -60,7 +60,7 @@ def read_documented(page: Path) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Manifest:
-    """An object in a file.
+    """A Kubernetes object in a manifest file.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ class Manifest:
 
     @property
     def metadata(self) -> Block:
-        """The object's metadata."""
+        """The metadata of the Kubernetes object."""
         return part(self.body, "metadata")
 
     @property

@@ -16,7 +16,7 @@ REQUEST_TIMEOUT = "--request-timeout=8s"
 
 @dataclass(frozen=True)
 class Answer:
-    """The output of a command.
+    """The output and the exit status of a command.
 
     Attributes
     ----------
@@ -84,5 +84,5 @@ class Kubectl:
             child.terminate()
 
     def get(self, *what: str) -> Answer:
-        """Read objects as JSON."""
+        """Read Kubernetes objects as JSON."""
         return self.run("get", *what, "--output", "json", REQUEST_TIMEOUT)

@@ -45,7 +45,7 @@ def environment(site: SampleSite, component: str, container: str, mounts: dict[s
 
 
 def load_hub(site: SampleSite) -> dict[str, dict[str, Any]]:
-    """Return the settings of the hub: those of the login, and those of the labs."""
+    """Return the settings that the hub's own code reads: those of the login, and those of the labs."""
     mounts = {"/run/secrets/hub": "hub-secret.yaml", "/etc/jupyterlabdemo": "hub-files-configmap.yaml"}
     environ = environment(site, "hub", "hub", mounts)
     return {
@@ -55,7 +55,7 @@ def load_hub(site: SampleSite) -> dict[str, dict[str, Any]]:
 
 
 def load_relay(site: SampleSite) -> dict[str, Any]:
-    """Return the relay's settings."""
+    """Return the settings that the relay's own code reads from the written files."""
     mounts = {
         "/run/secrets/logstashrmq-tls": "logstashrmq-tls-secret.yaml",
         "/run/secrets/logstashrmq": "logstashrmq-secret.yaml",
@@ -64,7 +64,7 @@ def load_relay(site: SampleSite) -> dict[str, Any]:
 
 
 def load_fileserver(site: SampleSite) -> dict[str, Any]:
-    """Return the fileserver's settings."""
+    """Return the settings that the fileserver's own code reads from the written files."""
     mounts = {"/run/secrets/fileserver": "fileserver-secret.yaml"}
     return dataclasses.asdict(labfiles.settings.load(environment(site, "fileserver", "labfiles", mounts)))
 

@@ -99,7 +99,7 @@ def test_the_components_accept_the_minimum_and_the_maximum(end: int, tmp_path: P
 
 
 def merge(text: str, more: str) -> str:
-    """Insert settings into the existing tables."""
+    """Insert settings into the existing tables of a parsed site.toml."""
     for table, lines in re.findall(r"^\[([\w.]+)\]\n(.*?)(?=^\[|\Z)", more, re.MULTILINE | re.DOTALL):
         text = re.sub(rf"^\[{re.escape(table)}\]\n", f"[{table}]\n{lines}", text, flags=re.MULTILINE)
     tomllib.loads(text)

@@ -57,11 +57,11 @@ class Extraction:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was extracted."""
+        """Whether no entry was extracted."""
         return not self.files and not self._folders
 
     def add(self, archive: TarFile, entry: TarInfo, path: PurePosixPath, link: PurePosixPath | None) -> None:
-        """Extract an entry.
+        """Extract one entry of the archive into the folder.
 
         Parameters
         ----------

@@ -66,7 +66,7 @@ PROJECT = FolderKind("project", "project", 0o2770, owned_by_user=False)
 
 
 def parse_id(text: str) -> int:
-    """Parse a UID or GID.
+    """Parse a UID or GID that is written in decimal digits.
 
     Raises
     ------

@@ -55,7 +55,7 @@ def pack_call(xid: int, export: str) -> bytes:
 
 
 def receive(connection: socket.socket, length: int) -> bytes:
-    """Receive exactly this number of bytes.
+    """Receive exactly this number of bytes from the NFS server.
 
     Raises
     ------

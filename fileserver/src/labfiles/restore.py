@@ -46,14 +46,14 @@ class Backup(io.BufferedIOBase):
         self._stream, self._last = stream, b""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read up to `size` bytes."""
+        """Read up to `size` bytes of the archive."""
         size = -1 if size is None else size
         data = self._stream.read(size)
         self._last = (self._last + data)[-len(END) :]
         return data
 
     def check_end(self) -> None:
-        """Read the stream to its end.
+        """Read the archive to its end, and check that it is complete.
 
         Raises
         ------

@@ -21,7 +21,7 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings.
+    """All settings of labfiles.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Settings:
 
 
 def read_token(file: Path) -> str:
-    """Return the token in a file.
+    """Return the hub's token from a file.
 
     Raises
     ------

@@ -54,7 +54,7 @@ class Storage:
 
     @property
     def exports(self) -> tuple[Path, ...]:
-        """The exported folders."""
+        """The folders that Ganesha exports: `home` and `project`."""
         return tuple(self.root / name for name in EXPORTS)
 
     @property

@@ -182,7 +182,7 @@ class Scanner:
         self.scanning = False
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread that scans the folders."""
         self._thread.start()
 
     def stop(self) -> None:

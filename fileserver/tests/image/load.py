@@ -29,7 +29,7 @@ def create_record(number: int) -> bytes:
 
 
 def print_fields(**fields: Any) -> None:
-    """Print a line of JSON."""
+    """Print the fields as a line of JSON."""
     print(json.dumps(fields), flush=True)
 
 

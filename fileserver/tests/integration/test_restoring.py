@@ -79,7 +79,7 @@ class Disk:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Disk:
-    """Create the storage."""
+    """Create a storage with the homes and the project folder, and remove it after the test."""
     found = Disk(tmp_path / "storage")
     for path, owner, mode in (
         ("home", "0:0", "755"),

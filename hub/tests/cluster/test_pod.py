@@ -48,7 +48,7 @@ class Person:
 
     @property
     def pod(self) -> dict[str, object]:
-        """The pod of the lab."""
+        """The Kubernetes object of the lab's pod."""
         pod: dict[str, object] = get("pod", self.deployment.lab(self.account), namespace=LABS)
         return pod
 
@@ -78,7 +78,7 @@ def cleo(deployment: Deployment) -> Person:
 
 
 def group(deployment: Deployment, name: str) -> int:
-    """Return the id of an organization."""
+    """Return the GitHub id of an organization of this name."""
     organization = deployment.github.world.find_organization(name)
     assert organization is not None
     return int(organization.id)

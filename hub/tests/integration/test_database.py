@@ -60,7 +60,7 @@ class PostgreSQL:
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder)
 
     def create_data(self) -> None:
-        """Create the data folder."""
+        """Create PostgreSQL's data folder."""
         if os.getuid() == 0:
             for folder in (self.folder, *self.folder.parents[:3]):
                 folder.chmod(0o755)
@@ -85,7 +85,7 @@ class PostgreSQL:
         self.process.wait()
 
     def url(self, name: str = "postgres") -> str:
-        """Return the URL of a database."""
+        """Return the URL of a database of this server, in the form of the hub's setting."""
         return f"postgresql+psycopg://hub:{PASSWORD}@127.0.0.1:{self.port}/{name}"
 
     def create(self, name: str) -> str:

@@ -18,7 +18,7 @@ COLUMNS = 24
 
 @pytest.fixture(scope="module")
 def dashboard() -> dict[str, Any]:
-    """Return the dashboard."""
+    """Return the parsed JSON of the dashboard in the hub's manifest."""
     content: dict[str, Any] = json.loads(yaml.safe_load(FILE.read_text())["data"]["jupyterlabdemo-hub.json"])
     return content
 

@@ -34,7 +34,7 @@ STATE = AuthState(IDENTITY, "gho_old", ("read:org",), 1.0)
 
 @dataclass
 class FakeSpawner:
-    """A lab in any state."""
+    """A spawner of a lab whose state the test sets."""
 
     pending: str | None = None
     active: bool = True

@@ -20,7 +20,7 @@ AT_MAXIMUM = "pod didn't trigger scale-up: 1 Insufficient memory, 1 max node gro
 
 
 def event(reason: str, message: str, second: int, component: str = "cluster-autoscaler") -> PodEvent:
-    """Return an event of an autoscaler."""
+    """Return an event that an autoscaler sends about a pod."""
     time = f"2026-11-30T12:00:{second:02}"
     return PodEvent("u", reason, message, "Normal", component, time)
 

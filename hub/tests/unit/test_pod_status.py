@@ -32,7 +32,7 @@ def container(name: str, **state: Any) -> dict[str, Any]:
 
 
 def pod(*containers: dict[str, Any], conditions: list[dict[str, Any]] | None = None, **status: Any) -> dict[str, Any]:
-    """Return a pod with this status."""
+    """Return a pod with these container statuses, conditions and other fields of its status."""
     fields = {"phase": "Pending", "conditions": [SCHEDULED] if conditions is None else conditions, **status}
     if containers:
         fields["containerStatuses"] = list(containers)

@@ -1,4 +1,4 @@
-"""Orphaned pods, which have no server in the database, and ghosts, which are servers without a pod."""
+"""Orphaned pods, which have no lab in the database, and ghosts, which are labs in the database without a pod."""
 
 from __future__ import annotations
 

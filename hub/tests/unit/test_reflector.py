@@ -26,7 +26,7 @@ def make_event(name: str, uid: str, second: int) -> dict[str, Any]:
 
 @pytest.fixture
 def api(cluster: Cluster) -> FakeApi:
-    """Return an API with one pod."""
+    """Return a fake Kubernetes API with one pod."""
     cluster.api.pods = [make_pod("a")]
     return cluster.api
 

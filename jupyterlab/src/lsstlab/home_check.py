@@ -42,7 +42,7 @@ class HomeProblem:
 
     @property
     def notice(self) -> str:
-        """The notice to the user."""
+        """The text that the lab shows to the user about the problem."""
         return (FULL_NOTICE if self.full else UNUSABLE_NOTICE).format(reason=self.reason)
 
 

@@ -60,7 +60,7 @@ class Settings:
 
 
 def read_port(environ: Mapping[str, str], name: str, default: int) -> int:
-    """Return a TCP port.
+    """Return the TCP port in a variable.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def read_password(environ: Mapping[str, str]) -> str | None:
 
 
 def read_user(environ: Mapping[str, str]) -> str:
-    """Return the name of the user.
+    """Return the name of the user who may log in.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def read_user(environ: Mapping[str, str]) -> str:
 
 
 def read_login(environ: Mapping[str, str]) -> str:
-    """Return the kind of login.
+    """Return the kind of password check, `pam` or `password`.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def read_login(environ: Mapping[str, str]) -> str:
 
 
 def load(environ: Mapping[str, str]) -> Settings:
-    """Return all settings.
+    """Return all settings of a standalone lab.
 
     Raises
     ------

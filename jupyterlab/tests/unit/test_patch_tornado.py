@@ -26,7 +26,7 @@ class Handler(WebSocketHandler):
 
 @pytest.fixture
 def stock_tornado() -> Iterator[None]:
-    """Remove the patch after the test."""
+    """Restore Tornado's own method after the test."""
     original = IOStream.set_nodelay
     yield
     IOStream.set_nodelay = original  # type: ignore[method-assign]

@@ -52,7 +52,7 @@ class BeatsClient:
         self.socket.sendall(self._connection.send(events, level=level, first=first))
 
     def read_ack(self) -> int:
-        """Wait for an acknowledgement.
+        """Wait for an acknowledgement of the server, and return its sequence number.
 
         Raises
         ------

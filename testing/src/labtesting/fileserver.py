@@ -39,7 +39,7 @@ def root_command() -> list[str]:
 
 
 def as_root(*command: str | Path) -> None:
-    """Run a command as root."""
+    """Run a command as root, with sudo if necessary."""
     subprocess.run([*root_command(), *map(str, command)], check=True)
 
 

@@ -47,7 +47,7 @@ class AnnouncementStub:
     request_count: int = 0
 
     def model(self) -> dict[str, Any]:
-        """Return the body of the answer."""
+        """Return the announcement as the JSON body of an answer."""
         return {"message": self.message, "level": self.level, "ends": None, "spawning": self.spawning}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --image and --screenshots."""
+    """Add the pytest options --image and --screenshots."""
     group = parser.getgroup("jupyterlabdemo")
     group.addoption("--image", help="test a container of this image instead of the checkout")
     group.addoption("--screenshots", type=Path, help="save screenshots in this folder, for example docs/images")

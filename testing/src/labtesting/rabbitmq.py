@@ -62,7 +62,7 @@ def free_ports(count: int) -> list[int]:
 
 
 class RabbitMQ:
-    """A broker.
+    """A RabbitMQ broker that a test starts and stops.
 
     Parameters
     ----------

@@ -42,7 +42,7 @@ class Pair:
 
     @property
     def first(self) -> x509.Certificate:
-        """The certificate without its chain."""
+        """The first certificate of the PEM text, without the chain."""
         return read_certificates(self.certificate)[0]
 
 

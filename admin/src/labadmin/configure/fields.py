@@ -38,7 +38,7 @@ SECRET = '{ file = "PATH" } or { environment = "NAME" }'  # noqa: S105  (a descr
 
 
 def required(wanted: str, variable: str = "", **limits: Any) -> Any:
-    """Declare a required setting.
+    """Declare a required setting of site.toml as a pydantic field.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def required(wanted: str, variable: str = "", **limits: Any) -> Any:
 
 
 def optional(wanted: str, variable: str = "", form: Form = "plain", **limits: Any) -> Any:
-    """Declare an optional setting. Without it the component's own default applies."""
+    """Declare an optional setting of site.toml. Without it the component's own default applies."""
     return Field(None, description=wanted, json_schema_extra={"variable": variable, "form": form}, **limits)
 
 

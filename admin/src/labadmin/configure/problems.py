@@ -52,7 +52,7 @@ def sort_problems(problems: list[Problem], lines: Mapping[Path, int]) -> list[Pr
 
 
 def format_problem(file: str, problem: Problem, lines: Mapping[Path, int]) -> str:
-    """Return a problem as one line."""
+    """Return a problem as one line for the terminal."""
     line = find_line(problem.path, lines)
     place = f"{file}, line {line}" if line else file
     return f"{place}: {format_key(problem.path)}: {problem.message}"
@@ -113,7 +113,7 @@ def list_keys(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
 
 
 def find_table_model(field: FieldInfo) -> type[BaseModel] | None:
-    """Return the model of a field that is a table or a list of tables, else None."""
+    """Return the pydantic model of a field that is a table or a list of tables, else None."""
     return _table(field.annotation)
 
 
@@ -138,7 +138,7 @@ def find_field(path: Path, model: type[BaseModel]) -> FieldInfo | None:
 
 
 def find_table(path: Path, model: type[BaseModel]) -> type[BaseModel]:
-    """Return the model of a table."""
+    """Return the pydantic model of a table in site.toml."""
     field = find_field(path, model)
     return (find_table_model(field) if field else None) or model
 

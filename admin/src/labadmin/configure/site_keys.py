@@ -38,7 +38,7 @@ class DamageError(Exception):
 
 @dataclass(frozen=True)
 class Keys:
-    """The random tokens.
+    """The random tokens and encryption keys of a site.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ def create_token() -> str:
 
 
 def create_keys() -> Keys:
-    """Create all tokens."""
+    """Create new random values for all tokens and keys."""
     return Keys(create_token(), create_token(), create_token())
 
 
@@ -181,7 +181,7 @@ def check_crypt_key(text: str) -> None:
 
 
 def read_token(secret: Mapping[str, str], file: str, name: str) -> str:
-    """Return a token of a Secret."""
+    """Return a token from the data of a Secret, after a check of its format."""
     text = secret.get(name, "").strip()
     if len(text) < 16 or not text.isascii() or len(text.split()) != 1:
         raise DamageError(f"{file}: {name}: found {len(text)} characters, wanted a random word of at least 16")

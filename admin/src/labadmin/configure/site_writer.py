@@ -46,7 +46,7 @@ FILE_NAMES = frozenset({*OBJECT_FILES, AUTHORITY, NAMESPACE_FILE, *IGNORE})
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a run.
+    """The result of a run of `configure`.
 
     Attributes
     ----------

@@ -17,7 +17,7 @@ def printable(text: str) -> str:
 
 
 def format_lines(findings: Sequence[Finding], seconds: float) -> Iterator[str]:
-    """Yield the lines of the report."""
+    """Yield the lines of the report for the terminal."""
     width = max((len(finding.check) for finding in findings), default=0)
     group = ""
     for finding in findings:

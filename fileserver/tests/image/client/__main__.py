@@ -1,4 +1,4 @@
-"""The program that runs all checks."""
+"""The program that runs all checks on the NFS client."""
 
 from __future__ import annotations
 

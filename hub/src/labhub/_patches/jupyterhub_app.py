@@ -31,7 +31,7 @@ class HookedJupyterHub(JupyterHub):  # type: ignore[misc]  # untyped
         self.open_database(super().init_db)
 
     def open_database(self, init_db: Callable[[], None]) -> None:
-        """Open the database with upstream's method."""
+        """Open the hub's database with JupyterHub's `init_db`. A subclass can check the database first."""
         init_db()
 
     def init_handlers(self) -> None:

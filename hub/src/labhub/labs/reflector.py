@@ -81,17 +81,17 @@ class Reflector(ABC):
 
     @property
     def age(self) -> float:
-        """Seconds since the API's last confirmation."""
+        """Seconds since the Kubernetes API last confirmed that `objects` is complete."""
         return time.monotonic() - self.seen_at
 
     @property
     def idle(self) -> float:
-        """Seconds since the last attempt ended."""
+        """Seconds since the last attempt to reach the Kubernetes API ended."""
         return time.monotonic() - self.tried_at
 
     @property
     def is_loaded(self) -> bool:
-        """Whether the API has answered once."""
+        """Whether the Kubernetes API has returned all objects at least once."""
         return self._loaded.is_set()
 
     def start(self) -> asyncio.Task[None]:
@@ -256,7 +256,7 @@ def object_key(item: Any) -> str | None:
 
 
 class PodReflector(Reflector):
-    """The pods of all labs.
+    """Reflector of the pods of all labs.
 
     Attributes
     ----------
@@ -290,7 +290,7 @@ class PodReflector(Reflector):
 
 
 class EventReflector(Reflector):
-    """The events of all labs' pods, grouped by pod."""
+    """Reflector of the events of all labs' pods, grouped by pod."""
 
     kind = "events"
 

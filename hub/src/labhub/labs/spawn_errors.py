@@ -10,7 +10,7 @@ from labhub.labs.pod_status import Diagnosis
 
 
 class SpawnFailedError(Exception):
-    """Error for a spawn that failed.
+    """Error for a failed spawn, with its diagnosis.
 
     Attributes
     ----------

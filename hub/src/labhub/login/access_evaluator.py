@@ -13,7 +13,7 @@ from labhub.settings.login import LoginSettings
 
 @dataclass(frozen=True)
 class AccessDecision:
-    """The access of one account.
+    """The access decision about one account.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class AccessEvaluator:
         self._admin_teams = {admin for admin in settings.admins if isinstance(admin, Rule)}
 
     async def evaluate(self, token: str, known: Iterable[Organization] = ()) -> AccessDecision:
-        """Query GitHub and return the decision.
+        """Query GitHub about the owner of a token, and return the access decision.
 
         Parameters
         ----------

@@ -94,7 +94,7 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
         return state.to_auth_model(admin=decision.admin) | {"user_info": user_info(github_id)}
 
     async def get_token_info(self, handler: BaseHandler, params: dict[str, Any]) -> dict[str, Any]:
-        """Exchange the code for a token.
+        """Exchange the code of an OAuth login for GitHub's access token.
 
         Raises
         ------

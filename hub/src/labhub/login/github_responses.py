@@ -97,7 +97,7 @@ def read_message(response: Response) -> str:
 
 
 def parse_json(response: Response) -> object:
-    """Return the parsed body.
+    """Return the parsed JSON body of a response.
 
     Raises
     ------
@@ -111,12 +111,12 @@ def parse_json(response: Response) -> object:
 
 
 def parse_account(value: object) -> Account:
-    """Parse an account."""
+    """Parse a GitHub account in a JSON object of the API."""
     return Account(*_parse_id_and_login(value))
 
 
 def parse_organization(value: object) -> Organization:
-    """Parse an organization."""
+    """Parse a GitHub organization in a JSON object of the API."""
     return Organization(*_parse_id_and_login(value))
 
 

@@ -71,7 +71,7 @@ class LogoutHandler(OAuthLogoutHandler):  # type: ignore[misc]  # untyped
     authenticator: Authenticator
 
     async def default_handle_logout(self) -> None:
-        """Log out, then revoke the token."""
+        """Log the user out as JupyterHub does, then revoke the user's GitHub token."""
         user = self.current_user
         await super().default_handle_logout()
         if user:

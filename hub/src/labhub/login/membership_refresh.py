@@ -65,11 +65,11 @@ class MembershipRefresher:
         self._timer = PeriodicCallback(self.sweep, self.settings.refresh_seconds * 1000 / SWEEPS)
 
     def start(self) -> None:
-        """Start the regular sweeps."""
+        """Start the task that regularly re-checks the users with a running lab."""
         self._timer.start()
 
     async def refresh(self, user: User) -> RefreshResult:
-        """Return the result for JupyterHub's `refresh_user`.
+        """Re-check a user, and return the result that JupyterHub's `refresh_user` needs.
 
         Returns
         -------

@@ -74,7 +74,7 @@ def parse_rule(text: str) -> Rule:
 
 
 def apply_rule(rule: Rule, memberships: Memberships) -> Admission:
-    """Return the result of one rule."""
+    """Return the result of one rule for an account with these memberships."""
     match memberships.organizations.get(rule.organization, Membership.NONE):
         case Membership.HIDDEN:
             return Admission.UNKNOWN

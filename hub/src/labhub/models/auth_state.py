@@ -41,7 +41,7 @@ class AuthState:
         return asdict(self) | {"identity": self.identity.to_dict(), "scopes": list(self.scopes)}
 
     def to_auth_model(self, *, admin: bool) -> dict[str, Any]:
-        """Return JupyterHub's auth model.
+        """Return the auth model that JupyterHub needs after a login or a re-check.
 
         `admin` is always set: with None, JupyterHub would keep a user's former rights.
         """

@@ -61,7 +61,7 @@ Text = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class MenuEntry(BaseModel):
-    """An entry of the menu.
+    """An entry of the menu: the common fields of images and sizes.
 
     Attributes
     ----------
@@ -180,7 +180,7 @@ class Menu(BaseModel):
 
 
 def parse_menu(text: str, version: str) -> Menu:
-    """Parse a menu.
+    """Parse the text of a menu file.
 
     Parameters
     ----------

@@ -76,7 +76,7 @@ class LabCollector(Collector):
         self._count_labs = count_labs
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield the metric."""
+        """Yield the metric with the number of labs in each state."""
         counts = self._count_labs()
         family = GaugeMetricFamily("labhub_labs", "Pods of labs, by state", labels=["state"])
         for state in STATES:
@@ -90,7 +90,7 @@ def export_labs(count_labs: Callable[[], Mapping[str, int]]) -> None:
 
 
 def serve_metrics(port: int, reasons: Iterable[str]) -> None:
-    """Start the metrics server.
+    """Start the HTTP server for Prometheus.
 
     Parameters
     ----------

@@ -47,7 +47,7 @@ class AnnouncementHandler(APIHandler):  # type: ignore[misc]  # untyped
 
     @needs_scope("admin:servers")  # type: ignore[untyped-decorator]
     def put(self) -> None:
-        """Replace the announcement."""
+        """Replace the current announcement by the one in the request."""
         try:
             # Not `get_json_body`: JupyterHub logs a traceback for invalid JSON.
             announcement = parse_announcement(json.loads(self.request.body or b"null"), datetime.now(UTC))
@@ -61,7 +61,7 @@ class AnnouncementHandler(APIHandler):  # type: ignore[misc]  # untyped
 
     @needs_scope("admin:servers")  # type: ignore[untyped-decorator]
     def delete(self) -> None:
-        """End the announcement."""
+        """End the current announcement."""
         if ended := self.app.announcements.current:
             self._store(None)
             audit.log_announcement_end(self.current_user.name, ended.to_dict())
@@ -80,5 +80,5 @@ class AnnouncePage(BaseHandler):  # type: ignore[misc]  # untyped
     @web.authenticated
     @needs_scope("admin:servers")  # type: ignore[untyped-decorator]
     async def get(self) -> None:
-        """Show the page."""
+        """Show the page with the current announcement in its form."""
         self.finish(await self.render_template("announce.html", levels=LEVELS, longest=MESSAGE_MAX))

@@ -9,7 +9,7 @@ from labhub.labs.launcher import LabLauncher
 
 
 class HubApp(Protocol):
-    """The hub's application.
+    """The part of the hub's application that the handlers use.
 
     Attributes
     ----------

@@ -47,7 +47,7 @@ class Chunk:
 
 
 class ServerConnection:
-    """The side that receives events.
+    """The server side of a Lumberjack connection, which receives events.
 
     The limits bound the memory of a connection to one piece of inflated data and one event. After an error, each call
     of `next_event` raises the same error.

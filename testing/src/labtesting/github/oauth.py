@@ -59,7 +59,7 @@ def exchange(world: World, request: Request) -> Response:
 
 
 def failure(error: str, description: str) -> Response:
-    """Return an error with status 200."""
+    """Return an OAuth error, which GitHub sends with status 200."""
     return Response(200, {"error": error, "error_description": description})
 
 

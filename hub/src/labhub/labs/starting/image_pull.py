@@ -50,7 +50,7 @@ BACK_OFF = re.compile(r'Back-off pulling image ("[^"]*")\.?')
 
 
 def find_cause(waiting: dict[str, Any], events: Sequence[PodEvent]) -> str:
-    """Return why the last pull failed.
+    """Return the cause of the last failed image pull, as text.
 
     While kubelet waits before the next attempt, it reports `ImagePullBackOff`. The message of older kubelets then lacks
     the cause, which is only in an event.

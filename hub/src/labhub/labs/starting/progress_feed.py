@@ -29,7 +29,7 @@ class ProgressFeed:
         self._shown = ("", "")
 
     def update(self, pod: Pod | None, events: Sequence[PodEvent], delay: str = "") -> Iterator[dict[str, Any]]:
-        """Yield the new progress events.
+        """Yield the progress events that are new since the last call.
 
         Parameters
         ----------
