@@ -63,7 +63,7 @@ def running(*command: str | Path, log: Path, environ: Mapping[str, str]) -> Iter
 
 
 def wait_until(condition: Callable[[], object], process: subprocess.Popen[str], log: Path) -> None:
-    """Wait until a program has started.
+    """Wait until a condition shows that a program has started.
 
     Raises
     ------

@@ -228,7 +228,7 @@ def main() -> None:
     parser.add_argument("--storage", type=Path, default=STORAGE, help=argparse.SUPPRESS)
     options = parser.parse_args()
     os.umask(0)
-    os.nice(10)  # lower priority than the hub's requests for folders
+    os.nice(10)  # the hub's requests for folders have priority over a restore
     try:
         line = restore(options.storage, options.folder, options.paths, sys.stdin.buffer)
     except RestoreError as error:

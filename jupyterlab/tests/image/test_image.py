@@ -50,7 +50,7 @@ def test_alone_it_prints_a_login_that_works_and_gives_up_root(image: str) -> Non
 
 
 def wait_for_banner(container: Container) -> re.Match[str]:
-    """Wait until the container prints the login, and return the match of user and password."""
+    """Wait until the container prints the login, and return the regular expression's match with user and password."""
     deadline = time.monotonic() + 60
     while not (shown := re.search(r"user: +(\S+)\s+password: +(\S+)", container.log())):
         assert time.monotonic() < deadline, container.log()

@@ -145,7 +145,7 @@ def test_the_launcher_does_not_wait_for_the_saved_state(spawn: Spawn) -> None:
         with page.expect_request(lambda request: request.method == "PUT" and "workspaces" in request.url):
             page.goto(f"{lab.client.url}{lab.client.base}lab")
         expect(page.locator(".jp-LauncherCard").first).to_be_visible(timeout=60 * SECONDS)
-        # JupyterLab then shows the folder again, and opens its launcher if no tab is open.
+        # After this request JupyterLab shows the folder again, and opens its launcher if no tab is open.
         with page.expect_response("**/api/contents?content=1*"):
             held[0].continue_()
         page.wait_for_timeout(500)

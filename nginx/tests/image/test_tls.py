@@ -15,7 +15,7 @@ from labtesting.edge import Edge, run_edge
 
 from nginx.tests.upstream import run_upstream
 
-# Checks that Mozilla's profile does not include.
+# Additional checks of sslyze, which are not part of Mozilla's profile
 MORE_CHECKS = ("--resum", "--early_data", "--http_headers")
 
 

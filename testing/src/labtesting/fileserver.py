@@ -49,18 +49,18 @@ class Labfiles:
     Parameters
     ----------
     storage
-        Folder in which it creates homes and project folders.
+        Folder in which the process creates homes and project folders.
     folder
-        Folder for its token and its log.
+        Folder for the token and the log of the process.
     settings
         Further environment variables.
 
     Attributes
     ----------
     log
-        File with its log.
+        File with the log of the process.
     url, metrics_url
-        Addresses of its API and its metrics, known after `wait_until_ready`.
+        Addresses of the API and the metrics, known after `wait_until_ready`.
     """
 
     def __init__(self, storage: Path, folder: Path, **settings: str) -> None:
@@ -132,9 +132,9 @@ def run_labfiles(folder: Path, storage: Path | None = None, **settings: str) -> 
     Parameters
     ----------
     folder
-        Folder for its token and its log.
+        Folder for the token and the log of the process.
     storage
-        Folder in which it creates homes and project folders. None creates one in `folder`.
+        Folder in which the process creates homes and project folders. None creates one in `folder`.
     settings
         Further environment variables.
     """

@@ -111,7 +111,7 @@ def test_a_setting_that_is_missing_and_what_the_hub_says_of_it() -> None:
 @pytest.mark.usefixtures("deployment")
 def test_a_policy_of_groups_that_is_not_what_the_nodes_know() -> None:
     usual = groups_policy()
-    # On a node that supports Strict, the check can only warn.
+    # On a node that supports the policy Strict, the check of the groups can only warn.
     other, status, expected = {
         "Merge": ("Strict", "failed", "found LAB_GROUPS_POLICY Strict, which these nodes do not support"),
         "Strict": ("Merge", "warning", "found LAB_GROUPS_POLICY Merge, wanted Strict"),

@@ -35,7 +35,7 @@ class LoginRefusal(Enum):
 
 
 class LoginRefusedError(Exception):
-    """The hub refuses a login.
+    """Error for a login that the hub refuses.
 
     Attributes
     ----------

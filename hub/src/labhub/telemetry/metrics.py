@@ -85,7 +85,7 @@ class LabCollector(Collector):
 
 
 def export_labs(count_labs: Callable[[], Mapping[str, int]]) -> None:
-    """Export the number of labs by state."""
+    """Add the metric with the number of labs in each state."""
     REGISTRY.register(LabCollector(count_labs))
 
 

@@ -24,7 +24,7 @@ RECOVERING_MESSAGE = "The hub has just started and is looking for running labs. 
 
 
 class SpawnPausedError(web.HTTPError):
-    """Spawning is paused."""
+    """Error for a request to start a lab while spawning is paused."""
 
     headers: ClassVar = {"Retry-After": RETRY_AFTER_SECONDS}  # JupyterHub adds them to the response
 

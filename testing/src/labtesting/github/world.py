@@ -144,11 +144,11 @@ class World:
         return organization
 
     def find_account(self, login: str) -> Account | None:
-        """Return the account with a login, or None. Upper and lower case are equal."""
+        """Return the account with this login in any case, or None if there is none."""
         return next((account for account in self.accounts.values() if account.login.lower() == login.lower()), None)
 
     def find_organization(self, login: str) -> Organization | None:
-        """Return the organization with a login, or None. Upper and lower case are equal."""
+        """Return the organization with this login in any case, or None if there is none."""
         found = (each for each in self.organizations.values() if each.login.lower() == login.lower())
         return next(found, None)
 

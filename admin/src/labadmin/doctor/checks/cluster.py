@@ -160,7 +160,7 @@ def read_clocks(state: ClusterState) -> dict[str, float]:
     """Return the offset of each clock to the clock of this machine in seconds; negative if it is behind."""
     found: dict[str, float] = {}
     if (answer := state.answers.get("time")) and (text := look_up(answer.read(), "metadata", "creationTimestamp")):
-        # The timestamp has whole seconds.
+        # The timestamp has no fraction of a second, so use the middle of the second.
         found["the API server"] = find_offset(parse_time(text) + 0.5, answer)
     for name, place in (("hub", "the hub's node"), ("probe", "the probe's node")):
         if (answer := state.answers.get(name)) and isinstance(seconds := look_up(answer.read(), "time"), float):
