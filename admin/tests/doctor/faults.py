@@ -150,3 +150,19 @@ def gone(*answers: str) -> Change:
 
 def no_answer(name: str) -> Change:
     return lambda site: site.answers.update({name: answer("", 1, "error: unable to upgrade connection")})
+
+
+def deleted(kind: str) -> Change:
+    """Return a change that deletes the policy for the data, or its binding. The finalizer keeps it."""
+    return lambda site: site.find(kind, "jupyterlabdemo-data")["metadata"].update(deletionTimestamp=stamp(-60))
+
+
+def reclaiming(claim: str, age: float = 86400) -> Change:
+    """Return a change of a volume's policy. `age` is that of the volume, in seconds."""
+
+    def change(site: Site) -> None:
+        volume = site.find("PersistentVolume", f"volume-of-{claim}")
+        volume["spec"]["persistentVolumeReclaimPolicy"] = "Delete"
+        volume["metadata"]["creationTimestamp"] = stamp(-age)
+
+    return change

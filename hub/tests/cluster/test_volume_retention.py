@@ -7,29 +7,18 @@ from collections.abc import Iterator
 
 import pytest
 from labtesting import cluster
-from labtesting.cluster import LABS, NAMESPACE, KubectlError, get, kubectl
-from labtesting.hub_process import wait_until
+from labtesting.cluster import LABS, NAMESPACE, KubectlError, get, kubectl, run_cronjob
 
 from hub.tests.cluster.deployment import Deployment
 
 pytestmark = pytest.mark.timeout(300)
 ACCOUNT = "system:serviceaccount:jupyterlabdemo:retain-volumes"
-JOB = "retain-volumes-test"
+CRONJOB = "retain-volumes"
 
 
 def policy(volume: str) -> str:
     """Return the reclaim policy of a volume."""
     return str(get("pv", volume)["spec"]["persistentVolumeReclaimPolicy"])
-
-
-def run_job() -> str:
-    """Run the CronJob now, and return its log."""
-    kubectl("create", "job", JOB, "--from=cronjob/retain-volumes", "--namespace", NAMESPACE)
-    try:
-        wait_until(lambda: get("job", JOB).get("status", {}).get("succeeded"), "the job succeeds")
-        return kubectl("logs", f"job/{JOB}", "--namespace", NAMESPACE)
-    finally:
-        kubectl("delete", "job", JOB, "--namespace", NAMESPACE)
 
 
 def set_policy(volume: str, policy: str, *as_account: str) -> None:
@@ -41,7 +30,7 @@ def set_policy(volume: str, policy: str, *as_account: str) -> None:
 @pytest.fixture
 def volume(deployment: Deployment) -> Iterator[str]:
     """Return the volume of the hub's claim, with the policy of most StorageClasses. The CronJob does not run."""
-    suspend = ("patch", "cronjob", "retain-volumes", "--namespace", NAMESPACE, "--patch")
+    suspend = ("patch", "cronjob", CRONJOB, "--namespace", NAMESPACE, "--patch")
     kubectl(*suspend, '{"spec": {"suspend": true}}')
     name = str(get("pvc", "hub")["spec"]["volumeName"])
     set_policy(name, "Delete")
@@ -50,19 +39,19 @@ def volume(deployment: Deployment) -> Iterator[str]:
 
 
 def test_a_new_volume_is_kept_when_its_claim_is_deleted(volume: str) -> None:
-    (line,) = run_job().splitlines()
+    (line,) = run_cronjob(CRONJOB).splitlines()
     found = json.loads(line)
     assert found["message"] == "set the reclaim policy of a volume to Retain"
     assert (found["hub.claim"], found["hub.volume"]) == (f"{NAMESPACE}/hub", volume)
     assert policy(volume) == "Retain"
-    assert run_job() == ""
+    assert run_cronjob(CRONJOB) == ""
 
 
 def test_a_volume_that_may_be_deleted_is_left_alone(volume: str) -> None:
     key, _, value = cluster.ALLOW_DELETION.partition("=")
     kubectl("annotate", "pv", volume, f"{key}={value}")
     try:
-        assert run_job() == ""
+        assert run_cronjob(CRONJOB) == ""
         assert policy(volume) == "Delete"
     finally:
         kubectl("annotate", "pv", volume, f"{key}-")

@@ -153,6 +153,23 @@ def apply(*objects: dict[str, Any]) -> None:
     kubectl("apply", "--filename", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
 
 
+def run_cronjob(name: str) -> str:
+    """Run a CronJob of the components' namespace now, and return its log.
+
+    Raises
+    ------
+    KubectlError
+        Raised if the job does not succeed within a minute.
+    """
+    job = f"{name}-test"
+    kubectl("create", "job", job, f"--from=cronjob/{name}", "--namespace", NAMESPACE)
+    try:
+        kubectl("wait", f"job/{job}", "--for=condition=Complete", "--namespace", NAMESPACE, "--timeout=60s")
+        return kubectl("logs", f"job/{job}", "--namespace", NAMESPACE)
+    finally:
+        kubectl("delete", "job", job, "--namespace", NAMESPACE)
+
+
 def wait_for_kube_proxy() -> None:
     """Wait until kube-proxy has written its rules for Services that have just become ready.
 
