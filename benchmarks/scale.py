@@ -58,7 +58,7 @@ class Bench:
     figures
         All results by their titles.
     running
-        Users whose labs run through all phases.
+        Users whose labs keep running in all phases.
     known
         Users who have logged in and have no lab.
     speeds

@@ -205,7 +205,7 @@ def deploy_nginx(folder: Path) -> tuple[str, str]:
 
 
 def our_person(hub: Deployment, login: str) -> Person:
-    """Log in a user. The form has a selection, as for a user who has started a lab before."""
+    """Log in a user whose spawn form has an image and a size selected, as after an earlier spawn."""
     visitor, _ = hub.member(login)
     return Person(visitor.http, login, FORM)
 

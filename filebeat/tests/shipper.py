@@ -23,7 +23,7 @@ MANIFESTS = ROOT / "filebeat" / "kubernetes"
 SOURCE = ROOT / "testing" / "shipper"
 BATCH = 2048
 NANOSECONDS = count(time.time_ns())
-# The folder of a pod, as kubelet names it. In this namespace a line may name a user.
+# The folder of a pod, as kubelet names it. filebeat.yml lets only lines of this namespace name a user.
 POD = "jupyterlabdemo_a-pod_3f0c1a52-7a40-4c3e-9f6e-0d6ae1b0e7a1"
 
 

@@ -100,7 +100,7 @@ def test_the_home_is_the_number_and_nobody_elses(ada: Person, ben: Person) -> No
     ada.run("sh", "-c", "echo mine > ~/secret")
     with pytest.raises(KubectlError, match="No such file"):
         ben.run("ls", "/home/ada-amber")
-    # The modes also protect the home from ben's UID on the storage itself, which a lab does not mount.
+    # On the storage itself, which labs do not mount, the modes also keep ben's UID out of the home.
     as_ben = f"setpriv --reuid={ben.account.id} --regid={ben.account.id} --clear-groups"
     home = f"/storage/home/{ada.account.id}"
     script = f"test $(cat {home}/secret) = mine && ! {as_ben} cat {home}/secret && ! {as_ben} ls {home}"

@@ -1,4 +1,4 @@
-"""The problem of a starting pod, in the forms in which kubelet and the scheduler report it, and the progress page."""
+"""Tests of `find_problem` and of the progress page, with the reports of kubelet and the scheduler about a pod."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of the start of a spawned lab: its imports, and no use of the home before the check."""
+"""Tests of the start of a spawned lab: it imports only what it uses, and checks the home before it reads the home."""
 
 from __future__ import annotations
 

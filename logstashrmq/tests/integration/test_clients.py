@@ -1,4 +1,4 @@
-"""Clients of other projects: without faults, each event arrives in the queue once, with unchanged bytes."""
+"""Tests with other projects' clients: if nothing fails, each event arrives in the queue once, with unchanged bytes."""
 
 from __future__ import annotations
 

@@ -61,7 +61,8 @@ class HookedJupyterHub(JupyterHub):  # type: ignore[misc]  # untyped
         """
         if not self.patched:
             return await self.check_labs(super().init_spawners)
-        from labhub.lifecycle.startup import check_running_labs  # here: an untested JupyterHub may lack its imports
+        # Imported here, because an untested JupyterHub may lack what `startup` imports.
+        from labhub.lifecycle.startup import check_running_labs
 
         return await self.check_labs(partial(check_running_labs, self))
 

@@ -89,7 +89,7 @@ class GitHub:
                 return await self._fetch_user(token, frozenset(rules), tuple(known))
         except TimeoutError as error:
             raise UnavailableError(f"no answer within {self.timeout} s") from error
-        # A refusal of the user's own lists says nothing about the membership.
+        # If GitHub refuses to list the user's organizations or teams, the membership is unknown.
         except (ForbiddenError, NotFoundError) as error:
             raise UnavailableError(str(error)) from error
 
