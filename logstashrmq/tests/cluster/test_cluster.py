@@ -1,4 +1,4 @@
-"""The manifests on a real cluster: which pods may connect, and a rolling update under load."""
+"""Tests of the manifests on a real cluster: which pods may connect, and a rolling update under load."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_applying_the_manifests_again_changes_nothing() -> None:
     generation = cluster.get("poddisruptionbudget", NAME)["metadata"]["generation"]
     output = kubectl("apply", "--filename", MANIFESTS).splitlines()
     assert len(output) == len(list(MANIFESTS.glob("*.yaml")))
-    # kubectl replaces the selector of a PodDisruptionBudget each time, even by the same one, and reports `configured`.
+    # kubectl always replaces the selector of a PodDisruptionBudget, even if it is equal, and reports `configured`.
     assert [line.partition("/")[0] for line in output if not line.endswith(" unchanged")] == [
         "poddisruptionbudget.policy"
     ]

@@ -1,4 +1,4 @@
-"""Faults of the broker, the network and the relay: each event arrives at least once, and memory stays bounded."""
+"""Tests of faults of broker, network and relay: each event arrives at least once, and memory stays bounded."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LIMITS = {"RELAY_MAX_IN_FLIGHT": "5000", "BEATS_KEEPALIVE_SECONDS": "0.5", "AMQP
 
 @contextmanager
 def bounded_memory(relay: RelayProcess) -> Iterator[None]:
-    """Assert that the memory of a relay stays bounded, until the end of the block or of the relay."""
+    """Assert that the memory of a relay stays bounded while the block runs and the relay is alive."""
     with MemoryWatch(relay) as watch:
         yield
     assert 0 < watch.peak < BOUND
@@ -38,7 +38,7 @@ def bounded_memory(relay: RelayProcess) -> Iterator[None]:
 
 @contextmanager
 def shipping(relay: RelayProcess, *names: str, count: int = EVENTS, at: float = 0.2) -> Iterator[list[Shipper]]:
-    """Ship events, run the block when the share `at` of them is confirmed, and wait until all are acknowledged."""
+    """Ship events, run the block when the share `at` is confirmed, and wait until all events are acknowledged."""
     shippers = [Shipper(relay.port, make_events(count // len(names), name)) for name in names]
     with bounded_memory(relay):
         for shipper in shippers:
@@ -65,8 +65,8 @@ def test_broker_is_killed_and_restarted(start_relay: StartRelay, queue: Queue, b
         assert relay.ask("/live").status_code == 200
         assert relay.ask("/ready").status_code == 200, "the relay stays ready: a restart would not repair the broker"
         broker.start()
-        # Declare the binding again: RabbitMQ writes a new binding to the disk up to two seconds later, so the kill has
-        # removed it. Without a binding RabbitMQ returns all messages. Confirmed messages are on the disk.
+        # RabbitMQ writes a new binding to the disk only after up to two seconds, so the kill may have lost the binding.
+        # Without the binding RabbitMQ returns all messages. The confirmed messages are on the disk.
         queue.declare()
     assert_received(queue, "a", "b", count=40_000)
     assert [shipper.reconnects for shipper in shippers] == [0, 0], "the connections of filebeat stay open"
@@ -79,7 +79,7 @@ def test_broker_is_short_of_memory(start_relay: StartRelay, queue: Queue, broker
         try:
             broker.control("set_vm_memory_high_watermark", "0.0000001")
             relay.wait_for_metric("broker_blocked", 1)
-            # filebeat sends more events, and the relay does not read them.
+            # The relay must not read the events that filebeat continues to send.
             relay.wait_for_metric("readers_waiting", 1)
             acknowledged = shipper.acknowledged
             relay.wait_for_metric("keepalives_total", 5)

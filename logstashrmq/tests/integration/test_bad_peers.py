@@ -1,4 +1,4 @@
-"""Peers that violate the protocol or the limits. They do not affect other peers, and memory stays bounded."""
+"""Tests of peers that violate the protocol or the limits: other peers are unaffected, and memory stays bounded."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_broken_framing_ends_the_connection_and_is_counted(shared_relay: RelayPr
 
 @pytest.fixture(scope="module")
 def shared_relay(start_relay_for_module: StartRelay) -> RelayProcess:
-    """Start one relay for the tests of all kinds of broken framing."""
+    """Start a relay that all tests of broken framing in this module share."""
     return start_relay_for_module(**LIMITS)
 
 

@@ -1,4 +1,4 @@
-"""A broker that shuts down while the relay opens a session."""
+"""Tests of the relay when the broker shuts down while the relay opens a session."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from logstashrmq.tests.tcp_proxy import TcpProxy
 HEADER = struct.Struct(">BHI")  # frame type, channel, payload size; one byte ends each frame
 GREETING = b"AMQP\0\0\x09\1"
 CLOSE = Connection.Close(320, "CONNECTION_FORCED - broker shutdown", 0, 0)
-# Each entry has a method that the broker waits for, and the broker's answers as pairs of channel and method. After the
-# last entry the broker closes the connection.
+# The steps of a broker on one connection. Each step has the method that the broker waits for, and the broker's answers
+# as pairs of channel and method. After the last step the broker closes the connection.
 Script = list[tuple[type[Method], list[tuple[int, Method]]]]
 LOGIN: Script = [(Connection.StartOk, [(0, Connection.Tune(10, 131_072, 0))])]
 SHUTDOWNS: list[Script] = [

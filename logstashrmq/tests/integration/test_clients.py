@@ -78,7 +78,7 @@ def test_pylogbeat(start_relay: StartRelay, queue: Queue, certificates: Certific
     cert, key = map(str, certificates.client)
     files = {"ssl_enable": True, "ca_certs": str(certificates.ca), "certfile": cert, "keyfile": key} if tls else {}
     with PyLogBeatClient("127.0.0.1", relay.port, timeout=30, **files) as client:
-        for window in range(5):  # the sequence numbers of pylogbeat continue from window to window
+        for window in range(5):  # pylogbeat does not restart its sequence numbers in each window
             client.send([{"id": f"py-{window * 200 + i}", "message": "ä" * 100} for i in range(200)])
     assert queue.collect() == each_once("py", 1000)
 

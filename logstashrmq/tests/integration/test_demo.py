@@ -1,4 +1,4 @@
-"""`nox -s demo-logs`, run as in a terminal."""
+"""Tests that run `nox -s demo-logs` as a user in a terminal does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An untested version of pika: the relay warns once, and publishes through the public API of pika."""
+"""Test of an untested version of pika: the relay warns once, and publishes through the public API of pika."""
 
 from __future__ import annotations
 

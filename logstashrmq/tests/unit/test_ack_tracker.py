@@ -1,4 +1,4 @@
-"""Acknowledgements of one connection: their order, keep-alives, and the limit on open windows."""
+"""Tests of the acknowledgements of one connection: their order, keep-alives, and the limit on open windows."""
 
 from __future__ import annotations
 

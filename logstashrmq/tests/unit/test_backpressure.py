@@ -1,4 +1,4 @@
-"""The limit on events in flight: connections wait in order, and only one chunk exceeds the limit."""
+"""Tests of the limit on events in flight: connections wait in order, and only one chunk exceeds the limit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from beatsrelay.metrics import Metrics
 
 
 class Readers:
-    """Connections that wait for capacity of one limit.
+    """Simulated connections that share one limit on events in flight, and wait until it has capacity.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class Readers:
         self.order: list[int] = []
 
     async def read(self, number: int, events: int = 1, size: int = 1) -> None:
-        """Wait for capacity, and add events to those in flight."""
+        """Wait for capacity, and then count these events as in flight."""
         await self.limit.wait_for_capacity()
         self.limit.add(events, size)
         self.order.append(number)

@@ -1,4 +1,4 @@
-"""Publisher confirms: each message is answered once, for any order of the broker's answers."""
+"""Tests of publisher confirms: each message is answered once, in whatever order the broker answers."""
 
 from __future__ import annotations
 

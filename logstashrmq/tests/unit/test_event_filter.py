@@ -1,4 +1,4 @@
-"""Validation and routing of events, and the fields that are added to them."""
+"""Tests of the event filter, which validates and routes events, and adds fields to them."""
 
 from __future__ import annotations
 

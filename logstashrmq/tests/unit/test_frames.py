@@ -1,4 +1,4 @@
-"""AMQP frames: the relay and pika's own encoder create the same bytes."""
+"""Tests of AMQP frames: the relay's encoder and pika's own encoder create the same bytes."""
 
 from __future__ import annotations
 

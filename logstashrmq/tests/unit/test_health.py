@@ -1,4 +1,4 @@
-"""The liveness probe while the event loop runs, and while it is blocked."""
+"""Tests of the liveness probe while the event loop runs, and while the event loop is blocked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Message ids and pending confirmations."""
+"""Tests of message ids and of pending confirms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routing keys built from the fields of events."""
+"""Tests of routing keys, which the relay builds from the fields of events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading the settings, and the error messages for missing and invalid settings."""
+"""Tests of the relay's settings, and of the error messages for missing and invalid settings."""
 
 from __future__ import annotations
 
