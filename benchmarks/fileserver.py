@@ -91,7 +91,7 @@ def format_speed(step: str, seconds: float) -> str:
 
 
 def show(rounds: dict[str, list[Seconds]]) -> None:
-    """Print the median speed of each step, and the ratios of our server to the others."""
+    """Print the median speed of each step, and the ratios of our server to Ganesha's defaults and to the bare disk."""
     steps = list(rounds[OURS][0])
     median = {
         name: {step: statistics.median(times[step] for times in runs) for step in steps}
@@ -127,7 +127,7 @@ def main() -> None:
         }
         for number in range(options.rounds):
             print(f"round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)
-            # Rotate the order, because the pending writes of one alternative slow down the next.
+            # Rotate the order of the three, because pending writes of one measurement slow down the next measurement.
             for name in (*rounds, *rounds)[number % 3 : number % 3 + 3]:
                 rounds[name].append(measure[name]())
     show(rounds)

@@ -41,7 +41,7 @@ class DirectClient(LabClient):
 
     @property
     def base(self) -> str:
-        """The path of JupyterLab in its URL: no hub adds a prefix."""
+        """The path of JupyterLab in its URL. Without a hub the path has no prefix."""
         return "/"
 
     def _xsrf(self, path: str) -> str:
@@ -49,7 +49,7 @@ class DirectClient(LabClient):
 
 
 def make_stock() -> Path:
-    """Install stock JupyterLab with the versions of our lock, and return its folder."""
+    """Install stock JupyterLab with the versions in our lock file, and return the folder of the installation."""
     folder = FOLDER / "stock"
     made = folder / "made-from"
     if not made.exists() or made.read_text() != LOCK.read_text():

@@ -86,7 +86,7 @@ def load(context: BrowserContext, url: str) -> Load:
 
 
 def loads(browser: Browser, target: Target) -> tuple[Load, Load]:
-    """Load JupyterLab with an empty browser cache, and then again."""
+    """Load JupyterLab with an empty browser cache, and then again with the filled cache."""
     with browser.new_context(storage_state=target.state) as context:
         return load(context, target.page), load(context, target.page)
 
@@ -107,7 +107,7 @@ def log_in(browser: Browser, url: str, password: str) -> StorageState:
 
 @contextmanager
 def through(browser: Browser, hub: Hub, url: str, client: LabClient) -> Iterator[Target]:
-    """Start the demo's lab through this URL of the hub, and yield the lab as a target."""
+    """Start the demo's lab with this client, log in with the browser at this URL, and yield the lab as a target."""
     with client:
         client.log_in(hub.password)
         client.spawn()

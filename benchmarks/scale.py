@@ -33,19 +33,19 @@ from benchmarks.scaling.pods import bare, kubernetes, labs
 from benchmarks.scaling.rounds import FAILURES, LoadError, Round, show_failure, together
 from tools.components import ROOT
 
-# Users who log in concurrently until the hub has all its labs
+# Number of users who log in at the same time while the hub is filled with labs
 AT_ONCE = 40
-# Login attempts of a user until a lab starts
+# Maximum number of login attempts of a user until the user's lab starts
 LOGINS_MAX = 5
 FEW = 50
 IDLE_SECONDS = 60
-# Time without the Kubernetes API
+# Duration of the outage of the Kubernetes API
 API_DOWN_SECONDS = 20
 # Time in seconds in which a resumed hub processes the changes that it missed while it was paused
 CATCH_UP_SECONDS = 5
 READY_SECONDS = 180
 FLOORS = 3
-# Columns of a title in the output
+# Width of a title in the output, in characters
 WIDTH = 64
 MACHINE = "speed of the machine: a fixed loop, ms"
 
@@ -100,7 +100,7 @@ class Bench:
         return await labs(self.core, self.hub.namespace)
 
     async def floor(self, title: str) -> None:
-        """Create the pods of labs without a hub `FLOORS` times, and note the round with the median time."""
+        """Create pods like those of labs, but without a hub. Repeat this `FLOORS` times, and note the median round."""
         template = (await self.pods())[0]
         rounds = [await bare(self.core, template, self.options.storm) for _ in range(FLOORS)]
         self.note_round(title, sorted(rounds, key=lambda result: result.seconds[-1])[FLOORS // 2])

@@ -52,7 +52,7 @@ new MutationObserver((_, observer) => {
   }
 }).observe(document, {childList: true, subtree: true});
 """
-# Pause after the end of labs, because kubelet still cleans up
+# Pause after labs have ended, because kubelet still removes their containers
 CALM_SECONDS = 3
 FORM = {"image": "recommended", "size": "small"}
 MARKS = (PHASES[0], STEPS[0], *PHASES[1:], *STEPS[1:])
@@ -122,7 +122,7 @@ class Measured:
 
 
 def spawn_round(side: Side, people: Sequence[Person], into: Measured) -> None:
-    """Let all users request a lab at the same time, wait until each has a launcher, and stop the labs."""
+    """Request a lab for all users at the same time, wait until each has a launcher, and stop the labs."""
     ready = threading.Barrier(len(people) + 1)
 
     def click(person: Person) -> dict[str, float]:

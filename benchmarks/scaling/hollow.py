@@ -31,7 +31,7 @@ STAGES = (
     "pod/fast/pod-delete",
 )
 HUBS = ("stock", "ours")
-# The namespace of each hub's labs
+# The namespace of the labs of each hub
 NAMESPACES = {title: f"scale-bench-{title}" for title in HUBS}
 NODE = "scale-bench"
 PODS = "10.201.0.1/16"
@@ -63,7 +63,7 @@ def stages() -> list[str]:
 
 
 def objects() -> list[dict[str, Any]]:
-    """Return the node, the namespaces of the labs, and the volumes that our labs mount."""
+    """Return the manifests of the node, of the labs' namespaces, and of the volumes that our labs mount."""
     capacity = {"cpu": "100k", "memory": "1Pi", "pods": "10k"}
     node: dict[str, Any] = {
         "apiVersion": "v1",

@@ -56,7 +56,7 @@ class Load:
             return await response.text(), str(response.url)
 
     async def _wait(self, session: aiohttp.ClientSession, name: str, page: str, url: str) -> None:
-        """Wait until the lab is ready, with the requests of the progress page."""
+        """Send the requests that a browser sends on the progress page, until the lab is ready."""
         while f"/user/{name}/" not in url:
             found = PROGRESS.search(page.replace("&amp;", "&").replace(r"\u0026", "&"))
             if not found:

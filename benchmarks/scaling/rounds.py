@@ -16,7 +16,7 @@ class LoadError(Exception):
     """A lab did not start, or ended. The message has the answer of the hub."""
 
 
-# Failures that count: a lab that did not start, or a connection that the hub or the proxy closed
+# The errors that count as a failed lab: a lab that did not start, or a connection that the hub or the proxy closed
 FAILURES = (LoadError, aiohttp.ClientError)
 
 

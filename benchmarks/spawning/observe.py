@@ -1,4 +1,4 @@
-"""Observation of spawns from outside, in the same way for both hubs: the states of pods, and the CPU time."""
+"""Measure spawns from outside the hub, in the same way for both hubs: the states of pods, and the CPU time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from labtesting.cluster import kubectl
 
-# The states of a pod, in this order
+# The states of a pod during a spawn, in the order in which the pod reaches them
 PHASES = (
     "pod created",
     "pod scheduled",
@@ -43,7 +43,7 @@ def reached_phases(pod: dict[str, Any]) -> set[str]:
 
 
 class PodTimes:
-    """The times at which the pods of a namespace reached each phase, by the clock of `time.monotonic`."""
+    """The times at which the pods of a namespace reached each phase, measured with `time.monotonic`."""
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
@@ -78,7 +78,7 @@ class PodTimes:
 
 @dataclass(frozen=True)
 class Cpu:
-    """CPU time in seconds that the hub's container and its whole node have used so far."""
+    """CPU time in seconds that the hub's container and the container's whole node have used so far."""
 
     hub: float
     node: float

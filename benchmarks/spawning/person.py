@@ -1,4 +1,4 @@
-"""A user who requests a lab and waits for the launcher, with the requests of a browser in their order."""
+"""A simulated user who requests a lab and waits for the launcher, with the same requests as a browser."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LAUNCHER = (
     "api/kernels",
     "api/contents?content=1",
 )
-# The steps of a spawn as the user sees them, in this order
+# The steps of a spawn that the user sees, in the order in which they happen
 STEPS = ("progress page shown", "hub reports the lab as ready", "lab's page loaded", "launcher loaded")
 
 
@@ -105,7 +105,7 @@ class Person:
         return dict(zip(STEPS, times, strict=True))
 
     def _wait(self, page: httpx.Response) -> None:
-        """Wait for the end of the spawn, with the requests of the progress page."""
+        """Send the requests that a browser sends on the progress page, until the spawn ends."""
         deadline = time.monotonic() + 30
         found = find_progress(page)
         while found is None and time.monotonic() < deadline and "/spawn-pending/" in page.url.path:

@@ -1,4 +1,4 @@
-"""The events that arrive in a queue."""
+"""Helper for tests: read the events that arrive in a queue, and check them against the contract."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FIELDS = {"@timestamp", "agent", "host", "input", "kubernetes", "log", "message"
 
 
 class Arrived:
-    """All events that arrived in a queue."""
+    """All events that have arrived in a queue so far."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue

@@ -1,4 +1,4 @@
-"""The simulated GitHub answers, refuses and fails like GitHub."""
+"""Tests that the simulated GitHub answers, refuses and fails like GitHub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A complete site, and runs of `labadmin configure` for it."""
+"""A complete sample site, for which tests run `labadmin configure`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The relay and filebeat trust only each other, before and after each renewal."""
+"""Tests that the relay and filebeat trust only each other, before and after each renewal."""
 
 from __future__ import annotations
 

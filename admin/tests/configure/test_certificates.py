@@ -1,4 +1,4 @@
-"""`configure` checks the certificate of nginx like browsers and nginx do."""
+"""Tests that `configure` checks nginx's certificate as browsers and nginx do."""
 
 from __future__ import annotations
 

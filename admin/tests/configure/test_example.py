@@ -1,4 +1,4 @@
-"""site.example.toml shows every setting with its default, and is valid with all settings uncommented."""
+"""Tests that site.example.toml shows every setting with its default, and is valid with all settings uncommented."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The output folder is written atomically, is private and reproducible. Damaged files are not overwritten."""
+"""Tests of the output folder: it is written atomically, private and reproducible. Damaged files are kept."""
 
 from __future__ import annotations
 

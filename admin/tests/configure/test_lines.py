@@ -1,4 +1,4 @@
-"""The line of every key in a TOML file is found, in every notation."""
+"""Tests that the line number of every key in a TOML file is found, in every notation of TOML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A mistake in site.toml is reported in one line: the line number, the key, the value, the accepted values."""
+"""Tests that a mistake in site.toml is reported in one line: line number, key, value, accepted values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys are replaced only on request, and the workloads that read changed objects are restarted."""
+"""Tests that keys are replaced only on request, and that workloads which read changed objects are restarted."""
 
 from __future__ import annotations
 

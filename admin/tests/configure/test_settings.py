@@ -1,4 +1,4 @@
-"""site.toml has every setting of the components, and the components accept the values that `configure` accepts."""
+"""Tests that site.toml has every setting of the components, and that the components accept its valid values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/admin/settings.md lists every setting, with the names and defaults of the code."""
+"""Tests that docs/admin/settings.md lists every setting, with the names and defaults in the code."""
 
 from __future__ import annotations
 

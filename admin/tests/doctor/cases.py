@@ -1,4 +1,4 @@
-"""The table of faults, each with the finding that it must cause."""
+"""A table of faults in a deployment, each with the doctor's finding that the fault must cause."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ FAILED, WARNING, SKIPPED = Status.FAILED, Status.WARNING, Status.SKIPPED
 
 @dataclass(frozen=True)
 class Case:
-    """A fault, and the finding that it must cause."""
+    """A fault in a deployment, and the doctor's finding that the fault must cause."""
 
     check: str
     expected: str

@@ -1,4 +1,4 @@
-"""The manifests on a real cluster: a lab's log line arrives in RabbitMQ, and other clients are refused.
+"""Tests of the manifests on a real cluster: a lab's log line arrives in RabbitMQ, and other clients are refused.
 
 The DaemonSet runs the image of SHIPPER_IMAGE, or the test shipper. Both have filebeat's mounts, configuration,
 Secret and service account.

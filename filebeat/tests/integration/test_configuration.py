@@ -1,4 +1,4 @@
-"""The test shipper accepts filebeat.yml, and refuses settings that it does not implement."""
+"""Tests that the test shipper accepts filebeat.yml, and refuses settings that the shipper does not implement."""
 
 from __future__ import annotations
 

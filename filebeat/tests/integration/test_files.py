@@ -1,4 +1,4 @@
-"""Files that are rotated, truncated and compressed, and a killed shipper: every line arrives."""
+"""Tests that every line arrives if files are rotated, truncated or compressed, or if the shipper is killed."""
 
 from __future__ import annotations
 

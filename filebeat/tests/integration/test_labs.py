@@ -1,4 +1,4 @@
-"""The lines of labs: only session events are shipped, and a line cannot choose its user."""
+"""Tests of the log lines of labs: only session events are shipped, and a line cannot choose its user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines as containerd writes them, sent by the shipper through the real relay to a real RabbitMQ."""
+"""Tests in which the shipper sends containerd's log lines through the real relay to a real RabbitMQ."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def raised(
 ) -> BaseException:
     """Raise an error, catch it and return it, so that it has a traceback."""
     if cause:
-        error.__cause__ = cause  # not assigned if it is None, because that would hide the context
+        error.__cause__ = cause  # assigning None to `__cause__` would hide the context
     error.__context__ = context
     try:
         raise error

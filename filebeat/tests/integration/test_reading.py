@@ -1,4 +1,4 @@
-"""`nox -s read-logs`, the example of a consumer, with a real queue and shipped events."""
+"""Tests of `nox -s read-logs`, the example of a consumer, with a real queue and shipped events."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ def test_a_new_pod_serves_the_data_to_the_linux_client(tmp_path: Path) -> None:
 
 
 def handbook(heading: str) -> list[str]:
-    """Return the blocks of commands below a heading of docs/admin/storage.md."""
+    """Return the code blocks with commands below a heading of docs/admin/storage.md."""
     text = (ROOT / "docs/admin/storage.md").read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     return re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 

@@ -166,7 +166,7 @@ def test_a_wrong_length_is_refused_before_the_token(length: str, labfiles: Labfi
 def test_a_client_that_disconnects_has_one_line_in_the_log(labfiles: Labfiles) -> None:
     port = int(labfiles.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)) as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # so that `close` sends a reset
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # `close` sends a TCP reset
         client.sendall(b"PUT /v1/homes/5000 HTTP/1.1\r\n")
     wait_until(lambda: "reset by peer" in labfiles.log.read_text(), "the reset is logged", 10)
     line = assert_log_events(labfiles.log.read_text().splitlines())[-1]
@@ -206,7 +206,7 @@ def test_after_a_kill_all_folders_are_complete(tmp_path: Path) -> None:
                     time.sleep(0.001)
                 labfiles.signal(signal.SIGKILL)
                 assert 0 in set(statuses), "labfiles answered all requests before it was killed"
-        labfiles.log.unlink()  # a new log, because the next process has new ports
+        labfiles.log.unlink()  # the next process needs an empty log, from which its new ports are read
         assert {read_owner(path) for path in (storage / "project").iterdir()} == {
             (0, int(path.name), "2770") for path in (storage / "project").iterdir()
         }

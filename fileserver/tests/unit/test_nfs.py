@@ -50,7 +50,7 @@ def test_any_other_bytes_are_an_error(answer: bytes) -> None:
 
 @contextmanager
 def server(*parts: bytes) -> Iterator[int]:
-    """Run a server that answers one call with these parts, one send for each part. Yield its port."""
+    """Run a server that answers one call, and sends each of these parts separately. Yield the server's port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def run() -> None:

@@ -34,7 +34,7 @@ def fill(path: Path, megabytes: int = 1) -> None:
     for number in range(megabytes):
         with (path / str(number)).open("wb") as file:
             file.write(MEGABYTE)
-            os.fsync(file.fileno())  # unwritten data has no blocks yet
+            os.fsync(file.fileno())  # data that is not written to the disk yet has no blocks
 
 
 def test_files_and_folders_count_by_their_blocks(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ class LabHub(HookedJupyterHub):
         start_garbage_collection()
         if not self.patched:  # the patched handlers refuse a start earlier, before JupyterHub changes its state
             self.config.LabSpawner.pre_spawn_hook = refuse_during_pause
-        known_until = last_known_activity(self.db)  # read now: the first login changes the last activity
+        known_until = last_known_activity(self.db)  # read before the first login, which changes the last activity
         self.launcher = LabSpawner.launcher = self._make_launcher()
         self._export_metrics()
         checked = await check()

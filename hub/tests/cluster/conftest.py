@@ -1,4 +1,4 @@
-"""Fixtures for tests of the hub on a real cluster, with its manifests, its image, a fake GitHub and labs in pods."""
+"""Fixtures for tests of the hub on a real cluster, with the hub's manifests and image, a fake GitHub, and real pods."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ memory = "64Ti"
 
 
 def fileserver() -> str:
-    """Return the fileserver's manifests for one node without NFS, with the tests' folder."""
+    """Return the fileserver's manifests for one node without NFS, changed to use the tests' storage folder."""
     files = sorted((ROOT / "fileserver/alternatives/hostpath").glob("*.yaml"))
     manifests = "\n---\n".join(file.read_text() for file in files)
     assert SITE_STORAGE in manifests

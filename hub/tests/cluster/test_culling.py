@@ -1,4 +1,4 @@
-"""The culler stops idle labs, and busy labs at their maximum age."""
+"""Tests of the culler, which stops idle labs, and stops busy labs only at their maximum age."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_an_idle_lab_is_stopped_and_a_busy_one_only_when_it_is_too_old(culling: 
     idle, _ = culling.member("tess")
     idle.spawn("tess", image="recommended", size="small")
     busy, _ = culling.member("uwe")
-    started = time.monotonic()  # the age of a lab counts from the request
+    started = time.monotonic()  # the age of a lab is measured from its request
     busy.spawn("uwe", image="recommended", size="small")
     with culling.client(busy, "uwe").kernel("python3", shut_down=False) as kernel:
         # The kernel sends no message for ten minutes. Only its state shows that it is busy.

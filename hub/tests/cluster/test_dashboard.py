@@ -1,4 +1,4 @@
-"""The queries of the dashboard and of the alerts, with a real Prometheus that scrapes a real hub."""
+"""Tests of the queries of the dashboard and the alerts, with a real Prometheus that scrapes a real hub."""
 
 from __future__ import annotations
 

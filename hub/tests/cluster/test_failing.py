@@ -1,4 +1,4 @@
-"""Labs that fail to start or end early: the page shows the reason within seconds."""
+"""Tests of labs that fail to start or that end early: the page shows the reason within seconds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hub.tests.cluster.node import node_command
 from hub.tests.cluster.objects import URL
 
 pytestmark = pytest.mark.timeout(300)
-# Maximum of seconds from the click until the page shows the reason
+# Maximum time in seconds from the click until the page shows the reason
 SOON = 15
 # Each page also has a hidden alert for errors of its scripts.
 SHOWN = ".alert-danger:visible"
@@ -66,8 +66,8 @@ def choose(page: Page, image: str, size: str) -> float:
 def failure(page: Page) -> str:
     """Wait until the page reports that the lab did not start, and return the message."""
     page.locator("text=Your lab did not start").or_(page.locator(SHOWN)).first.wait_for(timeout=60_000)
-    # The message is on the progress page, on the page of a stopped lab if the spawn failed before the progress page was
-    # loaded, or on the spawn page.
+    # The message is on the progress page or on the spawn page. If the spawn failed before the progress page was loaded,
+    # the message is on the page of a stopped lab.
     return page.locator(f"#progress-message, #lab-message, {SHOWN}").first.inner_text()
 
 
@@ -121,7 +121,7 @@ def test_a_home_that_is_somebody_elses_is_not_used(browser: Browser, deployment:
 def test_a_github_that_takes_its_time_is_waited_for(deployment: Deployment) -> None:
     visitor, _ = deployment.member("lou")
     world = deployment.github.world
-    time.sleep(RECENT_SECONDS)  # wait: until then the hub does not repeat the membership check of the login
+    time.sleep(RECENT_SECONDS)  # the hub repeats the membership check of the login only after this time
     world.trouble = Trouble("hang")
     recovery = threading.Timer(3, setattr, (world, "trouble", None))
     recovery.start()
@@ -129,7 +129,7 @@ def test_a_github_that_takes_its_time_is_waited_for(deployment: Deployment) -> N
         page = visitor.submit_spawn_form(image="recommended", size="small")
     finally:
         recovery.join()
-    # After one second JupyterHub's unpatched handler would show a page that no lab is starting.
+    # After one second JupyterHub's unpatched handler would show a page with the message that no lab is starting.
     assert page.url.path == "/hub/spawn-pending/lou"
     assert "/progress" in page.text
     wait_until(lambda: visitor.reaches_lab("lou"), "the lab of lou answers")

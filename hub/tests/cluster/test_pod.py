@@ -1,4 +1,4 @@
-"""The contents of a lab: identity, folders, labels and permissions; and the addresses that it can reach."""
+"""Tests of the pod of a lab: its identity, folders, labels, permissions, and the addresses that it can reach."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running labs survive restarts of the hub, outages of the Kubernetes API and the loss of the database."""
+"""Tests that labs survive restarts of the hub, outages of the Kubernetes API and the loss of the database."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_an_orphan_is_removed_and_what_is_not_ours_stays(deployment: Deployment)
     visitor, account = deployment.member("mia")
     visitor.spawn("mia", image="recommended", size="small")
     uid = pod_uid(deployment, account)
-    # The fixture `deployment` has created both pods.
+    # The fixture `deployment` has created the pods ORPHAN and STRANGER.
     wait_until(lambda: not cluster.exists("pod", ORPHAN, namespace=LABS), "the orphan is deleted", 180)
     assert cluster.exists("pod", STRANGER, namespace=LABS)
     assert pod_uid(deployment, account) == uid
@@ -123,7 +123,7 @@ def test_a_hub_that_is_killed_while_ten_labs_start_finds_them_all(deployment: De
     for user in started:
         wait_until(lambda user=user: deployment.server(user).get("ready"), f"the lab of {user} is ready", 120)  # type: ignore[misc]
         wait_until(lambda user=user: users[user][0].reaches_lab(user), f"the lab of {user} answers", 60)  # type: ignore[misc]
-    # The users without a pod start their labs again.
+    # The users whose labs had no pod when the hub was killed start their labs again.
     for user in set(users) - started:
         users[user][0].spawn(user, image="recommended", size="small")
     wait_reconciled()
@@ -190,7 +190,7 @@ def test_a_hub_that_has_lost_its_database_finds_the_labs(deployment: Deployment)
     assert again.reaches_lab("wilma")
     assert len(deployment.client(again, "wilma").request("GET", "api/kernels").json()) == 1
     assert pod_uid(deployment, account) == uid
-    # The lab's API token, with which it reports its activity, is valid.
+    # The lab reports its activity with its API token, so the token must still be valid.
     assert json.loads(deployment.run(account, "python3", "-c", WHO_AM_I))["name"] == "wilma"
     assert deployment.api("DELETE", "/users/wilma/server").status_code in {202, 204}
     deployment.wait_stopped("wilma")

@@ -1,4 +1,4 @@
-"""The CronJob that keeps the disks when their claims are deleted, and the limits of its account."""
+"""Tests of the CronJob that keeps disks when their claims are deleted, and of its service account's permissions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hub's image: its contents, its user and its start."""
+"""Tests of the hub's image: its contents, its user and its start."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from labtesting.container import engine, run_container
 from labtesting.hub_process import wait_until
 
-# The restrictions of the manifests
+# The restrictions that the manifests set for the hub's container
 STRICT: dict[str, Any] = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"]}
 CHP = ["/opt/proxy/node", "/opt/proxy/node_modules/configurable-http-proxy/bin/configurable-http-proxy"]
 

@@ -1,4 +1,4 @@
-"""Access decisions from GitHub's answers, with hidden organizations and with administrators."""
+"""Tests of access decisions for members of hidden organizations and for administrators, with a fake GitHub."""
 
 from __future__ import annotations
 

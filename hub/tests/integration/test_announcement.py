@@ -1,4 +1,4 @@
-"""Announcements and paused spawning, with the complete hub and labs that are processes."""
+"""Tests of announcements and of paused spawning, with the complete hub. The labs are processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from playwright.sync_api import expect
 
 from hub.tests.integration.conftest import CONFIG, run_site
 
-# The complete hub. Labs are processes, and the address of Kubernetes does not answer.
+# Arguments and settings of the complete hub. Its labs are processes, and its address of Kubernetes does not answer.
 PROGRAM = ("-m", "labhub")
 KUBECONFIG = """
 apiVersion: v1
@@ -190,7 +190,7 @@ def test_who_did_it_is_logged_and_a_metric_tells_of_a_stop_until_its_end(whole: 
     assert httpx.get(f"{whole.site.hub.url}{PATH}").json() == NOTHING
     whole.put(message="Back again")
     whole.admin.http.delete(PATH, headers=whole.admin.xsrf())
-    whole.admin.http.delete(PATH, headers=whole.admin.xsrf())  # logs nothing, because there is no announcement to end
+    whole.admin.http.delete(PATH, headers=whole.admin.xsrf())  # logs nothing: no announcement exists
     fields = ("event.action", "log.level", "hub.announcement_message", "hub.announcement_spawning")
     assert [tuple(event[field] for field in fields) for event in whole.events()[before:]] == [
         ("announcement", "warning", MESSAGE, "stopped"),

@@ -1,4 +1,4 @@
-"""The hub's database on SQLite and PostgreSQL: a new one, one of JupyterHub 5.3.0, and unusable ones."""
+"""Tests with databases on SQLite and PostgreSQL: a new one, one of JupyterHub 5.3.0, and unusable ones."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class PostgreSQL:
         self.process.wait()
 
     def url(self, name: str = "postgres") -> str:
-        """Return the URL of a database of this server, in the form of the hub's setting."""
+        """Return the URL of a database of this server, as in the setting HUB_DATABASE_URL."""
         return f"postgresql+psycopg://hub:{PASSWORD}@127.0.0.1:{self.port}/{name}"
 
     def create(self, name: str) -> str:
@@ -141,7 +141,7 @@ def make_sqlite(file: Path, script: str = "") -> str:
 
 @contextmanager
 def upgraded(url: str, token: str, folder: Path) -> Iterator[Any]:
-    """Run our hub with the database of JupyterHub 5.3.0. Check that it has all data before and after ada's login."""
+    """Run our hub with the database of JupyterHub 5.3.0. Check that no data is lost before and after ada's login."""
     keys = {"JUPYTERHUB_CRYPT_KEY": f"{'6' * 64};{OLD_KEY}", "JUPYTERHUB_CRYPT_KEY_FILE": ""}
     with run_site(folder, database_config(url), **keys) as site:
         ada = site.hub.user("ada")
@@ -198,7 +198,7 @@ def test_a_new_postgresql_is_filled_and_may_be_started_anew_beneath_the_hub(
         wait_until(lambda: site.token_works(token), "the hub has reconnected to its database", 10)
         assert visitor.is_logged_in()
         assert PASSWORD not in site.hub.log
-        # JupyterHub has logged a traceback for the request whose database connection was closed. No other may follow.
+        # JupyterHub logs one traceback, for the request whose database connection was closed. No more may follow.
         site.hub.log_file.write_text("")
         site.member("grace")
     with postgresql.connect("new") as connection:

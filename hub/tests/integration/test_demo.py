@@ -1,4 +1,4 @@
-"""The demo with `--github`: logins of several users, and labs as processes on this machine."""
+"""Tests of the demo with `--github`: logins of several users, and labs as processes on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logins: which accounts may log in, with which identity, and the reasons of refusals."""
+"""Tests of logins: which accounts may log in, which identity they get, and the reasons of refusals."""
 
 from __future__ import annotations
 

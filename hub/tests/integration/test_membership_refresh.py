@@ -1,4 +1,4 @@
-"""Re-checks of the membership: a lost membership ends the session and the lab, an outage of GitHub does not."""
+"""Tests of membership re-checks: a lost membership ends the session and the lab, an outage of GitHub does not."""
 
 from __future__ import annotations
 

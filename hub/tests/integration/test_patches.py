@@ -1,4 +1,4 @@
-"""Replaced handlers, and a hub with an untested version of JupyterHub or SQLAlchemy."""
+"""Tests of the handlers that the hub replaces, and of a hub with an untested JupyterHub or SQLAlchemy."""
 
 from __future__ import annotations
 

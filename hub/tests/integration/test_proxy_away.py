@@ -1,4 +1,4 @@
-"""A hub that starts while its proxy is unavailable."""
+"""Test of a hub that starts while its proxy is unavailable."""
 
 from __future__ import annotations
 

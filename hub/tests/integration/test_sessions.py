@@ -1,4 +1,4 @@
-"""The effect of a logout, a second login and a rename on sessions, tokens and labs."""
+"""Tests of what a logout, a second login and a rename change in sessions, tokens and labs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The time for which GitHub's last answer counts."""
+"""Tests of how long GitHub's last answer counts while GitHub is unavailable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors at the start of a hub with missing settings."""
+"""Tests of the errors when the hub starts with missing settings."""
 
 from __future__ import annotations
 

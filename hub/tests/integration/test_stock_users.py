@@ -1,4 +1,4 @@
-"""Users of a stock hub with JupyterHub's own GitHubOAuthenticator, after the change to our hub."""
+"""Tests of a database of a hub with the stock GitHubOAuthenticator: its users log in to our hub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The access rules: who may log in."""
+"""Tests of the access rules, which decide who may log in."""
 
 from __future__ import annotations
 

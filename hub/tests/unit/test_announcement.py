@@ -1,4 +1,4 @@
-"""Valid and invalid announcements, and their storage in a file."""
+"""Tests of valid and invalid announcements, and of the file that stores an announcement."""
 
 from __future__ import annotations
 

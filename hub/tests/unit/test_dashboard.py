@@ -1,4 +1,4 @@
-"""The dashboard matches Grafana's published types. tests/cluster/test_dashboard.py evaluates its queries."""
+"""Test that the dashboard matches Grafana's published types. tests/cluster/test_dashboard.py tests its queries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`yield_turn`: one waiting task continues in each pass of the event loop."""
+"""Tests of `yield_turn`: one waiting task continues in each pass of the event loop."""
 
 from __future__ import annotations
 

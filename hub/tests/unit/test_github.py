@@ -1,4 +1,4 @@
-"""Answers of GitHub that could leak a token or end a user's access by mistake."""
+"""Tests of answers of GitHub that could leak a token or end a user's access by mistake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The liveness probe with live reflectors, and with a dead reflector."""
+"""Tests of the liveness probe while all reflectors work, and after one reflector has stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client of the fileserver, with the real fileserver program."""
+"""Tests of the hub's client of the fileserver, with the real program `labfiles`."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def test_another_token_is_refused_at_once(labfiles: Labfiles) -> None:
 async def test_a_fileserver_that_comes_back_is_waited_for(labfiles: Labfiles, folders: HomeProvisioner) -> None:
     labfiles.signal(signal.SIGSTOP)
     task = asyncio.create_task(folders.create_folders(ADA))
-    await asyncio.sleep(0.1)  # wait until the request is sent; it gets no response
+    await asyncio.sleep(0.1)  # wait until the client has sent the request, which gets no response
     assert not task.done()
     labfiles.signal(signal.SIGCONT)
     await task

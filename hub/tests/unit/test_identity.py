@@ -1,4 +1,4 @@
-"""The rule that maps a GitHub account to a POSIX user."""
+"""Tests of the rule that maps a GitHub account to a POSIX user."""
 
 from __future__ import annotations
 

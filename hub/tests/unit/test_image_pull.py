@@ -1,4 +1,4 @@
-"""Failed image pulls: the texts of kubelet, containerd, CRI-O, cri-dockerd and registries."""
+"""Tests of the causes that the hub finds in real error texts of kubelet, container runtimes and registries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The choice of labs that the hub recovers because they are missing from its database."""
+"""Tests of `find_lost_labs`: which labs the hub recovers because they are missing from its database."""
 
 from __future__ import annotations
 

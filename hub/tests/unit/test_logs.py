@@ -1,4 +1,4 @@
-"""The format of log lines, and the removal of secrets."""
+"""Tests of the format of log lines, and of the removal of secrets from log lines."""
 
 from __future__ import annotations
 

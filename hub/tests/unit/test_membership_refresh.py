@@ -1,4 +1,4 @@
-"""Re-checks of a membership that run at the same time as a login, a start of a lab, or another re-check."""
+"""Tests of a membership re-check that runs at the same time as a login, the start of a lab, or another re-check."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STATE = AuthState(IDENTITY, "gho_old", ("read:org",), 1.0)
 
 @dataclass
 class FakeSpawner:
-    """A spawner of a lab whose state the test sets."""
+    """A spawner with a state that the test sets."""
 
     pending: str | None = None
     active: bool = True

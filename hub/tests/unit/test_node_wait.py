@@ -1,4 +1,4 @@
-"""The wait for a node: messages of the scheduler, the cluster autoscaler and Karpenter, as they send them."""
+"""Tests of the wait for a node, with real messages of the scheduler, the cluster autoscaler and Karpenter."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_only_permanent_reasons_exclude_a_node_group(message: str, excluded: boo
         (FULL, [event("NotTriggerScaleUp", NO_FIT, 1)], "declined"),
         # An earlier answer of the autoscaler named a group that fits.
         (TOO_SMALL, [event("TriggeredScaleUp", SCALE_UP, 1), event("NotTriggerScaleUp", NO_FIT, 12)], "declined"),
-        # The autoscaler sends both answers in one second, and the API lists them in any order.
+        # If the autoscaler sends both answers in the same second, the API can list the two in any order.
         (TOO_SMALL, [event("NotTriggerScaleUp", NO_FIT, 1), event("TriggeredScaleUp", SCALE_UP, 1)], "coming"),
         (TOO_SMALL, [event("TriggeredScaleUp", SCALE_UP, 1), event("NotTriggerScaleUp", NO_FIT, 1)], "coming"),
         # Karpenter leaves out the instance types that a limit of the NodePool excludes now.

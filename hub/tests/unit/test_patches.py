@@ -1,4 +1,4 @@
-"""The patches of JupyterHub and SQLAlchemy: the replaced sources, and the effect of each patch."""
+"""Tests of the patches of JupyterHub and SQLAlchemy: the replaced upstream code, and the effect of each patch."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_a_list_of_users_needs_no_query_for_each(db: Session, statements: list[s
         add_user(db, f"user-{number}")
     db.expunge_all()
     statements.clear()
-    # As in JupyterHub's `UserListAPIHandler`
+    # This is the query of JupyterHub's `UserListAPIHandler`.
     users = db.query(orm.User).options(selectinload(orm.User.roles), selectinload(orm.User.groups)).all()
     assert all(user.roles[0].name == "user" and not user.groups for user in users)
     assert len(executed_selects(statements)) == 3
@@ -227,7 +227,7 @@ def users(db: Session) -> UserDict:
 
 def add_labs(users: UserDict) -> None:
     users[2] = users[3] = users[1]
-    # JupyterHub sets the metric at the start of a lab, and increments it when the lab has started.
+    # JupyterHub sets the metric when a lab starts, and increments the metric when the lab has started.
     RUNNING_SERVERS.set(1)
     RUNNING_SERVERS.inc()
 

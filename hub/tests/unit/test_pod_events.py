@@ -1,4 +1,4 @@
-"""Events of pods as the Kubernetes API accepts and returns them. `cluster/test_waiting.py` sends them to a real API."""
+"""Tests with pod events as the Kubernetes API returns them. `cluster/test_waiting.py` uses a real API."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KUBELET = {
     "eventTime": None,
     "count": 2,
 }
-# The answer of the older API (v1) for an event that was created with events.k8s.io/v1
+# The API v1 returns this for an event that was created with the newer API events.k8s.io/v1.
 NEW_FORM = {
     "metadata": METADATA,
     "involvedObject": POD,

@@ -1,4 +1,4 @@
-"""The interpretation of pod statuses, in the form in which kubelet and the scheduler write them."""
+"""Tests of how the hub interprets pod statuses that kubelet and the scheduler write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hub's client of the proxy."""
+"""Tests of the hub's client of the proxy."""
 
 from __future__ import annotations
 

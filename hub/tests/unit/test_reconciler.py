@@ -1,4 +1,4 @@
-"""Orphaned pods, which have no lab in the database, and ghosts, which are labs in the database without a pod."""
+"""Tests of orphaned pods, which have no lab in the database, and of ghosts, which are labs without a pod."""
 
 from __future__ import annotations
 

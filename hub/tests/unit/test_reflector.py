@@ -1,4 +1,4 @@
-"""The reflectors with a fake API that fails in various ways. The tests in tests/cluster use a real API."""
+"""Tests of the reflectors with a fake API that fails in various ways. The tests in tests/cluster use a real API."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ async def test_a_long_outage_does_not_end_it(api: FakeApi, pods: PodReflector) -
     pods.start()
     await pods.wait_until_loaded()
     api.is_down = True
-    await wait_until(lambda: pods.age > 2)  # lasts for about forty attempts; KubeSpawner's reflector stops after eight
+    await wait_until(lambda: pods.age > 2)  # about 40 attempts; KubeSpawner's reflector stops after eight
     assert pods.idle < 1
     api.is_down, api.pods = False, [make_pod("z", 9)]
     await wait_until(lambda: set(pods.objects) == {"labs/z"})

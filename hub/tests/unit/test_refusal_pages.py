@@ -1,4 +1,4 @@
-"""The page of a refused login has a text for each reason."""
+"""Tests that the page of a refused login has a text for each reason."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from labhub.configuration import TEMPLATES
 from labhub.models.access_rules import Rule
 from labhub.models.login_errors import LoginRefusal
 
-# JupyterHub's order. The prefix `templates/` selects JupyterHub's own templates.
+# The folders are in JupyterHub's search order. The prefix `templates/` selects JupyterHub's own templates.
 FOLDERS = [TEMPLATES, Path(DATA_FILES_PATH) / "templates", DATA_FILES_PATH]
 PAGES = Environment(loader=FileSystemLoader(FOLDERS), undefined=ChainableUndefined, autoescape=select_autoescape())
 

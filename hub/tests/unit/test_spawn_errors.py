@@ -1,4 +1,4 @@
-"""Errors of failed spawns: the user sees the lab's output, but the hub's log does not contain it."""
+"""Tests of the errors of failed spawns: the user sees the output of the lab, which the hub does not log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tracker of a start: stages, problems that last, and the deadline."""
+"""Tests of `StartTracker`: the stages of a start, lasting problems, and the deadline."""
 
 from __future__ import annotations
 

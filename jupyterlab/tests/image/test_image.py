@@ -59,7 +59,7 @@ def wait_for_banner(container: Container) -> re.Match[str]:
 
 
 def uids_of_processes(container: Container) -> set[int]:
-    """Return the UIDs of all processes in a container. Only tini runs as root: it starts the others and waits."""
+    """Return the UIDs of all processes in a container. Only tini, which starts the other processes, runs as root."""
     table = container.docker.top(ps_args="-eo pid,uid,args")
     return {int(row[1]) for row in table["Processes"]}
 

@@ -1,4 +1,4 @@
-"""Tests of the image as a hub spawns it: names of user and groups, and full or broken homes."""
+"""Tests of the image when a hub spawns it: names of user and groups, and full or broken homes."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_no_database_and_no_layout_lies_in_the_home(image: str) -> None:
 
 @pytest.fixture
 def names(image: str, tmp_path: Path) -> dict[str, dict[str, str]]:
-    """Return volumes with /etc/passwd and /etc/group as the hub writes them: lines of the image, then of the user."""
+    """Return volumes with the hub's /etc/passwd and /etc/group: the image's lines, then lines for the user."""
     lines = {
         "passwd": [f"vera:x:{UID}:{UID}::/home/vera:/bin/bash"],
         "group": [f"vera:x:{UID}:", *(f"{name}:x:{gid}:vera" for gid, name in GROUPS.items())],

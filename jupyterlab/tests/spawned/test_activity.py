@@ -1,4 +1,4 @@
-"""Tests of the use that a spawned lab reports to its hub: docs/dev/lab.md, "Activity"."""
+"""Tests of the last activity that a spawned lab reports to its hub. See "Activity" in docs/dev/lab.md."""
 
 from __future__ import annotations
 

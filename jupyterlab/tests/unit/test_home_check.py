@@ -1,4 +1,4 @@
-"""Tests of the check of the home."""
+"""Tests of the home check, which finds out at the start of a lab whether the home can be used."""
 
 from __future__ import annotations
 

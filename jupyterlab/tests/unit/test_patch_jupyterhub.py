@@ -16,7 +16,7 @@ async def test_a_dropped_packet_does_not_cost_a_second() -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen(0)
-        with socket.create_connection(server.getsockname()):  # fills the backlog
+        with socket.create_connection(server.getsockname()):  # this connection fills the backlog
             accepted: list[float] = []
 
             def accept() -> None:

@@ -1,4 +1,4 @@
-"""Tests of nginx on a real cluster, applied as in the README, in front of a fake proxy with one page."""
+"""Tests of nginx on a real cluster, deployed as in the README, in front of a fake proxy with one page."""
 
 from __future__ import annotations
 

@@ -160,7 +160,8 @@ def test_an_upload_arrives_while_it_is_sent(edge: Edge, upstream: Upstream) -> N
 
     def pieces() -> Iterator[bytes]:
         yield b"x" * 100_000
-        # The client sends the rest after the first piece has arrived. An nginx that stores uploads would wait for all.
+        # The client sends the rest only after the server has the first piece. If nginx stored uploads, the server would
+        # not get the first piece before nginx has the whole body.
         wait_until(lambda: upstream.received - before >= 100_000, "the first piece arrives")
         yield b"x" * 100_000
 

@@ -1,4 +1,4 @@
-"""Lumberjack clients: one that sends single windows, and one that ships events like filebeat."""
+"""Two Lumberjack clients: `BeatsClient` sends single windows, and `Shipper` ships events like filebeat."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class Edge:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """The parsed log lines of nginx so far, after a check against the contract of log events."""
+        """The parsed log lines of nginx so far. Each is checked against the contract of log events."""
         return assert_log_events(self.log.splitlines())
 
     def client(self, **options: Any) -> httpx.Client:

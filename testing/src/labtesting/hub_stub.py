@@ -29,7 +29,7 @@ def reported_time(report: dict[str, Any]) -> datetime:
     Raises
     ------
     ValueError, KeyError
-        Raised if the report does not have the form that JupyterHub accepts.
+        Raised if JupyterHub would not accept the report.
     """
     time = datetime.fromisoformat(report["servers"][""]["last_activity"])
     if time.tzinfo is None:
@@ -146,7 +146,7 @@ class HubStub:
         port
             Port of the lab.
         address
-            Address of the lab, if no proxy is in front of both the lab and the stub. A browser needs it to log in.
+            Address of the lab, if no proxy is in front of both the lab and the stub. Browsers need it to log in.
         """
         prefix = f"/user/{user}/"
         without_proxy = {

@@ -56,7 +56,7 @@ class Client:
         Raises
         ------
         AssertionError
-            Raised if the command ends before, or after `timeout` seconds.
+            Raised if the command ends before the condition is fulfilled, or after `timeout` seconds.
         """
         deadline = time.monotonic() + timeout
         while not condition(output := self.log.read_text()):

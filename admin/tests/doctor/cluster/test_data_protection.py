@@ -1,4 +1,4 @@
-"""A real site whose data is not protected: no policy, an annotation that was left, the wrong reclaim policy."""
+"""Tests with a site that does not protect its data: no policy, a forgotten annotation, a wrong reclaim policy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The doctor on a real cluster: its report, its probe, and the permissions that it needs."""
+"""Tests of the doctor on a real cluster: its report, its probe pod, and the permissions that it needs."""
 
 from __future__ import annotations
 

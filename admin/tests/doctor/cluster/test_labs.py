@@ -1,4 +1,4 @@
-"""Faults of the labs' namespace on a real cluster: no policy, no Pod Security, a full quota, no DNS."""
+"""Tests of faults in the labs' namespace on a real cluster: no policy, no Pod Security, a full quota, no DNS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wrong and missing settings of a site on a real cluster."""
+"""Tests of the doctor's findings about wrong and missing settings of a site on a real cluster."""
 
 from __future__ import annotations
 

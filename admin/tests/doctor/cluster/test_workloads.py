@@ -1,4 +1,4 @@
-"""Workloads and volumes on a real cluster that are not ready."""
+"""Tests of the doctor's findings about workloads and volumes that are not ready on a real cluster."""
 
 from __future__ import annotations
 

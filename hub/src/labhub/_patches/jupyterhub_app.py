@@ -43,7 +43,7 @@ class HookedJupyterHub(JupyterHub):  # type: ignore[misc]  # untyped
     def _replaced_routes(self) -> Sequence[Route]:
         if not self.patched:
             return ()
-        from labhub._patches import jupyterhub_handlers  # here: an untested JupyterHub may lack its imports
+        from labhub._patches import jupyterhub_handlers  # an untested JupyterHub may lack what this module imports
 
         return jupyterhub_handlers.ROUTES
 

@@ -27,7 +27,7 @@ NOT_FOUND = 404
 
 
 def needs_change(claim: V1PersistentVolumeClaim, volume: V1PersistentVolume) -> bool:
-    """Return whether Kubernetes would delete the disk together with the claim, against the administrator's will."""
+    """Return whether Kubernetes would delete the disk with the claim, and no administrator has requested this."""
     is_bound = getattr(volume.spec.claim_ref, "uid", None) == claim.metadata.uid
     is_given_up = (volume.metadata.annotations or {}).get(ALLOW_DELETION) == "true"
     return is_bound and not is_given_up and volume.spec.persistent_volume_reclaim_policy != RETAIN

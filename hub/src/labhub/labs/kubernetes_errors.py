@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 from kubernetes_asyncio.client import ApiException
 
-# Raised if the API refuses a request or is unavailable, or if the connection breaks
+# The exceptions that are raised if the API refuses a request or is unavailable, or if the connection breaks
 API_ERRORS = (ApiException, aiohttp.ClientError, OSError, TimeoutError, asyncio.TimeoutError)
 
 

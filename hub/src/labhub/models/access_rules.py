@@ -64,7 +64,7 @@ def parse_rule(text: str) -> Rule:
     Raises
     ------
     ValueError
-        Raised if the text has neither form.
+        Raised if the text is neither `org` nor `org:team`.
     """
     lowered = text.strip().lower()
     if not ENTRY.fullmatch(lowered):

@@ -106,7 +106,7 @@ class Identity:
         return tuple(group.organization for group in self.groups) + self.dropped
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-compatible form, which auth state stores."""
+        """Return the identity as a JSON-compatible dictionary, which auth state stores."""
         return asdict(self) | {
             "groups": [asdict(group) for group in self.groups],
             "dropped": [asdict(organization) for organization in self.dropped],

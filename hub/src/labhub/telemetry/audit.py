@@ -61,7 +61,7 @@ def log_reset(user: str, github_id: int | None, administrator: str, servers: Map
 
 
 def log_announcement(administrator: str, announcement: Mapping[str, Any]) -> None:
-    """Log a new announcement, in the form of `Announcement.to_dict`."""
+    """Log a new announcement. `announcement` has the fields of `Announcement.to_dict`."""
     paused = announcement["spawning"] == "stopped"
     message = f"{administrator} announced: {announcement['message']}{'; spawning is paused' if paused else ''}"
     level = logging.WARNING if paused else logging.INFO

@@ -1,4 +1,4 @@
-"""The handling of the activity reports that labs send to the hub."""
+"""Handle the activity reports that labs send to the hub."""
 
 from __future__ import annotations
 

@@ -75,10 +75,10 @@ class AnnouncementHandler(APIHandler):  # type: ignore[misc]  # untyped
 
 
 class AnnouncePage(BaseHandler):  # type: ignore[misc]  # untyped
-    """The page on which an administrator changes the announcement."""
+    """The handler of the page on which an administrator changes the announcement."""
 
     @web.authenticated
     @needs_scope("admin:servers")  # type: ignore[untyped-decorator]
     async def get(self) -> None:
-        """Show the page with the current announcement in its form."""
+        """Show the page. Its form contains the current announcement."""
         self.finish(await self.render_template("announce.html", levels=LEVELS, longest=MESSAGE_MAX))
