@@ -99,7 +99,7 @@ def run_in(checkout: Path, *command: str, by: Sequence[str] = (), **environ: str
     Parameters
     ----------
     by
-        Command that starts Python, for example to drop capabilities.
+        Command in front of the Python command, for example a program that drops capabilities.
     """
     return subprocess.run(
         [*by, sys.executable, "-m", *command],

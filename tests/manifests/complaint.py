@@ -68,7 +68,7 @@ def in_container(folder: Folder, key: str, wanted: object) -> Iterator[Complaint
 
 
 def in_pod_or_container(folder: Folder, key: str, wanted: object) -> Iterator[Complaint]:
-    """Yield a complaint for each container that runs with another value of a security setting than the wanted one.
+    """Yield a complaint for each container for which a security setting does not have the wanted value.
 
     The security context of the container takes precedence over that of the pod.
     """

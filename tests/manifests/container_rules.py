@@ -25,7 +25,7 @@ def no_secret_in_environment(folder: Folder) -> Iterator[Complaint]:
 
 
 def images(folder: Folder) -> Iterator[Complaint]:
-    """Images are those of the components, have the project's version as their tag, and are pulled only if missing."""
+    """Containers use the components' images with the project's version as tag, and pull an image only if missing."""
     ours = {image_name(file.parent.name) for file in Path(__file__).parents[2].glob("*/Dockerfile")}
     for manifest, container in each_container(folder):
         name, _, tag = str(container.get("image")).rpartition(":")

@@ -65,7 +65,7 @@ def violations(folder: Folder, rule: Rule, known: dict[str, set[str]] = KNOWN_EX
 
 
 def needless_exceptions(folder: Folder, known: dict[str, set[str]] = KNOWN_EXCEPTIONS) -> list[str]:
-    """Return the exceptions, in comments or in `known`, for rules that the folder keeps without an exception."""
+    """Return the exceptions, in comments or in `known`, that are unnecessary because the folder keeps the rule."""
     declared = {name for manifest in folder.manifests for name in exceptions(manifest.comments(manifest.body))}
     broken = {rule_name(rule) for rule in RULES if any(rule(folder))}
     return sorted((declared | known.get(folder.path.parent.name, set())) - broken)

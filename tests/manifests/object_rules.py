@@ -82,7 +82,7 @@ def namespaces_first(folder: Folder) -> Iterator[Complaint]:
 
 
 def namespace(folder: Folder) -> Iterator[Complaint]:
-    """Each object names one of our namespaces, and cluster-scoped objects name none."""
+    """Each namespaced object names one of our namespaces. Cluster-scoped objects do not name a namespace."""
     for manifest in folder.manifests:
         found, wanted = manifest.metadata.get("namespace"), NAMESPACES
         if manifest.kind == "Namespace":

@@ -30,10 +30,10 @@ pytestmark = pytest.mark.timeout(300)
 def test_configured_and_applied_again_nothing_changes(site: Deployment) -> None:
     configure(site.folder)
     lines = kubectl("apply", "--filename", site.folder / "site").splitlines()
-    # The excluded components differ: deployment.py changes nginx's Service, the labs' volumes and filebeat's image.
+    # deployment.py changes manifests of the excluded components: nginx's Service, the labs' volumes, filebeat's image.
     for name in {*COMPONENTS} - {"fileserver", "nginx", "filebeat"}:
         lines += kubectl("apply", "--filename", ROOT / name / "kubernetes").splitlines()
-    # kubectl reports a PodDisruptionBudget as configured each time: logstashrmq/tests/cluster.
+    # kubectl reports a PodDisruptionBudget as configured each time. logstashrmq/tests/cluster explains the reason.
     changed = [line for line in lines if not line.endswith(" unchanged") and "poddisruptionbudget" not in line]
     assert changed == []
 
@@ -106,5 +106,5 @@ def test_the_doctor_finds_nothing_wrong() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     problems = {(row["check"], row["what"]) for row in json.loads(done.stdout) if row["status"] != "ok"}
-    # DNS does not know the site's name, the labs' volumes use no CSI driver, and the disk of this machine may be full.
+    # These checks can fail here: DNS does not know the site's name, no CSI driver is in use, and the disk may be full.
     assert {check for check, _ in problems} <= {"page", "csi-driver", "space"}, problems

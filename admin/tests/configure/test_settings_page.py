@@ -85,7 +85,7 @@ class Row:
 
     @property
     def constant(self) -> str | None:
-        """The default in the row if it is a constant value, else None."""
+        """The default in the row if the default is a constant value, else None."""
         found = re.fullmatch("`([^`]+)`", self.default)
         return found[1] if found else None
 

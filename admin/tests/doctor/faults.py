@@ -1,4 +1,4 @@
-"""The faults of a deployment. Each is a change of a healthy site."""
+"""The faults of a deployment that the doctor must find. Each fault is a change of a healthy site."""
 
 from __future__ import annotations
 
@@ -153,12 +153,12 @@ def no_answer(name: str) -> Change:
 
 
 def deleted(kind: str) -> Change:
-    """Return a change that deletes the policy for the data, or its binding. The finalizer keeps it."""
+    """Return a change that marks the data policy, or its binding, as deleted. A finalizer keeps the marked object."""
     return lambda site: site.find(kind, "jupyterlabdemo-data")["metadata"].update(deletionTimestamp=stamp(-60))
 
 
 def reclaiming(claim: str, age: float = 86400) -> Change:
-    """Return a change of a volume's policy. `age` is that of the volume, in seconds."""
+    """Return a change that sets a volume's reclaim policy to `Delete`. `age` is the volume's age in seconds."""
 
     def change(site: Site) -> None:
         volume = site.find("PersistentVolume", f"volume-of-{claim}")

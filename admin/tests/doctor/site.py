@@ -54,12 +54,12 @@ def stamp(seconds: float) -> str:
 
 
 def answer(out: object, status: int = 0, err: str = "") -> Answer:
-    """Return an answer of a command that ran just now."""
+    """Return the result of a command as the doctor stores it. The command ran just now."""
     return Answer(status, out if isinstance(out, str) else json.dumps(out), err, NOW - 0.2, NOW + 0.2)
 
 
 def answers() -> dict[str, Answer]:
-    """Return the answers of the experiments in a healthy deployment."""
+    """Return the results of the doctor's programs in a healthy deployment."""
     shut = dict.fromkeys(("the Kubernetes API", "the kubelet of its node", "NFS"), "timed out")
     probe = {"time": NOW, "names": {"hub.jupyterlabdemo": ""}, "open": {"hub": "", "proxy": ""}, "shut": shut}
     hub = {
@@ -201,13 +201,13 @@ class Site:
         return pod
 
     def warn(self, about: Object, message: str) -> None:
-        """Add a warning event of an object."""
+        """Add a Kubernetes event of type Warning about an object."""
         involved = {"uid": about["metadata"].setdefault("uid", "a-uid")}
         event = new_object("Event", "an-event", namespace_of(about))
         self.items.append(event | {"type": "Warning", "message": message, "involvedObject": involved})
 
     def change(self, name: str, **changes: Any) -> None:
-        """Change the answer of an experiment."""
+        """Change fields in the result of one of the doctor's programs."""
         self.answers[name] = answer(self.answers[name].read() | changes)
 
     def state(self) -> ClusterState:
@@ -263,7 +263,7 @@ def bind(claim: Object) -> Object:
 
 
 def cluster() -> list[Object]:
-    """Return the objects of the cluster itself: a node and what belongs to it."""
+    """Return the objects that exist in a cluster before the deployment, for example a node."""
     node = new_object("Node", "node0", "") | {
         "status": {
             "conditions": [{"type": "Ready", "status": "True"}, {"type": "DiskPressure", "status": "False"}],

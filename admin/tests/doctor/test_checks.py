@@ -1,4 +1,4 @@
-"""Each check passes for a healthy deployment, and reports each of its faults."""
+"""Tests that each check of the doctor passes for a healthy deployment, and reports the faults in `cases.py`."""
 
 from __future__ import annotations
 

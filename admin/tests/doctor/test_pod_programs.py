@@ -1,4 +1,4 @@
-"""The programs that the doctor runs in pods. These tests run them against real servers."""
+"""Tests of the programs that the doctor runs in pods. The tests run the programs against real servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line of the doctor, and its reports as text and JSON."""
+"""Tests of the doctor's command line, and of its reports as text and JSON."""
 
 from __future__ import annotations
 

@@ -116,8 +116,8 @@ def test_the_password_is_in_no_process_s_environment_and_no_log(image: str) -> N
             "bash", "-c", "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline", user="demo"
         )
         assert (status, environments.count("LAB_IP")) == (1, 3), "expected the hub, the proxy, and this shell"
-        # The shell has the container's environment, with the password. The first process has it, too. Only root can
-        # read the environment of that process, because the process has changed its user.
+        # The environment of the container contains the password. This shell and the first process have it. Only root
+        # can read the environment of the first process, because the first process has changed its user.
         assert environments.count(password) == 1
         assert password not in container.log()
 

@@ -124,7 +124,7 @@ def test_a_page_whose_hub_announces_nothing_does_not_ask_it(spawn: Spawn) -> Non
     lab = spawn()
     with page_of(lab) as page:
         page.clock.run_for(121 * SECONDS)
-        # A page that requests data from the hub would have sent that request before this one.
+        # If the page requested the announcement from the hub, that request would arrive before this request.
         page.evaluate("fetch('api')")
         assert lab.hub.announced.request_count == 0
 

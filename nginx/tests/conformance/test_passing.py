@@ -160,8 +160,8 @@ def test_an_upload_arrives_while_it_is_sent(edge: Edge, upstream: Upstream) -> N
 
     def pieces() -> Iterator[bytes]:
         yield b"x" * 100_000
-        # The client sends the rest only after the server has the first piece. If nginx stored uploads, the server would
-        # not get the first piece before nginx has the whole body.
+        # The client sends the rest only after the server has received the first piece. An nginx that stores uploads
+        # would wait for the rest, and the server would receive nothing.
         wait_until(lambda: upstream.received - before >= 100_000, "the first piece arrives")
         yield b"x" * 100_000
 

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 TOKEN = "made-up-token"  # noqa: S105
 CLIENT_ID = "jupyterhub-user-"
-# The login has no page: each browser is logged in as the lab's user at once.
+# The stub has no login page: each browser is logged in as the lab's user at once.
 CODE = "code-of-"
 BROWSER_TOKEN = "token-of-"  # noqa: S105
 

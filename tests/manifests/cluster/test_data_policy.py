@@ -23,7 +23,7 @@ BINDING = ROOT / "hub/kubernetes/data-validatingadmissionpolicybinding.yaml"
 CLAIMS = {name: ROOT / name / "kubernetes/persistentvolumeclaim.yaml" for name in ("fileserver", "hub")}
 NAME = "jupyterlabdemo-data"
 COMMAND = re.compile(r"To allow the deletion: (kubectl .+)$", re.MULTILINE)
-# Namespace and policy that show when the API server has noticed that a policy was deleted
+# Name of a second namespace and policy, with which a test sees when the API server stops applying a deleted policy
 OTHER = "jupyterlabdemo-data-test"
 
 
@@ -37,7 +37,7 @@ def refusal(*arguments: str | Path) -> str:
 
 
 def is_refused(*what: str) -> bool:
-    """Return whether the policy refuses a deletion, by a dry run that deletes nothing."""
+    """Return whether the policy refuses a deletion. The deletion is a dry run, which deletes nothing."""
     return f"'{NAME}'" in refusal(*what, "--dry-run=server")
 
 

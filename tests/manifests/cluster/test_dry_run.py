@@ -34,7 +34,7 @@ def test_the_api_server_takes_the_policies_of_several_hubs(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("ports: [{name: http, port: 80}, {name: http, port: 81}]", "Duplicate value"),  # no schema detects duplicates
+        ("ports: [{name: http, port: 80}, {name: http, port: 81}]", "Duplicate value"),  # schemas do not detect this
         ("prots: []", 'unknown field "spec.prots"'),
     ],
 )

@@ -43,7 +43,7 @@ def test_the_hub_does_not_take_the_probe_for_a_lab(deployment: Deployment) -> No
 def test_the_probe_goes_when_the_doctor_is_interrupted() -> None:
     nodes = [node["metadata"]["name"] for node in cluster.get("nodes")]
     kubectl("cordon", *nodes)  # no node accepts the probe, so the doctor waits
-    # A background process of a shell ignores SIGINT, and its children inherit that.
+    # If pytest runs in the background of a shell, pytest and its child processes ignore SIGINT.
     interruptible = ["env", "--default-signal=INT", *command("--only=policy")]
     doctor = subprocess.Popen(interruptible, cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
@@ -74,7 +74,7 @@ def test_someone_who_may_not_look(tmp_path: Path) -> None:
         kubectl("get", "secrets", "--namespace", NAMESPACE, "--as", viewer)
     config_of_viewer = json.loads(kubectl("config", "view", "--raw", "--minify", "--output", "json"))
     config_of_viewer["users"][0]["user"]["as"] = viewer
-    # kubectl also accepts JSON.
+    # kubectl also accepts a configuration file in JSON.
     file = tmp_path / "viewer.json"
     file.write_text(json.dumps(config_of_viewer))
     report = call_doctor("api", KUBECONFIG=str(file))
