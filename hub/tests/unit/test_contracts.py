@@ -1,4 +1,4 @@
-"""Tests that audit events and auth state have the format of the contracts in `testing/contracts`."""
+"""Audit events and auth state have the format of the contracts."""
 
 from __future__ import annotations
 
