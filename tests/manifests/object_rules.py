@@ -14,7 +14,16 @@ from tools.components import version
 KUBERNETES = "1.36"
 NAMESPACES: set[str | None] = {"jupyterlabdemo", "jupyterlabdemo-labs"}
 # The cluster-scoped kinds that the components use
-CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "Namespace", "PriorityClass", "StorageClass", "PersistentVolume"}
+CLUSTER_WIDE = {
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "Namespace",
+    "PersistentVolume",
+    "PriorityClass",
+    "StorageClass",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+}
 LABEL = "app.kubernetes.io/"
 PART_OF = "jupyterlabdemo"
 

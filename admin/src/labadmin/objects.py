@@ -16,6 +16,11 @@ Object = dict[str, Any]
 
 NAMESPACE = "jupyterlabdemo"
 LABS = "jupyterlabdemo-labs"
+# The claims in NAMESPACE with the data of the site: homes and project folders, the database of the hub
+DATA_CLAIMS = ("fileserver", "hub")
+# The policy in hub/kubernetes that refuses to delete them, and the annotation that allows it
+DATA_POLICY = "jupyterlabdemo-data"
+ALLOW_DELETION = "jupyterlabdemo.lsst.io/allow-delete"
 WORKLOADS = ("Deployment", "DaemonSet")
 
 

@@ -150,3 +150,19 @@ def gone(*answers: str) -> Change:
 
 def no_answer(name: str) -> Change:
     return lambda site: site.answers.update({name: answer("", 1, "error: unable to upgrade connection")})
+
+
+def deleted(kind: str) -> Change:
+    """Return a change that marks the data policy, or its binding, as deleted. A finalizer keeps the marked object."""
+    return lambda site: site.find(kind, "jupyterlabdemo-data")["metadata"].update(deletionTimestamp=stamp(-60))
+
+
+def reclaiming(claim: str, age: float = 86400) -> Change:
+    """Return a change that sets a volume's reclaim policy to `Delete`. `age` is the volume's age in seconds."""
+
+    def change(site: Site) -> None:
+        volume = site.find("PersistentVolume", f"volume-of-{claim}")
+        volume["spec"]["persistentVolumeReclaimPolicy"] = "Delete"
+        volume["metadata"]["creationTimestamp"] = stamp(-age)
+
+    return change

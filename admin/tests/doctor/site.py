@@ -26,6 +26,11 @@ REFUSED = (
     'Error from server (Forbidden): error when creating "STDIN": pods "doctor-privileged" is forbidden: violates'
     ' PodSecurity "restricted:latest": privileged (container "x" must not set securityContext.privileged=true)'
 )
+DENIED = (
+    "Warning: deleting cluster-scoped resources, not scoped to the provided namespace\n"
+    'Error from server (Forbidden): namespaces "jupyterlabdemo" is forbidden: ValidatingAdmissionPolicy'
+    " 'jupyterlabdemo-data' with binding 'jupyterlabdemo-data' denied request: the namespace jupyterlabdemo contains\n"
+)
 CHECKED = """ok      rabbit: name resolution: 10.0.0.5
 ok      rabbit: TLS: port 5671, TLSv1.3, its certificate is trusted
 ok      rabbit: login, virtual host, exchange: as logs at /, logs
@@ -68,6 +73,7 @@ def answers() -> dict[str, Answer]:
     }
     return {
         "privileged": answer("", 1, REFUSED),
+        "deletion": answer("", 1, DENIED),
         "time": answer({"metadata": {"creationTimestamp": stamp(0)}}),
         "probe": answer(probe),
         "hub": answer(hub),
@@ -107,6 +113,8 @@ class Site:
                 self.items.append(run(item))
             elif item["kind"] == "PersistentVolumeClaim":
                 item["status"] = {"phase": "Bound"}
+                if "volumeName" not in item["spec"]:
+                    self.items.append(bind(item))
         self.find("Service", "nginx")["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}}
         self.items += cluster()
         self.add_settings()
@@ -242,6 +250,16 @@ def run(workload: Object) -> Object:
     pod["metadata"] |= {"labels": template["metadata"]["labels"], "uid": f"uid-of-{name_of(workload)}"}
     status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": states}
     return pod | {"status": status}
+
+
+def bind(claim: Object) -> Object:
+    """Bind a claim to a new volume, and return the volume."""
+    name = f"volume-of-{name_of(claim)}"
+    claim["spec"]["volumeName"] = name
+    volume = new_object("PersistentVolume", name, "")
+    volume["metadata"]["creationTimestamp"] = stamp(-86400)
+    reference = {"name": name_of(claim), "namespace": namespace_of(claim)}
+    return volume | {"spec": {"claimRef": reference, "persistentVolumeReclaimPolicy": "Retain"}}
 
 
 def cluster() -> list[Object]:

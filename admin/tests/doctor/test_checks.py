@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from labadmin.doctor.catalogue import CHECKS
 from labadmin.doctor.findings import Status
-from labadmin.objects import NAMESPACE
+from labadmin.objects import ALLOW_DELETION, NAMESPACE
 
 from admin.tests.doctor.cases import CASES, FAILED, SKIPPED, WARNING, Case
 from admin.tests.doctor.faults import PRESSED, with_hostpath
-from admin.tests.doctor.site import REFUSED, TOKEN, Site, answer
+from admin.tests.doctor.site import DENIED, REFUSED, TOKEN, Site, answer
 
 
 @pytest.fixture
@@ -84,3 +84,10 @@ def test_the_allowed_organizations_have_a_second_name(site: Site) -> None:
     assert site.messages("settings", FAILED) == ""
     del data["GITHUB_ALLOWED_ORGANIZATIONS"]
     assert "GITHUB_ORGANIZATION_WHITELIST missing" in site.messages("settings", FAILED)
+
+
+def test_an_annotation_that_was_left_is_named_as_the_reason(site: Site) -> None:
+    site.find("PersistentVolumeClaim", "hub")["metadata"]["annotations"] = {ALLOW_DELETION: "true"}
+    site.answers["deletion"] = answer("persistentvolumeclaim/hub\n", 1, DENIED)
+    (verdict,) = site.judge("data-policy")
+    assert verdict.fix == f"kubectl -n {NAMESPACE} annotate persistentvolumeclaim hub {ALLOW_DELETION}-"

@@ -11,6 +11,7 @@ from traitlets.config import Config
 from labhub.infra.announcement_store import AnnouncementStore
 from labhub.infra.proxy import LabProxy
 from labhub.labs.home_provisioning import RETRY_SECONDS, HomeProvisioner
+from labhub.labs.pod_removal import KUBELET_SECONDS
 from labhub.labs.spawner import LabSpawner
 from labhub.login.authenticator import SCOPES, LabAuthenticator
 from labhub.settings.labs import LabSettings
@@ -127,7 +128,9 @@ def configure_spawner(c: Config, settings: LabSettings) -> None:
     spawner.lab_seconds = settings.lab_seconds
     spawner.unschedulable_seconds = settings.unschedulable_seconds
     # Longer than the sum of the launcher's timeouts: those fail a spawn with a reason, JupyterHub's timeout does not.
-    spawner.start_timeout = settings.pull_seconds + settings.lab_seconds + int(RETRY_SECONDS) + 60
+    spawner.start_timeout = (
+        settings.pull_seconds + settings.lab_seconds + settings.stop_seconds + KUBELET_SECONDS + int(RETRY_SECONDS) + 60
+    )
     # Timeout in seconds for a lab that a restarted hub checks. A start returns only when the lab answers.
     spawner.http_timeout = 120
     spawner.default_url = "/lab"

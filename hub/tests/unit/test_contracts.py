@@ -1,4 +1,4 @@
-"""Audit events and auth state have the format of the contracts."""
+"""Tests that audit events and auth state have the format of the contracts in `testing/contracts`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The interpretation of pod statuses, in the form in which kubelet and the scheduler write them."""
+"""Tests of how the hub interprets pod statuses that kubelet and the scheduler write."""
 
 from __future__ import annotations
 
@@ -10,20 +10,14 @@ from labhub.labs.pod_status import (
     diagnose_end,
     diagnose_refusal,
     exit_status,
-    find_problem,
     find_stage,
     format_duration,
     has_ended,
     is_running,
 )
+from labhub.models.pod_events import PodEvent
 
 SCHEDULED = {"type": "PodScheduled", "status": "True"}
-UNSCHEDULABLE = {
-    "type": "PodScheduled",
-    "status": "False",
-    "reason": "Unschedulable",
-    "message": "0/3 nodes are available: 3 Insufficient memory.",
-}
 DRAINED = {
     "type": "DisruptionTarget",
     "status": "True",
@@ -38,7 +32,7 @@ def container(name: str, **state: Any) -> dict[str, Any]:
 
 
 def pod(*containers: dict[str, Any], conditions: list[dict[str, Any]] | None = None, **status: Any) -> dict[str, Any]:
-    """Return a pod."""
+    """Return a pod with these container statuses, conditions and other fields of its status."""
     fields = {"phase": "Pending", "conditions": [SCHEDULED] if conditions is None else conditions, **status}
     if containers:
         fields["containerStatuses"] = list(containers)
@@ -60,44 +54,15 @@ STARTED = pod(container("notebook", **RUNNING), podIP="10.0.0.1", phase="Running
         ("scheduled", pod(), ["Scheduled"]),
         ("scheduled", CREATING, ["Scheduled", "Pulling"]),
         ("pulled", CREATING, ["Scheduled", "Pulling", "Pulled"]),
+        ("scheduled", pod({"name": "notebook", "state": {}}), ["Scheduled"]),
+        ("scheduled", pod({"name": "notebook"}), ["Scheduled"]),
         ("started", STARTED, ["Scheduled"]),
     ],
 )
 def test_how_far_a_pod_has_come(stage: str, manifest: dict[str, Any], events: list[str]) -> None:
-    assert find_stage(manifest, [{"reason": reason} for reason in events]) == stage
-    assert find_problem(manifest) is None
+    assert find_stage(manifest, [PodEvent(reason=reason) for reason in events]) == stage
     assert is_running(manifest) == (stage == "started")
     assert not has_ended(manifest)
-
-
-@pytest.mark.parametrize(
-    ("reason", "message", "manifest"),
-    [
-        (
-            "image",
-            "The image lsst/lab:1 cannot be pulled. Choose another image, or report this to an administrator. "
-            "ImagePullBackOff: Back-off pulling",
-            pod(container("notebook", waiting={"reason": "ImagePullBackOff", "message": "Back-off pulling"})),
-        ),
-        (
-            "config",
-            "Kubernetes cannot create your lab's container. Report this to an administrator. "
-            "CreateContainerConfigError: secret not found",
-            pod(container("notebook", waiting={"reason": "CreateContainerConfigError", "message": "secret not found"})),
-        ),
-        ("unschedulable", "3 Insufficient memory", pod(conditions=[UNSCHEDULABLE])),
-        (
-            "rejected",
-            "SupplementalGroupsPolicyNotSupported",
-            pod(phase="Failed", reason="SupplementalGroupsPolicyNotSupported"),
-        ),
-    ],
-)
-def test_what_keeps_a_lab_from_starting(reason: str, message: str, manifest: dict[str, Any]) -> None:
-    problem = find_problem(manifest)
-    assert problem is not None
-    assert problem.reason == reason
-    assert message in str(problem)
 
 
 @pytest.mark.parametrize(

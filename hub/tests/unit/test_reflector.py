@@ -1,4 +1,4 @@
-"""The reflectors with a fake API that fails in various ways. The tests in tests/cluster use a real API."""
+"""Tests of the reflectors with a fake API that fails in various ways. The tests in tests/cluster use a real API."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 from labhub.labs import reflector
 from labhub.labs.reflector import EventReflector, PodReflector
+from labhub.models.pod_events import parse_event
 
 from hub.tests.unit.conftest import Cluster, stop
 from hub.tests.unit.fake_api import Behaviour, FakeApi, make_pod, send_events, stay_silent, wait_until
@@ -25,7 +26,7 @@ def make_event(name: str, uid: str, second: int) -> dict[str, Any]:
 
 @pytest.fixture
 def api(cluster: Cluster) -> FakeApi:
-    """Return an API with one pod."""
+    """Return a fake Kubernetes API with one pod."""
     cluster.api.pods = [make_pod("a")]
     return cluster.api
 
@@ -87,11 +88,58 @@ async def test_what_is_reported_of_a_pod_is_found_by_its_uid_until_it_is_forgott
     api.events = [first, other]
     events.start()
     await events.wait_until_loaded()
-    assert events.find_events("u") == [first]
+    assert events.find_events("u") == [parse_event(first)]
     assert events.find_events("unknown") == []
     api.event_watch = send_events({"type": "ADDED", "object": second}, {"type": "DELETED", "object": other})
     await wait_until(lambda: not events.find_events("v"))
-    assert events.find_events("u") == [second, first]
+    assert events.find_events("u") == [parse_event(second), parse_event(first)]
+
+
+async def test_odd_events_hide_no_other_event(api: FakeApi, events: EventReflector) -> None:
+    metadata = {"name": "odd", "namespace": "labs"}
+    odd: list[dict[str, Any]] = [
+        {
+            "metadata": {**metadata, "name": "a"},
+            "involvedObject": {"uid": "u"},
+            "lastTimestamp": None,
+            "eventTime": None,
+        },
+        {"metadata": {**metadata, "name": "b"}, "involvedObject": {"uid": "u"}, "series": None, "type": "Strange"},
+        {"metadata": {**metadata, "name": "c"}, "involvedObject": None, "message": None},
+        {"metadata": {**metadata, "name": "d"}, "involvedObject": {"kind": "Pod"}},
+    ]
+    listed, watched = make_event("1", "u", 1), make_event("2", "u", 2)
+    api.events = [*odd, {}, {"metadata": None}, listed]
+    events.start()
+    await events.wait_until_loaded()
+    assert [event.time for event in events.find_events("u")] == ["", "", "2026-11-23T00:00:01"]
+    changes = [{"type": "MODIFIED", "object": item} for item in odd]
+    api.event_watch = send_events(
+        *changes,
+        {"type": "FROM_THE_FUTURE", "object": {"anything": 1}},
+        {"type": "FROM_THE_FUTURE"},
+        {"type": "DELETED", "object": odd[0]},
+        {"type": "DELETED", "object": odd[3]},
+        {"type": "ADDED", "object": watched},
+    )
+    await wait_until(lambda: parse_event(watched) in events.find_events("u"))
+    assert events.find_events("u")[1:] == [parse_event(listed), parse_event(watched)]
+    assert events.find_events("") == []
+
+
+async def test_a_failing_callback_does_not_end_the_watch(
+    api: FakeApi, pods: PodReflector, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_pod: Any) -> None:
+        raise RuntimeError("a made-up failure")
+
+    pods.on_end = fail
+    changes = [{"type": "DELETED", "object": make_pod("a", 6)}, {"type": "ADDED", "object": make_pod("b", 7)}]
+    api.watch = send_events(*changes)
+    pods.start()
+    await wait_until(lambda: set(pods.objects) == {"labs/b"})
+    assert "cannot handle the end of the pod labs/a" in caplog.text
+    assert api.lists == 1
 
 
 async def test_an_api_that_is_away_at_first_is_waited_for(api: FakeApi, pods: PodReflector) -> None:
@@ -114,6 +162,9 @@ async def test_an_api_that_is_away_at_first_is_waited_for(api: FakeApi, pods: Po
         ),
         pytest.param(send_events(b"{", b""), id="cut in the middle"),
         pytest.param(send_events({"type": "ADDED", "object": {}}), id="not a pod"),
+        pytest.param(send_events({"type": "ERROR", "object": {}}), id="an error without a code"),
+        pytest.param(send_events({"type": "ERROR"}), id="an error without an object"),
+        pytest.param(send_events(b"null\n"), id="not an event"),
         pytest.param(stay_silent, id="silence"),
     ],
 )
@@ -133,7 +184,7 @@ async def test_a_long_outage_does_not_end_it(api: FakeApi, pods: PodReflector) -
     pods.start()
     await pods.wait_until_loaded()
     api.is_down = True
-    await wait_until(lambda: pods.age > 2)  # about forty attempts; KubeSpawner's reflector stops after eight
+    await wait_until(lambda: pods.age > 2)  # about 40 attempts; KubeSpawner's reflector stops after eight
     assert pods.idle < 1
     api.is_down, api.pods = False, [make_pod("z", 9)]
     await wait_until(lambda: set(pods.objects) == {"labs/z"})

@@ -18,9 +18,14 @@ LABS = "jupyterlabdemo-labs"
 CLUSTER_OBJECTS = (
     *("persistentvolume/jupyterlabdemo-home", "persistentvolume/jupyterlabdemo-project"),
     *("clusterrole/jupyterlabdemo-filebeat", "clusterrolebinding/jupyterlabdemo-filebeat"),
+    *("clusterrole/jupyterlabdemo-retain-volumes", "clusterrolebinding/jupyterlabdemo-retain-volumes"),
 )
 # Annotation of namespaces that a test created. It distinguishes the remains of a killed test run from a site.
 TEST_ANNOTATION = "jupyterlabdemo.test/made"
+# Annotation with which Kubernetes deletes what the policy in hub/kubernetes protects
+ALLOW_DELETION = "jupyterlabdemo.lsst.io/allow-delete=true"
+# Annotation of a volume that Kubernetes created for a claim
+PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 
 
 class KubectlError(AssertionError):
@@ -105,14 +110,64 @@ def own_namespaces(*names: str) -> Iterator[None]:
 
 
 def _delete_namespaces(names: tuple[str, ...]) -> None:
+    for name in names:
+        if exists("namespace", name):
+            kubectl("annotate", "namespace", name, ALLOW_DELETION, "--overwrite")
     kubectl("delete", "namespace", *names, "--ignore-not-found", timeout=240)
+    _delete_volumes(names)
     if NAMESPACE in names:
+        delete_data_policy()
         kubectl("delete", *CLUSTER_OBJECTS, "--ignore-not-found")
+
+
+def _delete_volumes(names: tuple[str, ...]) -> None:
+    """Let Kubernetes delete the volumes that it has created for claims of these namespaces."""
+    for volume in get("persistentvolumes"):
+        claim = volume["spec"].get("claimRef", {})
+        if claim.get("namespace") in names and PROVISIONED_BY in volume["metadata"].get("annotations", {}):
+            delete_volume(volume["metadata"]["name"])
+
+
+def delete_volume(name: str) -> None:
+    """Let Kubernetes delete a released volume, with its disk. This takes some seconds."""
+    key, _, value = ALLOW_DELETION.partition("=")
+    patch = {"metadata": {"annotations": {key: value}}, "spec": {"persistentVolumeReclaimPolicy": "Delete"}}
+    try:
+        kubectl("patch", "persistentvolume", name, "--patch", json.dumps(patch))
+    except KubectlError:
+        if exists("persistentvolume", name):
+            raise
+
+
+def delete_data_policy() -> None:
+    """Delete the policy that protects the data of the site, with its binding."""
+    kinds = "validatingadmissionpolicies,validatingadmissionpolicybindings"
+    selector = ("--selector", f"app.kubernetes.io/part-of={NAMESPACE}")
+    for name in kubectl("get", kinds, *selector, "--output", "name").split():
+        kubectl("patch", name, "--type=merge", "--patch", '{"metadata": {"finalizers": null}}')
+    kubectl("delete", kinds, *selector)
 
 
 def apply(*objects: dict[str, Any]) -> None:
     """Apply objects with kubectl."""
     kubectl("apply", "--filename", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
+
+
+def run_cronjob(name: str) -> str:
+    """Run a CronJob of the components' namespace now, and return its log.
+
+    Raises
+    ------
+    KubectlError
+        Raised if the job does not succeed within a minute.
+    """
+    job = f"{name}-test"
+    kubectl("create", "job", job, f"--from=cronjob/{name}", "--namespace", NAMESPACE)
+    try:
+        kubectl("wait", f"job/{job}", "--for=condition=Complete", "--namespace", NAMESPACE, "--timeout=60s")
+        return kubectl("logs", f"job/{job}", "--namespace", NAMESPACE)
+    finally:
+        kubectl("delete", "job", job, "--namespace", NAMESPACE)
 
 
 def wait_for_kube_proxy() -> None:

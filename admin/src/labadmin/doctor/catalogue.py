@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from labadmin.doctor.checks import certificates, cluster, deployment, endpoints, network, settings, storage
+from labadmin.doctor.checks import (
+    certificates,
+    cluster,
+    data_protection,
+    deployment,
+    endpoints,
+    network,
+    settings,
+    storage,
+)
 from labadmin.doctor.cluster_state import ClusterState
 from labadmin.doctor.findings import Finding, Verdict
 
@@ -49,6 +58,8 @@ CHECKS = (
     Check("storage", "homes", storage.homes, ("hub",)),
     Check("storage", "nfs", storage.nfs, ("storage",)),
     Check("storage", "space", storage.space, ("storage",)),
+    Check("storage", "data-policy", data_protection.data_policy, ("deletion",)),
+    Check("storage", "reclaim-policy", data_protection.reclaim_policy),
     Check("network", "probe", network.probe, ("probe",)),
     Check("network", "dns", network.dns, ("probe",)),
     Check("network", "reach", network.reach, ("probe",)),

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from labadmin.doctor import front_page, probe_pod
+from labadmin.doctor.checks.data_protection import list_protected
 from labadmin.doctor.cluster_state import ClusterState
 from labadmin.doctor.findings import Verdict, fail
 from labadmin.kubectl import REQUEST_TIMEOUT, Answer, Kubectl
@@ -19,11 +20,12 @@ from labadmin.objects import LABS, NAMESPACE, Object, Objects, look_up, name_of,
 PART_OF = f"app.kubernetes.io/part-of={NAMESPACE}"
 KINDS = (
     "deployments,daemonsets,pods,services,secrets,configmaps,persistentvolumeclaims,networkpolicies,serviceaccounts,"
-    "roles,rolebindings,events,poddisruptionbudgets,horizontalpodautoscalers"
+    "roles,rolebindings,events,poddisruptionbudgets,horizontalpodautoscalers,cronjobs"
 )
 READ: tuple[tuple[str, ...], ...] = (
     ("nodes,csidrivers,csinodes,namespaces,persistentvolumes,storageclasses",),
     ("clusterroles,clusterrolebindings", "--selector", PART_OF),
+    ("validatingadmissionpolicies,validatingadmissionpolicybindings", "--selector", PART_OF),
     ("leases", "--namespace", "kube-node-lease"),
     ("services", "--namespace", "default", "--field-selector", "metadata.name=kubernetes"),
     (KINDS, "--namespace", NAMESPACE),
@@ -91,8 +93,15 @@ def try_privileged(kubectl: Kubectl, _: ClusterState) -> Answer | None:
     return kubectl.run(*create, stdin=json.dumps(privileged_pod()))
 
 
+def try_deletion(kubectl: Kubectl, state: ClusterState) -> Answer | None:
+    """Delete the data in a dry run, which deletes nothing. Return None if the site is not deployed."""
+    found = [f"{item['kind'].lower()}/{name_of(item)}" for item in list_protected(state.objects)]
+    delete = ["delete", "--dry-run=server", "--output", "name", "--namespace", NAMESPACE, REQUEST_TIMEOUT]
+    return kubectl.run(*delete, *found) if found else None
+
+
 def ask_time(kubectl: Kubectl, _: ClusterState) -> Answer | None:
-    """Return an object with the time of the API server: a dry run sets its creation timestamp."""
+    """Return a ConfigMap from a dry run of the API server. Its creation timestamp is the current time there."""
     create = ["create", "configmap", "doctor-time", "--namespace", NAMESPACE, "--dry-run=server", "--output", "json"]
     return kubectl.run(*create, REQUEST_TIMEOUT)
 
@@ -158,6 +167,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "hub": ask_hub,
     "front": request_front,
     "privileged": try_privileged,
+    "deletion": try_deletion,
     "time": ask_time,
 }
 

@@ -69,4 +69,5 @@ def deployment(authority: trustme.CA) -> Iterator[Deployment]:
     cluster.need_cluster()
     with run_github(authority) as github, deploy(github, authority) as found:
         kubectl("rollout", "status", "daemonset/prepull", "--namespace", LABS, "--timeout=60s")
+        cluster.run_cronjob("retain-volumes")
         yield found

@@ -11,7 +11,7 @@ from jupyterhub.user import User  # type: ignore[import-untyped]
 from labhub.labs.spawner import LabSpawner
 from labhub.web.activity_reports import notify_pending_starts
 from labhub.web.app_protocol import HubApp
-from labhub.web.spawn import check_spawning_allowed, confirm_access, show_pause
+from labhub.web.spawn import check_spawning_allowed, confirm_access, show_lost_lab, show_pause
 
 
 class SpawnPauseMixin(BaseHandler):  # type: ignore[misc]  # untyped
@@ -41,7 +41,9 @@ class SpawnPauseMixin(BaseHandler):  # type: ignore[misc]  # untyped
 class SpawnPage(SpawnPauseMixin, SpawnHandler):  # type: ignore[misc]  # untyped
     """The spawn page. It shows a pause, and re-checks the user's membership before it redirects to the progress page.
 
-    Why: JupyterHub re-checks the membership during the spawn, and redirects after a second. If GitHub takes longer, the
+    If a lab has lost its node, the page shows that instead of a redirect to the lab.
+
+    Why: JupyterHub redirects to a lab until its pod has ended, even if the lab does not answer. It re-checks the membership during the spawn, and redirects after a second. If GitHub takes longer, the
     progress page finds no pending spawn and reports that the lab is not running.
     Gain: correctness. A spawn is half a second faster if the membership has just been checked at the login.
     Upstream: count the re-check as part of the pending spawn.
@@ -49,7 +51,8 @@ class SpawnPage(SpawnPauseMixin, SpawnHandler):  # type: ignore[misc]  # untyped
 
     @needs_scope("servers")  # type: ignore[untyped-decorator]
     async def _get(self, user_name: str, server_name: str, display_name: str) -> None:
-        if not await show_pause(self, self.app, user_name, server_name):
+        shown = await show_pause(self, self.app, user_name, server_name)
+        if not shown and not await show_lost_lab(self, user_name, server_name):
             await super()._get(user_name=user_name, server_name=server_name, display_name=display_name)
 
     @needs_scope("servers")  # type: ignore[untyped-decorator]

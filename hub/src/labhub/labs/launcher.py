@@ -18,7 +18,8 @@ from labhub.labs.pod_status import diagnose, diagnose_refusal, has_ended, is_run
 from labhub.labs.reflector import EventReflector, PodReflector
 from labhub.labs.spawn_errors import SpawnFailedError
 from labhub.labs.start_tracker import StartLimits, StartTracker
-from labhub.models.pod_types import PORT, PORT_NAME, Pod, PodEvent
+from labhub.models.pod_events import PodEvent
+from labhub.models.pod_types import PORT, PORT_NAME, Pod
 
 _log = logging.getLogger(__name__)
 # Timeout of one request, and how long to retry a failed request, in seconds
@@ -81,7 +82,7 @@ class LabLauncher:
     def find_events(self, name: str) -> list[PodEvent]:
         """Return the events of a pod. Events of an earlier pod with the same name are not included."""
         pod = self.find_pod(name)
-        return self.events.find_events(pod["metadata"]["uid"]) if pod else []
+        return self.events.find_events(pod["metadata"].get("uid", "")) if pod else []
 
     async def wait_for_change(self, name: str, seconds: float) -> bool:
         """Wait for a change of a pod, and return whether the pod changed in time."""

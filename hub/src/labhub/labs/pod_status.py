@@ -11,27 +11,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from labhub.models.pod_types import CONTAINER, STAGES, Pod, PodEvent
+from labhub.models.pod_events import PodEvent
+from labhub.models.pod_types import CONTAINER, STAGES, Pod
 
-# Reasons of a waiting container that prevent its start. ErrImagePull can be transient, for example while the registry
-# is unavailable. After the second attempt kubelet reports ImagePullBackOff: see `GRACE_SECONDS`.
-WAITING_PROBLEMS = {
-    "ErrImageNeverPull": "image",
-    "ErrImagePull": "image",
-    "ImageInspectError": "image",
-    "ImagePullBackOff": "image",
-    "InvalidImageName": "image",
-    "CreateContainerConfigError": "config",
-    "CreateContainerError": "config",
-    "RunContainerError": "config",
-    "StartError": "config",
-}
-# Seconds that a problem must last before the spawn fails, because the scheduler and kubelet retry
-GRACE_SECONDS = {"image": 5.0, "config": 5.0, "unschedulable": 8.0}
 MESSAGES = {
     "image": "The image {image} cannot be pulled. Choose another image, or report this to an administrator.",
     "config": "Kubernetes cannot create your lab's container. Report this to an administrator.",
-    "unschedulable": "No node can run a lab of this size. Choose a smaller size, or try again later.",
+    "unschedulable": "No node had room for your lab in time. Choose a smaller size, or try again later.",
+    "too_large": "No node of this site is large enough for this size. Choose a smaller size.",
     "home": "Your home or a project folder is not available.",
     "memory": "Your lab was stopped because it used more memory than its size allows. Choose a larger size.",
     "evicted": "Your lab was stopped because its node was low on {resource}. Start it again.",
@@ -93,18 +80,19 @@ def diagnose(reason: str, detail: str = "", **values: str) -> Diagnosis:
 
 def container_statuses(pod: Pod) -> Iterator[dict[str, Any]]:
     """Yield the statuses of all containers."""
-    yield from (pod.get("status") or {}).get("containerStatuses") or []
+    for status in (pod.get("status") or {}).get("containerStatuses") or []:
+        yield {**status, "state": status.get("state") or {}}
 
 
 def lab_states(pod: Pod) -> Iterator[dict[str, Any]]:
     """Yield the state of the lab's container, if kubelet has reported it."""
-    yield from (status["state"] for status in container_statuses(pod) if status["name"] == CONTAINER)
+    yield from (status["state"] for status in container_statuses(pod) if status.get("name") == CONTAINER)
 
 
 def find_condition(pod: Pod, kind: str) -> dict[str, Any]:
     """Return a condition of the pod, or an empty dictionary."""
     conditions = (pod.get("status") or {}).get("conditions") or []
-    return next((condition for condition in conditions if condition["type"] == kind), {})
+    return next((condition for condition in conditions if condition.get("type") == kind), {})
 
 
 def is_terminating(pod: Pod) -> bool:
@@ -125,41 +113,24 @@ def has_ended(pod: Pod) -> bool:
     return any("terminated" in state for state in lab_states(pod))
 
 
-def find_problem(pod: Pod) -> Diagnosis | None:
-    """Return the problem that prevents the start of a pod, or None. Some are transient: see `GRACE_SECONDS`."""
-    if is_terminating(pod):
-        return diagnose("deleted")
-    if has_ended(pod):
-        return diagnose_end(pod)
-    for status in container_statuses(pod):
-        waiting = status["state"].get("waiting") or {}
-        if reason := WAITING_PROBLEMS.get(waiting.get("reason", "")):
-            detail = f"{waiting['reason']}: {waiting.get('message', '')}"
-            return diagnose(reason, detail, image=status.get("image", ""))
-    scheduled = find_condition(pod, "PodScheduled")
-    if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
-        return diagnose("unschedulable", scheduled.get("message", ""))
-    return None
-
-
 def diagnose_end(pod: Pod) -> Diagnosis:
     """Return why a lab has ended."""
     status = pod.get("status") or {}
     if status.get("reason") == "Evicted":
-        message = status.get("message", "")
+        message = status.get("message") or ""
         resource = re.search(r"low on resource: ([a-z-]+)", message)
         return diagnose("evicted", message, resource=resource[1] if resource else "a resource")
     target = find_condition(pod, "DisruptionTarget")
     if target.get("status") == "True" or status.get("reason") in {"NodeLost", "Shutdown"}:
-        return diagnose("node", target.get("message") or status.get("message", ""))
+        return diagnose("node", target.get("message") or status.get("message") or "")
     if is_terminating(pod):  # the containers have ended because of the deletion
         return diagnose("deleted")
     for container in container_statuses(pod):
         if terminated := container["state"].get("terminated"):
             return _diagnose_exit(terminated)
     if not status.get("containerStatuses"):
-        return diagnose("rejected", f"{status.get('reason', '')}: {status.get('message', '')}")
-    return diagnose("ended", status.get("message", ""))
+        return diagnose("rejected", f"{status.get('reason') or ''}: {status.get('message') or ''}")
+    return diagnose("ended", status.get("message") or "")
 
 
 def _diagnose_exit(terminated: dict[str, Any]) -> Diagnosis:
@@ -195,9 +166,10 @@ def find_stage(pod: Pod | None, events: Iterable[PodEvent]) -> str:
     """
     if pod is None or find_condition(pod, "PodScheduled").get("status") != "True":
         return "created"
-    if any("waiting" not in state for state in lab_states(pod)):
+    # An empty state counts as waiting.
+    if any("running" in state or "terminated" in state for state in lab_states(pod)):
         return "started"
-    return "pulled" if any(event.get("reason") == "Pulled" for event in events) else "scheduled"
+    return "pulled" if any(event.reason == "Pulled" for event in events) else "scheduled"
 
 
 def lab_state(pod: Pod) -> str:

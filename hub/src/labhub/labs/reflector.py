@@ -13,7 +13,7 @@ import logging
 import random
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -21,10 +21,11 @@ from kubernetes_asyncio.client import ApiException, CoreV1Api
 
 from labhub.labs.kubernetes_errors import format_api_error
 from labhub.labs.pod_status import has_ended
-from labhub.models.pod_types import Pod, PodEvent
+from labhub.models.pod_events import PodEvent, parse_event
+from labhub.models.pod_types import Pod
 
 _log = logging.getLogger(__name__)
-# Seconds after which the API ends a watch. The next watch continues from the same version, so it costs one request. The
+# Seconds after which the API ends a watch. The next watch continues from its last version and costs one request. The
 # limit also detects a connection that a firewall has dropped.
 WATCH_SECONDS = 30
 # If the API has not ended the watch after this many more seconds, the connection counts as dead.
@@ -33,6 +34,8 @@ SILENCE_SECONDS = 10
 LIST_SECONDS = 15
 # Objects per page of a list. Parsing a page blocks the event loop, and thousands of pods are megabytes of JSON.
 PAGE_SIZE = 100
+# Types of watch events that report a change of an object
+CHANGES = {"ADDED", "MODIFIED", "DELETED"}
 # Pause in seconds before a retry while the API does not answer
 RETRY_MIN, RETRY_MAX = 0.2, 5.0
 
@@ -78,17 +81,17 @@ class Reflector(ABC):
 
     @property
     def age(self) -> float:
-        """Seconds since the API's last confirmation."""
+        """Seconds since the Kubernetes API last confirmed that `objects` is complete."""
         return time.monotonic() - self.seen_at
 
     @property
     def idle(self) -> float:
-        """Seconds since the last attempt ended."""
+        """Seconds since the last attempt to reach the Kubernetes API ended."""
         return time.monotonic() - self.tried_at
 
     @property
     def is_loaded(self) -> bool:
-        """Whether the API has answered once."""
+        """Whether the Kubernetes API has returned all objects at least once."""
         return self._loaded.is_set()
 
     def start(self) -> asyncio.Task[None]:
@@ -127,7 +130,7 @@ class Reflector(ABC):
             try:
                 version = version or await self._load()
                 async for event in self._watch(version):
-                    version = self._apply(event)
+                    version = self._apply(event, version)
                 self._confirm()
                 pause = RETRY_MIN
             except ApiException as error:
@@ -153,7 +156,7 @@ class Reflector(ABC):
         while True:
             response = await self._request(limit=PAGE_SIZE, _request_timeout=LIST_SECONDS, **position)
             page = await response.json()
-            objects |= {object_key(item): trim(item) for item in page["items"]}
+            objects |= self._read_items(page.get("items") or [])
             if not page["metadata"].get("continue"):
                 break
             position = {"_continue": page["metadata"]["continue"]}
@@ -163,6 +166,16 @@ class Reflector(ABC):
             self.notify(key)
         self._loaded.set()
         return str(page["metadata"]["resourceVersion"])
+
+    def _read_items(self, items: Iterable[Any]) -> dict[str, dict[str, Any]]:
+        """Return the objects of a list by key. One unreadable object must not hide the others."""
+        objects = {}
+        for item in items:
+            if key := object_key(item):
+                objects[key] = trim(item)
+            else:
+                _log.warning("an object in the list of %s has no name and is ignored", self.kind)
+        return objects
 
     async def _watch(self, version: str) -> AsyncIterator[dict[str, Any]]:
         response = await self._request(
@@ -192,21 +205,36 @@ class Reflector(ABC):
             raise ApiException(status=response.status, reason=response.reason)
         return response
 
-    def _apply(self, event: dict[str, Any]) -> str:
-        """Apply a watch event, and return the version after it."""
-        kind, changed = event["type"], event["object"]
+    def _apply(self, event: dict[str, Any], version: str) -> str:
+        """Apply a watch event, and return the version after it. Events of unknown types are ignored.
+
+        Raises
+        ------
+        ApiException
+            Raised if the API reports an error.
+        ValueError
+            Raised if the changed object has no name. The reflector then lists all objects again.
+        """
+        kind, changed = event.get("type"), event.get("object") or {}
         if kind == "ERROR":
             raise ApiException(status=changed.get("code"), reason=changed.get("message"))
         self._confirm()
-        if kind != "BOOKMARK":
+        if kind in CHANGES:
             key = object_key(changed)
-            if kind == "DELETED":
-                self.objects.pop(key, None)
-            else:
-                self.objects[key] = trim(changed)
-            self._note_change(key, changed, deleted=kind == "DELETED")
-            self.notify(key)
-        return str(changed["metadata"]["resourceVersion"])
+            if key is None:
+                raise ValueError(f"an object of the type {kind} has no name")
+            self._apply_change(key, changed, deleted=kind == "DELETED")
+        elif kind != "BOOKMARK":
+            return version
+        return str((changed.get("metadata") or {}).get("resourceVersion") or version)
+
+    def _apply_change(self, key: str, changed: dict[str, Any], *, deleted: bool) -> None:
+        if deleted:
+            self.objects.pop(key, None)
+        else:
+            self.objects[key] = trim(changed)
+        self._note_change(key, changed, deleted=deleted)
+        self.notify(key)
 
     @abstractmethod
     def _note_change(self, key: str, changed: dict[str, Any], *, deleted: bool) -> None:
@@ -219,13 +247,16 @@ def trim(item: dict[str, Any]) -> dict[str, Any]:
     return item
 
 
-def object_key(item: dict[str, Any]) -> str:
-    """Return `<namespace>/<name>` of an object."""
-    return f"{item['metadata']['namespace']}/{item['metadata']['name']}"
+def object_key(item: Any) -> str | None:
+    """Return `<namespace>/<name>` of an object, or None if the object has no name."""
+    metadata = item.get("metadata") if isinstance(item, dict) else None
+    if not isinstance(metadata, dict) or not metadata.get("name"):
+        return None
+    return f"{metadata.get('namespace')}/{metadata['name']}"
 
 
 class PodReflector(Reflector):
-    """The pods of all labs.
+    """Reflector of the pods of all labs.
 
     Attributes
     ----------
@@ -250,12 +281,16 @@ class PodReflector(Reflector):
             self.deleted[key] = changed
         else:
             self.deleted.pop(key, None)
-        if deleted or has_ended(changed):
+        if not deleted and not has_ended(changed):
+            return
+        try:
             self.on_end(changed)
+        except Exception:  # an error about one lab must not end the watch of all labs
+            _log.exception("cannot handle the end of the pod %s", key)
 
 
 class EventReflector(Reflector):
-    """The events of all labs' pods, grouped by pod."""
+    """Reflector of the events of all labs' pods, grouped by pod."""
 
     kind = "events"
 
@@ -268,22 +303,25 @@ class EventReflector(Reflector):
 
     def find_events(self, uid: str) -> list[PodEvent]:
         """Return the events of one pod by its UID, oldest first."""
-        return sorted(
-            self._by_uid.get(uid, {}).values(), key=lambda event: event["lastTimestamp"] or event["eventTime"]
-        )
+        return sorted(self._by_uid.get(uid, {}).values(), key=lambda event: event.time)
 
     async def _load(self) -> str:
         version = await super()._load()
         self._by_uid = {}
-        for key, event in self.objects.items():
-            self._by_uid.setdefault(event["involvedObject"].get("uid", ""), {})[key] = event
+        for key, item in self.objects.items():
+            self._store(key, parse_event(item))
         return version
 
-    def _note_change(self, key: str, changed: PodEvent, *, deleted: bool) -> None:
-        uid = changed["involvedObject"].get("uid", "")
+    def _note_change(self, key: str, changed: dict[str, Any], *, deleted: bool) -> None:
+        event = parse_event(changed)
         if not deleted:
-            self._by_uid.setdefault(uid, {})[key] = changed
-        elif uid in self._by_uid:
-            self._by_uid[uid].pop(key, None)
-            if not self._by_uid[uid]:
-                del self._by_uid[uid]
+            self._store(key, event)
+        elif event.pod_uid in self._by_uid:
+            self._by_uid[event.pod_uid].pop(key, None)
+            if not self._by_uid[event.pod_uid]:
+                del self._by_uid[event.pod_uid]
+
+    def _store(self, key: str, event: PodEvent) -> None:
+        # An event without a UID could be about an earlier pod with the same name.
+        if event.pod_uid:
+            self._by_uid.setdefault(event.pod_uid, {})[key] = event

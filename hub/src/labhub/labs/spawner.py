@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, ClassVar
 
 from jupyterhub.spawner import Spawner  # type: ignore[import-untyped]
@@ -21,8 +21,9 @@ from labhub.labs.pod_status import STAGE_MESSAGES, Diagnosis, diagnose
 from labhub.labs.spawn_errors import SpawnFailedError
 from labhub.labs.start_tracker import StartLimits
 from labhub.models.auth_state import AuthState
+from labhub.labs.starting.progress_feed import ProgressFeed
 from labhub.models.identity import Identity
-from labhub.models.pod_types import PORT, STAGES, Pod, PodSettings, lab_container
+from labhub.models.pod_types import PORT, Pod, PodSettings, lab_container
 from labhub.models.profiles import Choice, ChoiceError, Menu
 from labhub.telemetry import metrics
 
@@ -42,7 +43,7 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
     pod_settings = Instance(PodSettings).tag(config=True)
     menu = Instance(Menu).tag(config=True)
     home_provisioner = Instance(HomeProvisioner).tag(config=True)
-    pull_seconds = Integer(help="Timeout in seconds for the image and the volumes").tag(config=True)
+    pull_seconds = Integer(help="Timeout in seconds for the image and the volumes, on a node").tag(config=True)
     lab_seconds = Integer(help="Timeout in seconds for the lab, after image and volumes are ready").tag(config=True)
     unschedulable_seconds = Integer(help="Timeout in seconds until a node has room for the lab").tag(config=True)
 
@@ -180,7 +181,7 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
             return self._adopt_pod(self.recovered_pod)
         began = time.monotonic()
         try:
-            lab = await self._launch()
+            lab = await launch
         except SpawnFailedError as error:
             failure = error.diagnosis
             metrics.count_spawn_failure(failure.reason)
@@ -189,6 +190,10 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
                 await self.launcher.delete_pod(self.pod_name)
             raise error.for_jupyterhub() from None
         metrics.count_spawn(began, lab.reached)
+        return await self._finish_start(self._launch())
+
+    async def _finish_start(self, launch: Awaitable[StartedLab]) -> str:
+        """Wait for a launch, and return the lab's URL. Delete the pod if the launch fails."""
         await yield_turn()
         return lab_url(lab.pod)
 
@@ -237,22 +242,12 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
         self.launcher.notify(self.pod_name)
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield a progress event for each event of the pod, and for each stage of the start."""
-        seen: set[str] = set()
-        shown = ""
+        """Yield a progress event for each event of the pod, for each stage of the start, and for each problem."""
+        feed = ProgressFeed(pod_status.format_duration(self.unschedulable_seconds))
         while not (self._start_task and self._start_task.done()):
-            events = self.launcher.find_events(self.pod_name)
-            stage = pod_status.find_stage(self.launcher.find_pod(self.pod_name), events)
-            percent = 20 * (1 + STAGES.index(stage))
-            for text in (event["message"] for event in events):
-                if text not in seen:
-                    seen.add(text)
-                    yield {"progress": percent, "message": text}
-            # After a delay, the message of the stage is shown again.
-            message = self._delay_message or STAGE_MESSAGES[stage]
-            if message != shown:
-                shown = message
-                yield {"progress": percent, "message": message}
+            pod, events = self.launcher.find_pod(self.pod_name), self.launcher.find_events(self.pod_name)
+            for event in feed.update(pod, events, self._delay_message):
+                yield event
             await self.launcher.wait_for_change(self.pod_name, 1)
 
     # --- the running lab ----------------------------------------------------------------------------------------------
@@ -284,7 +279,8 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
 
     async def get_url(self) -> str:
         """Return the lab's URL after a restart of the hub. Wait for a lab that was starting when the hub stopped."""
-        pod = await self.launcher.wait_until_running(self.pod_name, self.pull_seconds + self.lab_seconds)
+        seconds = self.unschedulable_seconds + self.pull_seconds + self.lab_seconds
+        pod = await self.launcher.wait_until_running(self.pod_name, seconds)
         return lab_url(pod) if pod else str(self.server.url)
 
     async def stop(self, now: bool = False) -> None:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from labhub.labs.pod_status import (
-    GRACE_SECONDS,
-    STAGE_MESSAGES,
-    Diagnosis,
-    diagnose,
-    find_problem,
-    find_stage,
-)
+from labhub.labs.pod_status import STAGE_MESSAGES, diagnose, find_stage
 from labhub.labs.spawn_errors import SpawnFailedError
-from labhub.models.pod_types import STAGES, Pod, PodEvent
+from labhub.labs.starting.start_problem import Patience, StartProblem, find_problem
+from labhub.models.pod_events import PodEvent
+from labhub.models.pod_types import STAGES, Pod
+
+# Seconds that a problem with the patience `SECONDS` must last before the spawn fails
+CONFIRM_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -24,11 +22,11 @@ class StartLimits:
     Attributes
     ----------
     pull
-        From the start until the image is on the node and the volumes are mounted.
+        From the assignment of a node until the image is on the node and the volumes are mounted.
     lab
-        From then on until the lab answers.
+        From the end of this phase (image and volumes) until the lab answers.
     unschedulable
-        From the first report of the scheduler that no node has room.
+        From the first report of the scheduler that no node has room until a node is assigned.
     """
 
     pull: float
@@ -36,26 +34,27 @@ class StartLimits:
     unschedulable: float
 
 
-class ProblemDebouncer:
-    """Filter that ignores a problem until it has lasted for its grace period.
+class ProblemTimer:
+    """Timer of the problems of a start. A problem ends the start if it lasts longer than its patience allows.
 
     Parameters
     ----------
-    grace_seconds
-        Grace period for each reason.
+    seconds
+        Seconds for which a problem with this patience may last.
     """
 
-    def __init__(self, grace_seconds: Mapping[str, float]) -> None:
-        self._grace_seconds = grace_seconds
-        self._first_seen: dict[str, float] = {}
+    def __init__(self, seconds: Mapping[Patience, float]) -> None:
+        self._seconds = seconds
+        self._first_seen: dict[tuple[str, Patience], float] = {}
 
-    def confirm(self, problem: Diagnosis | None, now: float) -> Diagnosis | None:
-        """Return the problem if it has lasted for its grace period, else None."""
-        if problem is None:
-            self._first_seen.clear()
-            return None
-        first_seen = self._first_seen.setdefault(problem.reason, now)
-        return problem if now - first_seen >= self._grace_seconds.get(problem.reason, 0) else None
+    def has_expired(self, problem: StartProblem, now: float) -> bool:
+        """Return whether a problem has lasted too long. A new detail of the same problem does not restart the timer."""
+        first_seen = self._first_seen.setdefault((problem.diagnosis.reason, problem.patience), now)
+        return now - first_seen >= self._seconds[problem.patience]
+
+    def reset(self) -> None:
+        """Forget all problems, because they have passed."""
+        self._first_seen.clear()
 
 
 class StartTracker:
@@ -76,9 +75,19 @@ class StartTracker:
 
     def __init__(self, limits: StartLimits, now: float) -> None:
         self._limits = limits
-        self._deadline = now + limits.pull
-        self._debouncer = ProblemDebouncer({**GRACE_SECONDS, "unschedulable": limits.unschedulable})
+        # The wait for a node has a timer of its own. This sum ends the start if the scheduler reports nothing.
+        self._deadline = now + limits.unschedulable + limits.pull
+        self._timer = ProblemTimer(
+            {
+                Patience.NONE: 0,
+                Patience.SECONDS: CONFIRM_SECONDS,
+                Patience.NODE: limits.unschedulable,
+                Patience.DEADLINE: float("inf"),
+            }
+        )
         self._stage = STAGES[0]
+        self._problem: StartProblem | None = None
+        self._pod_seen = False
         self.reached: dict[str, float] = {}
 
     def update(self, pod: Pod | None, events: Sequence[PodEvent], now: float) -> None:
@@ -87,16 +96,21 @@ class StartTracker:
         Raises
         ------
         SpawnFailedError
-            Raised if a problem has lasted for its grace period.
+            Raised if a problem is permanent or has lasted too long, or if the pod no longer exists.
         """
+        if pod is None and self._pod_seen:
+            raise SpawnFailedError(diagnose("deleted"))
+        self._pod_seen = pod is not None
         self._stage = find_stage(pod, events)
         for stage in STAGES[1 : STAGES.index(self._stage) + 1]:
             if stage not in self.reached:
                 self.reached[stage] = now
-                if stage != "scheduled":
-                    self._deadline = now + self._limits.lab
-        if pod and (problem := self._debouncer.confirm(find_problem(pod), now)):
-            raise SpawnFailedError(problem)
+                self._deadline = now + (self._limits.pull if stage == "scheduled" else self._limits.lab)
+        self._problem = find_problem(pod, events) if pod else None
+        if self._problem is None:
+            self._timer.reset()
+        elif self._timer.has_expired(self._problem, now):
+            raise SpawnFailedError(self._problem.diagnosis)
 
     def check_deadline(self, events: Sequence[PodEvent], now: float) -> None:
         """Check that the deadline has not passed.
@@ -104,9 +118,12 @@ class StartTracker:
         Raises
         ------
         SpawnFailedError
-            Raised after the deadline, with the last warning of Kubernetes.
+            Raised after the deadline, with the problem that lasts, or with the last warning of Kubernetes.
         """
-        if now > self._deadline:
-            warnings = [event["message"] for event in events if event.get("type") == "Warning"]
-            detail = warnings[-1] if warnings else f"Last stage: {STAGE_MESSAGES[self._stage]}"
-            raise SpawnFailedError(diagnose("timeout", detail))
+        if now <= self._deadline:
+            return
+        if self._problem:
+            raise SpawnFailedError(self._problem.diagnosis)
+        warnings = [event.message for event in events if event.type == "Warning" and event.message]
+        detail = warnings[-1] if warnings else f"Last stage: {STAGE_MESSAGES[self._stage]}"
+        raise SpawnFailedError(diagnose("timeout", detail))

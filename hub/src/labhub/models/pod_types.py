@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-# A pod or an event in the form of the Kubernetes API
+# A pod in the form of the Kubernetes API
 Pod = dict[str, Any]
-PodEvent = dict[str, Any]
 
 PREFIX = "jupyterlabdemo.lsst.io"
 CONTAINER = "notebook"
@@ -31,14 +30,16 @@ class PodSettings:
     home_claim, project_claim
         PersistentVolumeClaims in the labs' namespace, bound to the fileserver's exports.
     passwd, group
-        Contents of these files in the lab's image.
+        Contents of /etc/passwd and /etc/group in the lab's image.
     groups_policy
         Kubernetes' `supplementalGroupsPolicy`. `Strict`: the process has only the groups of the identity.
         `Merge`: the container runtime also adds the groups of the UID in the image, which has none for users. `Merge`
         is for nodes whose container runtime does not support `Strict`.
     idle_seconds, max_age_seconds, warning_seconds
-        Time without activity and age after which the hub stops a lab, and time between the lab's warning and the stop.
-        0: never.
+        The hub stops a lab after `idle_seconds` without activity, and at the age `max_age_seconds`. The lab warns its
+        user `warning_seconds` before. 0 disables each of them.
+    stop_seconds
+        Time between SIGTERM and SIGKILL in which a lab's programs can save.
     """
 
     home_claim: str
@@ -49,6 +50,7 @@ class PodSettings:
     idle_seconds: int
     max_age_seconds: int
     warning_seconds: int
+    stop_seconds: int
 
 
 def lab_container(pod: Pod) -> dict[str, Any]:

@@ -52,7 +52,7 @@ MenuFile = Annotated[Menu, BeforeValidator(read_menu)]
 
 
 class LabSettings(BaseModel):
-    """Settings of the labs. The alias of a field is its variable. Errors quote the description after "wanted"."""
+    """Settings of the labs. A field has its variable as alias, and the accepted values for errors as description."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -120,6 +120,9 @@ class LabSettings(BaseModel):
     warning_seconds: Annotated[int, Field(ge=0)] = Field(
         900, alias="LAB_WARNING_SECONDS", description="seconds between the warning and the stop, or 0 for no warning"
     )
+    stop_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(
+        30, alias="LAB_STOP_SECONDS", description="1 to 3600 seconds for the programs of a stopping lab to save and end"
+    )
     metrics_port: Annotated[int, Field(ge=1, le=65535)] = Field(
         9464, alias="HUB_METRICS_PORT", description="a port, 1 to 65535"
     )
@@ -136,4 +139,5 @@ class LabSettings(BaseModel):
             self.idle_seconds,
             self.max_age_seconds,
             self.warning_seconds,
+            self.stop_seconds,
         )

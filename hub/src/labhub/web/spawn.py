@@ -1,4 +1,4 @@
-"""Checks before a spawn: whether spawning is paused, and whether the user is still a member."""
+"""Checks before a spawn: paused spawning, a lab that has lost its node, and the user's membership."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ RECOVERING_MESSAGE = "The hub has just started and is looking for running labs. 
 
 
 class SpawnPausedError(web.HTTPError):
-    """Spawning is paused."""
+    """Error for a request to start a lab while spawning is paused."""
 
-    headers: ClassVar = {"Retry-After": RETRY_AFTER_SECONDS}  # JupyterHub adds them to the response
+    headers: ClassVar = {"Retry-After": RETRY_AFTER_SECONDS}  # JupyterHub adds these to the response
 
     def __init__(self, message: str) -> None:
         super().__init__(PAUSED_STATUS, message)
@@ -66,6 +66,23 @@ async def show_pause(handler: BaseHandler, app: HubApp, user_name: str, server_n
 
 def _has_active_lab(user: User, server_name: str) -> bool:
     return server_name in user.spawners and bool(user.spawners[server_name].active)
+
+
+async def show_lost_lab(handler: BaseHandler, user_name: str, server_name: str) -> bool:
+    """Show a page instead of a redirect to a lab that has lost its node, and return whether the page was shown.
+
+    If the lab has ended, JupyterHub marks it as stopped and the page is not shown. The spawn page then shows why the
+    lab ended.
+    """
+    user = handler.find_user(user_name)
+    if not user or not _has_active_lab(user, server_name):
+        return False
+    spawner: LabSpawner = user.spawners[server_name]
+    node = await spawner.find_lost_node() if spawner.ready else ""
+    if not node or await spawner.poll_and_notify() is not None:
+        return False
+    handler.finish(await handler.render_template("lost_lab.html", user=user, node=node))
+    return True
 
 
 async def confirm_access(handler: BaseHandler, user: User) -> None:

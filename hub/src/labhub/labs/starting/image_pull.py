@@ -1,0 +1,85 @@
+"""Interpretation of failed image pulls: their causes, and whether a later pull can succeed.
+
+Each container runtime and each registry has its own texts. An unknown error counts as transient, because kubelet
+repeats the pull. The texts of containerd are in its files `core/remotes/docker/*.go`, those of kubelet in
+`pkg/kubelet/images`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from labhub.models.pod_events import PodEvent
+
+# Reasons of a container that waits for its image
+REASONS = {
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "ImageInspectError",
+    "RegistryUnavailable",
+    "SignatureValidationFailed",
+    "ErrImageNeverPull",
+    "InvalidImageName",
+}
+FINAL_REASONS = {"SignatureValidationFailed", "ErrImageNeverPull", "InvalidImageName"}
+# The registry, the network or the node is overloaded or unavailable. If kubelet has tried several credentials, one
+# message contains several errors. A transient one takes precedence. Names of images contain no spaces, so they do not
+# match.
+TRANSIENT = re.compile(
+    r"429 \(?too many requests|too many requests|toomanyrequests:|qps exceeded"
+    r"|\b5\d\d \(?(internal server error|bad gateway|service unavailable|gateway time-?out)"
+    r"|i/o timeout|handshake timeout|timeout exceeded|deadline exceeded|context canceled"
+    r"|connection refused|connection reset|no such host|server misbehaving|temporary failure"
+    r"|network is unreachable|no route to host|: (unexpected )?eof\b",
+    re.IGNORECASE,
+)
+# The image does not exist, the site may not pull it, or its name is invalid. "not found" alone is not final: containerd
+# also reports it for a layer that the node has deleted at the same time.
+FINAL = re.compile(
+    r"failed to resolve (reference|image) .*: not found|manifest unknown|name unknown|not known to registry"
+    r"|no match for platform in manifest|repository does not exist|no such image|404 not found"
+    r"|\b(unauthorized|denied): |\b401 unauthorized|\b403 forbidden|authorization failed|pull access denied"
+    r"|no basic auth credentials|invalid username/password"
+    r"|invalid reference format|failed to parse image reference|couldn't parse image name|name invalid"
+    r"|must be lowercase|no longer supported since|signature ?validation ?failed",
+    re.IGNORECASE | re.DOTALL,
+)
+BACK_OFF = re.compile(r'Back-off pulling image ("[^"]*")\.?')
+
+
+def find_cause(waiting: dict[str, Any], events: Sequence[PodEvent]) -> str:
+    """Return the cause of the last failed image pull, as text.
+
+    While kubelet waits before the next attempt, it reports `ImagePullBackOff`. The message of older kubelets then lacks
+    the cause, which is only in an event.
+
+    Parameters
+    ----------
+    waiting
+        State of the waiting container.
+    events
+        Events of the pod, oldest first.
+    """
+    message = str(waiting.get("message") or "")
+    if back_off := BACK_OFF.fullmatch(message.strip()):
+        start = f"Failed to pull image {back_off[1]}"
+        causes = [event.message for event in events if event.message.startswith(start)]
+        return causes[-1] if causes else message
+    return message
+
+
+def is_final(reason: str, cause: str) -> bool:
+    """Return whether no later pull of the image can succeed.
+
+    Parameters
+    ----------
+    reason
+        Reason of the waiting container: one of `REASONS`.
+    cause
+        Error of the last pull.
+    """
+    if reason in FINAL_REASONS:
+        return True
+    return not TRANSIENT.search(cause) and bool(FINAL.search(cause))

@@ -1,0 +1,95 @@
+"""Tests of the CronJob that keeps disks when their claims are deleted, and of its service account's permissions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from labtesting import cluster
+from labtesting.cluster import LABS, NAMESPACE, KubectlError, get, kubectl, run_cronjob
+
+from hub.tests.cluster.deployment import Deployment
+
+pytestmark = pytest.mark.timeout(300)
+ACCOUNT = "system:serviceaccount:jupyterlabdemo:retain-volumes"
+CRONJOB = "retain-volumes"
+
+
+def policy(volume: str) -> str:
+    """Return the reclaim policy of a volume."""
+    return str(get("pv", volume)["spec"]["persistentVolumeReclaimPolicy"])
+
+
+def set_policy(volume: str, policy: str, *as_account: str) -> None:
+    """Set the reclaim policy of a volume."""
+    patch = json.dumps({"spec": {"persistentVolumeReclaimPolicy": policy}})
+    kubectl("patch", "pv", volume, "--patch", patch, *as_account)
+
+
+@pytest.fixture
+def volume(deployment: Deployment) -> Iterator[str]:
+    """Return the volume of the hub's claim, with the policy of most StorageClasses. The CronJob does not run."""
+    suspend = ("patch", "cronjob", CRONJOB, "--namespace", NAMESPACE, "--patch")
+    kubectl(*suspend, '{"spec": {"suspend": true}}')
+    name = str(get("pvc", "hub")["spec"]["volumeName"])
+    set_policy(name, "Delete")
+    yield name
+    kubectl(*suspend, '{"spec": {"suspend": false}}')
+
+
+def test_a_new_volume_is_kept_when_its_claim_is_deleted(volume: str) -> None:
+    (line,) = run_cronjob(CRONJOB).splitlines()
+    found = json.loads(line)
+    assert found["message"] == "set the reclaim policy of a volume to Retain"
+    assert (found["hub.claim"], found["hub.volume"]) == (f"{NAMESPACE}/hub", volume)
+    assert policy(volume) == "Retain"
+    assert run_cronjob(CRONJOB) == ""
+
+
+def test_a_volume_that_may_be_deleted_is_left_alone(volume: str) -> None:
+    key, _, value = cluster.ALLOW_DELETION.partition("=")
+    kubectl("annotate", "pv", volume, f"{key}={value}")
+    try:
+        assert run_cronjob(CRONJOB) == ""
+        assert policy(volume) == "Delete"
+    finally:
+        kubectl("annotate", "pv", volume, f"{key}-")
+
+
+def test_the_account_can_only_set_the_policy_of_these_volumes(volume: str) -> None:
+    as_account = ("--as", ACCOUNT)
+    other = "jupyterlabdemo-home"
+    set_policy(other, "Delete")
+    try:
+        for name, wanted, message in (
+            (volume, "Recycle", "this account can set the reclaim policy to Retain only"),
+            (other, "Retain", "this account can change the volumes of the claims fileserver and hub only"),
+        ):
+            with pytest.raises(KubectlError, match=message):
+                set_policy(name, wanted, *as_account)
+        for patch in (
+            {"spec": {"persistentVolumeReclaimPolicy": "Retain", "claimRef": {"name": "fileserver"}}},
+            {"spec": {"persistentVolumeReclaimPolicy": "Retain"}, "metadata": {"annotations": {"a": "b"}}},
+        ):
+            with pytest.raises(KubectlError, match="this account can change the reclaim policy only"):
+                kubectl("patch", "pv", volume, "--patch", json.dumps(patch), *as_account)
+    finally:
+        set_policy(other, "Retain")
+    set_policy(volume, "Retain", *as_account)
+    assert policy(volume) == "Retain"
+
+
+def test_the_account_may_do_nothing_else(deployment: Deployment) -> None:
+    def may(*request: str) -> bool:
+        try:
+            return kubectl("auth", "can-i", *request, "--as", ACCOUNT).strip() == "yes"
+        except KubectlError:
+            return False
+
+    assert may("get", "persistentvolumeclaims/hub", "--namespace", NAMESPACE)
+    assert not may("list", "persistentvolumeclaims", "--namespace", NAMESPACE)
+    assert not may("get", "persistentvolumeclaims/home", "--namespace", LABS)
+    assert not may("get", "secrets/hub", "--namespace", NAMESPACE)
+    for verb in ("list", "create", "delete", "update"):
+        assert not may(verb, "persistentvolumes")

@@ -1,0 +1,194 @@
+"""Tests of the policy that protects the data of a site: an API server refuses to delete the namespaces and claims."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from labtesting import cluster
+from labtesting.cluster import LABS, NAMESPACE, KubectlError, delete_data_policy, exists, get, kubectl
+from labtesting.hub_process import wait_until
+
+from admin.tests.configure import example
+from admin.tests.configure.sample import SampleSite
+from tests.manifests.manifest import find_alternatives, find_folders
+from tools.components import ROOT
+
+POLICY = ROOT / "hub/kubernetes/data-validatingadmissionpolicy.yaml"
+BINDING = ROOT / "hub/kubernetes/data-validatingadmissionpolicybinding.yaml"
+CLAIMS = {name: ROOT / name / "kubernetes/persistentvolumeclaim.yaml" for name in ("fileserver", "hub")}
+NAME = "jupyterlabdemo-data"
+COMMAND = re.compile(r"To allow the deletion: (kubectl .+)$", re.MULTILINE)
+# Name of a second namespace and policy, with which a test sees when the API server stops applying a deleted policy
+OTHER = "jupyterlabdemo-data-test"
+
+
+def refusal(*arguments: str | Path) -> str:
+    """Run `kubectl delete`, and return its error, or an empty string if it succeeds."""
+    try:
+        kubectl("delete", *arguments, "--wait=false")
+    except KubectlError as error:
+        return str(error)
+    return ""
+
+
+def is_refused(*what: str) -> bool:
+    """Return whether the policy refuses a deletion. The deletion is a dry run, which deletes nothing."""
+    return f"'{NAME}'" in refusal(*what, "--dry-run=server")
+
+
+def volume_of(claim: str) -> str:
+    """Return the name of the volume of a claim, or an empty string if the claim is missing or is being deleted."""
+    if not exists("pvc", claim):
+        return ""
+    found = get("pvc", claim)
+    return "" if "deletionTimestamp" in found["metadata"] else str(found["spec"].get("volumeName", ""))
+
+
+@pytest.fixture(autouse=True)
+def volumes() -> Iterator[dict[str, str]]:
+    """Apply the policy and the claims, wait until the policy is in force, and return the volume of each claim."""
+    kubectl("apply", *(f"--filename={file}" for file in (POLICY, BINDING, *CLAIMS.values())))
+    for claim in CLAIMS:
+        wait_until(lambda name=claim: volume_of(name), f"{claim} is bound")  # type: ignore[misc]
+    wait_until(lambda: is_refused("namespace", NAMESPACE), "the policy is in force")
+    yield {claim: volume_of(claim) for claim in CLAIMS}
+    delete_data_policy()
+
+
+def test_no_folder_of_manifests_deletes_the_data(volumes: dict[str, str], tmp_path: Path) -> None:
+    site = SampleSite.make(tmp_path, example.with_defaults())
+    site.configure()
+    folders = [*find_folders(ROOT), *find_alternatives(ROOT), site.output]
+    # An administrator who sees an error may run the command a second time.
+    for folder in [*folders, *folders]:
+        output = refusal("--filename", folder, "--ignore-not-found")
+        if any(folder.glob("*namespace.yaml")):
+            assert f'namespaces "{NAMESPACE}" is forbidden' in output, folder
+    assert {claim: volume_of(claim) for claim in CLAIMS} == volumes
+    for name in (NAMESPACE, LABS):
+        assert get("namespace", name)["status"]["phase"] == "Active"
+
+
+DELETIONS = {
+    "namespace": ["namespace", NAMESPACE],
+    "namespace of the labs": ["namespace", LABS],
+    "all namespaces of the project": ["namespace", "--selector", "app.kubernetes.io/part-of=jupyterlabdemo"],
+    "claim of the homes": ["pvc", "fileserver", "--namespace", NAMESPACE],
+    "claim of the hub": ["pvc", "hub", "--namespace", NAMESPACE],
+    "all claims": ["pvc", "--all", "--namespace", NAMESPACE],
+    "forced": ["pvc", "fileserver", "--namespace", NAMESPACE, "--force", "--grace-period=0"],
+}
+
+
+@pytest.mark.parametrize("arguments", DELETIONS.values(), ids=DELETIONS)
+def test_a_deletion_is_refused(arguments: list[str], volumes: dict[str, str]) -> None:
+    assert "docs/admin/uninstall.md" in refusal(*arguments)
+    assert {claim: volume_of(claim) for claim in CLAIMS} == volumes
+    assert get("namespace", NAMESPACE)["status"]["phase"] == "Active"
+
+
+def test_a_collection_is_not_deleted_either(volumes: dict[str, str]) -> None:
+    """`kubectl delete --all` sends a request for each object, but a controller may send one request for all objects."""
+    with pytest.raises(KubectlError, match=NAME):
+        kubectl("delete", "--raw", f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims")
+    assert {claim: volume_of(claim) for claim in CLAIMS} == volumes
+
+
+def test_a_claim_is_not_replaced(volumes: dict[str, str]) -> None:
+    with pytest.raises(KubectlError, match=NAME):
+        kubectl("replace", "--force", "--filename", CLAIMS["fileserver"])
+    assert volume_of("fileserver") == volumes["fileserver"]
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_a_volume_is_refused_also_without_its_claim(claim: str, volumes: dict[str, str]) -> None:
+    volume = volumes[claim]
+    assert "docs/admin/uninstall.md" in refusal("pv", volume)
+    kubectl("patch", "pv", volume, "--patch", '{"spec": {"persistentVolumeReclaimPolicy": "Retain"}}')
+    allow(refusal("pvc", claim, "--namespace", NAMESPACE))
+    kubectl("delete", "pvc", claim, "--namespace", NAMESPACE)
+    wait_until(lambda: phase_of(volume) == "Released", "the volume is released")
+    message = refusal("pv", volume)
+    assert f"the persistentvolume {volume} contains" in message
+    allow(message)
+    cluster.delete_volume(volume)
+    wait_until(lambda: not exists("pv", volume), "the volume is deleted")
+
+
+def phase_of(volume: str) -> str:
+    """Return the phase of a volume."""
+    return str(get("pv", volume)["status"]["phase"])
+
+
+def allow(message: str) -> None:
+    """Run the command in an error message of the policy, which allows the deletion."""
+    found = COMMAND.search(message)
+    assert found, message
+    kubectl(*found[1].split()[1:])
+
+
+def test_the_command_in_the_error_allows_the_deletion() -> None:
+    message = refusal("pvc", "hub", "--namespace", NAMESPACE)
+    assert "the persistentvolumeclaim hub contains the database of the hub" in message
+    allow(message)
+    assert not is_refused("pvc", "hub", "--namespace", NAMESPACE)
+    assert is_refused("pvc", "fileserver", "--namespace", NAMESPACE)
+    kubectl("annotate", "pvc", "hub", "--namespace", NAMESPACE, "jupyterlabdemo.lsst.io/allow-delete-")
+    assert is_refused("pvc", "hub", "--namespace", NAMESPACE)
+
+
+def test_the_annotation_of_a_namespace_includes_its_claims() -> None:
+    """If the policy still refused the claims, the namespace would lose all other objects and stay `Terminating`."""
+    message = refusal("namespace", NAMESPACE)
+    assert f"the namespace {NAMESPACE} contains the homes of all users and the database of the hub" in message
+    allow(message)
+    try:
+        assert not is_refused("namespace", NAMESPACE)
+        assert not is_refused("pvc", "fileserver", "hub", "--namespace", NAMESPACE)
+        assert is_refused("namespace", LABS)
+    finally:
+        kubectl("annotate", "namespace", NAMESPACE, "jupyterlabdemo.lsst.io/allow-delete-")
+
+
+@pytest.mark.parametrize("value", ["false", "yes", ""])
+def test_another_value_of_the_annotation_allows_nothing(value: str) -> None:
+    kubectl("annotate", "pvc", "hub", "--namespace", NAMESPACE, f"jupyterlabdemo.lsst.io/allow-delete={value}")
+    try:
+        assert is_refused("pvc", "hub", "--namespace", NAMESPACE)
+    finally:
+        kubectl("annotate", "pvc", "hub", "--namespace", NAMESPACE, "jupyterlabdemo.lsst.io/allow-delete-")
+
+
+def test_other_objects_are_deleted_as_usual() -> None:
+    with cluster.own_namespaces(OTHER):
+        for namespace, name in ((NAMESPACE, "other"), (OTHER, "fileserver")):
+            claim: dict[str, Any] = yaml.safe_load(CLAIMS["fileserver"].read_text())
+            claim["metadata"] |= {"name": name, "namespace": namespace}
+            cluster.apply(claim)
+            assert refusal("pvc", name, "--namespace", namespace) == ""
+        assert refusal("namespace", OTHER, "--dry-run=server") == ""
+
+
+def test_a_deleted_policy_stays_in_force() -> None:
+    """A policy for another namespace, without a finalizer, shows when the API server has noticed the deletion."""
+    with cluster.own_namespaces(OTHER):
+        copies = [yaml.safe_load(file.read_text().replace(NAMESPACE, OTHER)) for file in (POLICY, BINDING)]
+        for copy in copies:
+            del copy["metadata"]["finalizers"]
+            copy["metadata"]["labels"] = {}
+        try:
+            cluster.apply(*copies)
+            wait_until(lambda: refusal("namespace", OTHER, "--dry-run=server"), "the copy is in force")
+        finally:
+            names = [f"{copy['kind']}/{copy['metadata']['name']}" for copy in copies]
+            kubectl("delete", "--wait=false", "--filename", POLICY, "--filename", BINDING)
+            kubectl("delete", *names)
+        wait_until(lambda: not refusal("namespace", OTHER, "--dry-run=server"), "the copy is no longer in force")
+    assert "deletionTimestamp" in get("validatingadmissionpolicy", NAME)["metadata"]
+    assert is_refused("namespace", NAMESPACE)
+    assert is_refused("pvc", "fileserver", "--namespace", NAMESPACE)
