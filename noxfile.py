@@ -118,6 +118,13 @@ def doctor(session: nox.Session) -> None:
 
 
 @nox.session
+def uninstall(session: nox.Session) -> None:
+    """Remove the site from the cluster and keep its data: -- --yes (without it: print what would be deleted)."""
+    install(session, ADMIN, "admin")
+    session.run("labadmin", "uninstall", *session.posargs)
+
+
+@nox.session
 @nox.parametrize("component", each(COMPONENTS))
 def build(session: nox.Session, component: str) -> None:
     """Build the container image of each component (needs a Docker engine)."""

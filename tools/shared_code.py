@@ -8,10 +8,13 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "shared"
 LAB = ("__init__.py", "json_logs.py", "secret_files.py", "version_guard.py")
 WITH_SERVER = (*LAB, "logging_server.py", "probe_server.py")
-# Which modules each component uses
+PROXY = ("proxy-limits.mjs", "start-proxy")
+# Which files each component uses
 COPIES = {
     "fileserver/src/labfiles/shared": WITH_SERVER,
+    "hub/proxy": PROXY,
     "hub/src/labhub/shared": WITH_SERVER,
+    "jupyterlab/proxy": PROXY,
     "jupyterlab/src/lsstlab/shared": LAB,
     "logstashrmq/src/beatsrelay/shared": WITH_SERVER,
 }
@@ -36,3 +39,4 @@ def write_copies(root: Path = ROOT) -> None:
     for path, text in wanted_copies(root).items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+        path.chmod((root / SOURCE.name / path.name).stat().st_mode)

@@ -29,15 +29,19 @@ def run(*arguments: str, cwd: Path = ROOT, **environ: str) -> subprocess.Complet
 def test_help_lists_every_command() -> None:
     done = run("--help")
     assert done.returncode == 0
-    assert set(COMMANDS) == {"configure", "doctor"}
+    assert set(COMMANDS) == {"configure", "doctor", "uninstall"}
     assert all(f"    {name}" in done.stdout for name in COMMANDS)
     assert all(command.SUMMARY in done.stdout for command in COMMANDS.values())
 
 
 @pytest.mark.parametrize(
     ("command", "options"),
-    [("configure", ("--output", "--rotate")), ("doctor", ("--json", "--only", "--context"))],
-    ids=["configure", "doctor"],
+    [
+        ("configure", ("--output", "--rotate")),
+        ("doctor", ("--json", "--only", "--context")),
+        ("uninstall", ("--yes", "--context")),
+    ],
+    ids=["configure", "doctor", "uninstall"],
 )
 def test_a_command_has_its_own_help(command: str, options: tuple[str, ...]) -> None:
     done = run(command, "--help")

@@ -16,7 +16,7 @@ from labtesting.container import run_container
 from labtesting.hub_process import free_ports, wait_until
 from labtesting.hub_stub import run_hub_stub
 from labtesting.labclient import HubLogin, LabClient, SpawnedLab
-from lsstlab.extension import STOP_SECONDS
+from lsstlab.hub_limits import STOP_SECONDS
 
 from tools.demo import USER, Hub
 from tools.parts import ALONE, prepare

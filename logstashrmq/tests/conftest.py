@@ -12,6 +12,7 @@ from labtesting.needs import need_program, skip_or_fail
 from labtesting.rabbitmq import INSTALL_HINT, RabbitMQ, RabbitMQError
 
 from logstashrmq.tests.harness import PLAIN, Certificates, Queue, RelayProcess, StartRelay, wait_until
+from logstashrmq.tests.refusing_broker import LimitedUser, RefusingPlugin
 
 GOLUMBER = Path(__file__).parents[2] / "testing" / "golumber"
 
@@ -85,6 +86,22 @@ def start_relay_for_module(broker: RabbitMQ, tmp_path_factory: pytest.TempPathFa
     """Return a function that starts relays for all tests of a module. No test reads the queue of these relays."""
     with relays(environment(broker, Queue(broker)), tmp_path_factory.mktemp("relay")) as start:
         yield start
+
+
+@pytest.fixture
+def limited_user(broker: RabbitMQ) -> Iterator[LimitedUser]:
+    """Return a user of the broker whose permissions a test can limit."""
+    user = LimitedUser(broker)
+    yield user
+    user.delete()
+
+
+@pytest.fixture
+def plugin(broker: RabbitMQ) -> Iterator[RefusingPlugin]:
+    """Return a plugin of the broker that refuses the messages that a test chooses."""
+    plugin = RefusingPlugin(broker)
+    yield plugin
+    plugin.unload()
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,8 @@ class TcpProxy(threading.Thread):
         Port that the proxy listens on.
     silent
         Whether all data is dropped. The connections stay open.
+    reading
+        Set while the proxy reads data. While it does not, the buffers of both sides fill up.
     """
 
     def __init__(self, target: int, listener: socket.socket | None = None) -> None:
@@ -31,6 +33,8 @@ class TcpProxy(threading.Thread):
         self._sockets: list[socket.socket] = []
         self.port = int(self._listener.getsockname()[1])
         self.silent = False
+        self.reading = threading.Event()
+        self.reading.set()
         self.start()
 
     def run(self) -> None:
@@ -52,6 +56,7 @@ class TcpProxy(threading.Thread):
     def _forward(self, source: socket.socket, target: socket.socket) -> None:
         try:
             while data := source.recv(65536):
+                self.reading.wait()
                 if not self.silent:
                     target.sendall(data)
         except OSError:

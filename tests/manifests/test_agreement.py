@@ -30,6 +30,37 @@ def test_the_proxy_keeps_a_connection_longer_than_nginx_which_is_in_front() -> N
     assert int(proxy[1]) > 1000 * int(nginx[1])
 
 
+def find_numbers(path: str, pattern: str) -> list[int]:
+    """Return the numbers of the only match of a pattern in a file of the checkout."""
+    (match,) = re.finditer(pattern, (ROOT / path).read_text(), re.MULTILINE)
+    return [int(number) for number in match.groups()]
+
+
+def test_headers_that_pass_one_server_pass_the_next() -> None:
+    count, size = find_numbers("nginx/conf/limits.conf", r"^large_client_header_buffers (\d+) (\d+)k;$")
+    (cookies,) = find_numbers("nginx/conf/limits.conf", r'^    "~\^\\S\* \.\{(\d+)\}" 1;$')
+    proxies = [
+        find_numbers(f"{name}/proxy/start-proxy", r"--max-http-header-size=(\d+) ") for name in ("hub", "jupyterlab")
+    ]
+    servers = [
+        find_numbers(path, r"^HEADERS_MAX = (\d+) \* 1024$")
+        for path in ("hub/src/labhub/configuration.py", "jupyterlab/src/lsstlab/server_limits.py")
+    ]
+    assert cookies + len("Cookie: \r\n") <= 1024 * size, "a WebSocket sends all cookies in one header"
+    # Each server adds headers, and HTTP/1.1 needs four bytes more for each header than nginx counts in HTTP/2.
+    margin = 8 * 1024
+    assert 1024 * count * size + margin <= min(*proxies)[0]
+    assert max(*proxies)[0] + margin <= 1024 * min(*servers)[0]
+
+
+def test_a_body_that_passes_nginx_passes_the_server_behind_it() -> None:
+    (labs,) = find_numbers("nginx/start", r"^NGINX_MAX_BODY=\$\{NGINX_MAX_BODY:-(\d+)m\}$")
+    assert find_numbers("jupyterlab/src/lsstlab/server_limits.py", r"^BODY_MAX = (\d+) \* 1024\*\*2$") == [labs]
+    sizes = re.findall(r"client_max_body_size (\d+)m;", (ROOT / "nginx/conf/locations.conf").read_text())
+    assert set(sizes) == {"1"}
+    assert "\nBODY_MAX = 1024**2\n" in (ROOT / "hub/src/labhub/configuration.py").read_text()
+
+
 def test_nodes_fetch_the_images_of_the_menu_beforehand() -> None:
     menu = tomllib.loads((ROOT / "hub/src/labhub/data/menu.toml").read_text())
     *pulled, sleeping = images(PREPULL.read_text())

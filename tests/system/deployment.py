@@ -264,20 +264,25 @@ def deploy(site: Deployment) -> Iterator[None]:
     """Deploy all components, and delete them at the end of the block."""
     with cluster.own_namespaces():
         configure(site.folder)
-        kubectl("apply", "--filename", site.folder / "site")
-        for name in COMPONENTS:
-            apply_component(name)
-        cluster.apply(filebeat_daemonset())
-        kubectl(
-            *("patch", "service", "nginx", "--namespace", NAMESPACE, "--patch"),
-            f'{{"spec": {{"externalIPs": ["{site.address}"]}}}}',
-        )
-        for name in DEPLOYMENTS:
-            cluster.wait_for_rollout(name, 120)
-        kubectl("rollout", "status", "daemonset/filebeat", "--namespace", NAMESPACE, "--timeout=90s")
-        cluster.wait_for_kube_proxy()
-        wait_until(
-            lambda: httpx.get(f"{URL}/hub/health", verify=site.trust).status_code == 200,
-            "nginx reaches the hub",
-        )
+        apply_site(site)
         yield
+
+
+def apply_site(site: Deployment) -> None:
+    """Apply the settings and all components, and wait until the site answers."""
+    kubectl("apply", "--filename", site.folder / "site")
+    for name in COMPONENTS:
+        apply_component(name)
+    cluster.apply(filebeat_daemonset())
+    kubectl(
+        *("patch", "service", "nginx", "--namespace", NAMESPACE, "--patch"),
+        f'{{"spec": {{"externalIPs": ["{site.address}"]}}}}',
+    )
+    for name in DEPLOYMENTS:
+        cluster.wait_for_rollout(name, 120)
+    kubectl("rollout", "status", "daemonset/filebeat", "--namespace", NAMESPACE, "--timeout=90s")
+    cluster.wait_for_kube_proxy()
+    wait_until(
+        lambda: httpx.get(f"{URL}/hub/health", verify=site.trust).status_code == 200,
+        "nginx reaches the hub",
+    )

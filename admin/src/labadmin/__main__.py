@@ -12,6 +12,7 @@ from typing import Protocol
 
 import labadmin.configure.command
 import labadmin.doctor.command
+import labadmin.uninstall.command
 from labadmin.checkout import CheckoutError, check_checkout
 
 FAILED, INTERRUPTED = 1, 130
@@ -30,7 +31,11 @@ class Command(Protocol):
         """Run the command and return the exit status."""
 
 
-COMMANDS: Mapping[str, Command] = {"configure": labadmin.configure.command, "doctor": labadmin.doctor.command}
+COMMANDS: Mapping[str, Command] = {
+    "configure": labadmin.configure.command,
+    "doctor": labadmin.doctor.command,
+    "uninstall": labadmin.uninstall.command,
+}
 
 
 def create_parser() -> argparse.ArgumentParser:

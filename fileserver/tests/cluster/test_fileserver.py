@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,8 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from labtesting.cluster import LABS, NAMESPACE, KubectlError, apply, get, kubectl, own_namespaces, wait_for_rollout
+from labtesting.cluster import (
+    LABS,
+    NAMESPACE,
+    KubectlError,
+    apply,
+    exists,
+    get,
+    kubectl,
+    own_namespaces,
+    wait_for_rollout,
+)
 from labtesting.fileserver import TOKEN
+from labtesting.handbook import read_commands, run_commands
 from labtesting.hub_process import wait_until
 from labtesting.needs import need_program
 from labtesting.nfs import run_on_client
@@ -158,17 +168,14 @@ def test_a_new_pod_serves_the_data_to_the_linux_client(tmp_path: Path) -> None:
     assert execute("/bin/cat", "/storage/home/5000/kept") == "one\ntwo\n"
 
 
-def handbook(heading: str) -> list[str]:
-    """Return the code blocks with commands below a heading of docs/admin/storage.md."""
-    text = (ROOT / "docs/admin/storage.md").read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    return re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+STORAGE_PAGE = ROOT / "docs/admin/storage.md"
 
 
-def follow(commands: str, folder: Path) -> None:
+def follow(commands: str, folder: Path) -> str:
     """Run commands of docs/admin/storage.md in a folder that has a link to the manifests of the repository."""
     if not (link := folder / "fileserver").exists():
         link.symlink_to(ROOT / "fileserver")
-    subprocess.run(["bash", "-euo", "pipefail", "-c", commands], cwd=folder, check=True)
+    return run_commands(commands, folder)
 
 
 LIST = ("find", "/storage/home", "/storage/project", "-mindepth", "1", "-printf", "%P %U:%G %m %s %T@\n")
@@ -179,11 +186,15 @@ def test_a_backup_is_restored_on_another_disk(tmp_path: Path) -> None:
     before = sorted(execute(*LIST).splitlines())
     assert len(before) == 3, "wanted a home, a file in it and a project folder"
     need_program("zstd", how="apt install zstd")
-    back_up, restore = handbook("Back up and restore")
+    back_up, *_ = read_commands(STORAGE_PAGE, "Back up and restore")
+    (restore,) = read_commands(STORAGE_PAGE, "Restore all files")
+    _, show_policy, delete_claim, _, delete_disk = read_commands(STORAGE_PAGE, "Move to another disk")
     follow(back_up, tmp_path)
     old = str(get("pvc", "fileserver")["spec"]["volumeName"])
+    # The CronJob of hub/kubernetes does this on a site.
     kubectl("patch", "pv", old, "--patch", '{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}')
-    kubectl("delete", "deployment/fileserver", "pvc/fileserver", "--namespace", NAMESPACE)
+    assert follow(show_policy, tmp_path) == "Retain"
+    follow(delete_claim, tmp_path)
     try:
         kubectl("apply", "--filename", FOLDER)
         wait_for_rollout("fileserver", 90)
@@ -194,10 +205,32 @@ def test_a_backup_is_restored_on_another_disk(tmp_path: Path) -> None:
         export = f"{get('service', 'fileserver')['spec']['clusterIP']}:/home"
         with run_on_client(export, *AS_USER, READ, log=tmp_path / "log") as client:
             assert client.finish() == "one\ntwo\n"
-        assert json.loads(kubectl("get", "pv", old, "--output", "json"))["status"]["phase"] == "Released"
+        with pytest.raises(AssertionError, match="the disk has files"):
+            follow(restore, tmp_path)
+        assert get("pv", old)["status"]["phase"] == "Released"
     finally:
         kubectl("delete", "--filename", RESTORE, "--ignore-not-found")
-        kubectl("delete", "pv", old)
+        follow(f"volume={old}\n{delete_disk}", tmp_path)
+    wait_until(lambda: not exists("pv", old), "Kubernetes has deleted the old disk")
+
+
+def test_a_file_is_restored_beside_the_files_of_the_user(tmp_path: Path) -> None:
+    """The test runs the commands of docs/admin/storage.md."""
+    need_program("zstd", how="apt install zstd")
+    back_up, *_ = read_commands(STORAGE_PAGE, "Back up and restore")
+    (restore,) = read_commands(STORAGE_PAGE, "Restore files of one home or project folder")
+    follow(back_up, tmp_path)
+    kept = execute("/bin/cat", "/storage/home/5000/kept")
+    export = f"{get('service', 'fileserver')['spec']['clusterIP']}:/home"
+    change = "cd /mnt/5000 && echo newer > kept && sync kept && cat kept"
+    with run_on_client(export, *AS_USER, change, log=tmp_path / "change") as client:
+        assert client.finish() == "newer\n"
+    output = follow(restore.replace("home/583231 notebooks/survey.ipynb data", "home/5000 kept"), tmp_path)
+    assert output.startswith("restored 1 files to /home/5000/restored-")
+    name = output.split("/")[-1].strip()
+    move = f"cd /mnt/5000 && cat kept && cat {name}/kept && mv {name}/kept kept && rmdir {name} && ls"
+    with run_on_client(export, *AS_USER, move, log=tmp_path / "move") as client:
+        assert client.finish() == f"newer\n{kept}kept\n"
 
 
 def test_the_in_tree_alternative_has_the_services_address() -> None:

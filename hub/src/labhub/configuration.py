@@ -6,6 +6,7 @@ import logging
 import sys
 from pathlib import Path
 
+from tornado.httpserver import HTTPServer
 from traitlets.config import Config
 
 from labhub.infra.announcement_store import AnnouncementStore
@@ -22,6 +23,12 @@ CONFIG_FILE = Path(__file__).parent / "jupyterhub_config.py"
 TEMPLATES = Path(__file__).parent / "web/templates"
 # Relative to the hub's working directory, a volume that also has JupyterHub's cookie secret
 ANNOUNCEMENT_FILE = Path("announcement.json")
+# Bytes of all headers of a request. Tornado's 64 KiB would be less than the proxy accepts, and Tornado closes the
+# connection without an answer.
+HEADERS_MAX = 128 * 1024
+# Bytes of a body, which the hub reads before it checks who sends it. With Tornado's 100 MB, 20 requests from one lab
+# would end the hub. JupyterHub's largest bodies are lists of users.
+BODY_MAX = 1024**2
 CULLER = "idle-culler"
 CULLER_SCOPES = ("list:users", "read:users:activity", "read:servers", "delete:servers")
 
@@ -55,8 +62,14 @@ def configure_logs(c: Config) -> None:
     logging.captureWarnings(True)
 
 
+def configure_requests() -> None:
+    """Set the largest request that the hub accepts, with Tornado's documented way to change a default."""
+    HTTPServer.configure(None, max_header_size=HEADERS_MAX, max_body_size=BODY_MAX)
+
+
 def configure(c: Config, settings: LoginSettings) -> None:
     """Set the options that do not depend on where labs run."""
+    configure_requests()
     configure_login(c, settings)
     configure_logs(c)
 
@@ -128,9 +141,9 @@ def configure_spawner(c: Config, settings: LabSettings) -> None:
     spawner.lab_seconds = settings.lab_seconds
     spawner.unschedulable_seconds = settings.unschedulable_seconds
     # Longer than the sum of the launcher's timeouts: those fail a spawn with a reason, JupyterHub's timeout does not.
-    spawner.start_timeout = (
-        settings.pull_seconds + settings.lab_seconds + settings.stop_seconds + KUBELET_SECONDS + int(RETRY_SECONDS) + 60
-    )
+    leftover_seconds = settings.stop_seconds + KUBELET_SECONDS
+    launch_seconds = settings.unschedulable_seconds + settings.pull_seconds + settings.lab_seconds
+    spawner.start_timeout = int(RETRY_SECONDS) + leftover_seconds + launch_seconds + 60
     # Timeout in seconds for a lab that a restarted hub checks. A start returns only when the lab answers.
     spawner.http_timeout = 120
     spawner.default_url = "/lab"

@@ -7,10 +7,14 @@ from collections.abc import Iterator
 import pytest
 import trustme
 from labtesting import cluster
+from labtesting.browser import open_browser
 from labtesting.github import FakeGitHub
+from labtesting.registry import Registry
+from playwright.sync_api import Browser
 
 from hub.tests.cluster.deployment import Deployment, deploy, run_github
 from hub.tests.cluster.objects import LAB_LABELS, ORPHAN, STRANGER, foreign_pod
+from hub.tests.cluster.registry import serve_on_nodes
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +38,17 @@ def deployment(github: FakeGitHub, authority: trustme.CA) -> Iterator[Deployment
         cluster.apply(foreign_pod(STRANGER), foreign_pod(ORPHAN, **LAB_LABELS))
         yield deployed
         print(deployed.log())  # noqa: T201  (pytest shows the log if a test fails)
+
+
+@pytest.fixture(scope="session")
+def registry(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """Run a container registry from which the nodes pull images."""
+    with serve_on_nodes(tmp_path_factory.mktemp("registry")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Run Chromium until the end of the module's tests."""
+    with open_browser() as chromium:
+        yield chromium

@@ -9,6 +9,8 @@ from labtesting.cluster import NAMESPACE, kubectl
 
 from tools.components import version
 
+# Port of the test's registry at `localhost` of each node
+REGISTRY_PORT = 35017
 # The node's folder for homes and project folders
 STORAGE = "/var/tmp/jupyterlabdemo-test-storage"
 

@@ -11,7 +11,7 @@ import trustme
 from labtesting.cluster import LABS, NAMESPACE
 from labtesting.github import FakeGitHub
 
-from hub.tests.cluster.node import STORAGE, groups_policy
+from hub.tests.cluster.node import REGISTRY_PORT, STORAGE, groups_policy
 from tools.components import version
 
 ROOT = Path(__file__).parents[3]
@@ -22,6 +22,9 @@ LAB_LABELS = {"app.kubernetes.io/part-of": "jupyterlabdemo", "app.kubernetes.io/
 # The node's folder for homes and project folders in the manifests for a site without NFS
 SITE_STORAGE = "/var/lib/jupyterlabdemo"
 ADMIN_ID = 4242
+# Images of the test's registry. The tag differs in each run, because a node keeps the images that it has pulled.
+TAG = secrets.token_hex(4)
+IMAGES = {name: f"localhost:{REGISTRY_PORT}/{name}/lab:{TAG}" for name in ("missing", "denied", "limited", "down")}
 MENU = """
 [[images]]
 key = "recommended"
@@ -30,15 +33,15 @@ description = "JupyterLab with the part of the LSST stack that is on PyPI"
 image = "lsstsqre/jupyterlabdemo:{version}"
 
 [[images]]
-key = "missing"
-title = "Missing"
-image = "localhost:1/missing/image:0"
-
-[[images]]
 key = "broken"
 title = "Broken"
 image = "lsstsqre/jupyterlabdemo-hub:{version}"
 
+"""
+MENU += "".join(
+    f'[[images]]\nkey = "{name}"\ntitle = "{name}"\nimage = "{image}"\n\n' for name, image in IMAGES.items()
+)
+MENU += """
 [[sizes]]
 key = "small"
 title = "Small"

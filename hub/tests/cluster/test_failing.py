@@ -5,84 +5,37 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from labhub.web.spawn import RECENT_SECONDS
 from labtesting import cluster
-from labtesting.browser import open_browser
 from labtesting.cluster import LABS, kubectl
 from labtesting.github import Trouble
 from labtesting.hub_process import wait_until
-from playwright.sync_api import Browser, Page
+from labtesting.registry import Registry
+from playwright.sync_api import Browser
 
 from hub.tests.cluster.deployment import Deployment
 from hub.tests.cluster.node import node_command
-from hub.tests.cluster.objects import URL
+from hub.tests.cluster.objects import IMAGES
+from hub.tests.cluster.pages import SOON, choose, failure, page_of, pod_name
 
 pytestmark = pytest.mark.timeout(300)
-# Maximum time in seconds from the click until the page shows the reason
-SOON = 15
-# Each page also has a hidden alert for errors of its scripts.
-SHOWN = ".alert-danger:visible"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Run Chromium until the end of the module's tests."""
-    with open_browser() as chromium:
-        yield chromium
-
-
-@contextmanager
-def page_of(browser: Browser, deployment: Deployment, login: str) -> Iterator[Page]:
-    """Log in as a new member, and yield the spawn page."""
-    account = deployment.github.world.add_account(login)
-    deployment.join(account, "lsst-sqre")
-    context = browser.new_context(ignore_https_errors=True)
-    page = context.new_page()
-    page.goto(f"{URL}/hub/oauth_login?next=/hub/spawn")
-    page.locator(f"[value={login}]").click()
-    page.wait_for_url("**/hub/spawn*")
-    try:
-        yield page
-    finally:
-        context.close()
-
-
-def choose(page: Page, image: str, size: str) -> float:
-    """Choose an image and a size and start the lab with the keyboard only. Return the time of the request."""
-    page.locator(f"input[value={image}]").focus()
-    page.keyboard.press("Space")
-    page.locator(f"input[value={size}]").focus()
-    page.keyboard.press("Space")
-    page.keyboard.press("Tab")
-    started = time.monotonic()
-    page.keyboard.press("Enter")
-    return started
-
-
-def failure(page: Page) -> str:
-    """Wait until the page reports that the lab did not start, and return the message."""
-    page.locator("text=Your lab did not start").or_(page.locator(SHOWN)).first.wait_for(timeout=60_000)
-    # The message is on the progress page or on the spawn page. If the spawn failed before the progress page was loaded,
-    # the message is on the page of a stopped lab.
-    return page.locator(f"#progress-message, #lab-message, {SHOWN}").first.inner_text()
 
 
 @pytest.mark.parametrize(
     ("login", "image", "size", "message"),
     [
-        ("fay", "missing", "small", "The image localhost:1/missing/image:0 cannot be pulled."),
-        ("gus", "recommended", "impossible", "No node can run a lab of this size."),
+        ("fay", "missing", "small", f"The image {IMAGES['missing']} cannot be pulled."),
+        ("gus", "denied", "small", f"The image {IMAGES['denied']} cannot be pulled."),
         ("hal", "broken", "small", "labhub: JUPYTERHUB_CRYPT_KEY: missing, wanted 32 random bytes"),
     ],
-    ids=["a missing image", "a size that fits no node", "a crash, with its last lines"],
+    ids=["a missing image", "a private image", "a crash, with its last lines"],
 )
 def test_the_reason_is_on_the_page_soon(
-    browser: Browser, deployment: Deployment, login: str, image: str, size: str, message: str
+    browser: Browser, deployment: Deployment, registry: Registry, login: str, image: str, size: str, message: str
 ) -> None:
+    registry.faults |= {"missing/lab": 404, "denied/lab": 401}
     with page_of(browser, deployment, login) as page:
         started = choose(page, image, size)
         assert message in failure(page)
@@ -90,7 +43,7 @@ def test_the_reason_is_on_the_page_soon(
     assert duration < SOON
     print(f"{image} {size}: {duration:.1f} s")  # noqa: T201  (a measurement for the documentation)
     wait_until(lambda: not deployment.server(login), "the hub has released the lab")
-    pod = f"lab-{deployment.github.world.find_account(login).id}"  # type: ignore[union-attr]
+    pod = pod_name(deployment, login)
     wait_until(lambda: not cluster.exists("pod", pod, namespace=LABS), "the pod is deleted")
     # The log contains messages of Kubernetes, but no output of a lab.
     assert f"{login}: the lab did not start: " in deployment.log()

@@ -192,7 +192,7 @@ def test_what_is_not_on_the_menu_is_refused(deployment: Deployment) -> None:
     visitor, account = deployment.member("dora")
     page = visitor.submit_spawn_form(image="evil/miner:1", size="small")
     assert page.status_code == 400
-    assert "wanted one of recommended, missing, broken" in page.text
+    assert "wanted one of recommended, broken, missing" in page.text
     started = deployment.api("POST", "/users/dora/server", json={"image": "recommended", "size": "huge"})
     assert started.status_code == 202
     assert "found &#x27;huge&#x27;, wanted one of small, tiny, impossible" in deployment.progress("dora")

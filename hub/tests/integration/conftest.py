@@ -66,9 +66,7 @@ c.JupyterHub.load_roles = [
 
 def make_proxy() -> list[str]:
     """Install the proxy if necessary, and return the command that starts it."""
-    folder = prepare(PROXY) / PROXY.name
-    program = folder / "node_modules/configurable-http-proxy/bin/configurable-http-proxy"
-    return [str(folder / "node"), str(program)]
+    return [str(prepare(PROXY) / PROXY.name / "start-proxy")]
 
 
 @dataclass

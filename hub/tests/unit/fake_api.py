@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aiohttp import web
@@ -40,7 +41,7 @@ async def stay_silent(_api: FakeApi, _response: web.StreamResponse) -> None:
 
 
 class FakeApi:
-    """A part of the Kubernetes API: list and watch of pods and events; create, read and delete of pods.
+    """A part of the Kubernetes API: list and watch of pods and events; create, read and delete of pods; read of nodes.
 
     Attributes
     ----------
@@ -54,12 +55,23 @@ class FakeApi:
         Behaviour of the next watch of pods or of events, after its headers.
     running_port
         If set, a created pod runs at once, and its lab has this port.
+    pending_status
+        If set, a created pod has this status and does not run.
+    creation_gate
+        If set, the API creates a pod only when this event is set, even if the client has gone.
     answers
         Status and message for the next requests that create a pod. If empty, the status is 201.
     created
         Bodies of the requests that created a pod.
     deleted
         Pod name and body of the requests that deleted a pod.
+    removes_pods
+        Whether kubelet removes a deleted pod. If False, the pod stays until it is deleted with a grace period of 0, and
+        longer if it has a finalizer.
+    nodes
+        Status of the condition `Ready` by node. Other nodes do not exist.
+    node_status
+        HTTP status of the requests that read a node.
     """
 
     def __init__(self) -> None:
@@ -70,9 +82,14 @@ class FakeApi:
         self.watch: Behaviour = stay_silent
         self.event_watch: Behaviour = stay_silent
         self.running_port: int | None = None
+        self.pending_status: dict[str, Any] | None = None
+        self.creation_gate: asyncio.Event | None = None
         self.answers: list[tuple[int, str]] = []
         self.created: list[dict[str, Any]] = []
         self.deleted: list[tuple[str, dict[str, Any]]] = []
+        self.removes_pods = True
+        self.nodes: dict[str, str] = {}
+        self.node_status = 200
 
     async def list_or_watch(self, request: web.Request) -> web.StreamResponse:
         """Answer a list or watch request."""
@@ -96,8 +113,12 @@ class FakeApi:
         """Answer a request that creates a pod."""
         manifest = await request.json()
         self.created.append(manifest)
+        if self.creation_gate:
+            await self.creation_gate.wait()
         status, message = self.answers.pop(0) if self.answers else (201, "")
-        if status == 201 and self.running_port is not None:
+        if status == 201 and self.pending_status is not None:
+            self.pods.append(make_pod(manifest["metadata"]["name"], version=6, status=self.pending_status))
+        elif status == 201 and self.running_port is not None:
             running = make_running_pod(manifest["metadata"]["name"], self.running_port, version=6)
             self.pods.append(running)
         reason = "AlreadyExists" if message.endswith("already exists") else "Other"
@@ -112,15 +133,46 @@ class FakeApi:
         return web.json_response(found[0] if found else {"message": "not found"}, status=200 if found else 404)
 
     async def delete(self, request: web.Request) -> web.Response:
-        """Answer a request that deletes a pod. The pod disappears at once."""
+        """Answer a request that deletes a pod."""
         if self.is_down:
             return web.json_response({"message": "etcd is unavailable"}, status=500)
         name = request.match_info["name"]
-        self.deleted.append((name, await request.json() if request.can_read_body else {}))
+        options = await request.json() if request.can_read_body else {}
+        self.deleted.append((name, options))
+        kept = [item for item in self.pods if item["metadata"]["name"] == name and not self._is_removed(item, options)]
+        if kept:
+            kept[0]["metadata"] |= deletion_fields(options.get("gracePeriodSeconds", 30))
+            return web.json_response(kept[0])
         left = [item for item in self.pods if item["metadata"]["name"] != name]
         status = 200 if len(left) < len(self.pods) else 404
         self.pods = left
         return web.json_response({"kind": "Status"}, status=status)
+
+    def _is_removed(self, pod: dict[str, Any], options: dict[str, Any]) -> bool:
+        if pod["metadata"].get("finalizers"):
+            return False
+        return self.removes_pods or options.get("gracePeriodSeconds") == 0
+
+    async def read_node(self, request: web.Request) -> web.Response:
+        """Answer a request that reads a node."""
+        if self.node_status != 200:
+            return web.json_response({"message": "refused"}, status=self.node_status)
+        ready = self.nodes.get(request.match_info["name"])
+        if ready is None:
+            return web.json_response({"message": "not found"}, status=404)
+        return web.json_response({"status": {"conditions": [{"type": "Ready", "status": ready}]}})
+
+
+def deletion_fields(grace_period: int, *, age: int = 0) -> dict[str, Any]:
+    """Return what a deletion adds to the metadata of a pod.
+
+    Parameters
+    ----------
+    age
+        Seconds since the request.
+    """
+    deadline = datetime.now(UTC) + timedelta(seconds=grace_period - age)
+    return {"deletionTimestamp": f"{deadline:%Y-%m-%dT%H:%M:%SZ}", "deletionGracePeriodSeconds": grace_period}
 
 
 def send_events(*events: dict[str, Any] | bytes) -> Behaviour:
@@ -146,6 +198,7 @@ async def run_fake_api() -> AsyncIterator[tuple[FakeApi, CoreV1Api]]:
     application.router.add_post("/api/v1/namespaces/labs/pods", api.create)
     application.router.add_get("/api/v1/namespaces/labs/pods/{name}", api.read)
     application.router.add_delete("/api/v1/namespaces/labs/pods/{name}", api.delete)
+    application.router.add_get("/api/v1/nodes/{name}", api.read_node)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -27,6 +27,7 @@ MENU = parse_menu((TEMPLATES.parents[1] / "data/menu.toml").read_text(), "1")
 SPAWNER = SimpleNamespace(menu=MENU, last_choice=MENU.choose({}), last_end=diagnose("memory", "OOMKilled"))
 DROPPED = {"identity": {"dropped": [{"login": "a-club"}]}}
 RUNNING, STOPPED = SimpleNamespace(active=True), SimpleNamespace(active=False)
+LOST = SimpleNamespace(active=True, cut_off_pod={"metadata": {}})
 PAUSE = SimpleNamespace(current=Announcement("Maintenance"), pause=Announcement("Maintenance"))
 
 
@@ -61,8 +62,20 @@ def render(name: str, end: object = None, **variables: Any) -> str:
             {"spawner": SPAWNER, "auth_state": DROPPED},
             ["Start your lab", "Your last lab has ended.", "Details from Kubernetes OOMKilled", "folders of a-club,"],
         ),
-        ("spawn_pending.html", {}, ["Your lab is starting", "You will be redirected", "Stop my lab"]),
-        ("stop_pending.html", {}, ["Your lab is stopping", "You can start it again"]),
+        (
+            "spawn_pending.html",
+            {"progress_url": "/hub/api/users/ada/server/progress"},
+            ["Your lab is starting", "You will be redirected", "Cancel the start"],
+        ),
+        (
+            "stop_pending.html",
+            {"spawner": SimpleNamespace(pod_settings=SimpleNamespace(stop_seconds=30))},
+            ["Your lab is saving your work and stopping", "save for up to 30 seconds"],
+        ),
+        ("home.html", {"default_server": LOST}, ["does not answer", "Start a new lab", "Your files are in your home."]),
+        ("lost_lab.html", {"node": "node1"}, ["Your lab does not answer", "node1", "Start a new lab"]),
+        ("lost_lab.html", {"announcements": PAUSE}, ["Your lab does not answer", "No new lab can start now"]),
+        ("503.html", {}, ["Your lab does not answer", "Open my home page"]),
         ("error.html", {"message": "Why", "extra_error_html": "server"}, ["Why", "Start your lab again on your home"]),
         ("404.html", {}, ["This page does not exist."]),
         (
@@ -80,7 +93,8 @@ def render(name: str, end: object = None, **variables: Any) -> str:
             "failed",
             "failed with details",
         ),
-        *("ended", "spawn page", "starting", "stopping", "error", "not found", "tokens"),
+        *("ended", "spawn page", "starting", "stopping", "home of a lost lab", "lost lab", "lost lab during a pause"),
+        *("no answer", "error", "not found", "tokens"),
     ],
 )
 def test_a_page_speaks_of_a_lab(name: str, variables: dict[str, Any], texts: list[str]) -> None:
@@ -92,3 +106,4 @@ def test_a_page_speaks_of_a_lab(name: str, variables: dict[str, Any], texts: lis
 
 def test_no_start_button_during_a_pause() -> None:
     assert "Start my lab" not in render("not_running.html", announcements=PAUSE)
+    assert "Start a new lab" not in render("lost_lab.html", announcements=PAUSE)

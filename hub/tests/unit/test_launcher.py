@@ -66,12 +66,14 @@ async def test_an_api_that_stays_busy_ends_the_spawn(
     assert failed.value.diagnosis.reason == "api"
 
 
-async def test_a_leftover_pod_is_deleted_first(cluster: Cluster, launcher: LabLauncher) -> None:
+async def test_a_leftover_pod_is_deleted_first_and_can_save(cluster: Cluster, launcher: LabLauncher) -> None:
     cluster.api.pods = [MANIFEST]
     cluster.api.answers = [CONFLICT]
-    await launcher.create_pod(MANIFEST, leftover_timeout=5)
-    assert cluster.api.deleted == [(NAME, {"gracePeriodSeconds": 0})]
+    waits: list[str] = []
+    await launcher.create_pod(MANIFEST, leftover_timeout=5, on_leftover=lambda: waits.append(NAME))
+    assert cluster.api.deleted == [(NAME, {"preconditions": {"uid": "uid-lab-5150"}})]
     assert len(cluster.api.created) == 2
+    assert waits == [NAME]
 
 
 async def test_a_leftover_that_the_hub_does_not_see_is_no_busy_loop(
@@ -86,14 +88,13 @@ async def test_a_leftover_that_the_hub_does_not_see_is_no_busy_loop(
     assert 1 < len(cluster.api.created) < 10
 
 
-async def test_a_leftover_that_stays_is_named(
-    cluster: Cluster, launcher: LabLauncher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(launcher, "find_pod", lambda _: MANIFEST)
+async def test_a_leftover_that_stays_is_not_an_api_failure(cluster: Cluster, launcher: LabLauncher) -> None:
+    cluster.api.pods, cluster.api.removes_pods = [MANIFEST], False
     cluster.api.answers = [CONFLICT] * 1000
     with pytest.raises(SpawnFailedError) as failed:
         await launcher.create_pod(MANIFEST, leftover_timeout=0.05)
-    assert failed.value.diagnosis.detail == f"The pod {NAME} of your previous lab still exists."
+    assert failed.value.diagnosis.reason == "leftover"
+    assert f"Pod: {NAME}." in failed.value.diagnosis.detail
 
 
 async def test_a_conflict_about_a_quota_passes(cluster: Cluster, launcher: LabLauncher) -> None:
@@ -107,7 +108,7 @@ async def test_a_conflict_about_a_quota_passes(cluster: Cluster, launcher: LabLa
 
 async def test_a_pod_without_a_name_is_not_deleted(cluster: Cluster, launcher: LabLauncher) -> None:
     with pytest.raises(ValueError, match="cannot delete a pod without a name"):
-        await launcher.delete_pod("")
+        await launcher.remover.delete_pod("")
     assert cluster.api.deleted == []
 
 
@@ -181,38 +182,28 @@ async def test_a_restarted_hub_waits_for_a_starting_lab(
 
 async def test_only_the_pod_with_the_uid_is_deleted(cluster: Cluster, launcher: LabLauncher) -> None:
     cluster.api.pods = [MANIFEST]
-    assert await launcher.delete_pod(NAME, uid="uid-1")
-    assert await launcher.delete_pod(NAME), "deleting a missing pod succeeds"
+    assert await launcher.remover.delete_pod(NAME, uid="uid-1")
+    assert await launcher.remover.delete_pod(NAME), "deleting a missing pod succeeds"
     assert cluster.api.deleted == [(NAME, {"preconditions": {"uid": "uid-1"}}), (NAME, {})]
     cluster.api.is_down = True
-    assert not await launcher.delete_pod(NAME)
+    assert not await launcher.remover.delete_pod(NAME)
 
 
 async def test_a_stop_waits_until_the_pod_is_gone(cluster: Cluster, launcher: LabLauncher) -> None:
     cluster.api.pods = [MANIFEST]
     await launcher.pods.wait_until_loaded()
-    await launcher.stop_pod(NAME, grace_period=1, wait_seconds=60)
+    await launcher.remover.stop_pod(NAME, grace_period=1)
     assert launcher.find_pod(NAME) is None
     assert cluster.api.deleted == [(NAME, {"gracePeriodSeconds": 1})]
 
 
-async def test_a_pod_that_stays_is_a_timeout(
-    cluster: Cluster, launcher: LabLauncher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cluster.api.pods = [MANIFEST]
-    await launcher.pods.wait_until_loaded()
-    monkeypatch.setattr(launcher, "find_pod", lambda _: MANIFEST)
-    with pytest.raises(TimeoutError):
-        await launcher.stop_pod(NAME, grace_period=1, wait_seconds=0.05)
-
-
 async def test_a_pod_is_read_from_the_api(cluster: Cluster, launcher: LabLauncher) -> None:
     cluster.api.pods = [MANIFEST]
-    assert await launcher.read_pod(NAME) == MANIFEST
-    assert await launcher.read_pod("lab-1") is None
+    assert await launcher.remover.read_pod(NAME) == MANIFEST
+    assert await launcher.remover.read_pod("lab-1") is None
     cluster.api.is_down = True
     with pytest.raises(ApiException):
-        await launcher.read_pod(NAME)
+        await launcher.remover.read_pod(NAME)
 
 
 async def test_the_port_is_found_by_its_name() -> None:

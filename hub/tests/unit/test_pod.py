@@ -29,6 +29,7 @@ SITE = PodSettings(
     idle_seconds=14400,
     max_age_seconds=604800,
     warning_seconds=900,
+    stop_seconds=30,
 )
 MENU = Menu(
     images=(Image(key="recommended", title="Recommended", image="lsstsqre/jupyterlabdemo:1"),),
@@ -59,7 +60,9 @@ def build(identity: Identity = ADA, site: PodSettings = SITE, **more: Any) -> di
         ("member", build()),
         (
             "no-groups-no-limits-named",
-            build(Identity(7, "bo", "bo", 2000000007), PodSettings("h", "p", "", "", "Merge", 0, 0, 0), server="two"),
+            build(
+                Identity(7, "bo", "bo", 2000000007), PodSettings("h", "p", "", "", "Merge", 0, 0, 0, 1), server="two"
+            ),
         ),
     ],
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from labhub.configuration import configure_spawner
+from labhub.labs.home_provisioning import RETRY_SECONDS
 from labhub.models.access_rules import Rule
 from labhub.settings.environment import SettingsError, load
 from labhub.settings.labs import LabSettings
@@ -177,3 +178,16 @@ def test_labs_that_fail_are_no_reason_for_the_hub_to_end() -> None:
     configure_spawner(config, load(COMPLETE | TOKENS, LabSettings))
     # 0 is the default of this setting. Zero to JupyterHub sets it to 5.
     assert config.LabSpawner.consecutive_failure_limit == 0
+
+
+def test_jupyterhubs_timeout_is_longer_than_all_waits_of_a_start() -> None:
+    config, settings = Config(), load(COMPLETE | TOKENS | {"LAB_UNSCHEDULABLE_SECONDS": "3600"}, LabSettings)
+    configure_spawner(config, settings)
+    waits = settings.unschedulable_seconds + settings.pull_seconds + settings.lab_seconds
+    assert waits == 3600 + 900 + 120
+    assert config.LabSpawner.start_timeout > waits + RETRY_SECONDS
+    assert config.LabSpawner.unschedulable_seconds == 3600
+
+
+def test_a_start_waits_ten_minutes_for_a_node() -> None:
+    assert load(TOKENS, LabSettings).unschedulable_seconds == 600

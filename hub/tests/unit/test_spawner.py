@@ -20,7 +20,7 @@ from jupyterhub.utils import utcnow  # type: ignore[import-untyped]
 from labhub.labs.home_provisioning import HomeProvisioner
 from labhub.labs.launcher import LabLauncher
 from labhub.labs.pod_status import STAGE_MESSAGES
-from labhub.labs.spawner import STORAGE_DELAY_MESSAGE, LabSpawner
+from labhub.labs.spawner import LEFTOVER_DELAY_MESSAGE, STORAGE_DELAY_MESSAGE, LabSpawner
 from labhub.models.auth_state import AuthState
 from labhub.models.identity import Identity
 from labhub.models.pod_types import PodSettings
@@ -30,12 +30,12 @@ from labtesting.fileserver import TOKEN, Labfiles, run_labfiles
 from traitlets.config import Config
 
 from hub.tests.unit.conftest import Cluster
-from hub.tests.unit.fake_api import make_pod, make_running_pod, wait_until
+from hub.tests.unit.fake_api import deletion_fields, make_pod, make_running_pod, wait_until
 
 pytestmark = pytest.mark.asyncio
 NAME = "lab-583231"
 STATE = AuthState(Identity(583231, "Ada", "ada", 583231), "gho_x", ("read:org",), time.time())
-SETTINGS = PodSettings("home", "project", "root:x:0:0::/:/bin/sh\n", "root:x:0:\n", "Strict", 8000, 604800, 900)
+SETTINGS = PodSettings("home", "project", "root:x:0:0::/:/bin/sh\n", "root:x:0:\n", "Strict", 8000, 604800, 900, 30)
 MENU = Menu(
     images=(Image(key="recommended", title="Recommended", image="lsst/lab:1"),),
     sizes=(Size(key="small", title="S", cpu="1", memory="1Gi"), Size(key="large", title="L", cpu="4", memory="8Gi")),
@@ -123,7 +123,8 @@ async def test_a_lab_starts_and_stops(lab: Lab, fileserver: Labfiles) -> None:
     assert await lab.spawner.poll() is None
     row = lab.spawner.orm_spawner
     await lab.user.stop("")
-    assert lab.cluster.api.deleted == [(NAME, {"gracePeriodSeconds": 1})]
+    assert pod["spec"]["terminationGracePeriodSeconds"] == 30
+    assert lab.cluster.api.deleted == [(NAME, {"gracePeriodSeconds": 30})]
     assert lab.cluster.api.pods == []
     assert row.state == {"last_end": None}
 
@@ -217,6 +218,64 @@ async def test_a_lab_that_has_ended_is_explained(lab: Lab) -> None:
     assert lab.cluster.api.pods == [], "the ended pod is deleted"
 
 
+async def lose_node(lab: Lab, **metadata: Any) -> None:
+    """Put the running lab on a node that does not answer, and wait until the hub knows it."""
+    lab.cluster.api.removes_pods = False
+    lab.cluster.api.nodes = {"node1": "Unknown"}
+    [pod] = lab.cluster.api.pods
+    pod["spec"]["nodeName"] = "node1"
+    pod["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
+    pod["metadata"] |= metadata
+    await wait_until(lambda: lab.spawner.cut_off_pod is not None)
+
+
+async def test_a_lab_whose_node_can_come_back_is_not_ended(lab: Lab) -> None:
+    await lab.start()
+    assert lab.spawner.cut_off_pod is None
+    assert await lab.spawner.find_lost_node() == ""
+    await lose_node(lab)
+    assert await lab.spawner.find_lost_node() == "node1"
+    assert await lab.spawner.poll() is None
+
+
+async def test_a_deleted_lab_on_a_dead_node_has_ended(lab: Lab) -> None:
+    await lab.start()
+    await lose_node(lab, **deletion_fields(30, age=3600))
+    assert await lab.spawner.poll() == 1
+    assert lab.spawner.last_end is not None
+    assert lab.spawner.last_end["reason"] == "node"
+    assert lab.spawner.last_end["detail"] == "The node node1 does not answer."
+    assert lab.cluster.api.deleted == [], "the pod stays until the node is back or a new lab starts"
+
+
+async def test_a_deleted_lab_on_a_ready_node_is_still_saving(lab: Lab) -> None:
+    await lab.start()
+    await lose_node(lab, **deletion_fields(30, age=3600))
+    lab.cluster.api.nodes = {"node1": "True"}
+    assert await lab.spawner.poll() is None
+
+
+async def test_a_lab_that_never_answered_has_no_time_to_save(lab: Lab) -> None:
+    lab.spawner.pull_seconds = lab.spawner.lab_seconds = lab.spawner.unschedulable_seconds = 0
+    lab.cluster.api.running_port = None
+    with pytest.raises(SpawnException):
+        await lab.start()
+    assert lab.cluster.api.deleted[0] == (NAME, {"gracePeriodSeconds": 1})
+
+
+async def test_a_start_waits_for_the_previous_lab_and_says_so(lab: Lab) -> None:
+    previous = make_pod(NAME)
+    lab.cluster.api.pods, lab.cluster.api.removes_pods = [previous], False
+    lab.cluster.api.answers = [(409, f'pods "{NAME}" already exists')]
+    start = asyncio.ensure_future(lab.start())
+    await wait_until(lambda: lab.spawner._delay_message == LEFTOVER_DELAY_MESSAGE)
+    await wait_until(lambda: lab.cluster.api.deleted != [])
+    lab.cluster.api.pods.remove(previous)
+    await asyncio.wait_for(start, 60)
+    assert lab.spawner._delay_message == ""
+    assert lab.spawner.ready
+
+
 async def test_a_culled_lab_says_which_rule_applied(lab: Lab) -> None:
     await lab.start()
     row = lab.spawner.orm_spawner
@@ -252,5 +311,5 @@ async def test_a_recovered_lab_keeps_its_token(lab: Lab) -> None:
 async def test_a_reset_deletes_the_pod_at_once(lab: Lab) -> None:
     await lab.start()
     await lab.spawner.force_delete()
-    assert lab.cluster.api.deleted == [(NAME, {"gracePeriodSeconds": 0})]
+    assert lab.cluster.api.deleted == [(NAME, {"gracePeriodSeconds": 1})]
     await wait_until(lambda: lab.launcher.find_pod(NAME) is None)

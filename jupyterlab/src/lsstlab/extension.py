@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import faulthandler
 import gc
 import os
 import signal
@@ -10,14 +9,15 @@ from typing import Any
 
 from lsstlab import logs
 from lsstlab._patches.jupyter_server import replace_activity_rule
+from lsstlab._patches.jupyterlab_server import tolerate_broken_settings
 from lsstlab._patches.terminado import create_terminal_writer
 from lsstlab._patches.tornado import keep_nodelay
 from lsstlab.activity import ActivityTracker
+from lsstlab.dead_kernels import watch_kernels
 from lsstlab.hub_limits import LabLimits
 from lsstlab.notice_delivery import NoticeBoard, NoticesHandler
-
-# Less than Kubernetes' grace period for a pod, 30 s.
-STOP_SECONDS = 10
+from lsstlab.orderly_stop import OrderlyStop
+from lsstlab.settings_fallback import check_page_extension
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
@@ -25,10 +25,13 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(serverapp: Any) -> None:
+    check_page_extension()
     keep_nodelay()
+    tolerate_broken_settings()
     add_notices(serverapp)
+    watch_kernels(serverapp)
     log_session(serverapp)
-    end_on_sigterm(serverapp)
+    stop_on_signals(serverapp)
     resume_garbage_collection()
 
 
@@ -55,21 +58,15 @@ def log_session(serverapp: Any) -> None:
     logs.log_session_event("session_start", "the session has started")
 
 
-def end_on_sigterm(serverapp: Any) -> None:
-    """End the lab within `STOP_SECONDS` of a SIGTERM, even if the server's clean-up fails or blocks.
+def stop_on_signals(serverapp: Any) -> None:
+    """Stop the lab in order after a SIGTERM of Kubernetes, or a SIGINT of a hub without Kubernetes.
 
-    Jupyter Server stops its loop only after a clean-up without errors. An error in an extension, or a terminal whose
-    shell ends during the clean-up, would leave the process running. After the timeout, faulthandler logs the stacks of
-    all threads and ends the process. asyncio runs the handler between two callbacks, not in the middle of one.
+    asyncio runs the handler between two callbacks, not in the middle of one.
     """
-
-    def stop() -> None:
-        faulthandler.dump_traceback_later(STOP_SECONDS, exit=True)
-        serverapp.log.info("received SIGTERM, stopping the lab")
-        serverapp.stop()
-
-    # Set once the loop runs: it replaces the handler that Jupyter Server has set before.
-    serverapp.io_loop.add_callback(serverapp.io_loop.asyncio_loop.add_signal_handler, signal.SIGTERM, stop)
+    stop = OrderlyStop(serverapp, LabLimits.from_environment(os.environ).stop)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Set once the loop runs: it replaces the handlers that Jupyter Server and JupyterHub have set before.
+        serverapp.io_loop.add_callback(serverapp.io_loop.asyncio_loop.add_signal_handler, number, stop.request)
 
 
 def resume_garbage_collection() -> None:

@@ -10,6 +10,8 @@ from lsstlab.errors import LabError
 from lsstlab.notices import Notice, create_age_warning, create_idle_warning
 
 REFRESH_INTERVAL = timedelta(seconds=15)
+# Default time between SIGTERM and SIGKILL, that of Docker and of JupyterHub's own spawner, in seconds
+STOP_SECONDS = 10
 
 
 class LimitError(LabError):
@@ -28,11 +30,14 @@ class LabLimits:
         Longest time since the start, even if the lab is in use; None: no limit.
     warning
         How long before either limit the lab warns the user; None: no warning.
+    stop
+        Time between SIGTERM and SIGKILL, in which the kernels and programs of the lab can save.
     """
 
     idle: timedelta | None
     age: timedelta | None
     warning: timedelta | None
+    stop: timedelta = timedelta(seconds=STOP_SECONDS)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> LabLimits:
@@ -47,6 +52,7 @@ class LabLimits:
             idle=read_seconds(environ, "LAB_IDLE_SECONDS"),
             age=read_seconds(environ, "LAB_MAX_AGE_SECONDS"),
             warning=read_seconds(environ, "LAB_WARNING_SECONDS"),
+            stop=read_seconds(environ, "LAB_STOP_SECONDS") or timedelta(seconds=STOP_SECONDS),
         )
 
     @property

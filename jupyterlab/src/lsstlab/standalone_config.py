@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from tornado.httpserver import HTTPServer
 from traitlets.config import Config
 
+from lsstlab.server_limits import HEADERS_MAX
 from lsstlab.settings import Settings
 
 # With setpriv, Linux ends the labs and the proxy when the hub ends for any reason. Without a hub they are useless.
@@ -31,14 +35,12 @@ def configure_hub(c: Config, settings: Settings) -> None:
     # More log lines would push the login, which is printed at the start, off the screen.
     c.JupyterHub.log_level = "WARN"
     c.ConfigurableHTTPProxy.log_level = "warn"
+    # Also for the hub: the proxy accepts more than Tornado's 64 KiB of headers.
+    HTTPServer.configure(None, max_header_size=HEADERS_MAX)
     c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings.proxy_api_port}"
     c.ConfigurableHTTPProxy.pid_file = str(settings.state / "proxy.pid")
-    # Run Node.js directly: this needs no PATH, and the hub's SIGTERM reaches Node.js without a launcher in between.
-    c.ConfigurableHTTPProxy.command = [
-        *END_WITH_PARENT,
-        str(settings.proxy / "node"),
-        str(settings.proxy / "node_modules/configurable-http-proxy/bin/configurable-http-proxy"),
-    ]
+    # The script becomes Node.js, so the hub's SIGTERM reaches Node.js.
+    c.ConfigurableHTTPProxy.command = [*END_WITH_PARENT, str(settings.proxy / "start-proxy")]
 
 
 def configure_login(c: Config, settings: Settings) -> None:
@@ -66,5 +68,19 @@ def configure_labs(c: Config, settings: Settings) -> None:
     c.Spawner.cmd = [*END_WITH_PARENT, str(settings.command)]
     c.Spawner.default_url = "/lab"
     c.Spawner.env_keep = ["PATH", "LANG", "LC_ALL", "TZ", "LAB_SCRATCH", "JUPYTER_RUNTIME_DIR"]
+    if settings.clean_settings:
+        c.Spawner.environment = {"LAB_CLEAN_SETTINGS": request_clean_settings()}
     if os.getuid() == 0:  # the demo on a machine whose user is root
         c.Spawner.args = ["--allow-root"]
+
+
+def request_clean_settings() -> Callable[[Any], str]:
+    """Return a function that requests clean settings for the first lab of each user. JupyterHub calls it per start."""
+    users: set[str] = set()
+
+    def value(spawner: Any) -> str:
+        first = spawner.user.name not in users
+        users.add(spawner.user.name)
+        return "1" if first else "0"
+
+    return value

@@ -7,6 +7,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from labtesting.contracts import read_contract
+from lsstlab.clean_settings import wants_clean_settings
 from lsstlab.hub_limits import LabLimits
 from lsstlab.lab_environment import lab_variables
 
@@ -20,8 +21,10 @@ ENVIRONMENT = {
     "LAB_IDLE_SECONDS": "14400",
     "LAB_MAX_AGE_SECONDS": "604800",
     "LAB_WARNING_SECONDS": "900",
+    "LAB_STOP_SECONDS": "30",
     "LAB_LOG": "json",
     "LAB_ANNOUNCEMENT_PATH": "/hub/api/announcement",
+    "LAB_CLEAN_SETTINGS": "1",
 }
 
 
@@ -34,7 +37,7 @@ def test_every_limit_of_the_contract_is_read() -> None:
         name for name in ENVIRONMENT if name.endswith("_SECONDS")
     }
     assert LabLimits.from_environment(ENVIRONMENT) == LabLimits(
-        timedelta(hours=4), timedelta(days=7), timedelta(minutes=15)
+        timedelta(hours=4), timedelta(days=7), timedelta(minutes=15), timedelta(seconds=30)
     )
 
 
@@ -43,3 +46,8 @@ def test_the_scratch_folder_of_the_contract_is_used() -> None:
     assert variables["LAB_SCRATCH"] == "/tmp/lab"
     assert variables["JUPYTER_RUNTIME_DIR"] == "/tmp/lab/runtime"
     assert variables["SHELL"] == "/bin/bash"
+
+
+def test_the_value_of_the_contract_requests_clean_settings() -> None:
+    assert CONTRACT["properties"]["LAB_CLEAN_SETTINGS"]["const"] == "1"
+    assert wants_clean_settings(ENVIRONMENT)

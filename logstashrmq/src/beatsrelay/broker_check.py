@@ -7,6 +7,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from beatsrelay.amqp.connection_parameters import create_client_context
 from beatsrelay.amqp.errors import BrokerError, format_amqp_error
@@ -135,8 +136,9 @@ async def send_test_message(session: Session, route: Route) -> str:
         failure, "" if accepted else "the broker refused it"
     )
     session.publish(Batch(PendingConfirmation(1, lambda: None), route, [TEST_MESSAGE], range(1)))
-    await asyncio.wait([failure, session.lost], return_when=asyncio.FIRST_COMPLETED)
-    reason = failure.result() if failure.done() else session.lost.result()
+    ends: list[asyncio.Future[Any]] = [failure, session.lost]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    reason = failure.result() if failure.done() else session.lost.result().reason
     if reason:
         raise BrokerError(reason)
     return f"to {route.exchange or '(default exchange)'}/{route.key}"

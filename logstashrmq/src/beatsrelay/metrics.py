@@ -6,8 +6,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 # Reasons why events are not delivered, and reasons why they are published again. Every series exists from the start:
 # Prometheus sees no increase in a series that starts with its first event, so no alert would fire.
-UNDELIVERABLE_REASONS = ("malformed", "oversized", "unroutable", "above_broker_limit")
-REPUBLISH_REASONS = ("nacked", "returned", "lost")
+UNDELIVERABLE_REASONS = ("malformed", "oversized", "unroutable", "above_broker_limit", "refused")
+REPUBLISH_REASONS = ("nacked", "returned", "lost", "refused")
 # Upper bounds of the histograms, in seconds
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
@@ -33,7 +33,7 @@ class Metrics:
         self.returned = self._counter("events_returned", "Messages that the broker returned because no queue is bound")
         self.dead_lettered = self._counter("events_dead_lettered", "Events sent to the dead-letter route", "reason")
         self.dropped = self._counter(
-            "events_dropped", "Events dropped because no dead-letter route is configured", "reason"
+            "events_dropped", "Events dropped because no dead-letter route is set, or the broker refuses them", "reason"
         )
         self.in_flight = self._gauge("in_flight_events", "Events received and not confirmed yet")
         self.in_flight_bytes = self._gauge("in_flight_bytes", "Bytes of the events in flight")
@@ -64,6 +64,9 @@ class Metrics:
             "confirm_seconds", "Seconds from publishing a batch to each confirm of its messages"
         )
         self.up = self._gauge("broker_up", "1 while a channel to the broker is open, else 0")
+        self.refusals = self._counter(
+            "broker_refusals", "Channels that the broker closed because of a message, by reply code", "code"
+        )
         self.blocked = self._gauge("broker_blocked", "1 while the broker blocks publishers, else 0")
         self.connects = self._counter("broker_connects", "Channels opened to the broker")
         self.connect_failures = self._counter("broker_connect_failures", "Attempts to open a channel that failed")

@@ -17,6 +17,7 @@ from labtesting.beats import Shipper, make_events
 from labtesting.container import Container, engine, run_container
 
 from logstashrmq.tests.harness import PLAIN, Queue, wait_until
+from logstashrmq.tests.refusing_broker import LimitedUser
 
 BROKER = Path(__file__).parents[3] / "testing" / "rabbitmq"
 # The restrictions of the Pod Security level `restricted`
@@ -46,6 +47,12 @@ class BrokerContainer:
         parameters = pika.ConnectionParameters("127.0.0.1", self.port, credentials=login)
         with pika.BlockingConnection(parameters) as connection:
             return str((connection._impl.server_properties or {})["version"])
+
+    def control(self, *arguments: str) -> str:
+        """Run rabbitmqctl in the container, and return its output."""
+        status, output = self.container.execute("rabbitmqctl", "--quiet", *arguments)
+        assert status == 0, output
+        return output
 
     def answers(self) -> bool:
         """Check whether the broker accepts a login."""
@@ -81,7 +88,7 @@ def broker() -> Iterator[BrokerContainer]:
 
 
 @contextmanager
-def relay_to(image: str, broker: BrokerContainer, queue: Queue) -> Iterator[tuple[Container, int]]:
+def relay_to(image: str, broker: BrokerContainer, queue: Queue, **environ: str) -> Iterator[tuple[Container, int]]:
     """Run the image as in its manifests, and yield the container and its port for Beats."""
     settings = PLAIN | {
         "AMQP_HOST": str(broker.container.docker.name),
@@ -89,6 +96,7 @@ def relay_to(image: str, broker: BrokerContainer, queue: Queue) -> Iterator[tupl
         "AMQP_USER": broker.user,
         "AMQP_PASSWORD": broker.password,
         "AMQP_EXCHANGE": queue.exchange,
+        **environ,
     }
     with run_container(image, environment=settings, network=broker.network, ports=[5044, 9400], **POD) as container:
         container.wait_for_page(f"http://127.0.0.1:{container.port(9400)}/ready")
@@ -123,6 +131,27 @@ def test_no_event_is_lost_when_rabbitmq_4_is_killed(image: str, broker: BrokerCo
         shipper.finish(60)
         assert shipper.reconnects == 0
         assert set(queue.collect()) == {f"a-{i}" for i in range(30_000)}
+
+
+def test_routing_key_refused_by_rabbitmq_4_stops_no_other_event(image: str, broker: BrokerContainer) -> None:
+    queue, dead = Queue(broker), Queue(broker)
+    user = LimitedUser(broker)
+    user.allow_keys(queue, "^logs[.]a-[0-8]")
+    settings = {"AMQP_ROUTING_KEY": "logs.%{[id]}", "AMQP_DEAD_LETTER": f"/{dead.name}"}
+    with relay_to(image, broker, queue, **settings, **user.settings) as (_, port):
+        shipper = Shipper(port, make_events(100, "a"))
+        shipper.start()
+        shipper.finish()
+    refused = {f"a-{i}" for i in range(100) if str(i).startswith("9")}
+    assert set(queue.collect()) == {f"a-{i}" for i in range(100)} - refused
+    dead_letters = [properties.headers for _, properties, _ in dead.read()]
+    assert {headers["x-key"] for headers in dead_letters} == {f"logs.{event}" for event in refused}
+    text = (
+        f"ACCESS_REFUSED - write access to topic '{{}}' in exchange '{queue.exchange}' in vhost '/' refused for user "
+    )
+    assert {headers["x-reply-text"] for headers in dead_letters} == {
+        f"{text.format(f'logs.{event}')}'{user.name}'" for event in refused
+    }
 
 
 def test_image_runs_as_a_plain_user_and_stops_on_sigterm(image: str, broker: BrokerContainer) -> None:

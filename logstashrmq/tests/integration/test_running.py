@@ -19,6 +19,7 @@ from labtesting.rabbitmq import RabbitMQ
 
 from logstashrmq.tests.conftest import environment
 from logstashrmq.tests.harness import PLAIN, Certificates, Queue, RelayProcess, StartRelay, wait_until
+from logstashrmq.tests.tcp_proxy import TcpProxy
 
 DASHBOARD = Path(__file__).parents[2] / "grafana" / "dashboard.json"
 ALERTS = Path(__file__).parents[3] / "docs/admin/alerts.rules.yaml"
@@ -263,6 +264,21 @@ def test_second_signal_during_a_shutdown_is_ignored(start_relay: StartRelay, que
 def test_hosts_of_the_broker_are_tried_in_turn(start_relay: StartRelay, broker: RabbitMQ, queue: Queue) -> None:
     relay = start_relay(AMQP_HOST="no.such.host.invalid, 127.0.0.1")
     assert relay.metric("broker_up") == 1
+
+
+def test_bytes_that_wait_for_the_broker_are_measured(start_relay: StartRelay, broker: RabbitMQ) -> None:
+    proxy = TcpProxy(broker.port)
+    relay = start_relay(AMQP_PORT=str(proxy.port))
+    assert relay.metric("broker_buffered_bytes") == 0
+    proxy.reading.clear()
+    with BeatsClient(relay.port) as client:
+        # The buffers of the network hold about 10 MB.
+        client.send(make_events(40, "a", size=900_000))
+        relay.wait_for_metric("broker_buffered_bytes", 1_000_000)
+        proxy.reading.set()
+        assert client.read_until(40)[-1] == 40
+    wait_until(lambda: relay.metric("broker_buffered_bytes") == 0, "the buffer is empty")
+    proxy.close()
 
 
 def test_series_of_the_alerts_exist_from_the_start(start_relay: StartRelay) -> None:

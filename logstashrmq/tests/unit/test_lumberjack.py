@@ -176,6 +176,15 @@ def test_oversized_event_is_skipped_and_reported(level: int, size: int) -> None:
     assert receive_windows(split_evenly(stream, size), limits) == [([b"{}", b"{1}"], [oversized], 3)]
 
 
+@pytest.mark.parametrize("frame", [frames.DATA, frames.COMPRESSED])
+def test_error_names_the_limit_of_the_frame(frame: int) -> None:
+    header = (
+        frames.EVENT_HEADER.pack(frame, 1, 10_001) if frame == frames.DATA else frames.SHORT_HEADER.pack(frame, 10_001)
+    )
+    with pytest.raises(ProtocolError, match=r"of 10001 bytes, wanted up to 10000$"):
+        receive_windows([frames.encode_window(1) + header])
+
+
 def test_memory_of_a_connection_is_bounded() -> None:
     event = b"{" + b" " * 900_000 + b"}"
     compressed = zlib.compress(b"".join(frames.encode_event(i, event) for i in range(1, 101)), 9)

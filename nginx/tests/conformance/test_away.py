@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
 import pytest
 from labtesting.browser import open_browser
 from labtesting.edge import Edge
-from labtesting.hub_process import free_ports, wait_until
+from labtesting.hub_process import free_ports
+from labtesting.proxy_process import TOKEN, run_proxy
 
 from nginx.tests.conftest import RunEdge
 from nginx.tests.upstream import run_upstream
 from tools.parts import PROXY, prepare
 
-TOKEN = "of-the-proxy"
 PLAIN = "Service Unavailable"
 OURS = "JupyterLab is unavailable"
 HUBS = b"<h1>Your lab is not running</h1>"
@@ -27,7 +24,7 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 @dataclass(frozen=True)
 class Site:
-    """nginx in front of a proxy whose hub may run or not.
+    """nginx in front of a proxy. The hub behind the proxy runs only if a test starts one.
 
     Attributes
     ----------
@@ -42,44 +39,15 @@ class Site:
     routes: str
 
 
-def answers(url: str) -> bool:
-    """Return whether a server answers this URL with success."""
-    try:
-        return httpx.get(url).is_success
-    except httpx.TransportError:
-        return False
-
-
-@contextmanager
-def run_proxy(hub: int) -> Iterator[tuple[str, str]]:
-    """Run configurable-http-proxy with the manifest's options, for a hub at this port.
-
-    Yields
-    ------
-    tuple
-        The `host:port` of the proxy, and the URL of the routes in its API.
-    """
-    folder = prepare(PROXY) / PROXY.name
-    port, api = free_ports(2)
-    target = f"http://127.0.0.1:{hub}"
-    options = ["--ip=127.0.0.1", f"--port={port}", f"--api-port={api}", f"--default-target={target}"]
-    options += [f"--error-target={target}/hub/error", "--log-level=warn"]
-    program = folder / "node_modules/configurable-http-proxy/bin/configurable-http-proxy"
-    process = subprocess.Popen([folder / "node", program, *options], env=os.environ | {"CONFIGPROXY_AUTH_TOKEN": TOKEN})
-    try:
-        wait_until(lambda: answers(f"http://127.0.0.1:{port}/_chp_healthz"), "the proxy answers")
-        yield f"127.0.0.1:{port}", f"http://127.0.0.1:{api}/api/routes"
-    finally:
-        process.terminate()
-        process.wait()
-
-
 @pytest.fixture(scope="module")
 def site(run: RunEdge, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Run nginx and the proxy, without a hub."""
     (hub,) = free_ports(1)
-    with run_proxy(hub) as (address, routes), run(tmp_path_factory.mktemp("away") / "nginx", address) as edge:
-        yield Site(edge, hub, routes)
+    with (
+        run_proxy(prepare(PROXY) / PROXY.name, f"127.0.0.1:{hub}") as proxy,
+        run(tmp_path_factory.mktemp("away") / "nginx", proxy.address) as edge,
+    ):
+        yield Site(edge, hub, proxy.routes)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

@@ -35,7 +35,7 @@ def refusal(run: RunEdge, folder: Path, **settings: str) -> str:
         ("NGINX_UPSTREAM_PORT", "http", "found 'http', wanted a port number"),
         ("NGINX_OTHER_HUBS", "b.org", "found 'b.org', wanted the host name and the proxy of each other hub"),
         ("NGINX_OTHER_HUBS", "b.org=x; return 200", "found 'b.org=x; return 200', wanted the host name and the proxy"),
-        ("NGINX_MAX_BODY", "4 GB", "found '4 GB', wanted the largest size of an upload"),
+        ("NGINX_MAX_BODY", "4 GB", "found '4 GB', wanted the largest body of a request"),
         ("NGINX_HSTS_SECONDS", "1y", "found '1y', wanted a number of seconds"),
         ("NGINX_HTTP3", "yes", "found 'yes', wanted on or off"),
         ("NGINX_TLS_CHECK_SECONDS", "often", "found 'often', wanted the number of seconds between two checks"),

@@ -126,7 +126,7 @@ def test_1_gb_in_one_request_comes_and_goes(image: str, tmp_path: Path) -> None:
     piece = bytes(1024**2)
     with (
         run_upstream(body=piece * 1024) as upstream,
-        run_edge(tmp_path / "nginx", upstream.address, image=image) as edge,
+        run_edge(tmp_path / "nginx", upstream.address, image=image, settings={"NGINX_MAX_BODY": "2g"}) as edge,
         edge.client() as client,
     ):
         # The container has 128 MB of memory, 16 MB of /tmp and nothing else to write to.

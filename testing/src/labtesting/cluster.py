@@ -19,6 +19,7 @@ CLUSTER_OBJECTS = (
     *("persistentvolume/jupyterlabdemo-home", "persistentvolume/jupyterlabdemo-project"),
     *("clusterrole/jupyterlabdemo-filebeat", "clusterrolebinding/jupyterlabdemo-filebeat"),
     *("clusterrole/jupyterlabdemo-retain-volumes", "clusterrolebinding/jupyterlabdemo-retain-volumes"),
+    *("clusterrole/jupyterlabdemo-hub", "clusterrolebinding/jupyterlabdemo-hub"),
 )
 # Annotation of namespaces that a test created. It distinguishes the remains of a killed test run from a site.
 TEST_ANNOTATION = "jupyterlabdemo.test/made"

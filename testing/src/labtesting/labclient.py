@@ -192,7 +192,7 @@ class LabClient:
         self.http.get(f"{self.base}lab").raise_for_status()
 
     def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """Send a request to the lab's REST API. The path is relative to the lab's."""
+        """Send a request to the lab's REST API. `path` is relative to the lab's base URL."""
         response = self.http.request(
             method, self.base + path, headers={"X-XSRFToken": self._xsrf(self.base)}, **arguments
         )
@@ -233,14 +233,15 @@ class LabClient:
                 self.request("DELETE", f"api/kernels/{kernel_id}")
 
     @contextmanager
-    def terminal(self) -> Iterator[Terminal]:
-        """Open a terminal, and close it at the end of the block."""
+    def terminal(self, *, close: bool = True) -> Iterator[Terminal]:
+        """Open a terminal, and close it at the end of the block, unless the lab stops in it."""
         name = self.request("POST", "api/terminals").json()["name"]
         try:
             with self.socket(f"terminals/websocket/{name}") as socket:
                 yield Terminal(socket)
         finally:
-            self.request("DELETE", f"api/terminals/{name}")
+            if close:
+                self.request("DELETE", f"api/terminals/{name}")
 
 
 @dataclass(frozen=True)

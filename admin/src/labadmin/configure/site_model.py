@@ -54,6 +54,7 @@ class Labs(Table):
     idle_seconds: int | None = optional("0 or more seconds (0: never)", "LAB_IDLE_SECONDS", ge=0)
     max_age_seconds: int | None = optional("0 or more seconds (0: never)", "LAB_MAX_AGE_SECONDS", ge=0)
     warning_seconds: int | None = optional("0 or more seconds (0: no warning)", "LAB_WARNING_SECONDS", ge=0)
+    stop_seconds: int | None = optional("1 to 3600 seconds", "LAB_STOP_SECONDS", ge=1, le=3600)
     pull_seconds: int | None = optional("5 or more seconds", "LAB_PULL_SECONDS", ge=5)
     start_seconds: int | None = optional("5 or more seconds", "LAB_START_SECONDS", ge=5)
     unschedulable_seconds: int | None = optional("0 or more seconds", "LAB_UNSCHEDULABLE_SECONDS", ge=0)
@@ -95,7 +96,7 @@ class Nginx(Table):
         form="spaces",
     )
     max_body: Annotated[str, Field(pattern="^[1-9][0-9]{0,8}[kmg]?$")] | None = optional(
-        'the size of the largest upload, for example "500m" or "4g"', "NGINX_MAX_BODY"
+        'the size of the largest body of a request, for example "512m" or "4g"', "NGINX_MAX_BODY"
     )
     hsts_seconds: int | None = optional("0 to 999999999 seconds (0: no HSTS)", "NGINX_HSTS_SECONDS", ge=0, le=999999999)
     http3: bool | None = optional("true or false", "NGINX_HTTP3", form="on-off")

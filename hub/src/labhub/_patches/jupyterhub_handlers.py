@@ -12,6 +12,7 @@ from labhub.labs.spawner import LabSpawner
 from labhub.web.activity_reports import notify_pending_starts
 from labhub.web.app_protocol import HubApp
 from labhub.web.spawn import check_spawning_allowed, confirm_access, show_lost_lab, show_pause
+from labhub.web.start_cancellation import cancel_start, check_stop_allowed
 
 
 class SpawnPauseMixin(BaseHandler):  # type: ignore[misc]  # untyped
@@ -43,8 +44,9 @@ class SpawnPage(SpawnPauseMixin, SpawnHandler):  # type: ignore[misc]  # untyped
 
     If a lab has lost its node, the page shows that instead of a redirect to the lab.
 
-    Why: JupyterHub redirects to a lab until its pod has ended, even if the lab does not answer. It re-checks the membership during the spawn, and redirects after a second. If GitHub takes longer, the
-    progress page finds no pending spawn and reports that the lab is not running.
+    Why: JupyterHub re-checks the membership during the spawn, and redirects after a second. If GitHub takes longer, the
+    progress page finds no pending spawn and reports that the lab is not running. A lab without its node is running
+    for JupyterHub until the pod has ended.
     Gain: correctness. A spawn is half a second faster if the membership has just been checked at the login.
     Upstream: count the re-check as part of the pending spawn.
     """
@@ -77,7 +79,28 @@ class SpawnPage(SpawnPauseMixin, SpawnHandler):  # type: ignore[misc]  # untyped
 
 
 class ServerHandler(SpawnPauseMixin, UserServerAPIHandler):  # type: ignore[misc]  # untyped
-    """The API call that starts a lab. The admin page uses it, too."""
+    """The API calls that start and stop a lab. The admin page uses them, too.
+
+    Why: JupyterHub interrupts a pending start, waits a second, and then stops the lab. During this second it shows
+    that no lab is starting, and a second request fails with status 500. A pod whose creation was requested just before
+    is left over. A lab that a restarted hub checks cannot be stopped: status 500.
+    Gain: correctness. A user can cancel a start that waits for a node, and start another lab at once.
+    Upstream: mark the lab as stopping before the interruption.
+    """
+
+    @needs_scope("delete:servers")  # type: ignore[untyped-decorator]
+    async def delete(self, user_name: str, server_name: str = "") -> None:
+        """Stop a lab, or cancel its pending start. Answer with 204 if the lab has stopped, or 202 if it is stopping."""
+        user = self.find_user(user_name)
+        spawner = user.spawners.get(server_name) if user else None
+        if spawner:
+            check_stop_allowed(spawner)
+        if not spawner or spawner.pending != "spawn":
+            await super().delete(user_name, server_name)
+            return
+        self.log.info("%s cancels the start of the lab of %s", self.current_user.name, user.name)
+        self.set_header("Content-Type", "text/plain")
+        self.set_status(204 if await cancel_start(self.proxy, user, spawner) else 202)
 
 
 class ActivityHandler(ActivityAPIHandler):  # type: ignore[misc]  # untyped

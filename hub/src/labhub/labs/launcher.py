@@ -1,4 +1,4 @@
-"""The launcher creates, watches and deletes labs' pods. It sends all requests to the Kubernetes API about one lab."""
+"""The launcher creates and watches labs' pods. `pod_removal` deletes them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -14,7 +14,8 @@ from typing import Any
 from kubernetes_asyncio.client import ApiException, CoreV1Api
 
 from labhub.labs.kubernetes_errors import API_ERRORS, format_api_error, read_message, read_status
-from labhub.labs.pod_status import diagnose, diagnose_refusal, has_ended, is_running
+from labhub.labs.pod_removal import REQUEST_SECONDS, RETRY_PAUSE, RETRY_SECONDS, PodRemover
+from labhub.labs.pod_status import diagnose, diagnose_refusal, has_ended, is_running, is_terminating
 from labhub.labs.reflector import EventReflector, PodReflector
 from labhub.labs.spawn_errors import SpawnFailedError
 from labhub.labs.start_tracker import StartLimits, StartTracker
@@ -22,10 +23,6 @@ from labhub.models.pod_events import PodEvent
 from labhub.models.pod_types import PORT, PORT_NAME, Pod
 
 _log = logging.getLogger(__name__)
-# Timeout of one request, and how long to retry a failed request, in seconds
-REQUEST_SECONDS = 5
-RETRY_SECONDS = 30
-RETRY_PAUSE = 2
 # Transient refusals: the API is busy, or two requests have changed a quota at the same time
 TRANSIENT_STATUSES = {HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS}
 # Timeout for a connection to a lab. A NetworkPolicy that takes effect late drops the first SYN packet. Linux repeats it
@@ -66,6 +63,7 @@ class LabLauncher:
         self.pods = pods
         self.events = events
         self.namespace = pods.namespace
+        self.remover = PodRemover(api, pods)
         self._api: Any = api  # its type hints do not cover `_preload_content=False`
 
     def _key(self, name: str) -> str:
@@ -92,50 +90,52 @@ class LabLauncher:
         """Wake `wait_until_ready`: the lab has sent its first activity report to the hub."""
         self.pods.notify(self._key(name))
 
-    async def create_pod(self, manifest: Pod, *, leftover_timeout: float) -> None:
-        """Create a pod. A leftover pod with the same name is deleted first.
+    async def create_pod(
+        self, manifest: Pod, *, leftover_timeout: float, on_leftover: Callable[[], None] = lambda: None
+    ) -> None:
+        """Create a pod. The pod of an earlier lab, which has the same name, is deleted first.
 
         Parameters
         ----------
         leftover_timeout
-            Seconds to wait for the deletion of a leftover pod.
+            Seconds to wait until the pod of an earlier lab no longer exists.
+        on_leftover
+            Called before this wait.
 
         Raises
         ------
         SpawnFailedError
-            Raised if the API refuses the pod, or does not answer in time.
+            Raised if the API refuses the pod or does not answer in time, or if the pod of an earlier lab still exists.
         """
         deadline = time.monotonic() + RETRY_SECONDS
         while True:
             try:
                 if await self._try_create(manifest):
                     return
+                on_leftover()
+                began = time.monotonic()
+                await self.remover.remove_leftover(manifest["metadata"]["name"], leftover_timeout)
+                deadline += time.monotonic() - began
             except API_ERRORS as error:
                 _log.warning("cannot create a pod now, retrying: %s", format_api_error(error))
-            else:
-                deadline += await self._remove_leftover(manifest["metadata"]["name"], leftover_timeout)
             if time.monotonic() > deadline:
                 raise SpawnFailedError(diagnose("api"))
             await asyncio.sleep(RETRY_PAUSE)
 
-    async def _remove_leftover(self, name: str, wait_seconds: float) -> float:
-        """Delete the pod of an earlier lab, and return the duration in seconds.
-
-        Raises
-        ------
-        SpawnFailedError
-            Raised if the pod still exists after the timeout.
-        """
-        began = time.monotonic()
-        _log.warning("the pod %s already exists and is deleted first", self._key(name))
-        try:
-            await self.stop_pod(name, grace_period=0, wait_seconds=wait_seconds)
-        except TimeoutError:
-            raise SpawnFailedError(diagnose("timeout", f"The pod {name} of your previous lab still exists.")) from None
-        return time.monotonic() - began
-
     async def _try_create(self, manifest: Pod) -> bool:
-        """Create a pod. Return False if a pod with this name already exists."""
+        """Create a pod. Return False if a pod with this name already exists.
+
+        The API can create a pod after the client has gone. So a cancelled task waits for the answer, and the pod exists
+        when the lab is stopped.
+        """
+        request = asyncio.ensure_future(self._request_creation(manifest))
+        try:
+            return await asyncio.shield(request)
+        except asyncio.CancelledError:
+            await asyncio.gather(request, return_exceptions=True)
+            raise
+
+    async def _request_creation(self, manifest: Pod) -> bool:
         # By default the client parses the response into objects, which costs 3 % of a spawn's CPU time.
         response = await self._api.create_namespaced_pod(
             self.namespace, manifest, _request_timeout=REQUEST_SECONDS, _preload_content=False
@@ -188,83 +188,16 @@ class LabLauncher:
         return True
 
     async def wait_until_running(self, name: str, seconds: float) -> Pod | None:
-        """Wait until a lab's container runs. Return its pod, or None if the lab has ended or after the timeout."""
+        """Wait until a lab's container runs. Return its pod, or None if the lab ends or after the timeout."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             pod = self.find_pod(name)
-            if pod is None or has_ended(pod):
+            if pod is None or has_ended(pod) or is_terminating(pod):
                 return None
             if is_running(pod):
                 return pod
             await self.wait_for_change(name, 1)
         return None
-
-    async def read_pod(self, name: str) -> Pod | None:
-        """Read a pod from the API. Return None if the pod does not exist.
-
-        Raises
-        ------
-        API_ERRORS
-            Raised if the API does not answer.
-        """
-        response = await self._api.read_namespaced_pod(
-            name, self.namespace, _request_timeout=REQUEST_SECONDS, _preload_content=False
-        )
-        if response.status == HTTPStatus.NOT_FOUND:
-            return None
-        if response.status != HTTPStatus.OK:
-            raise ApiException(status=response.status, reason=response.reason)
-        pod: Pod = await response.json()
-        return pod
-
-    async def delete_pod(self, name: str, *, grace_period: int | None = None, uid: str | None = None) -> bool:
-        """Request the deletion of a pod without waiting for it. Return whether the API has accepted the request.
-
-        Parameters
-        ----------
-        grace_period
-            Seconds between SIGTERM and SIGKILL. 0 also removes a pod whose node does not answer. None means the value
-            in the pod.
-        uid
-            Delete only the pod with this UID.
-
-        Raises
-        ------
-        ValueError
-            Raised if the name is empty: the request would delete all pods of the namespace.
-        """
-        if not name:
-            raise ValueError("cannot delete a pod without a name: the request would delete all pods")
-        options: dict[str, object] = {} if uid is None else {"preconditions": {"uid": uid}}
-        if grace_period is not None:
-            options["gracePeriodSeconds"] = grace_period
-        try:
-            await self._api.delete_namespaced_pod(name, self.namespace, body=options, _request_timeout=REQUEST_SECONDS)
-        except API_ERRORS as error:
-            if getattr(error, "status", None) == HTTPStatus.NOT_FOUND:
-                return True
-            _log.warning("cannot delete the pod %s: %s", self._key(name), format_api_error(error))
-            return False
-        return True
-
-    async def stop_pod(self, name: str, *, grace_period: int, wait_seconds: float) -> None:
-        """Delete a pod and wait until it no longer exists.
-
-        Raises
-        ------
-        TimeoutError
-            Raised if the API does not accept the deletion, or if the pod still exists after the timeout.
-        """
-        _log.info("deleting the pod %s", self._key(name))
-        async with asyncio.timeout(RETRY_SECONDS):
-            while not await self.delete_pod(name, grace_period=grace_period):  # noqa: ASYNC110  (a retry)
-                await asyncio.sleep(RETRY_PAUSE)
-        async with asyncio.timeout(wait_seconds):
-            await self._wait_until_gone(name)
-
-    async def _wait_until_gone(self, name: str) -> None:
-        while self.find_pod(name) is not None:
-            await self.wait_for_change(name, 1)
 
 
 def find_port(pod: Pod) -> int:

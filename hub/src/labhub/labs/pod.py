@@ -39,6 +39,7 @@ def lab_environment(identity: Identity, settings: PodSettings) -> dict[str, str]
         "LAB_IDLE_SECONDS": settings.idle_seconds,
         "LAB_MAX_AGE_SECONDS": settings.max_age_seconds,
         "LAB_WARNING_SECONDS": settings.warning_seconds,
+        "LAB_STOP_SECONDS": settings.stop_seconds,
     }
     return {
         "HOME": f"/home/{identity.name}",
@@ -142,6 +143,8 @@ def build_pod(
         Name of the lab. It is empty, because each user has one lab.
     """
     variables = {**environment, **lab_environment(identity, settings)}
+    if choice.clean_settings:
+        variables["LAB_CLEAN_SETTINGS"] = "1"
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -161,6 +164,8 @@ def build_pod(
             "enableServiceLinks": False,
             # A restarted container has lost its kernels. The hub shows why the lab ended, and the user starts it again.
             "restartPolicy": "Never",
+            # Also applies to a drain of the node and to an eviction, which the hub does not request.
+            "terminationGracePeriodSeconds": settings.stop_seconds,
             "securityContext": {
                 "runAsNonRoot": True,
                 "runAsUser": identity.uid,

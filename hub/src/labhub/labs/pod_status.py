@@ -9,10 +9,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from labhub.models.pod_events import PodEvent
-from labhub.models.pod_types import CONTAINER, STAGES, Pod
+from labhub.models.pod_types import CONTAINER, STAGES, Pod, PodSettings
 
 MESSAGES = {
     "image": "The image {image} cannot be pulled. Choose another image, or report this to an administrator.",
@@ -28,8 +29,11 @@ MESSAGES = {
     "quota": "The site's quota has no room for another lab. Try again later.",
     "refused": "Kubernetes refused to create your lab. Report this to an administrator.",
     "api": "Kubernetes does not answer. Running labs are not affected. Try again in a minute.",
+    "leftover": "Your previous lab is still stopping. Try again in a minute, or report this to an administrator.",
+    "finalizer": "Your previous lab has ended, but Kubernetes cannot remove its pod. Report this to an administrator.",
     "identity": "The hub no longer has your GitHub identity. Log out, log in, and try again.",
     "rejected": "The node rejected your lab. Try again, or report this to an administrator.",
+    "cancelled": "The start of your lab was cancelled.",
     "timeout": "Your lab did not start in time. Try again, or report this to an administrator.",
     "ended": "Your lab ended with an error. Start it again, or report this to an administrator.",
     "shutdown": "Your lab was shut down. Start it again if you need it.",
@@ -152,6 +156,18 @@ def diagnose_refusal(status: int, message: str) -> Diagnosis:
     if status == 403 and "exceeded quota" in message:
         return diagnose("quota", message)
     return diagnose("refused", f"{status}: {message}")
+
+
+def diagnose_culling(
+    started: datetime, last_activity: datetime | None, now: datetime, settings: PodSettings
+) -> Diagnosis | None:
+    """Return the rule by which the culler stops a lab, or None if no rule applies."""
+    age, idle = now - started, now - (last_activity or started)
+    if settings.max_age_seconds and age.total_seconds() >= settings.max_age_seconds:
+        return diagnose("age", time=format_duration(settings.max_age_seconds))
+    if settings.idle_seconds and idle.total_seconds() >= settings.idle_seconds:
+        return diagnose("idle", time=format_duration(settings.idle_seconds))
+    return None
 
 
 def find_stage(pod: Pod | None, events: Iterable[PodEvent]) -> str:

@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, ClassVar
 
-from jupyterhub.spawner import Spawner  # type: ignore[import-untyped]
 from jupyterhub.utils import utcnow  # type: ignore[import-untyped]
 from traitlets import Instance, Integer, default
 
@@ -17,31 +16,30 @@ from labhub.labs.home_provisioning import HomeProvisioner, ProvisioningError
 from labhub.labs.kubernetes_errors import API_ERRORS, format_api_error
 from labhub.labs.launcher import LabLauncher, StartedLab, lab_url
 from labhub.labs.pod import build_pod, pod_name
-from labhub.labs.pod_status import STAGE_MESSAGES, Diagnosis, diagnose
+from labhub.labs.pod_removal import AT_ONCE, KUBELET_SECONDS, is_cut_off
+from labhub.labs.pod_status import Diagnosis, diagnose
 from labhub.labs.spawn_errors import SpawnFailedError
 from labhub.labs.start_tracker import StartLimits
-from labhub.models.auth_state import AuthState
+from labhub.labs.starting.lab_options import LabOptions
 from labhub.labs.starting.progress_feed import ProgressFeed
+from labhub.models.auth_state import AuthState
 from labhub.models.identity import Identity
 from labhub.models.pod_types import PORT, Pod, PodSettings, lab_container
-from labhub.models.profiles import Choice, ChoiceError, Menu
 from labhub.telemetry import metrics
 
-# Seconds between SIGTERM and SIGKILL when a lab is stopped
-GRACE_PERIOD = 1
 # Bounds of the interval between two activity reports of a lab, in seconds
 REPORT_SECONDS_MIN, REPORT_SECONDS_MAX = 5, 900
 STORAGE_DELAY_MESSAGE = "Waiting for the shared storage, which does not answer"
+LEFTOVER_DELAY_MESSAGE = "Waiting until your previous lab has stopped"
 
 
-class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
+class LabSpawner(LabOptions):
     """Spawner of one user's lab. `labhub.configuration` sets the traits."""
 
     launcher: ClassVar[LabLauncher]
     """Shared by all spawners. `labhub.app` sets it before JupyterHub creates the first spawner."""
 
     pod_settings = Instance(PodSettings).tag(config=True)
-    menu = Instance(Menu).tag(config=True)
     home_provisioner = Instance(HomeProvisioner).tag(config=True)
     pull_seconds = Integer(help="Timeout in seconds for the image and the volumes, on a node").tag(config=True)
     lab_seconds = Integer(help="Timeout in seconds for the lab, after image and volumes are ready").tag(config=True)
@@ -49,8 +47,6 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
 
     pod_name = ""
     image = ""
-    last_end: dict[str, Any] | None = None
-    """Why the last lab ended: reason, message, detail, and `at`, the Unix time in seconds."""
     recovered_pod: Pod | None = None
     """Running pod of a lab that is missing from the database. `labhub.lifecycle.lab_recovery` sets it."""
     client_scopes: tuple[str, ...] = ()
@@ -71,41 +67,6 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
     @default("env_keep")
     def _default_env_keep(self) -> list[str]:
         return []  # the hub's own variables do not apply in a pod
-
-    # --- the menu -----------------------------------------------------------------------------------------------------
-
-    @property
-    def last_choice(self) -> Choice:
-        """The user's last choice, which the spawn page preselects."""
-        return self.menu.restore_choice(self.orm_spawner.user_options or {})
-
-    @default("options_form")
-    def _default_options_form(self) -> str:
-        """Return a non-empty text if the menu offers a choice. The form itself is in `templates/spawn.html`."""
-        return "the menu" if len(self.menu.images) > 1 or len(self.menu.sizes) > 1 else ""
-
-    @default("options_from_form")
-    def _default_options_from_form(self) -> Callable[[dict[str, list[str]]], dict[str, str]]:
-        return self.options_from_query
-
-    def options_from_query(self, query_data: dict[str, list[str]]) -> dict[str, str]:
-        """Return the user options for a form or a query string.
-
-        Raises
-        ------
-        SpawnException
-            Raised if the choice is not on the menu.
-        """
-        try:
-            return self._choose({name: values[0] for name, values in query_data.items()}).to_dict()
-        except SpawnFailedError as error:
-            raise error.for_jupyterhub() from error
-
-    def _choose(self, options: dict[str, Any]) -> Choice:
-        try:
-            return self.menu.choose(options)
-        except ChoiceError as error:
-            raise SpawnFailedError(Diagnosis("choice", str(error)), status=400) from error
 
     # --- the state in the database ------------------------------------------------------------------------------------
 
@@ -132,8 +93,7 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
         self._end_noted = True
         metrics.ENDS.labels(end.reason).inc()
         if end.reason != "shutdown":
-            stored = {"reason": end.reason, "message": end.message, "detail": end.detail, "at": time.time()}
-            self.last_end = stored
+            self.store_end(end)
 
     # --- start --------------------------------------------------------------------------------------------------------
 
@@ -151,6 +111,7 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
         if self._identity and self._start_pending and not self.recovered_pod:
             self.pod_name = pod_name(self._identity, self.name)
             self.last_end, self._end_noted = None, False
+            self.forget_clean_settings()
             self.orm_spawner.state = self.get_state()
 
     def get_env(self) -> dict[str, str]:
@@ -176,24 +137,36 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
         self._start_task = asyncio.ensure_future(self._start())
         return await self._start_task
 
+    async def resume(self) -> str:
+        """Wait until a lab answers that was starting when the hub stopped, and return its URL.
+
+        Raises
+        ------
+        SpawnException
+            Raised with the reason if the lab does not start.
+        """
+        self._start_task = asyncio.ensure_future(self._finish_start(self._wait_until_ready()))
+        return await self._start_task
+
     async def _start(self) -> str:
         if self.recovered_pod:
             return self._adopt_pod(self.recovered_pod)
+        return await self._finish_start(self._launch())
+
+    async def _finish_start(self, launch: Awaitable[StartedLab]) -> str:
+        """Wait for a launch, and return the lab's URL. Delete the pod if the launch fails."""
         began = time.monotonic()
         try:
             lab = await launch
         except SpawnFailedError as error:
             failure = error.diagnosis
             metrics.count_spawn_failure(failure.reason)
+            self.note_failed_start(failure)
             self.log.warning("%s: the lab did not start: %s: %s", self.user.name, failure.reason, failure.log_text)
             if self.pod_name:
-                await self.launcher.delete_pod(self.pod_name)
+                await self.launcher.remover.delete_pod(self.pod_name)
             raise error.for_jupyterhub() from None
         metrics.count_spawn(began, lab.reached)
-        return await self._finish_start(self._launch())
-
-    async def _finish_start(self, launch: Awaitable[StartedLab]) -> str:
-        """Wait for a launch, and return the lab's URL. Delete the pod if the launch fails."""
         await yield_turn()
         return lab_url(lab.pod)
 
@@ -209,7 +182,15 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
         manifest = build_pod(
             identity, choice, self.pod_settings, self.get_env(), hub_user=self.user.name, server=self.name
         )
-        await self.launcher.create_pod(manifest, leftover_timeout=self.start_timeout)
+        await self._create_pod(manifest)
+        try:
+            return await self._wait_until_ready()
+        except SpawnFailedError:
+            # A lab that has never answered has nothing to save.
+            await self.launcher.remover.delete_pod(self.pod_name, grace_period=AT_ONCE)
+            raise
+
+    async def _wait_until_ready(self) -> StartedLab:
         limits = StartLimits(self.pull_seconds, self.lab_seconds, self.unschedulable_seconds)
         return await self.launcher.wait_until_ready(self.pod_name, limits)
 
@@ -223,6 +204,16 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
         )
         self.client_scopes = tuple(self.orm_spawner.oauth_client.allowed_scopes)
         return lab_url(pod)
+
+    async def _create_pod(self, manifest: Pod) -> None:
+        def note_leftover() -> None:
+            self._delay_message = LEFTOVER_DELAY_MESSAGE
+
+        timeout = self.pod_settings.stop_seconds + KUBELET_SECONDS
+        try:
+            await self.launcher.create_pod(manifest, leftover_timeout=timeout, on_leftover=note_leftover)
+        finally:
+            self._delay_message = ""
 
     async def _create_folders(self, identity: Identity) -> None:
         def note_delay(reason: str) -> None:
@@ -263,7 +254,7 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
         pod = self.launcher.find_pod(name)
         if pod is None or pod_status.has_ended(pod):
             try:
-                pod = await self.launcher.read_pod(name) if name else None
+                pod = await self.launcher.remover.read_pod(name) if name else None
             except API_ERRORS as error:
                 self.log.warning("%s: the state of the lab is unknown: %s", self.user.name, format_api_error(error))
                 return None
@@ -273,9 +264,23 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
             return 1
         if pod_status.has_ended(pod):
             self._note_end(pod_status.diagnose_end(pod))
-            await self.launcher.delete_pod(name)
+            await self.launcher.remover.delete_pod(name)
             return pod_status.exit_status(pod)
+        if pod_status.is_terminating(pod) and (node := await self.find_lost_node()):
+            # kubelet ends the lab if the node comes back, so the user has to start a new one.
+            self._note_end(diagnose("node", f"The node {node} does not answer."))
+            return 1
         return None
+
+    @property
+    def cut_off_pod(self) -> Pod | None:
+        """The lab's pod if Kubernetes reports that the pod has lost its node, else None. The pages use it."""
+        pod = self.launcher.find_pod(self.pod_name)
+        return pod if pod and is_cut_off(pod) else None
+
+    async def find_lost_node(self) -> str:
+        """Return the name of the lab's node if the node is not ready or has been deleted, else an empty text."""
+        return await self.launcher.remover.find_lost_node(self.cut_off_pod) if self.cut_off_pod else ""
 
     async def get_url(self) -> str:
         """Return the lab's URL after a restart of the hub. Wait for a lab that was starting when the hub stopped."""
@@ -288,24 +293,17 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
         if rule := self._find_culling_rule():
             self._note_end(rule)
         if self.pod_name:
-            grace_period = 0 if now else GRACE_PERIOD
-            await self.launcher.stop_pod(self.pod_name, grace_period=grace_period, wait_seconds=self.start_timeout)
+            grace_period = AT_ONCE if now else self.pod_settings.stop_seconds
+            await self.launcher.remover.stop_pod(self.pod_name, grace_period=grace_period)
 
     def _find_culling_rule(self) -> Diagnosis | None:
         """Return the culler's rule that applies to the lab, or None."""
-        row, settings = self.orm_spawner, self.pod_settings
+        row = self.orm_spawner
         if not row or not row.started:
             return None
-        now = utcnow(with_tz=False)
-        age = (now - row.started).total_seconds()
-        idle = (now - (row.last_activity or row.started)).total_seconds()
-        if settings.max_age_seconds and age >= settings.max_age_seconds:
-            return diagnose("age", time=pod_status.format_duration(settings.max_age_seconds))
-        if settings.idle_seconds and idle >= settings.idle_seconds:
-            return diagnose("idle", time=pod_status.format_duration(settings.idle_seconds))
-        return None
+        return pod_status.diagnose_culling(row.started, row.last_activity, utcnow(with_tz=False), self.pod_settings)
 
     async def force_delete(self) -> None:
-        """Delete the pod at once, even if its node does not answer."""
+        """Delete the pod at once, by force if its node does not answer."""
         if self.pod_name:
-            await self.launcher.delete_pod(self.pod_name, grace_period=0)
+            await self.launcher.remover.delete_at_once(self.pod_name)

@@ -1,8 +1,8 @@
 """The reconciler compares the labs in the database with the pods in Kubernetes every 30 s, and corrects differences.
 
 An orphaned pod has no server in the database, for example because the hub was killed during a spawn, or because the API
-was unavailable during a deletion. A ghost is a server whose pod has ended or no longer exists. JupyterHub's tables call
-a lab a server.
+was unavailable during a deletion. A ghost is a server whose pod has ended or no longer exists, or whose deleted pod is
+on a node that does not answer. JupyterHub's tables call a lab a server.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sqlalchemy import text
 from tornado.ioloop import PeriodicCallback
 
 from labhub.labs.launcher import LabLauncher
+from labhub.labs.pod_removal import is_overdue
 from labhub.labs.pod_status import has_ended, is_terminating
 from labhub.labs.spawner import LabSpawner
 from labhub.models.pod_types import OWNER, Pod
@@ -69,7 +70,7 @@ class Reconciler:
         self._timer.start()
 
     def poll_owner(self, pod: Pod) -> None:
-        """Poll the server of a pod that has ended, so that JupyterHub releases it at once."""
+        """Poll the lab of a pod that has ended, so that JupyterHub marks the lab as stopped at once."""
         owner = orm.User.find(self.app.db, pod["metadata"].get("annotations", {}).get(OWNER))
         if owner is None or owner not in self.app.users:
             return
@@ -89,7 +90,8 @@ class Reconciler:
         for name in find_orphans(pods, claimed, self._first_seen, time.monotonic()):
             await self._delete_orphan(name, pods[name])
         for user, spawner in list(self._spawners()):
-            if spawner.ready and (spawner.pod_name not in pods or has_ended(pods[spawner.pod_name])):
+            pod = pods.get(spawner.pod_name)
+            if spawner.ready and (pod is None or has_ended(pod) or is_overdue(pod)):
                 await self._release_ghost(user, spawner)
 
     def claimed_pods(self) -> set[str]:
@@ -110,11 +112,11 @@ class Reconciler:
             return
         _log.warning("deleting the orphaned pod %s, which is missing from the database", name)
         # The UID protects a new pod with the same name.
-        if await self.launcher.delete_pod(name, uid=pod["metadata"]["uid"]):
+        if await self.launcher.remover.delete_pod(name, uid=pod["metadata"]["uid"]):
             metrics.RECONCILED.labels("orphan").inc()
 
     async def _release_ghost(self, user: User, spawner: LabSpawner) -> None:
-        """Release a server without a pod. Before that, `poll` reads the pod from the API."""
+        """Release a server without a pod. Before that, `poll` reads the pod or its node from the API."""
         if await spawner.poll() is None:
             return
         _log.warning("the pod of %s no longer runs: marking the lab as stopped", user.name)

@@ -15,9 +15,10 @@ from jupyterhub import orm  # type: ignore[import-untyped]
 from jupyterhub.app import JupyterHub  # type: ignore[import-untyped]
 from jupyterhub.metrics import RUNNING_SERVERS  # type: ignore[import-untyped]
 from jupyterhub.user import User  # type: ignore[import-untyped]
-from jupyterhub.utils import AnyTimeoutError  # type: ignore[import-untyped]
 from sqlalchemy.orm import selectinload
 
+from labhub.labs.launcher import lab_url
+from labhub.labs.pod_status import has_ended, is_running, is_terminating
 from labhub.labs.spawner import LabSpawner
 
 _log = logging.getLogger(__name__)
@@ -48,12 +49,13 @@ async def check_running_labs(app: JupyterHub) -> int:
 
 async def _check_lab(app: JupyterHub, user: User, spawner: LabSpawner) -> None:
     try:
-        if user.name not in app.authenticator.blocked_users and await _is_running(app, user, spawner):
-            spawner.add_poll_callback(partial(_release_lab, app), user, spawner.name)
-            spawner.start_polling()
-        else:
+        if user.name in app.authenticator.blocked_users or await spawner.poll() is not None:
             _log.warning("stopping the lab of %s: it no longer runs, or its user is blocked", user.name)
             await user.stop(spawner.name)
+        elif is_starting(spawner):
+            resume_start(app, user, spawner)
+        else:
+            _follow_lab(app, user, spawner)
     # An error for one lab must not prevent the check of the others.
     except Exception:
         _log.exception("cannot check the lab of %s", user.name)
@@ -61,21 +63,60 @@ async def _check_lab(app: JupyterHub, user: User, spawner: LabSpawner) -> None:
         spawner._check_pending = False
 
 
-async def _is_running(app: JupyterHub, user: User, spawner: LabSpawner) -> bool:
-    if await spawner.poll() is not None:
+def is_starting(spawner: LabSpawner) -> bool:
+    """Return whether a lab was starting when the hub stopped: its pod exists, and its address is not stored."""
+    pod = spawner.launcher.find_pod(spawner.pod_name)
+    if pod is None or has_ended(pod) or is_terminating(pod):
         return False
-    url = urlparse(await spawner.get_url())
-    server = spawner.server
-    if (url.hostname, url.port) == (server.ip, server.port):
-        return True
-    # The lab was starting when the hub was killed, so its address is not stored yet.
-    server.ip, server.port = url.hostname, url.port
-    app.db.commit()
+    url = urlparse(lab_url(pod)) if is_running(pod) else None
+    return url is None or (url.hostname, url.port) != (spawner.server.ip, spawner.server.port)
+
+
+def resume_start(app: JupyterHub, user: User, spawner: LabSpawner) -> None:
+    """Continue the start of a lab that was starting when the hub stopped.
+
+    For JupyterHub the start is pending, as after a request of the user: the progress page shows it, and the user can
+    cancel it. The hub's own start does not wait for it, because the wait for a node can take minutes.
+    """
+    _log.info("continuing the start of the lab of %s", user.name)
+    spawner._spawn_pending = True
+    start = spawner._spawn_future = asyncio.ensure_future(_finish_start(app, user, spawner))
+
+    def note_end(start: asyncio.Future[None]) -> None:
+        # JupyterHub keeps the future of a failed start, because the pages show its error.
+        if start.cancelled() or start.exception() is None:
+            spawner._spawn_future = None
+        spawner._spawn_pending = False
+
+    start.add_done_callback(note_end)
+
+
+async def _finish_start(app: JupyterHub, user: User, spawner: LabSpawner) -> None:
     try:
-        await user._wait_up(spawner)
-    except AnyTimeoutError:
-        return False
-    return True
+        url = urlparse(await spawner.resume())
+    except Exception:
+        await _release_failed_start(user, spawner)
+        raise
+    spawner.server.ip, spawner.server.port = url.hostname, url.port
+    app.db.commit()
+    await user._wait_up(spawner)  # stops a lab that does not answer
+    try:
+        await app.proxy.add_user(user, spawner.name)
+    except Exception:  # JupyterHub's proxies raise various errors
+        _log.warning("the lab of %s gets its route with the next check of all routes", user.name, exc_info=True)
+    _follow_lab(app, user, spawner)
+
+
+async def _release_failed_start(user: User, spawner: LabSpawner) -> None:
+    try:
+        await user.stop(spawner.name)
+    except Exception as error:  # must not hide why the start has failed
+        _log.warning("cannot stop the lab of %s, which did not start: %r", user.name, error)
+
+
+def _follow_lab(app: JupyterHub, user: User, spawner: LabSpawner) -> None:
+    spawner.add_poll_callback(partial(_release_lab, app), user, spawner.name)
+    spawner.start_polling()
 
 
 async def _release_lab(app: JupyterHub, user: User, name: str) -> None:

@@ -101,13 +101,13 @@ class LabSettings(BaseModel):
         description="Strict, or Merge for nodes whose container runtime lacks Strict (containerd before 2.0)",
     )
     pull_seconds: Annotated[int, Field(ge=5)] = Field(
-        900, alias="LAB_PULL_SECONDS", description="5 or more seconds for the node, the image and the volumes"
+        900, alias="LAB_PULL_SECONDS", description="5 or more seconds for the image and the volumes on a node"
     )
     lab_seconds: Annotated[int, Field(ge=5)] = Field(
         120, alias="LAB_START_SECONDS", description="5 or more seconds for JupyterLab to start in the pod"
     )
     unschedulable_seconds: Annotated[int, Field(ge=0)] = Field(
-        8, alias="LAB_UNSCHEDULABLE_SECONDS", description="0 or more seconds, the time to wait for a node with room"
+        600, alias="LAB_UNSCHEDULABLE_SECONDS", description="0 or more seconds, the time to wait for a node with room"
     )
     idle_seconds: Annotated[int, Field(ge=0)] = Field(
         14400,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from beatsrelay.amqp.errors import Reply
 from beatsrelay.amqp.messages import Batch, PendingConfirmation
 from beatsrelay.routing import Route
 
@@ -37,6 +38,11 @@ def create_dead_letters(
 def describe_route(route: Route) -> Headers:
     """Return the headers for a message that no queue received: the route that it was published to."""
     return {"x-exchange": route.exchange, "x-key": route.key}
+
+
+def describe_refusal(route: Route, reply: Reply) -> Headers:
+    """Return the headers for a message that the broker refused: its route, and the broker's reply."""
+    return {**describe_route(route), "x-reply-code": reply.code, "x-reply-text": reply.text}
 
 
 def describe_size(size: int) -> Headers:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import re
 import ssl
+from dataclasses import dataclass
 
 from pika.adapters.utils.connection_workflow import AMQPConnectionWorkflowFailed, AMQPConnectorPhaseErrorBase
 from pika.exceptions import (
     ChannelClosed,
+    ChannelClosedByBroker,
     ConnectionClosed,
+    ConnectionClosedByBroker,
     ProbableAccessDeniedError,
     ProbableAuthenticationError,
     ShortStringTooLong,
@@ -17,10 +20,59 @@ from pika.exceptions import (
 
 # pika's text for a ChannelClosedByBroker or a ConnectionClosedByBroker
 CLOSED_BY_BROKER = re.compile(r"ClosedByBroker: \((\d+)\) '(.*)'$")
+# Reply codes of a closed connection that a message can cause: errors of frames, methods and resources, and 541, an
+# error inside the broker. The others concern the connection: 320 (shut down), 402 and 530 (virtual host).
+# https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf, 1.3
+CONNECTION_CODES = {501, 502, 503, 504, 505, 506, 540, 541}
 
 
 class BrokerError(Exception):
     """A failed operation on the broker. The message is the reason, as one line."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The broker's reply when it closes a channel, or a connection, because of a message.
+
+    Attributes
+    ----------
+    code
+        Reply code of AMQP 0-9-1, for example 403.
+    text
+        The broker's text, up to 255 bytes.
+    """
+
+    code: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The end of a channel.
+
+    Attributes
+    ----------
+    reason
+        The reason as one line.
+    reply
+        The broker's reply. None: no message is the cause.
+    connection_open
+        Whether the connection is still open: a new channel can be opened on it.
+    """
+
+    reason: str
+    reply: Reply | None
+    connection_open: bool
+
+
+def describe_loss(error: BaseException) -> Loss:
+    """Return the reason for the end of a channel, from the error that pika reports."""
+    reply = None
+    if isinstance(error, ChannelClosedByBroker) or (
+        isinstance(error, ConnectionClosedByBroker) and error.reply_code in CONNECTION_CODES
+    ):
+        reply = Reply(error.reply_code, error.reply_text)
+    return Loss(format_amqp_error(error), reply, isinstance(error, ChannelClosed))
 
 
 def format_amqp_error(error: BaseException) -> str:

@@ -58,7 +58,7 @@ class Batch:
     bodies, numbers
         Body of each message, and the number in its message id.
     headers
-        AMQP headers of every message.
+        AMQP headers of every message. Only dead letters have headers.
     """
 
     pending: PendingConfirmation
@@ -69,6 +69,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.bodies)
+
+    @property
+    def is_dead_letter(self) -> bool:
+        """Whether the messages are dead letters."""
+        return self.headers is not None
 
     def select(self, indices: Sequence[int]) -> Batch:
         """Return a batch of the messages with these indices."""

@@ -6,18 +6,21 @@ import asyncio
 import itertools
 import logging
 import random
-import re
 import time
 from collections import deque
 from collections.abc import Sequence
 
 from beatsrelay.amqp.backoff import Backoff
 from beatsrelay.amqp.confirms import UnconfirmedMessages
-from beatsrelay.amqp.dead_letters import Headers, create_dead_letters, describe_route, describe_size
-from beatsrelay.amqp.errors import BrokerError
+from beatsrelay.amqp.dead_letters import Headers, create_dead_letters, describe_refusal, describe_route, describe_size
+from beatsrelay.amqp.delayed import DelayedBatches
+from beatsrelay.amqp.errors import BrokerError, Loss, Reply
 from beatsrelay.amqp.frames import BatchWriter
+from beatsrelay.amqp.isolation import Isolation
 from beatsrelay.amqp.messages import Batch, PendingConfirmation, PublishedBatch
+from beatsrelay.amqp.refusals import Refusal, Refusals, Scope, describe_message, log_refusal
 from beatsrelay.amqp.session import Session
+from beatsrelay.amqp.size_limit import SizeLimit
 from beatsrelay.metrics import Metrics
 from beatsrelay.settings import Settings
 
@@ -25,15 +28,13 @@ logger = logging.getLogger(__name__)
 
 # pika's buffer has no limit. Above this size, the publisher sends nothing until the broker has confirmed messages.
 BUFFER_BYTES = 4 * 1024 * 1024
-# The broker closes the channel with this reason. The relay learns the broker's limit only from it.
-MESSAGE_TOO_LARGE = re.compile(r"message size \d+ (?:is )?larger than (?:configured )?max size (\d+)")
 
 
 class Publisher:
     """A publisher that publishes each message until the broker confirms it.
 
     The publisher does not limit its memory: the caller must limit the messages in flight. Messages keep their order
-    while the broker accepts them.
+    while the broker accepts them, and while a refused message is isolated.
 
     Attributes
     ----------
@@ -46,14 +47,17 @@ class Publisher:
         self._metrics = metrics
         self._writer = BatchWriter()
         self._queue: deque[Batch] = deque()
-        self._refused: list[Batch] = []  # published again after a delay
+        self._returned_batches = DelayedBatches(self._publish_again)  # also nacked ones
+        self._kept_batches = DelayedBatches(self._test_kept)  # the broker has closed the channel because of them
+        self._refusals = Refusals(settings)
+        self._isolation = Isolation(self._remove_refused)
+        self._last_accepted = 0.0  # when the broker last confirmed an event, in seconds of time.monotonic
         self._unconfirmed = UnconfirmedMessages()
         self._returned: set[int] = set()  # numbers of messages that were returned and are not confirmed yet
         self._session: Session | None = None
         self._blocked = False
-        self._message_bytes_max: int | None = None  # the broker's limit; None: unknown
+        self._size_limit = SizeLimit()
         self._connect_backoff = Backoff()
-        self._refused_backoff = Backoff()
         self._next_number = 0
         self.connected = asyncio.Event()
 
@@ -79,45 +83,56 @@ class Publisher:
         headers
             Further AMQP headers of the messages.
         """
+        self._enqueue_dead_letters(pending, bodies, reason, headers)
+        self._publish_queue()
+
+    def _enqueue_dead_letters(
+        self, pending: PendingConfirmation, bodies: Sequence[bytes], reason: str, headers: Headers
+    ) -> None:
         if self._settings.dead_letter is None:
-            self._metrics.dropped.labels(reason).inc(len(bodies))
-            pending.confirm(len(bodies))
+            self._drop(pending, bodies, reason)
             return
         self._metrics.dead_lettered.labels(reason).inc(len(bodies))
         numbers = self.reserve_numbers(len(bodies))
-        self.publish(create_dead_letters(pending, self._settings.dead_letter, bodies, numbers, reason, headers))
+        self._enqueue(create_dead_letters(pending, self._settings.dead_letter, bodies, numbers, reason, headers))
+
+    def _drop(self, pending: PendingConfirmation, bodies: Sequence[bytes], reason: str) -> None:
+        self._metrics.dropped.labels(reason).inc(len(bodies))
+        pending.confirm(len(bodies))
 
     async def run(self) -> None:
         """Keep a session with the broker open, until this task is cancelled."""
         hosts = itertools.cycle(random.sample(self._settings.amqp_hosts, len(self._settings.amqp_hosts)))
-        try:
-            for host in hosts:
-                session = Session(self._settings, self._writer)
-                try:
-                    await session.open(host)
-                except BrokerError as error:
-                    self._metrics.connect_failures.inc()
-                    logger.warning("cannot open a session with the broker", extra={"event.reason": str(error)})
-                else:
-                    await self._use_until_lost(session)
-                await asyncio.sleep(self._connect_backoff.next_delay())
-        finally:
-            if self._session:
-                await self._session.close()
+        for host in hosts:
+            session = Session(self._settings, self._writer)
+            try:
+                await session.open(host)
+            except BrokerError as error:
+                self._metrics.connect_failures.inc()
+                logger.warning("cannot open a session with the broker", extra={"event.reason": str(error)})
+            else:
+                await self._use_until_lost(session)
+            await asyncio.sleep(self._connect_backoff.next_delay())
 
     async def _use_until_lost(self, session: Session) -> None:
-        self._start_session(session)
-        reason = await session.lost
-        fields = {"event.reason": reason, "unconfirmed": len(self._unconfirmed)}
-        logger.warning("lost the session with the broker", extra=fields)
-        self._session = None
-        session.remove_callbacks()
-        self._metrics.up.set(0)
-        self._set_blocked(blocked=False)
-        self._requeue_unconfirmed()
-        if match := MESSAGE_TOO_LARGE.search(reason):
-            self._limit_message_size(int(match[1]))
-        await session.close()
+        try:
+            fields = {"exchange": self._settings.exchange, "messages_waiting": self._count_waiting()}
+            logger.info("opened a session with the broker", extra=fields)
+            self._start_session(session)
+            while self._handle_loss(await session.lost):
+                await session.reopen_channel()
+                self._start_session(session)
+        except BrokerError as error:
+            logger.warning("cannot open another channel", extra={"event.reason": str(error)})
+        finally:
+            self._session = None
+            session.remove_callbacks()
+            self._metrics.up.set(0)
+            self._set_blocked(blocked=False)
+            await session.close()
+
+    def _count_waiting(self) -> int:
+        return sum(map(len, self._queue)) + len(self._isolation)
 
     def _start_session(self, session: Session) -> None:
         session.on_confirm = self._handle_confirm
@@ -127,17 +142,31 @@ class Publisher:
         self._metrics.connects.inc()
         self._metrics.up.set(1)
         self.connected.set()
-        fields = {"exchange": self._settings.exchange, "messages_waiting": sum(map(len, self._queue))}
-        logger.info("opened a session with the broker", extra=fields)
         self._publish_queue()
 
     def _publish_queue(self) -> None:
         session = self._session
-        while session and self._queue and not self._blocked and session.buffered_bytes < BUFFER_BYTES:
-            batch = self._queue.popleft()
-            self._unconfirmed.add(batch)
-            self._metrics.published.inc(len(batch))
-            session.publish(batch)
+        if not session or self._blocked:
+            return
+        if self._isolation.active:
+            self._publish_suspects(session)
+        while self._queue and not self._isolation.active and session.buffered_bytes < BUFFER_BYTES:
+            self._send(session, self._queue.popleft())
+        self._metrics.buffered.set(session.buffered_bytes)
+
+    def _send(self, session: Session, batch: Batch) -> None:
+        self._unconfirmed.add(batch)
+        self._metrics.published.inc(len(batch))
+        session.publish(batch)
+
+    def _publish_suspects(self, session: Session) -> None:
+        """Publish the next unit of suspects, if nothing else is unconfirmed. The queue waits until their end."""
+        if self._unconfirmed:
+            return
+        for batch in self._isolation.next_unit():
+            self._send(session, batch)
+        if not self._isolation.active:
+            self._kept_batches.reset()
 
     def _set_blocked(self, blocked: bool) -> None:
         if blocked != self._blocked:
@@ -166,11 +195,13 @@ class Publisher:
         self._publish_queue()
 
     def _confirm(self, published: PublishedBatch, count: int) -> None:
+        now = time.monotonic()
         self._connect_backoff.reset()
-        if not self._refused:
-            self._refused_backoff.reset()
+        self._returned_batches.reset()
+        if not published.batch.is_dead_letter:
+            self._last_accepted = now
         self._metrics.confirmed.inc(count)
-        self._metrics.confirm_seconds.observe(time.monotonic() - published.time)
+        self._metrics.confirm_seconds.observe(now - published.time)
         published.batch.pending.confirm(count)
 
     def _separate_returned(self, published: PublishedBatch, indices: Sequence[int]) -> None:
@@ -186,51 +217,129 @@ class Publisher:
 
     def _handle_unroutable(self, batch: Batch) -> None:
         if self._settings.unroutable == "dead-letter" and batch.route != self._settings.dead_letter:
-            self.dead_letter(batch.pending, batch.bodies, "unroutable", describe_route(batch.route))
+            self._enqueue_dead_letters(batch.pending, batch.bodies, "unroutable", describe_route(batch.route))
         else:
             self._publish_later(batch, "returned")
 
     def _publish_later(self, batch: Batch, reason: str) -> None:
         """Publish a batch again after a delay, together with all batches that the broker refuses until then."""
         self._metrics.published_again.labels(reason).inc(len(batch))
-        if not self._refused:
-            delay = self._refused_backoff.next_delay()
+        if delay := self._returned_batches.add(batch):
             fields = {"event.reason": reason, "again_in_seconds": delay}
             logger.warning("the broker refused or returned messages", extra=fields)
-            asyncio.get_running_loop().call_later(delay, self._publish_refused)
-        self._refused.append(batch)
 
-    def _publish_refused(self) -> None:
-        refused, self._refused = self._refused, []
-        self._queue.extend(refused)
+    def _publish_again(self, batches: list[Batch]) -> None:
+        for batch in batches:
+            self._enqueue(batch)
         self._publish_queue()
 
-    def _requeue_unconfirmed(self) -> None:
-        """Put the unconfirmed messages of a lost session at the start of the queue."""
+    def _handle_loss(self, loss: Loss) -> bool:
+        """Handle the end of a channel. Return whether to open another one on the same connection."""
+        self._session = None
+        self._metrics.buffered.set(0)
         batches = [published.batch.select(indices) for published, indices in self._unconfirmed.list_all()]
         self._unconfirmed = UnconfirmedMessages()
         self._returned.clear()
-        self._metrics.published_again.labels("lost").inc(sum(map(len, batches)))
-        self._queue.extendleft(reversed(batches))
+        fields = {"event.reason": loss.reason, "unconfirmed": sum(map(len, batches))}
+        if loss.reply and batches:
+            logger.info("the broker closed the channel because of a message", extra=fields)
+            self._metrics.refusals.labels(str(loss.reply.code)).inc()
+            return self._handle_refusal(batches, loss.reply) and loss.connection_open
+        logger.warning("lost the session with the broker", extra=fields)
+        self._requeue(batches)
+        return False
 
-    def _limit_message_size(self, message_bytes_max: int) -> None:
-        """Apply a limit that the broker reported to all queued messages."""
-        self._message_bytes_max = message_bytes_max
+    def _requeue(self, batches: list[Batch]) -> None:
+        """Put the unconfirmed messages of a closed channel before all others."""
+        self._metrics.published_again.labels("lost").inc(sum(map(len, batches)))
+        if self._isolation.active:
+            self._isolation.restart(batches)
+        else:
+            self._queue.extendleft(reversed(batches))
+
+    def _handle_refusal(self, batches: list[Batch], reply: Reply) -> bool:
+        """Find the message that the broker refused, or isolate it. Return whether the broker accepts other events.
+
+        Parameters
+        ----------
+        batches
+            The unconfirmed messages. One of them was refused, and others may be stored in a queue already.
+        """
+        if self._size_limit.learn(reply, batches):
+            self._apply_size_limit(batches)
+            return True
+        if sum(map(len, batches)) > 1:
+            self._metrics.published_again.labels("lost").inc(sum(map(len, batches)))
+            self._isolation.restart(batches)
+            return True
+        (batch,) = batches
+        refusal = self._refusals.judge(batch, reply, self._last_accepted)
+        if refusal is None:
+            logger.error("the broker refuses all events", extra=describe_message(batch, reply))
+            self._metrics.published_again.labels("refused").inc()
+            self._isolation.restart(batches)
+            return False
+        self._isolation.restart([])
+        log_refusal(batch, refusal)
+        self._apply(refusal, batch)
+        if refusal.scope is Scope.ROUTE:
+            self._enqueue_again()
+        return True
+
+    def _apply(self, refusal: Refusal, batch: Batch) -> None:
+        """Dead-letter refused events if the refusal is final, or keep them. Drop a dead letter refused by itself."""
+        if refusal.final and not batch.is_dead_letter:
+            headers = describe_refusal(batch.route, refusal.reply)
+            self._enqueue_dead_letters(batch.pending, batch.bodies, "refused", headers)
+        elif refusal.final and refusal.scope is Scope.MESSAGE:
+            self._drop(batch.pending, batch.bodies, "refused")
+        else:
+            self._metrics.published_again.labels("refused").inc(len(batch))
+            self._kept_batches.add(batch)
+
+    def _remove_refused(self, batch: Batch) -> bool:
+        if refusal := self._refusals.find(batch.route):
+            self._apply(refusal, batch)
+        return refusal is not None
+
+    def _test_kept(self, batches: list[Batch]) -> None:
+        """Publish the kept messages again, apart from all others."""
+        self._refusals.forget_kept_routes()
+        for batch in batches:
+            self._isolation.add(batch)
+        self._publish_queue()
+
+    def _apply_size_limit(self, batches: list[Batch]) -> None:
+        """Dead-letter all messages above the broker's limit, and put the other unconfirmed ones before all others."""
+        suspects = self._isolation.remove_all()
+        self._enqueue_again()
+        self._requeue([rest for batch in batches if (rest := self._remove_large(batch))])
+        for batch in suspects:
+            if rest := self._remove_large(batch):
+                self._isolation.add(rest)
+
+    def _enqueue_again(self) -> None:
+        """Apply a new refusal or limit to all queued messages."""
         queued, self._queue = self._queue, deque()
         for batch in queued:
             self._enqueue(batch)
 
     def _enqueue(self, batch: Batch) -> None:
-        """Add a batch to the queue, and dead-letter the messages above the broker's limit.
-
-        The broker closes the session when it receives a message above its limit.
-        """
-        limit = self._message_bytes_max
-        if limit is None or all(len(body) <= limit for body in batch.bodies):
-            self._queue.append(batch)
+        """Add a batch to the queue, except the messages that the broker is known to refuse."""
+        if not (rest := self._remove_large(batch)):
             return
-        if deliverable := [i for i, body in enumerate(batch.bodies) if len(body) <= limit]:
-            self._queue.append(batch.select(deliverable))
-        for body in batch.bodies:
-            if len(body) > limit:
-                self.dead_letter(batch.pending, [body[:limit]], "above_broker_limit", describe_size(len(body)))
+        refusal = self._refusals.find(batch.route)
+        if refusal is None:
+            self._queue.append(rest)
+        elif self._refusals.start_test(refusal, batch.route):
+            self._isolation.add(rest)
+        else:
+            self._apply(refusal, rest)
+
+    def _remove_large(self, batch: Batch) -> Batch | None:
+        """Dead-letter the messages above the broker's limit, and return the others."""
+        deliverable, large = self._size_limit.split(batch)
+        for body in large:
+            start = body[: self._size_limit.bytes_max]
+            self._enqueue_dead_letters(batch.pending, [start], "above_broker_limit", describe_size(len(body)))
+        return deliverable

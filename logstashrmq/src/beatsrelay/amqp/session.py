@@ -1,4 +1,4 @@
-"""One connection to RabbitMQ with one channel in confirm mode. Futures replace the callbacks of pika."""
+"""One connection to RabbitMQ with one channel at a time, in confirm mode. Futures replace the callbacks of pika."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pika.exceptions import AMQPConnectionError, AMQPError
 from pika.spec import Basic
 
 from beatsrelay.amqp.connection_parameters import OPEN_SECONDS, create_connection_parameters
-from beatsrelay.amqp.errors import BrokerError, format_amqp_error
+from beatsrelay.amqp.errors import BrokerError, Loss, describe_loss, format_amqp_error
 from beatsrelay.amqp.frames import BatchWriter, abort_connection, read_buffered_bytes
 from beatsrelay.amqp.messages import Batch, parse_message_id
 from beatsrelay.settings import Settings
@@ -25,6 +25,8 @@ Result = TypeVar("Result")
 
 class Session:
     """A channel in confirm mode, from `open` until the broker or the network closes it.
+
+    If the broker closes the channel only, because of a message, `reopen_channel` replaces the channel.
 
     Attributes
     ----------
@@ -47,7 +49,7 @@ class Session:
         self._connection: AsyncioConnection | None = None
         self._channel: Channel | None = None
         self._connection_closed: asyncio.Future[None] = self._loop.create_future()
-        self.lost: asyncio.Future[str] = self._loop.create_future()
+        self.lost: asyncio.Future[Loss] = self._loop.create_future()
         self.remove_callbacks()
 
     def remove_callbacks(self) -> None:
@@ -91,19 +93,38 @@ class Session:
         self._connection = AsyncioConnection(
             parameters,
             on_open_callback=lambda connection: set_result_once(opened, connection),
-            on_open_error_callback=lambda _, error: self._handle_connection_closed(format_amqp_error(error)),
-            on_close_callback=lambda _, error: self._handle_connection_closed(format_amqp_error(error)),
+            on_open_error_callback=lambda _, error: self._handle_connection_closed(error),
+            on_close_callback=lambda _, error: self._handle_connection_closed(error),
             custom_ioloop=self._loop,
         )
         self._connection.add_on_connection_blocked_callback(lambda *_: self.on_blocked(True))
         self._connection.add_on_connection_unblocked_callback(lambda *_: self.on_blocked(False))
         await self._wait_unless_lost(opened)
 
+    async def reopen_channel(self) -> None:
+        """Open a new channel on the same connection, after the broker has closed the channel.
+
+        Raises
+        ------
+        BrokerError
+            Raised if the connection is closed, or if the broker does not answer within 20 seconds.
+        """
+        if self._connection_closed.done():
+            raise BrokerError("the connection is closed")
+        self.lost = self._loop.create_future()
+        try:
+            async with asyncio.timeout(OPEN_SECONDS):
+                await self._open_channel()
+        except TimeoutError as error:
+            raise BrokerError(f"no answer within {OPEN_SECONDS} s") from error
+        except AMQPError as error:
+            raise BrokerError(format_amqp_error(error)) from error
+
     async def _open_channel(self) -> None:
         assert self._connection  # noqa: S101
         opened: asyncio.Future[Channel] = self._loop.create_future()
         channel = self._connection.channel(on_open_callback=lambda channel: set_result_once(opened, channel))
-        channel.add_on_close_callback(lambda _, error: set_result_once(self.lost, format_amqp_error(error)))
+        channel.add_on_close_callback(lambda _, error: set_result_once(self.lost, describe_loss(error)))
         channel.add_on_return_callback(
             lambda _channel, _method, properties, _body: self.on_return(parse_message_id(properties.message_id))
         )
@@ -141,15 +162,15 @@ class Session:
         await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
         # Check the loss first: a broker that shuts down may have answered just before.
         if self.lost.done():
-            raise BrokerError(self.lost.result())
+            raise BrokerError(self.lost.result().reason)
         return future.result()
 
     def _handle_confirm(self, frame: Any) -> None:
         method = frame.method
         self.on_confirm(method.delivery_tag, method.multiple, isinstance(method, Basic.Ack))
 
-    def _handle_connection_closed(self, reason: str) -> None:
-        set_result_once(self.lost, reason)
+    def _handle_connection_closed(self, error: BaseException) -> None:
+        set_result_once(self.lost, describe_loss(error))
         set_result_once(self._connection_closed, None)
 
     def publish(self, batch: Batch) -> None:

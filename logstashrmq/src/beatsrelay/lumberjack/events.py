@@ -121,7 +121,7 @@ class EventReader:
     def _start_skipping(self, sequence: int, size: int) -> None:
         if size > self._limits.frame:
             raise ProtocolError(
-                "frame_too_large", f"received an event of {size} bytes, wanted up to {self._limits.event}"
+                "frame_too_large", f"received an event of {size} bytes, wanted up to {self._limits.frame}"
             )
         self.sequence = sequence
         self._oversized_size = self._skip_size = size

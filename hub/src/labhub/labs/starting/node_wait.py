@@ -88,9 +88,8 @@ def _is_from_karpenter(event: PodEvent) -> bool:
 def exceeds_nodes(scheduler_message: str) -> bool:
     """Return whether the pod's request is larger than each existing node, even if the node were empty."""
     found = TOO_SMALL.match(scheduler_message)
-    return bool(found) and all(
-        reason.partition(" ")[2].startswith("Insufficient ") for reason in found["reasons"].split(", ")
-    )
+    reasons = found["reasons"].split(", ") if found else ["0 unknown"]
+    return all(reason.partition(" ")[2].startswith("Insufficient ") for reason in reasons)
 
 
 def excludes_all_groups(autoscaler_message: str) -> bool:

@@ -1,0 +1,1 @@
+"""The command `labadmin uninstall`, which removes a site from the cluster and keeps its data."""

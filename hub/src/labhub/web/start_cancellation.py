@@ -1,0 +1,71 @@
+"""Cancellation of a lab's start while it is pending, for example while it waits for a node."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from jupyterhub.proxy import Proxy  # type: ignore[import-untyped]
+from jupyterhub.user import User  # type: ignore[import-untyped]
+from tornado import web
+
+from labhub.labs.spawner import LabSpawner
+from labhub.telemetry import metrics
+
+_log = logging.getLogger(__name__)
+# Seconds for which a request waits for the end of the lab. kubelet needs one or two for a pod on a node.
+CANCEL_SECONDS = 10
+# Not 503: nginx replaces the hub's 503 with its own page.
+BUSY_STATUS = 409
+BUSY_MESSAGE = "The hub has just started and is looking for your lab. Try again in a minute."
+
+
+def check_stop_allowed(spawner: LabSpawner) -> None:
+    """Check that a lab can be stopped, or its start cancelled.
+
+    Raises
+    ------
+    HTTPError
+        Raised while a restarted hub checks or recovers the lab. JupyterHub would answer with status 500.
+    """
+    recovering = spawner.pending == "spawn" and spawner._spawn_future is None
+    if spawner.pending == "check" or recovering:
+        raise web.HTTPError(BUSY_STATUS, BUSY_MESSAGE)
+
+
+async def cancel_start(proxy: Proxy, user: User, spawner: LabSpawner) -> bool:
+    """Cancel the pending start of a lab. Return whether the lab has stopped within `CANCEL_SECONDS`.
+
+    A second request waits for the first cancellation. If the lab becomes ready at the same time, it is stopped.
+    """
+    if getattr(spawner, "_stop_future", None) is None:  # JupyterHub sets it with the first stop
+        # Set before the first `await`: until the lab has stopped, JupyterHub neither starts nor stops it.
+        spawner._stop_pending = True
+        spawner._stop_future = asyncio.ensure_future(_cancel(proxy, user, spawner, spawner._spawn_future))
+    done, _ = await asyncio.wait([spawner._stop_future], timeout=CANCEL_SECONDS)
+    return bool(done)
+
+
+async def _cancel(proxy: Proxy, user: User, spawner: LabSpawner, start: asyncio.Future[None]) -> None:
+    try:
+        start.cancel()
+        await asyncio.wait([start])
+        if user.spawners.get(spawner.name) is not spawner:
+            return  # an administrator has reset the user
+        metrics.count_spawn_failure("cancelled")
+        await spawner.force_delete()  # a lab that has never answered has nothing to save
+        await _delete_route(proxy, user, spawner)
+        await user.stop(spawner.name)
+    except Exception as error:
+        # `user.stop` has released the lab. The reconciler deletes a pod that still exists.
+        _log.warning("the start of the lab of %s was cancelled, and its pod stays for now: %r", user.name, error)
+    finally:
+        spawner._stop_future, spawner._stop_pending = None, False
+
+
+async def _delete_route(proxy: Proxy, user: User, spawner: LabSpawner) -> None:
+    """Delete the route of a lab that has become ready during the cancellation."""
+    try:
+        await proxy.delete_user(user, spawner.name)
+    except (OSError, TimeoutError, web.HTTPError) as error:
+        _log.warning("the route of the lab of %s stays until the proxy answers: %r", user.name, error)

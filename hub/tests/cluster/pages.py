@@ -1,0 +1,74 @@
+"""The hub's pages in a browser: choose a lab, and read why it waits or does not start."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page
+
+from hub.tests.cluster.deployment import Deployment
+from hub.tests.cluster.objects import URL
+
+# Maximum time in seconds from the click until the page shows the reason
+SOON = 15
+# Each page also has a hidden alert for errors of its scripts.
+SHOWN = ".alert-danger:visible"
+# Width and height of a laptop's and of a phone's window, in pixels
+WINDOWS = ((1440, 900), (390, 844))
+
+
+@contextmanager
+def page_of(browser: Browser, deployment: Deployment, login: str) -> Iterator[Page]:
+    """Log in as a new member, and yield the spawn page."""
+    account = deployment.github.world.add_account(login)
+    deployment.join(account, "lsst-sqre")
+    context = browser.new_context(ignore_https_errors=True)
+    page = context.new_page()
+    page.goto(f"{URL}/hub/oauth_login?next=/hub/spawn")
+    page.locator(f"[value={login}]").click()
+    page.wait_for_url("**/hub/spawn*")
+    try:
+        yield page
+    finally:
+        context.close()
+
+
+def choose(page: Page, image: str, size: str) -> float:
+    """Choose an image and a size and start the lab with the keyboard only. Return the time of the request."""
+    page.locator(f"input[value={image}]").focus()
+    page.keyboard.press("Space")
+    page.locator(f"input[value={size}]").focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("Tab")
+    started = time.monotonic()
+    page.keyboard.press("Enter")
+    return started
+
+
+def failure(page: Page) -> str:
+    """Wait until the page reports that the lab did not start, and return the message."""
+    page.locator("text=Your lab did not start").or_(page.locator(SHOWN)).first.wait_for(timeout=60_000)
+    # The message is on the progress page or on the spawn page. If the spawn failed before the progress page was loaded,
+    # the message is on the page of a stopped lab.
+    return page.locator(f"#progress-message, #lab-message, {SHOWN}").first.inner_text()
+
+
+def pod_name(deployment: Deployment, login: str) -> str:
+    """Return the name of the pod of a user's lab."""
+    account = deployment.github.world.find_account(login)
+    assert account is not None
+    return deployment.lab(account)
+
+
+def take_pictures(page: Page, folder: Path, name: str) -> None:
+    """Save a picture of the page for each window, and check that the page does not scroll sideways."""
+    size = page.viewport_size
+    for width, height in WINDOWS:
+        page.set_viewport_size({"width": width, "height": height})
+        page.screenshot(path=folder / f"{name}-{width}x{height}.png")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    if size:
+        page.set_viewport_size(size)

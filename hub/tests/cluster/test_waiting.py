@@ -1,0 +1,175 @@
+"""Labs that wait for a node: the page shows it within seconds, and the user can cancel the start."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from labhub.labs.starting.start_problem import NODE_NOTICES
+from labtesting import cluster
+from labtesting.cluster import LABS
+from labtesting.hub_process import wait_until
+from playwright.sync_api import Browser, Page, expect
+
+from hub.tests.cluster.deployment import Deployment
+from hub.tests.cluster.full_cluster import full_cluster, make_room, send_event, send_new_event, send_odd_events
+from hub.tests.cluster.pages import SOON, choose, failure, page_of, pod_name, take_pictures
+
+pytestmark = pytest.mark.timeout(400)
+FULL, TOO_SMALL, COMING, DECLINED = (
+    NODE_NOTICES[kind].format(limit="10 minutes") for kind in ("full", "too_small", "coming", "declined")
+)
+SCALE_UP = "pod triggered scale-up: [{pool-a 1->2 (max: 3)}]"
+NO_FIT = "pod didn't trigger scale-up: 1 Insufficient memory, 1 node(s) had untolerated taint(s)"
+AT_MAXIMUM = "pod didn't trigger scale-up: 1 max node group size reached"
+# Seconds until a node has room in the test of a growing cluster
+GROWTH_SECONDS = 60
+
+
+@pytest.fixture
+def full() -> Iterator[None]:
+    """Fill the cluster until the end of the test."""
+    with full_cluster():
+        yield
+
+
+def expect_notice(page: Page, text: str, seconds: float = SOON) -> None:
+    """Wait until the progress page shows a text."""
+    expect(page.locator("#notice")).to_have_text(text, timeout=seconds * 1000)
+
+
+def expect_lab(page: Page, login: str) -> None:
+    """Wait until the browser shows the lab."""
+    page.wait_for_url(f"**/user/{login}/lab*", timeout=120_000)
+
+
+def gone(deployment: Deployment, login: str) -> bool:
+    """Return whether neither the hub nor Kubernetes has a lab of a user."""
+    return not deployment.server(login) and not cluster.exists("pod", pod_name(deployment, login), namespace=LABS)
+
+
+def pod_uid(deployment: Deployment, login: str) -> str:
+    """Return the UID of the pod of a user's lab. A new pod has a new UID."""
+    return str(cluster.get("pod", pod_name(deployment, login), namespace=LABS)["metadata"]["uid"])
+
+
+def test_a_lab_starts_on_a_node_that_comes_after_a_minute(
+    browser: Browser, deployment: Deployment, full: None, screenshots: Path
+) -> None:
+    with page_of(browser, deployment, "nora") as page:
+        started = choose(page, "recommended", "small")
+        expect_notice(page, FULL)
+        shown = time.monotonic() - started
+        assert shown < SOON
+        expect(page.locator("#detail")).to_contain_text("Insufficient cpu")
+        take_pictures(page, screenshots, "waiting")
+        wait_until(lambda: time.monotonic() - started > GROWTH_SECONDS, "a minute has passed", GROWTH_SECONDS + 10)
+        assert deployment.server("nora")["pending"] == "spawn"
+        make_room()
+        expect_lab(page, "nora")
+    print(f"shown after {shown:.1f} s, ran after {time.monotonic() - started:.1f} s")  # noqa: T201  (a measurement)
+
+
+def test_the_page_shows_the_answers_of_an_autoscaler(
+    browser: Browser, deployment: Deployment, full: None, screenshots: Path
+) -> None:
+    with page_of(browser, deployment, "olga") as page:
+        choose(page, "recommended", "small")
+        expect_notice(page, FULL)
+        pod = pod_name(deployment, "olga")
+        send_event(pod, "1", reason="NotTriggerScaleUp", message=AT_MAXIMUM, lastTimestamp="2026-11-30T12:00:00Z")
+        expect_notice(page, DECLINED)
+        expect(page.locator("#detail")).to_have_text(AT_MAXIMUM)
+        send_new_event(pod, "2", reason="TriggeredScaleUp", note=SCALE_UP, component="cluster-autoscaler")
+        expect_notice(page, COMING)
+        take_pictures(page, screenshots, "node-comes")
+        make_room()
+        expect_lab(page, "olga")
+
+
+def test_a_size_that_no_node_type_has_fails_at_once(
+    browser: Browser, deployment: Deployment, screenshots: Path
+) -> None:
+    with page_of(browser, deployment, "pat") as page:
+        started = choose(page, "recommended", "impossible")
+        expect_notice(page, TOO_SMALL)
+        assert time.monotonic() - started < SOON
+        take_pictures(page, screenshots, "too-small")
+        # The scheduler's message does not prove that no larger node will come. The autoscaler's does.
+        assert deployment.server("pat")["pending"] == "spawn"
+        send_event(pod_name(deployment, "pat"), "1", reason="NotTriggerScaleUp", message=NO_FIT)
+        answered = time.monotonic()
+        assert "No node of this site is large enough for this size." in failure(page)
+        assert time.monotonic() - answered < SOON
+        take_pictures(page, screenshots, "too-large")
+    wait_until(lambda: gone(deployment, "pat"), "the lab is released")
+
+
+def test_odd_events_do_not_stop_a_start(browser: Browser, deployment: Deployment, full: None) -> None:
+    with page_of(browser, deployment, "quin") as page:
+        choose(page, "recommended", "small")
+        expect_notice(page, FULL)
+        send_odd_events(pod_name(deployment, "quin"))
+        # The progress stream shows an event that was sent with the odd ones.
+        expect(page.locator("#progress-log")).to_contain_text("a made-up event", timeout=SOON * 1000)
+        make_room()
+        expect_lab(page, "quin")
+    assert "the watch of events was lost" not in deployment.log()
+
+
+def test_a_user_cancels_the_wait_and_starts_another_size(browser: Browser, deployment: Deployment) -> None:
+    with page_of(browser, deployment, "rosa") as page:
+        choose(page, "recommended", "impossible")
+        expect_notice(page, TOO_SMALL)
+        page.get_by_role("button", name="Cancel the start").click()
+        page.wait_for_url("**/hub/spawn/rosa", timeout=SOON * 1000)
+        assert gone(deployment, "rosa")
+        choose(page, "recommended", "small")
+        expect_lab(page, "rosa")
+    assert deployment.metric("labhub_spawn_failures_total", reason="cancelled") >= 1
+
+
+def test_only_the_user_cancels_a_start_and_only_once(deployment: Deployment) -> None:
+    owner, _ = deployment.member("saul")
+    other, _ = deployment.member("tara")
+    owner.submit_spawn_form(image="recommended", size="impossible")
+    wait_until(lambda: cluster.exists("pod", pod_name(deployment, "saul"), namespace=LABS), "the pod exists")
+    path = "/hub/api/users/saul/server"
+    assert owner.http.delete(path).status_code == 403, "without the XSRF token"
+    assert other.http.delete(path, headers=other.xsrf()).status_code in {403, 404}, "by another user"
+    assert deployment.server("saul")["pending"] == "spawn"
+    with ThreadPoolExecutor() as pool:
+        answers = list(pool.map(lambda _: owner.http.delete(path, headers=owner.xsrf()).status_code, range(3)))
+    assert set(answers) <= {202, 204}
+    wait_until(lambda: gone(deployment, "saul"), "the lab is released")
+    assert owner.http.delete(path, headers=owner.xsrf()).status_code == 204, "no start is pending"
+    owner.spawn("saul", image="recommended", size="small")
+
+
+def test_a_killed_hub_continues_the_wait(browser: Browser, deployment: Deployment, full: None) -> None:
+    with page_of(browser, deployment, "uma") as page:
+        choose(page, "recommended", "small")
+        expect_notice(page, FULL)
+        uid = pod_uid(deployment, "uma")
+        deployment.kill_hub()
+        expect_notice(page, "The hub does not answer. The start of your lab continues when it is back.", 60)
+        # The page finds the new hub by itself, and shows the wait again.
+        expect_notice(page, FULL, 120)
+        make_room()
+        expect_lab(page, "uma")
+        assert pod_uid(deployment, "uma") == uid
+
+
+def test_a_start_is_cancelled_after_a_restart_of_the_hub(deployment: Deployment) -> None:
+    visitor, _ = deployment.member("vito")
+    visitor.submit_spawn_form(image="recommended", size="impossible")
+    wait_until(lambda: cluster.exists("pod", pod_name(deployment, "vito"), namespace=LABS), "the pod exists")
+    deployment.kill_hub()
+    wait_until(lambda: deployment.is_up() and deployment.server("vito").get("pending") == "spawn", "the hub waits", 120)
+    path = "/hub/api/users/vito/server"
+    assert visitor.http.delete(path, headers=visitor.xsrf()).status_code == 204
+    assert gone(deployment, "vito")
+    visitor.spawn("vito", image="recommended", size="small")

@@ -1,0 +1,133 @@
+"""The classes with which Jupyter Server bounds the memory that a kernel's output takes.
+
+`ServerApp.kernel_websocket_connection_class` and `ServerApp.kernel_manager_class` select them. They override public
+methods only.
+"""
+
+from __future__ import annotations
+
+from asyncio import Future
+from collections.abc import Callable
+from functools import partial
+from time import monotonic
+from typing import Any
+
+from jupyter_client.session import Session
+from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
+from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+
+from lsstlab.output_limits import KEPT_MESSAGE_MAX, KEPT_NOTE, TEXT, KeptOutput, OutputLimiter, size_of
+
+OUTPUT_CHANNEL = "iopub"
+
+
+def read_header(session: Session, parts: list[bytes], position: int = 0) -> dict[str, Any]:
+    """Return the header of a message, or with `position=1` the header of the request that it answers."""
+    _, message = session.feed_identities(parts)
+    header: dict[str, Any] = session.unpack(message[1 + position])
+    return header
+
+
+def shorten_text(session: Session, parts: list[bytes], size: int, *, keep_end: bool = False) -> list[bytes]:
+    """Return a message of about `size` bytes with the start, or the end, of the text of a larger one."""
+    _, rest = session.feed_identities(parts)
+    message = session.deserialize(rest)
+    text = message["content"]["text"]
+    length = len(text) * size // size_of(parts)  # characters have one to six bytes
+    message["content"]["text"] = text[-length:] if keep_end else text[:length] + "\n"
+    return session.serialize(message)
+
+
+class LabKernelConnection(ZMQChannelsWebsocketConnection):
+    """A page's connection to a kernel, which leaves out output that the page or the network cannot take.
+
+    Jupyter Server's own limiter (`limit_rate`) counts only text, and ignores how fast the page reads. Once it leaves
+    out a message, it also leaves out the error of the cell. This limiter uses the options of that limiter.
+    """
+
+    _limiter: OutputLimiter | None = None
+    _unsent = 0
+
+    @property
+    def write_message(self) -> Callable[..., None]:
+        """A function that sends a message, and counts its bytes until they are sent."""
+        return self._write
+
+    def _write(self, message: bytes | str, binary: bool = False) -> None:
+        size = len(message)
+        sent = self.websocket_handler.write_message(message, binary=binary)
+        self._unsent += size
+        sent.add_done_callback(partial(self._count_as_sent, size))
+
+    def _count_as_sent(self, size: int, sent: Future[None]) -> None:
+        self._unsent -= size
+        if not sent.cancelled():
+            # Otherwise asyncio logs an error for each message that a closed connection has not sent.
+            sent.exception()
+
+    def handle_outgoing_message(self, stream: Any, outgoing_msg: list[Any]) -> None:
+        """Send a message of the kernel to the page, shorten it or leave it out."""
+        if getattr(stream, "channel", stream) != OUTPUT_CHANNEL:
+            super().handle_outgoing_message(stream, outgoing_msg)
+            return
+        size = size_of(outgoing_msg)
+        granted, note = self._check(outgoing_msg, size)
+        if granted == size:
+            super().handle_outgoing_message(stream, outgoing_msg)
+        elif granted:
+            super().handle_outgoing_message(stream, shorten_text(self.session, outgoing_msg, granted))
+        if note:
+            self.write_stderr(note, read_header(self.session, outgoing_msg, position=1))  # type: ignore[no-untyped-call]
+
+    def _check(self, parts: list[bytes], size: int) -> tuple[int, str]:
+        if self._limiter is None:
+            self._limiter = OutputLimiter(self.iopub_data_rate_limit, self.iopub_msg_rate_limit, self.rate_limit_window)
+        kind = read_header(self.session, parts)["msg_type"]
+        if kind == "execute_input":
+            self._limiter.start_over()
+        return self._limiter.check(kind, size, self._unsent, monotonic())
+
+
+class LabKernelManager(AsyncMappingKernelManager):
+    """A kernel manager that keeps only the latest output of a kernel while no page is connected."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)  # type: ignore[no-untyped-call]
+        self._kept: dict[str, KeptOutput] = {}
+
+    def start_buffering(self, kernel_id: str, session_key: str, channels: dict[str, Any]) -> None:
+        """Keep the messages of a kernel whose last page has disconnected."""
+        super().start_buffering(kernel_id, session_key, channels)  # type: ignore[no-untyped-call]
+        if not self.buffer_offline_messages:
+            return
+        session = self.get_kernel(kernel_id).session
+        kept = self._kept[kernel_id] = KeptOutput()
+
+        def keep(channel: str, parts: list[bytes]) -> None:
+            kind = read_header(session, parts)["msg_type"] if channel == OUTPUT_CHANNEL else None
+            if kind == TEXT and size_of(parts) > KEPT_MESSAGE_MAX:
+                kept.first_left_out = kept.first_left_out or parts
+                parts = shorten_text(session, parts, KEPT_MESSAGE_MAX, keep_end=True)
+            kept.add(kind, channel, parts)
+
+        for channel, stream in channels.items():
+            stream.on_recv(partial(keep, channel))
+
+    def get_buffer(self, kernel_id: str, session_key: str) -> dict[str, Any] | None:
+        """Return the kept messages for a page that connects again, or None for another page."""
+        info: dict[str, Any] | None = super().get_buffer(kernel_id, session_key)  # type: ignore[no-untyped-call]
+        if info and (kept := self._kept.pop(kernel_id, None)):
+            session = self.get_kernel(kernel_id).session
+            note = [self._make_note(session, kept.first_left_out)] if kept.first_left_out else []
+            info["buffer"] = [*note, *kept.messages()]
+        return info
+
+    def _make_note(self, session: Session, left_out: list[bytes]) -> tuple[str, list[bytes]]:
+        parent = read_header(session, left_out, position=1)
+        message = session.msg("stream", {"name": "stderr", "text": f"{KEPT_NOTE}\n"}, parent=parent)
+        return OUTPUT_CHANNEL, session.serialize(message)
+
+    def stop_buffering(self, kernel_id: str) -> None:
+        """Forget the kept messages."""
+        super().stop_buffering(kernel_id)  # type: ignore[no-untyped-call]
+        self._kept.pop(kernel_id, None)

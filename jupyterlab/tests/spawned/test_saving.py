@@ -1,0 +1,144 @@
+"""Programs of a spawned lab save before the lab ends. Each needs 3 s, more than Jupyter Server's default of 2.5 s."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from labtesting.hub_process import wait_until
+from labtesting.labclient import PROMPT, SpawnedLab
+
+Spawn = Callable[..., SpawnedLab]
+SAVE = "time.sleep(3); pathlib.Path({path!r}).write_text('saved')"
+# A program that saves when it gets a signal. `started` shows that it can be signalled.
+ON_SIGNAL = """\
+import pathlib, signal, sys, time
+
+def save(*_):
+    {save}
+    sys.exit()
+
+signal.signal(signal.{signal}, save)
+pathlib.Path({started!r}).touch()
+time.sleep(1000)
+"""
+# IPython's kernel waits 29 s for programs that have ended, until the cell has waited for them.
+UPSTREAM_SECONDS = 25
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """Return the path of the file that a program of the test saves."""
+    return tmp_path / "saved"
+
+
+@contextmanager
+def stopping(lab: SpawnedLab) -> Iterator[None]:
+    """Stop the lab as kubelet does after the block, and check that it ends in order."""
+    yield
+    lab.process.terminate()
+    assert lab.process.wait(60) == 0
+
+
+def run_program(lab: SpawnedLab, folder: Path, signal: str, command: str, saved: Path) -> None:
+    """Start a program that saves on a signal with a command in a terminal, and wait until it runs."""
+    script, started = folder / "program.py", folder / "started"
+    script.write_text(ON_SIGNAL.format(save=SAVE.format(path=str(saved)), signal=signal, started=str(started)))
+    with lab.client.terminal(close=False) as terminal:
+        terminal.read_until(PROMPT)
+        terminal.type(command.format(f"python3 {script}"))
+        wait_until(started.exists, "the program runs")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "try:\n    time.sleep(1000)\nfinally:\n    {save}",
+        "try:\n    time.sleep(1000)\nexcept KeyboardInterrupt:\n    {save}",
+        "try:\n    time.sleep(1000)\nfinally:\n    subprocess.run(['sleep', '1'], check=True); {save}",
+    ],
+    ids=["finally", "KeyboardInterrupt", "with another program"],
+)
+def test_a_running_cell_saves(spawn: Spawn, saved: Path, cell: str) -> None:
+    lab = spawn(LAB_STOP_SECONDS="30")
+    with stopping(lab), lab.client.kernel("python3", shut_down=False) as kernel:
+        kernel.execute("import pathlib, subprocess, time")
+        kernel.send("execute_request", {"code": cell.format(save=SAVE.format(path=str(saved))), "silent": False})
+        wait_until(lambda: kernel_state(lab) == "busy", "the cell runs")
+    assert saved.read_text() == "saved"
+
+
+def kernel_state(lab: SpawnedLab) -> str:
+    """Return the state of the only kernel."""
+    (kernel,) = lab.client.request("GET", "api/kernels").json()
+    return str(kernel["execution_state"])
+
+
+def test_an_idle_kernel_saves_at_its_exit(spawn: Spawn, saved: Path) -> None:
+    lab = spawn(LAB_STOP_SECONDS="30")
+    with stopping(lab), lab.client.kernel("python3", shut_down=False) as kernel:
+        save = f"def save():\n    {SAVE.format(path=str(saved))}"
+        kernel.execute(f"import atexit, pathlib, time\n{save}\natexit.register(save)")
+    assert saved.read_text() == "saved"
+
+
+@pytest.mark.parametrize("call", ["Popen", "run"])
+def test_a_program_of_a_kernel_saves(spawn: Spawn, saved: Path, tmp_path: Path, call: str) -> None:
+    script, started = tmp_path / "program.py", tmp_path / "started"
+    script.write_text(ON_SIGNAL.format(save=SAVE.format(path=str(saved)), signal="SIGTERM", started=str(started)))
+    lab = spawn(LAB_STOP_SECONDS="30")
+    with stopping(lab), lab.client.kernel("python3", shut_down=False) as kernel:
+        cell = f"import subprocess, sys; subprocess.{call}([sys.executable, {str(script)!r}])"
+        kernel.send("execute_request", {"code": cell, "silent": False})
+        wait_until(started.exists, "the program runs")
+    assert saved.read_text() == "saved"
+
+
+def test_a_program_that_a_cell_has_left_delays_no_stop(spawn: Spawn) -> None:
+    lab = spawn(LAB_STOP_SECONDS="600")
+    with lab.client.kernel("python3", shut_down=False) as kernel:
+        kernel.execute("import subprocess; left = subprocess.Popen(['sleep', '1000'])")
+        lab.process.terminate()
+        assert lab.process.wait(UPSTREAM_SECONDS) == 0
+
+
+@pytest.mark.parametrize(
+    ("signal", "command"),
+    [
+        ("SIGTERM", "{}"),
+        ("SIGHUP", "{}"),
+        ("SIGTERM", "{} &"),
+        ("SIGTERM", "nohup {} &"),
+        ("SIGTERM", "bash -c '{}; true'"),
+    ],
+    ids=["foreground", "hangup", "background", "nohup", "in a script"],
+)
+def test_a_program_of_a_terminal_saves(spawn: Spawn, saved: Path, tmp_path: Path, signal: str, command: str) -> None:
+    lab = spawn(LAB_STOP_SECONDS="30")
+    with stopping(lab):
+        run_program(lab, tmp_path, signal, command, saved)
+    assert saved.read_text() == "saved"
+
+
+def test_a_lab_without_work_stops_at_once(spawn: Spawn) -> None:
+    lab = spawn(LAB_STOP_SECONDS="600")
+    with lab.client.kernel("python3", shut_down=False) as kernel, lab.client.terminal(close=False) as terminal:
+        kernel.execute("x = 1")
+        terminal.read_until(PROMPT)
+        terminal.type("python3")
+        terminal.read_until(">>>")
+        with stopping(lab):
+            pass
+
+
+def test_a_program_that_ignores_the_stop_is_killed_in_time(spawn: Spawn, tmp_path: Path) -> None:
+    lab = spawn(LAB_STOP_SECONDS="15")
+    with lab.client.terminal(close=False) as terminal:
+        terminal.read_until(PROMPT)
+        terminal.type("trap 'echo no' TERM HUP; echo trapped: $?; while true; do read -t 1; done")
+        terminal.read_until("trapped: 0")
+        with stopping(lab):
+            pass
+    assert "programs that did not end in time and are killed: 1" in (tmp_path / "lab.log").read_text()

@@ -1,0 +1,42 @@
+"""Batches that are published again after a delay."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from beatsrelay.amqp.backoff import Backoff
+from beatsrelay.amqp.messages import Batch
+
+
+class DelayedBatches:
+    """Batches that wait together for the same delay. Each delay is longer than the last, until `reset`.
+
+    Parameters
+    ----------
+    publish
+        Called with the batches at the end of a delay.
+    """
+
+    def __init__(self, publish: Callable[[list[Batch]], None]) -> None:
+        self._publish = publish
+        self._batches: list[Batch] = []
+        self._backoff = Backoff()
+
+    def add(self, batch: Batch) -> float | None:
+        """Add a batch. Return the delay in seconds if it starts now, or None if batches were already waiting."""
+        self._batches.append(batch)
+        if len(self._batches) > 1:
+            return None
+        delay = self._backoff.next_delay()
+        asyncio.get_running_loop().call_later(delay, self._end_delay)
+        return delay
+
+    def _end_delay(self) -> None:
+        batches, self._batches = self._batches, []
+        self._publish(batches)
+
+    def reset(self) -> None:
+        """Start with the shortest delay again if no batch waits, after a success."""
+        if not self._batches:
+            self._backoff.reset()

@@ -1,0 +1,194 @@
+"""Refusals: whether the broker's reply concerns a message, a route or the exchange, and the memory of refused routes.
+
+RabbitMQ closes the channel when it refuses a message, and names no delivery tag:
+https://www.rabbitmq.com/docs/channels#error-handling
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+from beatsrelay.amqp.errors import Reply
+from beatsrelay.amqp.messages import Batch
+from beatsrelay.routing import Route
+from beatsrelay.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+ACCESS_REFUSED = 403
+NOT_FOUND = 404
+# https://github.com/rabbitmq/rabbitmq-server/blob/v4.1.0/deps/rabbit/src/rabbit_access_control.erl: check_topic_access.
+# The broker cuts its text after 255 bytes.
+TOPIC_REFUSED = re.compile(r"ACCESS_REFUSED - (?:\w+ )?access to topic '")
+TOPIC_END = re.compile(r"' in exchange '.*' in vhost '.*' refused for user '.*'", re.DOTALL)
+EXCHANGE_REFUSED = re.compile(r"ACCESS_REFUSED - (?:(?:\w+ )?access to|cannot publish to internal) exchange '")
+# The end of the text if the login backend failed, for example because its LDAP server does not answer
+BACKEND_FAILED = re.compile(TOPIC_END.pattern + r", backend \w+ returned an error: ", re.DOTALL)
+# A refused route is tested again with its next event after this time, so that a new permission takes effect.
+TEST_SECONDS = 60
+# Each test makes all other messages wait for some milliseconds. So the relay tests at most one route in this time.
+TEST_PAUSE_SECONDS = 1
+# A dead letter that is refused for its content blocks its connection, so the connection sends no event that the broker
+# could accept. So an event accepted up to this time before the first refusal counts, too.
+DEAD_LETTER_SECONDS = 60
+# Limit on remembered routes and messages
+ENTRIES_MAX = 10_000
+
+
+class Scope(Enum):
+    """What a refusal concerns: one message, a route, or all events."""
+
+    MESSAGE = auto()
+    ROUTE = auto()
+    ALL = auto()
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A refused route, or a refused message.
+
+    Attributes
+    ----------
+    reply
+        The broker's reply.
+    scope
+        Whether it concerns the message or its route.
+    final
+        Whether the messages cannot be delivered. Otherwise the relay publishes them again.
+    test_time
+        When the next event of the route is published as a test, in seconds of `time.monotonic`.
+    """
+
+    reply: Reply
+    scope: Scope
+    final: bool
+    test_time: float
+
+
+def find_scope(reply: Reply, batch: Batch, *, constant_key: bool) -> tuple[Scope, bool]:
+    """Return what a refusal concerns, by its code and text, and whether the reply is clear about it.
+
+    Parameters
+    ----------
+    batch
+        The refused message.
+    constant_key
+        Whether all events have the same routing key.
+    """
+    if reply.code not in (ACCESS_REFUSED, NOT_FOUND):
+        return Scope.MESSAGE, False
+    if batch.is_dead_letter:
+        return Scope.ROUTE, False
+    if reply.code == NOT_FOUND or constant_key or EXCHANGE_REFUSED.match(reply.text):
+        return Scope.ALL, True
+    topic, key = TOPIC_REFUSED.match(reply.text), batch.route.key
+    # A field of an event can contain any text. So remove the key before reading the text after it.
+    if not topic or not reply.text.startswith(key, topic.end()):
+        return Scope.ROUTE, False
+    end = reply.text[topic.end() + len(key) :]
+    return (Scope.ALL, True) if BACKEND_FAILED.match(end) else (Scope.ROUTE, bool(TOPIC_END.fullmatch(end)))
+
+
+class Refusals:
+    """The refusals of the broker: it judges each, and remembers refused routes.
+
+    - A refused routing key is final. The relay does not publish its further events.
+    - A refused dead-letter route is never final. The relay keeps the dead letters, and publishes them again.
+    - Other refusals become final if the broker refuses the message a second time, and has accepted an event in between.
+      So a fault of the broker that concerns all events makes none of them a dead letter.
+
+    Parameters
+    ----------
+    clock
+        Returns the current time in seconds.
+    """
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._constant_key = settings.routing_key.constant_key is not None
+        self._routes: dict[Route, Refusal] = {}
+        self._first_refused: dict[Route | int, float] = {}  # times of refusals that are not final
+        self._next_test = 0.0
+
+    def judge(self, batch: Batch, reply: Reply, last_accepted: float) -> Refusal | None:
+        """Return the refusal of a message, and remember its route if it is refused. None: all events are refused.
+
+        Parameters
+        ----------
+        batch
+            The message, published alone.
+        last_accepted
+            When the broker last accepted an event, in seconds of `time.monotonic`.
+        """
+        now = self._clock()
+        scope, clear = find_scope(reply, batch, constant_key=self._constant_key)
+        if scope is Scope.ALL:
+            return None
+        key = batch.route if scope is Scope.ROUTE else batch.numbers[0]
+        if scope is Scope.ROUTE and batch.is_dead_letter:
+            final = False
+        elif clear:
+            final = True
+        elif key in self._first_refused:
+            recent = DEAD_LETTER_SECONDS if batch.is_dead_letter else 0
+            final = last_accepted > self._first_refused[key] - recent
+        else:
+            final = False
+        refusal = Refusal(reply, scope, final, now + TEST_SECONDS)
+        first_refused = self._first_refused.pop(key, now)
+        if not final:
+            self._first_refused[key] = first_refused
+        if scope is Scope.ROUTE:
+            self._routes.pop(batch.route, None)
+            self._routes[batch.route] = refusal
+        remove_oldest(self._first_refused)
+        remove_oldest(self._routes)
+        return refusal
+
+    def find(self, route: Route) -> Refusal | None:
+        """Return the refusal of a route, or None if the route is not refused."""
+        return self._routes.get(route)
+
+    def start_test(self, refusal: Refusal, route: Route) -> bool:
+        """Forget the refusal of a route if it is time to test the route. Return whether to test it."""
+        now = self._clock()
+        if not refusal.final or now < max(refusal.test_time, self._next_test):
+            return False
+        self._next_test = now + TEST_PAUSE_SECONDS
+        del self._routes[route]
+        return True
+
+    def forget_kept_routes(self) -> None:
+        """Forget the routes whose messages the relay keeps, so that they are published again."""
+        self._routes = {route: refusal for route, refusal in self._routes.items() if refusal.final}
+
+
+def remove_oldest(entries: dict[Any, Any]) -> None:
+    """Remove the oldest entry above `ENTRIES_MAX`."""
+    if len(entries) > ENTRIES_MAX:
+        del entries[next(iter(entries))]
+
+
+def log_refusal(batch: Batch, refusal: Refusal) -> None:
+    """Log a refusal, and what the relay does with the message, or with all messages of its route."""
+    fields = describe_message(batch, refusal.reply)
+    what = "dead letter" if batch.is_dead_letter else "event"
+    if refusal.final and refusal.scope is Scope.ROUTE:
+        fields["test_in_seconds"] = TEST_SECONDS
+        logger.warning("the broker refuses all events with this routing key", extra=fields)
+    elif refusal.final:
+        logger.warning("the broker refuses the %s, and the relay does not publish it again", what, extra=fields)
+    else:
+        logger.warning("the broker refused the %s, and the relay will publish it again", what, extra=fields)
+
+
+def describe_message(batch: Batch, reply: Reply) -> dict[str, str | float]:
+    """Return the log fields of a refused message."""
+    route = batch.route
+    return {"exchange": route.exchange, "routing_key": route.key, "event.reason": f"{reply.text} ({reply.code})"}

@@ -1,0 +1,58 @@
+"""Tests of users with a slow network, or with a pause in a download. They take minutes: the limits are minutes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from labtesting.hub_process import wait_until
+from labtesting.proxy_process import run_proxy
+
+from nginx.tests.conftest import RunEdge
+from nginx.tests.upstream import run_upstream
+from tools.parts import PROXY, prepare
+
+# By default Node.js ends an upload after 300 s, which it checks every 30 s. nginx ends a download of which nothing is
+# read for 60 s.
+UPLOAD_SECONDS, PAUSE_SECONDS = 340, 75
+
+
+def wait_seconds(seconds: float) -> None:
+    """Wait for a part of the test that takes time."""
+    end = time.monotonic() + seconds
+    wait_until(lambda: time.monotonic() > end, "the time has passed", seconds + 60)
+
+
+@pytest.mark.timeout(600)
+def test_an_upload_may_take_longer_than_five_minutes(run: RunEdge, tmp_path: Path) -> None:
+    def pieces() -> Iterator[bytes]:
+        for _ in range(UPLOAD_SECONDS // 5):
+            yield b"x" * 1000
+            wait_seconds(5)
+
+    with (
+        run_upstream() as lab,
+        run_proxy(prepare(PROXY) / PROXY.name, lab.address) as proxy,
+        run(tmp_path / "nginx", proxy.address) as edge,
+        edge.client() as client,
+    ):
+        assert client.put("/user/vera/api/contents/notebook", content=pieces()).status_code == 200
+        assert lab.received == UPLOAD_SECONDS // 5 * 1000
+
+
+@pytest.mark.timeout(300)
+def test_a_download_may_pause_longer_than_a_minute(run: RunEdge, tmp_path: Path) -> None:
+    size = 100_000_000  # more than the buffers of all sockets
+    with (
+        run_upstream(body=bytes(size)) as lab,
+        run_proxy(prepare(PROXY) / PROXY.name, lab.address) as proxy,
+        run(tmp_path / "nginx", proxy.address) as edge,
+        edge.client() as client,
+        client.stream("GET", "/user/vera/files/big") as answer,
+    ):
+        pieces = answer.iter_bytes(1_000_000)
+        received = len(next(pieces))
+        wait_seconds(PAUSE_SECONDS)
+        assert received + sum(len(piece) for piece in pieces) == size

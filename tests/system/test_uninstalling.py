@@ -1,0 +1,131 @@
+"""Tests of the end of a site: uninstalled and brought back, deleted and recovered, deleted for good.
+
+Each test begins with the state after the one before. The commands are those of docs/admin/uninstall.md.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from labtesting.cluster import LABS, NAMESPACE, TEST_ANNOTATION, exists, get, kubectl
+from labtesting.handbook import read_commands, run_commands
+from labtesting.hub_process import wait_until
+
+from tests.system.deployment import DEPLOYMENTS, ROOT, Deployment, apply_site
+
+pytestmark = pytest.mark.timeout(400)
+PAGE = ROOT / "docs/admin/uninstall.md"
+CLAIMS = ("fileserver", "hub")
+USER = "rosalind"
+WRITE = "import os; open('kept', 'w').write('all data'); os.sync()"
+# `kubectl get all` lists only some kinds.
+KINDS = (
+    "deployments,daemonsets,replicasets,cronjobs,jobs,pods,services,secrets,configmaps,networkpolicies,roles,"
+    "rolebindings,serviceaccounts,poddisruptionbudgets,horizontalpodautoscalers,persistentvolumeclaims"
+)
+CLUSTER_KINDS = "clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings"
+
+
+def uninstall(*options: str) -> str:
+    """Run `labadmin uninstall`, and return its output."""
+    command = [sys.executable, "-m", "labadmin", "uninstall", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def names(kinds: str, *options: str) -> set[str]:
+    """Return the objects of these kinds, as kind and name."""
+    return set(kubectl("get", kinds, "--output", "name", *options).split())
+
+
+def volumes() -> dict[str, str]:
+    """Return the volume of each claim with data."""
+    return {claim: str(get("pvc", claim)["spec"]["volumeName"]) for claim in CLAIMS}
+
+
+def bring_back(site: Deployment) -> None:
+    """Apply the site again. Its namespaces belong to the tests."""
+    apply_site(site)
+    kubectl("annotate", "namespace", NAMESPACE, LABS, f"{TEST_ANNOTATION}=", "--overwrite")
+
+
+def run_in_lab(site: Deployment, code: str) -> str:
+    """Log in, start a lab, run code in it and return the output. The lab keeps running."""
+    visitor = site.visit(USER)
+    visitor.spawn(USER, image="recommended", size="small")
+    wait_until(lambda: visitor.reaches_lab(USER), "the lab answers", 90)
+    with site.client(visitor).kernel("python3") as kernel:
+        return str(kernel.execute(code).stdout)
+
+
+def test_without_yes_nothing_is_deleted(site: Deployment) -> None:
+    site.member(USER)
+    run_in_lab(site, WRITE)
+    output = uninstall()
+    assert "It deletes:\n  1 running labs\n  Deployment hub in jupyterlabdemo\n" in output
+    for claim, volume in volumes().items():
+        assert f"PersistentVolumeClaim {claim} in {NAMESPACE}: " in output.partition("It keeps:")[2]
+        assert volume in output
+    assert names("deployments", "--namespace", NAMESPACE) == {f"deployment.apps/{name}" for name in DEPLOYMENTS}
+
+
+@pytest.mark.usefixtures("site")
+def test_an_uninstalled_site_leaves_only_its_data() -> None:
+    before = volumes()
+    output = uninstall("--yes")
+    assert "is uninstalled. These objects stay:" in output
+    assert names(KINDS, "--namespace", NAMESPACE) == {
+        *(f"persistentvolumeclaim/{claim}" for claim in CLAIMS),
+        "serviceaccount/default",
+        "configmap/kube-root-ca.crt",
+    }
+    assert not exists("namespace", LABS)
+    policies = ("validatingadmissionpolicy", "validatingadmissionpolicybinding")
+    assert names(CLUSTER_KINDS, "--selector", f"app.kubernetes.io/part-of={NAMESPACE}") == {
+        f"{kind}.admissionregistration.k8s.io/jupyterlabdemo-data" for kind in policies
+    }
+    assert not exists("pv", "jupyterlabdemo-home")
+    assert volumes() == before
+    for volume in before.values():
+        assert get("pv", volume)["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+    assert "has no site. These objects stay:" in uninstall("--yes")
+
+
+def test_a_site_comes_back_with_its_data(site: Deployment) -> None:
+    before = volumes()
+    bring_back(site)
+    assert volumes() == before
+    assert run_in_lab(site, "print(open('kept').read())") == "all data\n"
+
+
+def test_a_deleted_namespace_is_recovered(site: Deployment, tmp_path: Path) -> None:
+    before = volumes()
+    uninstall("--yes")
+    kubectl("annotate", "namespace", NAMESPACE, "jupyterlabdemo.lsst.io/allow-delete=true")
+    kubectl("delete", "namespace", NAMESPACE)
+    show, _, reserve = read_commands(PAGE, "Recover a deleted claim")
+    rows = [line.split() for line in run_commands(show, tmp_path).splitlines()]
+    for claim, volume in before.items():
+        assert [volume, "Released", claim] in rows
+        run_commands(reserve.replace("VOLUME", volume), tmp_path)
+    bring_back(site)
+    assert volumes() == before
+    assert run_in_lab(site, "print(open('kept').read())") == "all data\n"
+
+
+@pytest.mark.usefixtures("site")
+def test_data_is_deleted_for_good_by_the_documented_commands(tmp_path: Path) -> None:
+    before = volumes()
+    uninstall("--yes")
+    delete_data, show, delete_policy = read_commands(PAGE, "Delete the data")
+    run_commands(delete_data, tmp_path)
+    assert not exists("namespace", NAMESPACE)
+    wait_until(lambda: not set(before.values()) & set(run_commands(show, tmp_path).split()), "the volumes are gone")
+    run_commands(delete_policy, tmp_path)
+    left = json.loads(kubectl("get", CLUSTER_KINDS, "--output", "json"))["items"]
+    assert [item["metadata"]["name"] for item in left if item["metadata"]["name"].startswith(NAMESPACE)] == []
