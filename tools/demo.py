@@ -191,6 +191,7 @@ class Hub:
             "LAB_SCRATCH": str(state / "scratch"),
             "JUPYTER_RUNTIME_DIR": self.runtime.name,
             "LAB_PROXY": str(parts / "proxy"),
+            "LAB_CLEAN_SETTINGS": os.environ.get("LAB_CLEAN_SETTINGS", "0"),
         }
 
     @property

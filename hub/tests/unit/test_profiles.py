@@ -36,7 +36,7 @@ def test_who_says_nothing_gets_the_first() -> None:
         ({"size": "huge"}, "size: found 'huge', wanted one of small, medium, large"),
         ({"image": "evil/miner:1"}, "image: found 'evil/miner:1', wanted one of recommended"),
         ({"image": ["recommended"]}, "wanted one of recommended"),
-        ({"cpu": "64"}, "found 'cpu', wanted only image and size"),
+        ({"cpu": "64"}, "found 'cpu', wanted only image, size and settings"),
         ({"size": None}, "size: found 'None'"),
     ],
 )

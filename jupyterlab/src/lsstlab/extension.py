@@ -10,11 +10,14 @@ from typing import Any
 
 from lsstlab import logs
 from lsstlab._patches.jupyter_server import replace_activity_rule
+from lsstlab._patches.jupyterlab_server import tolerate_broken_settings
 from lsstlab._patches.terminado import create_terminal_writer
 from lsstlab._patches.tornado import keep_nodelay
 from lsstlab.activity import ActivityTracker
+from lsstlab.dead_kernels import watch_kernels
 from lsstlab.hub_limits import LabLimits
 from lsstlab.notice_delivery import NoticeBoard, NoticesHandler
+from lsstlab.settings_fallback import check_page_extension
 
 # Less than Kubernetes' grace period for a pod, 30 s.
 STOP_SECONDS = 10
@@ -25,8 +28,11 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(serverapp: Any) -> None:
+    check_page_extension()
     keep_nodelay()
+    tolerate_broken_settings()
     add_notices(serverapp)
+    watch_kernels(serverapp)
     log_session(serverapp)
     end_on_sigterm(serverapp)
     resume_garbage_collection()

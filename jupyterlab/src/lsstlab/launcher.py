@@ -7,12 +7,14 @@ import os
 import sys
 import threading
 
-from lsstlab import logs
+from lsstlab import logs, settings_fallback
+from lsstlab.clean_settings import clean_settings, wants_clean_settings
 from lsstlab.errors import LabError
 from lsstlab.home_check import BackgroundCheck
 from lsstlab.home_setup import choose_home, home_folder, initialize_home
 from lsstlab.hub_limits import LabLimits
 from lsstlab.lab_environment import prepare_environment
+from lsstlab.settings_notices import SETTINGS_NOTICES
 
 # The command with which hubs start the single-user server
 SINGLE_USER_SERVER = "jupyterhub-singleuser"
@@ -51,6 +53,8 @@ def run_single_user_server(options: list[str]) -> None:
         Raised if the scratch folder cannot be used.
     LimitError
         Raised if a limit that the hub set is wrong.
+    CleanSettingsError
+        Raised if LAB_CLEAN_SETTINGS is wrong.
     """
     # Imported here: `lab COMMAND` needs no patches.
     from lsstlab._patches.jupyter_server import use_formatter_from_first_line
@@ -58,15 +62,20 @@ def run_single_user_server(options: list[str]) -> None:
 
     prepare_environment()
     LabLimits.from_environment(os.environ)
+    clean = wants_clean_settings(os.environ)
     home_check = BackgroundCheck(home_folder())  # runs while the modules load, which do not read the home
     pause_garbage_collection()
     server = load_single_user_server()
     if logs.wants_json(os.environ):
         use_formatter_from_first_line(logs.LabFormatter)
     # After the check: modules that are imported from here on read the user's settings in the home.
-    choose_home(home_check.wait())
+    problem = home_check.wait()
+    SETTINGS_NOTICES.start()
+    if clean and (problem is None or problem.full):
+        clean_settings(home_folder())
+    choose_home(problem)
     sys.argv = [SINGLE_USER_SERVER, *options]
-    server.launch_instance()
+    settings_fallback.launch(server)
 
 
 def pause_garbage_collection() -> None:

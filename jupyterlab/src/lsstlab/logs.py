@@ -44,14 +44,13 @@ def logging_config() -> dict[str, Any]:
     }
 
 
-def write_warning(message: str) -> None:
+def write_warning(message: str, error: BaseException | None = None) -> None:
     """Write a warning to standard error in the lab's format, even before the server has configured logging."""
-    if wants_json(os.environ):
-        record = logging.makeLogRecord({"name": "lsstlab", "levelname": "WARNING", "msg": message})
-        message = LabFormatter().format(record)
-    else:
-        message = f"lab: {message}"
-    sys.stderr.write(f"{message}\n")
+    record = logging.makeLogRecord({"name": "lsstlab", "levelname": "WARNING", "msg": message})
+    if error:
+        record.exc_info = (type(error), error, error.__traceback__)
+    formatter = LabFormatter() if wants_json(os.environ) else logging.Formatter("lab: %(message)s")
+    sys.stderr.write(f"{formatter.format(record)}\n")
 
 
 def log_session_event(action: str, message: str, **fields: object) -> None:

@@ -13,6 +13,7 @@ from tornado.web import authenticated
 
 from lsstlab.hub_limits import LabLimits
 from lsstlab.notices import Notice
+from lsstlab.settings_notices import SETTINGS_NOTICES
 
 
 class NoticeBoard:
@@ -45,7 +46,8 @@ class NoticeBoard:
         self.limits = limits
         self.permanent = [Notice("home", "error", home_notice)] if home_notice else []
         self.write_to_terminals = write_to_terminals
-        self._shown = {notice.id for notice in self.permanent}  # each terminal shows these when it opens
+        # Each terminal shows these when it opens.
+        self._shown = {notice.id for notice in [*self.permanent, *SETTINGS_NOTICES.current()]}
         self._nearing_end = False
 
     def start(self) -> None:
@@ -58,7 +60,8 @@ class NoticeBoard:
         started, now = self.serverapp.web_app.settings["started"], datetime.now(UTC)
         last_activity = self.last_activity()
         self._nearing_end = self._nearing_end or self.limits.is_nearing_idle_end(now, last_activity)
-        return self.permanent + self.limits.find_notices(now, started, last_activity)
+        permanent = self.permanent + SETTINGS_NOTICES.current()
+        return permanent + self.limits.find_notices(now, started, last_activity)
 
     def refresh(self) -> None:
         """Show new notices in the terminals. Report use of a lab near its idle limit to the hub at once."""

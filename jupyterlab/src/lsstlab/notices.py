@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+# JupyterLab shows the first 140 characters of a notification.
+PAGE_LENGTH = 140
 IDLE_TEXT = "This lab has been idle for {idle}. It stops at {{time}} unless you use it."
 AGE_TEXT = "This lab stops at {{time}}, even if code is running: labs may run for at most {age}. Save your work."
 
@@ -26,6 +28,8 @@ class Notice:
         When the lab stops.
     use_helps
         Whether the notice disappears when the user uses the lab.
+    terminal_text
+        The message for terminals; empty: `text`.
     """
 
     id: str
@@ -33,6 +37,7 @@ class Notice:
     text: str
     time: datetime | None = None
     use_helps: bool = False
+    terminal_text: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the notice as a dictionary for JSON."""
@@ -40,7 +45,8 @@ class Notice:
 
     def to_terminal_line(self) -> str:
         """Return the notice as one line for a terminal, with the time in the lab's time zone."""
-        return self.text.replace("{time}", f"{self.time.astimezone():%H:%M %Z}" if self.time else "")
+        text = self.terminal_text or self.text
+        return text.replace("{time}", f"{self.time.astimezone():%H:%M %Z}" if self.time else "")
 
 
 def create_idle_warning(idle: str, end: datetime) -> Notice:

@@ -11,15 +11,17 @@ from traitlets.config import Config
 
 from lsstlab.lab_environment import lab_variables
 from lsstlab.logs import logging_config, wants_json
+from lsstlab.settings_notices import TERMINAL_FILE
 
 # Longest path of a Unix socket, in bytes
 SOCKET_PATH_MAX = 107
 # jupyter_client appends this name to the runtime folder: /kernel-<uuid>-ipc-<port>
 SOCKET_NAME_LENGTH = len("/kernel-") + 36 + len("-ipc-65535")
-# Runs in each terminal before its shell: shows the file $0 (the motd) and the notice about the home.
+# Runs in each terminal before its shell: shows the file $0 (the motd), and the notices about the home and the settings.
 GREETING = """\
 cat "$0" 2>/dev/null
 [ -z "$LAB_HOME_NOTICE" ] || printf '\\033[7m %s \\033[0m\\n\\n' "$LAB_HOME_NOTICE"
+while IFS= read -r notice; do printf '\\033[7m %s \\033[0m\\n\\n' "$notice"; done 2>/dev/null <"$1"
 exec /bin/bash -l
 """
 
@@ -28,11 +30,13 @@ def configure(c: Config) -> None:
     """Assign the options of every lab, spawned or standalone."""
     if wants_json(os.environ):
         c.Application.logging_config = logging_config()
-    configure_files(c, lab_variables(os.environ))
+    variables = lab_variables(os.environ)
+    configure_files(c, variables)
     configure_page(c, os.environ.get("LAB_ANNOUNCEMENT_PATH", ""))
     configure_extensions(c)
     motd = Path(sys.prefix) / "share" / "lsstlab" / "motd"
-    c.ServerApp.terminado_settings = {"shell_command": ["/bin/bash", "-c", GREETING, str(motd)]}
+    notices = f"{variables['LAB_SCRATCH']}/{TERMINAL_FILE}"
+    c.ServerApp.terminado_settings = {"shell_command": ["/bin/bash", "-c", GREETING, str(motd), notices]}
 
 
 def configure_files(c: Config, variables: Mapping[str, str]) -> None:

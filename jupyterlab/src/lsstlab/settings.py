@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
+from lsstlab.clean_settings import CleanSettingsError, wants_clean_settings
 from lsstlab.errors import LabError
 from lsstlab.shared.secret_files import SecretError, read_secret
 
@@ -45,6 +46,8 @@ class Settings:
         The folder that install/proxy created.
     command
         The program that starts a lab: `lab` in the environment that install/lab created.
+    clean_settings
+        Whether the first lab of each user starts with clean settings.
     """
 
     user: str
@@ -57,6 +60,7 @@ class Settings:
     state: Path
     proxy: Path
     command: Path
+    clean_settings: bool = False
 
 
 def read_port(environ: Mapping[str, str], name: str, default: int) -> int:
@@ -144,6 +148,20 @@ def read_login(environ: Mapping[str, str]) -> str:
     return login
 
 
+def read_clean_settings(environ: Mapping[str, str]) -> bool:
+    """Return whether the first lab of each user starts with clean settings.
+
+    Raises
+    ------
+    SettingsError
+        Raised if the value is neither 0 nor 1.
+    """
+    try:
+        return wants_clean_settings(environ)
+    except CleanSettingsError as error:
+        raise SettingsError(str(error)) from error
+
+
 def load(environ: Mapping[str, str]) -> Settings:
     """Return all settings of a standalone lab.
 
@@ -169,4 +187,5 @@ def load(environ: Mapping[str, str]) -> Settings:
         state=Path(environ.get("LAB_STATE") or "/var/lib/lab"),
         proxy=Path(environ.get("LAB_PROXY") or "/opt/proxy"),
         command=Path(environ.get("LAB_COMMAND") or Path(sys.prefix) / "bin" / "lab"),
+        clean_settings=read_clean_settings(environ),
     )

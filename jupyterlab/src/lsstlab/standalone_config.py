@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from traitlets.config import Config
 
@@ -66,5 +68,19 @@ def configure_labs(c: Config, settings: Settings) -> None:
     c.Spawner.cmd = [*END_WITH_PARENT, str(settings.command)]
     c.Spawner.default_url = "/lab"
     c.Spawner.env_keep = ["PATH", "LANG", "LC_ALL", "TZ", "LAB_SCRATCH", "JUPYTER_RUNTIME_DIR"]
+    if settings.clean_settings:
+        c.Spawner.environment = {"LAB_CLEAN_SETTINGS": request_clean_settings()}
     if os.getuid() == 0:  # the demo on a machine whose user is root
         c.Spawner.args = ["--allow-root"]
+
+
+def request_clean_settings() -> Callable[[Any], str]:
+    """Return a function that requests clean settings for the first lab of each user. JupyterHub calls it per start."""
+    users: set[str] = set()
+
+    def value(spawner: Any) -> str:
+        first = spawner.user.name not in users
+        users.add(spawner.user.name)
+        return "1" if first else "0"
+
+    return value

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -36,12 +37,14 @@ def image(request: pytest.FixtureRequest) -> str:
 
 
 @contextmanager
-def spawned(image: str, home: str = OWN, **options: Any) -> Iterator[tuple[LabClient, Container]]:
-    """Start the image as a hub does, with these mount options of the home, and log in."""
+def spawned(
+    image: str, home: str = OWN, variables: Mapping[str, str] = MappingProxyType({}), **options: Any
+) -> Iterator[tuple[LabClient, Container]]:
+    """Start the image as a hub does, with these mount options of the home and these variables, and log in."""
     (port,) = free_ports(1)
     with run_hub_stub("127.0.0.1") as hub:
         arguments = RESTRICTED | {"tmpfs": {"/tmp": "mode=1777", "/home/vera": home}, **options}
-        environment = hub.environment("vera", port, "127.0.0.1") | {"USER": "vera", "LOGNAME": "vera"}
+        environment = hub.environment("vera", port, "127.0.0.1") | {"USER": "vera", "LOGNAME": "vera", **variables}
         # The container uses the Docker host's network, because the hub must know the lab's address before the start.
         with (
             run_container(image, environment=environment, network_mode="host", **arguments) as container,
@@ -136,6 +139,53 @@ def test_no_database_and_no_layout_lies_in_the_home(image: str) -> None:
         assert f"{scratch}/ipython_history.sqlite" in found
         assert any(path.startswith(f"{scratch}/workspaces/") for path in found)
         assert [path for path in found if path.startswith("/home")] == []
+
+
+def write_settings(home: Path) -> None:
+    """Write wrong settings into a folder that the lab's user may change."""
+    for file, text in {
+        ".jupyter/jupyter_server_config.py": 'c.ServerApp.root_dir = "/nope"\n',
+        ".local/share/jupyter/kernels/python3/kernel.json": "{",
+    }.items():
+        (home / file).parent.mkdir(parents=True)
+        (home / file).write_text(text)
+    for path in (home, *home.rglob("*")):
+        path.chmod(0o777)
+
+
+def in_folder(home: Path, **folders: Path) -> dict[str, Any]:
+    """Return the options of a container whose home is a folder, and which mounts other folders in the home."""
+    mounts = {str(home): "/home/vera"} | {str(path): f"/home/vera/.{name}" for name, path in folders.items()}
+    return {
+        "tmpfs": {"/tmp": "mode=1777"},
+        "volumes": {path: {"bind": bind, "mode": "rw"} for path, bind in mounts.items()},
+    }
+
+
+def test_a_lab_starts_without_wrong_settings_of_its_user(image: str, tmp_path: Path) -> None:
+    write_settings(tmp_path / "home")
+    with spawned(image, **in_folder(tmp_path / "home")) as (client, _):
+        assert "python3" not in client.request("GET", "api/kernelspecs").json()["kernelspecs"]
+        texts = [notice["text"] for notice in client.request("GET", "lsstlab/notices").json()]
+    assert texts[0].startswith("Your lab does not use ~/.jupyter/jupyter_server_config.py: No such directory")
+    assert texts[1].startswith("Your lab does not use the kernel python3: Expecting property name")
+
+
+def test_clean_settings_do_not_use_a_folder_that_stays(image: str, tmp_path: Path) -> None:
+    home, mounted = tmp_path / "home", tmp_path / "mounted"
+    write_settings(home)
+    (home / ".local").rename(mounted)
+    (home / ".local").mkdir()
+    with spawned(image, variables={"LAB_CLEAN_SETTINGS": "1"}, **in_folder(home, local=mounted)) as (client, _):
+        check_use(client)
+        texts = [notice["text"] for notice in client.request("GET", "lsstlab/notices").json()]
+    assert texts[0].startswith("Your settings were moved to ~/settings-")
+    assert texts[1:] == [
+        "Your lab does not use ~/.local, because the lab could not move it away: Device or resource busy."
+    ]
+    (folder,) = home.glob("settings-*")
+    assert {path.name for path in folder.iterdir()} == {"README.txt", "jupyter"}
+    assert (mounted / "share/jupyter/kernels/python3/kernel.json").read_text() == "{"
 
 
 @pytest.fixture

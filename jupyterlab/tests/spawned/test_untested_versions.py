@@ -10,10 +10,10 @@ import pytest
 from labtesting.labclient import PROMPT, SpawnedLab
 from labtesting.logevents import assert_log_events
 from labtesting.versions import UNTESTED, fake_version
-from lsstlab._patches import jupyter_server, jupyterhub, terminado, tornado
+from lsstlab._patches import jupyter_server, jupyterhub, jupyterlab_server, terminado, tornado
 
 Spawn = Callable[..., SpawnedLab]
-PROJECTS = [jupyter_server, jupyterhub, terminado, tornado]
+PROJECTS = [jupyter_server, jupyterhub, jupyterlab_server, terminado, tornado]
 
 
 def warning_for(patches: ModuleType) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from labtesting.contracts import read_contract
+from lsstlab.clean_settings import wants_clean_settings
 from lsstlab.hub_limits import LabLimits
 from lsstlab.lab_environment import lab_variables
 
@@ -22,6 +23,7 @@ ENVIRONMENT = {
     "LAB_WARNING_SECONDS": "900",
     "LAB_LOG": "json",
     "LAB_ANNOUNCEMENT_PATH": "/hub/api/announcement",
+    "LAB_CLEAN_SETTINGS": "1",
 }
 
 
@@ -43,3 +45,8 @@ def test_the_scratch_folder_of_the_contract_is_used() -> None:
     assert variables["LAB_SCRATCH"] == "/tmp/lab"
     assert variables["JUPYTER_RUNTIME_DIR"] == "/tmp/lab/runtime"
     assert variables["SHELL"] == "/bin/bash"
+
+
+def test_the_value_of_the_contract_requests_clean_settings() -> None:
+    assert CONTRACT["properties"]["LAB_CLEAN_SETTINGS"]["const"] == "1"
+    assert wants_clean_settings(ENVIRONMENT)

@@ -26,6 +26,10 @@ REVIEWED = {
     "jupyter_server.base.handlers:APIHandler.update_api_activity": "d27ff6751cdb05fe",
     "jupyter_server.serverapp:ServerWebApplication.last_activity": "a510e806d4606260",
     "traitlets.config.application:Application.get_default_logging_config": "9cd29e1310b5db18",
+    "jupyterlab_server.config:get_page_config": "e049d3ba90cc8992",
+    "jupyterlab_server.config:get_static_page_config": "5ddf7454ed983e6e",
+    "jupyterlab_server.settings_utils:_get_user_settings": "472b74d3c0741721",
+    "jupyterlab_server.settings_utils:save_settings": "de5c5b8782c05cee",
     "jupyterhub.singleuser.extension:JupyterHubSingleUser.check_hub_version": "1665ef6bd3c9d5b1",
     "jupyterhub.log:log_request": "2cabe0099e0eefcd",
     "terminado.management:TermManagerBase.pty_read": "348dcdf950194a6b",
@@ -39,8 +43,12 @@ from types import SimpleNamespace
 from jupyter_server.base.handlers import APIHandler
 from jupyter_server.extension.application import ExtensionApp
 from tornado.iostream import IOStream
-from lsstlab._patches import jupyter_server, jupyterhub, terminado, tornado
+from jupyterlab_server import handlers, settings_handler, settings_utils
+from lsstlab._patches import jupyter_server, jupyterhub, jupyterlab_server, terminado, tornado
 
+page = handlers.get_page_config, settings_handler.save_settings, settings_utils._get_user_settings
+jupyterlab_server.tolerate_broken_settings()
+assert page == (handlers.get_page_config, settings_handler.save_settings, settings_utils._get_user_settings)
 before = APIHandler.update_api_activity, ExtensionApp._log_formatter_cls, IOStream.set_nodelay
 web_app = SimpleNamespace(last_activity="upstream's", settings={})
 assert jupyter_server.replace_activity_rule(web_app, "ours") == web_app.last_activity == "upstream's"

@@ -43,6 +43,7 @@ def test_a_password_file_is_read_without_outer_white_space(tmp_path: Path, text:
         ({"LAB_PASSWORD": "x" * 600}, ["LAB_PASSWORD", "600 characters", "200 or fewer"]),
         ({"LAB_HUB_PORT": "0"}, ["LAB_HUB_PORT", "'0'"]),
         ({"LAB_PORT": "8081"}, ["LAB_PORT", "8081", "wanted another port"]),
+        ({"LAB_CLEAN_SETTINGS": "yes"}, ["LAB_CLEAN_SETTINGS", "'yes'", "0 or 1"]),
         ({"LAB_PASSWORD_FILE": "/no/such/file"}, ["LAB_PASSWORD_FILE", "/no/such/file"]),
         ({"LAB_PASSWORD": "long enough", "LAB_PASSWORD_FILE": "/x"}, ["LAB_PASSWORD_FILE", "both"]),
     ],

@@ -142,6 +142,8 @@ def build_pod(
         Name of the lab. It is empty, because each user has one lab.
     """
     variables = {**environment, **lab_environment(identity, settings)}
+    if choice.clean_settings:
+        variables["LAB_CLEAN_SETTINGS"] = "1"
     return {
         "apiVersion": "v1",
         "kind": "Pod",

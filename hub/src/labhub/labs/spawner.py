@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, ClassVar
 
-from jupyterhub.spawner import Spawner  # type: ignore[import-untyped]
 from jupyterhub.utils import utcnow  # type: ignore[import-untyped]
 from traitlets import Instance, Integer, default
 
@@ -15,6 +14,7 @@ from labhub.infra.fair_scheduling import yield_turn
 from labhub.labs import pod_status
 from labhub.labs.home_provisioning import HomeProvisioner, ProvisioningError
 from labhub.labs.kubernetes_errors import API_ERRORS, format_api_error
+from labhub.labs.lab_options import LabOptions
 from labhub.labs.launcher import LabLauncher, StartedLab, lab_url
 from labhub.labs.pod import build_pod, pod_name
 from labhub.labs.pod_status import STAGE_MESSAGES, Diagnosis, diagnose
@@ -23,7 +23,6 @@ from labhub.labs.start_tracker import StartLimits
 from labhub.models.auth_state import AuthState
 from labhub.models.identity import Identity
 from labhub.models.pod_types import PORT, STAGES, Pod, PodSettings, lab_container
-from labhub.models.profiles import Choice, ChoiceError, Menu
 from labhub.telemetry import metrics
 
 # Seconds between SIGTERM and SIGKILL when a lab is stopped
@@ -33,14 +32,13 @@ REPORT_SECONDS_MIN, REPORT_SECONDS_MAX = 5, 900
 STORAGE_DELAY_MESSAGE = "Waiting for the shared storage, which does not answer"
 
 
-class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
+class LabSpawner(LabOptions):
     """Spawner of one user's lab. `labhub.configuration` sets the traits."""
 
     launcher: ClassVar[LabLauncher]
     """Shared by all spawners. `labhub.app` sets it before JupyterHub creates the first spawner."""
 
     pod_settings = Instance(PodSettings).tag(config=True)
-    menu = Instance(Menu).tag(config=True)
     home_provisioner = Instance(HomeProvisioner).tag(config=True)
     pull_seconds = Integer(help="Timeout in seconds for the image and the volumes").tag(config=True)
     lab_seconds = Integer(help="Timeout in seconds for the lab, after image and volumes are ready").tag(config=True)
@@ -48,8 +46,6 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
 
     pod_name = ""
     image = ""
-    last_end: dict[str, Any] | None = None
-    """Why the last lab ended: reason, message, detail, and `at`, the Unix time in seconds."""
     recovered_pod: Pod | None = None
     """Running pod of a lab that is missing from the database. `labhub.lifecycle.lab_recovery` sets it."""
     client_scopes: tuple[str, ...] = ()
@@ -70,41 +66,6 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
     @default("env_keep")
     def _default_env_keep(self) -> list[str]:
         return []  # the hub's own variables do not apply in a pod
-
-    # --- the menu -----------------------------------------------------------------------------------------------------
-
-    @property
-    def last_choice(self) -> Choice:
-        """The user's last choice, which the spawn page preselects."""
-        return self.menu.restore_choice(self.orm_spawner.user_options or {})
-
-    @default("options_form")
-    def _default_options_form(self) -> str:
-        """Return a non-empty text if the menu offers a choice. The form itself is in `templates/spawn.html`."""
-        return "the menu" if len(self.menu.images) > 1 or len(self.menu.sizes) > 1 else ""
-
-    @default("options_from_form")
-    def _default_options_from_form(self) -> Callable[[dict[str, list[str]]], dict[str, str]]:
-        return self.options_from_query
-
-    def options_from_query(self, query_data: dict[str, list[str]]) -> dict[str, str]:
-        """Return the user options for a form or a query string.
-
-        Raises
-        ------
-        SpawnException
-            Raised if the choice is not on the menu.
-        """
-        try:
-            return self._choose({name: values[0] for name, values in query_data.items()}).to_dict()
-        except SpawnFailedError as error:
-            raise error.for_jupyterhub() from error
-
-    def _choose(self, options: dict[str, Any]) -> Choice:
-        try:
-            return self.menu.choose(options)
-        except ChoiceError as error:
-            raise SpawnFailedError(Diagnosis("choice", str(error)), status=400) from error
 
     # --- the state in the database ------------------------------------------------------------------------------------
 
@@ -131,8 +92,7 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
         self._end_noted = True
         metrics.ENDS.labels(end.reason).inc()
         if end.reason != "shutdown":
-            stored = {"reason": end.reason, "message": end.message, "detail": end.detail, "at": time.time()}
-            self.last_end = stored
+            self.store_end(end)
 
     # --- start --------------------------------------------------------------------------------------------------------
 
@@ -150,6 +110,7 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
         if self._identity and self._start_pending and not self.recovered_pod:
             self.pod_name = pod_name(self._identity, self.name)
             self.last_end, self._end_noted = None, False
+            self.forget_clean_settings()
             self.orm_spawner.state = self.get_state()
 
     def get_env(self) -> dict[str, str]:
@@ -184,6 +145,7 @@ class LabSpawner(Spawner):  # type: ignore[misc]  # untyped
         except SpawnFailedError as error:
             failure = error.diagnosis
             metrics.count_spawn_failure(failure.reason)
+            self.note_failed_start(failure)
             self.log.warning("%s: the lab did not start: %s: %s", self.user.name, failure.reason, failure.log_text)
             if self.pod_name:
                 await self.launcher.delete_pod(self.pod_name)

@@ -21,6 +21,9 @@ FACTORS = {"": 1.0, "m": 0.001, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12} | {
     f"{prefix}i": 1024.0**power for power, prefix in enumerate("KMGT", 1)
 }
 
+# Values of the option `settings`: the lab uses the user's settings, or moves them away first
+KEPT, CLEAN = "kept", "clean"
+
 
 class MenuError(Exception):
     """The menu's file is invalid. The message names the place, the value and the expected value."""
@@ -121,14 +124,16 @@ class Size(MenuEntry):
 
 @dataclass(frozen=True)
 class Choice:
-    """The image and size of one lab."""
+    """The image and size of one lab, and whether it starts with clean settings."""
 
     image: Image
     size: Size
+    clean_settings: bool = False
 
     def to_dict(self) -> dict[str, str]:
         """Return the dict that JupyterHub stores as user options."""
-        return {"image": self.image.key, "size": self.size.key}
+        clean = {"settings": CLEAN} if self.clean_settings else {}
+        return {"image": self.image.key, "size": self.size.key} | clean
 
 
 AnyEntry = TypeVar("AnyEntry", bound=MenuEntry)
@@ -151,16 +156,20 @@ class Menu(BaseModel):
     sizes: Annotated[tuple[Size, ...], Field(min_length=1), AfterValidator(check_unique_keys)]
 
     def choose(self, requested: Mapping[str, Any]) -> Choice:
-        """Return the requested image and size; the default replaces a missing value.
+        """Return the requested image, size and settings; the default replaces a missing value.
 
         Raises
         ------
         ChoiceError
-            Raised if a value is not on the menu, or if a name is neither `image` nor `size`.
+            Raised if a value is not on the menu, or if a name is unknown.
         """
-        if unknown := sorted(set(requested) - {"image", "size"}):
-            raise ChoiceError(f"found {unknown[0]!r}, wanted only image and size")
-        return Choice(self._find("image", self.images, requested), self._find("size", self.sizes, requested))
+        if unknown := sorted(set(requested) - {"image", "size", "settings"}):
+            raise ChoiceError(f"found {unknown[0]!r}, wanted only image, size and settings")
+        settings = requested.get("settings", KEPT)
+        if settings not in (KEPT, CLEAN):
+            raise ChoiceError(f"settings: found {str(settings)[:60]!r}, wanted {KEPT} or {CLEAN}")
+        image, size = self._find("image", self.images, requested), self._find("size", self.sizes, requested)
+        return Choice(image, size, clean_settings=settings == CLEAN)
 
     @staticmethod
     def _find(field: str, entries: tuple[AnyEntry, ...], requested: Mapping[str, Any]) -> AnyEntry:
@@ -172,7 +181,7 @@ class Menu(BaseModel):
         raise ChoiceError(f"{field}: found {str(key)[:60]!r}, wanted one of {keys}")
 
     def restore_choice(self, stored: Mapping[str, Any]) -> Choice:
-        """Return a stored choice; the default replaces a value that is no longer on the menu."""
+        """Return a stored choice; the default replaces a value that is no longer on the menu, and clean settings."""
         images = {image.key: image for image in self.images}
         sizes = {size.key: size for size in self.sizes}
         image, size = str(stored.get("image")), str(stored.get("size"))

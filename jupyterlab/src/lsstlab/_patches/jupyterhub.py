@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lsstlab._patches.guard import is_tested
+from lsstlab.settings_fallback import HubUnreachableExit
 
 PROJECT, TESTED = "jupyterhub", ("6.1.1",)
 EFFECT = "labs start 0.3 s later, and up to a second later where NetworkPolicies are enforced"
@@ -68,7 +69,8 @@ def stub_unused_modules() -> Iterator[None]:
 def connect_before_version_check(server: type[Any]) -> None:
     """Override `JupyterHubSingleUser.check_hub_version`: wait for a connection to the hub before the check.
 
-    What: the server tries a connection to the hub every 50 ms before JupyterHub's own check of the hub's version.
+    What: the server tries a connection to the hub every 50 ms before JupyterHub's own check of the hub's version. If
+    the check ends the server, the type of the exit shows that the user's settings are not the reason.
 
     Why: where NetworkPolicies are enforced, the network learns of a new pod up to two seconds after the pod runs, and
     drops its packets until then. Linux repeats a dropped first packet after one second.
@@ -81,7 +83,10 @@ def connect_before_version_check(server: type[Any]) -> None:
 
     async def connect_and_check(self: Any) -> None:
         await wait_for_connection(self.hub_auth.api_url)
-        await check_hub_version(self)
+        try:
+            await check_hub_version(self)
+        except SystemExit as error:
+            raise HubUnreachableExit(error.code) from error
 
     server.check_hub_version = connect_and_check
 

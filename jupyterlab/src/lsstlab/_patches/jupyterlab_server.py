@@ -1,0 +1,156 @@
+"""Patches of JupyterLab Server: the page opens although a setting or an extension of the user is broken."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lsstlab._patches.guard import is_tested
+from lsstlab.settings_notices import SETTINGS_NOTICES, find_json_error, format_exception
+from lsstlab.user_settings import abbreviate, is_in_home, settings_folder
+
+PROJECT, TESTED = "jupyterlab_server", ("2.28.1",)
+EFFECT = "the page does not open if a setting of the page or a package.json of an extension in the home is broken"
+
+ADVICE = "Fix it, then reload the page."
+
+
+def tolerate_broken_settings() -> None:
+    """Apply the patches of this module."""
+    if is_tested(PROJECT, TESTED, EFFECT):
+        skip_broken_settings()
+        keep_broken_settings()
+        skip_broken_extensions()
+
+
+def skip_broken_settings() -> None:
+    """Override `_get_user_settings`: a broken file in `~/.jupyter/lab/user-settings` counts as empty.
+
+    What: the page gets the default settings, and the user a notice with the file and the error.
+
+    Why: JupyterLab Server answers the request for all settings with 500 if it cannot parse one of them, for example
+    because the home was full when the page saved it. Then the page stays empty in all later labs.
+
+    Gain: no time. The user can work, and learns which file is broken.
+
+    Unnecessary when: JupyterLab Server skips a file that it cannot parse, as it skips one that does not fit its schema.
+    """
+    from jupyterlab_server import settings_utils
+    from tornado.web import HTTPError
+
+    read = settings_utils._get_user_settings
+
+    def read_or_skip(settings_dir: str, schema_name: str, schema: Any) -> dict[str, Any]:
+        settings: dict[str, Any] = {"warning": None, "last_modified": None, "created": None}
+        try:
+            settings = read(settings_dir, schema_name, schema)
+            error = settings["warning"] or ("" if isinstance(settings["settings"], dict) else "not an object")
+        except HTTPError as http_error:
+            error = http_error.log_message or str(http_error)
+        except (OSError, TypeError) as other_error:
+            error = format_exception(other_error)
+        source = abbreviate(settings_file(settings_dir, schema_name))
+        if not error:
+            SETTINGS_NOTICES.withdraw(source)
+            return settings
+        # "Failed loading settings (@jupyterlab/apputils-extension:themes): <string>:1 Unexpected ..."
+        SETTINGS_NOTICES.report(source, (error.partition("): ")[2] or error).splitlines()[0], ADVICE)
+        return settings | {"raw": "{}", "settings": {}}
+
+    settings_utils._get_user_settings = read_or_skip
+
+
+def keep_broken_settings() -> None:
+    """Override `save_settings`: rename a broken file before the page writes another.
+
+    What: the file gets the suffix `.broken`.
+
+    Why: the page does not know the contents of a file that counts as empty, and would overwrite it. The user may have
+    written it by hand.
+
+    Gain: no time. No text of the user is lost.
+
+    Unnecessary when: `skip_broken_settings` is.
+    """
+    from jupyterlab_server import settings_handler
+
+    save = settings_handler.save_settings
+
+    def rename_and_save(schemas_dir: str, settings_dir: str, schema_name: str, *arguments: Any) -> None:
+        file = settings_file(settings_dir, schema_name)
+        if SETTINGS_NOTICES.has(abbreviate(file)) and file.exists():
+            file.rename(find_free_name(file))
+        save(schemas_dir, settings_dir, schema_name, *arguments)
+
+    settings_handler.save_settings = rename_and_save
+
+
+def settings_file(settings_dir: str, schema_name: str) -> Path:
+    """Return the user's file for a schema such as `@jupyterlab/apputils-extension:themes`."""
+    package, _, plugin = schema_name.partition(":")
+    return Path(settings_dir) / package / f"{plugin}.jupyterlab-settings"
+
+
+def find_free_name(file: Path) -> Path:
+    """Return a name with the suffix `.broken` that no file has."""
+    number = 1
+    while os.path.lexists(name := file.with_name(f"{file.name}.broken" + (f"-{number}" if number > 1 else ""))):
+        number += 1
+    return name
+
+
+def skip_broken_extensions() -> None:
+    """Override `get_page_config`: after an error, leave out the extensions and the page configuration of the home.
+
+    What: the user gets a notice with the folder and the error.
+
+    Why: JupyterLab Server answers the request for the page with 500 if it cannot read the `package.json` of one
+    extension, for example because the home was full during `pip install`.
+
+    Gain: no time. The user can work, and learns which file is broken.
+
+    Unnecessary when: JupyterLab Server skips an extension that it cannot read.
+    """
+    from jupyterlab_server import config, handlers
+
+    build, read_static = handlers.get_page_config, config.get_static_page_config
+
+    def read_static_outside_home(logger: Any = None, level: str = "") -> Any:
+        return read_static(logger=logger, level="sys_prefix", include_higher_levels=True)
+
+    def build_or_reduce(labextensions_path: list[str], *arguments: Any, **options: Any) -> dict[str, Any]:
+        outside_home = [path for path in labextensions_path if not is_in_home(path)]
+        try:
+            return build(labextensions_path, *arguments, **options)
+        except Exception as error:  # each module of the user may be broken in another way
+            reason = format_exception(error)
+        try:
+            page_config = build(outside_home, *arguments, **options)
+            folder = next(path for path in labextensions_path if is_in_home(path))
+            SETTINGS_NOTICES.report(f"the extensions in {abbreviate(folder)}", find_broken(folder) or reason, ADVICE)
+        except Exception:
+            config.get_static_page_config = read_static_outside_home
+            try:
+                page_config = build(outside_home, *arguments, **options)
+            finally:
+                config.get_static_page_config = read_static
+            SETTINGS_NOTICES.report(abbreviate(settings_folder() / "labconfig"), reason, ADVICE)
+        return page_config
+
+    handlers.get_page_config = build_or_reduce
+
+
+def find_broken(folder: str) -> str:
+    """Return the first `package.json` in a folder of extensions that is not valid JSON, with the error."""
+    for file in package_files(Path(folder)):
+        if error := find_json_error(file):
+            return f"{file.relative_to(folder)}: {error}"
+    return ""
+
+
+def package_files(folder: Path) -> Iterator[Path]:
+    """Yield the `package.json` files of the extensions in a folder. An extension may be in the folder of a scope."""
+    yield from sorted(folder.glob("*/package.json"))
+    yield from sorted(folder.glob("@*/*/package.json"))

@@ -1,0 +1,153 @@
+"""Notices about the user's settings: what the lab does not use, and why.
+
+Jupyter's applications skip a broken configuration file or extension, and report it only in the log, which users cannot
+read. So this module reads the log records of Jupyter's applications.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from lsstlab.notices import PAGE_LENGTH, Notice
+from lsstlab.user_settings import abbreviate, is_in_home
+
+# The messages of traitlets and of Jupyter Server about a configuration file, which is the first argument
+FILE_MESSAGE = "Exception while loading config file %s"
+JSON_MESSAGE = "Invalid JSON in %s, skipping"
+# The messages of Jupyter Server about an extension, whose name is the first argument
+EXTENSION_MESSAGES = {
+    "%s | error adding extension (enabled: %s): %s",
+    "%s | error linking extension: %s",
+    "%s | extension failed loading with message: %r",
+}
+# The message of jupyter_client about a kernel, whose name is the first argument
+KERNEL_MESSAGE = "Error loading kernelspec %r"
+END_MARKS = (".", "?", "!", "…")
+ADVICE = "Fix it, then restart your lab."
+# Longest path on the page, in characters. Of a longer path the page shows the file's name.
+LONGEST_PATH = 60
+# The file in LAB_SCRATCH that each terminal shows when it opens
+TERMINAL_FILE = "settings-notices"
+
+
+class SettingsNotices:
+    """The notices about the settings of this lab. A later notice with the same id replaces the earlier one."""
+
+    def __init__(self) -> None:
+        self._notices: dict[str, Notice] = {}
+        self.failed_extensions: dict[str, str] = {}
+        self.last_error = ""
+
+    def start(self) -> None:
+        """Read all log records of this process from now on, and forget the notices of an earlier lab."""
+        with suppress(OSError):
+            terminal_file().unlink()
+        create = logging.getLogRecordFactory()
+
+        def create_and_read(*arguments: Any, **options: Any) -> logging.LogRecord:
+            record = create(*arguments, **options)
+            with suppress(Exception):  # for example a message that does not fit its arguments: logging reports it
+                self.read(record)
+            return record
+
+        logging.setLogRecordFactory(create_and_read)
+
+    def read(self, record: logging.LogRecord) -> None:
+        """Report the problem that a log record is about, if any."""
+        if (record.levelno or 0) >= logging.ERROR:  # None: the attributes follow later (logging.makeLogRecord)
+            self.last_error = format_record(record)
+        if not isinstance(record.msg, str) or not isinstance(record.args, tuple) or not record.args:
+            return
+        source = str(record.args[0])
+        if record.msg == FILE_MESSAGE and is_in_home(source):
+            self.report(abbreviate(source), format_record(record))
+        elif record.msg == JSON_MESSAGE and is_in_home(source):
+            self.report(abbreviate(source), find_json_error(Path(source)) or "invalid JSON")
+        elif record.msg in EXTENSION_MESSAGES:
+            self.failed_extensions[source] = format_record(record)
+            self.report(f"the server extension {source}", format_record(record))
+        elif record.msg == KERNEL_MESSAGE:
+            self.report(f"the kernel {source}", format_record(record))
+
+    def report(self, source: str, error: str, advice: str = ADVICE) -> None:
+        """Add a notice that the lab does not use `source`, which is a file, an extension or a kernel."""
+        self.add(create_notice(source, " ".join(error.split()), advice))
+
+    def withdraw(self, source: str) -> None:
+        """Remove the notice about `source`, if there is one: the problem is solved."""
+        if self._notices.pop(notice_id(source), None):
+            self._write_for_terminals()
+
+    def has(self, source: str) -> bool:
+        """Return whether there is a notice about `source`."""
+        return notice_id(source) in self._notices
+
+    def add(self, notice: Notice) -> None:
+        """Add a notice, and write all notices to the file for terminals."""
+        if self._notices.get(notice.id) != notice:
+            self._notices[notice.id] = notice
+            self._write_for_terminals()
+
+    def _write_for_terminals(self) -> None:
+        text = "".join(f"{notice.to_terminal_line()}\n" for notice in self.current())
+        with suppress(OSError):  # a full disk: the page shows the notices
+            terminal_file().write_text(text)
+
+    def current(self) -> list[Notice]:
+        """Return all notices."""
+        return list(self._notices.values())
+
+
+# One for the process: the launcher, the patches and the server extension add notices.
+SETTINGS_NOTICES = SettingsNotices()
+
+
+def create_notice(source: str, error: str, advice: str) -> Notice:
+    """Return a notice. Terminals show the whole path and error, the page the part for which it has room."""
+
+    def create_text(source: str, error: str) -> str:
+        return f"Your lab does not use {source}: {error}{'' if error.endswith(END_MARKS) else '.'} {advice}"
+
+    name = source if len(source) <= LONGEST_PATH else Path(source).name
+    room = PAGE_LENGTH - len(create_text(name, ""))
+    shown = error if len(error) <= room else f"{error[: max(room - 1, 0)]}…"
+    text = create_text(name, shown)
+    return Notice(notice_id(source), "warning", text, terminal_text=create_text(source, error))
+
+
+def notice_id(source: str) -> str:
+    """Return the id of the notice about `source`."""
+    return f"settings-{source}"
+
+
+def terminal_file() -> Path:
+    """Return the file that each terminal shows when it opens."""
+    return Path(os.environ["LAB_SCRATCH"]) / TERMINAL_FILE
+
+
+def format_record(record: logging.LogRecord) -> str:
+    """Return the exception of a log record, or its message."""
+    error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+    return format_exception(error) if error else record.getMessage()
+
+
+def format_exception(error: BaseException) -> str:
+    """Return the message of an exception. Those of Python's own exceptions need the type: `KeyError: 'name'`."""
+    kind = type(error)
+    if not str(error):
+        return kind.__name__
+    return f"{kind.__name__}: {error}" if kind.__module__ == "builtins" else str(error)
+
+
+def find_json_error(file: Path) -> str:
+    """Return why a file is not valid JSON; empty: it is."""
+    try:
+        json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        return format_exception(error)
+    return ""

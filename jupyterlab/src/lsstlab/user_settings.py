@@ -1,0 +1,73 @@
+"""The user's settings of Jupyter and IPython in the home, and empty folders instead of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from lsstlab.home_setup import home_folder
+from lsstlab.lab_environment import create_private_folder
+
+# Folders of the home with settings, and with packages that pip installed for the user. Each has a variable that names
+# another folder.
+FOLDER_VARIABLES = {".jupyter": "JUPYTER_CONFIG_DIR", ".ipython": "IPYTHONDIR", ".local": "JUPYTER_DATA_DIR"}
+# Files from which Jupyter Server and its extensions read their configuration
+SERVER_SETTINGS = ("*config.py", "*config.json", "*config.d/*.json", "labconfig/*.json")
+
+
+def settings_folder() -> Path:
+    """Return the folder with the user's settings of Jupyter, usually `~/.jupyter`."""
+    return Path(os.environ.get("JUPYTER_CONFIG_DIR") or home_folder() / ".jupyter")
+
+
+def find_server_settings() -> list[Path]:
+    """Return the user's files from which the server reads its configuration."""
+    files = [path for pattern in SERVER_SETTINGS for path in sorted(settings_folder().glob(pattern))]
+    if not os.path.exists(settings_folder() / "migrated"):  # Jupyter reads settings of IPython 3
+        files += sorted(home_folder().glob(".ipython/profile_default/*config.*"))
+    return files
+
+
+def ignore_server_settings() -> None:
+    """Use an empty folder instead of `~/.jupyter` for the server's settings. The page keeps its settings."""
+    page_settings = str(settings_folder() / "lab" / "user-settings")
+    ignore_folders([".jupyter"])
+    os.environ.setdefault("JUPYTERLAB_SETTINGS_DIR", page_settings)
+
+
+def ignore_folders(names: Iterable[str]) -> None:
+    """Use empty folders in the scratch folder instead of these folders of the home, for the lab and its kernels."""
+    for name in names:
+        folder = create_empty_folder(name[1:])
+        os.environ[FOLDER_VARIABLES[name]] = str(folder)
+        if name == ".jupyter":
+            (folder / "migrated").touch()  # otherwise Jupyter copies settings of IPython 3 from the home
+        elif name == ".local":
+            os.environ["PYTHONNOUSERSITE"] = "1"  # kernels of the LSST stack import packages from ~/.local
+
+
+def create_empty_folder(name: str) -> Path:
+    """Create an empty folder in the scratch folder, without what an earlier lab left there."""
+    parent = Path(os.environ["LAB_SCRATCH"]) / "no-settings"
+    create_private_folder(parent)
+    folder = parent / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def is_in_home(path: str | Path) -> bool:
+    """Return whether a path is in the home. Jupyter resolves links in the path of the home."""
+    home = home_folder()
+    return any(Path(path).is_relative_to(folder) for folder in (home, home.resolve()))
+
+
+def abbreviate(path: str | Path) -> str:
+    """Return a path with `~` for the home."""
+    home = home_folder()
+    for folder in (home, home.resolve()):
+        if Path(path).is_relative_to(folder):
+            return f"~/{Path(path).relative_to(folder)}"
+    return str(path)
