@@ -14,8 +14,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from hub.tests.cluster.deployment import Deployment
 from hub.tests.cluster.objects import URL
-from hub.tests.cluster.pages import choose, failure, page_of, pod_name
+from hub.tests.cluster.test_failing import browser, choose, failure, page_of
 
+__all__ = ["browser"]  # a fixture
 pytestmark = pytest.mark.timeout(300)
 # The lab cannot catch this end, so it cannot start without the file.
 ENDS_THE_LAB = "import os; os._exit(3)"
@@ -55,7 +56,7 @@ def moved_folders(deployment: Deployment, login: str) -> list[str]:
 
 def requests_clean_settings(deployment: Deployment, login: str) -> bool:
     """Return whether the pod of a user's lab has the variable for clean settings."""
-    pod = cluster.get("pod", pod_name(deployment, login), namespace=LABS)
+    pod = cluster.get("pod", deployment.lab(account_of(deployment, login)), namespace=LABS)
     return "LAB_CLEAN_SETTINGS" in {variable["name"] for variable in pod["spec"]["containers"][0]["env"]}
 
 

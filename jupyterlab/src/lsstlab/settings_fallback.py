@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -108,10 +109,15 @@ def watch_user_code() -> None:
 
 
 def find_user_code(frame: FrameType | None) -> str:
-    """Return the innermost file of the home that a thread runs, with its line. Empty: it runs none."""
+    """Return the innermost file of the user that a thread runs, with its line. Empty: it runs none."""
     while frame is not None:
-        file = frame.f_code.co_filename
-        if os.path.isabs(file) and is_in_home(file):
-            return f"{abbreviate(file)}, line {frame.f_lineno},"
+        if is_user_code(frame.f_code.co_filename):
+            return f"{abbreviate(frame.f_code.co_filename)}, line {frame.f_lineno},"
         frame = frame.f_back
     return ""
+
+
+def is_user_code(file: str) -> bool:
+    """Return whether a file is the user's. The home of a developer can contain the lab's own Python."""
+    own = any(Path(file).is_relative_to(prefix) for prefix in (sys.prefix, sys.base_prefix))
+    return os.path.isabs(file) and is_in_home(file) and not own

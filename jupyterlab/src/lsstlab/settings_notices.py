@@ -51,7 +51,8 @@ class SettingsNotices:
 
         def create_and_read(*arguments: Any, **options: Any) -> logging.LogRecord:
             record = create(*arguments, **options)
-            self.read(record)
+            with suppress(Exception):  # for example a message that does not fit its arguments: logging reports it
+                self.read(record)
             return record
 
         logging.setLogRecordFactory(create_and_read)
@@ -131,7 +132,7 @@ def terminal_file() -> Path:
 
 def format_record(record: logging.LogRecord) -> str:
     """Return the exception of a log record, or its message."""
-    error = record.exc_info[1] if record.exc_info else None
+    error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
     return format_exception(error) if error else record.getMessage()
 
 

@@ -23,7 +23,7 @@ class LabOptions(Spawner):  # type: ignore[misc]  # untyped
     menu = Instance(Menu).tag(config=True)
 
     last_end: dict[str, Any] | None = None
-    """Why the last lab ended: reason, message, detail, `at` (the Unix time in seconds), and whether the lab had started."""
+    """Why the last lab ended: reason, message, detail, `at` (the Unix time in seconds), and whether it had started."""
 
     @property
     def last_choice(self) -> Choice:
