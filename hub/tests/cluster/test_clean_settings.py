@@ -14,9 +14,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from hub.tests.cluster.deployment import Deployment
 from hub.tests.cluster.objects import URL
-from hub.tests.cluster.test_failing import browser, choose, failure, page_of
+from hub.tests.cluster.pages import choose, failure, page_of
 
-__all__ = ["browser"]  # a fixture
 pytestmark = pytest.mark.timeout(300)
 # The lab cannot catch this end, so it cannot start without the file.
 ENDS_THE_LAB = "import os; os._exit(3)"

@@ -32,8 +32,8 @@ class HubUnreachableExit(SystemExit):
 
 def launch(server: type[Any]) -> None:
     """Run the server. If the user's settings prevent its start, run it without them."""
-    if error := os.environ.pop(ERROR_VARIABLE, ""):
-        report_ignored_settings(error)
+    if reason := os.environ.pop(ERROR_VARIABLE, ""):
+        report_ignored_settings(reason)
         ignore_server_settings()
         server.launch_instance()
         return

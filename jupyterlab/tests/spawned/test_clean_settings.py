@@ -60,7 +60,7 @@ def test_the_next_lab_moves_nothing(spawn: Spawn, home: Path) -> None:
     (home / ".jupyter").mkdir(exist_ok=True)
     (home / ".jupyter" / "jupyter_server_config.py").write_text("c.ServerApp.root_dir = '/nope'\n")
     lab = spawn(LAB_CLEAN_SETTINGS="0")
-    assert moved_folder(home)
+    assert moved_folder(home).is_dir()
     (notice,) = lab.notices()
     assert str(notice["text"]).startswith("Your lab does not use ~/.jupyter/jupyter_server_config.py")
 
@@ -113,6 +113,6 @@ def test_a_standalone_hub_requests_it_for_the_first_lab(tmp_path: Path) -> None:
             client.http.delete(f"/hub/api/users/{USER}/server", headers={"X-XSRFToken": client._xsrf("/hub/")})
             client.spawn()
             assert client.request("GET", "lsstlab/notices").json() == []
-            assert moved_folder(home)
+            assert moved_folder(home).is_dir()
     finally:
         hub.stop()

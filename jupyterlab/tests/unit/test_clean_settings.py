@@ -85,7 +85,7 @@ def test_a_file_with_the_name_of_the_folder_stays(home: Path) -> None:
 
 @contextmanager
 def without_root() -> Iterator[None]:
-    """Give up root until the end of the block, because root may write to each folder."""
+    """Run the block as another user, because root may write to each folder."""
     if os.getuid():
         yield
         return

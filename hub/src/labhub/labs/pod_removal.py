@@ -141,7 +141,7 @@ class PodRemover:
         except API_ERRORS as error:
             _log.warning("cannot read the node %s: %s", name, format_api_error(error))
             return NodeState.READY
-        status = find_condition(node, "Ready").get("status") if node else "Unknown"
+        status = str(find_condition(node, "Ready").get("status")) if node else "Unknown"
         return {"True": NodeState.READY, "False": NodeState.NOT_READY}.get(status, NodeState.UNREACHABLE)
 
     async def find_lost_node(self, pod: Pod) -> str:

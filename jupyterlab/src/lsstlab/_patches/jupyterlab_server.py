@@ -76,7 +76,7 @@ def keep_broken_settings() -> None:
     """
     from jupyterlab_server import settings_handler
 
-    save = settings_handler.save_settings
+    save = settings_handler.save_settings  # type: ignore[attr-defined]  # imported there
 
     def rename_and_save(schemas_dir: str, settings_dir: str, schema_name: str, *arguments: Any) -> None:
         file = settings_file(settings_dir, schema_name)
@@ -84,7 +84,7 @@ def keep_broken_settings() -> None:
             file.rename(find_free_name(file))
         save(schemas_dir, settings_dir, schema_name, *arguments)
 
-    settings_handler.save_settings = rename_and_save
+    settings_handler.save_settings = rename_and_save  # type: ignore[attr-defined,assignment]
 
 
 def settings_file(settings_dir: str, schema_name: str) -> Path:
@@ -115,7 +115,8 @@ def skip_broken_extensions() -> None:
     """
     from jupyterlab_server import config, handlers
 
-    build, read_static = handlers.get_page_config, config.get_static_page_config
+    build = handlers.get_page_config  # type: ignore[attr-defined]  # imported there
+    read_static = config.get_static_page_config
 
     def read_static_outside_home(logger: Any = None, level: str = "") -> Any:
         return read_static(logger=logger, level="sys_prefix", include_higher_levels=True)
@@ -131,7 +132,7 @@ def skip_broken_extensions() -> None:
             folder = next(path for path in labextensions_path if is_in_home(path))
             SETTINGS_NOTICES.report(f"the extensions in {abbreviate(folder)}", find_broken(folder) or reason, ADVICE)
         except Exception:
-            config.get_static_page_config = read_static_outside_home
+            config.get_static_page_config = read_static_outside_home  # type: ignore[assignment]
             try:
                 page_config = build(outside_home, *arguments, **options)
             finally:
@@ -139,7 +140,7 @@ def skip_broken_extensions() -> None:
             SETTINGS_NOTICES.report(abbreviate(settings_folder() / "labconfig"), reason, ADVICE)
         return page_config
 
-    handlers.get_page_config = build_or_reduce
+    handlers.get_page_config = build_or_reduce  # type: ignore[attr-defined]
 
 
 def find_broken(folder: str) -> str:
