@@ -167,7 +167,7 @@ async def test_a_pod_without_a_node_has_no_lost_node(cluster: Cluster, launcher:
     [
         (lab_pod(), False),
         (lab_pod(ready="False"), True),
-        (lab_pod(ready="False", **deletion_fields(30)), False),
+        (lab_pod(ready="False", **deletion_fields(3600)), False),
         (lab_pod(**OVERDUE), True),
         (make_pod(NAME), False),
     ],
@@ -178,5 +178,5 @@ def test_a_lab_without_its_node_is_recognized(pod: dict[str, Any], cut_off: bool
 
 
 def test_a_pod_is_overdue_after_the_grace_period_and_kubelets_time() -> None:
-    assert not is_overdue(lab_pod(**deletion_fields(30, age=29 + KUBELET_SECONDS)))
+    assert not is_overdue(lab_pod(**deletion_fields(30, age=30 + KUBELET_SECONDS // 2)))
     assert is_overdue(lab_pod(**OVERDUE))

@@ -99,6 +99,14 @@ def test_after_a_delay_the_progress_page_shows_the_stage_again() -> None:
     assert shown == [STAGE_MESSAGES["created"], "Waiting", STAGE_MESSAGES["created"]]
 
 
+def test_the_detail_of_a_delay_is_shown_when_it_changes() -> None:
+    feed = ProgressFeed("10 minutes")
+    details = ("Pod: lab-1", "Pod: lab-1", "Finalizers: example.org/hold")
+    events = [event for detail in details for event in feed.update(None, [], "Waiting", detail)]
+    assert [event["detail"] for event in events] == ["Pod: lab-1", "Finalizers: example.org/hold"]
+    assert {event["notice"] for event in events} == {"Waiting"}
+
+
 def test_an_event_without_a_message_is_not_shown() -> None:
     feed = ProgressFeed("10 minutes")
     [only] = feed.update(None, [PodEvent("u", "Odd"), PodEvent("u")])

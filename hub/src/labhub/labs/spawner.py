@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, ClassVar
 
+from jupyterhub.spawner import Spawner  # type: ignore[import-untyped]
 from jupyterhub.utils import utcnow  # type: ignore[import-untyped]
 from traitlets import Instance, Integer, default
 
@@ -16,7 +17,7 @@ from labhub.labs.home_provisioning import HomeProvisioner, ProvisioningError
 from labhub.labs.kubernetes_errors import API_ERRORS, format_api_error
 from labhub.labs.launcher import LabLauncher, StartedLab, lab_url
 from labhub.labs.pod import build_pod, pod_name
-from labhub.labs.pod_removal import AT_ONCE, KUBELET_SECONDS, is_cut_off
+from labhub.labs.pod_removal import AT_ONCE, KUBELET_SECONDS, diagnose_leftover, is_cut_off
 from labhub.labs.pod_status import Diagnosis, diagnose
 from labhub.labs.spawn_errors import SpawnFailedError
 from labhub.labs.start_tracker import StartLimits
@@ -33,7 +34,7 @@ STORAGE_DELAY_MESSAGE = "Waiting for the shared storage, which does not answer"
 LEFTOVER_DELAY_MESSAGE = "Waiting until your previous lab has stopped"
 
 
-class LabSpawner(LabOptions):
+class LabSpawner(LabOptions, Spawner):  # type: ignore[misc]  # untyped
     """Spawner of one user's lab. `labhub.configuration` sets the traits."""
 
     launcher: ClassVar[LabLauncher]
@@ -237,7 +238,11 @@ class LabSpawner(LabOptions):
         feed = ProgressFeed(pod_status.format_duration(self.unschedulable_seconds))
         while not (self._start_task and self._start_task.done()):
             pod, events = self.launcher.find_pod(self.pod_name), self.launcher.find_events(self.pod_name)
-            for event in feed.update(pod, events, self._delay_message):
+            if self._delay_message == LEFTOVER_DELAY_MESSAGE:  # the pod is that of the previous lab
+                news = feed.update(None, (), self._delay_message, diagnose_leftover(pod).detail if pod else "")
+            else:
+                news = feed.update(pod, events, self._delay_message)
+            for event in news:
                 yield event
             await self.launcher.wait_for_change(self.pod_name, 1)
 

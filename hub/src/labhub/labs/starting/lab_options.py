@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jupyterhub.spawner import Spawner  # type: ignore[import-untyped]
-from traitlets import Instance, default
+from traitlets import HasTraits, Instance, default
 
 from labhub.labs.pod_status import Diagnosis
 from labhub.labs.spawn_errors import SpawnFailedError
@@ -17,9 +17,13 @@ from labhub.models.profiles import Choice, ChoiceError, Menu
 SETTINGS_REASONS = {"ended", "timeout"}
 
 
-class LabOptions(Spawner):  # type: ignore[misc]  # untyped
-    """The part of a spawner that the spawn page uses: the options, and why the last lab ended."""
+class LabOptions(HasTraits):
+    """The part of a spawner that the spawn page uses: the options, and why the last lab ended.
 
+    It is a mixin, because JupyterHub refuses subclasses of Spawner that lack `start`, `stop` or `poll`.
+    """
+
+    orm_spawner: Any
     menu = Instance(Menu).tag(config=True)
 
     last_end: dict[str, Any] | None = None
@@ -42,7 +46,7 @@ class LabOptions(Spawner):  # type: ignore[misc]  # untyped
 
     async def get_options_form(self) -> str:
         """Return a non-empty text if the spawn page has a choice. Clean settings are one after a failure."""
-        form: str = await super().get_options_form()
+        form: str = await Spawner.get_options_form(self)
         return form or ("clean settings" if self.suspects_settings else "")
 
     @default("options_from_form")

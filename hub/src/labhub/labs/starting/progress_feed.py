@@ -28,7 +28,9 @@ class ProgressFeed:
         self._seen: set[str] = set()
         self._shown = ("", "")
 
-    def update(self, pod: Pod | None, events: Sequence[PodEvent], delay: str = "") -> Iterator[dict[str, Any]]:
+    def update(
+        self, pod: Pod | None, events: Sequence[PodEvent], delay: str = "", delay_detail: str = ""
+    ) -> Iterator[dict[str, Any]]:
         """Yield the progress events that are new since the last call.
 
         Parameters
@@ -39,13 +41,15 @@ class ProgressFeed:
             Events of the pod, oldest first.
         delay
             Reason why the pod is not created yet.
+        delay_detail
+            Details of this reason.
         """
         percent = 20 * (1 + STAGES.index(find_stage(pod, events)))
         for event in events:
             if event.message and event.message not in self._seen:
                 self._seen.add(event.message)
                 yield {"progress": percent, "message": event.message}
-        shown = (delay, "") if delay else self._describe(pod, events)
+        shown = (delay, delay_detail) if delay else self._describe(pod, events)
         if shown != self._shown:  # the notice before a delay is shown again after it
             self._shown = shown
             notice, detail = shown
