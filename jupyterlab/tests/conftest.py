@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +16,7 @@ from labtesting.container import run_container
 from labtesting.hub_process import free_ports, wait_until
 from labtesting.hub_stub import run_hub_stub
 from labtesting.labclient import HubLogin, LabClient, SpawnedLab
+from labtesting.programs import find_programs
 from lsstlab.hub_limits import STOP_SECONDS
 
 from tools.demo import USER, Hub
@@ -85,7 +86,10 @@ def spawn(tmp_path: Path) -> Iterator[Callable[..., SpawnedLab]]:
 
 @contextmanager
 def run_lab(program: Path, environ: dict[str, str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a lab until the end of the block. If the lab does not end then, print the stacks of its threads."""
+    """Run a lab until the end of the block. If the lab does not end then, print the stacks of its threads.
+
+    At the end of a lab's container, Linux kills the programs that still run. Here this function does so.
+    """
     log = folder / "lab.log"
     with log.open("w") as file:
         lab = subprocess.Popen(
@@ -107,6 +111,9 @@ def run_lab(program: Path, environ: dict[str, str], folder: Path) -> Iterator[su
                 lab.wait()
                 raise
             finally:
+                for pid in find_programs(environ["HOME"]):
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
                 print(log.read_text(errors="replace"))  # noqa: T201  (pytest shows it if a test fails)
 
 

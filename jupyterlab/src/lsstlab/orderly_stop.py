@@ -68,7 +68,7 @@ class OrderlyStop:
 
     async def _end_programs(self, programs: SavingPrograms) -> None:
         if running := await programs.stop(PROGRAM_SHARE * self._seconds, SAVE_SHARE * self._seconds):
-            self._serverapp.log.warning("programs that did not end in time and are killed: %d", running)
+            self._serverapp.log.warning("programs that did not end in time and were killed: %d", running)
 
     async def _end_kernels(self, kernels: dict[str, Any], programs: SavingPrograms) -> None:
         ends = (self._end_kernel(kernel_id, kernel, programs) for kernel_id, kernel in kernels.items())

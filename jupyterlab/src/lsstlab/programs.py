@@ -91,7 +91,7 @@ class SavingPrograms:
         self._asked: set[int] = set()
 
     async def stop(self, patience: float, seconds: float) -> int:
-        """Ask the programs to end, and wait for them. Return the number of programs that still run after the timeout.
+        """Ask the programs to end, and wait for them. Kill those that still run, and return their number.
 
         A program gets its signal when the programs that it has started have ended: a shell or tmux would kill them.
 
@@ -100,7 +100,7 @@ class SavingPrograms:
         patience
             Seconds after which a program gets its signal even if programs that it has started still run.
         seconds
-            Timeout.
+            Seconds after which programs that still run are killed.
         """
         began = time.monotonic()
         while self._saving and time.monotonic() < began + seconds:
@@ -110,6 +110,8 @@ class SavingPrograms:
                 if time.monotonic() > began + patience or not find_descendants(programs, [pid]) & self._saving:
                     self._ask(pid, programs[pid])
             await asyncio.sleep(PAUSE_SECONDS)
+        for pid in self._saving:
+            _send(pid, signal.SIGKILL)
         return len(self._saving)
 
     async def wait_for_descendants(self, pid: int, seconds: float) -> None:
@@ -122,8 +124,12 @@ class SavingPrograms:
 
     def _ask(self, pid: int, program: Program) -> None:
         self._asked.add(pid)
-        with suppress(OSError):  # the program has just ended
-            os.kill(pid, program.request or signal.SIGTERM)
+        _send(pid, program.request or signal.SIGTERM)
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with suppress(OSError):  # the program has just ended
+        os.kill(pid, number)
 
 
 def has_children(pid: int) -> bool:

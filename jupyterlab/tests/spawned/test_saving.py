@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from labtesting.hub_process import wait_until
 from labtesting.labclient import PROMPT, SpawnedLab
+from labtesting.programs import find_programs
 
 Spawn = Callable[..., SpawnedLab]
 SAVE = "time.sleep(3); pathlib.Path({path!r}).write_text('saved')"
@@ -134,11 +135,12 @@ def test_a_lab_without_work_stops_at_once(spawn: Spawn) -> None:
 
 
 def test_a_program_that_ignores_the_stop_is_killed_in_time(spawn: Spawn, tmp_path: Path) -> None:
-    lab = spawn(LAB_STOP_SECONDS="15")
+    lab = spawn(LAB_STOP_SECONDS="20")
     with lab.client.terminal(close=False) as terminal:
         terminal.read_until(PROMPT)
         terminal.type("trap 'echo no' TERM HUP; echo trapped: $?; while true; do read -t 1; done")
         terminal.read_until("trapped: 0")
         with stopping(lab):
             pass
-    assert "programs that did not end in time and are killed: 1" in (tmp_path / "lab.log").read_text()
+    assert "programs that did not end in time and were killed: 1" in (tmp_path / "lab.log").read_text()
+    assert find_programs(str(tmp_path / "home")) == []
