@@ -135,3 +135,13 @@ def foreign_pod(name: str, **labels: str) -> dict[str, Any]:
     }
     metadata = {"name": name, "namespace": LABS, "labels": labels}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def slow_pod(name: str) -> dict[str, Any]:
+    """Return a pod in the labs' namespace that has an hour to end.
+
+    It ignores SIGTERM, as the first process of a container ignores each signal for which it has no handler.
+    """
+    pod = foreign_pod(name)
+    pod["spec"]["terminationGracePeriodSeconds"] = 3600
+    return pod

@@ -25,11 +25,18 @@ def page_of(browser: Browser, deployment: Deployment, login: str) -> Iterator[Pa
     """Log in as a new member, and yield the spawn page."""
     account = deployment.github.world.add_account(login)
     deployment.join(account, "lsst-sqre")
+    with log_in(browser, login) as page:
+        yield page
+
+
+@contextmanager
+def log_in(browser: Browser, login: str) -> Iterator[Page]:
+    """Log in as a member, and yield the page that follows: the spawn page or the user's lab."""
     context = browser.new_context(ignore_https_errors=True)
     page = context.new_page()
     page.goto(f"{URL}/hub/oauth_login?next=/hub/spawn")
     page.locator(f"[value={login}]").click()
-    page.wait_for_url("**/hub/spawn*")
+    page.wait_for_url(f"{URL}/**")
     try:
         yield page
     finally:
@@ -48,12 +55,17 @@ def choose(page: Page, image: str, size: str) -> float:
     return started
 
 
-def failure(page: Page) -> str:
+def failure(page: Page, seconds: float = 60) -> str:
     """Wait until the page reports that the lab did not start, and return the message."""
-    page.locator("text=Your lab did not start").or_(page.locator(SHOWN)).first.wait_for(timeout=60_000)
+    page.locator("text=Your lab did not start").or_(page.locator(SHOWN)).first.wait_for(timeout=seconds * 1000)
     # The message is on the progress page or on the spawn page. If the spawn failed before the progress page was loaded,
     # the message is on the page of a stopped lab.
     return page.locator(f"#progress-message, #lab-message, {SHOWN}").first.inner_text()
+
+
+def expect_lab(page: Page, login: str) -> None:
+    """Wait until the browser shows the lab."""
+    page.wait_for_url(f"**/user/{login}/lab*", timeout=120_000)
 
 
 def pod_name(deployment: Deployment, login: str) -> str:

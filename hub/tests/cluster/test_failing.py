@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 
@@ -19,6 +18,7 @@ from hub.tests.cluster.deployment import Deployment
 from hub.tests.cluster.node import node_command
 from hub.tests.cluster.objects import IMAGES
 from hub.tests.cluster.pages import SOON, choose, failure, page_of, pod_name
+from hub.tests.cluster.pods import evict
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -104,9 +104,6 @@ def test_a_lab_that_used_too_much_memory_is_explained(deployment: Deployment) ->
 def test_a_lab_whose_node_was_emptied_is_explained(deployment: Deployment) -> None:
     visitor, account = deployment.member("lea")
     visitor.spawn("lea", image="recommended", size="small")
-    name = deployment.lab(account)
-    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": LABS}}
-    path = f"/api/v1/namespaces/{LABS}/pods/{name}/eviction"
-    kubectl("create", "--raw", path, "--filename", "-", stdin=json.dumps(eviction))
+    evict(deployment.lab(account))
     deployment.wait_stopped("lea")
     assert "its node failed or was drained for maintenance" in visitor.get("/hub/spawn").text

@@ -9,7 +9,7 @@ from labtesting.registry import Registry
 from playwright.sync_api import Browser, expect
 
 from hub.tests.cluster.deployment import Deployment
-from hub.tests.cluster.pages import SOON, choose, page_of
+from hub.tests.cluster.pages import SOON, choose, expect_lab, page_of
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -34,5 +34,5 @@ def test_a_lab_waits_for_a_registry_that_refuses_pulls_for_a_time(
         wait_until(lambda: registry.answers.count((repository, status)) > first, "kubelet repeats the pull", 60)
         assert deployment.server(login)["pending"] == "spawn"
         del registry.faults[repository]
-        page.wait_for_url(f"**/user/{login}/lab*", timeout=180_000)
+        expect_lab(page, login)
     assert (repository, 200) in registry.answers

@@ -15,6 +15,7 @@ from labtesting.hub_process import wait_until
 
 from hub.tests.cluster.deployment import Deployment, administrator_token
 from hub.tests.cluster.objects import LAB_LABELS, ORPHAN, STRANGER, foreign_pod
+from hub.tests.cluster.pods import pod_uid
 
 pytestmark = pytest.mark.timeout(400)
 WHO_AM_I = """
@@ -25,11 +26,6 @@ print(urllib.request.urlopen(request).read().decode())
 """
 LAB = "app.kubernetes.io/component=lab"
 LATE_ORPHAN = "lab-4712"
-
-
-def pod_uid(deployment: Deployment, account: Any) -> str:
-    """Return the UID of the pod of a user's lab. A new lab has a new UID."""
-    return str(get("pod", deployment.lab(account), namespace=LABS)["metadata"]["uid"])
 
 
 def labs() -> dict[str, str]:
@@ -74,31 +70,31 @@ def api_out_of_reach() -> Iterator[None]:
 def test_an_orphan_is_removed_and_what_is_not_ours_stays(deployment: Deployment) -> None:
     visitor, account = deployment.member("mia")
     visitor.spawn("mia", image="recommended", size="small")
-    uid = pod_uid(deployment, account)
+    uid = pod_uid(deployment.lab(account))
     # The fixture `deployment` has created the pods ORPHAN and STRANGER.
     wait_until(lambda: not cluster.exists("pod", ORPHAN, namespace=LABS), "the orphan is deleted", 180)
     assert cluster.exists("pod", STRANGER, namespace=LABS)
-    assert pod_uid(deployment, account) == uid
+    assert pod_uid(deployment.lab(account)) == uid
 
 
 def test_a_pod_that_has_a_labs_name_makes_room(deployment: Deployment) -> None:
     visitor, account = deployment.member("ned")
     cluster.apply(foreign_pod(deployment.lab(account)))
-    uid = pod_uid(deployment, account)
+    uid = pod_uid(deployment.lab(account))
     visitor.spawn("ned", image="recommended", size="small")
-    assert pod_uid(deployment, account) != uid
+    assert pod_uid(deployment.lab(account)) != uid
     assert f"the pod {LABS}/{deployment.lab(account)} already exists and is deleted first" in deployment.log()
 
 
 def test_a_hub_that_starts_anew_drops_no_websocket(deployment: Deployment) -> None:
     visitor, account = deployment.member("nia")
     visitor.spawn("nia", image="recommended", size="small")
-    uid, lab = pod_uid(deployment, account), deployment.client(visitor, "nia")
+    uid, lab = pod_uid(deployment.lab(account)), deployment.client(visitor, "nia")
     with lab.kernel("python3") as kernel:
         kernel.execute("x = 41")
         deployment.restart_hub()
         assert kernel.execute("print(x + 1)").stdout == "42\n"
-    assert pod_uid(deployment, account) == uid
+    assert pod_uid(deployment.lab(account)) == uid
     wait_until(lambda: deployment.server("nia").get("ready"), "the lab is ready after the restart")
     assert visitor.reaches_lab("nia")
 
@@ -136,7 +132,7 @@ def test_a_hub_that_is_killed_while_ten_labs_start_finds_them_all(deployment: De
 def test_a_hub_that_starts_while_the_api_is_away_keeps_every_lab(deployment: Deployment) -> None:
     visitor, account = deployment.member("pia")
     visitor.spawn("pia", image="recommended", size="small")
-    uid, lab = pod_uid(deployment, account), deployment.client(visitor, "pia")
+    uid, lab = pod_uid(deployment.lab(account)), deployment.client(visitor, "pia")
     with lab.kernel("python3") as kernel:
         kernel.execute("x = 41")
         with api_out_of_reach():
@@ -147,7 +143,7 @@ def test_a_hub_that_starts_while_the_api_is_away_keeps_every_lab(deployment: Dep
             assert kernel.execute("print(x + 1)").stdout == "42\n"
             assert visitor.reaches_lab("pia")
         wait_until(lambda: deployment.server("pia").get("ready"), "the lab is ready after the outage")
-    assert pod_uid(deployment, account) == uid
+    assert pod_uid(deployment.lab(account)) == uid
     assert visitor.reaches_lab("pia")
 
 
@@ -170,7 +166,7 @@ def test_an_administrator_frees_a_user_who_is_stuck(deployment: Deployment) -> N
 def test_a_hub_that_has_lost_its_database_finds_the_labs(deployment: Deployment) -> None:
     visitor, account = deployment.member("wilma")
     visitor.spawn("wilma", image="recommended", size="small")
-    uid, lab = pod_uid(deployment, account), deployment.client(visitor, "wilma")
+    uid, lab = pod_uid(deployment.lab(account)), deployment.client(visitor, "wilma")
     with lab.kernel("python3", shut_down=False) as kernel:
         kernel.execute("x = 41")
         kubectl("exec", "deployment/hub", "--namespace", NAMESPACE, "--", "sh", "-c", "rm /srv/jupyterhub/*")
@@ -189,7 +185,7 @@ def test_a_hub_that_has_lost_its_database_finds_the_labs(deployment: Deployment)
     again.log_in()
     assert again.reaches_lab("wilma")
     assert len(deployment.client(again, "wilma").request("GET", "api/kernels").json()) == 1
-    assert pod_uid(deployment, account) == uid
+    assert pod_uid(deployment.lab(account)) == uid
     # The lab reports its activity with its API token, so the token must still be valid.
     assert json.loads(deployment.run(account, "python3", "-c", WHO_AM_I))["name"] == "wilma"
     assert deployment.api("DELETE", "/users/wilma/server").status_code in {202, 204}

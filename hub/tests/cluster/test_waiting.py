@@ -16,7 +16,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from hub.tests.cluster.deployment import Deployment
 from hub.tests.cluster.full_cluster import full_cluster, make_room, send_event, send_new_event, send_odd_events
-from hub.tests.cluster.pages import SOON, choose, failure, page_of, pod_name, take_pictures
+from hub.tests.cluster.pages import SOON, choose, expect_lab, failure, page_of, pod_name, take_pictures
+from hub.tests.cluster.pods import pod_uid
 
 pytestmark = pytest.mark.timeout(400)
 FULL, TOO_SMALL, COMING, DECLINED = (
@@ -41,19 +42,9 @@ def expect_notice(page: Page, text: str, seconds: float = SOON) -> None:
     expect(page.locator("#notice")).to_have_text(text, timeout=seconds * 1000)
 
 
-def expect_lab(page: Page, login: str) -> None:
-    """Wait until the browser shows the lab."""
-    page.wait_for_url(f"**/user/{login}/lab*", timeout=120_000)
-
-
 def gone(deployment: Deployment, login: str) -> bool:
     """Return whether neither the hub nor Kubernetes has a lab of a user."""
     return not deployment.server(login) and not cluster.exists("pod", pod_name(deployment, login), namespace=LABS)
-
-
-def pod_uid(deployment: Deployment, login: str) -> str:
-    """Return the UID of the pod of a user's lab. A new pod has a new UID."""
-    return str(cluster.get("pod", pod_name(deployment, login), namespace=LABS)["metadata"]["uid"])
 
 
 def test_a_lab_starts_on_a_node_that_comes_after_a_minute(
@@ -153,14 +144,14 @@ def test_a_killed_hub_continues_the_wait(browser: Browser, deployment: Deploymen
     with page_of(browser, deployment, "uma") as page:
         choose(page, "recommended", "small")
         expect_notice(page, FULL)
-        uid = pod_uid(deployment, "uma")
+        uid = pod_uid(pod_name(deployment, "uma"))
         deployment.kill_hub()
         expect_notice(page, "The hub does not answer. The start of your lab continues when it is back.", 60)
         # The page finds the new hub by itself, and shows the wait again.
         expect_notice(page, FULL, 120)
         make_room()
         expect_lab(page, "uma")
-        assert pod_uid(deployment, "uma") == uid
+        assert pod_uid(pod_name(deployment, "uma")) == uid
 
 
 def test_a_start_is_cancelled_after_a_restart_of_the_hub(deployment: Deployment) -> None:
