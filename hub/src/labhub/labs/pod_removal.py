@@ -109,7 +109,7 @@ class PodRemover:
 
     def __init__(self, api: CoreV1Api, pods: PodReflector) -> None:
         self._pods = pods
-        self._api: Any = api  # its type hints do not cover `_preload_content=False`
+        self._api: Any = api  # `Any`, because the client's type hints do not cover `_preload_content=False`
 
     def _key(self, name: str) -> str:
         return f"{self._pods.namespace}/{name}"
