@@ -74,7 +74,7 @@ def configure_page(c: Config, announcement_path: str) -> None:
 
 
 def configure_limits(c: Config) -> None:
-    """Assign limits that users do not meet, and that bound the lab's memory. docs/dev/limits.md has the reasons."""
+    """Assign limits for the lab's memory, which normal use does not reach. docs/dev/limits.md has the reasons."""
     c.ServerApp.kernel_websocket_connection_class = "lsstlab.kernel_output.LabKernelConnection"
     c.ServerApp.kernel_manager_class = "lsstlab.kernel_output.LabKernelManager"
     c.TerminalsExtensionApp.terminal_manager_class = "lsstlab.terminal_output.LabTerminalManager"
