@@ -1,4 +1,4 @@
-"""The pages of the login and of a user's lab in a real browser."""
+"""Tests of the pages of the login and of a user's lab in a real browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Valid settings in the environment, and the error messages for invalid settings."""
+"""Tests of valid settings in the environment, and of the error messages for invalid settings."""
 
 from __future__ import annotations
 
