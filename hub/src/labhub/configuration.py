@@ -58,7 +58,7 @@ def configure_login(c: Config, settings: LoginSettings) -> None:
 
 
 def configure_logs(c: Config) -> None:
-    """Set the format of log lines: JSON."""
+    """Set JSON as the format of log lines."""
     c.JupyterHub.logging_config = logging_config()
     logging.captureWarnings(True)
 
@@ -142,11 +142,13 @@ def configure_spawner(c: Config, settings: LabSettings) -> None:
     spawner.pull_seconds = settings.pull_seconds
     spawner.lab_seconds = settings.lab_seconds
     spawner.unschedulable_seconds = settings.unschedulable_seconds
-    # Longer than the sum of the launcher's timeouts: those fail a spawn with a reason, JupyterHub's timeout does not.
+    # Longer than the sum of the launcher's timeouts. The launcher's timeouts report a reason to the user, but
+    # JupyterHub's timeout does not.
     leftover_seconds = settings.stop_seconds + KUBELET_SECONDS
     launch_seconds = settings.unschedulable_seconds + settings.pull_seconds + settings.lab_seconds
     spawner.start_timeout = int(RETRY_SECONDS) + leftover_seconds + launch_seconds + 60
-    # Timeout in seconds for a lab that a restarted hub checks. A start returns only when the lab answers.
+    # Timeout in seconds for a lab that a restarted hub checks. It has no effect on a normal start, because
+    # `LabSpawner.start` returns only when the lab answers.
     spawner.http_timeout = 120
     spawner.default_url = "/lab"
     # No timer for each lab: the reflector reports labs that end, and the reconciler finds those that it missed.
@@ -168,7 +170,7 @@ def configure_culler(c: Config, settings: LabSettings) -> None:
     interval = min(600, max(5, min(idle or never, age or never) // 6))
     command = [
         *(sys.executable, "-m", "jupyterhub_idle_culler"),
-        # Not the address of the Service: the hub's NetworkPolicy does not admit requests from the hub itself.
+        # 127.0.0.1 instead of the Service: the hub's NetworkPolicy rejects requests from the hub's own pod.
         "--url=http://127.0.0.1:8081/hub/api",
         *(f"--timeout={idle or never}", f"--max-age={age}", f"--cull-every={interval}"),
     ]

@@ -107,8 +107,8 @@ class ServerHandler(SpawnPauseMixin, UserServerAPIHandler):  # type: ignore[misc
 class ActivityHandler(ActivityAPIHandler):  # type: ignore[misc]  # untyped
     """The API call with which a lab reports its activity.
 
-    Why: for each report JupyterHub queries GitHub about the user, although the regular sweep does so. It also stores
-    the time at which the lab's token was used.
+    Why: for each report JupyterHub re-checks the user at GitHub, although the hub's regular sweep does this, too. It
+    also stores the time at which the lab's token was used.
     Gain: a third of the CPU of an idle hub with thousands of labs. The first report also wakes a pending start,
     because the lab is about to answer.
     Upstream: a setting to skip `refresh_auth` and the token's activity for reports.

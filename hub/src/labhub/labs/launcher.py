@@ -41,7 +41,7 @@ class StartedLab:
     pod
         Pod of the lab.
     reached
-        Time at which the lab reached each stage and `ready`, in seconds of a monotonic clock.
+        Time at which the lab reached each stage, including `ready`, in seconds of a monotonic clock.
     """
 
     pod: Pod

@@ -25,7 +25,7 @@ from labhub.models.pod_events import PodEvent, parse_event
 from labhub.models.pod_types import Pod
 
 _log = logging.getLogger(__name__)
-# Seconds after which the API ends a watch. The next watch continues from its last version and costs one request. The
+# Seconds after which the API ends a watch. The next watch continues from the last version and costs one request. The
 # limit also detects a connection that a firewall has dropped.
 WATCH_SECONDS = 30
 # If the API has not ended the watch after this many more seconds, the connection counts as dead.

@@ -75,7 +75,8 @@ class StartTracker:
 
     def __init__(self, limits: StartLimits, now: float) -> None:
         self._limits = limits
-        # The wait for a node has a timer of its own. This sum ends the start if the scheduler reports nothing.
+        # If the scheduler reports that no node has room, `Patience.NODE` limits the wait. This deadline ends the start
+        # if the scheduler reports nothing.
         self._deadline = now + limits.unschedulable + limits.pull
         self._timer = ProblemTimer(
             {

@@ -163,7 +163,7 @@ class MembershipRefresher:
             await user.stop(name)
 
     async def sweep(self) -> None:
-        """Re-check the users with a running lab who are due. An idle lab sends no requests that cause a re-check."""
+        """Re-check the users with a running lab who are due. JupyterHub itself re-checks a user only at a request."""
         refresh_seconds = self.settings.refresh_seconds
         running = [user for user in self.app.users.values() if user.active]
         due_before = time.monotonic() - refresh_seconds + refresh_seconds / SWEEPS

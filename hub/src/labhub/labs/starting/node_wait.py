@@ -58,7 +58,7 @@ def assess(scheduler_message: str, events: Sequence[PodEvent]) -> NodeOutlook:
     """Return the chance that a waiting pod gets a node.
 
     Only the cluster autoscaler's message can prove that no node will fit, because it lists the reason of each node
-    group. Karpenter leaves out instance types that a limit of a NodePool excludes at the moment.
+    group. Karpenter's message does not mention instance types that a limit of a NodePool excludes at the moment.
 
     Parameters
     ----------
