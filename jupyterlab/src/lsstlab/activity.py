@@ -1,4 +1,4 @@
-"""The rule that decides when a lab was last used. The hub stops idle labs by it. docs/dev/lab.md gives the reasons."""
+"""The rule that decides when a lab was last used. The hub uses this time to stop idle labs: docs/dev/lab.md."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from lsstlab.errors import LabError
 from lsstlab.notices import Notice, create_age_warning, create_idle_warning
 
 REFRESH_INTERVAL = timedelta(seconds=15)
-# Default time between SIGTERM and SIGKILL, that of Docker and of JupyterHub's own spawner, in seconds
+# Default time in seconds between SIGTERM and SIGKILL: the default of Docker and of JupyterHub's own spawner
 STOP_SECONDS = 10
 
 

@@ -16,10 +16,11 @@ from lsstlab import logs
 from lsstlab.settings_notices import SETTINGS_NOTICES, format_exception
 from lsstlab.user_settings import abbreviate, find_server_settings, ignore_server_settings, is_in_home, settings_folder
 
-# Contains the reason while the lab starts without the user's settings.
+# Environment variable with the reason why the restarted server does not use the user's settings
 ERROR_VARIABLE = "LAB_SETTINGS_ERROR"
 ERROR_LENGTH = 2000
-# Seconds after which a user's file that still runs counts as blocked. The hub waits 120 s for a lab by default.
+# Seconds after the start. If a user's file is then still running, it counts as blocked. The hub waits 120 s for a lab
+# by default.
 RUN_SECONDS = 30
 # The extension that serves the page
 PAGE_EXTENSION = "jupyterlab"
