@@ -1,4 +1,4 @@
-"""Tests of users with a slow network, or with a pause in a download. They take minutes: the limits are minutes."""
+"""Tests of users with a slow network, or with a pause in a download. The tests take as long as the limits: minutes."""
 
 from __future__ import annotations
 
