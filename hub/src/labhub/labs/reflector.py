@@ -137,7 +137,7 @@ class Reflector(ABC):
                 version = None
                 if error.status != HTTPStatus.GONE:  # the API has forgotten this version: list again
                     pause = await self._pause(pause, error)
-            # The reflector must survive all errors, and `asyncio` and `aiohttp` raise a dozen types.
+            # The reflector must survive all errors. `asyncio` and `aiohttp` raise errors of a dozen types.
             except Exception as error:
                 version = None
                 pause = await self._pause(pause, error)
