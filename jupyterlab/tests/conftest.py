@@ -62,7 +62,7 @@ def lab(hub: HubLogin) -> Iterator[LabClient]:
 
 @pytest.fixture
 def spawn(tmp_path: Path) -> Iterator[Callable[..., SpawnedLab]]:
-    """Return a function that starts the demo's lab as a hub does. Its arguments are more environment variables."""
+    """Return a function that starts the demo's lab as a hub does. Its arguments set environment variables."""
     program = prepare(*ALONE) / "lab" / "bin" / "lab"
     with ExitStack() as stack:
         hub = stack.enter_context(run_hub_stub("127.0.0.1"))
@@ -86,7 +86,7 @@ def spawn(tmp_path: Path) -> Iterator[Callable[..., SpawnedLab]]:
 
 @contextmanager
 def run_lab(program: Path, environ: dict[str, str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a lab until the end of the block. If the lab does not end then, print the stacks of its threads.
+    """Run a lab until the end of the block. If the lab then does not stop in time, print the stacks of its threads.
 
     At the end of a lab's container, Linux kills the programs that still run. Here this function does so.
     """

@@ -1,7 +1,7 @@
 """A program that collects the browser files of JupyterLab's packages for nginx: `python static.py FOLDER [--quick]`.
 
-It copies the files whose name contains the hash of their content: once unchanged, and once for each compression. The
-path of a copy below the folder of its encoding is its path below a lab's URL.
+It copies the files whose name contains the hash of their content: once unchanged, and once for each compression. In the
+folder of each encoding, a copy has the same path as below a lab's URL.
 """
 
 from __future__ import annotations

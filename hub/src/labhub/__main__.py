@@ -3,7 +3,8 @@
 import gc
 import sys
 
-# The objects that the imports create stay. `LabHub.check_labs` turns collection on.
+# Turn off garbage collection during the imports, because the imported objects stay in memory.
+# `LabHub.check_labs` turns it on again.
 gc.disable()
 
 from labhub.app import main  # noqa: E402

@@ -74,7 +74,7 @@ class LabHub(HookedJupyterHub):
         self.exit(1)
 
     def own_routes(self) -> Sequence[Route]:
-        """Return the routes that the hub adds."""
+        """Return the routes of the pages and API calls that the hub adds."""
         return ROUTES
 
     async def check_labs(self, check: Callable[[], Awaitable[int]]) -> int:
@@ -91,7 +91,7 @@ class LabHub(HookedJupyterHub):
         self.launcher = LabSpawner.launcher = self._make_launcher()
         self._export_metrics()
         checked = await check()
-        # The recovery is a separate task. If JupyterHub stops while it awaits this method, it logs a traceback.
+        # Recover the labs in a separate task: JupyterHub logs a traceback if it stops while it awaits this method.
         self._recovery = asyncio.create_task(self._recover_labs(known_until))
         return checked
 

@@ -21,13 +21,14 @@ from labhub.telemetry.logs import logging_config
 
 CONFIG_FILE = Path(__file__).parent / "jupyterhub_config.py"
 TEMPLATES = Path(__file__).parent / "web/templates"
-# Relative to the hub's working directory, a volume that also has JupyterHub's cookie secret
+# Path relative to the hub's working directory, which is a volume and also contains JupyterHub's cookie secret
 ANNOUNCEMENT_FILE = Path("announcement.json")
-# Bytes of all headers of a request. Tornado's 64 KiB would be less than the proxy accepts, and Tornado closes the
-# connection without an answer.
+# Maximum size of all headers of a request, in bytes. With Tornado's default, 64 KiB, the proxy would accept larger
+# headers than the hub, and Tornado would close the connection without an answer.
 HEADERS_MAX = 128 * 1024
-# Bytes of a body, which the hub reads before it checks who sends it. With Tornado's 100 MB, 20 requests from one lab
-# would end the hub. JupyterHub's largest bodies are lists of users.
+# Maximum size of a request's body, in bytes. The hub reads the body before it authenticates the request. With Tornado's
+# default, 100 MB, 20 requests from one lab would exhaust the hub's memory. JupyterHub's largest bodies are lists of
+# users.
 BODY_MAX = 1024**2
 CULLER = "idle-culler"
 CULLER_SCOPES = ("list:users", "read:users:activity", "read:servers", "delete:servers")
@@ -45,7 +46,7 @@ def configure_login(c: Config, settings: LoginSettings) -> None:
     login.oauth_callback_url = settings.callback_url
     login.github_url = settings.github_url
     login.scope = list(SCOPES)
-    login.validate_server_cert = True  # oauthenticator's variable OAUTH_TLS_VERIFY could turn it off
+    login.validate_server_cert = True  # otherwise oauthenticator's variable OAUTH_TLS_VERIFY could turn it off
     # `LabAuthenticator.authenticate` applies the rules. This list only prevents a warning that no user may log in.
     login.allowed_organizations = {str(rule) for rule in settings.allowed}
     login.enable_auth_state = True
@@ -57,7 +58,7 @@ def configure_login(c: Config, settings: LoginSettings) -> None:
 
 
 def configure_logs(c: Config) -> None:
-    """Set the format of log lines: JSON."""
+    """Set JSON as the format of log lines."""
     c.JupyterHub.logging_config = logging_config()
     logging.captureWarnings(True)
 
@@ -96,7 +97,8 @@ def configure_hub(c: Config, settings: LabSettings) -> None:
     # API tokens in the configuration are random, so one round of hashing is enough. JupyterHub's default is 16,384
     # rounds at each request.
     c.JupyterHub.trust_user_provided_tokens = True
-    # Seconds. JupyterHub stores the use of a token at most once per hour; by default labs report every 15 minutes.
+    # Minimum time in seconds between two writes of a token's last use. JupyterHub's default, 30 seconds, would cause a
+    # write for each activity report of a lab, by default every 15 minutes.
     c.JupyterHub.activity_resolution = 3600
     # Seconds between two measurements of the event loop's delay. The default is 0.05.
     c.PeriodicMetricsCollector.event_loop_interval_resolution = 0.2
@@ -140,11 +142,13 @@ def configure_spawner(c: Config, settings: LabSettings) -> None:
     spawner.pull_seconds = settings.pull_seconds
     spawner.lab_seconds = settings.lab_seconds
     spawner.unschedulable_seconds = settings.unschedulable_seconds
-    # Longer than the sum of the launcher's timeouts: those fail a spawn with a reason, JupyterHub's timeout does not.
+    # Longer than the sum of the launcher's timeouts. The launcher's timeouts report a reason to the user, but
+    # JupyterHub's timeout does not.
     leftover_seconds = settings.stop_seconds + KUBELET_SECONDS
     launch_seconds = settings.unschedulable_seconds + settings.pull_seconds + settings.lab_seconds
     spawner.start_timeout = int(RETRY_SECONDS) + leftover_seconds + launch_seconds + 60
-    # Timeout in seconds for a lab that a restarted hub checks. A start returns only when the lab answers.
+    # Timeout in seconds for a lab that a restarted hub checks. It has no effect on a normal start, because
+    # `LabSpawner.start` returns only when the lab answers.
     spawner.http_timeout = 120
     spawner.default_url = "/lab"
     # No timer for each lab: the reflector reports labs that end, and the reconciler finds those that it missed.
@@ -166,7 +170,7 @@ def configure_culler(c: Config, settings: LabSettings) -> None:
     interval = min(600, max(5, min(idle or never, age or never) // 6))
     command = [
         *(sys.executable, "-m", "jupyterhub_idle_culler"),
-        # Not the address of the Service: the hub's NetworkPolicy does not admit requests from the hub itself.
+        # 127.0.0.1 instead of the Service: the hub's NetworkPolicy rejects requests from the hub's own pod.
         "--url=http://127.0.0.1:8081/hub/api",
         *(f"--timeout={idle or never}", f"--max-age={age}", f"--cull-every={interval}"),
     ]

@@ -12,7 +12,7 @@ from labtesting.hub_process import wait_until
 
 from tools.components import version
 
-# Millicores that stay free on each node: less than a lab requests
+# Millicores of CPU that stay free on each node: less than a lab requests
 FREE_CPU = 20
 
 

@@ -1,4 +1,4 @@
-"""A user whose settings end each lab starts it with clean settings, from the spawn page and from the home page."""
+"""Tests of a start with clean settings, for a user whose settings end each lab."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hub.tests.cluster.objects import URL
 from hub.tests.cluster.pages import choose, failure, page_of
 
 pytestmark = pytest.mark.timeout(300)
-# The lab cannot catch this end, so it cannot start without the file.
+# `os._exit` ends the process without an exception, so the lab cannot continue without the user's file.
 ENDS_THE_LAB = "import os; os._exit(3)"
 
 

@@ -34,7 +34,7 @@ def test_an_idle_lab_is_stopped_and_a_busy_one_only_when_it_is_too_old(culling: 
     idle, _ = culling.member("tess")
     idle.spawn("tess", image="recommended", size="small")
     busy, _ = culling.member("uwe")
-    started = time.monotonic()  # the age of a lab is measured from its request
+    started = time.monotonic()  # the age of a lab counts from the request to start it
     busy.spawn("uwe", image="recommended", size="small")
     with culling.client(busy, "uwe").kernel("python3", shut_down=False) as kernel:
         # The kernel sends no message for ten minutes. Only its state shows that it is busy.

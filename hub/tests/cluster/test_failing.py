@@ -74,7 +74,7 @@ def test_a_home_that_is_somebody_elses_is_not_used(browser: Browser, deployment:
 def test_a_github_that_takes_its_time_is_waited_for(deployment: Deployment) -> None:
     visitor, _ = deployment.member("lou")
     world = deployment.github.world
-    time.sleep(RECENT_SECONDS)  # the hub repeats the membership check of the login only after this time
+    time.sleep(RECENT_SECONDS)  # a spawn repeats the login's check only if the check is this old
     world.trouble = Trouble("hang")
     recovery = threading.Timer(3, setattr, (world, "trouble", None))
     recovery.start()

@@ -1,4 +1,4 @@
-"""Image pulls that fail: transient failures delay the lab, and the page shows the reason."""
+"""Tests of image pulls that fail: transient failures delay the lab, and the page shows the reason."""
 
 from __future__ import annotations
 

@@ -179,7 +179,7 @@ def test_a_hub_that_has_lost_its_database_finds_the_labs(deployment: Deployment)
     deployment.token = administrator_token(deployment)
     created = get("pod", deployment.lab(account), namespace=LABS)["metadata"]["creationTimestamp"]
     assert deployment.server("wilma")["started"].startswith(created.rstrip("Z"))
-    # The database also contained the sessions. After a new login the user has the old lab.
+    # The sessions were lost with the database. After a new login the user has the old lab.
     assert not visitor.is_logged_in()
     again = deployment.visitor("wilma")
     again.log_in()

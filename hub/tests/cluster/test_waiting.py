@@ -1,4 +1,4 @@
-"""Labs that wait for a node: the page shows it within seconds, and the user can cancel the start."""
+"""Tests of labs that wait for a node: the page shows it within seconds, and the user can cancel the start."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_size_that_no_node_type_has_fails_at_once(
         expect_notice(page, TOO_SMALL)
         assert time.monotonic() - started < SOON
         take_pictures(page, screenshots, "too-small")
-        # The scheduler's message does not prove that no larger node will come. The autoscaler's does.
+        # The scheduler's message does not exclude that a larger node is added. The autoscaler's message does.
         assert deployment.server("pat")["pending"] == "spawn"
         send_event(pod_name(deployment, "pat"), "1", reason="NotTriggerScaleUp", message=NO_FIT)
         answered = time.monotonic()
@@ -104,7 +104,7 @@ def test_odd_events_do_not_stop_a_start(browser: Browser, deployment: Deployment
         choose(page, "recommended", "small")
         expect_notice(page, FULL)
         send_odd_events(pod_name(deployment, "quin"))
-        # The progress stream shows an event that was sent with the odd ones.
+        # One of the odd events has a message. The page shows it, so the hub can read odd events.
         expect(page.locator("#progress-log")).to_contain_text("a made-up event", timeout=SOON * 1000)
         make_room()
         expect_lab(page, "quin")

@@ -20,8 +20,8 @@ from playwright.sync_api import Browser, Page
 
 from tools.parts import PROXY, prepare
 
-# Reports the content of a page when it has loaded, and again before the browser leaves it, because scripts may have
-# changed the page. A report at a later event ("pagehide") does not arrive.
+# Script that reports the content of a page when the page has loaded, and again before the browser leaves it, because
+# scripts may have changed the page. A report at a later event ("pagehide") does not arrive.
 REPORT = """
 for (const type of ["load", "beforeunload"])
   addEventListener(type, () => record(document.documentElement.outerHTML));
@@ -137,7 +137,7 @@ class Site:
 
     @contextmanager
     def browse(self, browser: Browser, width: int = 1100, height: int = 760) -> Iterator[Page]:
-        """Yield a page of Chromium with a new session. `leaks` searches the hub's pages that it shows for secrets."""
+        """Yield a page of Chromium with a new session. `leaks` searches all shown pages of the hub for secrets."""
         context = browser.new_context(viewport={"width": width, "height": height})
         context.expose_binding("record", lambda source, text: self._record(source["frame"].url, text))
         context.add_init_script(REPORT)

@@ -1,4 +1,4 @@
-"""The pages of the login and of a user's lab in a real browser."""
+"""Tests of the pages of the login and of a user's lab in a real browser."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from hub.tests.integration.conftest import CONFIG
 
-# The heading of the page by the user that the hub refuses. An empty login cancels at GitHub.
+# The heading of the page for each user whom the hub refuses. The empty login is a user who cancels the login at GitHub.
 REFUSED = {
     "eve": "You are not a member yet",
     "dan": "Accept your invitation first",

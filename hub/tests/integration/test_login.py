@@ -256,7 +256,7 @@ def test_a_login_while_github_is_in_trouble_is_refused_with_the_reason(
 
 
 def test_a_crowd_does_not_wait_in_queues_of_ours_where_its_time_runs_out(start_site: Any, tmp_path: Path) -> None:
-    """Logins would time out in tornado's queue for its ten connections, and the page would blame GitHub."""
+    """Check that no login times out in tornado's queue, which handles ten logins at a time by default."""
     with start_site(tmp_path, GITHUB_TIMEOUT_SECONDS="30") as site:
         visitors = [site.visitor(f"early-{number}") for number in range(40)]
         for visitor in visitors:

@@ -1,4 +1,4 @@
-"""Clean settings: the user requests them once, and the pages offer them.
+"""Tests of clean settings: a request applies to one start, and the pages offer them after a failure.
 
 The tests use a real JupyterHub user and a fake Kubernetes API. `cluster/test_clean_settings.py` uses real labs.
 """
@@ -48,7 +48,7 @@ async def test_clean_settings_apply_to_one_start(lab: Lab) -> None:
     Draft202012Validator(read_contract("lab-environment")).validate(environment)
     assert stored_options(lab) == {"image": "recommended", "size": "large"}
     await lab.user.stop("")
-    await lab.user.spawn("", options=None)  # as a start without options, which repeats the stored ones
+    await lab.user.spawn("", options=None)  # a start without options repeats the stored options
     assert "LAB_CLEAN_SETTINGS" not in lab_environment(lab)
 
 
@@ -78,7 +78,7 @@ async def test_after_a_failed_start_the_spawn_page_opens(lab: Lab) -> None:
     stored = lab.user.orm_user.orm_spawners[""].state["last_end"]
     assert (stored["reason"], stored["started"]) == ("ended", False)
     assert "No such directory" in stored["detail"]
-    spawner = lab.user.get_or_create_spawner("", replace_failed=True)  # as the spawn page does
+    spawner = lab.user.get_or_create_spawner("", replace_failed=True)  # the spawn page creates the spawner like this
     assert await spawner.get_options_form()
     assert spawner.suspects_settings
 

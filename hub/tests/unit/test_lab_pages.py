@@ -1,4 +1,4 @@
-"""The pages for users use the word "lab", where JupyterHub's own pages use "server"."""
+"""Tests that the pages for users contain the word "lab" where JupyterHub's own pages contain "server"."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from labhub.labs.pod_status import diagnose
 from labhub.models.announcement import Announcement
 from labhub.models.profiles import parse_menu
 
-# JupyterHub's order. The prefix `templates/` selects JupyterHub's own templates.
+# The folders are in JupyterHub's search order. The prefix `templates/` selects JupyterHub's own templates.
 FOLDERS = [TEMPLATES, Path(DATA_FILES_PATH) / "templates", DATA_FILES_PATH]
 # JupyterHub renders asynchronously, which changes what `super()` returns.
 PAGES = Environment(

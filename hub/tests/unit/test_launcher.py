@@ -1,4 +1,4 @@
-"""The launcher with a fake Kubernetes API and real ports."""
+"""Tests of the launcher with a fake Kubernetes API and real ports."""
 
 from __future__ import annotations
 

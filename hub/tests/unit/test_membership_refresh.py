@@ -213,7 +213,7 @@ async def test_after_a_no_the_next_request_is_not_let_through_because_somebody_w
     evaluator, user = SlowEvaluator(OUTSIDER), FakeUser(_auth_refreshed=time.monotonic())
     evaluator.may_answer.set()
     assert await MembershipRefresher(None, evaluator).refresh(user) is False
-    # Without the time of the last re-check, JupyterHub re-checks at the next request.
+    # JupyterHub re-checks at the next request if the time of the last re-check is missing.
     assert user._auth_refreshed is None
 
 

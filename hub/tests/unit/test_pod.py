@@ -1,4 +1,4 @@
-"""The whole manifest of a lab's pod, compared with the files in golden/.
+"""Tests of the manifest of a lab's pod, which is compared with the files in golden/.
 
 After an intended change run `nox -s "test(hub)" -- -k golden --update-golden`, and check the diff.
 """

@@ -1,4 +1,4 @@
-"""Removal of pods with a fake Kubernetes API. tests/cluster/test_dead_node.py powers off a real node."""
+"""Tests of the removal of pods with a fake Kubernetes API. tests/cluster/test_dead_node.py powers off a real node."""
 
 from __future__ import annotations
 

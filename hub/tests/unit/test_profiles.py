@@ -1,4 +1,4 @@
-"""The menu, and the choices that users make."""
+"""Tests of the menu, and of the choices that users make."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Valid settings in the environment, and the error messages for invalid settings."""
+"""Tests of valid settings in the environment, and of the error messages for invalid settings."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_files_and_postgresql_are_taken(url: str) -> None:
 def test_labs_that_fail_are_no_reason_for_the_hub_to_end() -> None:
     config = Config()
     configure_spawner(config, load(COMPLETE | TOKENS, LabSettings))
-    # 0 is the default of this setting. Zero to JupyterHub sets it to 5.
+    # 0 is JupyterHub's default. With another value, for example 5 in Zero to JupyterHub, failed spawns end the hub.
     assert config.LabSpawner.consecutive_failure_limit == 0
 
 

@@ -1,4 +1,4 @@
-"""LabSpawner with a real JupyterHub user, a fake Kubernetes API and the real fileserver program."""
+"""Tests of LabSpawner with a real JupyterHub user, a fake Kubernetes API and the real fileserver program."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ async def test_a_user_without_auth_state_gets_no_pod(lab: Lab) -> None:
 
 
 async def test_a_refused_start_leaves_a_running_pod(lab: Lab) -> None:
-    """Without the patches, only the hook refuses a start while the hub recovers lost labs."""
+    """Check that the hook refuses a start without the patches, and that no running pod is deleted."""
     port = lab.cluster.api.running_port
     assert port
     running = make_running_pod(NAME, port)

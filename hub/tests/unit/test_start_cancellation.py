@@ -1,4 +1,4 @@
-"""The cancellation of a pending start, and the continuation of a start by a restarted hub.
+"""Tests of the cancellation of a pending start, and of a restarted hub that continues a start.
 
 The tests use a real JupyterHub user and a fake Kubernetes API. `cluster/test_waiting.py` uses the real handlers.
 """
@@ -184,7 +184,7 @@ async def test_a_lab_that_is_checked_or_recovered_is_not_stopped(lab: Lab, flag:
 
 
 async def restart_hub(lab: Lab) -> FakeProxy:
-    """Forget the memory of the hub as if it was killed, and check the labs as a new hub does."""
+    """Discard the state in the hub's memory, as if the hub was killed, and check the labs as a new hub does."""
     if start := lab.spawner._spawn_future:
         start.cancel()
         await asyncio.wait([start])

@@ -18,7 +18,7 @@ from lsstlab.errors import LabError
 
 
 def main() -> None:
-    """Run the program that the command line and the environment select. A `LabError` ends the process with one line."""
+    """Run the program that the command line and the environment select. Exit with one line on a `LabError`."""
     # This environment's programs come first in the PATH: `jupyterhub-singleuser` must be the one beside `lab`.
     os.environ["PATH"] = f"{Path(sys.prefix) / 'bin'}:{os.environ.get('PATH', os.defpath)}"
     command = sys.argv[1:]

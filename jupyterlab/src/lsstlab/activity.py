@@ -1,4 +1,4 @@
-"""The rule that decides when a lab was last used. The hub stops idle labs by it. docs/dev/lab.md gives the reasons."""
+"""The rule that decides when a lab was last used. The hub uses this time to stop idle labs: docs/dev/lab.md."""
 
 from __future__ import annotations
 
@@ -54,9 +54,10 @@ class ActivityTracker:
         self._last: datetime = web_app.settings["started"]
 
     def last_activity(self) -> datetime:
-        """Return the time of the last use, which is now while a kernel or a foreground program runs.
+        """Return the time of the last use: the current time while a kernel or a foreground program runs.
 
-        The time never goes back, because nothing else records when a program that has ended was running.
+        The tracker stores the result, so that the time never goes back. After a program has ended, no other record
+        shows when it was running.
         """
         self._last = max(self._last, datetime.now(UTC) if self._is_running() else self._last_trace())
         return self._last
@@ -68,7 +69,7 @@ class ActivityTracker:
         return is_kernel_busy(self._settings["kernel_manager"]) or any(map(is_program_running, self._terminals()))
 
     def _last_trace(self) -> datetime:
-        """Return the latest time that Jupyter Server recorded, with `read_input_time` for the terminals."""
+        """Return the latest use in Jupyter Server's records. For terminals, `read_input_time` replaces them."""
         times: list[datetime] = [self._settings["kernel_manager"].last_kernel_activity]
         times += self._settings["last_activity_times"].values()
         times += [

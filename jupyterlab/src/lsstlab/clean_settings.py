@@ -69,7 +69,7 @@ def wants_clean_settings(environ: Mapping[str, str]) -> bool:
 
 def clean_settings(home: Path) -> None:
     """Move the settings away and notify the user. The lab does not use a folder that cannot be moved."""
-    os.environ.pop("LAB_CLEAN_SETTINGS", None)  # kernels and a second start must not repeat it
+    os.environ.pop("LAB_CLEAN_SETTINGS", None)  # a child process or a restart must not repeat this
     result = move_settings(home, datetime.now().astimezone())
     if result.moved:
         text = MOVED_NOTICE.format(folder=result.folder.name)
@@ -99,7 +99,7 @@ def move_settings(home: Path, now: datetime) -> MovedSettings:
     moved, failed = [], {}
     for name in present:
         try:
-            # Without the dot, because JupyterLab does not show hidden files.
+            # Remove the dot from the name, because JupyterLab does not show hidden files.
             (home / name).rename(folder / name[1:])
             moved.append(name)
         except OSError as error:

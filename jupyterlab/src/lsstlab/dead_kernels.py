@@ -1,4 +1,4 @@
-"""A notice about a kernel that ends at each attempt to start it. Users cannot read its error, which is in the log."""
+"""A notice about a kernel that ends each time it starts. Its error is only in the log, which users cannot read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TEXT = "The kernel {name} ends when it starts. The cause may be in ~/.ipython or
 
 
 def watch_kernels(serverapp: Any) -> None:
-    """Notify the user when the server has given up to start a kernel, which is after five attempts."""
+    """Notify the user when the server gives up starting a kernel, after five attempts."""
 
     async def watch(data: dict[str, Any], **_: object) -> None:
         if data["action"] == "start" and data.get("status") == "success":

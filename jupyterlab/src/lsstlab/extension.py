@@ -61,15 +61,15 @@ def log_session(serverapp: Any) -> None:
 def stop_on_signals(serverapp: Any) -> None:
     """Stop the lab in order after a SIGTERM of Kubernetes, or a SIGINT of a hub without Kubernetes.
 
-    asyncio runs the handler between two callbacks, not in the middle of one.
+    asyncio calls the handler between two callbacks of the loop, so the handler cannot interrupt a callback.
     """
     stop = OrderlyStop(serverapp, LabLimits.from_environment(os.environ).stop)
     for number in (signal.SIGTERM, signal.SIGINT):
-        # Set once the loop runs: it replaces the handlers that Jupyter Server and JupyterHub have set before.
+        # Set the handler when the loop runs, so that it replaces the handlers of Jupyter Server and JupyterHub.
         serverapp.io_loop.add_callback(serverapp.io_loop.asyncio_loop.add_signal_handler, number, stop.request)
 
 
 def resume_garbage_collection() -> None:
-    """Resume the garbage collection that `launcher` paused, without the objects that exist now."""
+    """Resume garbage collection, which `launcher` has paused, and exempt the objects that exist now."""
     gc.freeze()
     gc.enable()

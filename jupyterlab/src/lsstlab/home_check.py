@@ -53,7 +53,7 @@ def check_home(folder: Path) -> HomeProblem | None:
     """
     file = folder / PROBE_NAME
     try:
-        # Random, because a file system with compression would have room for zeros.
+        # Write random bytes: a full file system with compression would still have room for zeros.
         remaining = os.urandom(PROBE_BYTES)
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         try:

@@ -10,7 +10,7 @@ from lsstlab.errors import LabError
 from lsstlab.notices import Notice, create_age_warning, create_idle_warning
 
 REFRESH_INTERVAL = timedelta(seconds=15)
-# Default time between SIGTERM and SIGKILL, that of Docker and of JupyterHub's own spawner, in seconds
+# Default time in seconds between SIGTERM and SIGKILL: the default of Docker and of JupyterHub's own spawner
 STOP_SECONDS = 10
 
 
@@ -61,13 +61,13 @@ class LabLimits:
         return bool(self.idle or self.age)
 
     def is_nearing_idle_end(self, now: datetime, last_activity: datetime) -> bool:
-        """Return whether half of the idle limit has passed. From then on the lab reports use to the hub at once."""
+        """Return whether half of the idle limit has passed. From then on the lab reports any use to the hub at once."""
         return self.idle is not None and now >= last_activity + self.idle / 2
 
     def refresh_interval(self) -> timedelta:
         """Return the interval of checks for new notices, from 0.5 s to 15 s.
 
-        It is a tenth of the shortest warning or, without warnings, of half of the shortest limit.
+        The interval is a tenth of the shortest warning time. Without warnings it is a twentieth of the shortest limit.
         """
         spans = [self.warning_span(limit) or limit / 2 for limit in (self.idle, self.age) if limit]
         return max(timedelta(seconds=0.5), min([REFRESH_INTERVAL, *(span / 10 for span in spans)]))

@@ -1,7 +1,7 @@
-"""The classes with which Jupyter Server bounds the memory that a kernel's output takes.
+"""Classes for Jupyter Server that limit how much memory the output of a kernel uses.
 
-`ServerApp.kernel_websocket_connection_class` and `ServerApp.kernel_manager_class` select them. They override public
-methods only.
+`ServerApp.kernel_websocket_connection_class` and `ServerApp.kernel_manager_class` select them. The classes override
+public methods only.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def read_header(session: Session, parts: list[bytes], position: int = 0) -> dict
 
 
 def shorten_text(session: Session, parts: list[bytes], size: int, *, keep_end: bool = False) -> list[bytes]:
-    """Return a message of about `size` bytes with the start, or the end, of the text of a larger one."""
+    """Return a copy of a message with text, shortened to about `size` bytes: the start or the end of the text."""
     _, rest = session.feed_identities(parts)
     message = session.deserialize(rest)
     text = message["content"]["text"]
@@ -42,7 +42,7 @@ class LabKernelConnection(ZMQChannelsWebsocketConnection):
     """A page's connection to a kernel, which leaves out output that the page or the network cannot take.
 
     Jupyter Server's own limiter (`limit_rate`) counts only text, and ignores how fast the page reads. Once it leaves
-    out a message, it also leaves out the error of the cell. This limiter uses the options of that limiter.
+    out a message, it also leaves out the error of the cell. This class uses the same options.
     """
 
     _limiter: OutputLimiter | None = None
@@ -62,11 +62,12 @@ class LabKernelConnection(ZMQChannelsWebsocketConnection):
     def _count_as_sent(self, size: int, sent: Future[None]) -> None:
         self._unsent -= size
         if not sent.cancelled():
-            # Otherwise asyncio logs an error for each message that a closed connection has not sent.
+            # Read the exception. Otherwise asyncio logs an error for each message that a closed connection has not
+            # sent.
             sent.exception()
 
     def handle_outgoing_message(self, stream: Any, outgoing_msg: list[Any]) -> None:
-        """Send a message of the kernel to the page, shorten it or leave it out."""
+        """Send a message of the kernel to the page: complete, shortened or not at all."""
         if getattr(stream, "channel", stream) != OUTPUT_CHANNEL:
             super().handle_outgoing_message(stream, outgoing_msg)
             return
@@ -114,7 +115,7 @@ class LabKernelManager(AsyncMappingKernelManager):
             stream.on_recv(partial(keep, channel))
 
     def get_buffer(self, kernel_id: str, session_key: str) -> dict[str, Any] | None:
-        """Return the kept messages for a page that connects again, or None for another page."""
+        """Return the kept messages for the page that was connected last, or None for another page."""
         info: dict[str, Any] | None = super().get_buffer(kernel_id, session_key)  # type: ignore[no-untyped-call]
         if info and (kept := self._kept.pop(kernel_id, None)):
             session = self.get_kernel(kernel_id).session

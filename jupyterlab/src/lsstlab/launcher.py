@@ -63,7 +63,7 @@ def run_single_user_server(options: list[str]) -> None:
     prepare_environment()
     LabLimits.from_environment(os.environ)
     clean = wants_clean_settings(os.environ)
-    home_check = BackgroundCheck(home_folder())  # runs while the modules load, which do not read the home
+    home_check = BackgroundCheck(home_folder())  # runs while modules are imported that do not read the home
     pause_garbage_collection()
     server = load_single_user_server()
     if logs.wants_json(os.environ):

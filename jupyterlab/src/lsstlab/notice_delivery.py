@@ -46,7 +46,7 @@ class NoticeBoard:
         self.limits = limits
         self.permanent = [Notice("home", "error", home_notice)] if home_notice else []
         self.write_to_terminals = write_to_terminals
-        # Each terminal shows these when it opens.
+        # These notices are not written to open terminals, because each terminal has shown them when it opened.
         self._shown = {notice.id for notice in [*self.permanent, *SETTINGS_NOTICES.current()]}
         self._nearing_end = False
 
@@ -83,7 +83,7 @@ class NoticeBoard:
 
 
 class NoticesHandler(APIHandler):
-    """The requests of the page. `GET` returns the notices. `POST` also records that the user is at the page."""
+    """Handler of the page's requests. `GET` returns the notices. `POST` also records that the user is at the page."""
 
     _track_activity = False
 

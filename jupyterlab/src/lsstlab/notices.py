@@ -23,13 +23,13 @@ class Notice:
     level
         `warning` or `error`: JupyterLab's style for the notification.
     text
-        The message. Its `{time}` is replaced by `time`, on a page in the browser's time zone.
+        The message. The placeholder `{time}` stands for `time`. The page shows it in the browser's time zone.
     time
         When the lab stops.
     use_helps
         Whether the notice disappears when the user uses the lab.
     terminal_text
-        The message for terminals; empty: `text`.
+        The message for terminals, if it differs from `text`.
     """
 
     id: str
@@ -60,5 +60,5 @@ def create_age_warning(age: str, end: datetime) -> Notice:
 
 
 def _create_warning(kind: str, text: str, end: datetime, *, use_helps: bool = False) -> Notice:
-    # The id contains the end, so that a new end gives a new notice.
+    # The id contains the time of the end, so a changed time creates a new notice.
     return Notice(f"{kind}-{end.timestamp():.0f}", "warning", text, end, use_helps)

@@ -14,11 +14,13 @@ from jupyter_core.utils import ensure_async
 
 from lsstlab.programs import PAUSE_SECONDS, SavingPrograms, has_children, lab_roots
 
-# Shares of the stop time. Until the first, a kernel waits for the programs that it has started. What still runs after
-# the second is killed. After the third the process of the lab ends, whatever blocks it, before kubelet kills it.
+# Deadlines, as shares of the stop time.
+# PROGRAM_SHARE: until then, a kernel is not interrupted while programs that it has started are saving.
+# SAVE_SHARE: kernels and programs that still run are killed.
+# END_SHARE: the lab's process ends, even if something blocks it. Later, kubelet would kill it.
 PROGRAM_SHARE, SAVE_SHARE, END_SHARE = 0.4, 0.8, 0.95
-# IPython's kernel ends its programs before it runs `atexit`. It waits up to 29 s for programs that have ended and that
-# the cell has not waited for. So a kernel that still has programs after this time, in seconds, is terminated.
+# A kernel that still has child processes this many seconds after its shutdown request is terminated. IPython's kernel
+# ends its children before it runs `atexit`, and waits up to 29 s for zombies, which the cell has not waited for.
 CHILDREN_SECONDS = 2.5
 # Shortest time in seconds between a kernel's shutdown request, SIGTERM and SIGKILL
 KERNEL_SECONDS_MIN = 1
@@ -42,10 +44,10 @@ class OrderlyStop:
         self._task: asyncio.Task[None] | None = None
 
     def request(self) -> None:
-        """Start to stop the lab. Further requests change nothing.
+        """Begin to stop the lab. Further requests have no effect.
 
-        The process ends even if the server's clean-up fails or blocks: Jupyter Server stops its loop only after a
-        clean-up without errors. faulthandler then logs the stacks of all threads.
+        Jupyter Server stops its loop only after a clean-up without errors. If the clean-up fails or blocks,
+        faulthandler logs the stacks of all threads and ends the process.
         """
         if self._task:
             return
@@ -58,7 +60,7 @@ class OrderlyStop:
             kernels = self._kernels()
             programs = SavingPrograms(self._roots, [pid for pid in map(find_pid, kernels.values()) if pid])
             await asyncio.gather(self._end_programs(programs), self._end_kernels(kernels, programs))
-        except Exception:  # the server must stop whatever fails
+        except Exception:  # the server must stop after any error
             self._serverapp.log.exception("a kernel or a program did not end in order")
         self._serverapp.stop()
 
@@ -79,8 +81,9 @@ class OrderlyStop:
     async def _end_kernel(self, kernel_id: str, kernel: Any, programs: SavingPrograms) -> None:
         """Wait for the programs of a kernel, interrupt the kernel, wait until its cell has ended, and shut it down.
 
-        The interrupt would kill the programs. `finally` and `except KeyboardInterrupt` of the cell run before the
-        shutdown, which would end the programs that the cell needs to save, and `atexit` runs after it.
+        The interrupt would kill the programs, so they end first. After the interrupt, the cell's `finally` and `except
+        KeyboardInterrupt` run. They may need programs to save, which the shutdown would end. `atexit` runs at the
+        shutdown.
         """
         deadline = time.monotonic() + SAVE_SHARE * self._seconds
         kernel.stop_restarter()
@@ -89,7 +92,7 @@ class OrderlyStop:
             await programs.wait_for_descendants(pid, PROGRAM_SHARE * self._seconds)
         if is_busy(kernel):
             await ensure_async(kernel.interrupt_kernel())
-        # Without clients, a kernel's state has no event to wait for.
+        # Poll the state, because Jupyter Server has no event for its change if no client is connected.
         while is_busy(kernel) and time.monotonic() < deadline:
             if not await ensure_async(kernel.is_alive()):
                 break

@@ -1,6 +1,7 @@
 """The limits of a kernel's output: which messages a lab sends to a page, and which it keeps while no page is connected.
 
-Both are pure. Without them a loop that prints would end the lab: docs/dev/limits.md has the figures.
+The classes are pure: they neither send messages nor read the clock. Without these limits, a loop that prints would
+exhaust the lab's memory: docs/dev/limits.md has the figures.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ from enum import Enum
 from operator import itemgetter
 
 TEXT = "stream"
-# A cell sends at most a few of these messages. Without them a page shows a cell as running that has ended or failed.
+# Messages that are always sent. A cell sends few of them. If one were left out, the page would show a cell as running
+# after it has ended or failed.
 ESSENTIAL = frozenset({"error", "execute_input", "execute_result", "status"})
-# Bytes of output that wait for a slow connection
+# Maximum output in bytes that waits for a slow connection: of text, and of all output
 UNSENT_TEXT_MAX = 16_000_000
 UNSENT_MAX = 64_000_000
-# Bytes of output that a lab keeps for a page that connects again. The kept text must fit into the limiter's burst.
+# Maximum output in bytes that a lab keeps for a page that connects again: of text, and of other output. The limiter's
+# burst must be larger than the kept text.
 KEPT_TEXT_MAX = 8_000_000
 KEPT_MAX = 48_000_000
-# Bytes of one message with text. Of a larger one, the lab keeps the end.
+# Maximum size in bytes of a kept message with text. The lab keeps only the end of a larger message.
 KEPT_MESSAGE_MAX = KEPT_TEXT_MAX // 2
 BURST_NOTE = (
     "[Output left out: JupyterLab shows {burst:.0f} MB of text at once, then {rate:.0f} MB per second. More would "
@@ -46,16 +49,16 @@ class Reason(Enum):
 
 @dataclass
 class Allowance:
-    """An allowance that refills at a rate. Once it is used up, it is closed until half of it has refilled.
+    """A token bucket. Once it is empty, it grants nothing until it is half full again.
 
-    So a page shows long pieces of the output with a note between them, and not every tenth line.
+    So a page shows long pieces of the output with a note between them, instead of every tenth line.
 
     Attributes
     ----------
     rate
-        Units per second.
+        Tokens that are added per second.
     burst
-        The full allowance.
+        Tokens in the full bucket.
     """
 
     rate: float
@@ -85,7 +88,7 @@ class Allowance:
 
 @dataclass
 class Backlog:
-    """A limit of the bytes that wait for a connection. Once exceeded, it is closed until half of them are sent."""
+    """A limit of the bytes that wait for a connection. Once it is exceeded, it is closed until half of it is free."""
 
     limit: int
     closed: bool = field(init=False, default=False)
@@ -104,7 +107,7 @@ class OutputLimiter:
     text_rate, message_rate
         Bytes of text, and messages, per second.
     window
-        Seconds. The text and the messages of this time may arrive at once.
+        Seconds. A burst can be as large as the rates allow in this time.
     """
 
     def __init__(self, text_rate: float, message_rate: float, window: float) -> None:
@@ -126,7 +129,7 @@ class OutputLimiter:
         unsent
             Bytes that already wait for the connection.
         now
-            Seconds of a clock that does not go back.
+            Time of a monotonic clock, in seconds.
         """
         if kind in ESSENTIAL:
             return size, ""

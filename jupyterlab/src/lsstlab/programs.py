@@ -1,4 +1,4 @@
-"""The programs of a lab: found in /proc, asked to save and end, and waited for."""
+"""The programs of a lab that stops: find them in /proc, request that they save and end, and wait for them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INIT = 1
 
 @dataclass(frozen=True)
 class Program:
-    """A program, which may have ended without its parent having noticed.
+    """A process in /proc. It can be a zombie: it has ended, and its parent has not waited for it yet.
 
     Attributes
     ----------
@@ -74,14 +74,16 @@ def lab_roots() -> set[int]:
 
 
 class SavingPrograms:
-    """The programs that run when a lab stops, and that can save. Programs that start later belong to their saving.
+    """The programs that run when a lab stops, and that have a signal handler with which they can save.
+
+    Programs that start later get no signal, because one of these programs may need them to save.
 
     Parameters
     ----------
     roots
         Process ids whose descendants are the programs of the lab.
     kernels
-        Process ids of the kernels. They get a request of their own.
+        Process ids of the kernels, which `OrderlyStop` shuts down.
     """
 
     def __init__(self, roots: Collection[int], kernels: Collection[int]) -> None:
@@ -93,7 +95,8 @@ class SavingPrograms:
     async def stop(self, patience: float, seconds: float) -> int:
         """Ask the programs to end, and wait for them. Kill those that still run, and return their number.
 
-        A program gets its signal when the programs that it has started have ended: a shell or tmux would kill them.
+        A program gets its signal only after the programs that it has started have ended. Otherwise a shell or tmux
+        would kill them.
 
         Parameters
         ----------
@@ -115,7 +118,7 @@ class SavingPrograms:
         return len(self._saving)
 
     async def wait_for_descendants(self, pid: int, seconds: float) -> None:
-        """Wait until the programs that a kernel has started have ended, at most for some seconds."""
+        """Wait until the programs that a kernel has started have ended, or until the timeout."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if not find_descendants(read_programs(), [pid]) & self._saving:

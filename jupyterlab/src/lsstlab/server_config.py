@@ -26,7 +26,7 @@ from lsstlab.settings_notices import TERMINAL_FILE
 SOCKET_PATH_MAX = 107
 # jupyter_client appends this name to the runtime folder: /kernel-<uuid>-ipc-<port>
 SOCKET_NAME_LENGTH = len("/kernel-") + 36 + len("-ipc-65535")
-# Runs in each terminal before its shell: shows the file $0 (the motd), and the notices about the home and the settings.
+# Script that each terminal runs before its shell. It shows the motd ($0) and the notices about home and settings ($1).
 GREETING = """\
 cat "$0" 2>/dev/null
 [ -z "$LAB_HOME_NOTICE" ] || printf '\\033[7m %s \\033[0m\\n\\n' "$LAB_HOME_NOTICE"
@@ -74,7 +74,7 @@ def configure_page(c: Config, announcement_path: str) -> None:
 
 
 def configure_limits(c: Config) -> None:
-    """Assign limits that users do not meet, and that bound the lab's memory. docs/dev/limits.md has the reasons."""
+    """Assign limits for the lab's memory, which normal use does not reach. docs/dev/limits.md has the reasons."""
     c.ServerApp.kernel_websocket_connection_class = "lsstlab.kernel_output.LabKernelConnection"
     c.ServerApp.kernel_manager_class = "lsstlab.kernel_output.LabKernelManager"
     c.TerminalsExtensionApp.terminal_manager_class = "lsstlab.terminal_output.LabTerminalManager"

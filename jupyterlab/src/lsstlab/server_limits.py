@@ -7,12 +7,12 @@ from __future__ import annotations
 TEXT_BYTES_PER_SECOND = 1_000_000
 OUTPUTS_PER_SECOND = 1000
 BURST_SECONDS = 10
-# Bytes of a message from the page to a kernel, for example of a file in an upload widget. Tornado's limit is 10 MiB.
-# The lab needs six times as much memory for a moment.
+# Maximum size in bytes of a message from the page to a kernel, for example a file in an upload widget. Tornado's
+# default is 10 MiB. For a short time, the lab needs six times as much memory as the message.
 MESSAGE_MAX = 64 * 1024**2
-# Bytes of the body of a request, as much as nginx lets pass (NGINX_MAX_BODY). Jupyter Server has the same default.
-# Saving a notebook needs seven times its size for a moment. JupyterLab uploads files in pieces of 1 MB.
+# Maximum size in bytes of the body of a request, the same as in nginx (NGINX_MAX_BODY) and as Jupyter Server's default.
+# To save a notebook, the lab needs seven times its size for a short time. JupyterLab uploads files in pieces of 1 MB.
 BODY_MAX = 512 * 1024**2
-# Bytes of all headers of a request. Tornado's 64 KiB would be less than the proxy accepts, and Tornado closes the
-# connection without an answer.
+# Maximum size in bytes of all headers of a request. With Tornado's default, 64 KiB, the proxy would accept larger
+# headers than the lab, and Tornado would close the connection without an answer.
 HEADERS_MAX = 128 * 1024

@@ -16,10 +16,11 @@ from lsstlab import logs
 from lsstlab.settings_notices import SETTINGS_NOTICES, format_exception
 from lsstlab.user_settings import abbreviate, find_server_settings, ignore_server_settings, is_in_home, settings_folder
 
-# Contains the reason while the lab starts without the user's settings.
+# Environment variable with the reason why the restarted server does not use the user's settings
 ERROR_VARIABLE = "LAB_SETTINGS_ERROR"
 ERROR_LENGTH = 2000
-# Seconds after which a user's file that still runs counts as blocked. The hub waits 120 s for a lab by default.
+# Seconds after the start. If a user's file is then still running, it counts as blocked. The hub waits 120 s for a lab
+# by default.
 RUN_SECONDS = 30
 # The extension that serves the page
 PAGE_EXTENSION = "jupyterlab"
@@ -27,7 +28,7 @@ ADVICE = "Fix them, then restart your lab."
 
 
 class HubUnreachableExit(SystemExit):
-    """The end of a server that cannot connect to its hub. The user's settings are not the reason."""
+    """The exit of a server that cannot connect to its hub. The user's settings are not the reason."""
 
 
 def launch(server: type[Any]) -> None:
@@ -59,7 +60,7 @@ def report_ignored_settings(error: str) -> None:
 
 
 def check_page_extension() -> None:
-    """Start the server without the user's settings if they prevent the page. Without settings do nothing."""
+    """Restart the server without the user's settings if they prevent the page. Do nothing if there are none."""
     if error := SETTINGS_NOTICES.failed_extensions.get(PAGE_EXTENSION):
         restart_without_settings(f"the extension {PAGE_EXTENSION} failed: {error}")
 
@@ -72,7 +73,7 @@ def is_starting() -> bool:
 
 
 def find_reason(error: BaseException) -> str:
-    """Return why the server ended. traitlets and JupyterHub turn an exception into an exit, and keep it as context."""
+    """Return why the server ended. traitlets and JupyterHub raise SystemExit, with the original error as context."""
     if not isinstance(error, SystemExit):
         return format_exception(error)
     if error.__context__ is not None:
@@ -93,9 +94,9 @@ def restart_without_settings(reason: str, error: BaseException | None = None) ->
 
 
 def watch_user_code() -> None:
-    """Start the server without the user's settings if one of the user's files blocks its start.
+    """Restart the server without the user's settings if one of the user's files blocks its start.
 
-    The check names the running file, so that a slow machine is no reason to ignore the settings.
+    The check requires that a file of the user is running. So a slow machine alone does not cause a restart.
     """
 
     def restart_if_blocked() -> None:
@@ -109,7 +110,7 @@ def watch_user_code() -> None:
 
 
 def find_user_code(frame: FrameType | None) -> str:
-    """Return the innermost file of the user that a thread runs, with its line. Empty: it runs none."""
+    """Return the user's file and the line that a thread runs, or an empty string if it runs no file of the user."""
     while frame is not None:
         if is_user_code(frame.f_code.co_filename):
             return f"{abbreviate(frame.f_code.co_filename)}, line {frame.f_lineno},"
@@ -118,6 +119,6 @@ def find_user_code(frame: FrameType | None) -> str:
 
 
 def is_user_code(file: str) -> bool:
-    """Return whether a file is the user's. The home of a developer can contain the lab's own Python."""
+    """Return whether a file is in the home and not in the lab's own Python, which a developer's home can contain."""
     own = any(Path(file).is_relative_to(prefix) for prefix in (sys.prefix, sys.base_prefix))
     return os.path.isabs(file) and is_in_home(file) and not own

@@ -29,7 +29,7 @@ EXTENSION_MESSAGES = {
 KERNEL_MESSAGE = "Error loading kernelspec %r"
 END_MARKS = (".", "?", "!", "…")
 ADVICE = "Fix it, then restart your lab."
-# Longest path on the page, in characters. Of a longer path the page shows the file's name.
+# Maximum length of a path on the page, in characters. The page shows only the file's name of a longer path.
 LONGEST_PATH = 60
 # The file in LAB_SCRATCH that each terminal shows when it opens
 TERMINAL_FILE = "settings-notices"
@@ -51,7 +51,7 @@ class SettingsNotices:
 
         def create_and_read(*arguments: Any, **options: Any) -> logging.LogRecord:
             record = create(*arguments, **options)
-            with suppress(Exception):  # for example a message that does not fit its arguments: logging reports it
+            with suppress(Exception):  # for example, arguments that do not fit the message: `logging` reports them
                 self.read(record)
             return record
 
@@ -59,7 +59,7 @@ class SettingsNotices:
 
     def read(self, record: logging.LogRecord) -> None:
         """Report the problem that a log record is about, if any."""
-        if (record.levelno or 0) >= logging.ERROR:  # None: the attributes follow later (logging.makeLogRecord)
+        if (record.levelno or 0) >= logging.ERROR:  # logging.makeLogRecord first creates a record without a level
             self.last_error = format_record(record)
         if not isinstance(record.msg, str) or not isinstance(record.args, tuple) or not record.args:
             return
@@ -95,7 +95,7 @@ class SettingsNotices:
 
     def _write_for_terminals(self) -> None:
         text = "".join(f"{notice.to_terminal_line()}\n" for notice in self.current())
-        with suppress(OSError):  # a full disk: the page shows the notices
+        with suppress(OSError):  # on a full disk, only the page shows the notices
             terminal_file().write_text(text)
 
     def current(self) -> list[Notice]:
@@ -103,12 +103,12 @@ class SettingsNotices:
         return list(self._notices.values())
 
 
-# One for the process: the launcher, the patches and the server extension add notices.
+# The only instance of the process. The launcher, the patches and the server extension add notices to it.
 SETTINGS_NOTICES = SettingsNotices()
 
 
 def create_notice(source: str, error: str, advice: str) -> Notice:
-    """Return a notice. Terminals show the whole path and error, the page the part for which it has room."""
+    """Return a notice. Terminals show the whole path and error. The page shortens them."""
 
     def create_text(source: str, error: str) -> str:
         return f"Your lab does not use {source}: {error}{'' if error.endswith(END_MARKS) else '.'} {advice}"
@@ -137,7 +137,7 @@ def format_record(record: logging.LogRecord) -> str:
 
 
 def format_exception(error: BaseException) -> str:
-    """Return the message of an exception. Those of Python's own exceptions need the type: `KeyError: 'name'`."""
+    """Return the message of an exception. For Python's own exceptions, the type is added: `KeyError: 'name'`."""
     kind = type(error)
     if not str(error):
         return kind.__name__
@@ -145,7 +145,7 @@ def format_exception(error: BaseException) -> str:
 
 
 def find_json_error(file: Path) -> str:
-    """Return why a file is not valid JSON; empty: it is."""
+    """Return the error of an invalid JSON file, or an empty string if the file is valid."""
     try:
         json.loads(file.read_bytes())
     except (OSError, ValueError) as error:

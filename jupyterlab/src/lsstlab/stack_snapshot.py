@@ -15,9 +15,9 @@ import tempfile
 from pathlib import Path
 
 BASE_PATH = "/usr/local/bin:/usr/bin:/bin"
-# Variables of the shell, and of the session in which the program runs
+# Variables that are not recorded, because they belong to the shell or to the session in which the program runs
 EXCLUDED = {"HOME", "PWD", "OLDPWD", "SHLVL", "_", "TERM", "LC_ALL", "LSST_KERNEL_PYTHON"}
-# Search paths, in which the entries of the user's session stay after the entries of the stack
+# Search paths. The kernel gets the entries of the stack, followed by those of the user's session.
 SEARCH_PATHS = {"LD_LIBRARY_PATH", "MANPATH", "PKG_CONFIG_PATH", "PYTHONPATH"}
 END_OF_ENVIRONMENT = b"\0--functions--\0"
 SCRIPT = """

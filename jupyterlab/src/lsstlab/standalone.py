@@ -82,7 +82,7 @@ def check_privileges() -> None:
 
 
 def create_user(name: str, password: str) -> pwd.struct_passwd:
-    """Create the user, unless it exists as in a restarted container, and set the password.
+    """Create the user, unless the user exists, as in a restarted container. Set the password.
 
     Raises
     ------

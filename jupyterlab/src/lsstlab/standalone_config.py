@@ -35,11 +35,11 @@ def configure_hub(c: Config, settings: Settings) -> None:
     # More log lines would push the login, which is printed at the start, off the screen.
     c.JupyterHub.log_level = "WARN"
     c.ConfigurableHTTPProxy.log_level = "warn"
-    # Also for the hub: the proxy accepts more than Tornado's 64 KiB of headers.
+    # This raises the hub's limit, too: the proxy accepts larger headers than Tornado's default, 64 KiB.
     HTTPServer.configure(None, max_header_size=HEADERS_MAX)
     c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings.proxy_api_port}"
     c.ConfigurableHTTPProxy.pid_file = str(settings.state / "proxy.pid")
-    # The script becomes Node.js, so the hub's SIGTERM reaches Node.js.
+    # The script replaces itself by Node.js (`exec`), so the hub's SIGTERM reaches Node.js.
     c.ConfigurableHTTPProxy.command = [*END_WITH_PARENT, str(settings.proxy / "start-proxy")]
 
 
@@ -70,7 +70,7 @@ def configure_labs(c: Config, settings: Settings) -> None:
     c.Spawner.env_keep = ["PATH", "LANG", "LC_ALL", "TZ", "LAB_SCRATCH", "JUPYTER_RUNTIME_DIR"]
     if settings.clean_settings:
         c.Spawner.environment = {"LAB_CLEAN_SETTINGS": request_clean_settings()}
-    if os.getuid() == 0:  # the demo on a machine whose user is root
+    if os.getuid() == 0:  # the user runs the demo as root
         c.Spawner.args = ["--allow-root"]
 
 

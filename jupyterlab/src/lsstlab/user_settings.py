@@ -10,8 +10,8 @@ from pathlib import Path
 from lsstlab.home_setup import home_folder
 from lsstlab.lab_environment import create_private_folder
 
-# Folders of the home with settings, and with packages that pip installed for the user. Each has a variable that names
-# another folder.
+# Folders of the home with settings, and with packages that pip installed for the user. The environment variable of a
+# folder makes Jupyter use another folder instead.
 FOLDER_VARIABLES = {".jupyter": "JUPYTER_CONFIG_DIR", ".ipython": "IPYTHONDIR", ".local": "JUPYTER_DATA_DIR"}
 # Files from which Jupyter Server and its extensions read their configuration
 SERVER_SETTINGS = ("*config.py", "*config.json", "*config.d/*.json", "labconfig/*.json")
@@ -59,7 +59,7 @@ def create_empty_folder(name: str) -> Path:
 
 
 def is_in_home(path: str | Path) -> bool:
-    """Return whether a path is in the home. Jupyter resolves links in the path of the home."""
+    """Return whether a path is in the home, which may be written with resolved links, as Jupyter writes it."""
     home = home_folder()
     return any(Path(path).is_relative_to(folder) for folder in (home, home.resolve()))
 

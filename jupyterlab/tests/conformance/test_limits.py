@@ -1,4 +1,4 @@
-"""The size of requests that a standalone hub, its proxy and its lab accept."""
+"""Tests of the size of requests that a standalone hub, its proxy and its lab accept."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import pytest
 from labtesting.labclient import Kernel, LabClient
 from websockets.sync.client import connect
 
-# On one machine all programs share the cookies of 127.0.0.1, whatever their ports.
+# Cookies ignore the port, so a browser sends the cookies of all programs on 127.0.0.1 to the lab.
 COOKIES = "; ".join(f"{number:03}={'x' * 4000}" for number in range(18))  # 72 kB
 
 
 def with_cookies(lab: LabClient, path: str) -> dict[str, str]:
-    """Return a header with the session's cookies for a path, and the large ones."""
+    """Return a Cookie header with the session's cookies for a path and with `COOKIES`."""
     return {"Cookie": f"{lab.http.build_request('GET', path).headers['Cookie']}; {COOKIES}"}
 
 

@@ -12,7 +12,7 @@ from labtesting.labclient import PROMPT, Kernel, Output, SpawnedLab
 
 Spawn = Callable[..., SpawnedLab]
 MB = 1_000_000
-# A loop without an end, and the file in which it counts what it has put out. It ends with the kernel.
+# An endless loop that writes the amount of its output, in MB, into a file. It ends with the kernel.
 LOOP = """
 from IPython.display import display
 from pathlib import Path
@@ -39,7 +39,7 @@ def start_kernel(lab: SpawnedLab) -> str:
 
 
 def kernel_model(lab: SpawnedLab) -> dict[str, object]:
-    """Return what the lab's API shows of its only kernel."""
+    """Return the only kernel as the lab's API describes it."""
     (model,) = lab.client.request("GET", "api/kernels").json()
     return dict(model)
 
@@ -112,7 +112,7 @@ def test_a_page_that_connects_again_gets_the_end_of_the_output(spawn: Spawn, tmp
     wait_until(lambda: kernel_model(lab)["execution_state"] == "idle", "the cell ends", 120)
     with lab.client.socket(channels) as socket:
         output = read_cell(Kernel(socket), message_id)
-    # 3 MB are less than half of what the lab keeps: it leaves out whole messages.
+    # The lab leaves out whole messages, so it can keep less than the limit. It always keeps these 3 MB.
     assert output.stdout.endswith("".join(f"{number:99}\n" for number in range(270_000, 300_000)))
     assert len(output.stdout) < 10 * MB
     assert output.stderr == (

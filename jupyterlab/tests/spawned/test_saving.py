@@ -1,4 +1,4 @@
-"""Programs of a spawned lab save before the lab ends. Each needs 3 s, more than Jupyter Server's default of 2.5 s."""
+"""Tests of programs that save before their lab ends. Each needs 3 s, more than Jupyter Server's default of 2.5 s."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ signal.signal(signal.{signal}, save)
 pathlib.Path({started!r}).touch()
 time.sleep(1000)
 """
-# IPython's kernel waits 29 s for programs that have ended, until the cell has waited for them.
+# IPython's kernel waits up to 29 s for zombies: child processes that have ended and that the cell has not waited for.
 UPSTREAM_SECONDS = 25
 
 

@@ -1,4 +1,4 @@
-"""Tests of a server process that starts again without the user's settings, and of one that must not."""
+"""Tests of when the server process starts again without the user's settings, and when it must not."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def test_of_a_lab_that_is_away_the_hub_tells_if_there_is_one(site: Site) -> None
     with site.edge.client(headers=BROWSER) as client:
         assert OURS in client.get("/user/ada/lab").text
         with run_upstream(port=site.hub_port, body=HUBS) as hub:
-            # Otherwise the proxy keeps its connection to this hub after the hub's end.
+            # Without this header, the proxy keeps its connection to this hub after the hub has ended.
             hub.answers["/hub/error/503"] = (200, {"Connection": "close"})
             answer = client.get("/user/ada/lab")
             assert (answer.status_code, answer.content) == (503, HUBS)

@@ -95,7 +95,8 @@ def test_a_bad_replacement_is_told_once_and_the_old_certificate_stays(run: RunEd
         os.chmod(edge.tls / "tls.key", 0o644)
         wait_until(lambda: "the certificate is not valid for localhost" in edge.log, "the wrong name is logged")
         assert serial(edge) == before
-        # An error is logged once for each state of the files. While the files are written, there are at most four.
+        # An error is logged once for each state of the files. While `write` changes the files, they have at most four
+        # states.
         assert edge.log.count(error) <= 4
         edge.authority.write(edge.tls, key=new_key())
         wait_until(lambda: serial(edge) != before, "a good certificate is loaded")

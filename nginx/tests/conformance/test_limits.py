@@ -1,4 +1,4 @@
-"""Tests of the limits of sizes, with the real proxy: what nginx lets pass arrives, and the rest gets a page."""
+"""Tests of size limits with the real proxy: allowed requests reach the hub, larger ones get an error page."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def test_our_page_while_nothing_is_there_and_then_what_was_asked_for(run: RunEdg
             assert page.get_by_role("heading").inner_text() == "JupyterLab is unavailable"
             with run_upstream(port=port, body=b"<h1>The hub</h1>") as upstream:
                 upstream.answers["/hub/home"] = (200, {"Content-Type": "text/html"})
-                # The page reloads itself: the user need not do anything.
+                # The page reloads itself without an action of the user.
                 page.get_by_role("heading", name="The hub").wait_for(timeout=20_000)
 
 

@@ -1,4 +1,4 @@
-"""Tests of users with a slow network, or with a pause in a download. They take minutes: the limits are minutes."""
+"""Tests of users with a slow network, or with a pause in a download. The tests take as long as the limits: minutes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from nginx.tests.conftest import RunEdge
 from nginx.tests.upstream import run_upstream
 from tools.parts import PROXY, prepare
 
-# By default Node.js ends an upload after 300 s, which it checks every 30 s. nginx ends a download of which nothing is
-# read for 60 s.
+# By default Node.js ends an upload after 300 s, and checks this every 30 s. nginx by default ends a download if the
+# client reads nothing for 60 s.
 UPLOAD_SECONDS, PAUSE_SECONDS = 340, 75
 
 
@@ -44,7 +44,7 @@ def test_an_upload_may_take_longer_than_five_minutes(run: RunEdge, tmp_path: Pat
 
 @pytest.mark.timeout(300)
 def test_a_download_may_pause_longer_than_a_minute(run: RunEdge, tmp_path: Path) -> None:
-    size = 100_000_000  # more than the buffers of all sockets
+    size = 100_000_000  # more than fits into the buffers of all sockets
     with (
         run_upstream(body=bytes(size)) as lab,
         run_proxy(prepare(PROXY) / PROXY.name, lab.address) as proxy,

@@ -129,7 +129,7 @@ def test_1_gb_in_one_request_comes_and_goes(image: str, tmp_path: Path) -> None:
         run_edge(tmp_path / "nginx", upstream.address, image=image, settings={"NGINX_MAX_BODY": "2g"}) as edge,
         edge.client() as client,
     ):
-        # The container has 128 MB of memory, 16 MB of /tmp and nothing else to write to.
+        # The container has 128 MB of memory, and can write only to /tmp, which has 16 MB.
         assert client.put("/user/vera/files/big", content=(piece for _ in range(1024))).status_code == 200
         assert upstream.received == GIB
         with client.stream("GET", "/user/vera/files/big") as answer:

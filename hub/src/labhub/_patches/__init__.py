@@ -18,7 +18,7 @@ TESTED_SQLALCHEMY = frozenset({"2.1.9"})
 
 
 def apply_patches(log: logging.Logger) -> bool:
-    """Apply the patches of the tested versions, and return whether JupyterHub's are among them."""
+    """Apply the patches of each project with a tested version. Return whether JupyterHub's patches were applied."""
     jupyterhub = find_untested_version(
         "jupyterhub", TESTED_JUPYTERHUB, "the hub uses more CPU, and its spawn page does not show a pause"
     )
@@ -30,7 +30,7 @@ def apply_patches(log: logging.Logger) -> bool:
         from labhub._patches import jupyterhub_functions
 
         jupyterhub_functions.apply_patches()
-    # These patches change JupyterHub's tables in SQLAlchemy, so they need both.
+    # These patches change how SQLAlchemy loads JupyterHub's tables, so both projects must have a tested version.
     if not jupyterhub and not sqlalchemy:
         from labhub._patches import sqlalchemy_orm
 

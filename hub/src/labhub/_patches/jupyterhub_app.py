@@ -26,7 +26,7 @@ class HookedJupyterHub(JupyterHub):  # type: ignore[misc]  # untyped
     """Whether the installed JupyterHub is a tested version, so that its patches are applied."""
 
     def init_db(self) -> None:
-        """Apply the patches, and call `open_database` with upstream's method."""
+        """Apply the patches, then open the database with `open_database`."""
         self.patched = apply_patches(self.log)
         self.open_database(super().init_db)
 

@@ -43,7 +43,7 @@ def hash_lab_secrets_once() -> None:
 def _add_client(server: Any, client_id: str, client_secret: str, *args: Any, **kwargs: Any) -> Any:
     if not client_id.startswith(LAB_CLIENT_PREFIX):
         return add_client(server, client_id, client_secret, *args, **kwargs)
-    # `add_client` awaits nothing, so no other client is created in between.
+    # `add_client` contains no `await`, so no other task creates a client before `hash_token` is restored.
     provider.hash_token = partial(utils.hash_token, rounds=1)
     try:
         return add_client(server, client_id, client_secret, *args, **kwargs)
@@ -71,7 +71,8 @@ def _count_active_users(users: UserDict) -> Counter[str]:
         users._counted_at = now
         counts: Counter[str] = count_active_users(users)
         return counts
-    # JupyterHub sets the metric RUNNING_SERVERS to the result, and updates it at each start and stop of a lab.
+    # The metric RUNNING_SERVERS replaces a full count. JupyterHub sets it to the result of each full count, and updates
+    # it at each start and stop of a lab.
     return Counter(active=int(RUNNING_SERVERS._value.get()))
 
 
@@ -79,7 +80,7 @@ def keep_newest_auth_state() -> None:
     """Keep the auth state that a login or logout stores while JupyterHub decrypts the older one.
 
     Why: during a key rotation, with two keys, JupyterHub re-encrypts the auth state that it has read, and stores it.
-    This overwrites the auth state of a logout in between, and restores the revoked token.
+    If the user logs out in between, JupyterHub overwrites the newer auth state, and restores the revoked token.
     Gain: correctness.
     Upstream: compare the stored value before writing.
     """

@@ -45,8 +45,8 @@ class SpawnPage(SpawnPauseMixin, SpawnHandler):  # type: ignore[misc]  # untyped
     If a lab has lost its node, the page shows that instead of a redirect to the lab.
 
     Why: JupyterHub re-checks the membership during the spawn, and redirects after a second. If GitHub takes longer, the
-    progress page finds no pending spawn and reports that the lab is not running. A lab without its node is running
-    for JupyterHub until the pod has ended.
+    progress page finds no pending spawn and reports that the lab is not running. JupyterHub treats a lab that has lost
+    its node as running until the pod has ended.
     Gain: correctness. A spawn is half a second faster if the membership has just been checked at the login.
     Upstream: count the re-check as part of the pending spawn.
     """
@@ -81,9 +81,10 @@ class SpawnPage(SpawnPauseMixin, SpawnHandler):  # type: ignore[misc]  # untyped
 class ServerHandler(SpawnPauseMixin, UserServerAPIHandler):  # type: ignore[misc]  # untyped
     """The API calls that start and stop a lab. The admin page uses them, too.
 
-    Why: JupyterHub interrupts a pending start, waits a second, and then stops the lab. During this second it shows
-    that no lab is starting, and a second request fails with status 500. A pod whose creation was requested just before
-    is left over. A lab that a restarted hub checks cannot be stopped: status 500.
+    Why: JupyterHub interrupts a pending start, waits a second, and then stops the lab. During this second its pages
+    show that no lab is starting, and a second request to stop the lab fails with status 500. A pod that JupyterHub has
+    requested just before the interruption is not deleted. While a restarted hub checks a lab, a request to stop the lab
+    fails with status 500.
     Gain: correctness. A user can cancel a start that waits for a node, and start another lab at once.
     Upstream: mark the lab as stopping before the interruption.
     """
@@ -106,8 +107,8 @@ class ServerHandler(SpawnPauseMixin, UserServerAPIHandler):  # type: ignore[misc
 class ActivityHandler(ActivityAPIHandler):  # type: ignore[misc]  # untyped
     """The API call with which a lab reports its activity.
 
-    Why: for each report JupyterHub queries GitHub about the user, although the regular sweep does so. It also stores
-    the time at which the lab's token was used.
+    Why: for each report JupyterHub re-checks the user at GitHub, although the hub's regular sweep does this, too. It
+    also stores the time at which the lab's token was used.
     Gain: a third of the CPU of an idle hub with thousands of labs. The first report also wakes a pending start,
     because the lab is about to answer.
     Upstream: a setting to skip `refresh_auth` and the token's activity for reports.

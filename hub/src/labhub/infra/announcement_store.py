@@ -65,7 +65,8 @@ class AnnouncementStore:
 
     def _read(self) -> Announcement | None:
         try:
-            # The earliest time as `now`, because the end of a stored announcement may be in the past.
+            # Pass the earliest time as `now`, because the parser rejects an end in the past, and a stored announcement
+            # may have ended.
             return parse_announcement(json.loads(self._file.read_text()), datetime.min.replace(tzinfo=UTC))
         except FileNotFoundError:
             return None

@@ -52,7 +52,7 @@ def use_write_ahead_log() -> None:
     """Set SQLite to write changes to a log beside the file, and to wait for the disk only at checkpoints.
 
     A spawn commits about twenty times. Without the log the whole hub waits for the disk at each commit, 5 ms on a
-    network disk. A power failure can lose the last commits, the end of the hub's process cannot:
+    network disk. A power failure can lose the last commits, but a crash of the hub cannot:
     https://www.sqlite.org/wal.html. The hub recovers labs that are missing from its database
     (`labhub.lifecycle.lab_recovery`).
     """

@@ -13,6 +13,6 @@ _locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDict
 
 
 async def yield_turn() -> None:
-    """Let other tasks run, and return when this task may use some milliseconds of CPU."""
+    """Let other tasks run first, and return when it is this task's turn to use some milliseconds of CPU."""
     async with _locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
         await asyncio.sleep(0)

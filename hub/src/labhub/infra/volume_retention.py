@@ -1,7 +1,8 @@
-"""The program `python -m labhub.infra.volume_retention NAMESPACE CLAIM ...`.
+"""Set the reclaim policy of the volumes of claims to `Retain`, so that Kubernetes keeps their disks.
 
-It sets the reclaim policy of the claims' volumes to `Retain`. A CronJob runs it: a claim may get its volume only when a
-pod uses the claim, and gets a new volume when an administrator moves the data to another disk.
+A CronJob runs `python -m labhub.infra.volume_retention NAMESPACE CLAIM ...` regularly, because a claim can get a new
+volume at any time. Some claims get a volume only when a pod uses them, and an administrator can move the data to
+another disk.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ class ProvisioningError(Exception):
 
 
 class _TransientError(Exception):
-    """Error for a transient failure of the fileserver: retry."""
+    """Error for a transient failure of the fileserver. The client retries the request."""
 
 
 class HomeProvisioner:

@@ -20,7 +20,7 @@ def format_api_error(error: BaseException) -> str:
 
 
 def read_status(body: str) -> dict[str, Any]:
-    """Parse the API's `Status` object from an error response. Return {} if the body is not JSON, as from a proxy."""
+    """Parse the API's `Status` object from an error response. Return {} if the body is not a JSON object."""
     try:
         status = json.loads(body)
     except ValueError:
@@ -29,5 +29,5 @@ def read_status(body: str) -> dict[str, Any]:
 
 
 def read_message(body: str) -> str:
-    """Return the message of an error response, or the whole body if it is not JSON, as from a proxy."""
+    """Return the message of an error response, or the whole body if it is not JSON, for example a proxy's page."""
     return str(read_status(body).get("message", body))

@@ -41,7 +41,7 @@ class StartedLab:
     pod
         Pod of the lab.
     reached
-        Time at which the lab reached each stage and `ready`, in seconds of a monotonic clock.
+        Time at which the lab reached each stage, including `ready`, in seconds of a monotonic clock.
     """
 
     pod: Pod
@@ -64,7 +64,7 @@ class LabLauncher:
         self.events = events
         self.namespace = pods.namespace
         self.remover = PodRemover(api, pods)
-        self._api: Any = api  # its type hints do not cover `_preload_content=False`
+        self._api: Any = api  # `Any`, because the client's type hints do not cover `_preload_content=False`
 
     def _key(self, name: str) -> str:
         return f"{self.namespace}/{name}"
@@ -125,8 +125,8 @@ class LabLauncher:
     async def _try_create(self, manifest: Pod) -> bool:
         """Create a pod. Return False if a pod with this name already exists.
 
-        The API can create a pod after the client has gone. So a cancelled task waits for the answer, and the pod exists
-        when the lab is stopped.
+        If the client closes the connection, the API can still create the pod. So a cancelled task waits for the answer.
+        The hub then stops the lab, and finds and deletes the pod.
         """
         request = asyncio.ensure_future(self._request_creation(manifest))
         try:

@@ -155,7 +155,7 @@ def build_pod(
                 OWNER: hub_user,
                 f"{PREFIX}/passwd": passwd_file(identity, settings.passwd),
                 f"{PREFIX}/group": group_file(identity, settings.group),
-                # The state of a lab's kernels is lost if the autoscaler moves the pod.
+                # The autoscaler must not move the pod, because the state of the lab's kernels would be lost.
                 "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
             },
         },
@@ -164,7 +164,8 @@ def build_pod(
             "enableServiceLinks": False,
             # A restarted container has lost its kernels. The hub shows why the lab ended, and the user starts it again.
             "restartPolicy": "Never",
-            # Also applies to a drain of the node and to an eviction, which the hub does not request.
+            # The grace period also applies to deletions that the hub does not request: a drain of the node and an
+            # eviction.
             "terminationGracePeriodSeconds": settings.stop_seconds,
             "securityContext": {
                 "runAsNonRoot": True,

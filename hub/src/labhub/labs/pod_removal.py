@@ -27,7 +27,8 @@ _log = logging.getLogger(__name__)
 REQUEST_SECONDS = 5
 RETRY_SECONDS = 30
 RETRY_PAUSE = 2
-# Seconds after the grace period in which kubelet kills the lab's processes, unmounts the volumes and removes the pod
+# Time in seconds that kubelet needs after the grace period to kill the lab's processes, unmount the volumes and remove
+# the pod
 KUBELET_SECONDS = 30
 # Seconds between two checks whether the node of a stopping lab still answers
 NODE_CHECK_SECONDS = 5
@@ -66,7 +67,7 @@ def is_cut_off(pod: Pod) -> bool:
     """Return whether Kubernetes reports that a lab has lost its node.
 
     Labs have no readiness probe, so kubelet reports a running lab as ready. The node lifecycle controller changes the
-    condition when kubelet stops to report: https://kubernetes.io/docs/concepts/architecture/nodes/#condition.
+    condition when kubelet no longer reports: https://kubernetes.io/docs/concepts/architecture/nodes/#condition.
     """
     if is_terminating(pod):
         return is_overdue(pod)
@@ -109,7 +110,7 @@ class PodRemover:
 
     def __init__(self, api: CoreV1Api, pods: PodReflector) -> None:
         self._pods = pods
-        self._api: Any = api  # its type hints do not cover `_preload_content=False`
+        self._api: Any = api  # `Any`, because the client's type hints do not cover `_preload_content=False`
 
     def _key(self, name: str) -> str:
         return f"{self._pods.namespace}/{name}"
@@ -160,7 +161,8 @@ class PodRemover:
         Parameters
         ----------
         grace_period
-            Seconds between SIGTERM and SIGKILL. 0 removes the pod without its node. None means the value in the pod.
+            Seconds between SIGTERM and SIGKILL. 0 removes the pod from the API without waiting for its node. None means
+            the value in the pod.
         uid
             Delete only the pod with this UID.
 

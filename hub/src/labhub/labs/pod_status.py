@@ -46,7 +46,8 @@ STAGE_MESSAGES = {
     "pulled": "Creating your lab's container",
     "started": "Starting JupyterLab",
 }
-# The details of these diagnoses contain the lab's output: its user may see it, the hub's log must not contain it.
+# The details of these diagnoses contain the lab's output. The user may see the output, but the hub's log must not
+# contain it.
 REASONS_WITH_OUTPUT = {"ended", "memory"}
 
 

@@ -25,7 +25,7 @@ from labhub.models.pod_events import PodEvent, parse_event
 from labhub.models.pod_types import Pod
 
 _log = logging.getLogger(__name__)
-# Seconds after which the API ends a watch. The next watch continues from its last version and costs one request. The
+# Seconds after which the API ends a watch. The next watch continues from the last version and costs one request. The
 # limit also detects a connection that a firewall has dropped.
 WATCH_SECONDS = 30
 # If the API has not ended the watch after this many more seconds, the connection counts as dead.
@@ -137,7 +137,7 @@ class Reflector(ABC):
                 version = None
                 if error.status != HTTPStatus.GONE:  # the API has forgotten this version: list again
                     pause = await self._pause(pause, error)
-            # The reflector must survive all errors, and `asyncio` and `aiohttp` raise a dozen types.
+            # The reflector must survive all errors. `asyncio` and `aiohttp` raise errors of a dozen types.
             except Exception as error:
                 version = None
                 pause = await self._pause(pause, error)

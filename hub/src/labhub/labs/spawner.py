@@ -38,7 +38,7 @@ class LabSpawner(LabOptions, Spawner):  # type: ignore[misc]  # untyped
     """Spawner of one user's lab. `labhub.configuration` sets the traits."""
 
     launcher: ClassVar[LabLauncher]
-    """Shared by all spawners. `labhub.app` sets it before JupyterHub creates the first spawner."""
+    """The launcher, which all spawners share. `labhub.app` sets it before JupyterHub creates the first spawner."""
 
     pod_settings = Instance(PodSettings).tag(config=True)
     home_provisioner = Instance(HomeProvisioner).tag(config=True)
@@ -103,9 +103,10 @@ class LabSpawner(LabOptions, Spawner):  # type: ignore[misc]  # untyped
         return LabSpawner._receive_auth_state
 
     def _receive_auth_state(self, auth_state: dict[str, Any] | None) -> None:
-        """Store the name of the future pod. JupyterHub commits next, so a hub that is killed finds the pod later.
+        """Store the name of the pod before the pod is created. If the hub is killed, the next hub finds the pod.
 
-        JupyterHub also calls this hook for the spawn page, where no spawn is pending. Then the hook stores nothing.
+        JupyterHub commits the stored name directly after this hook. It also calls the hook for the spawn page, where no
+        spawn is pending. Then the hook stores nothing.
         """
         state = AuthState.from_dict(auth_state or {})
         self._identity = state.identity if state else None
@@ -122,8 +123,9 @@ class LabSpawner(LabOptions, Spawner):  # type: ignore[misc]  # untyped
         return environment | {
             "JUPYTER_IMAGE": self.image,
             "JUPYTER_IMAGE_SPEC": self.image,
-            # The hub can stop an idle lab too early by this interval. A shorter one costs CPU: with thousands of labs,
-            # activity reports are most of the hub's load.
+            # The hub can stop an idle lab up to one interval too early, because it learns of activity only from the
+            # next report. A shorter interval costs CPU: with thousands of labs, activity reports are most of the hub's
+            # load.
             "JUPYTERHUB_ACTIVITY_INTERVAL": str(max(REPORT_SECONDS_MIN, min(REPORT_SECONDS_MAX, interval))),
         }
 
@@ -139,7 +141,7 @@ class LabSpawner(LabOptions, Spawner):  # type: ignore[misc]  # untyped
         return await self._start_task
 
     async def resume(self) -> str:
-        """Wait until a lab answers that was starting when the hub stopped, and return its URL.
+        """Continue a start that was pending when the hub stopped: wait until the lab answers, and return its URL.
 
         Raises
         ------

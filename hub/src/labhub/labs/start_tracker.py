@@ -11,7 +11,7 @@ from labhub.labs.starting.start_problem import Patience, StartProblem, find_prob
 from labhub.models.pod_events import PodEvent
 from labhub.models.pod_types import STAGES, Pod
 
-# Seconds that a problem with the patience `SECONDS` must last before the spawn fails
+# Seconds for which a problem with `Patience.SECONDS` must last before the spawn fails
 CONFIRM_SECONDS = 5.0
 
 
@@ -40,7 +40,7 @@ class ProblemTimer:
     Parameters
     ----------
     seconds
-        Seconds for which a problem with this patience may last.
+        For each `Patience`, the seconds for which a problem may last.
     """
 
     def __init__(self, seconds: Mapping[Patience, float]) -> None:
@@ -75,7 +75,8 @@ class StartTracker:
 
     def __init__(self, limits: StartLimits, now: float) -> None:
         self._limits = limits
-        # The wait for a node has a timer of its own. This sum ends the start if the scheduler reports nothing.
+        # If the scheduler reports that no node has room, `Patience.NODE` limits the wait. This deadline ends the start
+        # if the scheduler reports nothing.
         self._deadline = now + limits.unschedulable + limits.pull
         self._timer = ProblemTimer(
             {

@@ -92,7 +92,8 @@ async def _recover_lab(app: JupyterHub, pod: Pod) -> None:
         # A failed recovery must not affect the user's next spawn.
         spawner._spawn_pending, spawner.recovered_pod = False, None
     row = spawner.orm_spawner
-    # JupyterHub has stored the current time, and has cleared the scopes because the lab has its own token.
+    # Correct two fields. JupyterHub has stored the current time as the start of the lab, and has cleared the scopes
+    # because the lab has its own token.
     row.started = creation_time(pod)
     row.oauth_client.allowed_scopes = list(spawner.client_scopes)
     app.db.commit()

@@ -80,7 +80,7 @@ class Reconciler:
                 task.add_done_callback(self._polls.discard)
 
     async def run(self) -> None:
-        """Compare and correct once, if the reflector's data is fresh."""
+        """Compare the pods with the database and correct the differences, if the reflector's data is fresh."""
         if self.launcher.pods.age > DATA_AGE_MAX:
             return
         pods = {pod["metadata"]["name"]: pod for pod in self.launcher.pods.objects.values()}

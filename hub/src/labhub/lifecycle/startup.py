@@ -75,7 +75,7 @@ def is_starting(spawner: LabSpawner) -> bool:
 def resume_start(app: JupyterHub, user: User, spawner: LabSpawner) -> None:
     """Continue the start of a lab that was starting when the hub stopped.
 
-    For JupyterHub the start is pending, as after a request of the user: the progress page shows it, and the user can
+    JupyterHub treats the start like one that the user has just requested: the progress page shows it, and the user can
     cancel it. The hub's own start does not wait for it, because the wait for a node can take minutes.
     """
     _log.info("continuing the start of the lab of %s", user.name)
@@ -99,7 +99,7 @@ async def _finish_start(app: JupyterHub, user: User, spawner: LabSpawner) -> Non
         raise
     spawner.server.ip, spawner.server.port = url.hostname, url.port
     app.db.commit()
-    await user._wait_up(spawner)  # stops a lab that does not answer
+    await user._wait_up(spawner)  # JupyterHub's method stops a lab that does not answer
     try:
         await app.proxy.add_user(user, spawner.name)
     except Exception:  # JupyterHub's proxies raise various errors
@@ -110,7 +110,7 @@ async def _finish_start(app: JupyterHub, user: User, spawner: LabSpawner) -> Non
 async def _release_failed_start(user: User, spawner: LabSpawner) -> None:
     try:
         await user.stop(spawner.name)
-    except Exception as error:  # must not hide why the start has failed
+    except Exception as error:  # this error must not hide why the start has failed
         _log.warning("cannot stop the lab of %s, which did not start: %r", user.name, error)
 
 

@@ -35,8 +35,8 @@ REQUESTS_MAX = 16
 # Share of `stale_seconds` within which an unchanged answer is not stored again. The answer can expire earlier by this
 # time.
 STORE_INTERVAL = 1 / 100
-# Seconds by which the clock may be set back. After a larger step the last answer counts as expired, because it would be
-# valid for too long.
+# Seconds by which the clock may be set back. After a larger step the last answer counts as expired, because otherwise
+# it would stay valid for too long.
 CLOCK_SKEW = 60
 SIGNED_OUT = "signed_out"
 TOKEN_REVOKED = "token_revoked"  # noqa: S105  (the name of a reason)
@@ -163,7 +163,7 @@ class MembershipRefresher:
             await user.stop(name)
 
     async def sweep(self) -> None:
-        """Re-check the users with a running lab who are due. An idle lab sends no requests that cause a re-check."""
+        """Re-check the users with a running lab who are due. JupyterHub itself re-checks a user only at a request."""
         refresh_seconds = self.settings.refresh_seconds
         running = [user for user in self.app.users.values() if user.active]
         due_before = time.monotonic() - refresh_seconds + refresh_seconds / SWEEPS

@@ -25,7 +25,7 @@ def user_info(github_id: int) -> dict[str, Any]:
 
 
 def find_user(users: UserDict, github_id: int) -> User | None:
-    """Return the user of a GitHub account, whatever the user's name is."""
+    """Return the user with this GitHub id. The user's name in the hub can be a former login."""
     # The database filters the stored text, so that a login does not load thousands of users.
     rows = users.db.execute(USERS_BY_INFO, {"pattern": f'%"{ID_KEY}": {github_id}%'})
     return next((users[row_id] for row_id, info in rows if json.loads(info).get(ID_KEY) == github_id), None)

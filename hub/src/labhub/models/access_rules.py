@@ -18,7 +18,7 @@ class Membership(Enum):
     """The account is invited and has not accepted."""
     NONE = "none"
     HIDDEN = "hidden"
-    """GitHub does not answer: the organization has not approved the OAuth app, or requires single sign-on."""
+    """GitHub hides the membership: the organization has not approved the OAuth app, or requires single sign-on."""
 
 
 class Admission(Enum):

@@ -86,7 +86,7 @@ class Identity:
     name
         Name of the user and of the primary group.
     uid
-        UID and primary GID. The home directory is named after it.
+        UID and primary GID. It is also the name of the home's folder on the storage.
     groups
         Supplementary groups, at most 16.
     dropped

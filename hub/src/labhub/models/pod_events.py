@@ -24,7 +24,7 @@ class PodEvent:
     component
         Program that sent the event, for example `default-scheduler`.
     time
-        Time of the last occurrence. The texts sort by time.
+        Time of the last occurrence, in a form whose alphabetical order is the order in time.
     """
 
     pod_uid: str = ""

@@ -181,7 +181,7 @@ class Menu(BaseModel):
         raise ChoiceError(f"{field}: found {str(key)[:60]!r}, wanted one of {keys}")
 
     def restore_choice(self, stored: Mapping[str, Any]) -> Choice:
-        """Return a stored choice; the default replaces a value that is no longer on the menu, and clean settings."""
+        """Return a stored choice, without clean settings. The default replaces a value that is not on the menu."""
         images = {image.key: image for image in self.images}
         sizes = {size.key: size for size in self.sizes}
         image, size = str(stored.get("image")), str(stored.get("size"))

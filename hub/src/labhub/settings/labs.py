@@ -52,7 +52,7 @@ MenuFile = Annotated[Menu, BeforeValidator(read_menu)]
 
 
 class LabSettings(BaseModel):
-    """Settings of the labs. A field has its variable as alias, and the accepted values for errors as description."""
+    """Settings of the labs. A field's alias is its environment variable; errors quote its description."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 

@@ -76,7 +76,7 @@ Required = Annotated[str, Field(min_length=1)]
 
 
 class LoginSettings(BaseModel):
-    """Settings of the login. A field has its variable as alias, and the accepted values for errors as description."""
+    """Settings of the login. A field's alias is its environment variable; errors quote its description."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 

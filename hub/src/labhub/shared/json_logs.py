@@ -8,7 +8,7 @@ from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
-# Fields without a dot that keep their names. All others get the service's name as a prefix.
+# Fields without a dot that keep their names. All other fields without a dot get the service's name as a prefix.
 COMMON_FIELDS = {"@timestamp", "message"}
 
 

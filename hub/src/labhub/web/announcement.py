@@ -41,7 +41,7 @@ class AnnouncementHandler(APIHandler):  # type: ignore[misc]  # untyped
             super()._log()
 
     def get(self) -> None:
-        """Answer with the announcement, or with an empty message. tornado answers 304 to a known ETag."""
+        """Answer with the announcement, or with an empty message. tornado answers 304 if the ETag is unchanged."""
         self.set_header("Cache-Control", "no-cache")
         self.finish(json.dumps((self.app.announcements.current or NO_ANNOUNCEMENT).to_dict()))
 

@@ -24,7 +24,7 @@ def find_dead_reflector(reflectors: Iterable[Reflector]) -> str:
 class LiveHandler(HealthCheckHandler):  # type: ignore[misc]  # untyped
     """Handler that answers 503 if a reflector has died, which only a restart of the hub repairs.
 
-    An unavailable Kubernetes API is not a failure: a restart would not repair it, and the hub would be down, too.
+    The probe does not fail if the Kubernetes API is unavailable. A restart would not help, and would also stop the hub.
     """
 
     app: HubApp

@@ -38,8 +38,8 @@ async def cancel_start(proxy: Proxy, user: User, spawner: LabSpawner) -> bool:
 
     A second request waits for the first cancellation. If the lab becomes ready at the same time, it is stopped.
     """
-    if getattr(spawner, "_stop_future", None) is None:  # JupyterHub sets it with the first stop
-        # Set before the first `await`: until the lab has stopped, JupyterHub neither starts nor stops it.
+    if getattr(spawner, "_stop_future", None) is None:  # JupyterHub sets the attribute at the first stop
+        # Set this flag before the first `await`. While it is set, JupyterHub neither starts nor stops the lab.
         spawner._stop_pending = True
         spawner._stop_future = asyncio.ensure_future(_cancel(proxy, user, spawner, spawner._spawn_future))
     done, _ = await asyncio.wait([spawner._stop_future], timeout=CANCEL_SECONDS)

@@ -61,7 +61,7 @@ def count_only_changes() -> None:
 
 
 def use_formatter_from_first_line(formatter: type[logging.Formatter]) -> None:
-    """Override `_log_formatter_cls` of Jupyter's applications, so that their first log lines are JSON too.
+    """Override `_log_formatter_cls` of Jupyter's applications, so that even their first log lines are JSON.
 
     What: `ServerApp` and `ExtensionApp` start with the lab's formatter.
 

@@ -72,7 +72,7 @@ def keep_broken_settings() -> None:
 
     Gain: no time. No text of the user is lost.
 
-    Unnecessary when: `skip_broken_settings` is.
+    Unnecessary when: `skip_broken_settings` is unnecessary.
     """
     from jupyterlab_server import settings_handler
 
@@ -125,7 +125,7 @@ def skip_broken_extensions() -> None:
         outside_home = [path for path in labextensions_path if not is_in_home(path)]
         try:
             return build(labextensions_path, *arguments, **options)
-        except Exception as error:  # each module of the user may be broken in another way
+        except Exception as error:  # a broken file of the user can raise any exception
             reason = format_exception(error)
         try:
             page_config = build(outside_home, *arguments, **options)

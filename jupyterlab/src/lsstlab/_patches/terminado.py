@@ -29,7 +29,7 @@ def create_terminal_writer(web_app: Any) -> Callable[[str], None]:
     def write(text: str) -> None:
         manager = web_app.settings.get("terminal_manager")
         for terminal in getattr(manager, "terminals", {}).values():
-            terminal.read_buffer.append(text)  # shown to clients that connect later
+            terminal.read_buffer.append(text)  # terminado sends the buffer to clients that connect later
             for client in terminal.clients:
                 client.on_pty_read(text)
 

@@ -1,1 +1,1 @@
-"""What delays or prevents the start of a lab, and what the progress page shows about the start."""
+"""The start of a lab: its options, the problems that delay or prevent it, and the events on the progress page."""

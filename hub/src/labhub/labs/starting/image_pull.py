@@ -25,8 +25,8 @@ REASONS = {
 }
 FINAL_REASONS = {"SignatureValidationFailed", "ErrImageNeverPull", "InvalidImageName"}
 # The registry, the network or the node is overloaded or unavailable. If kubelet has tried several credentials, one
-# message contains several errors. A transient one takes precedence. Names of images contain no spaces, so they do not
-# match.
+# message contains several errors, and a transient error takes precedence. The patterns do not match names of images,
+# which contain no spaces.
 TRANSIENT = re.compile(
     r"429 \(?too many requests|too many requests|toomanyrequests:|qps exceeded"
     r"|\b5\d\d \(?(internal server error|bad gateway|service unavailable|gateway time-?out)"

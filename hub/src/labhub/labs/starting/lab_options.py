@@ -13,7 +13,7 @@ from labhub.labs.pod_status import Diagnosis
 from labhub.labs.spawn_errors import SpawnFailedError
 from labhub.models.profiles import Choice, ChoiceError, Menu
 
-# Reasons of an end or of a failed start that mistakes in the user's settings may cause
+# Reasons in `last_end` that a mistake in the user's settings can cause
 SETTINGS_REASONS = {"ended", "timeout"}
 
 
@@ -41,11 +41,11 @@ class LabOptions(HasTraits):
 
     @default("options_form")
     def _default_options_form(self) -> str:
-        """Return a non-empty text if the menu offers a choice. The form itself is in `templates/spawn.html`."""
+        """Return a non-empty text if the menu offers a choice: JupyterHub then shows `templates/spawn.html`."""
         return "the menu" if len(self.menu.images) > 1 or len(self.menu.sizes) > 1 else ""
 
     async def get_options_form(self) -> str:
-        """Return a non-empty text if the spawn page has a choice. Clean settings are one after a failure."""
+        """Return a non-empty text if the menu offers a choice, or if the spawn page offers clean settings."""
         form: str = await Spawner.get_options_form(self)
         return form or ("clean settings" if self.suspects_settings else "")
 

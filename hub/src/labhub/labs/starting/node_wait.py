@@ -20,15 +20,15 @@ ADDED = {"TriggeredScaleUp", "Nominated"}
 # `FailedScheduling`, so `_is_from_karpenter` recognizes it by its component.
 DECLINED = {"NotTriggerScaleUp", "FailedScaleUp"}
 KARPENTER = "karpenter"
-# Reasons for which the cluster autoscaler can never use a node group for the pod. Other reasons can pass, for example
-# that a group has its maximum size, waits after a failure, or is not ready.
+# Reasons for which the cluster autoscaler can never use a node group for the pod. Other reasons are temporary. For
+# example, a group has its maximum size, pauses after a failure, or is not ready.
 PERMANENT = re.compile(
     r"\d+ (Insufficient \S+|node\(s\) didn't match (Pod's node affinity/selector|node selector)"
     r"|node\(s\) had untolerated taint.*|node\(s\) had taint.*)"
 )
-# The scheduler's message if the deletion of other pods would help on no node. Since Kubernetes 1.34 the second part of
-# the message counts the nodes that are smaller than the request, but does not count nodes that are only full:
-# https://github.com/kubernetes/kubernetes/pull/131345
+# The scheduler's message about a pod that would fit on no node even if other pods were deleted. Since Kubernetes 1.34
+# the second part of the message counts the nodes that are smaller than the request, but does not count nodes that are
+# only full: https://github.com/kubernetes/kubernetes/pull/131345
 TOO_SMALL = re.compile(
     r"0/(?P<nodes>\d+) nodes are available: (?P<reasons>[^.]*)\. .*"
     r"preemption: 0/(?P=nodes) nodes are available: (?P=nodes) Preemption is not helpful for scheduling\."
@@ -38,7 +38,7 @@ Kind = Literal["full", "too_small", "coming", "declined", "impossible"]
 
 @dataclass(frozen=True)
 class NodeOutlook:
-    """What is known about a node for a waiting pod.
+    """The chance that a waiting pod gets a node, from the messages of the scheduler and the autoscalers.
 
     Attributes
     ----------
@@ -55,10 +55,10 @@ class NodeOutlook:
 
 
 def assess(scheduler_message: str, events: Sequence[PodEvent]) -> NodeOutlook:
-    """Return what is known about a node for a waiting pod.
+    """Return the chance that a waiting pod gets a node.
 
     Only the cluster autoscaler's message can prove that no node will fit, because it lists the reason of each node
-    group. Karpenter leaves out instance types that a limit of a NodePool excludes at the moment.
+    group. Karpenter's message does not mention instance types that a limit of a NodePool excludes at the moment.
 
     Parameters
     ----------
@@ -86,13 +86,13 @@ def _is_from_karpenter(event: PodEvent) -> bool:
 
 
 def exceeds_nodes(scheduler_message: str) -> bool:
-    """Return whether the pod's request is larger than each existing node, even if the node were empty."""
+    """Return whether the pod's request is too large for each existing node, even for an empty one."""
     found = TOO_SMALL.match(scheduler_message)
     reasons = found["reasons"].split(", ") if found else ["0 unknown"]
     return all(reason.partition(" ")[2].startswith("Insufficient ") for reason in reasons)
 
 
 def excludes_all_groups(autoscaler_message: str) -> bool:
-    """Return whether the cluster autoscaler names only permanent reasons, one for each node group."""
+    """Return whether the cluster autoscaler can never use any node group: each group has a permanent reason."""
     reasons = [reason for reason in re.split(r", (?=\d+ )", autoscaler_message.partition(": ")[2]) if reason.strip()]
     return bool(reasons) and all(PERMANENT.fullmatch(reason.strip()) for reason in reasons)

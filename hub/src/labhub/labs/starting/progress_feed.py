@@ -50,7 +50,7 @@ class ProgressFeed:
                 self._seen.add(event.message)
                 yield {"progress": percent, "message": event.message}
         shown = (delay, delay_detail) if delay else self._describe(pod, events)
-        if shown != self._shown:  # the notice before a delay is shown again after it
+        if shown != self._shown:  # compared with the last notice only, so that a notice appears again after a delay
             self._shown = shown
             notice, detail = shown
             yield {"progress": percent, "message": f"{notice} {detail}".strip(), "notice": notice, "detail": detail}

@@ -42,9 +42,9 @@ class Patience(Enum):
     NONE = "none"
     """Not at all: the problem is permanent."""
     SECONDS = "seconds"
-    """A few seconds, because kubelet may be faster than other parts of Kubernetes."""
+    """A few seconds: kubelet may report a problem that other parts of Kubernetes are about to solve."""
     NODE = "node"
-    """As long as for a node with room."""
+    """As long as the start may wait for a node with room."""
     DEADLINE = "deadline"
     """Until the deadline of the start."""
 
