@@ -29,7 +29,7 @@ FAILED = {
 def lab_environment(lab: Lab) -> dict[str, str]:
     """Return the variables of the last pod, without those of JupyterHub."""
     variables = lab.cluster.api.created[-1]["spec"]["containers"][0]["env"]
-    return {item["name"]: item["value"] for item in variables if not item["name"].startswith("JUPYTER")}
+    return {item["name"]: item["value"] for item in variables if not item["name"].startswith(("JUPYTER", "JPY_"))}
 
 
 def stored_options(lab: Lab) -> dict[str, str]:
@@ -78,7 +78,7 @@ async def test_after_a_failed_start_the_spawn_page_opens(lab: Lab) -> None:
     stored = lab.user.orm_user.orm_spawners[""].state["last_end"]
     assert (stored["reason"], stored["started"]) == ("ended", False)
     assert "No such directory" in stored["detail"]
-    spawner = lab.user.get_or_create_spawner("", replace_failed=True)  # the spawn page creates the spawner like this
+    spawner = lab.user.get_spawner("", replace_failed=True)  # the spawn page creates the spawner like this
     assert await spawner.get_options_form()
     assert spawner.suspects_settings
 
