@@ -73,12 +73,12 @@ def test_an_error_exits_with_1_in_one_line(tmp_path: Path) -> None:
     assert done.stderr == "site.toml: missing: start with `cp site.example.toml site.toml`, and edit the copy\n"
 
 
-def test_it_works_with_the_checkout_that_has_it() -> None:
+def test_command_uses_the_checkout_that_contains_it() -> None:
     assert ROOT == CHECKOUT
     assert read_version() == version()
 
 
-def test_outside_a_checkout_it_says_how_to_install(tmp_path: Path) -> None:
+def test_missing_checkout_is_reported_with_a_fix(tmp_path: Path) -> None:
     package = tmp_path / "lib/python/site-packages/labadmin"
     shutil.copytree(Path(labadmin.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
     done = subprocess.run(

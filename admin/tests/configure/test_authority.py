@@ -62,7 +62,7 @@ def copy(site: SampleSite, folder: Path) -> SampleSite:
     return SampleSite(folder)
 
 
-def test_relay_and_filebeat_trust_each_other_and_nobody_else(site: SampleSite, tmp_path: Path) -> None:
+def test_relay_and_filebeat_trust_only_each_other(site: SampleSite, tmp_path: Path) -> None:
     site.configure()
     assert shake(site, site) == "logstashrmq"
     with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
@@ -83,14 +83,14 @@ def test_relay_and_filebeat_trust_each_other_and_nobody_else(site: SampleSite, t
         ("filebeat", "sslserver", False),
     ],
 )
-def test_a_certificate_is_for_its_own_side_only(name: str, purpose: str, good: bool, site: SampleSite) -> None:
+def test_certificate_is_valid_only_for_its_own_side(name: str, purpose: str, good: bool, site: SampleSite) -> None:
     site.configure()
     command = ["openssl", "verify", "-x509_strict", "-purpose", purpose, "-CAfile", "ca.crt", "tls.crt"]
     done = subprocess.run(command, cwd=side(site, name), capture_output=True, text=True, check=False)
     assert (done.returncode == 0) == good, done.stderr
 
 
-def test_an_authority_is_rotated_without_a_connection_that_fails(site: SampleSite, tmp_path: Path) -> None:
+def test_rotating_the_authority_breaks_no_connection(site: SampleSite, tmp_path: Path) -> None:
     site.configure()
     steps = [copy(site, tmp_path / "0")]
     for number, name in enumerate(("log-authority", "log-certificates", "log-certificates"), 1):
@@ -119,7 +119,7 @@ def test_certificates_are_renewed_in_their_last_third(days: int, renewed: bool, 
     assert site.configure(now=NOW + timedelta(days=days)).changed == []
 
 
-def test_over_many_years_both_sides_always_trust_each_other(site: SampleSite, tmp_path: Path) -> None:
+def test_yearly_runs_keep_the_trust_of_both_sides(site: SampleSite, tmp_path: Path) -> None:
     now = NOW
     site.configure(now=now)
     authorities = {site.files()["log-authority.pem"]}
@@ -141,7 +141,7 @@ def test_over_many_years_both_sides_always_trust_each_other(site: SampleSite, tm
     assert len(authorities) == 3
 
 
-def test_an_authority_that_has_expired_is_followed_at_once(site: SampleSite) -> None:
+def test_expired_authority_is_replaced_at_once(site: SampleSite) -> None:
     site.configure(now=NOW - AUTHORITY_LIFE - timedelta(days=30))
     outcome = site.configure()
     assert outcome.renewed

@@ -24,7 +24,7 @@ NOW = datetime.now(UTC)
         ("*.lab.example.org", False),
     ],
 )
-def test_a_certificate_is_for_its_names(name: str, good: bool, tmp_path: Path) -> None:
+def test_certificate_matches_only_its_names(name: str, good: bool, tmp_path: Path) -> None:
     certificate = Authority(tmp_path).write(tmp_path, name)
     if good:
         check_hostname(certificate, "lab.example.org")
@@ -33,7 +33,7 @@ def test_a_certificate_is_for_its_names(name: str, good: bool, tmp_path: Path) -
             check_hostname(certificate, "lab.example.org")
 
 
-def test_a_common_name_is_no_name_as_browsers_see_it(tmp_path: Path) -> None:
+def test_common_name_does_not_count_as_a_host_name(tmp_path: Path) -> None:
     with pytest.raises(CertificateError, match="found a certificate for no name"):
         check_hostname(Authority(tmp_path).certificate, "lab.example.org")
 
@@ -42,7 +42,7 @@ def read(folder: Path) -> Pair:
     return Pair((folder / "tls.crt").read_text(), (folder / "tls.key").read_text())
 
 
-def test_a_certificate_of_tomorrow_is_refused(tmp_path: Path) -> None:
+def test_not_yet_valid_certificate_is_refused(tmp_path: Path) -> None:
     Authority(tmp_path).write(tmp_path, start=timedelta(days=1))
     with pytest.raises(CertificateError, match="found a certificate that is valid from"):
         check_pair(read(tmp_path), NOW)

@@ -39,7 +39,7 @@ def shown(found: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
                 yield (*above, name)
 
 
-def test_it_has_every_setting_and_no_other() -> None:
+def test_example_has_exactly_the_known_settings() -> None:
     defaults, others = (tomllib.loads(text) for text in (example.with_defaults(), example.with_alternatives()))
     assert set(shown(defaults)) | set(shown(others)) == set(known())
 
@@ -49,13 +49,13 @@ def test_it_has_every_setting_and_no_other() -> None:
     [example.TEXT, example.with_defaults(), example.with_alternatives()],
     ids=["as it is", "uncommented", "alternatives"],
 )
-def test_it_can_be_used(text: str, tmp_path: Path) -> None:
+def test_example_is_a_valid_configuration(text: str, tmp_path: Path) -> None:
     site = SampleSite.make(tmp_path, text)
     site.run()
     components.load_all(site)
 
 
-def test_the_defaults_that_it_shows_are_those_of_the_components(tmp_path: Path) -> None:
+def test_example_shows_the_defaults_of_the_components(tmp_path: Path) -> None:
     # Settings without a default have an example value in the file.
     examples = {
         "hub": {"admins", "contact", "database_url", "passwd", "group"},
@@ -87,7 +87,7 @@ def offers(menu: Menu) -> list[object]:
     return [*menu.images, *sizes]
 
 
-def test_nothing_in_it_is_a_secret() -> None:
+def test_example_contains_no_secret() -> None:
     for table in (tomllib.loads(example.with_defaults()), tomllib.loads(example.with_alternatives())):
         for key in ("client_secret", "key", "password", "url"):
             for value in find(table, key):

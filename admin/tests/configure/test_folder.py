@@ -18,14 +18,14 @@ from admin.tests.configure.sample import LOGS, SMALL, SampleSite
 from tools.components import ROOT
 
 
-def test_running_it_again_changes_nothing(site: SampleSite) -> None:
+def test_second_run_changes_nothing(site: SampleSite) -> None:
     assert "15 files written" in site.run()
     first = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in site.output.iterdir()}
     assert "nothing has changed" in site.run()
     assert {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in site.output.iterdir()} == first
 
 
-def test_two_sites_have_nothing_random_in_common(site: SampleSite, tmp_path: Path) -> None:
+def test_two_sites_share_no_random_value(site: SampleSite, tmp_path: Path) -> None:
     other = SampleSite.make(tmp_path / "other", SMALL + LOGS)
     for created in (site, other):
         created.configure()
@@ -34,7 +34,7 @@ def test_two_sites_have_nothing_random_in_common(site: SampleSite, tmp_path: Pat
         assert shared <= {"made-up-client-secret"}
 
 
-def test_only_the_owner_can_read_it(site: SampleSite) -> None:
+def test_only_the_owner_can_read_the_folder(site: SampleSite) -> None:
     site.configure()
     for file in site.output.iterdir():
         file.chmod(0o644)
@@ -44,7 +44,7 @@ def test_only_the_owner_can_read_it(site: SampleSite) -> None:
     assert {file.stat().st_mode & 0o777 for file in site.output.iterdir()} == {0o600}
 
 
-def test_kubectl_sees_objects_only_and_no_key_of_the_authority(site: SampleSite) -> None:
+def test_yaml_files_do_not_contain_the_key_of_the_authority(site: SampleSite) -> None:
     site.configure()
     key = (site.output / "log-authority.pem").read_text().partition("-----BEGIN PRIVATE KEY-----")[2]
     assert len(key) > 100
@@ -54,7 +54,7 @@ def test_kubectl_sees_objects_only_and_no_key_of_the_authority(site: SampleSite)
     assert {name for name in site.files() if not name.endswith(".yaml")} == {".gitignore", "log-authority.pem"}
 
 
-def test_git_ignores_what_is_written_wherever_it_is(site: SampleSite) -> None:
+def test_git_ignores_the_written_files(site: SampleSite) -> None:
     subprocess.run(["git", "init", "--quiet", site.folder], check=True)
     site.configure()
     status = subprocess.run(
@@ -68,7 +68,7 @@ def test_git_ignores_what_is_written_wherever_it_is(site: SampleSite) -> None:
         subprocess.run(["git", "check-ignore", "--quiet", name], cwd=ROOT, check=True)
 
 
-def test_a_folder_of_others_is_left_alone(site: SampleSite) -> None:
+def test_folder_with_other_files_is_refused(site: SampleSite) -> None:
     site.output.mkdir(mode=0o755)
     (site.output / "thesis.tex").write_text("")
     assert "found a folder with other files, wanted a new one" in site.run(code=1)
@@ -76,14 +76,14 @@ def test_a_folder_of_others_is_left_alone(site: SampleSite) -> None:
     assert site.output.stat().st_mode & 0o777 == 0o755
 
 
-def test_what_somebody_puts_beside_it_stays(site: SampleSite) -> None:
+def test_unknown_file_in_the_folder_is_kept(site: SampleSite) -> None:
     site.configure()
     (site.output / "README").write_text("notes")
     site.configure("crypt-key")
     assert site.files()["README"] == "notes"
 
 
-def test_two_runs_at_a_time_do_not_mix(site: SampleSite) -> None:
+def test_second_run_at_the_same_time_is_refused(site: SampleSite) -> None:
     site.configure()
     descriptor = os.open(site.output, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -112,7 +112,7 @@ sys.exit(main(["configure", *sys.argv[2:]]))
 
 
 @pytest.mark.parametrize("step", [0, 1, 5, 14, 15, 16, 17, 18, 19, 20, 24, 30, 33, 34, 36, 45, 50, 60])
-def test_an_interrupted_run_is_undone_or_finished_by_the_next(step: int, site: SampleSite) -> None:
+def test_next_run_undoes_or_finishes_an_interrupted_run(step: int, site: SampleSite) -> None:
     site.configure()
     old = site.files()
     site.write_settings(
@@ -134,7 +134,7 @@ def test_an_interrupted_run_is_undone_or_finished_by_the_next(step: int, site: S
     assert not any(file.is_dir() for file in site.output.iterdir())
 
 
-def test_what_cannot_be_written_leaves_what_was_there(site: SampleSite, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_keeps_the_old_files(site: SampleSite, monkeypatch: pytest.MonkeyPatch) -> None:
     site.configure()
     old = site.files()
 
@@ -149,7 +149,7 @@ def test_what_cannot_be_written_leaves_what_was_there(site: SampleSite, monkeypa
     assert site.configure().changed == []
 
 
-def test_a_removed_folder_that_cannot_be_made_says_so(site: SampleSite) -> None:
+def test_file_in_place_of_the_folder_is_reported(site: SampleSite) -> None:
     site.output.write_text("a file")
     assert site.run(code=1) == "out: cannot be written: File exists\n"
 
@@ -191,7 +191,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_damage_is_told_and_nothing_is_written_over_it(damage: str, site: SampleSite) -> None:
+def test_damaged_file_is_reported_and_kept(damage: str, site: SampleSite) -> None:
     name, content, expected = DAMAGE[damage]
     site.configure()
     file = site.output / name
@@ -209,7 +209,7 @@ def test_damage_is_told_and_nothing_is_written_over_it(damage: str, site: Sample
     assert site.files() == damaged
 
 
-def test_damage_is_told_with_what_to_do(site: SampleSite) -> None:
+def test_damage_report_names_the_missing_file(site: SampleSite) -> None:
     site.configure()
     (site.output / "hub-secret.yaml").unlink()
     printed = site.run(code=1)
@@ -217,7 +217,7 @@ def test_damage_is_told_with_what_to_do(site: SampleSite) -> None:
     assert "Nothing was written" in printed
 
 
-def test_what_the_cluster_has_takes_the_place_of_a_lost_file(site: SampleSite) -> None:
+def test_lost_file_is_restored_from_the_cluster(site: SampleSite) -> None:
     site.configure()
     old = site.files()
     file = site.output / "hub-secret.yaml"
@@ -229,7 +229,7 @@ def test_what_the_cluster_has_takes_the_place_of_a_lost_file(site: SampleSite) -
     assert site.files() == old
 
 
-def test_keys_that_were_made_by_hand_are_taken_over(site: SampleSite) -> None:
+def test_keys_created_by_hand_are_kept(site: SampleSite) -> None:
     site.output.mkdir()
     by_hand = {
         "JUPYTERHUB_CRYPT_KEY": "ab" * 32,
@@ -253,7 +253,7 @@ def test_a_lost_authority_is_replaced_with_its_certificates(site: SampleSite) ->
     assert site.configure().changed == lost
 
 
-def test_the_folder_may_be_a_link(site: SampleSite) -> None:
+def test_folder_can_be_a_symlink(site: SampleSite) -> None:
     (site.folder / "elsewhere").mkdir()
     site.output.symlink_to("elsewhere")
     site.configure()

@@ -69,7 +69,7 @@ def paths(value: Any, above: Path = ()) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("path", LINES, ids=str)
-def test_a_key_is_on_its_line(path: Path) -> None:
+def test_line_of_each_key_is_found(path: Path) -> None:
     assert find_lines(TEXT)[path] == LINES[path]
 
 
@@ -84,5 +84,5 @@ def test_a_key_is_on_its_line(path: Path) -> None:
     ],
     ids=["ours", "CRLF", "pyproject.toml", "site.example.toml", "menu.toml"],
 )
-def test_what_is_found_is_what_is_there(text: str) -> None:
+def test_all_keys_of_a_file_are_found(text: str) -> None:
     assert set(find_lines(text)) == set(paths(tomllib.loads(text)))

@@ -34,7 +34,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> SampleSite:
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_told(mistake: str, site: SampleSite) -> None:
+def test_mistake_is_reported_in_one_line(mistake: str, site: SampleSite) -> None:
     old, expected = MISTAKES[mistake]["old"], "\n".join(MISTAKES[mistake]["expected"])
     assert old in SMALL + LOGS
     site.write_settings((SMALL + LOGS).replace(old, MISTAKES[mistake]["new"]))
@@ -49,7 +49,7 @@ def test_a_mistake_is_told(mistake: str, site: SampleSite) -> None:
     assert "hunter2" not in printed
 
 
-def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(site: SampleSite) -> None:
+def test_all_mistakes_are_reported_in_the_order_of_the_file(site: SampleSite) -> None:
     text = SMALL.replace('"an-id"', "1").replace('["lsst-sqre"]', '["a b"]').replace("[nginx]", "[nginx]\nhttp3 = 1")
     site.write_settings(text)
     lines = [line.split(": ")[:2] for line in site.run(code=1).splitlines()]
@@ -61,12 +61,12 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(site: SampleSite
     assert not site.output.exists()
 
 
-def test_a_file_that_is_not_there_says_how_to_begin(tmp_path: Path) -> None:
+def test_missing_site_file_is_reported_with_a_command(tmp_path: Path) -> None:
     printed = SampleSite(tmp_path).run(code=1)
     assert printed == "site.toml: missing: start with `cp site.example.toml site.toml`, and edit the copy\n"
 
 
-def test_a_name_that_cannot_be_rotated_lists_those_that_can(site: SampleSite) -> None:
+def test_unknown_key_name_lists_the_rotatable_ones(site: SampleSite) -> None:
     printed = site.run("--rotate", "the-wheel", code=2)
     names = ("crypt-key", "proxy-token", "fileserver-token", "log-certificates", "log-authority")
     assert "invalid choice: 'the-wheel'" in printed

@@ -38,7 +38,7 @@ def run_and_list_commands(site: SampleSite, rotate: str | None = None, now: date
         ),
     ],
 )
-def test_one_thing_is_rotated_and_nothing_else(name: str, changes: list[str], restarts: str, site: SampleSite) -> None:
+def test_only_the_named_key_is_rotated(name: str, changes: list[str], restarts: str, site: SampleSite) -> None:
     site.configure()
     outcome = site.configure(name)
     assert outcome.changed == changes
@@ -47,12 +47,12 @@ def test_one_thing_is_rotated_and_nothing_else(name: str, changes: list[str], re
     components.load_all(site)
 
 
-def test_all_that_can_be_rotated_is_tried() -> None:
-    tried = [mark.args[1] for mark in test_one_thing_is_rotated_and_nothing_else.pytestmark]  # type: ignore[attr-defined]
+def test_each_rotatable_key_is_tested() -> None:
+    tried = [mark.args[1] for mark in test_only_the_named_key_is_rotated.pytestmark]  # type: ignore[attr-defined]
     assert {row[0] for rows in tried for row in rows} == set(ROTATABLE)
 
 
-def test_a_new_crypt_key_stands_before_the_old(site: SampleSite) -> None:
+def test_new_crypt_key_precedes_the_old_one(site: SampleSite) -> None:
     def key() -> str:
         return site.data("hub-secret.yaml")["JUPYTERHUB_CRYPT_KEY"]
 
@@ -76,11 +76,11 @@ def test_hub_and_fileserver_share_the_new_token(site: SampleSite) -> None:
     assert new != old
 
 
-def test_nothing_is_rotated_before_it_was_made(site: SampleSite) -> None:
+def test_rotation_needs_an_earlier_run(site: SampleSite) -> None:
     assert "found no files of an earlier run" in site.run("--rotate", "crypt-key", code=1)
 
 
-def test_a_changed_setting_restarts_who_reads_it(site: SampleSite) -> None:
+def test_changed_setting_restarts_its_readers(site: SampleSite) -> None:
     site.configure()
     text = (site.folder / "site.toml").read_text()
     site.write_settings(text.replace("[nginx]", "[storage]\nusage_rate = 5\n[nginx]\nhttp3 = true"))
@@ -92,7 +92,7 @@ def test_a_changed_setting_restarts_who_reads_it(site: SampleSite) -> None:
     assert site.data("fileserver-configmap.yaml") == {}
 
 
-def test_a_new_certificate_of_the_sites_restarts_nobody(site: SampleSite, tmp_path: Path) -> None:
+def test_new_site_certificate_restarts_no_workload(site: SampleSite, tmp_path: Path) -> None:
     site.configure()
     other = SampleSite.make(tmp_path / "other")
     for name in ("fullchain.pem", "privkey.pem"):
@@ -102,7 +102,7 @@ def test_a_new_certificate_of_the_sites_restarts_nobody(site: SampleSite, tmp_pa
     assert list_commands(outcome.before, outcome.after) == []
 
 
-def test_every_reader_restarts_or_reads_a_change_by_itself() -> None:
+def test_each_reader_restarts_or_reloads_after_a_change() -> None:
     again = {("nginx-tls-secret.yaml", "deployment/nginx"), ("logstashrmq-tls-secret.yaml", "deployment/logstashrmq")}
     again |= {("fileserver-secret.yaml", "deployment/fileserver")}
     # The proxy reads one key of this Secret, and `list_commands` restarts it only if that key changes.
@@ -149,7 +149,7 @@ def test_disabled_logs_are_removed_without_their_authority(site: SampleSite) -> 
     assert site.configure().changed == []
 
 
-def test_a_site_without_logs_is_told_to_apply_what_is_left(site: SampleSite) -> None:
+def test_site_without_logs_applies_the_other_components(site: SampleSite) -> None:
     site.write_settings(SMALL + "[logs]\nenabled = false\n")
     printed = site.run()
     assert "logs: off\n" in printed
@@ -158,7 +158,7 @@ def test_a_site_without_logs_is_told_to_apply_what_is_left(site: SampleSite) -> 
     assert "the logs are off" in site.run("--rotate", "log-authority", code=1)
 
 
-def test_a_certificate_of_cert_manager_is_not_written(site: SampleSite) -> None:
+def test_cert_manager_certificate_is_not_written(site: SampleSite) -> None:
     site.configure()
     lines = (site.folder / "site.toml").read_text().splitlines()
     kept = [line for line in lines if not line.startswith(("certificate", "key"))]

@@ -60,7 +60,7 @@ def numbers(model: Any = Site, above: tuple[str, ...] = ()) -> Iterator[tuple[tu
                     yield (*above, name), getattr(limit, kind) + more
 
 
-def test_every_setting_of_the_components_can_be_said(tmp_path: Path) -> None:
+def test_site_toml_covers_each_setting_of_the_components(tmp_path: Path) -> None:
     written: set[str] = set()
     for number, text in enumerate((example.with_defaults(), example.with_alternatives())):
         site = SampleSite.make(tmp_path / str(number), text)
@@ -106,21 +106,21 @@ def merge(text: str, more: str) -> str:
     return text
 
 
-def test_what_labs_print_is_withheld_wherever_they_run(site: SampleSite) -> None:
+def test_output_of_labs_in_any_namespace_is_withheld(site: SampleSite) -> None:
     site.write_settings((SMALL + LOGS).replace("[nginx]", '[labs]\nnamespace = "notebooks"\n[nginx]'))
     site.configure()
     assert site.data("filebeat-configmap.yaml") == {"OUTPUT_WITHHELD_FROM": "notebooks"}
     assert site.data("hub-configmap.yaml")["LAB_NAMESPACE"] == "notebooks"
 
 
-def test_a_broker_without_tls_is_on_its_other_port(site: SampleSite) -> None:
+def test_broker_without_tls_uses_port_5672(site: SampleSite) -> None:
     site.write_settings(SMALL + LOGS + "tls = false\n")
     site.configure()
     settings = components.load_relay(site)
     assert (settings["amqp_tls"], settings["amqp_port"]) == (False, 5672)
 
 
-def test_what_is_not_said_is_written_nowhere(tmp_path: Path) -> None:
+def test_unset_settings_are_not_written(tmp_path: Path) -> None:
     site = SampleSite.make(tmp_path, SMALL)
     site.run()
     assert site.data("hub-configmap.yaml") == {

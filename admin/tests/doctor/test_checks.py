@@ -22,14 +22,14 @@ def site(tmp_path: Path) -> Site:
 
 
 @pytest.mark.parametrize("check", [check.name for check in CHECKS])
-def test_a_check_passes_what_is_well(site: Site, check: str) -> None:
+def test_check_passes_for_a_healthy_site(site: Site, check: str) -> None:
     verdicts = site.judge(check)
     assert verdicts
     assert [verdict for verdict in verdicts if verdict.status is not Status.OK] == []
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_check_says_what_is_wrong(site: Site, case: Case) -> None:
+def test_check_reports_the_fault(site: Site, case: Case) -> None:
     case.change(site)
     assert case.expected in site.messages(case.check, case.status)
     if case.status is not SKIPPED:
@@ -39,12 +39,12 @@ def test_a_check_says_what_is_wrong(site: Site, case: Case) -> None:
         )
 
 
-def test_every_check_is_seen_to_fire() -> None:
+def test_each_check_has_a_failing_case() -> None:
     assert {case.check for case in CASES if case.status is FAILED} == {check.name for check in CHECKS}
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_whatever_is_wrong_no_secret_is_shown_and_no_check_breaks(site: Site, case: Case) -> None:
+def test_no_fault_reveals_a_secret_or_breaks_a_check(site: Site, case: Case) -> None:
     case.change(site)
     printed = json.dumps([[verdict.what, verdict.fix] for check in CHECKS for verdict in check.judge(site.state())])
     assert TOKEN.decode() not in printed
@@ -52,12 +52,12 @@ def test_whatever_is_wrong_no_secret_is_shown_and_no_check_breaks(site: Site, ca
     assert "PRIVATE KEY" not in printed
 
 
-def test_a_warning_of_one_thing_hides_nothing_of_another(site: Site) -> None:
+def test_warning_about_one_node_keeps_other_results(site: Site) -> None:
     site.find("Node", "node0")["status"]["conditions"] = PRESSED
     assert [verdict.status for verdict in site.judge("nodes")] == [WARNING, Status.OK]
 
 
-def test_a_refusal_is_one_only_if_it_is_for_the_pods_security(site: Site) -> None:
+def test_other_error_is_no_pod_security_refusal(site: Site) -> None:
     site.answers["privileged"] = replace(answer("", 1, REFUSED), err="the server is busy")
     assert [verdict.status for verdict in site.judge("pod-security")] == [WARNING]
 
@@ -86,7 +86,7 @@ def test_the_allowed_organizations_have_a_second_name(site: Site) -> None:
     assert "GITHUB_ORGANIZATION_WHITELIST missing" in site.messages("settings", FAILED)
 
 
-def test_an_annotation_that_was_left_is_named_as_the_reason(site: Site) -> None:
+def test_forgotten_annotation_is_named_as_the_reason(site: Site) -> None:
     site.find("PersistentVolumeClaim", "hub")["metadata"]["annotations"] = {ALLOW_DELETION: "true"}
     site.answers["deletion"] = answer("persistentvolumeclaim/hub\n", 1, DENIED)
     (verdict,) = site.judge("data-policy")

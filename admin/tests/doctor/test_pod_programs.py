@@ -82,7 +82,7 @@ def closed_port() -> int:
         ({"OAUTH_CALLBACK_URL": "https://old.example.org/hub/oauth_callback"}, "redirect_uri_mismatch"),
     ],
 )
-def test_github_says_what_it_thinks_of_the_app(changes: dict[str, str], error: str, tmp_path: Path) -> None:
+def test_github_error_about_the_app_is_returned(changes: dict[str, str], error: str, tmp_path: Path) -> None:
     with run_fake_github(CALLBACK) as github:
         secret = tmp_path / "secret"
         secret.write_text(changes.get("GITHUB_CLIENT_SECRET", github.world.app.client_secret) + "\n")
@@ -104,14 +104,14 @@ def test_github_says_what_it_thinks_of_the_app(changes: dict[str, str], error: s
     assert secret.read_text().strip() not in json.dumps(found)
 
 
-def test_a_github_that_is_away_is_told_of() -> None:
+def test_unreachable_github_is_reported() -> None:
     url = f"http://127.0.0.1:{closed_port()}"
     found = run("github", GITHUB_URL=url, GITHUB_CLIENT_ID="x", GITHUB_CLIENT_SECRET="x", OAUTH_CALLBACK_URL=CALLBACK)
     assert found["token"]["status"] == 0
     assert "refused" in found["token"]["error"]
 
 
-def test_a_lab_tells_what_it_reaches() -> None:
+def test_lab_probe_reports_reachable_targets() -> None:
     with serve(200, "") as port:
         wanted = {
             "names": [["localhost", "localhost"], ["nowhere.invalid", "nowhere.invalid"]],
@@ -126,7 +126,7 @@ def test_a_lab_tells_what_it_reaches() -> None:
     assert "refused" in found["shut"]["closed"]
 
 
-def test_a_lab_tries_again_while_the_network_does_not_know_it_yet() -> None:
+def test_lab_probe_repeats_an_early_result() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
 
@@ -139,7 +139,7 @@ def test_a_lab_tries_again_while_the_network_does_not_know_it_yet() -> None:
     assert "refused" in found["shut"]["it"]
 
 
-def test_results_from_before_the_policies_are_tried_again() -> None:
+def test_lab_probe_repeats_results_older_than_the_policies() -> None:
     with socket.create_server(("127.0.0.1", 0)) as private, socket.create_server(("127.0.0.1", 0)) as needed:
         rows = {"shut": private.getsockname()[1], "open": needed.getsockname()[1]}
 
@@ -156,7 +156,7 @@ def test_results_from_before_the_policies_are_tried_again() -> None:
     assert "refused" in found["open"]["it"]
 
 
-def test_the_hub_tells_how_it_is() -> None:
+def test_hub_probe_reports_health_and_metrics() -> None:
     with serve(200, METRICS) as port:
         url = f"http://127.0.0.1:{port}"
         found = run("hub", url, url)
@@ -169,7 +169,7 @@ def test_the_hub_tells_how_it_is() -> None:
         assert (run("hub", url, url)["health"], run("hub", url, url)["said"]) == (503, "Service Unavailable")
 
 
-def test_a_hub_whose_metrics_do_not_answer_tells_why(tmp_path: Path) -> None:
+def test_failing_metrics_of_the_hub_are_explained(tmp_path: Path) -> None:
     site = Site(tmp_path)
     with serve(200, "") as port, serve(500, METRICS) as broken:
         url = f"http://127.0.0.1:{port}"
@@ -182,7 +182,7 @@ def test_a_hub_whose_metrics_do_not_answer_tells_why(tmp_path: Path) -> None:
             assert reason in site.messages("hub", Status.FAILED)
 
 
-def test_the_fileserver_is_shown_the_hubs_token() -> None:
+def test_fileserver_receives_the_token_of_the_hub() -> None:
     with serve(401, "") as port:
         url = f"http://127.0.0.1:{port}"
         found = run("hub", url, url, FILESERVER_URL=url, FILESERVER_TOKEN="a-token")
@@ -190,13 +190,13 @@ def test_the_fileserver_is_shown_the_hubs_token() -> None:
     assert "a-token" not in json.dumps(found)
 
 
-def test_the_storage_tells_what_it_measured() -> None:
+def test_storage_probe_returns_the_metrics() -> None:
     with serve(200, METRICS) as port:
         found = run("storage", f"http://127.0.0.1:{port}/metrics")
     assert found == {"labfiles_nfs_up": 0.0, "labfiles_storage_bytes": 100.0}
 
 
-def test_the_front_page_is_asked_for_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_front_page_is_requested_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authority = Authority(tmp_path)
     authority.write(tmp_path / "tls", "localhost")
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

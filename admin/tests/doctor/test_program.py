@@ -31,14 +31,14 @@ def call(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
 
 
-def test_without_kubectl_it_says_how_to_get_it(tmp_path: Path) -> None:
+def test_missing_kubectl_is_reported_with_a_fix(tmp_path: Path) -> None:
     done = call(tmp_path)
     assert done.returncode == 2
     assert "FAILED   api  found no kubectl on the PATH" in done.stdout
     assert "fix: install kubectl: https://kubernetes.io" in done.stdout
 
 
-def test_without_an_api_it_says_so_and_nothing_else(tmp_path: Path) -> None:
+def test_unreachable_api_is_the_only_finding(tmp_path: Path) -> None:
     kubectl = tmp_path / "kubectl"
     kubectl.write_text(f"#!{sys.executable}\nraise SystemExit({REFUSED!r})\n")
     kubectl.chmod(0o755)
@@ -49,13 +49,13 @@ def test_without_an_api_it_says_so_and_nothing_else(tmp_path: Path) -> None:
     assert "KUBECONFIG" in found["fix"]
 
 
-def test_a_check_that_is_none_is_told_with_those_there_are(tmp_path: Path) -> None:
+def test_unknown_check_lists_the_known_checks(tmp_path: Path) -> None:
     done = call(tmp_path, "--only", "everything")
     assert done.returncode == 2
     assert all(check.name in done.stderr for check in CHECKS)
 
 
-def test_a_person_reads_a_line_for_each_and_what_to_do() -> None:
+def test_text_report_has_a_line_and_a_fix_for_each_finding() -> None:
     findings = [
         Finding("cluster", "api", ok("Kubernetes answers")),
         Finding("logs", "broker", fail("RabbitMQ does not answer", "start RabbitMQ")),
@@ -70,7 +70,7 @@ def test_a_person_reads_a_line_for_each_and_what_to_do() -> None:
     ]
 
 
-def test_text_of_the_cluster_cannot_control_the_terminal() -> None:
+def test_cluster_text_cannot_control_the_terminal() -> None:
     finding = Finding("cluster", "api", Verdict(Status.FAILED, "a\x1b[2Jb\nc", "d\re"))
     assert "\x1b" not in "".join(format_lines([finding], 0))
     assert json.loads(format_json([finding]))[0]["what"] == "a [2Jb c"
@@ -82,7 +82,7 @@ def test_experiments_are_used_and_checks_are_documented() -> None:
     assert [check.name for check in CHECKS if f"`{check.name}`" not in text] == []
 
 
-def test_the_probe_is_a_lab_to_policies_and_none_to_the_hub(tmp_path: Path) -> None:
+def test_policies_but_not_the_hub_treat_the_probe_as_a_lab(tmp_path: Path) -> None:
     objects = Site(tmp_path).state().objects
     pod = probe_pod.build_pod("doctor-1", "an-image", objects)
     labels = pod["metadata"]["labels"]

@@ -68,13 +68,13 @@ def test_no_volume_with_data_is_deleted(site: Site) -> None:
     assert not deleted(plan) & {key(item) for item in (*plan.claims, *plan.volumes)}
 
 
-def test_the_hub_ends_before_the_labs_and_these_before_the_fileserver(site: Site) -> None:
+def test_hub_is_deleted_first_then_labs_then_fileserver(site: Site) -> None:
     order = [key(item)[::2] for stage in plan_of(site).stages for item in stage]
     wanted = [("Deployment", "hub"), ("Pod", "lab-5000"), ("Namespace", LABS), ("Deployment", "fileserver")]
     assert [name for name in order if name in wanted] == wanted
 
 
-def test_objects_of_others_stay(site: Site) -> None:
+def test_unrelated_objects_are_kept(site: Site) -> None:
     others = [new_object(kind, "other") for kind in ("Deployment", "Secret", "ConfigMap", "Service")]
     others += [
         new_object("ClusterRole", "other", ""),
@@ -91,7 +91,7 @@ def test_settings_without_labels_are_deleted(site: Site) -> None:
     assert ("Secret", NAMESPACE, "hub") in deleted(plan_of(site))
 
 
-def test_all_objects_of_configure_are_known() -> None:
+def test_objects_written_by_configure_are_known() -> None:
     kinds = {"configmap": "ConfigMap", "secret": "Secret"}
     files = [file.removesuffix(".yaml").rpartition("-") for file in OBJECT_FILES]
     assert {(kinds[kind], name) for name, _, kind in files} == {
@@ -99,7 +99,7 @@ def test_all_objects_of_configure_are_known() -> None:
     }
 
 
-def test_the_plan_names_what_is_deleted_and_what_stays(site: Site) -> None:
+def test_plan_lists_deleted_and_kept_objects(site: Site) -> None:
     lines = list(format_plan(plan_of(site)))
     before, after = lines[: lines.index("It keeps:")], lines[lines.index("It keeps:") :]
     assert before[:2] == ["It deletes:", "  1 running labs"]
@@ -108,7 +108,7 @@ def test_the_plan_names_what_is_deleted_and_what_stays(site: Site) -> None:
     assert not any("PersistentVolumeClaim" in line for line in before)
 
 
-def test_the_folders_of_a_site_without_nfs_are_named(site: Site) -> None:
+def test_plan_names_the_folders_of_a_site_without_nfs(site: Site) -> None:
     with_hostpath(site)
     for name in ("home", "project"):
         volume = site.find("PersistentVolume", f"jupyterlabdemo-{name}")
@@ -116,7 +116,7 @@ def test_the_folders_of_a_site_without_nfs_are_named(site: Site) -> None:
     assert "  the folder /var/lib/jupyterlabdemo/home of the node" in format_plan(plan_of(site))
 
 
-def test_without_kubectl_it_names_the_reason(tmp_path: Path) -> None:
+def test_missing_kubectl_is_reported(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "labadmin", "uninstall", "--yes"],
         env=os.environ | {"PATH": str(tmp_path)},

@@ -35,7 +35,7 @@ def restored() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("deployment")
-def test_a_site_without_the_policy() -> None:
+def test_missing_data_policy_is_reported() -> None:
     with restored():
         cluster.delete_data_policy()
         wait_until(lambda: data_policy().status == 1, "the policy is not in force any more")
@@ -47,7 +47,7 @@ def test_a_site_without_the_policy() -> None:
 
 
 @pytest.mark.usefixtures("deployment")
-def test_a_policy_that_was_deleted_and_is_still_in_force() -> None:
+def test_deleted_policy_still_in_force_is_a_warning() -> None:
     with restored():
         kubectl("delete", "--filename", ROOT / "hub/kubernetes/data-validatingadmissionpolicy.yaml", "--wait=false")
         report = data_policy()
@@ -56,7 +56,7 @@ def test_a_policy_that_was_deleted_and_is_still_in_force() -> None:
 
 
 @pytest.mark.usefixtures("deployment")
-def test_an_annotation_that_was_left() -> None:
+def test_forgotten_annotation_is_reported() -> None:
     kubectl("annotate", "pvc", "hub", "--namespace", NAMESPACE, cluster.ALLOW_DELETION)
     try:
         failures = data_policy().failed("data-policy")
@@ -67,7 +67,7 @@ def test_an_annotation_that_was_left() -> None:
 
 
 @pytest.mark.usefixtures("deployment")
-def test_a_disk_that_would_be_deleted_with_its_claim() -> None:
+def test_reclaim_policy_delete_is_reported() -> None:
     volume = cluster.get("pvc", "hub")["spec"]["volumeName"]
     change, back = ({"spec": {RECLAIM: policy}} for policy in ("Delete", "Retain"))
     with patched("pv", volume, change, back):

@@ -21,7 +21,7 @@ from tools.components import ROOT
 pytestmark = pytest.mark.timeout(300)
 
 
-def test_a_healthy_deployment_lacks_only_what_was_left_out(deployment: Deployment) -> None:
+def test_healthy_deployment_fails_only_without_nginx(deployment: Deployment) -> None:
     began = time.monotonic()
     report = call_doctor()
     assert report.messages("failed") == [("objects", "nginx is not deployed")]
@@ -34,13 +34,13 @@ def test_a_healthy_deployment_lacks_only_what_was_left_out(deployment: Deploymen
     wait_until(lambda: not probes(), "the probe is gone", 20)
 
 
-def test_the_hub_does_not_take_the_probe_for_a_lab(deployment: Deployment) -> None:
+def test_hub_does_not_treat_the_probe_as_a_lab(deployment: Deployment) -> None:
     call_doctor("policy")
     assert "doctor-" not in deployment.log()
 
 
 @pytest.mark.usefixtures("deployment")
-def test_the_probe_goes_when_the_doctor_is_interrupted() -> None:
+def test_interrupted_doctor_deletes_its_probe() -> None:
     nodes = [node["metadata"]["name"] for node in cluster.get("nodes")]
     kubectl("cordon", *nodes)  # no node accepts the probe, so the doctor waits
     # If pytest runs in the background of a shell, pytest and its child processes ignore SIGINT.
@@ -55,7 +55,7 @@ def test_the_probe_goes_when_the_doctor_is_interrupted() -> None:
     wait_until(lambda: not probes(), "the probe is gone", 20)
 
 
-def test_an_unreachable_api(tmp_path: Path) -> None:
+def test_unreachable_api_is_reported(tmp_path: Path) -> None:
     cluster.need_cluster()
     file = tmp_path / "config"
     kubectl("config", "set-cluster", "unreachable", "--server=https://127.0.0.1:1", "--kubeconfig", file)
@@ -68,7 +68,7 @@ def test_an_unreachable_api(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("deployment")
-def test_someone_who_may_not_look(tmp_path: Path) -> None:
+def test_missing_read_permission_is_reported(tmp_path: Path) -> None:
     viewer = "system:serviceaccount:jupyterlabdemo:hub"
     with pytest.raises(KubectlError):
         kubectl("get", "secrets", "--namespace", NAMESPACE, "--as", viewer)

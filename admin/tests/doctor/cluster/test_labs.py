@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.mark.usefixtures("deployment")
-def test_labs_without_their_network_policy() -> None:
+def test_missing_network_policy_of_labs_is_reported() -> None:
     kubectl("delete", "networkpolicy", "labs", "--namespace", LABS)
     try:
         report = call_doctor("objects", "policy")
@@ -30,7 +30,7 @@ def test_labs_without_their_network_policy() -> None:
 
 
 @pytest.mark.usefixtures("deployment")
-def test_labs_whose_namespace_takes_anything() -> None:
+def test_privileged_namespace_of_labs_is_reported() -> None:
     key = "pod-security.kubernetes.io/enforce"
     change, back = ({"metadata": {"labels": {key: value}}} for value in ("privileged", "restricted"))
     with patched("namespace", LABS, change, back):
@@ -40,7 +40,7 @@ def test_labs_whose_namespace_takes_anything() -> None:
 
 
 @pytest.mark.usefixtures("deployment")
-def test_labs_whose_namespace_is_full() -> None:
+def test_exhausted_quota_of_labs_is_reported() -> None:
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none", "namespace": LABS}}
     cluster.apply(quota | {"spec": {"hard": {"pods": "0"}}})
 
@@ -57,7 +57,7 @@ def test_labs_whose_namespace_is_full() -> None:
 
 
 @pytest.mark.usefixtures("deployment")
-def test_labs_that_may_not_ask_for_names() -> None:
+def test_blocked_dns_of_labs_is_reported() -> None:
     file = ROOT / "hub/kubernetes/labs-networkpolicy.yaml"
     policy: dict[str, Any] = yaml.safe_load(file.read_text())
     rules = policy["spec"]["egress"]

@@ -21,7 +21,7 @@ from hub.tests.cluster.node import groups_policy
 pytestmark = pytest.mark.timeout(300)
 
 
-def test_a_client_secret_that_github_does_not_know(deployment: Deployment) -> None:
+def test_rejected_client_secret_is_reported(deployment: Deployment) -> None:
     world = deployment.github.world
     usual = world.app
     world.app = replace(usual, client_secret="renewed-at-github")
@@ -33,7 +33,7 @@ def test_a_client_secret_that_github_does_not_know(deployment: Deployment) -> No
     assert usual.client_secret not in json.dumps(report.findings)
 
 
-def test_an_organization_that_was_renamed(deployment: Deployment) -> None:
+def test_renamed_organization_is_reported(deployment: Deployment) -> None:
     found = deployment.github.world.find_organization("lsst-sqre")
     assert found is not None
     found.login = "rubin-sqre"
@@ -43,7 +43,7 @@ def test_an_organization_that_was_renamed(deployment: Deployment) -> None:
         found.login = "lsst-sqre"
 
 
-def test_a_callback_url_that_the_app_does_not_have(deployment: Deployment) -> None:
+def test_callback_url_unknown_to_the_app_is_reported(deployment: Deployment) -> None:
     world = deployment.github.world
     usual = world.app
     world.app = replace(usual, callback="https://elsewhere.example/hub/oauth_callback")
@@ -54,7 +54,7 @@ def test_a_callback_url_that_the_app_does_not_have(deployment: Deployment) -> No
 
 
 @pytest.mark.usefixtures("deployment")
-def test_a_callback_url_of_another_form_or_host() -> None:
+def test_invalid_callback_url_or_host_is_reported() -> None:
     usual = cluster.get("configmap", "hub")["data"]["OAUTH_CALLBACK_URL"]
     for url, expected in (
         (f"{usual}s", "wanted https://<your host>/hub/oauth_callback"),
@@ -70,7 +70,7 @@ def test_a_callback_url_of_another_form_or_host() -> None:
 
 
 @pytest.mark.usefixtures("deployment")
-def test_a_secret_without_its_key_and_one_that_differs() -> None:
+def test_missing_and_differing_secret_keys_are_reported() -> None:
     stored = cluster.get("secret", "fileserver")["data"]["FILESERVER_TOKEN"]
     back = {"data": {"FILESERVER_TOKEN": stored}}
     with patched("secret", "fileserver", {"data": {"FILESERVER_TOKEN": None}}, back):
@@ -82,7 +82,7 @@ def test_a_secret_without_its_key_and_one_that_differs() -> None:
 
 
 @pytest.mark.usefixtures("deployment")
-def test_an_expired_certificate(authority: trustme.CA) -> None:
+def test_expired_certificate_is_reported(authority: trustme.CA) -> None:
     cluster.apply(secret("nginx-tls", issue(authority, "127.0.0.1", timedelta(days=-2))))
     try:
         assert "Secret nginx-tls: the certificate expired on" in call_doctor("certificate").failed("certificate")
@@ -91,7 +91,7 @@ def test_an_expired_certificate(authority: trustme.CA) -> None:
 
 
 @pytest.mark.usefixtures("deployment")
-def test_a_setting_that_is_missing_and_what_the_hub_says_of_it() -> None:
+def test_missing_setting_and_error_of_the_hub_are_reported() -> None:
     usual = cluster.get("configmap", "hub")["data"]["GITHUB_CLIENT_ID"]
     restart = ["rollout", "restart", "deployment/hub", "--namespace", NAMESPACE]
 
@@ -109,7 +109,7 @@ def test_a_setting_that_is_missing_and_what_the_hub_says_of_it() -> None:
 
 
 @pytest.mark.usefixtures("deployment")
-def test_a_policy_of_groups_that_is_not_what_the_nodes_know() -> None:
+def test_unsupported_groups_policy_is_reported() -> None:
     usual = groups_policy()
     # On a node that supports the policy Strict, the check of the groups can only warn.
     other, status, expected = {

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.mark.usefixtures("deployment")
-def test_an_image_that_is_not_to_be_had() -> None:
+def test_missing_image_is_reported() -> None:
     kubectl("set", "image", "deployment/proxy", "proxy=localhost:1/lsstsqre/jupyterlabdemo-hub:9.9.9", "-n", NAMESPACE)
 
     def is_reported() -> bool:
@@ -40,7 +40,7 @@ def test_an_image_that_is_not_to_be_had() -> None:
 
 
 @pytest.mark.usefixtures("deployment")
-def test_a_relay_whose_broker_is_away(authority: trustme.CA) -> None:
+def test_relay_without_its_broker_is_reported(authority: trustme.CA) -> None:
     folder = ROOT / "logstashrmq/kubernetes"
     settings = {"AMQP_HOST": "localhost", "AMQP_PORT": "1", "AMQP_USER": "logs", "AMQP_EXCHANGE": "logs"}
     stranger = issue(trustme.CA(), "filebeat")
@@ -91,7 +91,7 @@ def claim_without_a_class() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("deployment")
-def test_a_claim_whose_class_nobody_has() -> None:
+def test_claim_with_a_missing_storage_class_is_reported() -> None:
     def is_reported() -> bool:
         failures = call_doctor("claims").failed("claims")
         return 'found Pending, wanted Bound: storageclass.storage.k8s.io "missing" not found' in failures
@@ -102,7 +102,7 @@ def test_a_claim_whose_class_nobody_has() -> None:
 
 
 @pytest.mark.usefixtures("deployment")
-def test_a_volume_of_a_driver_that_the_cluster_does_not_have() -> None:
+def test_volume_with_a_missing_csi_driver_is_reported() -> None:
     name = "jupyterlabdemo-doctor-test"
     spec = {
         "capacity": {"storage": "1Gi"},
@@ -119,7 +119,7 @@ def test_a_volume_of_a_driver_that_the_cluster_does_not_have() -> None:
         kubectl("delete", "pv", name)
 
 
-def test_a_hub_that_kubernetes_does_not_answer(deployment: Deployment) -> None:
+def test_hub_without_the_kubernetes_api_is_reported(deployment: Deployment) -> None:
     def is_reported() -> bool:
         return "the Kubernetes API has not answered the hub for" in call_doctor("hub").failed("hub")
 
@@ -132,7 +132,7 @@ def test_a_hub_that_kubernetes_does_not_answer(deployment: Deployment) -> None:
 
 
 @pytest.mark.usefixtures("deployment")
-def test_a_fileserver_that_is_away() -> None:
+def test_missing_fileserver_is_reported() -> None:
     scale = ["scale", "deployment/fileserver", "--namespace", NAMESPACE]
     kubectl(*scale, "--replicas=0")
     try:
