@@ -180,14 +180,12 @@ def read_output(name: str, namespace: str) -> str:
 
 
 @pytest.mark.parametrize("part", ["config", "output"])
-def test_its_own_test_is_content(part: str) -> None:
+def test_filebeat_test_command_passes(part: str) -> None:
     command = ["filebeat", "test", part, "-c", "/etc/filebeat/filebeat.yml"]
     assert "OK" in kubectl("exec", "daemonset/filebeat", "--namespace", NAMESPACE, "--", *command)
 
 
-def test_a_lab_s_line_is_in_rabbitmq_within_five_seconds_with_its_user_and_what_was_printed_is_not(
-    queue: Queue, run_pod: Callable[..., str]
-) -> None:
+def test_session_event_of_a_lab_arrives_without_its_output(queue: Queue, run_pod: Callable[..., str]) -> None:
     mark = f"mark-{uuid.uuid4().hex}"
     prefix = "jupyterlabdemo.lsst.io/"
     lab = {"github-id": "5150", "user": "ada-amber", "image": "science", "size": "small"}
@@ -217,7 +215,7 @@ def test_a_lab_s_line_is_in_rabbitmq_within_five_seconds_with_its_user_and_what_
     print(f"the line arrived after {took:.2f} s")  # noqa: T201
 
 
-def test_what_the_relay_itself_logs_arrives_as_it_is(queue: Queue) -> None:
+def test_log_lines_of_the_relay_arrive(queue: Queue) -> None:
     found: list[dict[str, Any]] = []
 
     def arrived() -> bool:
@@ -233,7 +231,7 @@ def test_what_the_relay_itself_logs_arrives_as_it_is(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize("namespace", [LABS, ANOTHER, NAMESPACE])
-def test_nobody_else_reaches_the_relay(namespace: str, run_pod: Callable[..., str]) -> None:
+def test_other_pods_cannot_reach_the_relay(namespace: str, run_pod: Callable[..., str]) -> None:
     # The NetworkPolicy blocks a pod with filebeat's label in another namespace, and a lab in the relay's namespace.
     component = "lab" if namespace == NAMESPACE else "filebeat"
     name = run_pod(CONNECT, namespace, **{"app.kubernetes.io/component": component})
@@ -241,13 +239,15 @@ def test_nobody_else_reaches_the_relay(namespace: str, run_pod: Callable[..., st
 
 
 @pytest.mark.parametrize(("has_certificate", "result"), [(True, "accepted"), (False, "refused")])
-def test_who_shows_no_certificate_is_refused(has_certificate: bool, result: str, run_pod: Callable[..., str]) -> None:
+def test_client_without_a_certificate_is_refused(
+    has_certificate: bool, result: str, run_pod: Callable[..., str]
+) -> None:
     program = SEND_WINDOW.format(has_certificate=has_certificate)
     name = run_pod(program, secret="filebeat-tls", **{"app.kubernetes.io/component": "filebeat"})
     assert read_output(name, NAMESPACE) == result
 
 
-def test_the_pod_has_the_mounts_that_it_names_and_no_other() -> None:
+def test_pod_has_only_the_expected_mounts() -> None:
     [pod] = cluster.get("pods", selector="app.kubernetes.io/component=filebeat")
     [container] = pod["spec"]["containers"]
     token = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -278,7 +278,7 @@ def test_the_pod_has_the_mounts_that_it_names_and_no_other() -> None:
         ("list", "namespaces", False),
     ],
 )
-def test_the_account_may_read_pods_and_nothing_else(verb: str, resource: str, allowed: bool) -> None:
+def test_service_account_can_only_read_pods(verb: str, resource: str, allowed: bool) -> None:
     name, _, subresource = resource.partition("/")
     review = {
         "apiVersion": "authorization.k8s.io/v1",
@@ -289,7 +289,7 @@ def test_the_account_may_read_pods_and_nothing_else(verb: str, resource: str, al
     assert answer["status"]["allowed"] is allowed
 
 
-def test_a_restart_sends_nothing_twice(queue: Queue, run_pod: Callable[..., str]) -> None:
+def test_restart_sends_no_line_twice(queue: Queue, run_pod: Callable[..., str]) -> None:
     seen: list[tuple[str, int]] = []
     mark = f"mark-{uuid.uuid4().hex}"
 

@@ -22,7 +22,7 @@ def check(program: Path, text: str, folder: Path) -> subprocess.CompletedProcess
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False)
 
 
-def test_the_stand_in_takes_our_configuration(shipper_program: Path, tmp_path: Path) -> None:
+def test_test_shipper_accepts_filebeat_yml(shipper_program: Path, tmp_path: Path) -> None:
     done = check(shipper_program, filebeat_yml(), tmp_path)
     assert (done.returncode, done.stdout) == (0, "Config OK\n"), done.stderr
 
@@ -40,7 +40,7 @@ def test_the_stand_in_takes_our_configuration(shipper_program: Path, tmp_path: P
         ("flush.timeout: 1s", "flush.timeout: soon", "invalid duration"),
     ],
 )
-def test_what_the_stand_in_does_not_do_is_an_error_that_names_it(
+def test_test_shipper_names_an_unsupported_setting(
     original: str, changed: str, error: str, shipper_program: Path, tmp_path: Path
 ) -> None:
     text = filebeat_yml()
@@ -51,7 +51,7 @@ def test_what_the_stand_in_does_not_do_is_an_error_that_names_it(
     assert done.stderr.count("\n") == 1
 
 
-def test_a_batch_at_most_is_sent_twice_by_what_the_configuration_says() -> None:
+def test_settings_limit_duplicates_to_one_batch() -> None:
     settings = yaml.safe_load(filebeat_yml())
     output = settings["output.logstash"]
     assert (settings["filebeat.registry.flush"], output["pipelining"], len(output["hosts"])) == ("0s", 0, 1)

@@ -11,9 +11,7 @@ from logstashrmq.tests.harness import RelayProcess, wait_until
 MANY = 100_000
 
 
-def test_a_file_that_is_rotated_while_it_is_read_arrives_whole(
-    shipper: Shipper, log: LogFile, arrived: Arrived
-) -> None:
+def test_file_rotated_during_reading_arrives_completely(shipper: Shipper, log: LogFile, arrived: Arrived) -> None:
     expected = []
     with shipper.run():
         for turn in range(4):
@@ -53,7 +51,7 @@ def test_a_short_file_that_grows_arrives_once(shipper: Shipper, log: LogFile, ar
     assert found == Counter(["short", "short", *longer, "new"])
 
 
-def test_a_file_that_is_truncated_is_read_from_its_start(shipper: Shipper, log: LogFile, arrived: Arrived) -> None:
+def test_truncated_file_is_read_from_its_start(shipper: Shipper, log: LogFile, arrived: Arrived) -> None:
     with shipper.run():
         log.write(*(f"line {i} before it is truncated".encode() for i in range(100)))
         arrived.wait_for(100)
@@ -64,7 +62,7 @@ def test_a_file_that_is_truncated_is_read_from_its_start(shipper: Shipper, log: 
     assert len(found) == 110
 
 
-def test_files_packed_while_the_shipper_is_down_arrive_once(shipper: Shipper, log: LogFile, arrived: Arrived) -> None:
+def test_files_compressed_during_a_stop_arrive_once(shipper: Shipper, log: LogFile, arrived: Arrived) -> None:
     with shipper.run():
         log.write(*(f"line {i} that is read at once".encode() for i in range(100)))
         arrived.wait_for(100)
@@ -85,9 +83,7 @@ def is_registered(shipper: Shipper, name: str) -> bool:
     return any(name in file.read_text() for file in (shipper.folder / "data").rglob("*.json"))
 
 
-def test_many_lines_arrive_although_it_is_killed(
-    shipper: Shipper, log: LogFile, arrived: Arrived, relay: RelayProcess
-) -> None:
+def test_killed_shipper_loses_no_line(shipper: Shipper, log: LogFile, arrived: Arrived, relay: RelayProcess) -> None:
     others = [LogFile(shipper.pods / POD / f"container-{i}") for i in range(3)]
     logs = [log, *others]
     expected = set()

@@ -11,7 +11,7 @@ from filebeat.tests.arrivals import Arrived
 from filebeat.tests.shipper import POD, LogFile, Shipper
 
 
-def test_nothing_of_a_lab_is_shipped_but_its_session(shipper: Shipper, arrived: Arrived) -> None:
+def test_only_session_events_of_a_lab_are_shipped(shipper: Shipper, arrived: Arrived) -> None:
     lab = LogFile(shipper.pods / "jupyterlabdemo-labs_lab-5150_3f0c1a52-0000-4c3e-9f6e-0d6ae1b0e7a1" / "notebook")
     own = LogFile(shipper.pods / "jupyterlabdemo_filebeat-x7k2p_3f0c1a52-0000-4c3e-9f6e-0d6ae1b0e7a2" / "filebeat")
     session = {"message": "a kernel has started", "event.dataset": "lab.session", "event.action": "kernel_start"}
@@ -25,7 +25,7 @@ def test_nothing_of_a_lab_is_shipped_but_its_session(shipper: Shipper, arrived: 
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_line_cannot_choose_its_user(packed: bool, shipper: Shipper, arrived: Arrived) -> None:
+def test_line_cannot_forge_its_user(packed: bool, shipper: Shipper, arrived: Arrived) -> None:
     # The tests run without add_kubernetes_metadata, so filebeat has no labels. A cluster has such lines too: filebeat
     # does not know the labels of a new pod or of a compressed file.
     pods = ["jupyterlabdemo-labs_lab-5150", "jupyterlabdemo-labs2_x", "jupyterlabdemoo_x", "elsewhere_jupyterlabdemo"]

@@ -54,9 +54,7 @@ def group() -> BaseException:
     return ExceptionGroup("several", [ValueError("one\n\nwith a blank line"), inner])
 
 
-def test_a_line_of_json_arrives_with_its_fields_and_where_it_was(
-    shipper: Shipper, log: LogFile, arrived: Arrived
-) -> None:
+def test_json_line_keeps_its_fields_and_gets_its_origin(shipper: Shipper, log: LogFile, arrived: Arrived) -> None:
     line = {
         "@timestamp": "2020-01-01T00:00:00Z",
         "message": "ada logged in",
@@ -84,7 +82,7 @@ def test_a_line_of_json_arrives_with_its_fields_and_where_it_was(
     assert not event["@timestamp"].startswith("2020")
 
 
-def test_what_the_runtime_split_is_joined_for_each_stream(shipper: Shipper, log: LogFile, arrived: Arrived) -> None:
+def test_split_line_is_joined_for_each_stream(shipper: Shipper, log: LogFile, arrived: Arrived) -> None:
     long = b"x" * 40_000
     with shipper.run():
         log.write(b"before the long line")
@@ -99,7 +97,7 @@ def test_what_the_runtime_split_is_joined_for_each_stream(shipper: Shipper, log:
     assert found == Counter(["before the long line", long.decode(), "part part done", "after the long line"])
 
 
-def test_a_very_long_line_is_cut_and_says_so(shipper: Shipper, log: LogFile, arrived: Arrived) -> None:
+def test_very_long_line_is_truncated_and_flagged(shipper: Shipper, log: LogFile, arrived: Arrived) -> None:
     with shipper.run():
         log.write_raw(b"".join(log.whole(b"y" * 16384, tag="P") for _ in range(40)))
         log.write(b"the end", b"the next line")
@@ -153,7 +151,7 @@ def test_lines_of_other_programs_are_not_joined(shipper: Shipper, log: LogFile, 
     assert found == [*lines, "json", *lines]
 
 
-def test_binary_and_odd_lines_arrive(shipper: Shipper, log: LogFile, arrived: Arrived) -> None:
+def test_binary_and_malformed_lines_arrive(shipper: Shipper, log: LogFile, arrived: Arrived) -> None:
     odd = [
         bytes(range(1, 9)) + bytes(range(14, 32)),
         b"\xff\xfe\x00broken \xc3( utf-8",

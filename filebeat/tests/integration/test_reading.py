@@ -23,7 +23,7 @@ def read(broker: RabbitMQ, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_events_are_shown_and_then_gone_from_the_queue(shipper: Shipper, broker: RabbitMQ, queue: Queue) -> None:
+def test_shown_events_are_removed_from_the_queue(shipper: Shipper, broker: RabbitMQ, queue: Queue) -> None:
     log = LogFile(shipper.pods / POD / "x")
     line = {
         "message": "ada logged in",
@@ -43,7 +43,7 @@ def test_events_are_shown_and_then_gone_from_the_queue(shipper: Shipper, broker:
     assert queue.count() == 0
 
 
-def test_only_one_person_s_events_are_shown_as_they_arrived(shipper: Shipper, broker: RabbitMQ, queue: Queue) -> None:
+def test_user_option_shows_events_of_one_user_as_json(shipper: Shipper, broker: RabbitMQ, queue: Queue) -> None:
     log = LogFile(shipper.pods / POD / "x")
     with shipper.run():
         log.write(
@@ -56,7 +56,7 @@ def test_only_one_person_s_events_are_shown_as_they_arrived(shipper: Shipper, br
     assert (event["message"], event["user"]["id"]) == ("from user 77", "77")
 
 
-def test_a_queue_that_is_not_there_is_named_in_one_line(broker: RabbitMQ) -> None:
+def test_missing_queue_is_named_in_one_line(broker: RabbitMQ) -> None:
     done = read(broker, "never-made", "--once")
     assert done.returncode == 1
     assert done.stderr.startswith("read-logs: cannot read from the broker: ")
