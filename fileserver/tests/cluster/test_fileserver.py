@@ -109,13 +109,13 @@ def execute(*command: str, container: str = "server") -> str:
     return kubectl("exec", server_pod(), "--container", container, "--namespace", NAMESPACE, "--", *command)
 
 
-def test_applied_again_nothing_changes() -> None:
+def test_second_apply_changes_nothing() -> None:
     lines = kubectl("apply", "--filename", FOLDER).splitlines()
     assert len(lines) == len(list(FOLDER.glob("*.yaml")))
     assert [line for line in lines if not line.endswith(" unchanged")] == []
 
 
-def test_the_pod_holds_its_capabilities_and_no_other() -> None:
+def test_pod_has_only_the_expected_capabilities() -> None:
     (pod,) = get("pod", selector=OURS)
     assert all(status["ready"] for status in pod["status"]["containerStatuses"])
     for container, held in (("server", "cf"), ("labfiles", "b")):
@@ -139,7 +139,7 @@ def test_the_labs_claims_are_bound_to_the_exports() -> None:
         }
 
 
-def test_only_the_hub_gets_folders() -> None:
+def test_only_the_hub_can_create_folders() -> None:
     assert request_folder("test-hub", HUB, "projects/7000") == '201 {"path": "/project/7000", "made": true}'
     assert request_folder("test-lab", LAB, "projects/7001").startswith("no connection:")
     assert (
@@ -233,7 +233,7 @@ def test_a_file_is_restored_beside_the_files_of_the_user(tmp_path: Path) -> None
         assert client.finish() == f"newer\n{kept}kept\n"
 
 
-def test_the_in_tree_alternative_has_the_services_address() -> None:
+def test_in_tree_alternative_uses_the_service_address() -> None:
     """PersistentVolumes cannot be changed, so applying the alternative fails until the existing ones are deleted."""
     with pytest.raises(KubectlError, match=r"spec\.persistentvolumesource"):
         run_alternative()
@@ -259,7 +259,7 @@ def run_alternative() -> str:
     return done.stdout
 
 
-def test_the_alternative_for_one_node_makes_folders_too() -> None:
+def test_single_node_alternative_creates_folders() -> None:
     kubectl("delete", "--filename", FOLDER, "--selector", OURS, "--ignore-not-found")
     try:
         kubectl("apply", "--filename", HOST_PATH)

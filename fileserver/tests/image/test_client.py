@@ -29,7 +29,7 @@ def errors(pod: Pod, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]
 
 
 @pytest.mark.parametrize("name", client.CHECKS)
-def test_for_the_linux_client(name: str, errors: dict[str, Any]) -> None:
+def test_linux_client_passes_the_check(name: str, errors: dict[str, Any]) -> None:
     assert name in errors, "the client did not run this check"
     assert errors[name] == ""
 

@@ -75,7 +75,7 @@ def test_a_killed_server_keeps_all_data_and_locks(pod: Pod, tmp_path: Path) -> N
     assert 1 < end["pause"] < MAX_PAUSE_SECONDS
 
 
-def test_a_stopped_server_ends_at_once_and_comes_back(pod: Pod) -> None:
+def test_stopped_server_ends_at_once_and_starts_again(pod: Pod) -> None:
     start = time.monotonic()
     pod.server.docker.kill("SIGTERM")
     assert pod.server.docker.wait(timeout=20)["StatusCode"] == 0
@@ -149,7 +149,7 @@ def test_an_enlarged_disk_is_served(image: str, tmp_path: Path) -> None:
     ],
     ids=["overlay", "tmpfs"],
 )
-def test_a_disk_that_cannot_be_exported_is_one_line(tmpfs: dict[str, str], message: str, image: str) -> None:
+def test_disk_that_cannot_be_exported_is_reported(tmpfs: dict[str, str], message: str, image: str) -> None:
     options = server_options(image, "unused")
     del options["volumes"], options["read_only"]
     options["tmpfs"] |= tmpfs
@@ -158,7 +158,7 @@ def test_a_disk_that_cannot_be_exported_is_one_line(tmpfs: dict[str, str], messa
     assert output.count("\n") == 1
 
 
-def test_a_read_only_disk_is_one_line(image: str) -> None:
+def test_read_only_disk_is_reported_in_one_line(image: str) -> None:
     with volume_of() as volume:
         options = server_options(image, volume)
         options["volumes"][volume]["mode"] = "ro"
@@ -167,7 +167,7 @@ def test_a_read_only_disk_is_one_line(image: str) -> None:
         )
 
 
-def test_an_export_of_another_user_is_one_line(image: str) -> None:
+def test_export_owned_by_another_user_is_reported(image: str) -> None:
     with volume_of() as volume:
         with run_container(**server_options(image, volume)) as server:
             wait_until(lambda: run_probe(server)[0] == 0, "NFS answers", 30)

@@ -80,7 +80,7 @@ def test_the_mode_of_a_home_is_restored(labfiles: Labfiles) -> None:
         (["mkfifo"], "projects/5000", "/project/5000: found a special file, wanted a folder"),
     ],
 )
-def test_something_else_in_the_place_is_left_alone(
+def test_existing_entry_of_another_kind_is_not_changed(
     make: list[str], path: str, message: str, labfiles: Labfiles
 ) -> None:
     existing = labfiles.storage / path.replace("s/", "/")

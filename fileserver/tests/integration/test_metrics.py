@@ -17,7 +17,7 @@ DOCS = Path(__file__).parents[3] / "docs/admin/metrics.md"
 HOST_PATH = Path(__file__).parents[2] / "alternatives/hostpath/deployment.yaml"
 
 
-def test_the_size_of_the_storage_is_that_of_df(labfiles: Labfiles) -> None:
+def test_storage_size_equals_the_output_of_df(labfiles: Labfiles) -> None:
     metrics, disk = labfiles.metrics(), os.statvfs(labfiles.storage)
     assert metrics["labfiles_storage_bytes"] == disk.f_blocks * disk.f_frsize
     assert metrics["labfiles_storage_inodes"] == disk.f_files
@@ -70,7 +70,7 @@ def test_with_nfs_turned_off_there_are_no_nfs_metrics(tmp_path: Path) -> None:
     assert metrics["labfiles_storage_bytes"] > 0, "without this metric the alert FileserverDown fires"
 
 
-def test_a_storage_that_cannot_be_read_is_one_line(labfiles: Labfiles) -> None:
+def test_unreadable_storage_is_logged_in_one_line(labfiles: Labfiles) -> None:
     moved = labfiles.storage.rename(labfiles.storage.with_name("moved"))
     with pytest.raises(httpx.RemoteProtocolError):
         labfiles.metrics()

@@ -270,7 +270,7 @@ def test_the_folder_of_a_killed_restore_is_removed(disk: Disk, large: tuple[byte
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
-def test_a_wrong_request_names_the_reason(arguments: list[str], message: str, disk: Disk) -> None:
+def test_wrong_request_is_refused_with_the_reason(arguments: list[str], message: str, disk: Disk) -> None:
     as_root("ln", "-s", disk.victim, disk.root / "home/5002")
     backup, before = disk.back_up(), disk.list_files("home", times=False)
     status, output = disk.restore(backup, *arguments)

@@ -42,12 +42,12 @@ def test_an_id_that_the_hub_never_assigns_is_refused(text: str) -> None:
 
 
 @given(st.text())
-def test_no_text_is_a_path(text: str) -> None:
+def test_parsed_id_is_never_a_path(text: str) -> None:
     with suppress(InvalidIdError):
         assert str(parse_id(text)) == text
 
 
-def test_a_move_does_not_even_replace_an_empty_folder(tmp_path: Path) -> None:
+def test_move_does_not_replace_an_empty_folder(tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     (tmp_path / "5000").mkdir()
     folder = os.open(tmp_path, os.O_RDONLY)

@@ -43,7 +43,7 @@ def test_the_error_has_the_reason(answer: bytes, message: str) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_any_other_bytes_are_an_error(answer: bytes) -> None:
+def test_random_bytes_are_an_error(answer: bytes) -> None:
     with pytest.raises(NfsError):
         read_fsid(answer, 1 << 31)
 

@@ -14,7 +14,7 @@ def token(tmp_path: Path) -> str:
     return str(tmp_path / "token")
 
 
-def test_only_the_token_is_needed(token: str) -> None:
+def test_only_the_token_is_required(token: str) -> None:
     settings = load({"LABFILES_TOKEN_FILE": token, "LABFILES_PORT": ""})
     assert (settings.storage, settings.port, settings.metrics_port) == (Path("/storage"), 8080, 9465)
     assert (settings.usage_seconds, settings.usage_rate) == (21600, 1000)
@@ -58,7 +58,7 @@ def test_a_weak_token_is_refused_and_not_shown(weak: str, tmp_path: Path) -> Non
     assert not weak or weak not in str(raised.value)
 
 
-def test_a_token_that_is_no_text_is_named(tmp_path: Path) -> None:
+def test_binary_token_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "token").write_bytes(b"\xff\xfe a-long-random-secret")
     with pytest.raises(SettingsError) as raised:
         load({"LABFILES_TOKEN_FILE": str(tmp_path / "token")})

@@ -23,7 +23,7 @@ def test_missing_folders_are_created_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("is_file", "message"), [(False, "found nothing"), (True, "found a file")])
-def test_without_a_folder_it_does_not_start(is_file: bool, message: str, tmp_path: Path) -> None:
+def test_missing_storage_folder_is_an_error(is_file: bool, message: str, tmp_path: Path) -> None:
     if is_file:
         (tmp_path / "storage").touch()
     with pytest.raises(StorageError, match=f"{message}, wanted the folder of the volume"):
@@ -50,7 +50,7 @@ MOUNTS = (
 @pytest.mark.parametrize(
     ("path", "kind"), [("/storage", "ext4"), ("/mnt/my disk/a", "xfs"), ("/mnt", "ext4"), ("/run/x", "ext4")]
 )
-def test_the_last_and_deepest_mount_decides(path: str, kind: str) -> None:
+def test_file_system_type_is_that_of_the_deepest_mount(path: str, kind: str) -> None:
     assert find_type(Path(path), MOUNTS) == kind
 
 

@@ -46,7 +46,7 @@ def test_files_and_folders_count_by_their_blocks(tmp_path: Path) -> None:
     assert 2 * 2**20 <= usage.bytes < 2.2 * 2**20
 
 
-def test_a_file_with_two_names_counts_once(tmp_path: Path) -> None:
+def test_file_with_two_hard_links_counts_once(tmp_path: Path) -> None:
     fill(tmp_path / "a")
     (tmp_path / "b").hardlink_to(tmp_path / "a/0")
     assert measure_path(tmp_path).files == 2
@@ -72,7 +72,7 @@ def test_a_folder_that_is_too_deep_is_skipped(tmp_path: Path) -> None:
     assert (usage.files, usage.skipped) == (MAX_DEPTH + 1, 1)
 
 
-def test_the_rate_is_limited() -> None:
+def test_scan_rate_is_limited() -> None:
     limiter = RateLimiter(1000, threading.Event())
     start = time.monotonic()
     for _ in range(300):
@@ -153,7 +153,7 @@ def test_a_stop_ends_the_wait_for_a_retry(storage: Storage, caplog: pytest.LogCa
     assert time.monotonic() - start < 5
 
 
-def test_a_broken_report_is_empty(tmp_path: Path) -> None:
+def test_unreadable_report_counts_as_empty(tmp_path: Path) -> None:
     for text in ("", "{", "[]", '{"folders": {"home/5000": 5}}', '{"folders": {}, "more": 1}'):
         (tmp_path / "usage.json").write_text(text)
         assert Report.read(tmp_path / "usage.json") == Report()
