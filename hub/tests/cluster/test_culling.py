@@ -30,7 +30,7 @@ def culling(deployment: Deployment) -> Iterator[Deployment]:
     change(LAB_IDLE_SECONDS=None, LAB_MAX_AGE_SECONDS=None, LAB_WARNING_SECONDS=None)
 
 
-def test_an_idle_lab_is_stopped_and_a_busy_one_only_when_it_is_too_old(culling: Deployment) -> None:
+def test_busy_lab_is_stopped_only_at_its_maximum_age(culling: Deployment) -> None:
     idle, _ = culling.member("tess")
     idle.spawn("tess", image="recommended", size="small")
     busy, _ = culling.member("uwe")

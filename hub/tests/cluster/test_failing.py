@@ -32,7 +32,7 @@ pytestmark = pytest.mark.timeout(300)
     ],
     ids=["a missing image", "a private image", "a crash, with its last lines"],
 )
-def test_the_reason_is_on_the_page_soon(
+def test_page_shows_the_spawn_failure_within_seconds(
     browser: Browser, deployment: Deployment, registry: Registry, login: str, image: str, size: str, message: str
 ) -> None:
     registry.faults |= {"missing/lab": 404, "denied/lab": 401}
@@ -50,7 +50,7 @@ def test_the_reason_is_on_the_page_soon(
     assert (message in deployment.log()) == (image != "broken")
 
 
-def test_a_used_up_quota_is_said(browser: Browser, deployment: Deployment) -> None:
+def test_page_reports_an_exhausted_quota(browser: Browser, deployment: Deployment) -> None:
     quota = {"metadata": {"name": "test", "namespace": LABS}, "spec": {"hard": {"pods": "0"}}}
     cluster.apply({"apiVersion": "v1", "kind": "ResourceQuota", **quota})
     try:
@@ -61,7 +61,7 @@ def test_a_used_up_quota_is_said(browser: Browser, deployment: Deployment) -> No
         kubectl("delete", "resourcequota", "test", "--namespace", LABS)
 
 
-def test_a_home_that_is_somebody_elses_is_not_used(browser: Browser, deployment: Deployment) -> None:
+def test_home_owned_by_another_user_is_refused(browser: Browser, deployment: Deployment) -> None:
     with page_of(browser, deployment, "joe") as page:
         uid = deployment.github.world.find_account("joe").id  # type: ignore[union-attr]
         node_command("hub-test-steal", f"mkdir -m 777 /storage/home/{uid}")
@@ -71,7 +71,7 @@ def test_a_home_that_is_somebody_elses_is_not_used(browser: Browser, deployment:
         assert f"/home/{uid}: found owner 0, wanted {uid}" in message
 
 
-def test_a_github_that_takes_its_time_is_waited_for(deployment: Deployment) -> None:
+def test_slow_github_delays_the_start_of_a_lab(deployment: Deployment) -> None:
     visitor, _ = deployment.member("lou")
     world = deployment.github.world
     time.sleep(RECENT_SECONDS)  # a spawn repeats the login's check only if the check is this old
@@ -88,7 +88,7 @@ def test_a_github_that_takes_its_time_is_waited_for(deployment: Deployment) -> N
     wait_until(lambda: visitor.reaches_lab("lou"), "the lab of lou answers")
 
 
-def test_a_lab_that_used_too_much_memory_is_explained(deployment: Deployment) -> None:
+def test_lab_without_memory_is_explained(deployment: Deployment) -> None:
     visitor, account = deployment.member("kim")
     # The memory is allocated in the lab's main process, because nodes differ in which of several processes they kill.
     hungry = "import threading; threading.Timer(8, lambda: print(len(bytes(10**6) * 1000))).start()"
@@ -101,7 +101,7 @@ def test_a_lab_that_used_too_much_memory_is_explained(deployment: Deployment) ->
     assert "it used more memory than its size allows" in visitor.get("/hub/user/kim/lab").text
 
 
-def test_a_lab_whose_node_was_emptied_is_explained(deployment: Deployment) -> None:
+def test_eviction_of_a_lab_is_explained(deployment: Deployment) -> None:
     visitor, account = deployment.member("lea")
     visitor.spawn("lea", image="recommended", size="small")
     evict(deployment.lab(account))

@@ -12,7 +12,7 @@ from hub.tests.cluster.deployment import MANIFESTS, Deployment
 pytestmark = pytest.mark.timeout(300)
 
 
-def test_applying_again_changes_nothing(deployment: Deployment) -> None:
+def test_second_apply_changes_nothing(deployment: Deployment) -> None:
     lines = kubectl("apply", "--filename", MANIFESTS).splitlines()
     assert [line for line in lines if not line.endswith(" unchanged")] == []
 
@@ -26,18 +26,18 @@ def test_applying_again_changes_nothing(deployment: Deployment) -> None:
     ],
     ids=["host network", "privileged", "root"],
 )
-def test_the_labs_namespace_rejects_what_is_not_restricted(deployment: Deployment, changes: dict[str, object]) -> None:
+def test_labs_namespace_rejects_unrestricted_pods(deployment: Deployment, changes: dict[str, object]) -> None:
     spec = {"containers": [{"name": "x", "image": "x"}], **changes}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "bad", "namespace": LABS}, "spec": spec}
     with pytest.raises(KubectlError, match='violates PodSecurity "restricted'):
         kubectl("create", "--filename", "-", stdin=json.dumps(pod))
 
 
-def test_images_are_fetched_before_anybody_waits_for_them(deployment: Deployment) -> None:
+def test_daemonset_pulls_the_images(deployment: Deployment) -> None:
     kubectl("rollout", "status", "daemonset/prepull", "--namespace", LABS, "--timeout=60s")
 
 
-def test_the_hub_may_do_no_more_than_it_needs(deployment: Deployment) -> None:
+def test_hub_has_only_the_needed_permissions(deployment: Deployment) -> None:
     account = "system:serviceaccount:jupyterlabdemo:hub"
 
     def may(*request: str) -> bool:

@@ -84,7 +84,7 @@ def group(deployment: Deployment, name: str) -> int:
     return int(organization.id)
 
 
-def test_the_user_is_the_github_account_with_the_organizations_as_groups(ada: Person, deployment: Deployment) -> None:
+def test_lab_runs_as_the_github_user_with_its_groups(ada: Person, deployment: Deployment) -> None:
     uid, first, second = ada.account.id, group(deployment, "lsst-sqre"), group(deployment, "rubin")
     groups = f"{uid}(ada-amber),{first}(lsst-sqre),{second}(rubin)"
     assert ada.run("id") == f"uid={uid}(ada-amber) gid={uid}(ada-amber) groups={groups}"
@@ -95,7 +95,7 @@ def test_the_user_is_the_github_account_with_the_organizations_as_groups(ada: Pe
     ]
 
 
-def test_the_home_is_the_number_and_nobody_elses(ada: Person, ben: Person) -> None:
+def test_home_is_private_to_the_uid_of_its_user(ada: Person, ben: Person) -> None:
     assert ada.run("stat", "-c", "%a %u %g", "/home/ada-amber") == f"700 {ada.account.id} {ada.account.id}"
     ada.run("sh", "-c", "echo mine > ~/secret")
     with pytest.raises(KubectlError, match="No such file"):
@@ -117,14 +117,14 @@ def test_members_of_an_organization_share_its_folder(
     assert cleo.run("ls", "/project") == "lsst-sqre"
 
 
-def test_the_stack_runs(ada: Person) -> None:
+def test_stack_runs_in_a_lab(ada: Person) -> None:
     with ada.deployment.client(ada.visitor, "ada-amber").kernel("lsst_stack") as kernel:
         output = kernel.execute("import lsst.daf.butler, os; print(os.getuid(), os.environ['LSST_STACK'])", 60)
     assert output.error == ""
     assert output.stdout.split()[0] == str(ada.account.id)
 
 
-def test_nothing_in_a_lab_holds_root_or_a_token(ada: Person) -> None:
+def test_lab_has_no_privileges_and_no_token(ada: Person) -> None:
     status = dict(line.split(":\t", 1) for line in ada.run("cat", "/proc/self/status").splitlines() if ":\t" in line)
     assert {status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0000000000000000"}
     assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
@@ -135,7 +135,7 @@ def test_nothing_in_a_lab_holds_root_or_a_token(ada: Person) -> None:
     assert not [token for token in issued if token in environment]
 
 
-def test_labels_tell_whose_it_is(ada: Person) -> None:
+def test_labels_name_the_user_of_a_lab(ada: Person) -> None:
     labels = ada.pod["metadata"]["labels"]  # type: ignore[index]
     own = {name.partition("/")[2]: value for name, value in labels.items() if name.startswith("jupyterlabdemo.")}
     assert own == {
@@ -146,7 +146,7 @@ def test_labels_tell_whose_it_is(ada: Person) -> None:
     }
 
 
-def test_a_lab_reaches_the_hub_and_nothing_else_that_is_private(ada: Person, ben: Person) -> None:
+def test_lab_reaches_no_private_address_except_the_hub(ada: Person, ben: Person) -> None:
     for host, port in ((f"hub.{NAMESPACE}", 8081), (f"proxy.{NAMESPACE}", 8000)):
         assert ada.reaches(host, port), host
     other = ben.pod["status"]["podIP"]  # type: ignore[index]
@@ -175,7 +175,7 @@ def pod_beside_the_hub(component: str) -> Iterator[str]:
         kubectl("delete", "pod", name, "--namespace", NAMESPACE)
 
 
-def test_of_all_that_runs_beside_the_hub_only_the_proxy_reaches_a_lab(ada: Person) -> None:
+def test_only_the_proxy_reaches_a_lab(ada: Person) -> None:
     lab = str(ada.pod["status"]["podIP"])  # type: ignore[index]
 
     def reaches(pod: str) -> bool:
@@ -188,7 +188,7 @@ def test_of_all_that_runs_beside_the_hub_only_the_proxy_reaches_a_lab(ada: Perso
         assert not reaches(other)
 
 
-def test_what_is_not_on_the_menu_is_refused(deployment: Deployment) -> None:
+def test_choice_off_the_menu_is_refused(deployment: Deployment) -> None:
     visitor, account = deployment.member("dora")
     page = visitor.submit_spawn_form(image="evil/miner:1", size="small")
     assert page.status_code == 400

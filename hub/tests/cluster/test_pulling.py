@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(400)
     ("login", "image", "status", "reason"),
     [("wim", "limited", 429, "429 Too Many Requests"), ("xenia", "down", 503, "503 Service Unavailable")],
 )
-def test_a_lab_waits_for_a_registry_that_refuses_pulls_for_a_time(
+def test_lab_waits_while_the_registry_refuses_pulls(
     browser: Browser, deployment: Deployment, registry: Registry, login: str, image: str, status: int, reason: str
 ) -> None:
     repository = f"{image}/lab"

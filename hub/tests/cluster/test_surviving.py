@@ -67,7 +67,7 @@ def api_out_of_reach() -> Iterator[None]:
         kubectl("delete", "networkpolicy", "no-api", "--namespace", NAMESPACE)
 
 
-def test_an_orphan_is_removed_and_what_is_not_ours_stays(deployment: Deployment) -> None:
+def test_only_orphaned_pods_of_this_hub_are_removed(deployment: Deployment) -> None:
     visitor, account = deployment.member("mia")
     visitor.spawn("mia", image="recommended", size="small")
     uid = pod_uid(deployment.lab(account))
@@ -77,7 +77,7 @@ def test_an_orphan_is_removed_and_what_is_not_ours_stays(deployment: Deployment)
     assert pod_uid(deployment.lab(account)) == uid
 
 
-def test_a_pod_that_has_a_labs_name_makes_room(deployment: Deployment) -> None:
+def test_foreign_pod_with_the_name_of_a_lab_is_deleted(deployment: Deployment) -> None:
     visitor, account = deployment.member("ned")
     cluster.apply(foreign_pod(deployment.lab(account)))
     uid = pod_uid(deployment.lab(account))
@@ -86,7 +86,7 @@ def test_a_pod_that_has_a_labs_name_makes_room(deployment: Deployment) -> None:
     assert f"the pod {LABS}/{deployment.lab(account)} already exists and is deleted first" in deployment.log()
 
 
-def test_a_hub_that_starts_anew_drops_no_websocket(deployment: Deployment) -> None:
+def test_hub_restart_drops_no_websocket(deployment: Deployment) -> None:
     visitor, account = deployment.member("nia")
     visitor.spawn("nia", image="recommended", size="small")
     uid, lab = pod_uid(deployment.lab(account)), deployment.client(visitor, "nia")
@@ -100,7 +100,7 @@ def test_a_hub_that_starts_anew_drops_no_websocket(deployment: Deployment) -> No
 
 
 @pytest.mark.timeout(600)
-def test_a_hub_that_is_killed_while_ten_labs_start_finds_them_all(deployment: Deployment) -> None:
+def test_killed_hub_finds_ten_starting_labs(deployment: Deployment) -> None:
     users = {f"olaf{number}": deployment.member(f"olaf{number}") for number in range(10)}
     threads = [
         threading.Thread(target=visitor.submit_spawn_form, kwargs={"image": "recommended", "size": "small"})
@@ -129,7 +129,7 @@ def test_a_hub_that_is_killed_while_ten_labs_start_finds_them_all(deployment: De
     assert set(running) == claimed(deployment)
 
 
-def test_a_hub_that_starts_while_the_api_is_away_keeps_every_lab(deployment: Deployment) -> None:
+def test_hub_start_without_the_api_keeps_every_lab(deployment: Deployment) -> None:
     visitor, account = deployment.member("pia")
     visitor.spawn("pia", image="recommended", size="small")
     uid, lab = pod_uid(deployment.lab(account)), deployment.client(visitor, "pia")
@@ -147,7 +147,7 @@ def test_a_hub_that_starts_while_the_api_is_away_keeps_every_lab(deployment: Dep
     assert visitor.reaches_lab("pia")
 
 
-def test_an_administrator_frees_a_user_who_is_stuck(deployment: Deployment) -> None:
+def test_reset_ends_a_stuck_start(deployment: Deployment) -> None:
     visitor, account = deployment.member("sven")
     visitor.submit_spawn_form(image="recommended", size="impossible")
     assert deployment.server("sven")["pending"] == "spawn"
@@ -163,7 +163,7 @@ def test_an_administrator_frees_a_user_who_is_stuck(deployment: Deployment) -> N
     assert deployment.api("POST", "/users/nobody/reset").status_code == 404
 
 
-def test_a_hub_that_has_lost_its_database_finds_the_labs(deployment: Deployment) -> None:
+def test_hub_recovers_labs_after_losing_its_database(deployment: Deployment) -> None:
     visitor, account = deployment.member("wilma")
     visitor.spawn("wilma", image="recommended", size="small")
     uid, lab = pod_uid(deployment.lab(account)), deployment.client(visitor, "wilma")

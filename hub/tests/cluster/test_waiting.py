@@ -47,7 +47,7 @@ def gone(deployment: Deployment, login: str) -> bool:
     return not deployment.server(login) and not cluster.exists("pod", pod_name(deployment, login), namespace=LABS)
 
 
-def test_a_lab_starts_on_a_node_that_comes_after_a_minute(
+def test_lab_starts_on_a_node_added_after_a_minute(
     browser: Browser, deployment: Deployment, full: None, screenshots: Path
 ) -> None:
     with page_of(browser, deployment, "nora") as page:
@@ -99,7 +99,7 @@ def test_a_size_that_no_node_type_has_fails_at_once(
     wait_until(lambda: gone(deployment, "pat"), "the lab is released")
 
 
-def test_odd_events_do_not_stop_a_start(browser: Browser, deployment: Deployment, full: None) -> None:
+def test_malformed_events_do_not_stop_a_start(browser: Browser, deployment: Deployment, full: None) -> None:
     with page_of(browser, deployment, "quin") as page:
         choose(page, "recommended", "small")
         expect_notice(page, FULL)

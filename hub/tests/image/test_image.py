@@ -21,11 +21,11 @@ def image(request: pytest.FixtureRequest) -> str:
     return name
 
 
-def test_it_is_nobodys_by_a_number(image: str) -> None:
+def test_image_runs_as_a_numeric_user(image: str) -> None:
     assert engine().images.get(image).attrs["Config"]["User"] == "10001:10001"
 
 
-def test_a_missing_setting_ends_it_with_one_line(image: str) -> None:
+def test_missing_setting_stops_the_start_with_one_line(image: str) -> None:
     with run_container(image, **STRICT) as container:
         assert container.docker.wait(timeout=60)["StatusCode"] == 1
         assert container.log().splitlines() == [
@@ -34,7 +34,7 @@ def test_a_missing_setting_ends_it_with_one_line(image: str) -> None:
         ]
 
 
-def test_the_same_image_is_the_proxy(image: str) -> None:
+def test_image_also_runs_the_proxy(image: str) -> None:
     environment = {"CONFIGPROXY_AUTH_TOKEN": "made-up", "FILESERVER_TOKEN": "made-up-for-this-test"}
     with run_container(image, *CHP, "--ip=0.0.0.0", ports=[8000], environment=environment, **STRICT) as container:
         container.wait_for_page(f"http://127.0.0.1:{container.port(8000)}/_chp_healthz")
@@ -44,7 +44,7 @@ def test_the_same_image_is_the_proxy(image: str) -> None:
         assert container.docker.wait()["StatusCode"] == 2  # the proxy's exit status after SIGTERM; SIGKILL would be 137
 
 
-def test_nothing_that_compiles_or_installs_is_left(image: str) -> None:
+def test_image_has_no_compiler_and_no_installer(image: str) -> None:
     with run_container(image, "sh", "-c", "command -v gcc npm pip uv git curl; true", **STRICT) as container:
         container.docker.wait(timeout=30)
         assert container.log() == ""

@@ -50,9 +50,7 @@ async def evaluate_twice(
 
 
 @pytest.mark.asyncio
-async def test_a_hidden_organization_keeps_those_in_who_were_in_it(
-    github: FakeGitHub, evaluator: AccessEvaluator
-) -> None:
+async def test_hidden_organization_keeps_a_known_membership(github: FakeGitHub, evaluator: AccessEvaluator) -> None:
     ada = github.world.add_account("ada")
     leaves, hides = github.world.add_organization("open", ada), github.world.add_organization("walled", ada)
     decision = await evaluate_twice(github, evaluator, leaves, hides)
@@ -62,9 +60,7 @@ async def test_a_hidden_organization_keeps_those_in_who_were_in_it(
 
 
 @pytest.mark.asyncio
-async def test_a_hidden_organization_keeps_nobody_in_who_never_was_in_it(
-    github: FakeGitHub, evaluator: AccessEvaluator
-) -> None:
+async def test_hidden_organization_admits_no_unknown_member(github: FakeGitHub, evaluator: AccessEvaluator) -> None:
     ada = github.world.add_account("ada")
     leaves, hides = github.world.add_organization("open", ada), github.world.add_organization("walled")
     assert (await evaluate_twice(github, evaluator, leaves, hides)).admission is Admission.OUTSIDER

@@ -90,11 +90,11 @@ def _nothing_announced(whole: Announcing) -> Iterator[None]:
     assert whole.site.hub.api("DELETE", "/announcement").status_code == 204
 
 
-def test_it_outlives_the_hub(whole: Announcing) -> None:
+def test_announcement_survives_a_restart_of_the_hub(whole: Announcing) -> None:
     assert whole.stored == STOP
 
 
-def test_everybody_reads_it_and_who_has_it_gets_no_second_copy_and_no_line_in_the_log(whole: Announcing) -> None:
+def test_announcement_is_public_and_cacheable(whole: Announcing) -> None:
     url = f"{whole.site.hub.url}{PATH}"
     assert whole.put(message="One", ends="2099-01-01T00:00:00+01:00").status_code == 200
     first = httpx.get(url)
@@ -106,7 +106,7 @@ def test_everybody_reads_it_and_who_has_it_gets_no_second_copy_and_no_line_in_th
     assert "GET /hub/api/announcement" not in whole.site.hub.log
 
 
-def test_it_stands_on_every_page_as_text(whole: Announcing) -> None:
+def test_announcement_is_shown_as_text_on_each_page(whole: Announcing) -> None:
     whole.put(message=MESSAGE)
     ida, _ = whole.site.member("ida")
     stranger = whole.site.visitor("stranger")
@@ -119,7 +119,7 @@ def test_it_stands_on_every_page_as_text(whole: Announcing) -> None:
     assert "/hub/announce" in whole.admin.get("/hub/admin").text
 
 
-def test_while_it_stops_them_no_lab_is_started_and_those_that_run_or_start_go_on(whole: Announcing) -> None:
+def test_paused_spawning_keeps_running_and_starting_labs(whole: Announcing) -> None:
     site = whole.site
     (una, _), (otto, _) = site.member("una"), site.member("otto")
     assert una.get("/hub/spawn", follow_redirects=False).status_code == 302
@@ -151,7 +151,7 @@ def test_while_it_stops_them_no_lab_is_started_and_those_that_run_or_start_go_on
         site.stop_lab(name)
 
 
-def test_only_administrators_change_it(whole: Announcing) -> None:
+def test_only_administrators_change_the_announcement(whole: Announcing) -> None:
     vic, _ = whole.site.member("vic")
     created = whole.admin.http.post(
         "/hub/api/users/keeper/tokens", headers=whole.admin.xsrf(), json={"scopes": ["admin:servers!user=vic"]}
@@ -169,7 +169,7 @@ def test_only_administrators_change_it(whole: Announcing) -> None:
     assert httpx.get(f"{whole.site.hub.url}{PATH}").json() == NOTHING
 
 
-def test_what_is_wrong_is_refused_with_what_is_wanted_and_changes_nothing(whole: Announcing) -> None:
+def test_invalid_announcement_changes_nothing(whole: Announcing) -> None:
     whole.put(message="Before")
     answer = whole.put(message="x", ends="noon 100%")
     assert answer.status_code == 400
@@ -180,7 +180,7 @@ def test_what_is_wrong_is_refused_with_what_is_wanted_and_changes_nothing(whole:
     assert httpx.get(f"{whole.site.hub.url}{PATH}").json()["message"] == "Before"
 
 
-def test_who_did_it_is_logged_and_a_metric_tells_of_a_stop_until_its_end(whole: Announcing) -> None:
+def test_log_and_metric_show_paused_spawning(whole: Announcing) -> None:
     before = len(whole.events())
     assert whole.stopped() == 0
     ends = (datetime.now(UTC) + timedelta(seconds=3)).isoformat()
@@ -200,7 +200,7 @@ def test_who_did_it_is_logged_and_a_metric_tells_of_a_stop_until_its_end(whole: 
     assert {event["hub.administrator"] for event in whole.events()[before:]} == {"keeper"}
 
 
-def test_an_administrator_announces_with_the_keyboard_and_ends_it(whole: Announcing, screenshots: Path) -> None:
+def test_administrator_announces_with_the_keyboard(whole: Announcing, screenshots: Path) -> None:
     whole.site.member("zoe")
     with open_browser() as browser, whole.site.browse(browser, height=800) as page:
         page.goto(f"{whole.site.hub.url}/hub/login?next=/hub/home")

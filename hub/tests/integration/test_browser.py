@@ -50,7 +50,7 @@ def choose(page: Page, site: Any, login: str) -> None:
     page.locator(f'button[name="login"][value="{login}"]').click()
 
 
-def test_a_member_comes_in_and_signs_out(page: Page, site: Any, screenshots: Path) -> None:
+def test_member_logs_in_and_out(page: Page, site: Any, screenshots: Path) -> None:
     page.goto(f"{site.hub.url}/hub/login?next=/hub/home")
     page.get_by_role("button", name="Sign in with GitHub").click()
     expect(page.get_by_role("heading", name="Choose a user")).to_be_visible()
@@ -63,7 +63,7 @@ def test_a_member_comes_in_and_signs_out(page: Page, site: Any, screenshots: Pat
 
 
 @pytest.mark.parametrize("login", REFUSED)
-def test_whoever_is_refused_reads_why_and_can_try_again(page: Page, site: Any, login: str, screenshots: Path) -> None:
+def test_refused_user_sees_the_reason_and_can_try_again(page: Page, site: Any, login: str, screenshots: Path) -> None:
     choose(page, site, login)
     expect(page.get_by_role("heading", level=1)).to_have_text(REFUSED[login])
     expect(page).to_have_title(REFUSED[login])
@@ -73,7 +73,7 @@ def test_whoever_is_refused_reads_why_and_can_try_again(page: Page, site: Any, l
 
 
 @pytest.mark.parametrize("kind", ["down", "limited"])
-def test_while_github_is_in_trouble_the_page_says_so(page: Page, site: Any, kind: str, screenshots: Path) -> None:
+def test_login_page_reports_an_outage_of_github(page: Page, site: Any, kind: str, screenshots: Path) -> None:
     with site.trouble(kind):
         choose(page, site, "ada")
         heading = "GitHub does not answer" if kind == "down" else "GitHub's request limit is reached"
@@ -123,7 +123,7 @@ def test_a_user_cancels_the_start_of_a_lab(
             assert not site.lab_runs("ada")
 
 
-def test_a_secret_in_a_token_of_the_api_or_in_what_chromium_shows_would_be_found(page: Page, site: Any) -> None:
+def test_leak_check_finds_a_secret_on_a_page(page: Page, site: Any) -> None:
     choose(page, site, "ada")
     page.goto(f"{site.hub.url}/hub/token")
     assert site.leaks() == []

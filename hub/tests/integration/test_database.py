@@ -164,9 +164,7 @@ def upgraded(url: str, token: str, folder: Path) -> Iterator[Any]:
         yield site
 
 
-def test_an_older_jupyterhubs_sqlite_is_migrated_with_all_that_is_in_it_and_a_copy_kept(
-    tmp_path: Path, lab: tuple[int, int]
-) -> None:
+def test_old_sqlite_database_is_backed_up_and_migrated(tmp_path: Path, lab: tuple[int, int]) -> None:
     script, token = old_database("sqlite", lab)
     file = tmp_path / "hub.sqlite"
     url = make_sqlite(file, script)
@@ -176,9 +174,7 @@ def test_an_older_jupyterhubs_sqlite_is_migrated_with_all_that_is_in_it_and_a_co
         assert copy.read_bytes() == before
 
 
-def test_an_older_jupyterhubs_postgresql_is_migrated_with_all_that_is_in_it(
-    postgresql: PostgreSQL, tmp_path: Path, lab: tuple[int, int]
-) -> None:
+def test_old_postgresql_database_is_migrated(postgresql: PostgreSQL, tmp_path: Path, lab: tuple[int, int]) -> None:
     script, token = old_database("postgresql", lab)
     url = postgresql.create("old")
     with postgresql.connect("old") as connection:
@@ -187,9 +183,7 @@ def test_an_older_jupyterhubs_postgresql_is_migrated_with_all_that_is_in_it(
         assert PASSWORD not in site.hub.log
 
 
-def test_a_new_postgresql_is_filled_and_may_be_started_anew_beneath_the_hub(
-    postgresql: PostgreSQL, tmp_path: Path
-) -> None:
+def test_hub_reconnects_to_a_restarted_postgresql(postgresql: PostgreSQL, tmp_path: Path) -> None:
     with run_site(tmp_path, database_config(postgresql.create("new"))) as site:
         visitor, _ = site.member("ada")
         token = site.api_token("ada")
@@ -222,14 +216,14 @@ def start(url: str, folder: Path) -> tuple[str, str]:
     return output, last["message"]
 
 
-def test_a_database_that_is_away_ends_the_hub_with_one_line(tmp_path: Path) -> None:
+def test_unreachable_database_ends_the_hub_with_one_line(tmp_path: Path) -> None:
     port = free_ports(1)[0]
     output, last = start(f"postgresql+psycopg://hub:{PASSWORD}@127.0.0.1:{port}/hub", tmp_path)
     assert f"postgresql+psycopg://hub:***@127.0.0.1:{port}/hub cannot be used: connection failed" in last
     assert "Traceback" not in output
 
 
-def test_a_migration_that_fails_ends_the_hub_with_one_line_more_and_leaves_the_copy(tmp_path: Path) -> None:
+def test_failed_migration_ends_the_hub_and_keeps_the_copy(tmp_path: Path) -> None:
     script, _ = old_database("sqlite", (1, 1))
     url = make_sqlite(tmp_path / "hub.sqlite", f"{script}\nALTER TABLE services ADD COLUMN timeout INTEGER;")
     output, last = start(url, tmp_path)
@@ -248,18 +242,18 @@ def schema_error(url: str) -> str:
     return message
 
 
-def test_a_file_that_cannot_be_made_or_is_something_else_is_told(tmp_path: Path) -> None:
+def test_unusable_database_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "other").write_text("something else, long enough to have the header of a database")
     assert schema_error(f"sqlite:///{tmp_path}/none/hub.sqlite").endswith("unable to open database file")
     assert schema_error(f"sqlite:///{tmp_path}/other").endswith("file is not a database")
 
 
-def test_a_newer_hubs_database_is_told_and_left_alone(tmp_path: Path) -> None:
+def test_newer_database_is_refused(tmp_path: Path) -> None:
     url = make_sqlite(tmp_path / "hub.sqlite", NEWER)
     assert "found the schema f00d1234beef of a newer JupyterHub; run that version" in schema_error(url)
 
 
-def test_what_postgresql_refuses_is_told_without_the_password(postgresql: PostgreSQL) -> None:
+def test_postgresql_errors_omit_the_password(postgresql: PostgreSQL) -> None:
     assert 'database "none" does not exist' in schema_error(postgresql.url("none"))
     wrong = postgresql.url().replace("made-up", "other")
     assert 'password authentication failed for user "hub"' in schema_error(wrong)

@@ -39,7 +39,7 @@ def url(state: Path) -> Iterator[str]:
         assert demo.communicate(timeout=30)[0].endswith("Stopped.\n")
 
 
-def test_a_member_comes_in_and_has_the_stack(url: str) -> None:
+def test_member_logs_in_and_has_the_stack_kernel(url: str) -> None:
     with Visitor(url, "ada") as ada:
         assert ada.log_in().status_code == 200
         ada.spawn("ada")
@@ -47,7 +47,7 @@ def test_a_member_comes_in_and_has_the_stack(url: str) -> None:
         assert "lsst_stack" in kernels
 
 
-def test_each_user_has_a_layout_of_their_own(url: str, state: Path) -> None:
+def test_each_user_has_an_own_layout(url: str, state: Path) -> None:
     for login in ("ada", "cleo"):
         with Visitor(url, login) as visitor:
             assert visitor.log_in().status_code == 200
@@ -56,7 +56,7 @@ def test_each_user_has_a_layout_of_their_own(url: str, state: Path) -> None:
     assert not (state / "scratch/workspaces").exists()
 
 
-def test_an_outsider_sees_whose_members_come_in(url: str) -> None:
+def test_outsider_sees_the_allowed_organization(url: str) -> None:
     with Visitor(url, "eve") as eve:
         page = eve.log_in()
         assert page.status_code == 403

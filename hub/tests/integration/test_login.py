@@ -14,7 +14,7 @@ from labtesting.hub_process import wait_until
 API = "/api/v3"
 
 
-def test_a_member_comes_in_with_the_right_identity(site: Any) -> None:
+def test_member_logs_in_with_the_right_identity(site: Any) -> None:
     _, account = site.member("Ada-Amber")
     user = site.hub.user("ada-amber")
     state = user["auth_state"]
@@ -35,7 +35,7 @@ def test_a_member_comes_in_with_the_right_identity(site: Any) -> None:
     assert (event["user.id"], event["hub.admin"]) == (str(account.id), False)
 
 
-def test_a_member_of_an_allowed_team_comes_in(site: Any) -> None:
+def test_member_of_an_allowed_team_logs_in(site: Any) -> None:
     account = site.world.add_account("pilot")
     rubin = site.world.find_organization("Rubin")
     rubin.members[account.id] = "active"
@@ -52,9 +52,7 @@ def test_a_member_of_an_allowed_team_comes_in(site: Any) -> None:
         ("teamless", "rubin", "active", "not_a_member"),
     ],
 )
-def test_whoever_is_no_member_is_refused(
-    site: Any, login: str, organization: str | None, state: str | None, reason: str
-) -> None:
+def test_non_member_is_refused(site: Any, login: str, organization: str | None, state: str | None, reason: str) -> None:
     account = site.world.add_account(login)
     if organization:
         site.world.find_organization(organization).members[account.id] = state
@@ -69,7 +67,7 @@ def test_whoever_is_no_member_is_refused(
     assert (event["event.reason"], event["user.id"]) == (reason, str(account.id))
 
 
-def test_the_page_for_an_outsider_says_whom_to_ask_and_that_the_app_may_need_approval(site: Any) -> None:
+def test_refusal_page_names_contact_and_app_approval(site: Any) -> None:
     site.world.add_account("stranger")
     text = site.visitor("stranger").log_in().text
     assert "rubin:pilots" in text
@@ -79,7 +77,7 @@ def test_the_page_for_an_outsider_says_whom_to_ask_and_that_the_app_may_need_app
 
 
 @pytest.mark.parametrize("wall", ["app_approved", "sso"])
-def test_a_member_whose_organization_hides_its_members_is_told_so(site: Any, wall: str) -> None:
+def test_member_of_a_hidden_organization_sees_the_reason(site: Any, wall: str) -> None:
     account = site.world.add_account(f"behind-{wall.replace('_', '-')}")
     sqre = site.world.find_organization("lsst-sqre")
     sqre.members[account.id] = "active"
@@ -91,7 +89,7 @@ def test_a_member_whose_organization_hides_its_members_is_told_so(site: Any, wal
     assert site.visitor(account.login).log_in().status_code == 200
 
 
-def test_more_than_a_hundred_organizations_come_over_pages(site: Any) -> None:
+def test_over_a_hundred_organizations_are_read(site: Any) -> None:
     account = site.world.add_account("joiner")
     for number in range(130):
         site.world.add_organization(f"club-{number:03}", account)
@@ -127,7 +125,7 @@ def login_of(site: Any, name: str) -> str:
     return str(site.hub.user(name)["auth_state"]["identity"]["login"])
 
 
-def test_a_login_that_someone_else_took_over_is_refused_and_nothing_is_written(site: Any) -> None:
+def test_reused_login_of_another_account_is_refused(site: Any) -> None:
     visitor, account = site.member("desired")
     assert visitor.is_logged_in()
     site.world.rename(account, "has-moved-on")
@@ -146,7 +144,7 @@ def test_a_login_that_someone_else_took_over_is_refused_and_nothing_is_written(s
     assert site.events("refusal", "desired")[0]["user.id"] == str(thief.id)
 
 
-def test_the_login_is_free_again_when_its_first_owner_has_come_by_under_the_new_one(site: Any) -> None:
+def test_login_is_free_after_its_renamed_owner_logs_in(site: Any) -> None:
     _, first = site.member("handed-on")
     site.world.rename(first, "first-owner")
     assert site.visitor("first-owner").log_in().status_code == 200
@@ -157,7 +155,7 @@ def test_the_login_is_free_again_when_its_first_owner_has_come_by_under_the_new_
     assert site.hub.user("first-owner")["auth_state"]["identity"]["uid"] == first.id
 
 
-def test_an_administrator_is_one_as_long_as_the_team_says_so(site: Any) -> None:
+def test_team_membership_grants_and_removes_admin_rights(site: Any) -> None:
     visitor, account = site.member("chief")
     rubin = site.world.find_organization("rubin")
     rubin.members[account.id] = "active"
@@ -175,7 +173,7 @@ def test_a_suspended_account_is_refused(site: Any) -> None:
     assert "suspended" in page.text
 
 
-def test_whoever_is_blocked_is_told_so(site: Any) -> None:
+def test_blocked_user_sees_the_reason(site: Any) -> None:
     account = site.world.add_account("rascal")
     site.world.find_organization("lsst-sqre").members[account.id] = "active"
     page = site.visitor("rascal").log_in()
@@ -183,7 +181,7 @@ def test_whoever_is_blocked_is_told_so(site: Any) -> None:
     assert "Your account is blocked" in page.text
 
 
-def test_without_the_right_to_read_organizations_nobody_comes_in(site: Any) -> None:
+def test_login_without_the_scope_read_org_is_refused(site: Any) -> None:
     site.world.add_account("tightlipped")
     site.world.granted = frozenset({"user:email"})
     page = site.visitor("tightlipped").log_in()
@@ -192,7 +190,7 @@ def test_without_the_right_to_read_organizations_nobody_comes_in(site: Any) -> N
     assert "read:org" in page.text
 
 
-def test_a_cancelled_login_says_so(site: Any) -> None:
+def test_cancelled_login_shows_the_reason(site: Any) -> None:
     site.world.add_account("hesitant")
     page = site.visitor("hesitant").log_in(agree=False)
     assert page.status_code == 403
@@ -200,13 +198,13 @@ def test_a_cancelled_login_says_so(site: Any) -> None:
 
 
 @pytest.mark.parametrize("query", ["code=0123&state=abcd", "state=abcd", "code=0123", "error=server_error", ""])
-def test_an_answer_that_nobody_asked_for_is_refused(site: Any, query: str) -> None:
+def test_unrequested_callback_is_refused(site: Any, query: str) -> None:
     page = site.visitor("unknown").get(f"/hub/oauth_callback?{query}")
     assert page.status_code == 400
     assert "This login has expired or is invalid" in page.text
 
 
-def test_a_code_is_good_for_one_login(site: Any) -> None:
+def test_oauth_code_is_valid_for_one_login(site: Any) -> None:
     account = site.world.add_account("reloader")
     site.world.find_organization("lsst-sqre").members[account.id] = "active"
     visitor = site.visitor("reloader")
@@ -238,9 +236,7 @@ def test_a_code_is_good_for_one_login(site: Any) -> None:
     ],
     ids=lambda value: f"{value.kind}-{value.path.rsplit('/', 1)[1]}" if isinstance(value, Trouble) else "",
 )
-def test_a_login_while_github_is_in_trouble_is_refused_with_the_reason(
-    site: Any, trouble: Trouble, reason: str, shown: str
-) -> None:
+def test_login_during_an_outage_shows_the_reason(site: Any, trouble: Trouble, reason: str, shown: str) -> None:
     name = f"unlucky-{len(site.world.accounts)}"
     site.world.add_account(name)
     visitor = site.visitor(name)
@@ -255,7 +251,7 @@ def test_a_login_while_github_is_in_trouble_is_refused_with_the_reason(
     assert refusals[-1]["event.reason"] == reason
 
 
-def test_a_crowd_does_not_wait_in_queues_of_ours_where_its_time_runs_out(start_site: Any, tmp_path: Path) -> None:
+def test_many_simultaneous_logins_do_not_time_out(start_site: Any, tmp_path: Path) -> None:
     """Check that no login times out in tornado's queue, which handles ten logins at a time by default."""
     with start_site(tmp_path, GITHUB_TIMEOUT_SECONDS="30") as site:
         visitors = [site.visitor(f"early-{number}") for number in range(40)]
@@ -268,7 +264,7 @@ def test_a_crowd_does_not_wait_in_queues_of_ours_where_its_time_runs_out(start_s
         assert 10 < site.github.exchanging.maximum <= LOGINS_MAX
 
 
-def test_jupyterhub_s_own_login_form_takes_nobody(site: Any) -> None:
+def test_jupyterhubs_login_form_is_disabled(site: Any) -> None:
     visitor = site.visitor("former")
     visitor.get("/hub/login")
     data = {"username": "keeper", "password": "x", "code": "x"}
@@ -277,7 +273,7 @@ def test_jupyterhub_s_own_login_form_takes_nobody(site: Any) -> None:
     assert not visitor.is_logged_in()
 
 
-def test_no_log_and_no_page_of_a_refused_login_shows_code_state_or_token(site: Any) -> None:
+def test_refused_login_shows_no_code_state_or_token(site: Any) -> None:
     site.world.add_account("grepped")
     visitor = site.visitor("grepped")
     assert visitor.log_in().status_code == 403

@@ -27,9 +27,7 @@ def revoke(world: Any, account: Account) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"), [(remove, "not_a_member"), (suspend, "suspended"), (revoke, "token_revoked")]
 )
-def test_a_definite_no_ends_session_api_token_and_idle_lab_within_one_refresh(
-    site: Any, change: Change, reason: str
-) -> None:
+def test_lost_membership_ends_session_token_and_lab(site: Any, change: Change, reason: str) -> None:
     name = f"leaver-{reason.replace('_', '-')}"
     visitor, account = site.member(name)
     visitor.spawn(name)
@@ -47,7 +45,7 @@ def test_a_definite_no_ends_session_api_token_and_idle_lab_within_one_refresh(
     assert site.hub.user(name)["auth_state"] is None
 
 
-def test_whoever_is_removed_just_before_a_spawn_is_refused_and_sees_no_error_500(site: Any) -> None:
+def test_removed_member_cannot_spawn(site: Any) -> None:
     visitor, account = site.member("too-late")
     remove(site.world, account)
     page = visitor.get("/hub/spawn")
@@ -55,7 +53,7 @@ def test_whoever_is_removed_just_before_a_spawn_is_refused_and_sees_no_error_500
     assert not site.lab_runs("too-late")
 
 
-def test_a_removed_member_who_comes_back_finds_the_same_user(site: Any) -> None:
+def test_readmitted_member_keeps_the_same_user(site: Any) -> None:
     visitor, account = site.member("prodigal")
     before = site.hub.user("prodigal")["created"]
     remove(site.world, account)
@@ -84,9 +82,7 @@ def resident(site: Any) -> Any:
         ("secondary", "rate_limited"),
     ],
 )
-def test_a_member_goes_on_and_starts_a_lab_while_github_is_in_trouble(
-    site: Any, resident: Any, kind: Any, reason: str
-) -> None:
+def test_outage_of_github_keeps_session_and_spawns(site: Any, resident: Any, kind: Any, reason: str) -> None:
     token = site.api_token("resident")
     with site.trouble(kind):
         wait_until(
@@ -101,7 +97,7 @@ def test_a_member_goes_on_and_starts_a_lab_while_github_is_in_trouble(
 
 
 @pytest.mark.parametrize("kind", ["hang", "hangup"])
-def test_a_member_goes_on_while_github_hangs(site: Any, resident: Any, kind: str) -> None:
+def test_hanging_github_keeps_the_session(site: Any, resident: Any, kind: str) -> None:
     with site.trouble(kind):
         wait_until(
             lambda: resident.is_logged_in() and site.last_outcome("resident") == "kept:github_down", "the session stays"
@@ -110,7 +106,7 @@ def test_a_member_goes_on_while_github_hangs(site: Any, resident: Any, kind: str
 
 
 @pytest.mark.parametrize("wall", ["app_approved", "sso"])
-def test_an_organization_that_hides_its_members_has_removed_nobody(site: Any, wall: str) -> None:
+def test_hidden_organization_revokes_no_membership(site: Any, wall: str) -> None:
     name = f"hidden-{wall.replace('_', '-')}"
     visitor, account = site.member(name)
     other = site.world.add_organization(f"society-{wall}", account)

@@ -21,7 +21,7 @@ c.LabProxy.auth_token = {token!r}
 """
 
 
-def test_it_answers_meanwhile_and_is_reached_as_soon_as_the_proxy_is_there(tmp_path: Path) -> None:
+def test_hub_starts_before_its_proxy(tmp_path: Path) -> None:
     port, hub_port, proxy_port, metrics_port = free_ports(4)
     url, hub_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{hub_port}"
     token, proxy = secrets.token_hex(16), make_proxy()

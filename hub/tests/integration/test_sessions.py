@@ -8,7 +8,7 @@ from labtesting.github import Account
 from labtesting.hub_process import wait_until
 
 
-def test_a_logout_takes_the_token_back_and_leaves_the_lab(site: Any) -> None:
+def test_logout_revokes_the_token_and_keeps_the_lab(site: Any) -> None:
     visitor, account = site.member("tidy")
     visitor.spawn("tidy")
     assert tokens_of(site, account) == 1
@@ -23,7 +23,7 @@ def test_a_logout_takes_the_token_back_and_leaves_the_lab(site: Any) -> None:
     site.stop_lab("tidy")
 
 
-def test_a_logout_while_github_hangs_is_a_logout(site: Any) -> None:
+def test_logout_works_while_github_hangs(site: Any) -> None:
     visitor, _ = site.member("hasty")
     with site.trouble("hang"):
         assert visitor.get("/hub/logout").status_code == 200
@@ -33,7 +33,7 @@ def test_a_logout_while_github_hangs_is_a_logout(site: Any) -> None:
     wait_until(lambda: visitor.is_logged_in() and site.last_outcome("hasty") == "confirmed", "the new token is used")
 
 
-def test_after_a_logout_no_other_session_and_no_token_outlives_a_removal(site: Any) -> None:
+def test_removal_after_a_logout_ends_all_sessions_and_tokens(site: Any) -> None:
     visitor, account = site.member("evader")
     other = site.visitor("evader")
     assert other.log_in().status_code == 200
@@ -44,7 +44,7 @@ def test_after_a_logout_no_other_session_and_no_token_outlives_a_removal(site: A
     assert not site.token_works(token)
 
 
-def test_a_second_login_takes_the_first_ones_token_back_and_ends_nothing(site: Any) -> None:
+def test_second_login_replaces_only_the_token(site: Any) -> None:
     visitor, account = site.member("two-screens")
     other = site.visitor("two-screens")
     assert other.log_in().status_code == 200
@@ -60,7 +60,7 @@ def tokens_of(site: Any, account: Account) -> int:
     return sum(token.account_id == account.id for token in site.world.tokens.values())
 
 
-def test_a_renamed_user_keeps_the_old_name_as_long_as_the_lab_runs(site: Any) -> None:
+def test_renamed_user_keeps_the_old_name_until_the_lab_stops(site: Any) -> None:
     visitor, account = site.member("before-wedding")
     visitor.spawn("before-wedding")
     site.world.rename(account, "after-wedding")

@@ -18,7 +18,7 @@ def site(start_site: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield site
 
 
-def test_after_the_bound_the_door_is_closed_and_the_lab_goes_on(site: Any) -> None:
+def test_expired_answer_ends_the_session_and_keeps_the_lab(site: Any) -> None:
     visitor, _ = site.member("patient")
     visitor.spawn("patient")
     token = site.api_token("patient")
@@ -35,7 +35,7 @@ def test_after_the_bound_the_door_is_closed_and_the_lab_goes_on(site: Any) -> No
     assert site.hub.user("patient")["servers"][""]["started"] == started
 
 
-def test_the_lab_of_somebody_who_has_signed_out_ends_after_the_bound(site: Any) -> None:
+def test_lab_of_a_logged_out_user_stops_after_the_limit(site: Any) -> None:
     visitor, _ = site.member("gone-home")
     visitor.spawn("gone-home")
     visitor.log_out()

@@ -35,7 +35,7 @@ def run_hub(
 
 
 @pytest.mark.parametrize("name", COMPLETE)
-def test_a_hub_without_a_setting_ends_with_one_line_that_names_it(name: str, tmp_path: Path) -> None:
+def test_missing_setting_is_named_in_one_line(name: str, tmp_path: Path) -> None:
     settings = {key: value for key, value in COMPLETE.items() if key != name}
     done = run_hub("jupyterhub", "--config", CONFIG_FILE, settings=settings, folder=tmp_path)
     assert done.returncode == 1
@@ -44,7 +44,7 @@ def test_a_hub_without_a_setting_ends_with_one_line_that_names_it(name: str, tmp
     assert line.startswith(f"labhub: {name}: missing, wanted ")
 
 
-def test_an_option_of_jupyterhub_keeps_our_configuration(tmp_path: Path) -> None:
+def test_jupyterhub_option_keeps_our_configuration(tmp_path: Path) -> None:
     done = run_hub("labhub", "--debug", settings={}, folder=tmp_path)
     assert done.returncode == 1
     assert "labhub: JUPYTERHUB_CRYPT_KEY: missing, wanted " in done.stderr

@@ -22,7 +22,7 @@ def enroll(site: Any, login: str, account_id: int) -> Any:
     return site.visitor(login)
 
 
-def test_stock_users_are_taken_over_by_their_id_and_by_nobody_else(start_site: Any, tmp_path: Path) -> None:
+def test_stock_users_are_matched_by_their_github_id(start_site: Any, tmp_path: Path) -> None:
     keys = {"JUPYTERHUB_CRYPT_KEY": secrets.token_hex(32), "JUPYTERHUB_CRYPT_KEY_FILE": ""}
     with start_site(tmp_path, STOCK, **keys) as stock:
         assert enroll(stock, "stays", 5001).log_in().status_code == 200

@@ -18,7 +18,7 @@ def test_an_entry_is_an_organization_or_one_of_its_teams(text: str, rule: Rule) 
 
 
 @pytest.mark.parametrize("text", ["", ":", "org:", ":team", "a:b:c", "a/b", "a b", "-a", "a;b"])
-def test_another_entry_is_refused(text: str) -> None:
+def test_invalid_entry_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="neither"):
         parse_rule(text)
 
@@ -39,11 +39,11 @@ def test_another_entry_is_refused(text: str) -> None:
         ({"lsst": HIDDEN, "rubin": ACTIVE}, {"rubin:pilots"}, Admission.ADMITTED),
     ],
 )
-def test_one_rule_is_enough_and_a_hidden_one_is_no_no(
+def test_one_matching_rule_admits_a_user(
     memberships: dict[str, Membership], teams: set[str], expected: Admission
 ) -> None:
     assert decide_admission([ORG, TEAM], Memberships(memberships, frozenset(teams))) is expected
 
 
-def test_without_a_rule_nobody_comes_in() -> None:
+def test_no_user_is_admitted_without_a_rule() -> None:
     assert decide_admission([], Memberships({"lsst": ACTIVE})) is Admission.OUTSIDER

@@ -23,11 +23,11 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 STOP = Announcement("Maintenance", "warning", datetime(2099, 1, 1, tzinfo=UTC), "stopped")
 
 
-def test_the_message_is_enough() -> None:
+def test_announcement_needs_only_a_message() -> None:
     assert parse_announcement({"message": " Maintenance at noon "}, NOW) == Announcement("Maintenance at noon", "info")
 
 
-def test_what_is_given_is_read_and_given_again() -> None:
+def test_announcement_round_trip_keeps_all_fields() -> None:
     model = {"message": "Ünter <b> 100 %", "level": "error", "ends": "2026-11-23T14:00:00Z", "spawning": "stopped"}
     assert parse_announcement(model, NOW).to_dict() == model
     assert parse_announcement(model | {"ends": "2026-11-23T15:00:00+01:00"}, NOW).to_dict() == model
@@ -54,14 +54,14 @@ def test_what_is_given_is_read_and_given_again() -> None:
         ({"message": "a", "ends": 1795392000}, "ends: found 1795392000"),
     ],
 )
-def test_what_is_wrong_is_named_with_what_is_wanted(value: object, message: str) -> None:
+def test_invalid_announcement_names_the_wanted_value(value: object, message: str) -> None:
     with pytest.raises(AnnouncementError) as raised:
         parse_announcement(value, NOW)
     assert message in str(raised.value)
     assert str(raised.value).isprintable()
 
 
-def test_a_board_is_read_again_until_it_is_cleared(tmp_path: Path) -> None:
+def test_stored_announcement_is_read_until_cleared(tmp_path: Path) -> None:
     file = tmp_path / "announcement.json"
     store = AnnouncementStore(file)
     assert store.current is None
@@ -76,7 +76,7 @@ def test_a_board_is_read_again_until_it_is_cleared(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_has_ended_stops_nothing_also_where_it_is_read_again(tmp_path: Path) -> None:
+def test_expired_pause_stops_nothing(tmp_path: Path) -> None:
     file = tmp_path / "announcement.json"
     ended = Announcement("Maintenance", "info", datetime.now(UTC) - timedelta(seconds=1), "stopped")
     store = AnnouncementStore(file)
@@ -86,16 +86,14 @@ def test_what_has_ended_stops_nothing_also_where_it_is_read_again(tmp_path: Path
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"message": ""}', "[]"])
-def test_a_file_that_cannot_be_read_is_told_and_keeps_no_hub_from_starting(
-    tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_unreadable_announcement_file_is_ignored(tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "announcement.json"
     file.write_text(text)
     assert AnnouncementStore(file).current is None
     assert f"{file}: cannot read the stored announcement, ignoring it: " in caplog.text
 
 
-def test_a_disk_that_is_full_leaves_what_was(tmp_path: Path) -> None:
+def test_full_disk_keeps_the_previous_announcement(tmp_path: Path) -> None:
     file = tmp_path / "announcement.json"
     store = AnnouncementStore(file)
     store.replace(STOP)
@@ -106,7 +104,7 @@ def test_a_disk_that_is_full_leaves_what_was(tmp_path: Path) -> None:
     assert AnnouncementStore(file).current == STOP
 
 
-def test_every_handler_of_jupyterhubs_that_starts_labs_is_replaced_by_one_that_asks_first() -> None:
+def test_each_handler_that_starts_labs_checks_the_pause() -> None:
     every = [(path, handler) for path, handler, *_ in [*pages, *calls]]
     starting = [path for path, handler in every if "self.spawn_single_user(" in inspect.getsource(handler)]
     ours = dict([*jupyterhub_handlers.ROUTES, *ROUTES])
@@ -116,10 +114,10 @@ def test_every_handler_of_jupyterhubs_that_starts_labs_is_replaced_by_one_that_a
     ] == []
 
 
-def test_the_stand_in_that_labs_are_tested_with_answers_alike() -> None:
+def test_announcement_stub_answers_like_the_hub() -> None:
     assert AnnouncementStub().model() == NO_ANNOUNCEMENT.to_dict()
 
 
-def test_labs_are_told_the_path_that_answers() -> None:
+def test_path_in_the_contract_is_that_of_the_handler() -> None:
     [path] = [path for path, handler in [*jupyterhub_handlers.ROUTES, *ROUTES] if handler is AnnouncementHandler]
     assert f"/hub{path}" == ANNOUNCEMENT_PATH

@@ -51,9 +51,7 @@ def audit_log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("write", WRITTEN)
-def test_an_audit_event_has_the_shape_of_the_contract(
-    write: Callable[[], None], audit_log: pytest.LogCaptureFixture
-) -> None:
+def test_audit_event_follows_the_contract(write: Callable[[], None], audit_log: pytest.LogCaptureFixture) -> None:
     write()
     [record] = audit_log.records
     line = HubFormatter().format(record)
@@ -61,7 +59,7 @@ def test_an_audit_event_has_the_shape_of_the_contract(
     assert_log_events([line])
 
 
-def test_the_contract_lets_nothing_else_through() -> None:
+def test_contract_refuses_unknown_fields() -> None:
     event = {
         "@timestamp": "2026-01-01T00:00:00Z",
         "log.level": "info",
@@ -77,13 +75,13 @@ def test_the_contract_lets_nothing_else_through() -> None:
         EVENTS.validate(event | {"access_token": "gho_x"})
 
 
-def test_auth_state_is_written_and_read_as_in_the_contract() -> None:
+def test_auth_state_follows_the_contract() -> None:
     contract = read_contract("auth-state")
     state = AuthState.from_dict(contract)
     assert state is not None
     assert state.to_dict() == contract
 
 
-def test_the_auth_state_of_a_stock_hub_is_none_of_ours() -> None:
+def test_auth_state_of_a_stock_hub_is_ignored() -> None:
     assert AuthState.from_dict({"access_token": "gho_x", "github_user": {"id": 5}}) is None
     assert AuthState.from_dict({}) is None

@@ -40,7 +40,7 @@ def test_grafana_knows_every_key_and_value(dashboard: dict[str, Any]) -> None:
     assert find_losses(dashboard, parsed) == []
 
 
-def test_no_panel_lies_on_another(dashboard: dict[str, Any]) -> None:
+def test_panels_do_not_overlap(dashboard: dict[str, Any]) -> None:
     taken: dict[tuple[int, int], str] = {}
     for panel in dashboard["panels"]:
         position = panel["gridPos"]

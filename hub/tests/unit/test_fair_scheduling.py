@@ -9,7 +9,7 @@ from labhub.infra.fair_scheduling import yield_turn
 
 
 @pytest.mark.asyncio
-async def test_of_a_crowd_one_goes_on_in_a_pass_in_the_order_in_which_they_came() -> None:
+async def test_one_task_continues_per_pass_in_order() -> None:
     passes: list[list[int]] = [[]]
     done = asyncio.Event()
 
@@ -30,7 +30,7 @@ async def test_of_a_crowd_one_goes_on_in_a_pass_in_the_order_in_which_they_came(
 
 
 @pytest.mark.asyncio
-async def test_who_gives_up_waiting_holds_up_nobody() -> None:
+async def test_cancelled_task_does_not_block_others() -> None:
     waiting = [asyncio.create_task(yield_turn()) for _ in range(3)]
     await asyncio.sleep(0)
     waiting[1].cancel()

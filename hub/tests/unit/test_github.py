@@ -14,7 +14,7 @@ def answer(path: str, code: int = 200, body: bytes = b"[]", **headers: str) -> R
     return Response("GET", path, code, headers, body)
 
 
-def test_the_token_follows_no_link_to_another_host() -> None:
+def test_token_is_not_sent_to_another_host() -> None:
     github = GitHub(API, 1)
     next_page = f'<{API}/user/orgs?page=2>; rel="next"'
     assert github._next_page(answer("/user/orgs", Link=next_page)) == "/user/orgs?page=2"
@@ -23,7 +23,7 @@ def test_the_token_follows_no_link_to_another_host() -> None:
             github._next_page(answer("/user/orgs", Link=f'<{elsewhere}>; rel="next"'))
 
 
-def test_only_a_suspended_account_is_suspended() -> None:
+def test_other_403_is_no_suspension() -> None:
     body = b'{"message": "Sorry. This has been suspended."}'
     with pytest.raises(SuspendedError):
         check_status(answer("/user", 403, body))

@@ -12,7 +12,7 @@ from hub.tests.unit.fake_api import wait_until
 pytestmark = pytest.mark.asyncio
 
 
-async def test_the_hub_is_alive_while_its_reflectors_try(cluster: Cluster, launcher: LabLauncher) -> None:
+async def test_hub_is_live_while_its_reflectors_retry(cluster: Cluster, launcher: LabLauncher) -> None:
     cluster.api.is_down = True
     reflectors = (launcher.pods, launcher.events)
     for reflector in reflectors:
@@ -23,7 +23,7 @@ async def test_the_hub_is_alive_while_its_reflectors_try(cluster: Cluster, launc
     assert find_dead_reflector(reflectors) == ""
 
 
-async def test_a_reflector_that_has_died_ends_the_hub(launcher: LabLauncher) -> None:
+async def test_stopped_reflector_fails_the_liveness_probe(launcher: LabLauncher) -> None:
     reflectors = (launcher.pods, launcher.events)
     for reflector in reflectors:
         await reflector.wait_until_loaded()

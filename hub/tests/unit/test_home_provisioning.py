@@ -29,7 +29,7 @@ def folders(labfiles: Labfiles) -> HomeProvisioner:
     return HomeProvisioner(labfiles.url, TOKEN)
 
 
-async def test_home_and_project_folders_are_there_afterwards(labfiles: Labfiles, folders: HomeProvisioner) -> None:
+async def test_home_and_project_folders_are_created(labfiles: Labfiles, folders: HomeProvisioner) -> None:
     await folders.create_folders(ADA)
     await folders.create_folders(ADA)
     home = (labfiles.storage / "home/583231").lstat()
@@ -39,14 +39,14 @@ async def test_home_and_project_folders_are_there_afterwards(labfiles: Labfiles,
         assert (found.st_uid, found.st_gid, oct(found.st_mode)) == (0, group.gid, "0o42770")
 
 
-async def test_many_who_come_at_once_get_their_folders(labfiles: Labfiles, folders: HomeProvisioner) -> None:
+async def test_many_users_at_once_get_their_folders(labfiles: Labfiles, folders: HomeProvisioner) -> None:
     identities = [Identity(uid, f"u{uid}", f"u{uid}", uid, GROUPS) for uid in range(10_000, 10_030)]
     await asyncio.gather(*map(folders.create_folders, identities))
     assert len(os.listdir(labfiles.storage / "home")) == 30
     assert len(os.listdir(labfiles.storage / "project")) == 16
 
 
-async def test_a_home_of_somebody_else_is_not_used(labfiles: Labfiles, folders: HomeProvisioner) -> None:
+async def test_home_of_another_user_is_refused(labfiles: Labfiles, folders: HomeProvisioner) -> None:
     home = labfiles.storage / "home/583231"
     as_root("mkdir", home)
     as_root("chown", "77777", home)
@@ -56,7 +56,7 @@ async def test_a_home_of_somebody_else_is_not_used(labfiles: Labfiles, folders: 
     assert str(failed.value) == f"Your home cannot be used ({reason}). Report this to an administrator."
 
 
-async def test_a_project_folder_that_is_a_symlink_is_not_used(labfiles: Labfiles, folders: HomeProvisioner) -> None:
+async def test_symlink_as_project_folder_is_refused(labfiles: Labfiles, folders: HomeProvisioner) -> None:
     as_root("ln", "-s", "/etc", labfiles.storage / "project/5003")
     with pytest.raises(
         ProvisioningError, match=r"The project folder of your group 5003 cannot be used \(409: .* a symbolic link"
@@ -64,14 +64,14 @@ async def test_a_project_folder_that_is_a_symlink_is_not_used(labfiles: Labfiles
         await folders.create_folders(ADA)
 
 
-async def test_another_token_is_refused_at_once(labfiles: Labfiles) -> None:
+async def test_wrong_token_is_refused_without_a_retry(labfiles: Labfiles) -> None:
     delays: list[str] = []
     with pytest.raises(ProvisioningError, match="401: wrong token"):
         await asyncio.wait_for(HomeProvisioner(labfiles.url, "another").create_folders(ADA, delays.append), 10)
     assert delays == []
 
 
-async def test_a_fileserver_that_comes_back_is_waited_for(labfiles: Labfiles, folders: HomeProvisioner) -> None:
+async def test_hub_waits_for_a_paused_fileserver(labfiles: Labfiles, folders: HomeProvisioner) -> None:
     labfiles.signal(signal.SIGSTOP)
     task = asyncio.create_task(folders.create_folders(ADA))
     await asyncio.sleep(0.1)  # wait until the client has sent the request, which gets no response
@@ -80,7 +80,7 @@ async def test_a_fileserver_that_comes_back_is_waited_for(labfiles: Labfiles, fo
     await task
 
 
-async def test_a_fileserver_that_is_replaced_is_waited_for(
+async def test_hub_waits_for_a_replaced_fileserver(
     labfiles: Labfiles, folders: HomeProvisioner, tmp_path: Path
 ) -> None:
     labfiles.stop()
@@ -97,7 +97,7 @@ async def test_a_fileserver_that_is_replaced_is_waited_for(
     assert len(os.listdir(labfiles.storage / "project")) == 16
 
 
-async def test_a_fileserver_that_stays_away_is_told(labfiles: Labfiles) -> None:
+async def test_missing_fileserver_is_an_error(labfiles: Labfiles) -> None:
     labfiles.stop()
     with pytest.raises(
         ProvisioningError, match=r"^The shared storage does not answer \(.*\)\. Try again in a minute\.$"

@@ -58,22 +58,20 @@ def number(github_id: int, taken: frozenset[int] = IMAGE.ids) -> int | None:
         (-5, None),
     ],
 )
-def test_a_number_is_the_github_id_but_where_that_is_reserved_or_taken(github_id: int, expected: int | None) -> None:
+def test_uid_is_the_github_id_unless_reserved_or_taken(github_id: int, expected: int | None) -> None:
     assert number(github_id) == expected
 
 
-def test_a_number_that_is_taken_twice_is_refused() -> None:
+def test_taken_uid_without_an_alternative_is_refused() -> None:
     assert number(70000, frozenset({70000, 2_000_070_000})) is None
 
 
-def test_a_taken_number_beyond_what_kubernetes_can_hold_is_refused() -> None:
+def test_mapped_uid_above_the_kubernetes_limit_is_refused() -> None:
     assert number(1_500_000_000, frozenset({1_500_000_000})) is None
 
 
 @given(st.lists(IDS, unique=True), st.frozensets(IDS))
-def test_no_two_accounts_share_a_number_and_none_is_reserved_or_the_images(
-    ids: list[int], taken: frozenset[int]
-) -> None:
+def test_uids_are_unique_and_never_reserved(ids: list[int], taken: frozenset[int]) -> None:
     numbers = [uid for uid in (number(github_id, taken) for github_id in ids) if uid is not None]
     assert len(set(numbers)) == len(numbers)
     for uid in numbers:
@@ -99,13 +97,13 @@ def test_a_user_name_is_the_login_in_lower_case(login: str, expected: str) -> No
 
 
 @pytest.mark.parametrize("login", ["", "-ada", "_ada", "a" * 40, "ada:0", "ada\n", "äda", "a/b", "..", "a b"])
-def test_a_login_that_is_no_safe_user_name_is_refused(login: str) -> None:
+def test_unsafe_login_is_refused(login: str) -> None:
     with pytest.raises(IdentityError):
         user_name(login, ())
 
 
 @given(st.lists(LOGINS, unique_by=str.lower))
-def test_no_two_logins_share_a_name(logins: list[str]) -> None:
+def test_user_names_are_unique(logins: list[str]) -> None:
     names = [free_name(login, IMAGE.groups) for login in [*logins, "docker", "gh-docker"] if login]
     assert len({name.lower() for name in names}) == len({login.lower() for login in [*logins, "docker", "gh-docker"]})
 
@@ -117,7 +115,7 @@ def test_a_group_name_is_not_cut_and_keeps_its_capitals() -> None:
 
 
 @given(ORGANIZATIONS, st.frozensets(LOGINS.map(str.lower)), st.randoms())
-def test_never_more_than_sixteen_groups_the_allowed_first_whatever_githubs_order(
+def test_groups_are_limited_and_allowed_ones_come_first(
     organizations: list[Organization], first: frozenset[str], random: object
 ) -> None:
     first = first | {organization.login.lower() for organization in organizations[::5]}
@@ -134,21 +132,19 @@ def test_never_more_than_sixteen_groups_the_allowed_first_whatever_githubs_order
     assert build_identity(Account(1000, "ada"), shuffled, first, IMAGE) == identity
 
 
-def test_an_organization_without_a_number_is_dropped_and_keeps_nobody_out() -> None:
+def test_organization_without_a_gid_is_dropped() -> None:
     organization = Organization(MAPPED_OFFSET + 5, "too-new")
     identity = build_identity(Account(1000, "ada"), [organization], ("too-new",), IMAGE)
     assert (identity.groups, identity.dropped) == ((), (organization,))
 
 
 @given(IDS.filter(lambda github_id: number(github_id) is not None), LOGINS, ORGANIZATIONS)
-def test_an_identity_comes_back_from_json_as_it_was(
-    github_id: int, login: str, organizations: list[Organization]
-) -> None:
+def test_identity_round_trip_through_json(github_id: int, login: str, organizations: list[Organization]) -> None:
     identity = build_identity(Account(github_id, login), organizations, (), IMAGE)
     assert Identity.from_dict(json.loads(json.dumps(identity.to_dict()))) == identity
 
 
 @pytest.mark.parametrize("stored", [{}, {"github_id": 5}, {"github_id": "x", "groups": [], "dropped": []}])
-def test_something_else_is_no_identity(stored: dict[str, object]) -> None:
+def test_malformed_identity_is_refused(stored: dict[str, object]) -> None:
     with pytest.raises(IdentityError):
         Identity.from_dict(stored)

@@ -170,7 +170,7 @@ def test_a_final_error_is_recognized(reason: str, cause: str) -> None:
 
 
 @pytest.mark.parametrize(("reason", "cause"), TRANSIENT.values(), ids=TRANSIENT)
-def test_an_error_that_can_pass_is_not_final(reason: str, cause: str) -> None:
+def test_transient_error_is_not_final(reason: str, cause: str) -> None:
     assert not is_final(reason, cause)
 
 

@@ -85,13 +85,13 @@ async def test_after_a_failed_start_the_spawn_page_opens(lab: Lab) -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("reason", "suspected"), [("ended", True), ("timeout", True), ("memory", False)])
-async def test_only_some_ends_point_to_the_settings(lab: Lab, reason: str, suspected: bool) -> None:
+async def test_settings_are_suspected_only_for_some_ends(lab: Lab, reason: str, suspected: bool) -> None:
     lab.spawner.store_end(diagnose(reason))
     assert lab.spawner.suspects_settings == suspected
 
 
 @pytest.mark.parametrize("value", ["", "Clean", "1", None, ["clean"]])
-def test_another_value_of_settings_is_refused(value: Any) -> None:
+def test_unknown_value_of_settings_is_refused(value: Any) -> None:
     with pytest.raises(ChoiceError, match=r"settings: found .*, wanted kept or clean"):
         MENU.choose({"settings": value})
 
@@ -118,7 +118,7 @@ def test_the_spawn_page_shows_a_failed_start() -> None:
     assert "Your last lab has ended." not in shown
 
 
-def test_the_home_page_offers_clean_settings_with_the_last_choice() -> None:
+def test_home_page_offers_clean_settings_with_the_last_choice() -> None:
     server = type(STOPPED)(active=False, menu=MENU, last_choice=MENU.choose({"size": "large"}))
     user = type(STOPPED)(name="ada", escaped_name="ada", json_escaped_name="ada")
     variables = {"default_server": server, "user": user, "base_url": "/hub/", "xsrf_token": "a|b=="}

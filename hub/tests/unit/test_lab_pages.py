@@ -97,7 +97,7 @@ def render(name: str, end: object = None, **variables: Any) -> str:
         *("no answer", "error", "not found", "tokens"),
     ],
 )
-def test_a_page_speaks_of_a_lab(name: str, variables: dict[str, Any], texts: list[str]) -> None:
+def test_page_contains_lab_instead_of_server(name: str, variables: dict[str, Any], texts: list[str]) -> None:
     shown = render(name, **variables)
     for text in texts:
         assert text in shown

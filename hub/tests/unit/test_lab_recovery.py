@@ -27,7 +27,7 @@ def find_names(*pods: dict[str, Any], claimed: tuple[str, ...] = ()) -> list[str
     return [pod["metadata"]["name"] for pod in find_lost_labs(pods, claimed, LAST_ACTIVITY)]
 
 
-def test_a_lab_newer_than_the_database_is_lost() -> None:
+def test_lab_newer_than_the_database_is_recovered() -> None:
     assert find_names(make_lab("lab-1"), make_lab("lab-2"), claimed=("lab-2",)) == ["lab-1"]
     assert len(find_lost_labs([make_lab("lab-1", creationTimestamp="2020-01-01T00:00:00Z")], (), datetime.min)) == 1
 
@@ -41,5 +41,5 @@ def test_a_lab_newer_than_the_database_is_lost() -> None:
         pytest.param({"status": {"containerStatuses": []}}, id="not running"),
     ],
 )
-def test_other_pods_stay_orphans(changes: dict[str, Any]) -> None:
+def test_other_pods_are_not_recovered(changes: dict[str, Any]) -> None:
     assert find_names(make_lab("lab-1", **changes)) == []

@@ -39,7 +39,7 @@ async def free_port() -> int:
     return port
 
 
-async def test_a_busy_api_gets_the_request_again(
+async def test_request_to_a_busy_api_is_repeated(
     cluster: Cluster, launcher: LabLauncher, caplog: pytest.LogCaptureFixture
 ) -> None:
     cluster.api.answers = [BUSY]
@@ -76,7 +76,7 @@ async def test_a_leftover_pod_is_deleted_first_and_can_save(cluster: Cluster, la
     assert waits == [NAME]
 
 
-async def test_a_leftover_that_the_hub_does_not_see_is_no_busy_loop(
+async def test_unseen_leftover_causes_no_busy_loop(
     cluster: Cluster, launcher: LabLauncher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(launcher_module, "RETRY_SECONDS", 0.2)
@@ -88,7 +88,7 @@ async def test_a_leftover_that_the_hub_does_not_see_is_no_busy_loop(
     assert 1 < len(cluster.api.created) < 10
 
 
-async def test_a_leftover_that_stays_is_not_an_api_failure(cluster: Cluster, launcher: LabLauncher) -> None:
+async def test_lasting_leftover_is_not_an_api_failure(cluster: Cluster, launcher: LabLauncher) -> None:
     cluster.api.pods, cluster.api.removes_pods = [MANIFEST], False
     cluster.api.answers = [CONFLICT] * 1000
     with pytest.raises(SpawnFailedError) as failed:
@@ -97,7 +97,7 @@ async def test_a_leftover_that_stays_is_not_an_api_failure(cluster: Cluster, lau
     assert f"Pod: {NAME}." in failed.value.diagnosis.detail
 
 
-async def test_a_conflict_about_a_quota_passes(cluster: Cluster, launcher: LabLauncher) -> None:
+async def test_quota_conflict_is_retried(cluster: Cluster, launcher: LabLauncher) -> None:
     cluster.api.answers = [
         (409, 'Operation cannot be fulfilled on resourcequotas "labs": the object has been modified')
     ]
@@ -124,7 +124,7 @@ async def test_a_lab_is_ready_when_its_port_answers(cluster: Cluster, launcher: 
     assert lab_url(lab.pod) == f"http://127.0.0.1:{port}"
 
 
-async def test_a_report_makes_the_launcher_connect_at_once(
+async def test_activity_report_makes_the_launcher_connect_at_once(
     cluster: Cluster, launcher: LabLauncher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(launcher_module, "CONNECT_PAUSE_MIN", 600)

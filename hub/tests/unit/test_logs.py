@@ -19,7 +19,7 @@ def line(message: str, **extra: object) -> dict[str, object]:
     return event
 
 
-def test_a_line_is_an_object_with_time_level_logger_message_and_what_was_added() -> None:
+def test_log_line_is_a_json_object_with_added_fields() -> None:
     event = line("two\nlines", admin=True, **{"event.action": "login"})
     assert event.pop("@timestamp")
     assert event == {
@@ -33,7 +33,7 @@ def test_a_line_is_an_object_with_time_level_logger_message_and_what_was_added()
     }
 
 
-def test_an_exception_is_of_the_contract_in_one_line() -> None:
+def test_exception_is_logged_in_one_line() -> None:
     try:
         raise ValueError("two\nlines")
     except ValueError as error:
@@ -61,10 +61,10 @@ URL = "/hub/oauth_callback?code=s3cr3t&state=s3cr3t"
         "Failed to json-decode state: s3cr3t",
     ],
 )
-def test_the_secrets_of_an_oauth_url_are_taken_out_however_it_is_written(text: str) -> None:
+def test_secrets_of_oauth_urls_are_removed(text: str) -> None:
     assert "s3cr3t" not in remove_secrets(text)
 
 
-def test_what_stands_around_a_secret_stays() -> None:
+def test_text_around_a_secret_is_kept() -> None:
     assert remove_secrets("?code=s3cr3t&next=/x (ada@::1)") == "?code=[secret]&next=/x (ada@::1)"
     assert remove_secrets("spawn of ada, state running") == "spawn of ada, state running"

@@ -116,7 +116,7 @@ OUTSIDER = replace(MEMBER, admission=Admission.OUTSIDER)
 
 
 @pytest.mark.asyncio
-async def test_many_requests_at_once_ask_github_once() -> None:
+async def test_simultaneous_requests_share_one_membership_check() -> None:
     evaluator, user = SlowEvaluator(replace(MEMBER, admin=True)), FakeUser()
     refresher = MembershipRefresher(None, evaluator)
     tasks = [asyncio.create_task(refresher.refresh(user)) for _ in range(5)]
@@ -131,7 +131,7 @@ async def test_many_requests_at_once_ask_github_once() -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_answer_with_nothing_new_is_kept_with_its_time_and_no_work_for_jupyterhub() -> None:
+async def test_unchanged_answer_stores_only_its_time() -> None:
     evaluator, user, start = SlowEvaluator(MEMBER), FakeUser(), time.time()
     evaluator.may_answer.set()
     refresher = MembershipRefresher(None, evaluator)
@@ -147,7 +147,7 @@ async def test_an_answer_with_nothing_new_is_kept_with_its_time_and_no_work_for_
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("answer", [RevokedError("401"), MEMBER], ids=["401", "member"])
-async def test_an_answer_about_a_token_that_a_login_has_replaced_changes_nothing(
+async def test_answer_for_a_replaced_token_is_ignored(
     answer: AccessDecision | Exception,
 ) -> None:
     evaluator, user = SlowEvaluator(answer), FakeUser(spawners={"": FakeSpawner()})
@@ -172,7 +172,7 @@ async def test_a_removed_user_loses_the_running_lab() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_lab_is_stopped_also_if_the_proxy_is_away() -> None:
+async def test_lab_is_stopped_without_the_proxy() -> None:
     evaluator, user = SlowEvaluator(OUTSIDER), FakeUser(spawners={"": FakeSpawner()})
     app = FakeApp({1: user}, FakeProxy(is_down=True))
     evaluator.may_answer.set()
@@ -201,7 +201,7 @@ async def test_a_starting_lab_is_stopped_by_the_next_refresh() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_token_that_is_suddenly_another_accounts_is_an_end() -> None:
+async def test_token_of_another_account_ends_the_session() -> None:
     evaluator, user = SlowEvaluator(replace(MEMBER, account=Account(6000, "ada"))), FakeUser()
     evaluator.may_answer.set()
     assert await MembershipRefresher(None, evaluator).refresh(user) is False
@@ -209,7 +209,7 @@ async def test_a_token_that_is_suddenly_another_accounts_is_an_end() -> None:
 
 
 @pytest.mark.asyncio
-async def test_after_a_no_the_next_request_is_not_let_through_because_somebody_was_in_a_moment_ago() -> None:
+async def test_refusal_forces_a_check_at_the_next_request() -> None:
     evaluator, user = SlowEvaluator(OUTSIDER), FakeUser(_auth_refreshed=time.monotonic())
     evaluator.may_answer.set()
     assert await MembershipRefresher(None, evaluator).refresh(user) is False
@@ -218,7 +218,7 @@ async def test_after_a_no_the_next_request_is_not_let_through_because_somebody_w
 
 
 @pytest.mark.asyncio
-async def test_everybody_with_a_lab_is_looked_at_in_turn_within_one_refresh() -> None:
+async def test_each_user_with_a_lab_is_checked_in_turn() -> None:
     evaluator = SlowEvaluator(MEMBER)
     evaluator.may_answer.set()
     evaluator.settings = SETTINGS.model_copy(update={"refresh_seconds": 0.1})

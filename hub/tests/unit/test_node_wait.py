@@ -110,14 +110,14 @@ def test_only_permanent_reasons_exclude_a_node_group(message: str, excluded: boo
         (TOO_SMALL, [karpenter("all available instance types exceed limits for nodepool")], "declined"),
     ],
 )
-def test_the_outlook_follows_the_last_answer(message: str, events: list[PodEvent], kind: str) -> None:
+def test_outlook_follows_the_last_event(message: str, events: list[PodEvent], kind: str) -> None:
     assert assess(message, events).kind == kind
 
 
-def test_the_detail_is_the_answer_of_the_autoscaler() -> None:
+def test_detail_is_the_event_of_the_autoscaler() -> None:
     assert assess(FULL, [SCHEDULER]) == NodeOutlook("full", FULL)
     assert assess(FULL, [event("TriggeredScaleUp", SCALE_UP, 1)]) == NodeOutlook("coming", SCALE_UP)
 
 
-def test_an_answer_without_a_time_is_understood() -> None:
+def test_event_without_a_time_is_understood() -> None:
     assert assess(FULL, [PodEvent("u", "TriggeredScaleUp")]) == NodeOutlook("coming", "")

@@ -66,20 +66,20 @@ def build(identity: Identity = ADA, site: PodSettings = SITE, **more: Any) -> di
         ),
     ],
 )
-def test_the_whole_pod_is_the_golden_one(name: str, pod: dict[str, Any], request: pytest.FixtureRequest) -> None:
+def test_pod_equals_the_golden_file(name: str, pod: dict[str, Any], request: pytest.FixtureRequest) -> None:
     file = GOLDEN / f"{name}.json"
     if request.config.getoption("--update-golden"):
         file.write_text(json.dumps(pod, indent=2) + "\n")
     assert pod == json.loads(file.read_text())
 
 
-def test_what_the_lab_is_told_is_the_contract() -> None:
+def test_lab_environment_follows_the_contract() -> None:
     env = {variable["name"]: variable["value"] for variable in build()["spec"]["containers"][0]["env"]}
     of_lab = {name: value for name, value in env.items() if not name.startswith("JUPYTERHUB_")}
     assert not list(Draft202012Validator(read_contract("lab-environment")).iter_errors(of_lab))
 
 
-def test_the_environment_of_jupyterhub_cannot_change_who_it_is() -> None:
+def test_environment_cannot_change_the_identity() -> None:
     pod = build_pod(ADA, CHOICE, SITE, {"HOME": "/root", "USER": "root"}, hub_user="ada-amber")
     env = {variable["name"]: variable["value"] for variable in pod["spec"]["containers"][0]["env"]}
     assert (env["HOME"], env["USER"]) == ("/home/ada-amber", "ada-amber")
@@ -90,9 +90,7 @@ def test_the_environment_of_jupyterhub_cannot_change_who_it_is() -> None:
     st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,38}", fullmatch=True),
     st.lists(st.tuples(st.integers(1, 1_999_999_999), st.from_regex(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}", fullmatch=True))),
 )
-def test_nobody_gets_anothers_place_or_a_number_of_the_system(
-    number: int, login: str, teams: list[tuple[int, str]]
-) -> None:
+def test_pod_of_any_account_is_valid_and_unprivileged(number: int, login: str, teams: list[tuple[int, str]]) -> None:
     try:
         identity = build_identity(Account(number, login), [Organization(*team) for team in teams], (), ReservedNames())
     except Exception:  # a login that cannot be a POSIX user gets no pod
@@ -109,7 +107,7 @@ def test_nobody_gets_anothers_place_or_a_number_of_the_system(
     assert len({mount["mountPath"] for mount in mounts}) == len(mounts)
 
 
-def test_names_are_the_images_and_the_users() -> None:
+def test_passwd_and_group_files_have_image_and_user_names() -> None:
     assert passwd_file(ADA, "root:x:0:0::/root:/bin/sh\n").splitlines() == [
         "root:x:0:0::/root:/bin/sh",
         "ada-amber:x:5150:5150::/home/ada-amber:/bin/bash",

@@ -138,7 +138,7 @@ async def test_a_stop_ends_after_its_timeout(
 
 
 @pytest.mark.asyncio
-async def test_a_stop_that_the_api_refuses_is_a_timeout(
+async def test_stop_without_the_api_is_a_timeout(
     cluster: Cluster, launcher: LabLauncher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pod_removal, "RETRY_SECONDS", 0.2)
@@ -177,6 +177,6 @@ def test_a_lab_without_its_node_is_recognized(pod: dict[str, Any], cut_off: bool
     assert is_cut_off(pod) is cut_off
 
 
-def test_a_pod_is_overdue_after_the_grace_period_and_kubelets_time() -> None:
+def test_pod_is_overdue_after_grace_period_and_kubelet_delay() -> None:
     assert not is_overdue(lab_pod(**deletion_fields(30, age=30 + KUBELET_SECONDS // 2)))
     assert is_overdue(lab_pod(**OVERDUE))

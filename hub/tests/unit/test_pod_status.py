@@ -59,7 +59,7 @@ STARTED = pod(container("notebook", **RUNNING), podIP="10.0.0.1", phase="Running
         ("started", STARTED, ["Scheduled"]),
     ],
 )
-def test_how_far_a_pod_has_come(stage: str, manifest: dict[str, Any], events: list[str]) -> None:
+def test_stage_of_a_pod_is_found(stage: str, manifest: dict[str, Any], events: list[str]) -> None:
     assert find_stage(manifest, [PodEvent(reason=reason) for reason in events]) == stage
     assert is_running(manifest) == (stage == "started")
     assert not has_ended(manifest)
@@ -94,20 +94,20 @@ def test_how_far_a_pod_has_come(stage: str, manifest: dict[str, Any], events: li
         ),
     ],
 )
-def test_why_a_lab_has_ended(reason: str, message: str, manifest: dict[str, Any]) -> None:
+def test_end_of_a_lab_is_diagnosed(reason: str, message: str, manifest: dict[str, Any]) -> None:
     assert has_ended(manifest)
     end = diagnose_end(manifest)
     assert end.reason == reason
     assert message in str(end)
 
 
-def test_a_pod_that_somebody_deleted_was_deleted_whatever_its_containers_say() -> None:
+def test_deletion_is_the_reason_despite_an_exit_code() -> None:
     manifest = pod(container("notebook", terminated={"exitCode": 143, "reason": "Error"}))
     manifest["metadata"]["deletionTimestamp"] = "2026-11-23T03:00:00Z"
     assert diagnose_deletion(manifest).reason == "deleted"
 
 
-def test_of_a_pod_that_nobody_saw_go_it_is_not_said_that_somebody_deleted_it() -> None:
+def test_vanished_pod_has_the_reason_unseen() -> None:
     assert diagnose_deletion(None).reason == "unseen"
 
 
@@ -119,11 +119,11 @@ def test_of_a_pod_that_nobody_saw_go_it_is_not_said_that_somebody_deleted_it() -
         (422, "Pod is invalid: spec.containers[0].image: Required value", "refused"),
     ],
 )
-def test_what_the_api_refuses(status: int, message: str, reason: str) -> None:
+def test_refusal_of_the_api_is_diagnosed(status: int, message: str, reason: str) -> None:
     assert diagnose_refusal(status, message).reason == reason
 
 
-def test_the_exit_status_is_the_labs() -> None:
+def test_exit_status_is_that_of_the_lab() -> None:
     assert exit_status(pod(container("notebook", terminated={"exitCode": 7}))) == 7
     assert exit_status(pod()) == 1
 
@@ -132,5 +132,5 @@ def test_the_exit_status_is_the_labs() -> None:
     ("seconds", "text"),
     [(3600, "1 hour"), (14400, "4 hours"), (604800, "7 days"), (90, "90 seconds")],
 )
-def test_times_as_people_say_them(seconds: int, text: str) -> None:
+def test_durations_are_formatted_with_units(seconds: int, text: str) -> None:
     assert format_duration(seconds) == text

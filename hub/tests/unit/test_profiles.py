@@ -16,17 +16,17 @@ SIZE = '\n[[sizes]]\nkey = "s"\ntitle = "S"\ncpu = "1"\nmemory = "1Gi"\n'
 IMAGE = '\n[[images]]\nkey = "i"\ntitle = "I"\nimage = "a/b:1"\n'
 
 
-def test_the_menu_that_comes_with_the_hub_names_the_image_of_its_own_version() -> None:
+def test_default_menu_names_the_image_of_this_version() -> None:
     assert [image.image for image in MENU.images] == ["lsstsqre/jupyterlabdemo:1.2.3"]
     assert [size.key for size in MENU.sizes] == ["small", "medium", "large"]
 
 
-def test_a_size_promises_all_of_its_memory_and_a_quarter_of_its_processors() -> None:
+def test_size_requests_all_memory_and_a_quarter_of_the_cpu() -> None:
     assert MENU.sizes[1].requests == {"cpu": "500m", "memory": "6Gi"}
     assert MENU.sizes[1].limits == {"cpu": "2", "memory": "6Gi"}
 
 
-def test_who_says_nothing_gets_the_first() -> None:
+def test_empty_request_gets_the_default_image_and_size() -> None:
     assert MENU.choose({}).to_dict() == {"image": "recommended", "size": "small"}
 
 
@@ -40,19 +40,19 @@ def test_who_says_nothing_gets_the_first() -> None:
         ({"size": None}, "size: found 'None'"),
     ],
 )
-def test_what_is_not_on_the_menu_is_refused(requested: dict[str, object], message: str) -> None:
+def test_choice_off_the_menu_is_refused(requested: dict[str, object], message: str) -> None:
     with pytest.raises(ChoiceError) as error:
         MENU.choose(requested)
     assert message in str(error.value)
 
 
 @given(st.dictionaries(st.text(), st.one_of(st.none(), st.text(), st.integers(), st.lists(st.text()))))
-def test_nothing_that_was_stored_keeps_anybody_from_the_form(stored: dict[str, object]) -> None:
+def test_any_stored_choice_can_be_restored(stored: dict[str, object]) -> None:
     choice = MENU.restore_choice(stored)
     assert MENU.choose(choice.to_dict()) == choice
 
 
-def test_the_last_choice_is_remembered_as_far_as_it_is_still_there() -> None:
+def test_last_choice_keeps_available_options() -> None:
     assert MENU.restore_choice({"image": "gone", "size": "large"}).to_dict() == {
         "image": "recommended",
         "size": "large",
@@ -78,12 +78,12 @@ def test_the_last_choice_is_remembered_as_far_as_it_is_still_there() -> None:
         ("images = 1" + SIZE, "images: Input should be"),
     ],
 )
-def test_a_wrong_menu_says_where_and_what(text: str, message: str) -> None:
+def test_menu_error_names_place_and_value(text: str, message: str) -> None:
     with pytest.raises(MenuError) as error:
         parse_menu(text, "1")
     assert message in str(error.value)
 
 
 @pytest.mark.parametrize(("text", "number"), [("500m", 0.5), ("2", 2), ("1.5", 1.5), ("1Gi", 2**30), ("3M", 3e6)])
-def test_quantities_are_kubernetes(text: str, number: float) -> None:
+def test_kubernetes_quantities_are_parsed(text: str, number: float) -> None:
     assert parse_quantity(text) == number

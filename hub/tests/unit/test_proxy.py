@@ -19,7 +19,7 @@ ROUTES: dict[str, Any] = {
 
 
 @pytest.mark.asyncio
-async def test_routes_are_put_right_when_a_proxy_that_was_away_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_routes_are_checked_when_the_proxy_answers_again(monkeypatch: pytest.MonkeyPatch) -> None:
     requests, checked = [], []
 
     async def get_all_routes(_proxy: Proxy) -> dict[str, Any]:

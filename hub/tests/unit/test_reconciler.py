@@ -81,14 +81,14 @@ def count_actions(action: str) -> float:
     return float(metrics.RECONCILED.labels(action)._value.get())
 
 
-def test_an_orphan_has_had_no_server_for_the_grace_period() -> None:
+def test_pod_is_orphaned_after_the_grace_period() -> None:
     first_seen: dict[str, float] = {}
     assert find_orphans(["a", "b"], ["b"], first_seen, 0) == []
     assert find_orphans(["a", "b"], ["b"], first_seen, GRACE_SECONDS - 1) == []
     assert find_orphans(["a", "b"], ["b"], first_seen, GRACE_SECONDS) == ["a"]
 
 
-def test_a_server_in_between_restarts_the_grace_period() -> None:
+def test_known_lab_restarts_the_grace_period() -> None:
     first_seen: dict[str, float] = {}
     assert find_orphans(["a"], [], first_seen, 0) == []
     assert find_orphans(["a"], ["a"], first_seen, GRACE_SECONDS - 1) == []
@@ -156,7 +156,7 @@ async def test_an_orphan_is_deleted_by_its_uid(
 
 
 @pytest.mark.asyncio
-async def test_the_end_of_a_pod_polls_its_server(cluster: Cluster, launcher: LabLauncher, db: Session) -> None:
+async def test_end_of_a_pod_polls_its_lab(cluster: Cluster, launcher: LabLauncher, db: Session) -> None:
     polled: list[str] = []
     user = FakeUser(exit_status=1)
 

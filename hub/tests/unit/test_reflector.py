@@ -47,7 +47,7 @@ async def events(cluster: Cluster) -> AsyncIterator[EventReflector]:
     await stop(events._task)
 
 
-async def test_a_list_of_many_comes_in_pages_without_what_nobody_reads(api: FakeApi, pods: PodReflector) -> None:
+async def test_long_list_is_paged_without_managed_fields(api: FakeApi, pods: PodReflector) -> None:
     api.pods = [make_pod(f"lab-{number}", number) for number in range(2 * reflector.PAGE_SIZE + 1)]
     pods.start()
     await pods.wait_until_loaded()
@@ -56,7 +56,7 @@ async def test_a_list_of_many_comes_in_pages_without_what_nobody_reads(api: Fake
     assert not any("managedFields" in pod["metadata"] for pod in pods.objects.values())
 
 
-async def test_what_comes_and_goes_is_known_at_once(api: FakeApi, pods: PodReflector) -> None:
+async def test_added_and_deleted_pods_are_known_at_once(api: FakeApi, pods: PodReflector) -> None:
     changes = [{"type": "ADDED", "object": make_pod("b", 6)}, {"type": "DELETED", "object": make_pod("a", 7)}]
     ended: list[Any] = []
     pods.on_end = ended.append
@@ -69,7 +69,7 @@ async def test_what_comes_and_goes_is_known_at_once(api: FakeApi, pods: PodRefle
     assert api.lists == 1
 
 
-async def test_whoever_waits_is_told_and_nobody_else(api: FakeApi, pods: PodReflector) -> None:
+async def test_change_wakes_only_tasks_waiting_for_its_pod(api: FakeApi, pods: PodReflector) -> None:
     pods.start()
     await pods.wait_until_loaded()
     waiting, other = (asyncio.create_task(pods.wait_for_change(f"labs/{name}", 60)) for name in "cb")
@@ -81,9 +81,7 @@ async def test_whoever_waits_is_told_and_nobody_else(api: FakeApi, pods: PodRefl
     other.cancel()
 
 
-async def test_what_is_reported_of_a_pod_is_found_by_its_uid_until_it_is_forgotten(
-    api: FakeApi, events: EventReflector
-) -> None:
+async def test_events_of_a_pod_are_found_by_its_uid(api: FakeApi, events: EventReflector) -> None:
     first, second, other = (make_event(*event) for event in (("1", "u", 2), ("2", "u", 1), ("3", "v", 1)))
     api.events = [first, other]
     events.start()
@@ -95,7 +93,7 @@ async def test_what_is_reported_of_a_pod_is_found_by_its_uid_until_it_is_forgott
     assert events.find_events("u") == [parse_event(second), parse_event(first)]
 
 
-async def test_odd_events_hide_no_other_event(api: FakeApi, events: EventReflector) -> None:
+async def test_malformed_events_hide_no_other_event(api: FakeApi, events: EventReflector) -> None:
     metadata = {"name": "odd", "namespace": "labs"}
     odd: list[dict[str, Any]] = [
         {
@@ -142,7 +140,7 @@ async def test_a_failing_callback_does_not_end_the_watch(
     assert api.lists == 1
 
 
-async def test_an_api_that_is_away_at_first_is_waited_for(api: FakeApi, pods: PodReflector) -> None:
+async def test_reflector_waits_for_an_unavailable_api(api: FakeApi, pods: PodReflector) -> None:
     api.is_down = True
     pods.start()
     await wait_until(lambda: pods.idle < 0.05 and pods.age > 0.2)
@@ -168,7 +166,7 @@ async def test_an_api_that_is_away_at_first_is_waited_for(api: FakeApi, pods: Po
         pytest.param(stay_silent, id="silence"),
     ],
 )
-async def test_a_watch_that_breaks_is_taken_up_again(api: FakeApi, pods: PodReflector, behaviour: Behaviour) -> None:
+async def test_broken_watch_is_restarted(api: FakeApi, pods: PodReflector, behaviour: Behaviour) -> None:
     api.watch = behaviour
     pods.start()
     await pods.wait_until_loaded()
@@ -180,7 +178,7 @@ async def test_a_watch_that_breaks_is_taken_up_again(api: FakeApi, pods: PodRefl
     assert not pods._task.done()
 
 
-async def test_a_long_outage_does_not_end_it(api: FakeApi, pods: PodReflector) -> None:
+async def test_long_outage_does_not_end_the_reflector(api: FakeApi, pods: PodReflector) -> None:
     pods.start()
     await pods.wait_until_loaded()
     api.is_down = True
@@ -190,7 +188,7 @@ async def test_a_long_outage_does_not_end_it(api: FakeApi, pods: PodReflector) -
     await wait_until(lambda: set(pods.objects) == {"labs/z"})
 
 
-async def test_a_pod_larger_than_any_line_limit_is_taken(api: FakeApi, pods: PodReflector) -> None:
+async def test_pod_larger_than_the_line_limit_is_read(api: FakeApi, pods: PodReflector) -> None:
     api.watch = send_events(
         {
             "type": "ADDED",
@@ -210,7 +208,7 @@ async def test_a_pod_larger_than_any_line_limit_is_taken(api: FakeApi, pods: Pod
     await wait_until(lambda: "labs/big" in pods.objects)
 
 
-async def test_a_watch_that_ends_in_time_goes_on_from_where_it_was(api: FakeApi, pods: PodReflector) -> None:
+async def test_ended_watch_continues_at_its_bookmark(api: FakeApi, pods: PodReflector) -> None:
     api.watch = send_events({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "8"}}}, b"")
     pods.start()
     await wait_until(lambda: api.watches >= 2)

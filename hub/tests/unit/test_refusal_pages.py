@@ -34,7 +34,7 @@ def render(reason: LoginRefusal, **changes: Any) -> str:
 
 
 @pytest.mark.parametrize("reason", LoginRefusal)
-def test_a_page_has_a_heading_words_and_a_way_to_try_again(reason: LoginRefusal) -> None:
+def test_page_has_heading_text_and_login_link(reason: LoginRefusal) -> None:
     main = render(reason)
     heading = main.partition("<h1")[2].partition(">")[2].partition("</h1>")[0]
     assert heading.strip()
@@ -42,11 +42,11 @@ def test_a_page_has_a_heading_words_and_a_way_to_try_again(reason: LoginRefusal)
     assert 'href="/hub/oauth_login"' in main
 
 
-def test_no_two_pages_have_the_same_words() -> None:
+def test_pages_have_different_texts() -> None:
     assert len({render(reason) for reason in LoginRefusal}) == len(LoginRefusal)
 
 
-def test_the_one_organization_is_where_the_invitation_is_accepted() -> None:
+def test_pending_member_gets_a_link_to_the_invitation() -> None:
     assert "https://github.com/orgs/lsst/invitation" in render(LoginRefusal.PENDING, allowed=(Rule("lsst"),))
 
 

@@ -24,7 +24,7 @@ COMPLETE = {
 TOKENS = {"CONFIGPROXY_AUTH_TOKEN": "made-up", "FILESERVER_TOKEN": "made-up-for-this-test"}
 
 
-def test_the_list_drops_blanks_capitals_and_repetitions() -> None:
+def test_allowed_list_is_normalized() -> None:
     assert load(COMPLETE, LoginSettings).allowed == (Rule("lsst"), Rule("rubin", "pilots"))
 
 
@@ -40,7 +40,7 @@ def test_the_allowed_organizations_have_two_names() -> None:
         load(without | {second: "a:b:c"}, LoginSettings)
 
 
-def test_what_is_not_set_has_a_default() -> None:
+def test_unset_settings_have_defaults() -> None:
     settings = load(COMPLETE | {"GITHUB_URL": "", "GITHUB_ADMINS": ""}, LoginSettings)
     assert settings.github_url == "https://github.com"
     assert (settings.refresh_seconds, settings.stale_seconds, settings.revoke_on_logout) == (300, 86400, True)
@@ -105,7 +105,7 @@ def test_a_secret_may_come_from_a_file(name: str, tmp_path: Path) -> None:
     assert load(environ | {f"{name}_FILE": str(file)}, LoginSettings) == load(COMPLETE, LoginSettings)
 
 
-def test_a_secret_from_both_places_or_from_no_file_is_a_mistake(tmp_path: Path) -> None:
+def test_secret_with_two_sources_or_no_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="both set"):
         load(COMPLETE | {"GITHUB_CLIENT_SECRET_FILE": "/x"}, LoginSettings)
     environ = {key: text for key, text in COMPLETE.items() if key != "GITHUB_CLIENT_SECRET"}
@@ -124,7 +124,7 @@ def test_older_keys_follow_a_semicolon() -> None:
     assert len(keys) == 2
 
 
-def test_the_images_names_and_numbers_are_read(tmp_path: Path) -> None:
+def test_names_and_ids_of_the_image_are_read(tmp_path: Path) -> None:
     passwd, group = tmp_path / "passwd", tmp_path / "group"
     passwd.write_text("root:x:0:0:root:/root:/bin/sh\nlab:x:4242:4242::/:/bin/sh\n")
     group.write_text("root:x:0:\nstaff:x:50:\n")
@@ -134,7 +134,7 @@ def test_the_images_names_and_numbers_are_read(tmp_path: Path) -> None:
     assert taken.groups == {"root", "staff"}
 
 
-def test_every_setting_says_what_is_wanted() -> None:
+def test_each_setting_has_a_description() -> None:
     assert all(field.alias and field.description for field in LoginSettings.model_fields.values())
 
 
@@ -154,7 +154,7 @@ def test_every_setting_says_what_is_wanted() -> None:
         "postgresql+psycopg://hub@db.example/hub?password=geheim",
     ],
 )
-def test_the_databases_url_is_one_that_can_be_shown_without_its_password(url: str) -> None:
+def test_unsupported_database_url_is_refused(url: str) -> None:
     with pytest.raises(SettingsError, match=r"^HUB_DATABASE_URL: found \d+ characters, wanted") as caught:
         load(TOKENS | {"HUB_DATABASE_URL": url}, LabSettings)
     assert "heim" not in str(caught.value)
@@ -168,12 +168,12 @@ def test_the_databases_url_is_one_that_can_be_shown_without_its_password(url: st
         "postgresql+psycopg://db.example/hub",
     ],
 )
-def test_files_and_postgresql_are_taken(url: str) -> None:
+def test_sqlite_and_postgresql_urls_are_accepted(url: str) -> None:
     settings = load(TOKENS | {"HUB_DATABASE_URL": url}, LabSettings)
     assert settings.database_url.get_secret_value() == url
 
 
-def test_labs_that_fail_are_no_reason_for_the_hub_to_end() -> None:
+def test_failed_spawns_do_not_end_the_hub() -> None:
     config = Config()
     configure_spawner(config, load(COMPLETE | TOKENS, LabSettings))
     # 0 is JupyterHub's default. With another value, for example 5 in Zero to JupyterHub, failed spawns end the hub.

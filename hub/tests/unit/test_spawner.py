@@ -193,7 +193,7 @@ async def test_progress_shows_what_the_start_waits_for(lab: Lab) -> None:
     await progress.aclose()
 
 
-async def test_an_api_that_is_away_ends_no_lab(lab: Lab) -> None:
+async def test_unavailable_api_ends_no_lab(lab: Lab) -> None:
     await lab.start()
     lab.launcher.pods.objects.clear()
     lab.cluster.api.is_down = True
@@ -263,7 +263,7 @@ async def test_a_lab_that_never_answered_has_no_time_to_save(lab: Lab) -> None:
     assert lab.cluster.api.deleted[0] == (NAME, {"gracePeriodSeconds": 1})
 
 
-async def test_a_start_waits_for_the_previous_lab_and_says_so(lab: Lab) -> None:
+async def test_start_waits_for_the_previous_lab_with_a_message(lab: Lab) -> None:
     previous = make_pod(NAME)
     lab.cluster.api.pods, lab.cluster.api.removes_pods = [previous], False
     lab.cluster.api.answers = [(409, f'pods "{NAME}" already exists')]
@@ -276,7 +276,7 @@ async def test_a_start_waits_for_the_previous_lab_and_says_so(lab: Lab) -> None:
     assert lab.spawner.ready
 
 
-async def test_a_culled_lab_says_which_rule_applied(lab: Lab) -> None:
+async def test_culled_lab_names_the_applied_rule(lab: Lab) -> None:
     await lab.start()
     row = lab.spawner.orm_spawner
     row.last_activity = row.started = utcnow(with_tz=False).replace(year=2000)

@@ -67,7 +67,7 @@ def test_the_message_names_the_image() -> None:
 
 
 @pytest.mark.parametrize("reason", ["ContainerCreating", "PodInitializing", "SomethingNew"])
-def test_an_unknown_reason_is_no_problem(reason: str) -> None:
+def test_unknown_reason_counts_as_no_problem(reason: str) -> None:
     assert find_problem(waiting(reason), []) is None
 
 

@@ -97,7 +97,7 @@ def test_a_full_cluster_fails_the_start_after_its_limit() -> None:
     assert failure(tracker, FULL, 31) == ("unschedulable", "no memory")
 
 
-def test_a_node_that_comes_and_goes_starts_the_wait_again() -> None:
+def test_lost_node_restarts_the_wait() -> None:
     tracker = make_tracker()
     tracker.update(FULL, [], 1)
     tracker.update(make_pod("lab-1"), [], 20)
