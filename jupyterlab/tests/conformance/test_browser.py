@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 SECONDS = 1000
 
 
-def test_log_in_by_typing_and_run_a_cell_of_the_stack(hub: HubLogin, screenshots: Path) -> None:
+def test_user_logs_in_and_runs_a_cell_of_the_stack(hub: HubLogin, screenshots: Path) -> None:
     with open_browser() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.set_default_timeout(60 * SECONDS)

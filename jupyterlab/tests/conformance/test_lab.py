@@ -29,12 +29,12 @@ def test_the_plain_kernel_runs_without_the_stack(lab: LabClient) -> None:
         assert kernel.execute("print(1 + 1)").stdout == "2\n"
 
 
-def test_the_kernels_are_named_as_people_know_them(lab: LabClient) -> None:
+def test_kernels_have_their_display_names(lab: LabClient) -> None:
     specs = lab.request("GET", "api/kernelspecs").json()["kernelspecs"]
     assert {spec["spec"]["display_name"] for spec in specs.values()} == {"LSST_Stack", "Python 3 (ipykernel)"}
 
 
-def test_a_terminal_greets_and_sets_up_the_stack(lab: LabClient) -> None:
+def test_terminal_shows_how_to_set_up_the_stack(lab: LabClient) -> None:
     with lab.terminal() as terminal:
         greeting = terminal.read_until("LSST_Stack")
         load = next(line for line in greeting.splitlines() if "loadLSST.bash" in line).split(":", 1)[1].strip()
@@ -44,7 +44,7 @@ def test_a_terminal_greets_and_sets_up_the_stack(lab: LabClient) -> None:
         assert "register-instrument" in terminal.read_until("status:0")
 
 
-def test_setup_says_what_the_stack_has_not(lab: LabClient) -> None:
+def test_setup_names_a_missing_product(lab: LabClient) -> None:
     with lab.kernel("lsst_stack") as kernel:
         output = kernel.execute(
             "import subprocess as s\n"
@@ -54,7 +54,7 @@ def test_setup_says_what_the_stack_has_not(lab: LabClient) -> None:
     assert output.stdout.startswith("1 setup: afw is a product of lsst_distrib, but not in this stack")
 
 
-def test_git_and_notebook_diffs_are_there(lab: LabClient) -> None:
+def test_git_and_notebook_diffs_are_available(lab: LabClient) -> None:
     extensions = lab.request("GET", "lab/api/extensions").json()
     enabled = {extension["name"] for extension in extensions if extension["enabled"]}
     assert {"@jupyterlab/git", "nbdime-jupyterlab"} <= enabled
@@ -99,7 +99,7 @@ def test_failing_user_setups_are_shown_with_the_first_cell(lab: LabClient) -> No
         ("export PATH=/usr/bin:$PATH", ""),
     ],
 )
-def test_the_kernel_starts_whatever_the_user_setups_do(lab: LabClient, setups: str, shown: str) -> None:
+def test_kernel_starts_despite_failing_user_setups(lab: LabClient, setups: str, shown: str) -> None:
     write(lab, "notebooks/.user_setups", f"{setups}\n")
     try:
         with lab.kernel("lsst_stack") as kernel:
@@ -114,7 +114,7 @@ def test_the_kernel_starts_whatever_the_user_setups_do(lab: LabClient, setups: s
     assert bool(output.stderr) == bool(shown)
 
 
-def test_no_database_and_no_socket_lies_in_the_home(lab: LabClient) -> None:
+def test_home_contains_no_database_and_no_socket(lab: LabClient) -> None:
     lab.request("PUT", "api/contents/trusted.ipynb", json={"type": "notebook", "content": EMPTY_NOTEBOOK})
     lab.request("POST", "api/contents/trusted.ipynb/trust")
     lab.request("PUT", "lab/api/workspaces/default", json={"data": {}, "metadata": {"id": "default"}})
@@ -130,7 +130,7 @@ def test_no_database_and_no_socket_lies_in_the_home(lab: LabClient) -> None:
     assert len(output.stdout.splitlines()) == 1, "the home contains a database or a socket"
 
 
-def test_the_server_collects_garbage_again_once_it_has_started(lab: LabClient) -> None:
+def test_garbage_collection_runs_after_the_start(lab: LabClient) -> None:
     # The server's metrics count its garbage collections. A request for the metrics can cause further collections.
     def collections() -> float:
         metrics = lab.http.get(f"{lab.base}metrics").text
@@ -145,7 +145,7 @@ def test_the_server_collects_garbage_again_once_it_has_started(lab: LabClient) -
     raise AssertionError("no garbage collection in 200 requests")
 
 
-def test_kernels_use_sockets_that_only_the_user_can_open(lab: LabClient) -> None:
+def test_only_the_user_can_open_sockets_of_kernels(lab: LabClient) -> None:
     with lab.kernel("python3") as kernel:
         output = kernel.execute(
             "import json, ipykernel, os, stat\n"

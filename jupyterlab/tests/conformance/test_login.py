@@ -5,7 +5,7 @@ from __future__ import annotations
 from labtesting.labclient import HubLogin, LabClient
 
 
-def test_a_wrong_password_is_refused_with_a_page(hub: HubLogin) -> None:
+def test_wrong_password_shows_an_error_page(hub: HubLogin) -> None:
     with LabClient(hub.url, hub.user) as client:
         page = client.log_in("not the password")
         assert page.status_code == 403
@@ -13,12 +13,12 @@ def test_a_wrong_password_is_refused_with_a_page(hub: HubLogin) -> None:
         assert client.http.get("/hub/home").url.path == "/hub/login"
 
 
-def test_another_user_is_refused_even_with_the_password(hub: HubLogin) -> None:
+def test_other_user_with_the_password_is_refused(hub: HubLogin) -> None:
     with LabClient(hub.url, "somebody-else") as client:
         assert client.log_in(hub.password).status_code == 403
 
 
-def test_without_a_login_the_lab_is_closed(hub: HubLogin, lab: LabClient) -> None:
+def test_lab_requires_a_login(hub: HubLogin, lab: LabClient) -> None:
     with LabClient(hub.url, hub.user) as stranger:
         assert stranger.http.get(f"{lab.base}api/kernels").status_code == 403
         assert stranger.http.get(f"{lab.base}lab").url.path == "/hub/login"

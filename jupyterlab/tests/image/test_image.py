@@ -36,7 +36,7 @@ def run_refused(image: str, **options: Any) -> str:
         return container.log()
 
 
-def test_alone_it_prints_a_login_that_works_and_gives_up_root(image: str) -> None:
+def test_standalone_image_prints_a_login_and_drops_root(image: str) -> None:
     with run_container(image, ports=[8000]) as container:
         url = f"http://127.0.0.1:{container.port(8000)}"
         shown = wait_for_banner(container)
@@ -64,7 +64,7 @@ def uids_of_processes(container: Container) -> set[int]:
     return {int(row[1]) for row in table["Processes"]}
 
 
-def test_orphans_do_not_pile_up(image: str) -> None:
+def test_orphaned_processes_are_reaped(image: str) -> None:
     with run_hub_stub() as hub, run_container(image, environment=hub.environment("vera"), **SPAWNED) as container:
         container.wait_for_page(hub.lab_url(container.address, "api"))
         container.execute("bash", "-c", "for i in 1 2 3; do (sleep 0.1 &) ; done; sleep 0.5")
@@ -72,14 +72,14 @@ def test_orphans_do_not_pile_up(image: str) -> None:
         assert (status, zombies) == (0, "")
 
 
-def test_it_ends_at_once_when_it_is_told_to(image: str) -> None:
+def test_container_stops_at_once(image: str) -> None:
     with run_container(image, ports=[8000]) as container:
         container.wait_for_page(f"http://127.0.0.1:{container.port(8000)}/hub/login")
         container.docker.stop(timeout=30)
         assert container.docker.wait()["StatusCode"] == 0
 
 
-def test_people_add_packages_of_their_own_to_the_stack(image: str) -> None:
+def test_user_can_install_packages_for_the_stack(image: str) -> None:
     script = (
         ". /opt/lsst/software/stack/loadLSST.bash && cd && pip install --quiet --no-deps iniconfig 2>&1 && "
         "python -c 'import iniconfig; print(iniconfig.__file__)' && ! /opt/lab/bin/python -c 'import iniconfig' 2>&1"
@@ -108,7 +108,7 @@ def test_a_mounted_home_keeps_its_owner(image: str) -> None:
         assert uids_of_processes(container) - {0} == {4321}
 
 
-def test_the_password_is_in_no_process_s_environment_and_no_log(image: str) -> None:
+def test_password_is_in_no_other_environment_and_no_log(image: str) -> None:
     password = "not-to-be-seen-anywhere"
     with run_container(image, ports=[8000], environment={"LAB_PASSWORD": password}) as container:
         container.wait_for_page(f"http://127.0.0.1:{container.port(8000)}/hub/login")
@@ -142,13 +142,13 @@ def test_the_password_is_in_no_process_s_environment_and_no_log(image: str) -> N
         ({"security_opt": ["no-new-privileges"]}, "leave out no-new-privileges"),
     ],
 )
-def test_what_cannot_start_says_why_in_one_line(image: str, options: dict[str, Any], message: str) -> None:
+def test_refused_start_names_the_reason_in_one_line(image: str, options: dict[str, Any], message: str) -> None:
     output = run_refused(image, **options)
     assert message in output
     assert output.count("\n") == 1
 
 
-def test_spawned_it_runs_as_any_uid_without_privileges(image: str) -> None:
+def test_spawned_lab_runs_as_any_uid_without_privileges(image: str) -> None:
     with run_hub_stub() as hub, run_container(image, environment=hub.environment("vera"), **SPAWNED) as container:
         container.wait_for_page(hub.lab_url(container.address, "api"))
         status, facts = container.execute(
@@ -158,7 +158,7 @@ def test_spawned_it_runs_as_any_uid_without_privileges(image: str) -> None:
         assert (status, "Read-only file system" in facts) == (1, True)
 
 
-def test_spawned_the_kernel_of_the_stack_runs(image: str) -> None:
+def test_stack_kernel_runs_without_privileges(image: str) -> None:
     code = "import os, lsst.daf.butler as b; print(b.Butler.__name__, os.getuid())"
     run = (
         "from jupyter_client.manager import start_new_kernel as start\n"

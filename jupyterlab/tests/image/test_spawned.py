@@ -76,7 +76,7 @@ def check_use(client: LabClient) -> None:
 # The first disk has no room for the file of the home check. The second has no room for even an empty file, as with an
 # NFS server's quota on the number of files.
 @pytest.mark.parametrize("room", ["size=512k", "nr_inodes=1"])
-def test_a_full_home_is_used_as_it_is(image: str, room: str) -> None:
+def test_full_home_is_used_with_a_notice(image: str, room: str) -> None:
     with spawned(image, f"{OWN},{room}") as (client, container):
         assert notice(client).startswith("Your home is full (No space left on device)")
         check_use(client)
@@ -100,7 +100,7 @@ def test_the_page_opens_in_a_full_and_in_a_read_only_home(image: str, home: str)
         expect(page.locator(".jp-Dialog")).to_have_count(0)
 
 
-def test_room_in_a_full_home_is_made_and_used(image: str) -> None:
+def test_freed_space_in_a_full_home_is_used(image: str) -> None:
     with spawned(image, f"{OWN},size=512k") as (client, container):
         assert container.execute("dd", "if=/dev/zero", "of=/home/vera/big", "bs=1k", "count=480")[0] == 0
         client.request("DELETE", "api/contents/big")
@@ -113,7 +113,7 @@ def test_room_in_a_full_home_is_made_and_used(image: str) -> None:
     ("home", "reason"),
     [(f"{OWN},ro", "Read-only file system"), ("uid=0,gid=0,mode=755", "Permission denied")],
 )
-def test_a_home_that_cannot_be_written_is_replaced(image: str, home: str, reason: str) -> None:
+def test_read_only_home_is_replaced(image: str, home: str, reason: str) -> None:
     with spawned(image, home) as (client, container):
         assert notice(client) == (
             f"Files that you save now are lost when the lab stops. Your home cannot be used ({reason}). "
@@ -125,7 +125,7 @@ def test_a_home_that_cannot_be_written_is_replaced(image: str, home: str, reason
         assert {"new.ipynb", "notebooks", "read-only-home"} <= set(found)
 
 
-def test_no_database_and_no_layout_lies_in_the_home(image: str) -> None:
+def test_home_contains_no_database_and_no_layout(image: str) -> None:
     with spawned(image) as (client, container):
         check_use(client)
         client.request("PUT", "api/contents/new.ipynb", json={"type": "notebook", "content": NOTEBOOK})
@@ -162,7 +162,7 @@ def in_folder(home: Path, **folders: Path) -> dict[str, Any]:
     }
 
 
-def test_a_lab_starts_without_wrong_settings_of_its_user(image: str, tmp_path: Path) -> None:
+def test_lab_starts_without_broken_user_settings(image: str, tmp_path: Path) -> None:
     write_settings(tmp_path / "home")
     with spawned(image, **in_folder(tmp_path / "home")) as (client, _):
         assert "python3" not in client.request("GET", "api/kernelspecs").json()["kernelspecs"]
@@ -171,7 +171,7 @@ def test_a_lab_starts_without_wrong_settings_of_its_user(image: str, tmp_path: P
     assert texts[1].startswith("Your lab does not use the kernel python3: Expecting property name")
 
 
-def test_clean_settings_do_not_use_a_folder_that_stays(image: str, tmp_path: Path) -> None:
+def test_clean_settings_ignore_a_mounted_folder(image: str, tmp_path: Path) -> None:
     home, mounted = tmp_path / "home", tmp_path / "mounted"
     write_settings(home)
     (home / ".local").rename(mounted)

@@ -72,7 +72,7 @@ def test_any_stack_gets_a_kernel_without_its_setup(image: str) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_its_own_setup_works_in_user_setups_and_terminals(image: str) -> None:
+def test_setup_of_the_stack_works_in_user_setups(image: str) -> None:
     script = (
         ". /opt/lab/share/jupyter/kernels/lsst_stack/environment.bash && setup my_product && echo $SETUP_MY_PRODUCT;"
         ". /opt/lsst/software/stack/loadLSST.bash && setup lsst_distrib && echo $SETUP_LSST_DISTRIB"

@@ -26,7 +26,7 @@ def wait_for_use(lab: SpawnedLab) -> None:
     assert lab.hub.reports[-3] < lab.hub.reports[-2] < lab.hub.reports[-1]
 
 
-def test_a_kernel_that_computes_in_silence_is_use(spawn: Spawn) -> None:
+def test_silent_busy_kernel_counts_as_use(spawn: Spawn) -> None:
     lab = spawn()
     with lab.client.kernel("python3") as kernel:
         wait_for_idleness(lab)
@@ -41,7 +41,7 @@ def kernel_id(lab: SpawnedLab) -> str:
     return kernels[0]["id"]
 
 
-def test_a_kernel_whose_page_is_gone_is_use_while_it_computes(spawn: Spawn) -> None:
+def test_busy_kernel_without_a_page_counts_as_use(spawn: Spawn) -> None:
     lab = spawn()
     with lab.client.kernel("python3") as kernel:
         kernel.send("execute_request", {"code": "import time; time.sleep(1000)", "silent": False})
@@ -53,7 +53,7 @@ def test_a_kernel_whose_page_is_gone_is_use_while_it_computes(spawn: Spawn) -> N
         wait_for_use(lab)
 
 
-def test_a_program_in_the_foreground_is_use_until_it_ends(spawn: Spawn) -> None:
+def test_foreground_program_counts_as_use_until_its_end(spawn: Spawn) -> None:
     lab = spawn()
     with lab.client.terminal() as terminal:
         terminal.read_until(PROMPT)
@@ -65,7 +65,7 @@ def test_a_program_in_the_foreground_is_use_until_it_ends(spawn: Spawn) -> None:
         wait_for_idleness(lab)
 
 
-def test_a_job_in_the_background_is_no_use(spawn: Spawn) -> None:
+def test_background_job_does_not_count_as_use(spawn: Spawn) -> None:
     lab = spawn()
     with lab.client.terminal() as terminal:
         terminal.type("sleep 1000 & echo started: $!")
@@ -73,7 +73,7 @@ def test_a_job_in_the_background_is_no_use(spawn: Spawn) -> None:
         wait_for_idleness(lab)
 
 
-def test_typing_into_a_terminal_is_use(spawn: Spawn) -> None:
+def test_typing_into_a_terminal_counts_as_use(spawn: Spawn) -> None:
     lab = spawn()
     with lab.client.terminal() as terminal:
         terminal.read_until(PROMPT)
@@ -86,14 +86,14 @@ def test_typing_into_a_terminal_is_use(spawn: Spawn) -> None:
         wait_until(typed, "typing into the terminal counts as use")
 
 
-def test_saving_a_file_is_use(spawn: Spawn) -> None:
+def test_saving_a_file_counts_as_use(spawn: Spawn) -> None:
     lab = spawn()
     before = lab.last_activity()
     lab.client.request("PUT", "api/contents/new.ipynb", json={"type": "notebook", "content": EMPTY_NOTEBOOK})
     assert lab.last_activity() > before
 
 
-def test_what_an_open_page_asks_by_itself_is_no_use(spawn: Spawn, tmp_path: Path) -> None:
+def test_requests_of_an_untouched_page_are_no_use(spawn: Spawn, tmp_path: Path) -> None:
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
     lab = spawn()
     before = lab.last_activity()
@@ -103,7 +103,7 @@ def test_what_an_open_page_asks_by_itself_is_no_use(spawn: Spawn, tmp_path: Path
     assert lab.last_activity() == before
 
 
-def test_a_get_of_notices_is_no_use_and_a_post_is(spawn: Spawn) -> None:
+def test_only_a_post_to_notices_counts_as_use(spawn: Spawn) -> None:
     lab = spawn()
     before = lab.last_activity()
     assert lab.notices() == []
@@ -112,7 +112,7 @@ def test_a_get_of_notices_is_no_use_and_a_post_is(spawn: Spawn) -> None:
     assert lab.last_activity() > before
 
 
-def test_a_page_that_connects_again_by_itself_is_no_use(spawn: Spawn) -> None:
+def test_automatic_reconnect_does_not_count_as_use(spawn: Spawn) -> None:
     lab = spawn()
     with lab.client.kernel("python3"), lab.client.terminal() as terminal:
         terminal.read_until(PROMPT)

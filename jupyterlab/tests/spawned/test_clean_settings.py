@@ -38,7 +38,7 @@ def moved_folder(home: Path) -> Path:
     return folder
 
 
-def test_a_clean_start_moves_what_ends_the_lab(spawn: Spawn, home: Path) -> None:
+def test_clean_start_moves_settings_that_end_the_lab(spawn: Spawn, home: Path) -> None:
     lab = spawn(LAB_CLEAN_SETTINGS="1")
     folder = moved_folder(home)
     assert (folder / "jupyter" / "jupyter_server_config.py").read_text() == ENDS_THE_SERVER
@@ -97,7 +97,7 @@ def test_the_file_browser_lists_the_moved_settings(spawn: Spawn, home: Path) -> 
     assert {file["name"] for file in folder["content"]} == {"README.txt", "ipython", "jupyter"}
 
 
-def test_a_standalone_hub_requests_it_for_the_first_lab(tmp_path: Path) -> None:
+def test_standalone_hub_requests_a_clean_start_once(tmp_path: Path) -> None:
     home = tmp_path / "home" / USER
     hub = Hub(prepare(*ALONE), tmp_path, free_ports(1)[0], environ={"LAB_CLEAN_SETTINGS": "1"})
     try:

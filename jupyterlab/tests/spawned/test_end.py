@@ -42,7 +42,7 @@ def test_a_lab_with_a_kernel_and_terminals_ends_at_once(spawn: Spawn) -> None:
 
 
 @pytest.mark.parametrize("obstacle", OBSTACLES.values(), ids=OBSTACLES)
-def test_an_obstacle_to_the_end_is_logged_and_overcome(spawn: Spawn, tmp_path: Path, obstacle: str) -> None:
+def test_obstacle_to_the_end_is_logged_and_the_lab_ends(spawn: Spawn, tmp_path: Path, obstacle: str) -> None:
     settings = tmp_path / "home" / ".jupyter"
     settings.mkdir(parents=True)
     (settings / "jupyter_server_config.py").write_text(CONFIGURATION.format(obstacle))

@@ -13,7 +13,7 @@ Spawn = Callable[..., SpawnedLab]
 SECRET = "a-line-of-a-user-s-code"
 
 
-def test_session_and_kernels_are_logged_without_their_code(spawn: Spawn, tmp_path: Path) -> None:
+def test_session_and_kernel_events_contain_no_code(spawn: Spawn, tmp_path: Path) -> None:
     lab = spawn(LAB_LOG="json", USER="vera")
     with lab.client.kernel("python3") as kernel:
         assert SECRET in kernel.execute(f"print('{SECRET}')").stdout
@@ -28,7 +28,7 @@ def test_session_and_kernels_are_logged_without_their_code(spawn: Spawn, tmp_pat
     assert SECRET not in log.read_text()
 
 
-def test_without_a_request_for_json_the_log_is_plain(spawn: Spawn, tmp_path: Path) -> None:
+def test_log_is_plain_text_by_default(spawn: Spawn, tmp_path: Path) -> None:
     spawn()
     assert '"log.level"' not in (tmp_path / "lab.log").read_text()
     assert "Jupyter Server" in (tmp_path / "lab.log").read_text()

@@ -21,7 +21,7 @@ def wait_for_notice(lab: SpawnedLab, kind: str) -> dict[str, object]:
     return notice
 
 
-def test_an_idle_lab_shows_when_it_stops_until_it_is_used(spawn: Spawn) -> None:
+def test_idle_lab_shows_the_time_of_its_stop(spawn: Spawn) -> None:
     lab = spawn(LAB_IDLE_SECONDS="8", LAB_WARNING_SECONDS="4")
     before = lab.last_activity()
     notice = wait_for_notice(lab, "idle")
@@ -31,7 +31,7 @@ def test_an_idle_lab_shows_when_it_stops_until_it_is_used(spawn: Spawn) -> None:
     assert [other["id"] for other in lab.notices()] == [notice["id"]]
 
 
-def test_the_hub_hears_at_once_of_a_user_who_comes_back(spawn: Spawn) -> None:
+def test_use_after_a_warning_is_reported_at_once(spawn: Spawn) -> None:
     lab = spawn(LAB_IDLE_SECONDS="8", LAB_WARNING_SECONDS="4", JUPYTERHUB_ACTIVITY_INTERVAL="300")
     wait_for_notice(lab, "idle")
     count = len(lab.hub.reports)
@@ -40,7 +40,7 @@ def test_the_hub_hears_at_once_of_a_user_who_comes_back(spawn: Spawn) -> None:
     assert lab.hub.reports[-1] == lab.last_activity()
 
 
-def test_the_hub_hears_of_use_at_once_also_without_warnings(spawn: Spawn) -> None:
+def test_use_is_reported_at_once_without_warnings(spawn: Spawn) -> None:
     lab = spawn(LAB_IDLE_SECONDS="4", JUPYTERHUB_ACTIVITY_INTERVAL="300")
     before = lab.last_activity()
     wait_until(lambda: datetime.now(UTC) > before + timedelta(seconds=3), "half of the idle limit has passed")
@@ -50,7 +50,7 @@ def test_the_hub_hears_of_use_at_once_also_without_warnings(spawn: Spawn) -> Non
     assert lab.notices() == []
 
 
-def test_the_hub_hears_soon_of_a_kernel_that_starts_to_compute(spawn: Spawn) -> None:
+def test_busy_kernel_after_a_warning_is_reported(spawn: Spawn) -> None:
     lab = spawn(LAB_IDLE_SECONDS="8", LAB_WARNING_SECONDS="4", JUPYTERHUB_ACTIVITY_INTERVAL="300")
     with lab.client.kernel("python3") as kernel:
         wait_for_notice(lab, "idle")
@@ -69,7 +69,7 @@ def test_a_lab_at_its_age_limit_warns_also_during_use(spawn: Spawn) -> None:
         assert lab.client.request("POST", "lsstlab/notices").json() == [notice]
 
 
-def test_terminals_show_each_warning_once_which_is_no_use(spawn: Spawn) -> None:
+def test_terminals_show_each_warning_once(spawn: Spawn) -> None:
     lab = spawn(LAB_IDLE_SECONDS="12", LAB_WARNING_SECONDS="6")
     with lab.client.terminal() as terminal:
         terminal.read_until(PROMPT)
@@ -82,7 +82,7 @@ def test_terminals_show_each_warning_once_which_is_no_use(spawn: Spawn) -> None:
         assert terminal.read_until(" unless you use it.").count("idle") == 1, "the second warning is not shown once"
 
 
-def test_without_limits_there_is_nothing_to_tell(spawn: Spawn) -> None:
+def test_lab_without_limits_has_no_notices(spawn: Spawn) -> None:
     lab = spawn()
     assert lab.notices() == []
 

@@ -69,7 +69,7 @@ def test_a_cell_that_prints_9_mb_shows_all_of_it(spawn: Spawn) -> None:
             assert output.stderr == ""
 
 
-def test_more_text_is_left_out_and_the_error_is_not(spawn: Spawn) -> None:
+def test_excess_text_is_left_out_but_not_the_error(spawn: Spawn) -> None:
     with spawn().client.kernel("python3") as kernel:
         output = kernel.execute("print(('x' * 99 + '\\n') * 1_000_000); 1 / 0", 120)
     assert "JupyterLab shows 10 MB of text at once, then 1 MB per second" in output.stderr

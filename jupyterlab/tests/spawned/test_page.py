@@ -31,7 +31,7 @@ def page_of(lab: SpawnedLab) -> Iterator[Page]:
         yield page
 
 
-def test_an_untouched_page_warns_and_is_no_use(spawn: Spawn, screenshots: Path) -> None:
+def test_untouched_page_warns_and_does_not_count_as_use(spawn: Spawn, screenshots: Path) -> None:
     lab = spawn(LAB_IDLE_SECONDS="14", LAB_WARNING_SECONDS="7")
     with page_of(lab) as page, lab.client.terminal():
         wait_until(lambda: len(lab.notices()) > 0, "the lab warns that it is idle while its page is open")
@@ -50,7 +50,7 @@ def test_an_untouched_page_warns_and_is_no_use(spawn: Spawn, screenshots: Path) 
         wait_until(lambda: lab.hub.reports[-1] > before, "the lab reports the use to the hub")
 
 
-def test_no_page_asks_for_a_build_of_the_front_end(spawn: Spawn) -> None:
+def test_page_requests_no_build_of_the_front_end(spawn: Spawn) -> None:
     lab = spawn()
     asked: list[str] = []
     with open_browser() as browser:
@@ -62,7 +62,7 @@ def test_no_page_asks_for_a_build_of_the_front_end(spawn: Spawn) -> None:
     assert not any("/api/build" in url for url in asked)
 
 
-def test_a_page_tells_what_holds_from_the_start_once(spawn: Spawn, tmp_path: Path, screenshots: Path) -> None:
+def test_page_shows_a_start_notice_once(spawn: Spawn, tmp_path: Path, screenshots: Path) -> None:
     lab = spawn(HOME=str(tmp_path / "missing"))
     with page_of(lab) as page:
         notification = page.locator(NOTIFICATION)
@@ -73,7 +73,7 @@ def test_a_page_tells_what_holds_from_the_start_once(spawn: Spawn, tmp_path: Pat
         expect(notification).to_have_count(1)
 
 
-def test_a_key_press_on_a_page_is_use(spawn: Spawn) -> None:
+def test_key_press_on_a_page_counts_as_use(spawn: Spawn) -> None:
     lab = spawn()
     with page_of(lab) as page:
         before = lab.last_activity()
@@ -82,7 +82,7 @@ def test_a_key_press_on_a_page_is_use(spawn: Spawn) -> None:
         wait_until(lambda: lab.last_activity() > before, "a key press counts as use")
 
 
-def test_a_page_shows_what_the_hub_announces_until_it_is_over(spawn: Spawn, screenshots: Path) -> None:
+def test_page_shows_an_announcement_until_its_end(spawn: Spawn, screenshots: Path) -> None:
     lab = spawn(LAB_ANNOUNCEMENT_PATH="/hub/api/announcement")
     announced = lab.hub.announced
     with page_of(lab) as page:
@@ -104,7 +104,7 @@ def test_a_page_shows_what_the_hub_announces_until_it_is_over(spawn: Spawn, scre
         assert lab.last_activity() == before
 
 
-def test_only_a_visible_page_asks_the_hub_once_a_minute(spawn: Spawn) -> None:
+def test_only_a_visible_page_polls_the_hub(spawn: Spawn) -> None:
     lab = spawn(LAB_ANNOUNCEMENT_PATH="/hub/api/announcement")
     with page_of(lab) as page:
         wait_until(lambda: lab.hub.announced.request_count == 1, "the page requests the announcement")
@@ -120,7 +120,7 @@ def test_only_a_visible_page_asks_the_hub_once_a_minute(spawn: Spawn) -> None:
         assert lab.hub.announced.request_count == 3
 
 
-def test_a_page_whose_hub_announces_nothing_does_not_ask_it(spawn: Spawn) -> None:
+def test_page_without_an_announcement_path_does_not_poll(spawn: Spawn) -> None:
     lab = spawn()
     with page_of(lab) as page:
         page.clock.run_for(121 * SECONDS)
@@ -169,7 +169,7 @@ def open_lab(page: Page, lab: SpawnedLab) -> str:
     return page.url.partition(lab.client.base)[2].partition("?")[0]  # JupyterLab removes ?reset=1 a moment later
 
 
-def test_two_pages_have_and_keep_a_workspace_each(spawn: Spawn) -> None:
+def test_two_pages_keep_separate_workspaces(spawn: Spawn) -> None:
     lab = spawn()
     with open_browser() as browser:
         window = browser.new_context()
@@ -203,7 +203,7 @@ def test_a_page_with_another_workspace_opens_its_file(spawn: Spawn, tmp_path: Pa
     ],
     ids=["without TLS", "where the browser forbids locks"],
 )
-def test_pages_without_locks_have_a_workspace_each_too(spawn: Spawn, script: str) -> None:
+def test_pages_without_locks_have_separate_workspaces(spawn: Spawn, script: str) -> None:
     lab = spawn()
     with open_browser() as browser:
         window = browser.new_context()

@@ -97,7 +97,7 @@ def test_a_program_of_a_kernel_saves(spawn: Spawn, saved: Path, tmp_path: Path, 
     assert saved.read_text() == "saved"
 
 
-def test_a_program_that_a_cell_has_left_delays_no_stop(spawn: Spawn) -> None:
+def test_program_left_by_a_cell_delays_no_stop(spawn: Spawn) -> None:
     lab = spawn(LAB_STOP_SECONDS="600")
     with lab.client.kernel("python3", shut_down=False) as kernel:
         kernel.execute("import subprocess; left = subprocess.Popen(['sleep', '1000'])")

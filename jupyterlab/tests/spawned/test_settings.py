@@ -85,7 +85,7 @@ def test_a_file_with_a_syntax_error_is_named(spawn: Spawn, write: Write) -> None
     check_use(lab)
 
 
-def test_a_package_that_shadows_one_of_the_server_is_ignored(spawn: Spawn, write: Write) -> None:
+def test_package_that_shadows_a_server_package_is_ignored(spawn: Spawn, write: Write) -> None:
     write(SERVER_CONFIG, USER_PACKAGES)
     write(f"{PACKAGES}/jupyterlab_server/__init__.py", "raise ImportError('shadow')\n")
     lab = spawn()
@@ -140,7 +140,7 @@ def test_settings_that_prevent_the_start_are_ignored(
         ),
     ],
 )
-def test_what_the_server_skips_is_named(spawn: Spawn, write: Write, path: str, text: str, source: str) -> None:
+def test_skipped_file_is_named(spawn: Spawn, write: Write, path: str, text: str, source: str) -> None:
     write(path, text)
     lab = spawn()
     assert notice_text(lab).startswith(f"Your lab does not use {source}: ")
@@ -184,7 +184,7 @@ def test_the_launcher_opens_and_names_the_broken_file(spawn: Spawn, write: Write
         page.screenshot(path=screenshots / "notice-settings.png")
 
 
-def test_broken_page_settings_are_kept_when_the_page_saves_others(spawn: Spawn, write: Write) -> None:
+def test_saving_page_settings_keeps_the_broken_ones(spawn: Spawn, write: Write) -> None:
     file = write(PAGE_SETTINGS, "{mine")
     write(f"{PAGE_SETTINGS}.broken", "{an earlier one")
     lab = spawn()
@@ -218,7 +218,7 @@ def test_the_page_opens_with_a_broken_page_configuration(spawn: Spawn, write: Wr
     assert notice_text(lab).startswith("Your lab does not use ~/.jupyter/labconfig: ")
 
 
-def test_a_lab_without_its_settings_ends_like_any_other(spawn: Spawn, write: Write) -> None:
+def test_lab_without_its_settings_stops_normally(spawn: Spawn, write: Write) -> None:
     write(SERVER_CONFIG, WRONG_ROOT)
     lab = spawn()
     lab.process.terminate()

@@ -44,14 +44,14 @@ def test_a_lab_with_one_untested_version_warns_and_works(spawn: Spawn, tmp_path:
     assert (event["message"], event["log.level"]) == (warning_for(patches), "warning")
 
 
-def test_all_warnings_are_plain_lines_for_a_person(spawn: Spawn, tmp_path: Path) -> None:
+def test_all_warnings_are_plain_lines(spawn: Spawn, tmp_path: Path) -> None:
     versions = fake_version(tmp_path / "versions", *(patches.PROJECT for patches in PROJECTS))
     check_use(spawn(PYTHONPATH=str(versions)))
     lines = [line for line in (tmp_path / "lab.log").read_text().splitlines() if "was not tested" in line]
     assert sorted(lines) == sorted(f"lab: {warning_for(patches)}" for patches in PROJECTS)
 
 
-def test_with_upstreams_rule_an_open_page_is_use(spawn: Spawn, tmp_path: Path) -> None:
+def test_open_page_counts_as_use_without_the_patch(spawn: Spawn, tmp_path: Path) -> None:
     lab = spawn(PYTHONPATH=str(fake_version(tmp_path / "versions", jupyter_server.PROJECT)))
     before = lab.last_activity()
     lab.client.request("GET", "api/kernels")

@@ -126,6 +126,6 @@ def test_the_variable_requests_clean_settings(value: str | None, wanted: bool) -
     assert wants_clean_settings({} if value is None else {"LAB_CLEAN_SETTINGS": value}) == wanted
 
 
-def test_another_value_is_refused() -> None:
+def test_unknown_value_is_refused() -> None:
     with pytest.raises(CleanSettingsError, match="LAB_CLEAN_SETTINGS: found 'yes', wanted 0 or 1"):
         wants_clean_settings({"LAB_CLEAN_SETTINGS": "yes"})

@@ -11,7 +11,7 @@ import pytest
 from lsstlab import home_check
 
 
-def test_a_sound_home_has_no_problem_and_no_file_of_ours(tmp_path: Path) -> None:
+def test_sound_home_has_no_problem_and_no_leftover_file(tmp_path: Path) -> None:
     assert home_check.check_home(tmp_path) is None
     assert list(tmp_path.iterdir()) == []
 
@@ -42,9 +42,7 @@ def test_a_home_without_room_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.ESTALE, errno.EIO, errno.EACCES])
-def test_a_home_that_fails_otherwise_cannot_be_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
+def test_home_with_another_error_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def write(_: int, _content: bytes) -> int:
         raise OSError(number, os.strerror(number))
 
@@ -54,7 +52,7 @@ def test_a_home_that_fails_otherwise_cannot_be_used(
     )
 
 
-def test_a_home_that_is_no_folder_cannot_be_used(tmp_path: Path) -> None:
+def test_home_without_a_folder_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for name in ("file", "missing"):
         problem = home_check.check_home(tmp_path / name)

@@ -18,7 +18,7 @@ def find_texts(limits: dict[str, str], now: datetime, last_activity: datetime) -
     return [notice.text.replace("{time}", f"{notice.time:%H:%M}") for notice in notices]
 
 
-def test_idleness_is_warned_of_before_the_limit() -> None:
+def test_idle_warning_precedes_the_limit() -> None:
     assert find_texts(LIMITS, START + HOUR * 3.74, START) == []
     assert find_texts(LIMITS, START + HOUR * 3.75, START) == [
         "This lab has been idle for 3 h 45 min. It stops at 12:00 unless you use it."
@@ -26,7 +26,7 @@ def test_idleness_is_warned_of_before_the_limit() -> None:
     assert find_texts(LIMITS, START + HOUR * 3.75, START + HOUR) == []
 
 
-def test_the_age_is_warned_of_also_during_use() -> None:
+def test_age_warning_appears_during_use() -> None:
     now = START + HOUR * 23.8
     assert find_texts(LIMITS, now, now) == [
         "This lab stops at 08:00, even if code is running: labs may run for at most 1 day. Save your work."
@@ -67,7 +67,7 @@ def test_the_refresh_interval_fits_a_short_limit(limits: dict[str, str], seconds
 
 
 @pytest.mark.parametrize(("limits", "from_minute"), [({}, None), (LIMITS, 120), ({"LAB_IDLE_SECONDS": "600"}, 5)])
-def test_the_idle_end_is_near_from_half_of_the_limit_on(limits: dict[str, str], from_minute: int | None) -> None:
+def test_idle_end_is_near_after_half_of_the_limit(limits: dict[str, str], from_minute: int | None) -> None:
     lab = LabLimits.from_environment(limits)
     urgent = [minute for minute in range(240) if lab.is_nearing_idle_end(START + minute * HOUR / 60, START)]
     assert urgent == ([] if from_minute is None else list(range(from_minute, 240)))

@@ -75,12 +75,12 @@ def test_a_scratch_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
     assert "is not a folder that you own" in done.stderr
 
 
-def test_a_missing_command_is_one_line() -> None:
+def test_missing_command_is_reported_in_one_line() -> None:
     done = run_lab("no-such-command")
     assert (done.returncode, done.stderr) == (1, "lab: no-such-command: No such file or directory\n")
 
 
-def test_a_wrong_limit_is_one_line(tmp_path: Path) -> None:
+def test_wrong_limit_is_reported_in_one_line(tmp_path: Path) -> None:
     limit = {"LAB_IDLE_SECONDS": "4h", "JUPYTERHUB_API_TOKEN": "x"}
     done = run_lab(HOME=str(tmp_path), LAB_SCRATCH=str(tmp_path / "s"), **limit)
     line = "lab: LAB_IDLE_SECONDS: found '4h', wanted a whole number of seconds, 1 or more\n"

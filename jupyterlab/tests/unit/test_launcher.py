@@ -65,7 +65,7 @@ assert issubclass(jupyterhub.orm.User, object) and sqlalchemy.__version__
 """)
 
 
-def test_no_lock_has_the_package_that_builds_a_grammar() -> None:
+def test_no_lock_has_the_slow_package_rfc3987_syntax() -> None:
     """Check that no lock file has the package rfc3987-syntax, whose import takes a second."""
     locks = [
         path for path in Path(__file__).parents[3].glob("*/requirements.txt") if "jupyter-events==" in path.read_text()

@@ -70,7 +70,7 @@ def test_a_figure_may_be_larger_than_the_text_limit() -> None:
 
 
 @pytest.mark.parametrize(("kind", "limit"), [("stream", UNSENT_TEXT_MAX), ("display_data", UNSENT_MAX)])
-def test_a_slow_connection_gets_more_when_half_is_sent(kind: str, limit: int) -> None:
+def test_slow_connection_gets_more_after_half_is_sent(kind: str, limit: int) -> None:
     limiter = make_limiter()
     assert limiter.check(kind, 1, limit - 1, 0) == (1, "")
     granted, note = limiter.check(kind, 1, limit, 0)

@@ -12,7 +12,7 @@ from lsstlab._patches.jupyterhub import wait_for_connection
 
 
 @pytest.mark.asyncio
-async def test_a_dropped_packet_does_not_cost_a_second() -> None:
+async def test_dropped_packet_is_repeated_within_a_second() -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen(0)

@@ -74,7 +74,7 @@ def test_a_refused_password_of_a_file_is_never_quoted(tmp_path: Path, password: 
     assert password not in str(raised.value)
 
 
-def test_a_password_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+def test_binary_password_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "password").write_bytes(b"\xff\xfe long enough")
     with pytest.raises(SettingsError) as raised:
         load({"LAB_PASSWORD_FILE": str(tmp_path / "password")})

@@ -58,7 +58,7 @@ def test_another_error_ends_the_lab_with_its_last_lines(home: Path) -> None:
     assert "JUPYTERHUB_SERVICE_URL" in done.stderr.splitlines()[-1]
 
 
-def test_without_settings_a_lab_starts_once(tmp_path: Path) -> None:
+def test_lab_without_user_settings_starts_once(tmp_path: Path) -> None:
     done = run_python(RUN, tmp_path, JUPYTERHUB_API_TOKEN="x")
     assert done.returncode == 1
     assert done.stderr.count("Failed to load JupyterHubSingleUser server extension") == 1
@@ -75,7 +75,7 @@ def test_without_settings_a_lab_starts_once(tmp_path: Path) -> None:
     ],
     ids=["an error while it runs", "its normal end", "a missing hub", "help or version"],
 )
-def test_an_end_for_another_reason_is_the_end(home: Path, statement: str, status: int) -> None:
+def test_end_for_another_reason_causes_no_second_start(home: Path, statement: str, status: int) -> None:
     done = run_python(SERVER.format(statement), home)
     assert (done.returncode, done.stdout) == (status, "start\n")
 

@@ -35,13 +35,13 @@ def bash(stack: Path, script: str, *options: str) -> subprocess.CompletedProcess
     )
 
 
-def test_lsst_distrib_sets_up_every_product_there_is(stack: Path) -> None:
+def test_lsst_distrib_sets_up_every_available_product(stack: Path) -> None:
     done = bash(stack, "setup lsst_distrib; echo $SETUP_LSST_DISTRIB, $SETUP_UTILS, $DAF_BUTLER_DIR")
     assert done.stdout == "lsst_distrib pypi_30.1, utils 30.2, /stack/daf/butler\n"
     assert done.stderr == ""
 
 
-def test_a_person_is_told_what_lsst_distrib_lacks_here(stack: Path) -> None:
+def test_interactive_setup_names_missing_products(stack: Path) -> None:
     done = bash(stack, "setup lsst_distrib", "--norc", "-i")
     assert "from PyPI (30.1): daf_butler utils" in done.stderr.replace("\n", "")
     assert "not in this stack: afw " in done.stderr
@@ -62,13 +62,13 @@ def test_a_person_is_told_what_lsst_distrib_lacks_here(stack: Path) -> None:
         ("eups declare x", 2, 'supports only "eups list"'),
     ],
 )
-def test_what_cannot_be_done_is_said(stack: Path, command: str, status: int, message: str) -> None:
+def test_refused_command_names_the_reason(stack: Path, command: str, status: int, message: str) -> None:
     done = bash(stack, command)
     assert done.returncode == status
     assert message in done.stderr
 
 
-def test_a_checkout_of_ones_own_comes_first(stack: Path, tmp_path: Path) -> None:
+def test_local_checkout_comes_first(stack: Path, tmp_path: Path) -> None:
     (tmp_path / "my-package" / "python").mkdir(parents=True)
     done = bash(stack, f"setup -k -r {tmp_path}/my-package; echo $PYTHONPATH $MY_PACKAGE_DIR")
     assert done.stdout == f"{tmp_path}/my-package/python {tmp_path}/my-package\n"
@@ -91,7 +91,7 @@ def test_loading_twice_changes_the_path_once(stack: Path) -> None:
     assert done.stdout == "same\n"
 
 
-def test_the_snapshot_gives_what_setup_gives(stack: Path, tmp_path: Path) -> None:
+def test_snapshot_equals_the_result_of_setup(stack: Path, tmp_path: Path) -> None:
     variables, functions = stack_snapshot.record_environment(stack, "/made-up-home")
     (tmp_path / "environment.bash").write_text(stack_snapshot.format_script(variables, functions, "/made-up-home"))
     show = "setup utils; env | grep -vE '^(_|SHLVL|PWD|BASH_FUNC)' | sort"
