@@ -146,7 +146,7 @@ def shared_relay(start_relay_for_module: StartRelay) -> RelayProcess:
     return start_relay_for_module(**LIMITS)
 
 
-def test_all_kinds_of_broken_framing_at_once(start_relay: StartRelay, queue: Queue) -> None:
+def test_simultaneous_framing_errors_affect_no_other_peer(start_relay: StartRelay, queue: Queue) -> None:
     relay = start_relay(**LIMITS)
     with unaffected_peer(relay, queue):
         attacks = [threading.Thread(target=create_attack(sent), args=(relay.port,)) for sent, _ in BROKEN.values()]
@@ -194,7 +194,7 @@ def test_peer_that_reads_no_acknowledgement_is_disconnected(start_relay: StartRe
                 peer.sendall(windows)
 
 
-def test_oversized_events_and_endless_windows(start_relay: StartRelay, queue: Queue) -> None:
+def test_oversized_events_affect_no_other_peer(start_relay: StartRelay, queue: Queue) -> None:
     relay = start_relay(**LIMITS | {"BEATS_MAX_EVENT_BYTES": "100000", "BEATS_STALL_SECONDS": "20"})
     with unaffected_peer(relay, queue), ExitStack() as stack:
         for _ in range(5):

@@ -56,7 +56,7 @@ def test_go_lumber_with_tls(
     assert queue.collect() == each_once("tls0", 3000) | each_once("tls3", 3000)
 
 
-def test_tls_on_both_sides(
+def test_relay_uses_tls_to_client_and_broker(
     start_relay: StartRelay, queue: Queue, golumber: Path, certificates: Certificates, broker: RabbitMQ
 ) -> None:
     cert, key = map(str, certificates.client)
@@ -73,7 +73,9 @@ def test_tls_on_both_sides(
 
 
 @pytest.mark.parametrize("tls", [False, True])
-def test_pylogbeat(start_relay: StartRelay, queue: Queue, certificates: Certificates, tls: bool) -> None:
+def test_pylogbeat_delivers_events(
+    start_relay: StartRelay, queue: Queue, certificates: Certificates, tls: bool
+) -> None:
     relay = start_relay(**(certificates.beats_environment if tls else {}))
     cert, key = map(str, certificates.client)
     files = {"ssl_enable": True, "ca_certs": str(certificates.ca), "certfile": cert, "keyfile": key} if tls else {}
@@ -125,7 +127,7 @@ def test_bytes_of_an_event_do_not_change(start_relay: StartRelay, queue: Queue) 
     assert len({properties.message_id for _, properties, _ in messages}) == 3
 
 
-def test_many_connections_at_once(start_relay: StartRelay, queue: Queue) -> None:
+def test_many_simultaneous_connections_deliver(start_relay: StartRelay, queue: Queue) -> None:
     relay = start_relay()
     shippers = [Shipper(relay.port, make_events(300, f"c{i}"), window=100, level=i % 10) for i in range(50)]
     for shipper in shippers:
@@ -137,7 +139,7 @@ def test_many_connections_at_once(start_relay: StartRelay, queue: Queue) -> None
 
 
 @pytest.mark.parametrize("kind", ["quorum", "stream"])
-def test_quorum_queues_and_streams(start_relay: StartRelay, broker: RabbitMQ, kind: str) -> None:
+def test_quorum_queues_and_streams_receive_events(start_relay: StartRelay, broker: RabbitMQ, kind: str) -> None:
     queue = Queue(broker, kind)
     relay = start_relay(AMQP_EXCHANGE=queue.exchange)
     shipper = Shipper(relay.port, make_events(3000, kind))

@@ -18,7 +18,7 @@ from logstashrmq.tests.harness import install_pika_metadata
 
 @pytest.mark.parametrize("size", [0, 1, 599, 131_064, 131_065, 400_000])
 @pytest.mark.parametrize("key", ["logs", "", "ü" * 100])
-def test_frames_are_those_of_pika(size: int, key: str) -> None:
+def test_frames_equal_those_of_pika(size: int, key: str) -> None:
     bodies = [b"a" * size, b"{}", b"b" * size]
     batch = Batch(PendingConfirmation(3, lambda: None), Route("x", key), bodies, range(7, 10))
     expected = b""

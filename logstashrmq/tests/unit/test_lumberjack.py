@@ -75,7 +75,7 @@ def encode_windows(sent: list[SentWindow]) -> tuple[bytes, list[Window]]:
     return stream, [(payloads, [], len(payloads)) for payloads in received]
 
 
-def test_every_split_point() -> None:
+def test_stream_is_parsed_the_same_at_every_split_point() -> None:
     payloads = [b'{"a":1}', b"", b"{}" * 20]
     client = ClientConnection()
     stream = client.send(payloads, level=0) + client.send(payloads, level=5) + client.send([], level=0)

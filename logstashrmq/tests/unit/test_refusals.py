@@ -66,7 +66,7 @@ def test_refused_routing_key_is_final_at_once(clock: Clock, reply: Reply) -> Non
 
 
 @pytest.mark.parametrize("reply", [EXCHANGE_3, EXCHANGE_4, INTERNAL, MISSING, TOPIC_BACKEND_FAILED])
-def test_refusal_of_all_events_is_no_refusal_of_a_message(clock: Clock, reply: Reply) -> None:
+def test_refusal_of_all_events_blames_no_message(clock: Clock, reply: Reply) -> None:
     refusals = create_refusals(clock)
     assert refusals.judge(EVENT, reply, clock.now) is None
     assert refusals.find(ROUTE) is None
