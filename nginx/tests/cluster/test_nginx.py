@@ -122,7 +122,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.mark.timeout(200)
-def test_without_settings_it_says_which_it_misses(site: Site) -> None:
+def test_missing_setting_is_logged(site: Site) -> None:
     site.write_certificate()
 
     def is_logged() -> bool:
@@ -138,7 +138,7 @@ def test_without_settings_it_says_which_it_misses(site: Site) -> None:
 
 
 @pytest.mark.timeout(200)
-def test_a_site_of_two_pods_comes_up_and_answers(site: Site) -> None:
+def test_two_pods_become_ready_and_answer(site: Site) -> None:
     kubectl("create", "configmap", "nginx", "-n", NAMESPACE, "--from-literal=NGINX_SERVER_NAME=localhost")
     kubectl("rollout", "restart", "deployment/nginx", "-n", NAMESPACE)
     wait_for_rollout("test-proxy")
@@ -148,7 +148,7 @@ def test_a_site_of_two_pods_comes_up_and_answers(site: Site) -> None:
     assert (answer.status_code, answer.text) == (200, "proxied")
 
 
-def test_to_apply_it_again_changes_nothing(site: Site) -> None:
+def test_second_apply_changes_nothing(site: Site) -> None:
     def versions() -> dict[str, Any]:
         items = json.loads(kubectl("get", "-f", FOLDER, "-o", "json"))["items"]
         # The result omits resourceVersion, which changes with the status, too.
@@ -162,7 +162,7 @@ def test_to_apply_it_again_changes_nothing(site: Site) -> None:
     assert versions() == before
 
 
-def test_its_pods_would_be_let_in_where_restricted_is_enforced(site: Site) -> None:
+def test_pods_satisfy_the_restricted_level(site: Site) -> None:
     label = "pod-security.kubernetes.io/enforce=restricted"
     command = ["kubectl", "label", "namespace", NAMESPACE, label, "--overwrite", "--dry-run=server"]
     # The API server warns of each existing pod that violates the new level.
@@ -175,7 +175,7 @@ def is_our_page(answer: httpx.Response) -> bool:
     return answer.status_code == 502 and "JupyterLab is unavailable" in answer.text
 
 
-def test_a_proxy_service_that_gets_another_address_is_found(site: Site) -> None:
+def test_new_address_of_the_proxy_service_is_used(site: Site) -> None:
     before = get("service", "proxy")["spec"]["clusterIP"]
     kubectl("delete", "service", "proxy", "-n", NAMESPACE)
     try:
@@ -187,7 +187,7 @@ def test_a_proxy_service_that_gets_another_address_is_found(site: Site) -> None:
     wait_until(lambda: site.get().text == "proxied", "nginx uses the new address")
 
 
-def test_a_proxy_that_is_down_is_our_page_until_it_is_back(site: Site) -> None:
+def test_error_page_is_shown_while_the_proxy_is_down(site: Site) -> None:
     kubectl("scale", "deployment/test-proxy", "--replicas=0", "-n", NAMESPACE)
     wait_until(lambda: site.get().status_code in {502, 504}, "the proxy is down")
     kubectl("scale", "deployment/test-proxy", "--replicas=1", "-n", NAMESPACE)

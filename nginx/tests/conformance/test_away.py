@@ -52,7 +52,7 @@ def site(run: RunEdge, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sit
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("path", ["", "/", "/lab", "/lab/tree/a b.ipynb", "/tree", "/notebooks/a.ipynb", "/doc/tree/a"])
-def test_whoever_opens_a_lab_s_page_without_a_hub_sees_our_page(site: Site, path: str, method: str) -> None:
+def test_lab_page_without_a_hub_shows_an_explanation(site: Site, path: str, method: str) -> None:
     with site.edge.client(headers=BROWSER) as client:
         answer = client.request(method, f"/user/vera{path}?token=x")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
@@ -70,13 +70,13 @@ def test_whoever_opens_a_lab_s_page_without_a_hub_sees_our_page(site: Site, path
         ("POST", "/user/vera/lab", BROWSER["Accept"]),
     ],
 )
-def test_what_is_no_page_is_told_by_the_proxy_itself(site: Site, method: str, path: str, accept: str) -> None:
+def test_other_request_gets_the_answer_of_the_proxy(site: Site, method: str, path: str, accept: str) -> None:
     with site.edge.client(headers={"Accept": accept}) as client:
         answer = client.request(method, path)
     assert (answer.status_code, answer.text) == (503, PLAIN)
 
 
-def test_a_websocket_is_told_by_the_proxy_itself(site: Site) -> None:
+def test_websocket_gets_the_answer_of_the_proxy(site: Site) -> None:
     upgrade = {"Connection": "upgrade", "Upgrade": "websocket"}
     with site.edge.client(headers=BROWSER | upgrade) as client:
         answer = client.get("/user/vera/lab")
@@ -84,7 +84,7 @@ def test_a_websocket_is_told_by_the_proxy_itself(site: Site) -> None:
     assert OURS not in answer.text
 
 
-def test_of_a_lab_that_is_away_the_hub_tells_if_there_is_one(site: Site) -> None:
+def test_running_hub_explains_an_unavailable_lab(site: Site) -> None:
     route = {"target": f"http://127.0.0.1:{free_ports(1)[0]}"}
     http = httpx.Client(headers={"Authorization": f"token {TOKEN}"})
     assert http.post(f"{site.routes}/user/ada", json=route).status_code == 201
@@ -99,7 +99,7 @@ def test_of_a_lab_that_is_away_the_hub_tells_if_there_is_one(site: Site) -> None
             assert client.post("/user/ada/lab").content == HUBS
 
 
-def test_a_page_comes_by_itself_when_the_hub_is_back(site: Site) -> None:
+def test_page_reloads_when_the_hub_answers_again(site: Site) -> None:
     with open_browser() as browser:
         page = browser.new_page(ignore_https_errors=True)
         page.goto(f"{site.edge.url}/user/vera/lab")

@@ -38,7 +38,7 @@ def serial(edge: Edge) -> str:
     return str(certificate["serialNumber"])
 
 
-def test_a_replaced_certificate_is_taken_over_and_no_websocket_ends(run: RunEdge, tmp_path: Path) -> None:
+def test_replaced_certificate_is_loaded_and_keeps_websockets(run: RunEdge, tmp_path: Path) -> None:
     folder = tmp_path / "nginx"
     folder.mkdir()
     authority = Authority(folder)
@@ -66,7 +66,7 @@ def children(pid: int) -> set[int]:
     return workers
 
 
-def test_a_certificate_with_a_responder_is_stapled(run: RunEdge, tmp_path: Path) -> None:
+def test_ocsp_answer_is_stapled(run: RunEdge, tmp_path: Path) -> None:
     folder = tmp_path / "nginx"
     folder.mkdir()
     authority = Authority(folder)
@@ -84,7 +84,7 @@ def test_a_certificate_with_a_responder_is_stapled(run: RunEdge, tmp_path: Path)
             wait_until(lambda: "Cert Status: good" in connect_with_openssl(), "the OCSP answer is stapled")
 
 
-def test_a_bad_replacement_is_told_once_and_the_old_certificate_stays(run: RunEdge, tmp_path: Path) -> None:
+def test_bad_replacement_is_logged_and_old_certificate_kept(run: RunEdge, tmp_path: Path) -> None:
     with run(tmp_path / "nginx", "127.0.0.1:9") as edge:
         before = serial(edge)
         (edge.tls / "tls.key").write_text("half a ke")

@@ -73,7 +73,7 @@ def test_an_answer_with_20_kb_of_headers_arrives(chain: Chain) -> None:
 
 @pytest.mark.parametrize("path", ["/hub/home", "/hub/login", "/user/vera/lab", "/user/vera/api/contents"])
 @pytest.mark.parametrize("more", [{}, UPGRADE], ids=["plain", "websocket"])
-def test_larger_cookies_get_a_page(chain: Chain, path: str, more: dict[str, str]) -> None:
+def test_larger_cookies_get_an_error_page(chain: Chain, path: str, more: dict[str, str]) -> None:
     with chain.edge.client() as client:
         answer = client.get(path, headers={"Cookie": cookies(9)} | more)
     assert answer.status_code == 431
@@ -82,7 +82,7 @@ def test_larger_cookies_get_a_page(chain: Chain, path: str, more: dict[str, str]
     assert "Retry-After" not in answer.headers
 
 
-def test_a_user_follows_the_page_and_is_in_again(chain: Chain) -> None:
+def test_user_clears_the_cookies_and_continues(chain: Chain) -> None:
     # A browser sends each of these cookies by itself over HTTP/2, and all of them in one header of a WebSocket.
     jar = [{"name": f"c{number}", "value": "x" * 4000, "url": chain.edge.url} for number in range(9)]
     with open_browser() as browser:
@@ -97,14 +97,14 @@ def test_a_user_follows_the_page_and_is_in_again(chain: Chain) -> None:
         page.get_by_text("from").wait_for()
 
 
-def test_an_address_that_is_too_long_gets_a_page(chain: Chain) -> None:
+def test_too_long_address_gets_an_error_page(chain: Chain) -> None:
     with chain.edge.client() as client:
         answer = client.get(f"/user/vera/lab?x={'y' * 33_000}")
     assert answer.status_code == 414
     assert "The address of this page is too long" in answer.text
 
 
-def test_a_body_of_1_mb_is_the_most_that_reaches_the_hub(chain: Chain) -> None:
+def test_body_above_1_mb_does_not_reach_the_hub(chain: Chain) -> None:
     with chain.edge.client() as client:
         refused = client.post("/hub/api/users", content=b"x" * 1_100_000)
         assert client.post("/hub/api/users", content=b"x" * 1_000_000).status_code == 200
@@ -113,7 +113,7 @@ def test_a_body_of_1_mb_is_the_most_that_reaches_the_hub(chain: Chain) -> None:
     assert "You can send at most 1m in one request" in refused.text
 
 
-def test_a_lab_s_own_error_passes(chain: Chain) -> None:
+def test_error_of_a_lab_passes(chain: Chain) -> None:
     chain.hub.answers["/user/vera/api/large"] = (413, {})
     with httpx.Client(base_url=chain.edge.url, verify=chain.edge.trust) as client:
         answer = client.get("/user/vera/api/large")

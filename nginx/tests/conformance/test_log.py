@@ -13,7 +13,7 @@ from nginx.tests.conftest import RunEdge
 SECRET = "not-to-be-seen"
 
 
-def test_a_request_is_a_line_of_json(edge: Edge) -> None:
+def test_request_is_logged_as_a_json_line(edge: Edge) -> None:
     with edge.client() as client:
         client.get("/hub/of-json", headers={"User-Agent": 'odd "agent"\t\\', "Referer": "https://localhost/hub/home"})
     (line,) = wait_until(
@@ -58,7 +58,7 @@ def test_no_token_and_no_cookie_is_logged(edge: Edge, path: str) -> None:
     assert SECRET not in edge.log
 
 
-def test_an_error_is_a_line_of_json_without_the_token(run: RunEdge, tmp_path: Path) -> None:
+def test_error_is_logged_as_json_without_the_token(run: RunEdge, tmp_path: Path) -> None:
     with run(tmp_path / "nginx", f"127.0.0.1:{free_ports(1)[0]}") as edge, edge.client() as client:
         path = f"/hub/x?token={SECRET}"
         client.get(path, headers={"Referer": f"https://localhost/hub/y?token={SECRET}", "Cookie": SECRET})

@@ -35,12 +35,12 @@ def raw(edge: Edge, request: bytes) -> bytes:
     return answer
 
 
-def test_whoever_comes_without_tls_is_sent_to_it(edge: Edge) -> None:
+def test_http_request_is_redirected_to_https(edge: Edge) -> None:
     answer = httpx.get(f"http://127.0.0.1:{edge.http_port}/hub/login?next=%2Fx", headers={"Host": "evil.example"})
     assert (answer.status_code, answer.headers["Location"]) == (301, "https://localhost/hub/login?next=%2Fx")
 
 
-def test_another_name_gets_no_certificate_and_no_answer(edge: Edge) -> None:
+def test_unknown_host_name_is_refused(edge: Edge) -> None:
     with socket.create_connection(("127.0.0.1", edge.https_port)) as plain, pytest.raises(ssl.SSLError, match="name"):
         edge.trust.wrap_socket(plain, server_hostname="evil.example")
     assert raw(edge, b"GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n").startswith(b"HTTP/1.1 421 ")
@@ -74,7 +74,7 @@ def test_every_answer_has_the_security_headers_once(edge: Edge, upstream: Upstre
     assert headers["Server"] == "nginx"
 
 
-def test_what_a_client_says_of_itself_is_not_believed(edge: Edge, upstream: Upstream) -> None:
+def test_forwarding_headers_of_a_client_are_replaced(edge: Edge, upstream: Upstream) -> None:
     forged = {
         "X-Forwarded-For": "10.9.9.9",
         "X-Forwarded-Proto": "http",
@@ -107,7 +107,7 @@ def test_a_path_arrives_as_it_was_sent(edge: Edge, upstream: Upstream) -> None:
     assert path in [request.path for request in upstream.asked]
 
 
-def test_the_name_that_goes_on_is_the_one_that_was_chosen_by(edge: Edge, upstream: Upstream) -> None:
+def test_absolute_url_determines_the_forwarded_host(edge: Edge, upstream: Upstream) -> None:
     request = b"GET https://localhost/hub/chosen HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
     assert b" 200 " in raw(edge, request)
     (received,) = [request.headers for request in upstream.asked if request.path == "/hub/chosen"]
@@ -131,21 +131,21 @@ def test_large_cookies_pass_both_ways(edge: Edge, upstream: Upstream) -> None:
         b"Transfer-Encoding : chunked",
     ],
 )
-def test_a_request_of_two_lengths_goes_nowhere(edge: Edge, upstream: Upstream, head: bytes) -> None:
+def test_request_with_two_lengths_is_refused(edge: Edge, upstream: Upstream, head: bytes) -> None:
     smuggled = b"0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
     answer = raw(edge, b"POST /hub/two HTTP/1.1\r\nHost: localhost\r\n" + head + b"\r\n\r\n" + smuggled)
     assert answer.split(b" ")[1] in {b"400", b"501"}
     assert not [request for request in upstream.asked if request.path in {"/smuggled", "/hub/two"}]
 
 
-def test_a_lab_s_answer_steers_nothing_here(edge: Edge, upstream: Upstream) -> None:
+def test_x_accel_redirect_of_a_lab_is_ignored(edge: Edge, upstream: Upstream) -> None:
     upstream.answers["/user/vera/steer"] = (200, {"X-Accel-Redirect": "/nginx-error.html"})
     with edge.client() as client:
         assert client.get("/user/vera/steer").content == upstream.body
 
 
 @pytest.mark.parametrize("path", ["/user/vera/api/kernels/1/channels", "/services/proxied/socket", "/"])
-def test_a_websocket_passes_on_every_path(run: RunEdge, tmp_path: Path, path: str) -> None:
+def test_websocket_works_on_every_path(run: RunEdge, tmp_path: Path, path: str) -> None:
     with (
         run_echo() as address,
         run(tmp_path / "nginx", address) as edge,
@@ -170,7 +170,7 @@ def test_an_upload_arrives_while_it_is_sent(edge: Edge, upstream: Upstream) -> N
     assert upstream.received - before == 200_000
 
 
-def test_an_upload_that_is_too_large_is_told_so(run: RunEdge, upstream: Upstream, tmp_path: Path) -> None:
+def test_too_large_upload_gets_an_error_page(run: RunEdge, upstream: Upstream, tmp_path: Path) -> None:
     with run(tmp_path / "nginx", upstream.address, settings={"NGINX_MAX_BODY": "1m"}) as edge:
         with edge.client() as client:
             answer = client.put("/user/vera/api/contents/big", content=b"x" * 3_000_000)
@@ -186,9 +186,7 @@ def test_an_upload_that_is_too_large_is_told_so(run: RunEdge, upstream: Upstream
 
 
 @pytest.mark.parametrize("more", [{}, {"Connection": "upgrade", "Upgrade": "websocket"}], ids=["plain", "websocket"])
-def test_logins_are_limited_and_nothing_else_is(
-    run: RunEdge, upstream: Upstream, tmp_path: Path, more: dict[str, str]
-) -> None:
+def test_only_logins_are_rate_limited(run: RunEdge, upstream: Upstream, tmp_path: Path, more: dict[str, str]) -> None:
     with run(tmp_path / "nginx", upstream.address) as edge, edge.client() as client, ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: client.get("/hub/login", headers=more), range(250)))
         others = list(pool.map(lambda _: client.get("/hub/home"), range(250)))
@@ -201,7 +199,7 @@ def test_logins_are_limited_and_nothing_else_is(
     assert {answer.status_code for answer in others} == {200}
 
 
-def test_a_head_that_comes_slowly_is_ended(edge: Edge) -> None:
+def test_slow_request_head_is_disconnected(edge: Edge) -> None:
     with (
         socket.create_connection(("127.0.0.1", edge.https_port), timeout=30) as plain,
         edge.trust.wrap_socket(plain, server_hostname="localhost") as connection,

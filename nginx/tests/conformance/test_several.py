@@ -40,7 +40,7 @@ def both(
         yield edge
 
 
-def test_a_name_leads_to_its_hub(both: Edge, upstream: Upstream, second: Upstream) -> None:
+def test_each_host_name_leads_to_its_hub(both: Edge, upstream: Upstream, second: Upstream) -> None:
     with both.client() as http:
         first = http.get("/hub/home")
         headers = {"Host": f"{OTHER}:{both.https_port}"}
@@ -49,12 +49,12 @@ def test_a_name_leads_to_its_hub(both: Edge, upstream: Upstream, second: Upstrea
     assert second.asked[-1].headers["host"] == f"{OTHER}:{both.https_port}"
 
 
-def test_whoever_comes_without_tls_keeps_the_name(both: Edge) -> None:
+def test_https_redirect_keeps_the_host_name(both: Edge) -> None:
     answer = httpx.get(f"http://127.0.0.1:{both.http_port}/hub", headers={"Host": OTHER})
     assert answer.headers["Location"] == f"https://{OTHER}/hub"
 
 
-def test_websockets_go_to_theirs(run: RunEdge, upstream: Upstream, tmp_path: Path) -> None:
+def test_websocket_reaches_the_hub_of_its_host_name(run: RunEdge, upstream: Upstream, tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     authority.write(tmp_path / "nginx" / "tls", "localhost", OTHER)
     with (
@@ -72,7 +72,7 @@ def test_websockets_go_to_theirs(run: RunEdge, upstream: Upstream, tmp_path: Pat
         assert ws.recv() == "hello"
 
 
-def test_the_certificate_has_to_be_for_all_names(run: RunEdge, tmp_path: Path) -> None:
+def test_certificate_must_cover_all_host_names(run: RunEdge, tmp_path: Path) -> None:
     with (
         pytest.raises(NginxError, match=r"the certificate is not valid for b\.example\.org"),
         run(tmp_path / "nginx", "127.0.0.1:9", settings={"NGINX_OTHER_HUBS": "b.example.org=127.0.0.1:9"}),

@@ -42,7 +42,7 @@ def refusal(run: RunEdge, folder: Path, **settings: str) -> str:
         ("NGINX_RESOLVER", "dns.example.org", "found 'dns.example.org', wanted the IP addresses of name servers"),
     ],
 )
-def test_a_wrong_setting_ends_it(run: RunEdge, tmp_path: Path, name: str, value: str, wanted: str) -> None:
+def test_wrong_setting_stops_the_start(run: RunEdge, tmp_path: Path, name: str, value: str, wanted: str) -> None:
     assert refusal(run, tmp_path / "nginx", **{name: value}).startswith(f"nginx: {name}: {wanted}")
 
 
@@ -92,7 +92,7 @@ def other_name(authority: Authority, tls: Path) -> None:
         (other_name, r"tls\.crt: the certificate is not valid for localhost"),
     ],
 )
-def test_a_wrong_certificate_ends_it(
+def test_wrong_certificate_stops_the_start(
     run: RunEdge, tmp_path: Path, make: Callable[[Authority, Path], None], wanted: str
 ) -> None:
     folder = tmp_path / "nginx"
@@ -101,7 +101,7 @@ def test_a_wrong_certificate_ends_it(
     assert re.match(rf"nginx: \S*/{wanted}", refusal(run, folder))
 
 
-def test_a_certificate_that_expires_soon_is_warned_of(run: RunEdge, tmp_path: Path) -> None:
+def test_soon_expiring_certificate_is_a_warning(run: RunEdge, tmp_path: Path) -> None:
     folder = tmp_path / "nginx"
     folder.mkdir()
     Authority(folder).write(folder / "tls", end=timedelta(days=13))
@@ -112,7 +112,7 @@ def test_a_certificate_that_expires_soon_is_warned_of(run: RunEdge, tmp_path: Pa
     assert "tls.crt: the certificate expires on " in line["message"]
 
 
-def test_a_quiet_start_says_nothing(run: RunEdge, tmp_path: Path) -> None:
+def test_successful_start_logs_nothing(run: RunEdge, tmp_path: Path) -> None:
     with run(tmp_path / "nginx", UPSTREAM, settings={"NGINX_HSTS_SECONDS": "0"}) as edge:
         assert edge.log == ""
         with edge.client() as client:

@@ -56,7 +56,7 @@ def test_the_best_encoding_is_served(
     assert len(upstream.asked) == before, "the request reached the lab"
 
 
-def test_a_font_is_served_as_it_is(edge: Edge) -> None:
+def test_font_is_served_uncompressed(edge: Edge) -> None:
     answer = get(edge, f"/user/vera/static/lab/{FONT.name}", "gzip, br")
     assert answer.content == FONT.read_bytes()
     assert (answer.headers["Content-Type"], answer.headers.get("Content-Encoding")) == ("font/woff2", None)
@@ -72,7 +72,7 @@ def test_a_font_is_served_as_it_is(edge: Edge) -> None:
         f"/user/vera/proxy/8080/static/lab/{SCRIPT.name}",
     ],
 )
-def test_what_is_not_here_is_asked_of_whoever_has_it(edge: Edge, upstream: Upstream, path: str) -> None:
+def test_unknown_file_is_requested_from_the_upstream(edge: Edge, upstream: Upstream, path: str) -> None:
     assert get(edge, path).content == upstream.body
     assert upstream.asked[-1].path == path
     assert "immutable" not in get(edge, path).headers.get("Cache-Control", "")
@@ -94,7 +94,7 @@ def test_no_path_leads_out_of_the_folder(edge: Edge, upstream: Upstream, path: s
     assert answer.status_code == 400 or answer.content == upstream.body
 
 
-def test_texts_of_the_lab_and_the_hub_are_compressed_and_secrets_are_not(edge: Edge, upstream: Upstream) -> None:
+def test_only_answers_without_secrets_are_compressed(edge: Edge, upstream: Upstream) -> None:
     def encoding(path: str) -> str:
         return str(get(edge, path, "gzip, br").headers.get("Content-Encoding", ""))
 

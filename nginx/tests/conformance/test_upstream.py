@@ -20,7 +20,7 @@ from nginx.tests.upstream import Upstream, run_upstream
 NAME = "proxy.jupyterlabdemo.svc.cluster.local"
 
 
-def test_our_page_while_nothing_is_there_and_then_what_was_asked_for(run: RunEdge, tmp_path: Path) -> None:
+def test_error_page_reloads_when_the_upstream_answers(run: RunEdge, tmp_path: Path) -> None:
     (port,) = free_ports(1)
     with run(tmp_path / "nginx", f"127.0.0.1:{port}") as edge, edge.client() as client:
         answer = client.get("/hub/home")
@@ -37,14 +37,14 @@ def test_our_page_while_nothing_is_there_and_then_what_was_asked_for(run: RunEdg
                 page.get_by_role("heading", name="The hub").wait_for(timeout=20_000)
 
 
-def test_the_page_says_when_to_come_again_to_a_post_too(run: RunEdge, tmp_path: Path) -> None:
+def test_error_page_for_a_post_has_retry_after(run: RunEdge, tmp_path: Path) -> None:
     with run(tmp_path / "nginx", f"127.0.0.1:{free_ports(1)[0]}") as edge, edge.client() as client:
         answer = client.post("/hub/login", data={"username": "vera"})
     assert (answer.status_code, answer.headers["Retry-After"]) == (502, "5")
     assert "request " in answer.text
 
 
-def test_an_upstream_that_moves_is_found_again(run: RunEdge, tmp_path: Path) -> None:
+def test_moved_upstream_is_found(run: RunEdge, tmp_path: Path) -> None:
     (port,) = free_ports(1)
     addresses = {NAME: "127.0.0.1"}
     with run_nameserver(addresses) as nameserver, run_upstream(port=port, body=b"the first") as first:
@@ -59,7 +59,7 @@ def test_an_upstream_that_moves_is_found_again(run: RunEdge, tmp_path: Path) -> 
             del first
 
 
-def test_it_starts_before_its_upstream_has_a_name(run: RunEdge, tmp_path: Path) -> None:
+def test_nginx_starts_before_dns_knows_the_upstream(run: RunEdge, tmp_path: Path) -> None:
     addresses: dict[str, str] = {}
     with run_nameserver(addresses) as nameserver, run_upstream() as upstream:
         port = upstream.address.partition(":")[2]
@@ -88,7 +88,7 @@ def dead_address() -> Iterator[str]:
                 client.close()
 
 
-def test_an_address_that_says_nothing_is_told_within_seconds(run: RunEdge, tmp_path: Path) -> None:
+def test_silent_upstream_times_out_within_seconds(run: RunEdge, tmp_path: Path) -> None:
     with dead_address() as address, run(tmp_path / "nginx", address) as edge, edge.client() as client:
         answer = client.get("/hub/home", timeout=10)
     assert answer.status_code == 504
@@ -106,7 +106,7 @@ def test_an_address_that_says_nothing_is_told_within_seconds(run: RunEdge, tmp_p
         ("/hub/nothing", 404, False),
     ],
 )
-def test_our_page_takes_the_place_of_no_answer_that_says_more(
+def test_error_page_replaces_only_a_bare_503_page(
     edge: Edge, upstream: Upstream, path: str, status: int, ours: bool
 ) -> None:
     upstream.answers[path] = (status, {"Retry-After": "17"})

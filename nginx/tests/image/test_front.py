@@ -93,7 +93,7 @@ def write_big_file(file: Path) -> str:
 
 
 @pytest.mark.timeout(500)
-def test_chromium_works_through_tls_with_a_file_of_1_gb(demo: HubLogin, front: Edge, tmp_path: Path) -> None:
+def test_chromium_uploads_and_downloads_1_gb_over_tls(demo: HubLogin, front: Edge, tmp_path: Path) -> None:
     big = tmp_path / "big.bin"
     digest = write_big_file(big)
     with open_browser() as browser, LabClient(front.url, demo.user, front.trust) as client:
@@ -122,7 +122,7 @@ def test_chromium_works_through_tls_with_a_file_of_1_gb(demo: HubLogin, front: E
 
 
 @pytest.mark.timeout(300)
-def test_1_gb_in_one_request_comes_and_goes(image: str, tmp_path: Path) -> None:
+def test_one_request_transfers_1_gb(image: str, tmp_path: Path) -> None:
     piece = bytes(1024**2)
     with (
         run_upstream(body=piece * 1024) as upstream,
@@ -156,9 +156,7 @@ def slow_answers(image: str, folder: Path) -> Iterator[None]:
 
 
 @pytest.mark.timeout(200)
-def test_90_seconds_of_silence_and_a_new_certificate_end_no_websocket_and_a_slow_hub_is_our_page(
-    demo: HubLogin, front: Edge, image: str, tmp_path: Path
-) -> None:
+def test_idle_websockets_survive_a_new_certificate(demo: HubLogin, front: Edge, image: str, tmp_path: Path) -> None:
     with (
         slow_answers(image, tmp_path / "slow"),
         run_echo() as address,
@@ -186,7 +184,7 @@ def only_quic(edge: Edge) -> tuple[str, str]:
 
 
 @pytest.mark.timeout(60)
-def test_chromium_speaks_http_3_where_it_is_on(image: str, tmp_path: Path) -> None:
+def test_chromium_uses_http_3_if_enabled(image: str, tmp_path: Path) -> None:
     with run_upstream(body=b"<h1>The hub</h1>") as upstream:
         upstream.answers["/hub/home"] = (200, {"Content-Type": "text/html"})
         run = run_edge(tmp_path / "nginx", upstream.address, image=image, settings={"NGINX_HTTP3": "on"})

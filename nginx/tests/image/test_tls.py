@@ -51,7 +51,7 @@ def scan(edge: Edge, folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(180)
-def test_sslyze_finds_nothing_against_mozilla_s_intermediate_profile(image: str, tmp_path: Path) -> None:
+def test_tls_follows_the_mozilla_intermediate_profile(image: str, tmp_path: Path) -> None:
     with run_upstream() as upstream, run_edge(tmp_path / "nginx", upstream.address, image=image) as edge:
         checks = scan(edge, tmp_path)
     assert {name: check["status"] for name, check in checks.items() if check["status"] != "COMPLETED"} == {}
@@ -70,7 +70,7 @@ def test_sslyze_finds_nothing_against_mozilla_s_intermediate_profile(image: str,
     assert int(result["http_headers"]["strict_transport_security_header"]["max_age"]) >= 63072000
 
 
-def test_the_image_is_labelled_and_small(image: str) -> None:
+def test_image_has_labels_and_is_small(image: str) -> None:
     built = engine().images.get(image)
     assert built.labels["org.opencontainers.image.title"] == "lsstsqre/jupyterlabdemo-nginx"
     assert re.fullmatch("[0-9a-f]{40}", built.labels["org.opencontainers.image.revision"])
@@ -79,7 +79,7 @@ def test_the_image_is_labelled_and_small(image: str) -> None:
     assert built.attrs["Size"] < 130e6
 
 
-def test_what_the_image_serves_is_of_the_lab_s_version(image: str) -> None:
+def test_served_files_have_the_version_of_the_lab(image: str) -> None:
     locks = [Path(__file__).parents[3] / name / "requirements.txt" for name in ("nginx", "jupyterlab")]
     versions = [re.findall(r"^(jupyterlab(?:-git)?|nbdime)==(\S+)", lock.read_text(), re.MULTILINE) for lock in locks]
     assert versions[0] == versions[1]
