@@ -20,7 +20,7 @@ def images(manifest: str) -> list[str]:
     return [container["image"] for container in [*pod["initContainers"], *pod["containers"]]]
 
 
-def test_the_proxy_keeps_a_connection_longer_than_nginx_which_is_in_front() -> None:
+def test_proxy_keeps_connections_longer_than_nginx() -> None:
     manifest = yaml.safe_load((ROOT / "hub/kubernetes/proxy-deployment.yaml").read_text())
     arguments = " ".join(manifest["spec"]["template"]["spec"]["containers"][0]["args"])
     proxy = re.search(r"--keep-alive-timeout=([0-9]+)(?: |$)", arguments)
@@ -36,7 +36,7 @@ def find_numbers(path: str, pattern: str) -> list[int]:
     return [int(number) for number in match.groups()]
 
 
-def test_headers_that_pass_one_server_pass_the_next() -> None:
+def test_header_limits_increase_along_the_chain() -> None:
     count, size = find_numbers("nginx/conf/limits.conf", r"^large_client_header_buffers (\d+) (\d+)k;$")
     (cookies,) = find_numbers("nginx/conf/limits.conf", r'^    "~\^\\S\* \.\{(\d+)\}" 1;$')
     proxies = [
@@ -53,7 +53,7 @@ def test_headers_that_pass_one_server_pass_the_next() -> None:
     assert max(*proxies)[0] + margin <= 1024 * min(*servers)[0]
 
 
-def test_a_body_that_passes_nginx_passes_the_server_behind_it() -> None:
+def test_body_limits_of_nginx_and_servers_agree() -> None:
     (labs,) = find_numbers("nginx/start", r"^NGINX_MAX_BODY=\$\{NGINX_MAX_BODY:-(\d+)m\}$")
     assert find_numbers("jupyterlab/src/lsstlab/server_limits.py", r"^BODY_MAX = (\d+) \* 1024\*\*2$") == [labs]
     sizes = re.findall(r"client_max_body_size (\d+)m;", (ROOT / "nginx/conf/locations.conf").read_text())
@@ -61,14 +61,14 @@ def test_a_body_that_passes_nginx_passes_the_server_behind_it() -> None:
     assert "\nBODY_MAX = 1024**2\n" in (ROOT / "hub/src/labhub/configuration.py").read_text()
 
 
-def test_nodes_fetch_the_images_of_the_menu_beforehand() -> None:
+def test_prepull_daemonset_has_the_images_of_the_menu() -> None:
     menu = tomllib.loads((ROOT / "hub/src/labhub/data/menu.toml").read_text())
     *pulled, sleeping = images(PREPULL.read_text())
     assert pulled == [image["image"].replace("{version}", version()) for image in menu["images"]]
     assert sleeping in pulled
 
 
-def test_a_site_has_its_own_image_fetched_by_the_command_of_the_documentation() -> None:
+def test_documented_command_pulls_the_image_of_a_site() -> None:
     command = re.search(r"```sh\n *(sed [^`]*prepull-daemonset\.yaml)", (ROOT / "docs/admin/images.md").read_text())
     assert command
     manifest = subprocess.run(["sh", "-c", command[1]], cwd=ROOT, capture_output=True, text=True, check=True).stdout

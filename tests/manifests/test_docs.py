@@ -21,7 +21,7 @@ def labels_and_ports(file: str) -> tuple[dict[str, str], list[str]]:
     return template["metadata"]["labels"], ports
 
 
-def test_the_policies_of_several_hubs_let_nginx_to_their_proxies() -> None:
+def test_policies_of_several_hubs_connect_nginx_and_proxies() -> None:
     egress, ingress = read_documented(ROOT / "docs/admin/capacity.md")
     nginx, _ = labels_and_ports("nginx/kubernetes/deployment.yaml")
     proxy, ports = labels_and_ports("hub/kubernetes/proxy-deployment.yaml")

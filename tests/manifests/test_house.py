@@ -183,7 +183,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("file", "old", "new", "rule", "message"), BAD, ids=[f"{bad[3]}: {bad[4]}" for bad in BAD])
-def test_a_bad_manifest_is_told_with_file_object_and_rule(
+def test_bad_manifest_is_reported_with_object_and_rule(
     file: str, old: str, new: str, rule: str, message: str, tmp_path: Path
 ) -> None:
     assert old in GOOD[file]
@@ -218,9 +218,7 @@ def test_a_bad_manifest_is_told_with_file_object_and_rule(
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_file_that_does_not_belong_there_is_told(
-    files: dict[str, str], rule: str, message: str, tmp_path: Path
-) -> None:
+def test_misplaced_file_is_reported(files: dict[str, str], rule: str, message: str, tmp_path: Path) -> None:
     folder = write(tmp_path, GOOD | files)
     (complaint,) = [line for check in RULES if rule_name(check) == rule for line in violations(folder, check)]
     assert message in complaint
@@ -246,7 +244,7 @@ def test_every_folder_has_the_same_namespace_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new"), [("[Ingress]", "[Egress]"), ("name: jupyterlab\n  policy", "name: x\n  policy")]
 )
-def test_a_pod_that_no_policy_selects_is_told(old: str, new: str, tmp_path: Path) -> None:
+def test_pod_without_a_network_policy_is_reported(old: str, new: str, tmp_path: Path) -> None:
     (rule,) = [rule for rule in RULES if rule_name(rule) == "network-policies"]
     assert old in POLICY
     assert violations(write(tmp_path, GOOD | {"networkpolicy.yaml": POLICY.replace(old, new)}), rule) == [
@@ -259,7 +257,7 @@ READ_ONLY = "          securityContext:\n"
 REASON = "          # exception read-only-root: the lab writes files\n"
 
 
-def test_an_exception_needs_a_reason_beside_it_and_to_be_known(tmp_path: Path) -> None:
+def test_exception_must_be_known_and_have_a_reason(tmp_path: Path) -> None:
     (rule,) = [rule for rule in RULES if rule_name(rule) == "read-only-root"]
     broken = DEPLOYMENT.replace("readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false")
     with_reason = broken.replace(READ_ONLY, REASON + READ_ONLY)
@@ -277,12 +275,12 @@ def test_an_exception_needs_a_reason_beside_it_and_to_be_known(tmp_path: Path) -
     assert complaints(5, no_reason, known)
 
 
-def test_an_exception_that_excuses_nothing_is_told(tmp_path: Path) -> None:
+def test_needless_exception_is_reported(tmp_path: Path) -> None:
     declared = GOOD | {"deployment.yaml": DEPLOYMENT.replace(READ_ONLY, REASON + READ_ONLY)}
     assert needless_exceptions(write(tmp_path / "declared", declared)) == ["read-only-root"]
     assert needless_exceptions(write(tmp_path / "known", GOOD), {"lab": {"capabilities"}}) == ["capabilities"]
 
 
-def test_every_rule_is_seen_to_refuse_something() -> None:
+def test_each_rule_has_a_failing_case() -> None:
     text = Path(__file__).read_text()
     assert [rule_name(rule) for rule in RULES if f'"{rule_name(rule)}"' not in text] == []

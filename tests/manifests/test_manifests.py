@@ -50,7 +50,7 @@ def test_an_alternative_keeps_the_rule(path: Path, rule: Rule) -> None:
 
 
 @each_alternative
-def test_what_an_alternative_has_of_the_folder_it_replaces_is_the_same(path: Path) -> None:
+def test_common_files_of_an_alternative_are_identical(path: Path) -> None:
     for file in path.glob("*.yaml"):
         original = path.parents[1] / "kubernetes" / file.name
         if original.exists() and not file.name.endswith(("-persistentvolume.yaml", "deployment.yaml")):

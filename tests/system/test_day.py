@@ -27,7 +27,7 @@ CELL = (
 pytestmark = pytest.mark.timeout(300)
 
 
-def test_configured_and_applied_again_nothing_changes(site: Deployment) -> None:
+def test_second_configure_and_apply_change_nothing(site: Deployment) -> None:
     configure(site.folder)
     lines = kubectl("apply", "--filename", site.folder / "site").splitlines()
     # deployment.py changes manifests of the excluded components: nginx's Service, the labs' volumes, filebeat's image.
@@ -38,9 +38,7 @@ def test_configured_and_applied_again_nothing_changes(site: Deployment) -> None:
     assert changed == []
 
 
-def test_somebody_logs_in_works_and_logs_out(
-    site: Deployment, browser: Browser, tmp_path: Path, screenshots: Path
-) -> None:
+def test_user_logs_in_works_and_logs_out(site: Deployment, browser: Browser, tmp_path: Path, screenshots: Path) -> None:
     account = site.member("grace")
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     page = context.new_page()
@@ -93,14 +91,14 @@ def sessions(site: Deployment, uid: int) -> set[str]:
     return {event["event.action"] for event in events if event["event.dataset"] == "lab.session"}
 
 
-def test_every_component_s_lines_arrive(site: Deployment) -> None:
+def test_log_lines_of_each_component_arrive(site: Deployment) -> None:
     wanted = {"fileserver", "hub", "lab", "logstashrmq", "nginx"}
     wait_until(lambda: {event["service.name"] for event in site.read_events()} >= wanted, f"lines of {wanted} arrive")
     assert not any("made-up-client-secret" in json.dumps(event) for event in site.events)
 
 
 @pytest.mark.usefixtures("site")
-def test_the_doctor_finds_nothing_wrong() -> None:
+def test_doctor_finds_no_problem() -> None:
     run_cronjob("retain-volumes")  # its schedule may not have come yet
     done = subprocess.run(
         [sys.executable, "-m", "labadmin", "doctor", "--json"], cwd=ROOT, capture_output=True, text=True, check=False

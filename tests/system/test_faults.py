@@ -50,14 +50,14 @@ def polling(site: Deployment, path: str) -> Iterator[list[str]]:
         thread.join()
 
 
-def test_nginx_is_replaced_and_nobody_is_refused(site: Deployment) -> None:
+def test_restart_of_nginx_refuses_no_request(site: Deployment) -> None:
     with polling(site, "/hub/health") as failed:
         kubectl("rollout", "restart", "deployment/nginx", "--namespace", NAMESPACE)
         wait_for_rollout("nginx", 120)
     assert failed == []
 
 
-def test_the_proxy_is_killed_and_labs_are_reached_again(site: Deployment) -> None:
+def test_restarted_proxy_reaches_the_labs_again(site: Deployment) -> None:
     site.member("hedy")
     visitor = site.visit("hedy")
     visitor.spawn("hedy", image="recommended", size="small")
@@ -74,7 +74,7 @@ def test_the_proxy_is_killed_and_labs_are_reached_again(site: Deployment) -> Non
     assert [kernel["id"] for kernel in lab.request("GET", "api/kernels").json()] == [kernel_id]
 
 
-def test_a_release_follows_another_and_labs_go_on(site: Deployment) -> None:
+def test_upgrade_keeps_running_labs(site: Deployment) -> None:
     """Apply the same images with another version label, so that each Deployment rolls out as in an upgrade."""
     site.member("lise")
     visitor = site.visit("lise")
@@ -101,7 +101,7 @@ def pod_names(component: str) -> set[str]:
     return {pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]}
 
 
-def test_the_broker_is_lost_and_every_event_comes_when_it_is_back(site: Deployment) -> None:
+def test_events_arrive_after_an_outage_of_the_broker(site: Deployment) -> None:
     account = site.member("ida")
     visitor = site.visit("ida")
     site.broker.kill()
@@ -120,9 +120,7 @@ def test_the_broker_is_lost_and_every_event_comes_when_it_is_back(site: Deployme
     assert {"session_start", "kernel_start"} <= set(actions())
 
 
-def test_a_lab_that_starts_waits_for_the_fileserver_and_says_so(
-    site: Deployment, browser: Browser, screenshots: Path
-) -> None:
+def test_starting_lab_waits_for_the_fileserver(site: Deployment, browser: Browser, screenshots: Path) -> None:
     site.member("joan")
     page = browser.new_page()
     page.set_default_timeout(60 * SECONDS)
@@ -145,7 +143,7 @@ def test_a_lab_that_starts_waits_for_the_fileserver_and_says_so(
     wait_for_rollout("fileserver", 120)
 
 
-def test_the_node_is_emptied_and_what_was_written_is_there_afterwards(site: Deployment) -> None:
+def test_files_survive_the_drain_of_a_node(site: Deployment) -> None:
     account = site.member("kay")
     visitor = site.visit("kay")
     visitor.spawn("kay", image="recommended", size="small")

@@ -63,7 +63,7 @@ def run_in_lab(site: Deployment, code: str) -> str:
         return str(kernel.execute(code).stdout)
 
 
-def test_without_yes_nothing_is_deleted(site: Deployment) -> None:
+def test_uninstall_without_yes_deletes_nothing(site: Deployment) -> None:
     site.member(USER)
     run_in_lab(site, WRITE)
     output = uninstall()
@@ -96,7 +96,7 @@ def test_an_uninstalled_site_leaves_only_its_data() -> None:
     assert "has no site. These objects stay:" in uninstall("--yes")
 
 
-def test_a_site_comes_back_with_its_data(site: Deployment) -> None:
+def test_reinstalled_site_has_its_data(site: Deployment) -> None:
     before = volumes()
     bring_back(site)
     assert volumes() == before
@@ -119,7 +119,7 @@ def test_a_deleted_namespace_is_recovered(site: Deployment, tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("site")
-def test_data_is_deleted_for_good_by_the_documented_commands(tmp_path: Path) -> None:
+def test_documented_commands_delete_all_data(tmp_path: Path) -> None:
     before = volumes()
     uninstall("--yes")
     delete_data, show, delete_policy = read_commands(PAGE, "Delete the data")

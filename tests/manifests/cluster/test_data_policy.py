@@ -60,7 +60,7 @@ def volumes() -> Iterator[dict[str, str]]:
     delete_data_policy()
 
 
-def test_no_folder_of_manifests_deletes_the_data(volumes: dict[str, str], tmp_path: Path) -> None:
+def test_deleting_manifest_folders_keeps_the_data(volumes: dict[str, str], tmp_path: Path) -> None:
     site = SampleSite.make(tmp_path, example.with_defaults())
     site.configure()
     folders = [*find_folders(ROOT), *find_alternatives(ROOT), site.output]
@@ -92,7 +92,7 @@ def test_a_deletion_is_refused(arguments: list[str], volumes: dict[str, str]) ->
     assert get("namespace", NAMESPACE)["status"]["phase"] == "Active"
 
 
-def test_a_collection_is_not_deleted_either(volumes: dict[str, str]) -> None:
+def test_collection_of_claims_is_not_deleted(volumes: dict[str, str]) -> None:
     """`kubectl delete --all` sends a request for each object, but a controller may send one request for all objects."""
     with pytest.raises(KubectlError, match=NAME):
         kubectl("delete", "--raw", f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims")
@@ -106,7 +106,7 @@ def test_a_claim_is_not_replaced(volumes: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("claim", CLAIMS)
-def test_a_volume_is_refused_also_without_its_claim(claim: str, volumes: dict[str, str]) -> None:
+def test_volume_without_a_claim_is_not_deleted(claim: str, volumes: dict[str, str]) -> None:
     volume = volumes[claim]
     assert "docs/admin/uninstall.md" in refusal("pv", volume)
     kubectl("patch", "pv", volume, "--patch", '{"spec": {"persistentVolumeReclaimPolicy": "Retain"}}')
@@ -156,7 +156,7 @@ def test_the_annotation_of_a_namespace_includes_its_claims() -> None:
 
 
 @pytest.mark.parametrize("value", ["false", "yes", ""])
-def test_another_value_of_the_annotation_allows_nothing(value: str) -> None:
+def test_wrong_annotation_value_allows_no_deletion(value: str) -> None:
     kubectl("annotate", "pvc", "hub", "--namespace", NAMESPACE, f"jupyterlabdemo.lsst.io/allow-delete={value}")
     try:
         assert is_refused("pvc", "hub", "--namespace", NAMESPACE)
@@ -164,7 +164,7 @@ def test_another_value_of_the_annotation_allows_nothing(value: str) -> None:
         kubectl("annotate", "pvc", "hub", "--namespace", NAMESPACE, "jupyterlabdemo.lsst.io/allow-delete-")
 
 
-def test_other_objects_are_deleted_as_usual() -> None:
+def test_other_objects_can_be_deleted() -> None:
     with cluster.own_namespaces(OTHER):
         for namespace, name in ((NAMESPACE, "other"), (OTHER, "fileserver")):
             claim: dict[str, Any] = yaml.safe_load(CLAIMS["fileserver"].read_text())

@@ -19,12 +19,12 @@ def dry_run(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", FOLDERS, ids=[path.parent.name for path in FOLDERS])
-def test_the_api_server_takes_the_folder_without_a_warning(path: Path) -> None:
+def test_api_server_accepts_the_folder_without_a_warning(path: Path) -> None:
     output = dry_run(path)
     assert output.count("(server dry run)") == len(read_folder(path, ROOT).manifests)
 
 
-def test_the_api_server_takes_the_policies_of_several_hubs(tmp_path: Path) -> None:
+def test_api_server_accepts_the_policies_of_several_hubs(tmp_path: Path) -> None:
     policies = read_documented(ROOT / "docs/admin/capacity.md")
     (tmp_path / "policies.yaml").write_text(yaml.safe_dump_all(policies))
     with own_namespaces(policies[1]["metadata"]["namespace"]):
@@ -38,7 +38,7 @@ def test_the_api_server_takes_the_policies_of_several_hubs(tmp_path: Path) -> No
         ("prots: []", 'unknown field "spec.prots"'),
     ],
 )
-def test_a_bad_object_is_refused(spec: str, message: str, tmp_path: Path) -> None:
+def test_invalid_object_is_refused(spec: str, message: str, tmp_path: Path) -> None:
     metadata = "{name: never-made, namespace: jupyterlabdemo}"
     (tmp_path / "service.yaml").write_text(f"apiVersion: v1\nkind: Service\nmetadata: {metadata}\nspec:\n  {spec}\n")
     with pytest.raises(KubectlError, match=message):

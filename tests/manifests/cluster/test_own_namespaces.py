@@ -8,7 +8,7 @@ from labtesting.cluster import KubectlError, exists, kubectl, own_namespaces
 NAME = "jupyterlabdemo-own-namespaces-test"
 
 
-def test_somebodys_namespace_is_left_alone() -> None:
+def test_existing_namespace_is_not_changed() -> None:
     kubectl("create", "namespace", NAME)
     try:
         with pytest.raises(KubectlError, match=f"a namespace {NAME} that no test created"), own_namespaces(NAME):
@@ -18,7 +18,7 @@ def test_somebodys_namespace_is_left_alone() -> None:
         kubectl("delete", "namespace", NAME)
 
 
-def test_what_a_killed_run_left_is_taken_away_first() -> None:
+def test_leftovers_of_a_killed_run_are_deleted_first() -> None:
     with own_namespaces(NAME):
         kubectl("create", "configmap", "left", "--namespace", NAME)
         with own_namespaces(NAME):

@@ -14,7 +14,7 @@ from admin.tests.configure.sample import SampleSite
 @pytest.mark.parametrize(
     "text", [example.with_defaults(), example.with_alternatives()], ids=["defaults", "alternatives"]
 )
-def test_the_api_server_takes_what_is_written(text: str, tmp_path: Path) -> None:
+def test_api_server_accepts_the_written_objects(text: str, tmp_path: Path) -> None:
     site = SampleSite.make(tmp_path, text)
     outputs = []
     for _ in range(2):
@@ -26,7 +26,7 @@ def test_the_api_server_takes_what_is_written(text: str, tmp_path: Path) -> None
     assert {body["metadata"].get("namespace") for body in site.objects()} == {None, NAMESPACE}
 
 
-def test_what_is_written_can_be_applied_again_and_loses_what_was_left_out(tmp_path: Path) -> None:
+def test_second_apply_removes_unset_settings(tmp_path: Path) -> None:
     site = SampleSite.make(tmp_path, example.with_defaults())
     site.configure()
     # A separate namespace, so that the test does not change the settings of a deployed site.
