@@ -108,11 +108,11 @@ def build_scenario(alert: str | None, healthy: dict[str, str] = HEALTHY) -> dict
 
 # promtool evaluates 25 scenarios, which need 40 s of CPU time.
 @pytest.mark.timeout(900)
-def test_each_alert_fires_in_its_trouble_and_in_no_other(tmp_path: Path) -> None:
+def test_each_alert_fires_only_in_its_own_fault(tmp_path: Path) -> None:
     check_rules([build_scenario(name) for name in (None, *ALERTS)], tmp_path)
 
 
-def test_without_nfs_all_is_quiet_until_the_fileserver_is_away(tmp_path: Path) -> None:
+def test_site_without_nfs_alerts_only_on_fileserver_faults(tmp_path: Path) -> None:
     check_rules([build_scenario(name, HEALTHY_WITHOUT_NFS) for name in (None, "FileserverDown")], tmp_path)
 
 
@@ -126,12 +126,12 @@ def check_rules(tests: list[dict[str, Any]], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_an_alert_leads_to_its_action(name: str) -> None:
+def test_alert_links_to_its_runbook(name: str) -> None:
     page, _, anchor = ALERTS[name]["annotations"]["runbook_url"].partition("#")
     assert page.endswith("/docs/admin/alerts.md")
     assert anchor == name.lower()
     assert anchor in anchors((ADMIN / "alerts.md").read_text())
 
 
-def test_every_trouble_is_of_an_alert() -> None:
+def test_each_fault_belongs_to_an_alert() -> None:
     assert set(FAULTS) == set(ALERTS)

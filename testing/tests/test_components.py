@@ -31,7 +31,7 @@ def list_images(*options: str, shipper: str = "") -> set[str]:
 
 
 @pytest.mark.parametrize("shipper", ["", "registry.example/shipper:1"], ids=["no shipper", "shipper"])
-def test_a_site_gets_the_components_only(shipper: str) -> None:
+def test_images_for_a_site_are_those_of_the_components(shipper: str) -> None:
     listed = list_images(shipper=shipper)
     components = [path.parent.name for path in ROOT.glob("*/Dockerfile")]
     assert len(components) > 5
@@ -50,5 +50,5 @@ def test_the_manifests_name_exactly_the_listed_images() -> None:
     [("", shipper_for_tests()), ("registry.example/shipper:1", "registry.example/shipper:1")],
     ids=["test shipper", "SHIPPER_IMAGE"],
 )
-def test_tests_get_another_image_for_filebeat(shipper: str, wanted: str) -> None:
+def test_tests_replace_the_image_of_filebeat(shipper: str, wanted: str) -> None:
     assert list_images("--for-tests", shipper=shipper) == list_images() - {FILEBEAT} | {wanted}

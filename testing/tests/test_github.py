@@ -68,7 +68,7 @@ def call(github: FakeGitHub, token: str, path: str, method: str = "GET", **optio
     return httpx.request(method, f"{github.url}/api/v3{path}", headers=headers, **options)
 
 
-def test_a_login_gives_state_back_and_a_token_with_scopes_between_commas(github: FakeGitHub, ada: Account) -> None:
+def test_login_returns_state_and_comma_separated_scopes(github: FakeGitHub, ada: Account) -> None:
     answer = authorize(github)
     assert answer["state"] == "a-state"
     token = exchange(github, answer["code"])
@@ -77,7 +77,7 @@ def test_a_login_gives_state_back_and_a_token_with_scopes_between_commas(github:
 
 
 @pytest.mark.usefixtures("ada")
-def test_a_code_is_good_once(github: FakeGitHub) -> None:
+def test_code_can_be_exchanged_once(github: FakeGitHub) -> None:
     code = authorize(github)["code"]
     assert "access_token" in exchange(github, code)
     assert exchange(github, code)["error"] == "bad_verification_code"
@@ -103,11 +103,11 @@ def test_a_bad_exchange_is_an_error_with_status_200(github: FakeGitHub, change: 
 
 
 @pytest.mark.usefixtures("ada")
-def test_a_callback_that_is_not_the_apps_is_refused(github: FakeGitHub) -> None:
+def test_callback_of_another_app_is_refused(github: FakeGitHub) -> None:
     assert authorize(github, redirect_uri="http://evil.example/")["error"] == "redirect_uri_mismatch"
 
 
-def test_cancelling_says_access_denied(github: FakeGitHub) -> None:
+def test_cancelled_login_returns_access_denied(github: FakeGitHub) -> None:
     assert authorize(github, login="")["error"] == "access_denied"
 
 
@@ -117,7 +117,7 @@ def test_an_unknown_app_and_a_weak_challenge_are_refused(github: FakeGitHub) -> 
     assert httpx.get(url, params=LOGIN_QUERY | {"code_challenge_method": "plain"}).status_code == 400
 
 
-def test_the_page_lists_people_and_escapes_them(github: FakeGitHub, ada: Account) -> None:
+def test_login_page_lists_accounts_and_escapes_names(github: FakeGitHub, ada: Account) -> None:
     ada.name = "<b>Ada</b>"
     github.world.add_organization("a-club", ada)
     page = httpx.get(f"{github.url}/login/oauth/authorize", params=LOGIN_QUERY).text
@@ -125,7 +125,7 @@ def test_the_page_lists_people_and_escapes_them(github: FakeGitHub, ada: Account
     assert "&lt;b&gt;Ada" in page
 
 
-def test_lists_come_in_pages_of_thirty_and_at_most_a_hundred(github: FakeGitHub, ada: Account) -> None:
+def test_lists_have_pages_of_30_to_100_entries(github: FakeGitHub, ada: Account) -> None:
     for number in range(130):
         github.world.add_organization(f"club-{number}", ada)
     token = github.world.issue_token(ada, "read:org")
@@ -138,7 +138,7 @@ def test_lists_come_in_pages_of_thirty_and_at_most_a_hundred(github: FakeGitHub,
     assert {"prev", "first"} == second.links.keys()
 
 
-def test_the_public_address_is_shown_only_if_it_is_public(github: FakeGitHub, ada: Account) -> None:
+def test_email_address_is_shown_only_if_public(github: FakeGitHub, ada: Account) -> None:
     token = github.world.issue_token(ada, "user:email")
     assert call(github, token, "/user").json()["email"] is None
     assert {"ada@example.org"} == {one["email"] for one in call(github, token, "/user/emails").json() if one["primary"]}
@@ -147,16 +147,14 @@ def test_the_public_address_is_shown_only_if_it_is_public(github: FakeGitHub, ad
 
 
 @pytest.mark.parametrize("path", ["/user/orgs", "/user/teams", "/user/memberships/orgs"])
-def test_without_the_scope_an_oauth_token_is_refused_and_a_fine_grained_one_sees_nothing(
-    github: FakeGitHub, ada: Account, path: str
-) -> None:
+def test_organizations_need_the_scope_read_org(github: FakeGitHub, ada: Account, path: str) -> None:
     github.world.add_organization("a-club", ada)
     assert call(github, github.world.issue_token(ada), path).status_code == 403
     fine = call(github, github.world.issue_token(ada, fine_grained=True), path)
     assert (fine.status_code, fine.json()) == (200, [])
 
 
-def test_memberships_and_members(github: FakeGitHub, ada: Account) -> None:
+def test_memberships_members_and_teams_are_listed(github: FakeGitHub, ada: Account) -> None:
     eve = github.world.add_account("eve")
     club = github.world.add_organization("A-Club", ada, crew=[ada])
     club.members[eve.id] = "pending"
@@ -178,7 +176,7 @@ def test_memberships_and_members(github: FakeGitHub, ada: Account) -> None:
     assert httpx.get(f"{github.url}/api/v3/orgs/a-club").json()["id"] == club.id
 
 
-def test_single_sign_on_and_a_missing_approval_leave_lists_incomplete(github: FakeGitHub, ada: Account) -> None:
+def test_sso_and_missing_approval_hide_organizations(github: FakeGitHub, ada: Account) -> None:
     protected, unapproved = (github.world.add_organization(name, ada) for name in ("protected", "unapproved"))
     token = github.world.issue_token(ada, "read:org")
     protected.sso, unapproved.app_approved = True, False
@@ -190,7 +188,7 @@ def test_single_sign_on_and_a_missing_approval_leave_lists_incomplete(github: Fa
     assert call(github, token, "/orgs/unapproved/members/ada").status_code == 403
 
 
-def test_suspension_and_revocation(github: FakeGitHub, ada: Account) -> None:
+def test_suspended_account_and_revoked_token_are_refused(github: FakeGitHub, ada: Account) -> None:
     token = github.world.issue_token(ada)
     ada.suspended = True
     suspended = call(github, token, "/user")
@@ -203,7 +201,7 @@ def test_suspension_and_revocation(github: FakeGitHub, ada: Account) -> None:
 
 
 @pytest.mark.parametrize(("kind", "left"), [("token", 1), ("grant", 0)])
-def test_the_app_takes_one_token_back_or_all(github: FakeGitHub, ada: Account, kind: str, left: int) -> None:
+def test_app_revokes_one_token_or_all(github: FakeGitHub, ada: Account, kind: str, left: int) -> None:
     token, _ = github.world.issue_token(ada), github.world.issue_token(ada)
     url = f"{github.url}/api/v3/applications/labhub-test/{kind}"
     body = {"access_token": token}
@@ -234,7 +232,7 @@ def test_a_rename_frees_the_login_and_keeps_the_id(github: FakeGitHub, ada: Acco
     ],
     ids=lambda value: value.kind if isinstance(value, Trouble) else "",
 )
-def test_troubles_come_and_go(
+def test_each_outage_starts_and_ends(
     github: FakeGitHub, ada: Account, trouble: Trouble, status: int, header: str | None
 ) -> None:
     token = github.world.issue_token(ada)
@@ -247,17 +245,17 @@ def test_troubles_come_and_go(
     assert call(github, token, "/user").json()["login"] == "Ada"
 
 
-def test_a_github_that_hangs_answers_nothing(github: FakeGitHub, ada: Account) -> None:
+def test_hanging_github_does_not_answer(github: FakeGitHub, ada: Account) -> None:
     github.world.trouble = Trouble("hang")
     with pytest.raises(httpx.ReadTimeout):
         call(github, github.world.issue_token(ada), "/user", timeout=0.2)
 
 
-def test_a_client_without_a_name_is_refused(github: FakeGitHub) -> None:
+def test_client_without_a_user_agent_is_refused(github: FakeGitHub) -> None:
     assert httpx.get(f"{github.url}/api/v3/user", headers={"User-Agent": ""}).status_code == 403
 
 
-def test_by_hand_it_runs_with_made_up_people(github: FakeGitHub) -> None:
+def test_command_starts_a_github_with_sample_accounts(github: FakeGitHub) -> None:
     populate(github.world)
     cleo = github.world.find_account("cleo")
     assert cleo is not None

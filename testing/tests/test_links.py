@@ -20,7 +20,7 @@ def find_problems(folder: Path, text: str) -> list[str]:
 @pytest.mark.parametrize(
     "link", ["other.md", "other.md#twice-1", "other.md#a-title-code-and-more", "#here", ".", "https://example.org/a#b"]
 )
-def test_a_link_that_leads_somewhere_passes(tmp_path: Path, link: str) -> None:
+def test_valid_link_passes(tmp_path: Path, link: str) -> None:
     assert find_problems(tmp_path, f"# Here\n\n[x]({link})\n") == []
 
 
@@ -35,16 +35,16 @@ def test_a_link_that_leads_somewhere_passes(tmp_path: Path, link: str) -> None:
         ("ftp://example.org", "not an address"),
     ],
 )
-def test_a_link_that_leads_nowhere_is_told_of(tmp_path: Path, link: str, problem: str) -> None:
+def test_broken_link_is_reported(tmp_path: Path, link: str, problem: str) -> None:
     (message,) = find_problems(tmp_path, f"# Here\n\n[x]({link})\n")
     assert message.startswith(f"page.md: {link}: ")
     assert problem in message
 
 
-def test_a_picture_and_a_reference_are_links(tmp_path: Path) -> None:
+def test_pictures_and_references_are_checked(tmp_path: Path) -> None:
     assert len(find_problems(tmp_path, "![x](gone.png)\n\n[y]: gone.md\n")) == 2
 
 
-def test_what_is_code_is_no_link(tmp_path: Path) -> None:
+def test_links_in_code_are_ignored(tmp_path: Path) -> None:
     assert find_problems(tmp_path, "`[x](gone.md)`\n\n```sh\n[x](gone.md)\n# no heading\n```\n") == []
     assert anchors("```sh\n# no heading\n```\n") == set()

@@ -33,7 +33,7 @@ def tool(module: str, *arguments: str, **environ: str) -> subprocess.CompletedPr
     )
 
 
-def test_the_menu_describes_every_session() -> None:
+def test_nox_list_describes_every_session() -> None:
     listed = subprocess.run(
         [sys.executable, "-m", "nox", "-l"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
@@ -59,7 +59,7 @@ def test_no_lock_names_a_registry() -> None:
         assert not re.search(r"index-url|find-links|\"resolved\"", (ROOT / source).read_text()), source
 
 
-def test_build_without_an_engine_says_how_to_get_one() -> None:
+def test_build_without_an_engine_is_reported_with_a_fix() -> None:
     done = tool("images", "jupyterlab", DOCKER_HOST="unix:///no/such/engine.sock")
     assert done.returncode == 1
     assert done.stderr.startswith(
@@ -80,7 +80,7 @@ def test_the_demo_refuses_a_taken_port_and_offers_a_free_one() -> None:
     )
 
 
-def test_the_demo_refuses_what_is_no_port() -> None:
+def test_demo_refuses_an_invalid_port() -> None:
     assert "--port: found 0, wanted 1 to 65535" in tool("demo", "--port", "0").stderr
 
 
@@ -125,13 +125,13 @@ def offline(tmp_path: Path) -> dict[str, str]:
     return {"ALL_PROXY": closed, "HTTPS_PROXY": closed, "UV_CACHE_DIR": cache, "UV_HTTP_RETRIES": "0"}
 
 
-def test_without_a_network_its_session_ends_with_a_line_that_says_so(checkout: Path, offline: dict[str, str]) -> None:
+def test_demo_session_without_a_network_is_reported(checkout: Path, offline: dict[str, str]) -> None:
     done = run_in(checkout, "nox", "-s", "demo", **offline)
     assert done.returncode == 1
     assert "cannot install the demo's tools from PyPI" in done.stderr
 
 
-def test_in_a_checkout_that_cannot_be_written_nox_says_so_in_one_line(checkout: Path) -> None:
+def test_nox_reports_a_read_only_checkout(checkout: Path) -> None:
     checkout.chmod(0o555)
     # A capability lets root write to any folder, so root drops its capabilities.
     by = () if os.getuid() else ("setpriv", "--inh-caps=-all", "--bounding-set=-all")
@@ -141,14 +141,14 @@ def test_in_a_checkout_that_cannot_be_written_nox_says_so_in_one_line(checkout: 
     assert done.stderr.splitlines()[-1].startswith(f"nox: cannot write to {checkout}, where the sessions install")
 
 
-def test_without_a_network_the_demo_says_so_in_one_line(checkout: Path, offline: dict[str, str]) -> None:
+def test_demo_without_a_network_is_reported_in_one_line(checkout: Path, offline: dict[str, str]) -> None:
     done = demo_in(checkout, **offline)
     assert done.returncode == 1
     assert done.stderr.startswith("demo: cannot download JupyterLab and JupyterHub: check the network and try again")
     assert done.stderr.count("\n") == 1
 
 
-def test_in_a_folder_that_cannot_be_written_the_demo_says_so(checkout: Path) -> None:
+def test_demo_reports_an_unwritable_folder(checkout: Path) -> None:
     (checkout / ".demo").write_text("in the way")
     done = demo_in(checkout)
     assert done.returncode == 1
@@ -177,7 +177,7 @@ def running_demo(state: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-def test_however_the_demo_ends_it_takes_along_what_it_started(tmp_path: Path, number: signal.Signals) -> None:
+def test_no_process_survives_the_demo(tmp_path: Path, number: signal.Signals) -> None:
     with running_demo(tmp_path) as (demo, started, printed):
         assert re.search(r"user: +demo\n +password: +[0-9a-f]{16}\n", printed)
         demo.send_signal(number)
@@ -186,7 +186,7 @@ def test_however_the_demo_ends_it_takes_along_what_it_started(tmp_path: Path, nu
     assert number is signal.SIGKILL or out.endswith("Stopping ...\nStopped.\n")
 
 
-def test_a_hub_that_is_killed_leaves_nothing_and_its_log_is_kept(tmp_path: Path) -> None:
+def test_killed_hub_ends_the_demo_and_keeps_its_log(tmp_path: Path) -> None:
     with running_demo(tmp_path) as (demo, started, _):
         hub = next(pid for pid in started if b"jupyterhub" in Path(f"/proc/{pid}/cmdline").read_bytes())
         os.kill(hub, signal.SIGKILL)
@@ -203,7 +203,7 @@ def test_a_second_demo_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     assert second.stderr == f"demo: a demo is running with {tmp_path}: stop it, or choose another folder with --state\n"
 
 
-def test_the_demo_keeps_out_of_a_folder_with_other_things_in_it(tmp_path: Path) -> None:
+def test_demo_refuses_a_folder_with_other_files(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("mine")
     for options in (["--port", str(free_port())], ["--reset"]):
         done = tool("demo", "--state", str(tmp_path), *options)
@@ -212,14 +212,12 @@ def test_the_demo_keeps_out_of_a_folder_with_other_things_in_it(tmp_path: Path) 
     assert [file.name for file in tmp_path.iterdir()] == ["password"]
 
 
-def test_a_state_folder_with_a_name_that_hub_and_database_would_misread_is_refused(tmp_path: Path) -> None:
+def test_state_folder_with_special_characters_is_refused(tmp_path: Path) -> None:
     done = tool("demo", "--port", str(free_port()), "--state", str(tmp_path / "what?{x}"))
     assert done.stderr == f"demo: {tmp_path}/what?{{x}}: the path contains ? {{ }}: choose a path without them\n"
 
 
-def test_parts_that_are_interrupted_in_the_making_are_made_again(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupted_installation_is_repeated(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "FOLDER", checkout / ".demo")
     parts.FOLDER.mkdir()
     (parts.FOLDER / "lab.made").write_text(parts.fingerprint(parts.LAB))
@@ -235,7 +233,7 @@ def interrupted(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_parts_are_not_made_anew_under_a_running_hub(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_installation_is_refused_while_a_hub_runs(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "FOLDER", checkout / ".demo")
     parts.FOLDER.mkdir()
     with parts.in_use(), pytest.raises(parts.PartsError, match="stop that demo first"):

@@ -102,7 +102,7 @@ def test_a_port_in_use_is_an_error(server: LoggingHTTPServer) -> None:
         probe_server.serve("127.0.0.1", server.server_port, CollectorRegistry(), {})
 
 
-def test_a_client_that_goes_away_is_logged_as_one_line(
+def test_disconnected_client_is_logged_in_one_line(
     server: LoggingHTTPServer, probes: Probes, caplog: pytest.LogCaptureFixture
 ) -> None:
     with socket.create_connection(("127.0.0.1", server.server_port)) as client:
