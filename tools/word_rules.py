@@ -1,4 +1,4 @@
-"""Check that texts use plain words, and that docstrings start with a plain verb.
+"""Check that texts use plain words, that docstrings start with a plain verb, and that test names are short phrases.
 
 A pronoun such as the first entry of `WORDS` hides the actor of a sentence: name the hub, the user or an administrator.
 """
@@ -16,6 +16,9 @@ DOCSTRING_VERBS = ("give", "tell", "take", "make", "have", "say")
 # The Unix account `nobody` is a name: in quotes, in a path or a line of /etc/passwd, or before its number.
 WORD = re.compile(rf"(?<![\w`'\"/:=-])(?:{'|'.join(WORDS)})(?![\w`'\"/:=-]| \()", re.IGNORECASE)
 OPENING = re.compile(rf"(?:{'|'.join(DOCSTRING_VERBS)})s?\b", re.IGNORECASE)
+TEST_NAME_MAX = 60
+TEST_NAME_WORDS = (*WORDS, "everybody", "someone")
+TEST_NAME_WORD = re.compile(rf"_({'|'.join(TEST_NAME_WORDS)})s?(?=_|$)")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 # Texts of others, generated files, and the two files that quote the words.
 SKIPPED_NAMES = {"LICENSE", "requirements.txt", "package-lock.json", "go.sum", "word_rules.py", "test_word_rules.py"}
@@ -38,18 +41,31 @@ def find_docstring_verbs(source: str) -> Iterator[tuple[int, str]]:
             yield node.body[0].lineno, match[0]
 
 
+def find_test_name_problems(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the line number and a message for each test name that is too long or contains a forbidden word."""
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or not node.name.startswith("test_"):
+            continue
+        if len(node.name) > TEST_NAME_MAX:
+            yield node.lineno, f"test name has {len(node.name)} characters, wanted up to {TEST_NAME_MAX}"
+        for match in TEST_NAME_WORD.finditer(node.name):
+            yield node.lineno, f"found {match[1]!r} in a test name, name the actor or use a plain word"
+
+
 def check_file(path: Path, root: Path = ROOT) -> Iterator[str]:
-    """Yield a message for each word and each docstring of a file that breaks a rule."""
+    """Yield a message for each word, docstring and test name of a file that breaks a rule."""
     text = (root / path).read_text()
     for number, word in find_words(text):
         yield f"{path}:{number}: found {word!r}, name the actor or use a plain word"
     if path.suffix == ".py":
         for number, verb in find_docstring_verbs(text):
             yield f"{path}:{number}: docstring starts with {verb!r}, use Return, Check, Create, Send, ..."
+        for number, problem in find_test_name_problems(text):
+            yield f"{path}:{number}: {problem}"
 
 
 def find_word_problems(files: Iterable[Path], root: Path = ROOT) -> list[str]:
-    """Return a message for each word and docstring in the files that breaks a rule.
+    """Return a message for each word, docstring and test name in the files that breaks a rule.
 
     Parameters
     ----------
