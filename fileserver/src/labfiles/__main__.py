@@ -1,4 +1,4 @@
-"""The program `python -m labfiles`. Environment variables have its settings."""
+"""The program `python -m labfiles`. Environment variables contain its settings."""
 
 from __future__ import annotations
 

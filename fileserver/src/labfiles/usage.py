@@ -100,7 +100,7 @@ class Report:
 
 
 class StoppedError(Exception):
-    """The stop of the program, which abandons the current measurement."""
+    """The program is stopping. The exception ends the current measurement without a result."""
 
 
 class RateLimiter:
