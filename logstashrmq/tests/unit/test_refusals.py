@@ -1,4 +1,4 @@
-"""Refusals: what the broker's reply concerns, and when a refusal is final."""
+"""Tests of refusals: whether the broker's reply concerns a message, a route or all events, and when it is final."""
 
 from __future__ import annotations
 

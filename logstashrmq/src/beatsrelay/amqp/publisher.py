@@ -160,7 +160,7 @@ class Publisher:
         session.publish(batch)
 
     def _publish_suspects(self, session: Session) -> None:
-        """Publish the next unit of suspects, if nothing else is unconfirmed. The queue waits until their end."""
+        """Publish the next unit of suspects if the broker has answered all messages. Until then the queue waits."""
         if self._unconfirmed:
             return
         for batch in self._isolation.next_unit():
@@ -287,7 +287,11 @@ class Publisher:
         return True
 
     def _apply(self, refusal: Refusal, batch: Batch) -> None:
-        """Dead-letter refused events if the refusal is final, or keep them. Drop a dead letter refused by itself."""
+        """Apply a refusal to messages. If it is not final, keep them and publish them again later.
+
+        If it is final, publish events to the dead-letter route, and drop dead letters that are refused for their
+        content.
+        """
         if refusal.final and not batch.is_dead_letter:
             headers = describe_refusal(batch.route, refusal.reply)
             self._enqueue_dead_letters(batch.pending, batch.bodies, "refused", headers)
@@ -303,7 +307,7 @@ class Publisher:
         return refusal is not None
 
     def _test_kept(self, batches: list[Batch]) -> None:
-        """Publish the kept messages again, apart from all others."""
+        """Publish the kept messages again as suspects, so that a refusal does not affect other messages."""
         self._refusals.forget_kept_routes()
         for batch in batches:
             self._isolation.add(batch)
