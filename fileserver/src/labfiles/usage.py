@@ -104,7 +104,7 @@ class StoppedError(Exception):
 
 
 class RateLimiter:
-    """The limit of a scan to a number of files per second."""
+    """A limiter that slows a scan down to a number of files per second."""
 
     def __init__(self, rate: float, stop: threading.Event) -> None:
         self._rate, self._stop = rate, stop

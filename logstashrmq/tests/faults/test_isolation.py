@@ -45,7 +45,7 @@ def test_refused_events_under_load_need_few_channels(
     dead = Queue(broker)
     limited_user.allow_keys(queue, OPEN_ONLY)
     relay = start_relay(**limited_user.settings, **BY_NAMESPACE, AMQP_DEAD_LETTER=f"/{dead.name}")
-    # Runs of events with one namespace, as a node sends them
+    # Sequences of events with the same namespace, as filebeat sends them
     events = make_events("a", lambda i: "secret" if i // 50 % 10 == 9 else f"open-{i // 50 % 9}")
     shippers = ship(relay, events)
     for shipper in shippers:

@@ -86,8 +86,8 @@ def find_values(path: Path, value: Any, statement: str, first: int) -> Iterator[
 def find_elements(statement: str, first: int) -> Iterator[tuple[int, int]]:
     """Yield the index and the line of each list element.
 
-    To find them, the function cuts the statement after each of its lines and closes the list there. The elements that
-    the parsed text has more than the text before are on the last line.
+    To find them, the function cuts the statement after each of its lines and closes the list there. If the parsed list
+    is now longer than after the previous line, the new elements are on this line.
     """
     seen = 0
     lines = statement.splitlines(keepends=True)

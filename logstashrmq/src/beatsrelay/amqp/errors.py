@@ -56,7 +56,7 @@ class Loss:
     reason
         The reason as one line.
     reply
-        The broker's reply. None: no message is the cause.
+        The broker's reply to a message. None if no message caused the end.
     connection_open
         Whether the connection is still open: a new channel can be opened on it.
     """

@@ -72,7 +72,7 @@ class Publisher:
         self._publish_queue()
 
     def dead_letter(self, pending: PendingConfirmation, bodies: Sequence[bytes], reason: str, headers: Headers) -> None:
-        """Publish events that cannot be delivered to the dead-letter route. Without a route, drop and count them.
+        """Publish undeliverable events to the dead-letter route. Without a route, drop and count them.
 
         Parameters
         ----------
@@ -250,7 +250,7 @@ class Publisher:
         return False
 
     def _requeue(self, batches: list[Batch]) -> None:
-        """Put the unconfirmed messages of a closed channel before all others."""
+        """Queue the unconfirmed messages of a closed channel again, before all others."""
         self._metrics.published_again.labels("lost").inc(sum(map(len, batches)))
         if self._isolation.active:
             self._isolation.restart(batches)
@@ -314,7 +314,7 @@ class Publisher:
         self._publish_queue()
 
     def _apply_size_limit(self, batches: list[Batch]) -> None:
-        """Dead-letter all messages above the broker's limit, and put the other unconfirmed ones before all others."""
+        """Dead-letter the messages above the broker's limit, and queue the smaller ones again, before all others."""
         suspects = self._isolation.remove_all()
         self._enqueue_again()
         self._requeue([rest for batch in batches if (rest := self._remove_large(batch))])

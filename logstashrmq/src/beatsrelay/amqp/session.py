@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 class Session:
     """A channel in confirm mode, from `open` until the broker or the network closes it.
 
-    If the broker closes the channel only, because of a message, `reopen_channel` replaces the channel.
+    If the broker closes only the channel, and not the connection, `reopen_channel` replaces the channel.
 
     Attributes
     ----------

@@ -32,7 +32,7 @@ def find_volume(claim: Object, objects: Objects) -> Object | None:
 
 
 def list_protected(objects: Objects) -> list[Object]:
-    """Return the objects of the site whose deletion would delete data, or all labs."""
+    """Return the objects of the site whose deletion would delete data, or end all labs."""
     claims = [objects.find("PersistentVolumeClaim", name, NAMESPACE) for name in DATA_CLAIMS]
     namespaces = [objects.find("Namespace", name) for name in (NAMESPACE, LABS)]
     volumes = [find_volume(claim, objects) for claim in claims if claim]
