@@ -146,11 +146,11 @@ def typing(session: nox.Session, component: str) -> None:
     """Check types with mypy in strict mode, with the packages that each component runs on."""
     install(session, f"{component}/tests/requirements.txt", *own_packages(component))
     folders = [f"{component}/src", f"{component}/tests"]
-    if component == "logstashrmq":  # these use packages of the relay
+    if component == "logstashrmq":  # these programs import packages of the relay
         folders += ["benchmarks/relay.py", "tools/demo_logs.py", "tools/read_logs.py"]
-    if component == "fileserver":  # it uses the fixtures of the fileserver's tests
+    if component == "fileserver":  # this benchmark imports fixtures of the fileserver's tests
         folders += ["benchmarks/fileserver.py"]
-    if component == "hub":  # these use the fixtures of the hub's tests
+    if component == "hub":  # these files import fixtures of the hub's tests
         folders += [
             "benchmarks/scale.py",
             "benchmarks/spawn.py",

@@ -51,7 +51,7 @@ def run(settings: Settings) -> None:
 
     def stop(number: int, frame: FrameType | None) -> None:
         stopping.set()
-        # `shutdown` waits for the loop that this signal handler interrupts. Called here, it would wait forever.
+        # `shutdown` waits for the loop that this signal handler interrupts, so call it in another thread.
         threading.Thread(target=server.shutdown).start()
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -105,7 +105,7 @@ class FolderService:
         Raises
         ------
         FolderConflictError
-            Raised if the path is taken by something else, or by a folder with another owner.
+            Raised if the path is not a folder, or if the folder has another owner.
         OSError
             Raised if the disk is full or broken.
         """

@@ -15,7 +15,7 @@ UNIT_MAX = 256
 
 
 class Isolation:
-    """The messages that were unconfirmed when the broker closed the channel, in their order.
+    """The suspects: messages that were unconfirmed when the broker closed the channel, in their order.
 
     The first message of a route is published alone, because a refusal with 403 concerns the route. If the broker
     accepts the route, units of several messages follow. The size of a unit doubles after each accepted unit, and is one

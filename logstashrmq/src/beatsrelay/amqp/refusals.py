@@ -34,9 +34,9 @@ BACKEND_FAILED = re.compile(TOPIC_END.pattern + r", backend \w+ returned an erro
 TEST_SECONDS = 60
 # Each test makes all other messages wait for some milliseconds. So the relay tests at most one route in this time.
 TEST_PAUSE_SECONDS = 1
-# A second refusal is final only if the broker has accepted an event since the first. While a dead letter is refused,
-# its window is not acknowledged, and filebeat may send no other event. So for a dead letter, an event counts that was
-# accepted up to this time before the first refusal.
+# A second refusal is final only if the broker has accepted an event since the first one. But filebeat may send no event
+# until a refused dead letter is acknowledged. So for dead letters, an event accepted up to this time before the first
+# refusal counts, too.
 DEAD_LETTER_SECONDS = 60
 # Limit on remembered routes and messages
 ENTRIES_MAX = 10_000
