@@ -101,7 +101,7 @@ def test_every_component_s_lines_arrive(site: Deployment) -> None:
 
 @pytest.mark.usefixtures("site")
 def test_the_doctor_finds_nothing_wrong() -> None:
-    run_cronjob("retain-volumes")  # its schedule may not have come yet
+    run_cronjob("retain-volumes")  # a new deployment may not have run it yet
     done = subprocess.run(
         [sys.executable, "-m", "labadmin", "doctor", "--json"], cwd=ROOT, capture_output=True, text=True, check=False
     )

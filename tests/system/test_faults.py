@@ -75,7 +75,10 @@ def test_the_proxy_is_killed_and_labs_are_reached_again(site: Deployment) -> Non
 
 
 def test_a_release_follows_another_and_labs_go_on(site: Deployment) -> None:
-    """Apply the same images with another version label, so that each Deployment rolls out as in an upgrade."""
+    """Check that a lab keeps its kernel during an upgrade.
+
+    The test applies the same images with another version label, so that each Deployment rolls out as in an upgrade.
+    """
     site.member("lise")
     visitor = site.visit("lise")
     visitor.spawn("lise", image="recommended", size="small")
