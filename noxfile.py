@@ -53,14 +53,15 @@ ALSO_IMPORTED = {
 
 
 def each(names: list[str]) -> list[nox.param]:
-    """Parametrize a session by component, so that `nox -s "build(hub)"` names one."""
+    """Parametrize a session by component: `nox -s "build(hub)"` runs the session for the hub only."""
     return [nox.param(name, id=name) for name in names]
 
 
 def install(session: nox.Session, lock: str, *packages: str) -> None:
     """Install a lock with hashes, then our own packages (folders).
 
-    `--no-deps` keeps the installer from resolving again, which would bring back the packages that uv.toml excludes.
+    Without `--no-deps`, the installer would resolve the dependencies again, and install the packages that uv.toml
+    excludes.
     """
     # Compile the bytecode once. With PYTHONDONTWRITEBYTECODE, which many CI systems set, each start of a hub would take
     # twice as long otherwise.
@@ -145,11 +146,11 @@ def typing(session: nox.Session, component: str) -> None:
     """Check types with mypy in strict mode, with the packages that each component runs on."""
     install(session, f"{component}/tests/requirements.txt", *own_packages(component))
     folders = [f"{component}/src", f"{component}/tests"]
-    if component == "logstashrmq":  # these use packages of the relay
+    if component == "logstashrmq":  # these programs import packages of the relay
         folders += ["benchmarks/relay.py", "tools/demo_logs.py", "tools/read_logs.py"]
-    if component == "fileserver":  # it uses the fixtures of the fileserver's tests
+    if component == "fileserver":  # this benchmark imports fixtures of the fileserver's tests
         folders += ["benchmarks/fileserver.py"]
-    if component == "hub":  # these use the fixtures of the hub's tests
+    if component == "hub":  # these files import fixtures of the hub's tests
         folders += [
             "benchmarks/scale.py",
             "benchmarks/spawn.py",
@@ -164,7 +165,7 @@ def typing(session: nox.Session, component: str) -> None:
 @nox.session
 @nox.parametrize("component", each(TESTED))
 def test(session: nox.Session, component: str) -> None:
-    """Test each component on real parts, fast, without a Docker engine."""
+    """Run the fast tests of each component, with real servers and without a Docker engine."""
     install(session, f"{component}/tests/requirements.txt", *own_packages(component))
     others = [f"--ignore={component}/tests/{name}" for name in ("image", "cluster", "faults")]
     # Tests that belong to no single component run with those of `testing`.

@@ -34,7 +34,7 @@ NAMES = ("nginx and proxy", "proxy alone", "stock, direct")
 
 @dataclass(frozen=True)
 class Target:
-    """A JupyterLab, and the way to it.
+    """A JupyterLab to measure, with a client and a browser that are logged in.
 
     Attributes
     ----------

@@ -43,7 +43,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Figures:
-    """Result of one measurement: events per second, and CPU time per event and memory of the publishing process."""
+    """Result of one measurement: events per second, and the CPU time per event and the memory of the publisher."""
 
     rate: float
     cpu_us: float

@@ -1,4 +1,4 @@
-"""Try the path of the logs: RabbitMQ, the relay, and a Beats client that ships the lines of a file: `nox -s demo-logs`.
+"""A demo of the logs, with RabbitMQ, the relay and a Beats client that ships the lines of a file: `nox -s demo-logs`.
 
 It starts a broker from Debian's package (apt install rabbitmq-server). To use your own broker, set the AMQP_ variables
 of the relay (docs/admin/settings.md), at least AMQP_HOST. Ctrl-C stops everything.

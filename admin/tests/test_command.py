@@ -1,4 +1,4 @@
-"""The program `labadmin` in a shell: help, exit status, working folder."""
+"""Tests of the program `labadmin` in a shell: help, exit status, working folder."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class ControlledBroker(Protocol):
 
 
 class LimitedUser:
-    """A user of the broker who may write what a test allows: everything at first.
+    """A user of the broker, whose write permissions a test limits. At first the user has all permissions.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class LimitedUser:
 
 
 class RefusingPlugin:
-    """A plugin of the broker that refuses the messages that a test chooses: none at first."""
+    """A plugin of the broker that refuses the messages that a test chooses. At first it refuses no message."""
 
     def __init__(self, broker: RabbitMQ) -> None:
         self._broker = broker

@@ -23,7 +23,7 @@ class TcpProxy(threading.Thread):
     silent
         Whether all data is dropped. The connections stay open.
     reading
-        Set while the proxy reads data. While it does not, the buffers of both sides fill up.
+        Set while the proxy reads data. If it is not set, the buffers of both sides fill up.
     """
 
     def __init__(self, target: int, listener: socket.socket | None = None) -> None:

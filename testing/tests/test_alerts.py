@@ -23,7 +23,7 @@ MINUTES = 13 * 60  # longer than the `for` of every alert
 STEADY, ZERO, GROWING = f"1+0x{MINUTES}", f"0+0x{MINUTES}", f"0+10x{MINUTES}"
 GONE = "stale"
 OURS = 'namespace="jupyterlabdemo"'
-# Series of a site without faults, in promtool's notation: one sample per minute.
+# Series of a healthy site, in promtool's notation: one sample per minute.
 HEALTHY = {
     'labhub_watch_age_seconds{kind="pods"}': STEADY,
     'labhub_watch_idle_seconds{kind="pods"}': STEADY,
@@ -55,7 +55,7 @@ HEALTHY = {
     f'kube_deployment_status_replicas_available{{{OURS},deployment="nginx"}}': f"2+0x{MINUTES}",
     "probe_ssl_earliest_cert_expiry": f"9999999+0x{MINUTES}",
 }
-# The series that differ from HEALTHY in the fault of each alert. Only this alert may fire.
+# For each alert, the series that differ from HEALTHY during its fault. Then only this alert may fire.
 FAULTS = {
     "HubDown": {'labhub_watch_age_seconds{kind="pods"}': GONE},
     "ProxyDown": {"requests_web": GONE},
@@ -89,7 +89,7 @@ HEALTHY_WITHOUT_NFS = HEALTHY | {"labfiles_nfs_up": GONE}
 
 
 def build_scenario(alert: str | None, healthy: dict[str, str] = HEALTHY) -> dict[str, Any]:
-    """Return a test for promtool: only this alert fires in its fault, or no alert in a site without faults (None)."""
+    """Return a test for promtool: only this alert fires during its fault. None: no alert fires on a healthy site."""
     series = healthy | (FAULTS[alert] if alert else {})
     existing = [{"series": name, "values": values} for name, values in series.items() if values != GONE]
     expected = []

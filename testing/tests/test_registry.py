@@ -1,4 +1,4 @@
-"""The container registry of the tests, with a small image in the form of `docker save`."""
+"""Tests of the container registry for tests, with a small image in the format of `docker save`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests that files agree where no program compares them."""
+"""Tests of values that depend on each other but are in different files, for example limits of nginx and of the hub."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ def test_header_limits_increase_along_the_chain() -> None:
         for path in ("hub/src/labhub/configuration.py", "jupyterlab/src/lsstlab/server_limits.py")
     ]
     assert cookies + len("Cookie: \r\n") <= 1024 * size, "a WebSocket sends all cookies in one header"
-    # Each server adds headers, and HTTP/1.1 needs four bytes more for each header than nginx counts in HTTP/2.
+    # Each server adds headers. For HTTP/2, nginx counts four bytes less for each header than HTTP/1.1 needs behind
+    # nginx.
     margin = 8 * 1024
     assert 1024 * count * size + margin <= min(*proxies)[0]
     assert max(*proxies)[0] + margin <= 1024 * min(*servers)[0]

@@ -99,7 +99,7 @@ def test_log_lines_of_each_component_arrive(site: Deployment) -> None:
 
 @pytest.mark.usefixtures("site")
 def test_doctor_finds_no_problem() -> None:
-    run_cronjob("retain-volumes")  # its schedule may not have come yet
+    run_cronjob("retain-volumes")  # a new deployment may not have run it yet
     done = subprocess.run(
         [sys.executable, "-m", "labadmin", "doctor", "--json"], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -75,7 +75,10 @@ def test_restarted_proxy_reaches_the_labs_again(site: Deployment) -> None:
 
 
 def test_upgrade_keeps_running_labs(site: Deployment) -> None:
-    """Apply the same images with another version label, so that each Deployment rolls out as in an upgrade."""
+    """Check that a lab keeps its kernel during an upgrade.
+
+    The test applies the same images with another version label, so that each Deployment rolls out as in an upgrade.
+    """
     site.member("lise")
     visitor = site.visit("lise")
     visitor.spawn("lise", image="recommended", size="small")

@@ -1,6 +1,6 @@
-"""Tests of the end of a site: uninstalled and brought back, deleted and recovered, deleted for good.
+"""Tests that uninstall a site and bring it back, delete it and recover its data, and delete it with its data.
 
-Each test begins with the state after the one before. The commands are those of docs/admin/uninstall.md.
+Each test starts from the state that the previous test left. The commands are those of docs/admin/uninstall.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tests of the output folder: it is written atomically, private and reproducible. Damaged files are kept."""
+"""Tests of the output folder: atomic writes, private files, the same files in each run. Damaged files are kept."""
 
 from __future__ import annotations
 

@@ -127,6 +127,7 @@ def read_variables() -> dict[str, set[str]]:
     """Return the variables that the code reads, by component."""
     hub = {str(field.alias) for model in (LoginSettings, LabSettings) for field in model.model_fields.values()}
     lab = read_names("jupyterlab/src/lsstlab/settings.py", r'"(LAB_[A-Z_]+)"')
+    lab |= read_names("jupyterlab/src/lsstlab/clean_settings.py", r'get\("(LAB_[A-Z_]+)"')
     return {
         "hub": hub | {f"{name}_FILE" for name in SECRETS} | set(SECOND_NAMES.values()),
         "relay": {*list_setting_names(), FILE},

@@ -1,4 +1,4 @@
-"""The plan of an uninstallation: it deletes every object of a site, and none that has data."""
+"""Tests of the plan of an uninstallation: it deletes every object of a site except those with data."""
 
 from __future__ import annotations
 

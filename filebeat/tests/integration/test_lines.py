@@ -1,4 +1,4 @@
-"""Tests in which the shipper sends containerd's log lines through the real relay to a real RabbitMQ."""
+"""Tests that log lines arrive in RabbitMQ as the right events: JSON, long and split lines, tracebacks, binary data."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The HTTP service beside the NFS server: creates homes and project folders, and measures the used storage."""
+"""The HTTP service beside the NFS server: it creates homes and project folders, and measures their disk usage."""

@@ -1,4 +1,4 @@
-"""The program `python -m labfiles`. Environment variables have its settings."""
+"""The program `python -m labfiles`. Environment variables contain its settings."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def run(settings: Settings) -> None:
 
     def stop(number: int, frame: FrameType | None) -> None:
         stopping.set()
-        # `shutdown` waits for the loop that this signal handler interrupts. Called here, it would wait forever.
+        # `shutdown` waits for the loop that this signal handler interrupts, so call it in another thread.
         threading.Thread(target=server.shutdown).start()
 
     for number in (signal.SIGTERM, signal.SIGINT):

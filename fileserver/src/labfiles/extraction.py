@@ -38,7 +38,7 @@ class Access:
 
 @dataclass
 class Extraction:
-    """The entries that were extracted into a folder.
+    """The state of an extraction: the folder, and the entries that were extracted into it so far.
 
     Attributes
     ----------

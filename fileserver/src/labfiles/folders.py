@@ -32,7 +32,7 @@ class InvalidIdError(ValueError):
 
 
 class FolderConflictError(Exception):
-    """An unexpected file or folder at the path of a home or project folder. The message says what is wanted instead."""
+    """An unexpected file or folder at the path of a home or project folder. The message names what is wanted."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class FolderService:
         Raises
         ------
         FolderConflictError
-            Raised if the path is taken by something else, or by a folder with another owner.
+            Raised if the path is not a folder, or if the folder has another owner.
         OSError
             Raised if the disk is full or broken.
         """
@@ -119,7 +119,7 @@ class FolderService:
         return True
 
     def _check_existing(self, kind: FolderKind, number: int) -> bool:
-        """Return whether the folder exists. Raise a FolderConflictError if its path is taken by something else."""
+        """Return whether the folder exists. Raise a FolderConflictError if something else has its path."""
         try:
             folder = os.open(str(number), OPEN_FOLDER, dir_fd=self._roots[kind])
         except FileNotFoundError:

@@ -100,11 +100,11 @@ class Report:
 
 
 class StoppedError(Exception):
-    """The stop of the program, which abandons the current measurement."""
+    """The program is stopping. The exception ends the current measurement without a result."""
 
 
 class RateLimiter:
-    """The limit of a scan to a number of files per second."""
+    """A limiter that slows a scan down to a number of files per second."""
 
     def __init__(self, rate: float, stop: threading.Event) -> None:
         self._rate, self._stop = rate, stop

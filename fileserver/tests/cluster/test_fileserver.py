@@ -234,7 +234,11 @@ def test_a_file_is_restored_beside_the_files_of_the_user(tmp_path: Path) -> None
 
 
 def test_in_tree_alternative_uses_the_service_address() -> None:
-    """PersistentVolumes cannot be changed, so applying the alternative fails until the existing ones are deleted."""
+    """Check that the alternative replaces the name of the Service by its address.
+
+    PersistentVolumes cannot be changed, so applying the alternative fails until the existing PersistentVolumes are
+    deleted.
+    """
     with pytest.raises(KubectlError, match=r"spec\.persistentvolumesource"):
         run_alternative()
     for file in volumes():
@@ -269,7 +273,8 @@ def test_single_node_alternative_creates_folders() -> None:
         ] == []
         for name in ("home", "project"):
             wait_until(partial(is_bound, name), f"{name} is bound")
-        # No user has this id. The folder is on the node: after a failed test it exists, and the status is 200, not 201.
+        # No user has this id. The folder is on the node. If a failed earlier run has left it there, the status is 200
+        # instead of 201.
         assert request_folder("test-hub", HUB, "homes/2147483000").startswith("20")
         kubectl("exec", "deployment/fileserver", "-n", NAMESPACE, "--", "/bin/rmdir", "/storage/home/2147483000")
     finally:

@@ -1,6 +1,6 @@
 """Fixtures that run the image as the pod does: two containers with one address and one volume.
 
-A third container holds the address, so that a killed server keeps it.
+A third container has the network address, so that the address stays when the server is killed.
 """
 
 from __future__ import annotations

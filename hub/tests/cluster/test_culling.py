@@ -11,6 +11,7 @@ from labtesting.cluster import NAMESPACE, kubectl
 from labtesting.hub_process import wait_until
 
 from hub.tests.cluster.deployment import Deployment
+from hub.tests.cluster.saving import check_saved, run_program
 
 pytestmark = pytest.mark.timeout(400)
 IDLE, AGE = 40, 110
@@ -31,8 +32,9 @@ def culling(deployment: Deployment) -> Iterator[Deployment]:
 
 
 def test_busy_lab_is_stopped_only_at_its_maximum_age(culling: Deployment) -> None:
-    idle, _ = culling.member("tess")
+    idle, account = culling.member("tess")
     idle.spawn("tess", image="recommended", size="small")
+    run_program(culling, account)
     busy, _ = culling.member("uwe")
     started = time.monotonic()  # the age of a lab counts from the request to start it
     busy.spawn("uwe", image="recommended", size="small")
@@ -40,6 +42,7 @@ def test_busy_lab_is_stopped_only_at_its_maximum_age(culling: Deployment) -> Non
         # The kernel sends no message for ten minutes. Only its state shows that it is busy.
         kernel.send("execute_request", {"code": "import time; time.sleep(600)", "silent": False})
         wait_until(lambda: not culling.server("tess"), "the idle lab is stopped", 2 * IDLE)
+        check_saved(account)
         assert culling.server("uwe")["ready"]
         assert "because it was idle for 40 seconds" in idle.get("/hub/spawn").text
         wait_until(lambda: not culling.server("uwe"), "the busy lab is stopped", AGE + 30)

@@ -15,31 +15,16 @@ from labtesting.hub_process import wait_until
 from playwright.sync_api import Browser, Page, expect
 
 from hub.tests.cluster.deployment import Deployment
-from hub.tests.cluster.node import node_command
 from hub.tests.cluster.objects import URL, slow_pod
 from hub.tests.cluster.pages import choose, expect_lab, failure, page_of, pod_name, take_pictures
 from hub.tests.cluster.pods import evict, pod_uid, set_finalizers
+from hub.tests.cluster.saving import check_saved, run_program
 
 pytestmark = pytest.mark.timeout(400)
 # Default of `LAB_STOP_SECONDS`
 STOP_SECONDS = 30
 HOLD = "example.org/hold"
 STOPPING = "Your lab is saving your work and stopping"
-# A program that needs 3 s to save when it gets SIGTERM, three times the grace period of KubeSpawner
-PROGRAM = """
-import pathlib, signal, sys, time
-
-home = pathlib.Path.home()
-
-def save(*_):
-    time.sleep(3)
-    (home / "saved").write_text("saved")
-    sys.exit()
-
-signal.signal(signal.SIGTERM, save)
-(home / "started").touch()
-time.sleep(3600)
-"""
 Stop = Callable[[Deployment, Account], None]
 
 
@@ -50,21 +35,6 @@ def start_program(deployment: Deployment, account: Account) -> None:
     visitor.log_in()
     visitor.spawn(account.login, image="recommended", size="small")
     run_program(deployment, account)
-
-
-def run_program(deployment: Deployment, account: Account) -> None:
-    """Start a program that needs 3 s to save in a kernel of a running lab, and wait until it runs."""
-    with deployment.visitor(account.login) as visitor:
-        visitor.log_in()
-        assert visitor.reaches_lab(account.login)
-        with deployment.client(visitor, account.login).kernel("python3", shut_down=False) as kernel:
-            kernel.execute(f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {PROGRAM!r}])")
-    wait_until(lambda: "started" in deployment.run(account, "ls", f"/home/{account.login}"), "the program runs")
-
-
-def check_saved(account: Account) -> None:
-    """Check that the program has saved its work."""
-    node_command(f"hub-test-saved-{account.login}", f"test -s /storage/home/{account.id}/saved")
 
 
 def stop_by_user(deployment: Deployment, account: Account) -> None:

@@ -34,8 +34,8 @@ def main() -> None:
     configure_logs(settings.log_level)
     if arguments.check:
         sys.exit(asyncio.run(run_check(settings, arguments.route)))
-    # The existing objects live as long as the process, and events create no reference cycles. Searching for cycles
-    # would waste CPU: exempt the existing objects, and search rarely.
+    # The existing objects live as long as the process, and events create no reference cycles. So the garbage collector
+    # would only waste CPU: exclude the existing objects from it, and let it run rarely.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     try:

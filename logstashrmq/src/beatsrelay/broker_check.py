@@ -87,7 +87,7 @@ def format_failure(error: OSError | BrokerError) -> str:
         return str(error)
     if (
         isinstance(error, TimeoutError) and not error.errno
-    ):  # from asyncio.timeout; a TimeoutError of the network has a number
+    ):  # raised by asyncio.timeout; the network's TimeoutError has an errno
         return f"no answer within {STEP_SECONDS} s"
     return format_amqp_error(error)
 

@@ -34,7 +34,7 @@ def convert_os_error(setting: str) -> Iterator[None]:
 
 
 class Service:
-    """All parts of the relay. Create it in a running event loop.
+    """The running relay with all its parts. Create it in a running event loop.
 
     Raises
     ------

@@ -38,7 +38,7 @@ def bounded_memory(relay: RelayProcess) -> Iterator[None]:
 
 @contextmanager
 def shipping(relay: RelayProcess, *names: str, count: int = EVENTS, at: float = 0.2) -> Iterator[list[Shipper]]:
-    """Ship events, run the block when the share `at` is confirmed, and wait until all events are acknowledged."""
+    """Ship events, run the block when the fraction `at` of them is confirmed, and wait until all are acknowledged."""
     shippers = [Shipper(relay.port, make_events(count // len(names), name)) for name in names]
     with bounded_memory(relay):
         for shipper in shippers:

@@ -1,4 +1,4 @@
-"""Refused messages under load, and a broker that fails while the relay isolates them."""
+"""Tests of refused messages under load, and of a broker that fails while the relay isolates them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_refused_events_under_load_need_few_channels(
     dead = Queue(broker)
     limited_user.allow_keys(queue, OPEN_ONLY)
     relay = start_relay(**limited_user.settings, **BY_NAMESPACE, AMQP_DEAD_LETTER=f"/{dead.name}")
-    # Runs of events with one namespace, as a node sends them
+    # Sequences of events with the same namespace, as filebeat sends them
     events = make_events("a", lambda i: "secret" if i // 50 % 10 == 9 else f"open-{i // 50 % 9}")
     shippers = ship(relay, events)
     for shipper in shippers:
@@ -106,7 +106,7 @@ def test_new_permission_takes_effect_after_a_minute(
     limited_user.allow_keys(queue, OPEN_ONLY)
     relay = start_relay(**limited_user.settings, **BY_NAMESPACE)
     events = make_events("a", lambda i: "secret" if i % 2 else "open")
-    # Between two windows, the consumer finds the queue empty.
+    # The pauses let the consumer empty the queue: it reads until the queue is empty.
     shipper = Shipper(relay.port, events, window=10, pipelining=1, pause=0.5)
     shipper.start()
     relay.wait_for_metric('events_dropped_total{reason="refused"}', 1)

@@ -1,4 +1,4 @@
-"""The image: its user, its start and shutdown, and relaying to the RabbitMQ of Debian stable."""
+"""Tests of the image: its user, its start and shutdown, and relaying to the RabbitMQ of Debian stable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages because of which RabbitMQ closes the channel: they are isolated, and all others are delivered."""
+"""Tests that the relay isolates the messages because of which RabbitMQ closes the channel, and delivers all others."""
 
 from __future__ import annotations
 

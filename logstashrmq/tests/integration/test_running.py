@@ -1,4 +1,4 @@
-"""Start, check, logs and metrics of the relay, and events that cannot be delivered."""
+"""Tests of the relay's start, `--check`, logs and metrics, and of events that cannot be delivered."""
 
 from __future__ import annotations
 
@@ -272,7 +272,7 @@ def test_bytes_that_wait_for_the_broker_are_measured(start_relay: StartRelay, br
     assert relay.metric("broker_buffered_bytes") == 0
     proxy.reading.clear()
     with BeatsClient(relay.port) as client:
-        # The buffers of the network hold about 10 MB.
+        # 36 MB are more than the buffers of the network, which hold about 10 MB. The rest waits in the relay.
         client.send(make_events(40, "a", size=900_000))
         relay.wait_for_metric("broker_buffered_bytes", 1_000_000)
         proxy.reading.set()

@@ -1,4 +1,4 @@
-"""The isolation of refused messages: which units are published, for any messages and routes that a broker refuses."""
+"""Tests of the isolation of refused messages, for any messages and routes that a broker refuses."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Simulation:
     Attributes
     ----------
     accepted
-        Numbers of the messages that the broker accepted, in order. Those before a refused one of their unit may be
-        accepted again.
+        Numbers of the messages that the broker accepted, in order. A number occurs twice if the broker refused a later
+        message of the same unit.
     refused
-        Numbers of the messages that were refused alone, or whose route was.
+        Numbers of the messages that the broker refused when published alone, or whose route it refused.
     closes
         How often the broker closed the channel.
     """

@@ -1,4 +1,4 @@
-"""The protocol without sockets: the result does not depend on how a stream is split, and memory is bounded."""
+"""Tests of the protocol without sockets: the result does not depend on how a stream is split, and memory is bounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refusals: what the broker's reply concerns, and when a refusal is final."""
+"""Tests of refusals: whether the broker's reply concerns a message, a route or all events, and when it is final."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def create_refusals(clock: Clock, key: str = BY_FIELD) -> Refusals:
 
 
 def judge_twice(clock: Clock, batch: Batch, reply: Reply, *, accepted_between: bool) -> list[Refusal | None]:
-    """Judge the same message twice, and let the broker accept an event in between or not."""
+    """Judge the same message twice. If requested, the broker accepts an event in between."""
     refusals = create_refusals(clock)
     first = refusals.judge(batch, reply, last_accepted=0)
     clock.now += 2

@@ -23,7 +23,7 @@ CLUSTER_OBJECTS = (
 )
 # Annotation of namespaces that a test created. It distinguishes the remains of a killed test run from a site.
 TEST_ANNOTATION = "jupyterlabdemo.test/made"
-# Annotation with which Kubernetes deletes what the policy in hub/kubernetes protects
+# Annotation that allows the deletion of an object that the policy in hub/kubernetes protects
 ALLOW_DELETION = "jupyterlabdemo.lsst.io/allow-delete=true"
 # Annotation of a volume that Kubernetes created for a claim
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
@@ -174,8 +174,9 @@ def run_cronjob(name: str) -> str:
 def wait_for_kube_proxy() -> None:
     """Wait until kube-proxy has written its rules for Services that have just become ready.
 
-    kube-proxy writes two tables, one after the other. A packet in between leaves the node. If another host answers it,
-    a proxy keeps that connection open and sends later requests to it.
+    kube-proxy writes two tables, one after the other. A connection that is opened between the two writes leaves the
+    node, and another host may accept it. A proxy would reuse this connection, and send later requests to the wrong
+    host.
     """
     time.sleep(3)
 

@@ -234,7 +234,7 @@ class LabClient:
 
     @contextmanager
     def terminal(self, *, close: bool = True) -> Iterator[Terminal]:
-        """Open a terminal, and close it at the end of the block, unless the lab stops in it."""
+        """Open a terminal, and close it at the end of the block. Pass `close=False` if the lab has ended by then."""
         name = self.request("POST", "api/terminals").json()["name"]
         try:
             with self.socket(f"terminals/websocket/{name}") as socket:

@@ -1,4 +1,4 @@
-"""Fixture with the namespaces of the manifests: the API server refuses a dry run of objects without their namespace."""
+"""A fixture that creates the namespaces. In a dry run, the API server refuses an object whose namespace is missing."""
 
 from __future__ import annotations
 

@@ -93,7 +93,10 @@ def test_a_deletion_is_refused(arguments: list[str], volumes: dict[str, str]) ->
 
 
 def test_collection_of_claims_is_not_deleted(volumes: dict[str, str]) -> None:
-    """`kubectl delete --all` sends a request for each object, but a controller may send one request for all objects."""
+    """Check that the policy refuses one request for all objects, which a controller may send.
+
+    `kubectl delete --all` sends a request for each object instead.
+    """
     with pytest.raises(KubectlError, match=NAME):
         kubectl("delete", "--raw", f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims")
     assert {claim: volume_of(claim) for claim in CLAIMS} == volumes
@@ -143,7 +146,10 @@ def test_the_command_in_the_error_allows_the_deletion() -> None:
 
 
 def test_the_annotation_of_a_namespace_includes_its_claims() -> None:
-    """If the policy still refused the claims, the namespace would lose all other objects and stay `Terminating`."""
+    """Check that the annotation of the namespace also allows the deletion of its claims.
+
+    If the policy still refused the claims, the namespace would lose all other objects and stay `Terminating`.
+    """
     message = refusal("namespace", NAMESPACE)
     assert f"the namespace {NAMESPACE} contains the homes of all users and the database of the hub" in message
     allow(message)
@@ -175,7 +181,11 @@ def test_other_objects_can_be_deleted() -> None:
 
 
 def test_a_deleted_policy_stays_in_force() -> None:
-    """A policy for another namespace, without a finalizer, shows when the API server has noticed the deletion."""
+    """Check that the finalizer keeps a deleted policy in force.
+
+    The test deletes a copy without a finalizer at the same time. When the copy ends, the API server has noticed both
+    deletions.
+    """
     with cluster.own_namespaces(OTHER):
         copies = [yaml.safe_load(file.read_text().replace(NAMESPACE, OTHER)) for file in (POLICY, BINDING)]
         for copy in copies:

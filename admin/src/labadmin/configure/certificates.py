@@ -1,4 +1,4 @@
-"""Checks of a site's certificates, and the creation of the certificates for the logs. Only the keys are random."""
+"""Checks of a site's certificates, and the creation of the certificates for the logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ConfigMaps and Secrets that the manifests name. Pure."""
+"""Builders of the ConfigMaps and Secrets that the manifests name. They read and write no files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Object = dict[str, Any]
 
 
 def collect_variables(table: Table) -> dict[str, str]:
-    """Return the environment variables of the settings in a table. Settings that site.toml omits have none."""
+    """Return the environment variables of the settings in a table. A setting that site.toml omits gets no variable."""
     variables = {}
     for key, field in list_keys(type(table)):
         extra = field.json_schema_extra

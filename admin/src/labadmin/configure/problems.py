@@ -47,7 +47,7 @@ def find_line(path: Path, lines: Mapping[Path, int]) -> int | None:
 
 
 def sort_problems(problems: list[Problem], lines: Mapping[Path, int]) -> list[Problem]:
-    """Return problems in the order of the file."""
+    """Return problems in the order of their lines in the file."""
     return sorted(problems, key=lambda problem: find_line(problem.path, lines) or 0)
 
 

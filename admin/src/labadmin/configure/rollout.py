@@ -1,4 +1,4 @@
-"""The kubectl commands that apply changed settings in the cluster. Pure."""
+"""The kubectl commands that apply changed settings in the cluster. This module only returns them as text."""
 
 from __future__ import annotations
 

@@ -84,7 +84,11 @@ def find_values(path: Path, value: Any, statement: str, first: int) -> Iterator[
 
 
 def find_elements(statement: str, first: int) -> Iterator[tuple[int, int]]:
-    """Yield the line of each list element: close the list after each of its lines, and count the parsed elements."""
+    """Yield the index and the line of each list element.
+
+    To find them, the function cuts the statement after each of its lines and closes the list there. If the parsed list
+    is now longer than after the previous line, the new elements are on this line.
+    """
     seen = 0
     lines = statement.splitlines(keepends=True)
     for number in range(1, len(lines) + 1):

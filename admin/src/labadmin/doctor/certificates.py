@@ -96,7 +96,7 @@ def is_issued_by(certificate: x509.Certificate, by: x509.Certificate) -> bool:
 def check_certificate(
     secret: str, data: Mapping[str, bytes], hosts: list[str], now: float, fix: str
 ) -> Iterator[Verdict]:
-    """Check that a certificate is readable, has its key, is valid now, and is valid for these hosts."""
+    """Check that a certificate is readable, belongs to its key, and is valid now and for these hosts."""
     try:
         certificate = read_chain(data.get("tls.crt", b""), "tls.crt")[0]
         check_key(certificate, data.get("tls.key", b""))

@@ -101,7 +101,7 @@ def try_deletion(kubectl: Kubectl, state: ClusterState) -> Answer | None:
 
 
 def ask_time(kubectl: Kubectl, _: ClusterState) -> Answer | None:
-    """Return a ConfigMap from a dry run of the API server. Its creation timestamp is the current time there."""
+    """Return a ConfigMap from a dry run of the API server. Its creation timestamp is the time of the API server."""
     create = ["create", "configmap", "doctor-time", "--namespace", NAMESPACE, "--dry-run=server", "--output", "json"]
     return kubectl.run(*create, REQUEST_TIMEOUT)
 

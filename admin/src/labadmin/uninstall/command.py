@@ -26,7 +26,7 @@ DESCRIPTION = (
     "docs/admin/uninstall.md describes how to come back, and how to delete the data."
 )
 OK, FAILED = 0, 1
-# An object can stay for as long as a lab takes to end.
+# Limit in seconds for the deletion of an object: a pod of a lab needs some time to end.
 WAIT_SECONDS = 180
 READ = (
     ("namespace,persistentvolume",),
@@ -41,7 +41,7 @@ class UninstallError(Exception):
 
 
 def read_objects(kubectl: Kubectl) -> Objects:
-    """Return the objects of the cluster among which the site's are.
+    """Read all objects of the kinds that a site uses. Some of them can belong to other applications.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The plan of an uninstallation: the objects that are deleted, in order, and the data that stays. Pure."""
+"""The plan of an uninstallation: the objects to delete, in order, and the data that stays. It deletes nothing."""
 
 from __future__ import annotations
 

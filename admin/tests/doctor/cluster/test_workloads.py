@@ -72,7 +72,7 @@ def has_volume(claim: str) -> bool:
 
 @contextmanager
 def claim_without_a_class() -> Iterator[None]:
-    """Replace the claim for project folders by one with an unknown StorageClass. No lab may mount it in the block."""
+    """Replace the claim for project folders by one with an unknown StorageClass. Do not run labs in the block."""
     claim, volume = ("pvc", "project", "--namespace", LABS), "jupyterlabdemo-project"
     usual = cluster.get("pvc", "project", namespace=LABS)
     spec = {key: usual["spec"][key] for key in ("accessModes", "resources")} | {"storageClassName": "missing"}
@@ -83,7 +83,7 @@ def claim_without_a_class() -> Iterator[None]:
         yield
     finally:
         kubectl("delete", *claim, "--ignore-not-found")
-        # The volume still refers to the UID of the deleted claim.
+        # The volume still refers to the UID of the deleted claim, so a new claim could not use the volume.
         kubectl("patch", "pv", volume, "--type=merge", "--patch", '{"spec": {"claimRef": {"uid": null}}}')
         file = "fileserver/alternatives/hostpath/shared-project-persistentvolumeclaim.yaml"
         kubectl("apply", "--filename", ROOT / file)

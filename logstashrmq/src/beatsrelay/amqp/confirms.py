@@ -1,4 +1,4 @@
-"""Publisher confirms of one channel: a low-water mark of delivery tags, and the tags confirmed above it.
+"""Publisher confirms of one channel: which messages the broker has confirmed, by their delivery tags.
 
 https://www.rabbitmq.com/docs/confirms#publisher-confirms
 """
@@ -80,7 +80,7 @@ class UnconfirmedMessages:
         return [tag - published.first_tag for tag in range(start, end) if tag not in self._answered_above]
 
     def _skip_answered(self) -> None:
-        """Raise the low-water mark over the answered tags that follow it."""
+        """Move the low-water mark to the last tag before the first unanswered one."""
         while self._low_water_mark + 1 in self._answered_above:
             self._low_water_mark += 1
             self._answered_above.discard(self._low_water_mark)

@@ -24,7 +24,7 @@ class DelayedBatches:
         self._backoff = Backoff()
 
     def add(self, batch: Batch) -> float | None:
-        """Add a batch. Return the delay in seconds if it starts now, or None if batches were already waiting."""
+        """Add a batch. If it is the first to wait, start a delay and return its seconds. Otherwise return None."""
         self._batches.append(batch)
         if len(self._batches) > 1:
             return None
@@ -37,6 +37,6 @@ class DelayedBatches:
         self._publish(batches)
 
     def reset(self) -> None:
-        """Start with the shortest delay again if no batch waits, after a success."""
+        """After a success, start with the shortest delay again, unless a batch is waiting."""
         if not self._batches:
             self._backoff.reset()

@@ -21,7 +21,8 @@ from pika.exceptions import (
 # pika's text for a ChannelClosedByBroker or a ConnectionClosedByBroker
 CLOSED_BY_BROKER = re.compile(r"ClosedByBroker: \((\d+)\) '(.*)'$")
 # Reply codes of a closed connection that a message can cause: errors of frames, methods and resources, and 541, an
-# error inside the broker. The others concern the connection: 320 (shut down), 402 and 530 (virtual host).
+# error inside the broker. A message cannot cause the others: 320 (the broker shuts down), 402 and 530 (the virtual
+# host).
 # https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf, 1.3
 CONNECTION_CODES = {501, 502, 503, 504, 505, 506, 540, 541}
 
@@ -55,7 +56,7 @@ class Loss:
     reason
         The reason as one line.
     reply
-        The broker's reply. None: no message is the cause.
+        The broker's reply to a message. None if no message caused the end.
     connection_open
         Whether the connection is still open: a new channel can be opened on it.
     """

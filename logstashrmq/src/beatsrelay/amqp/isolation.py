@@ -8,21 +8,24 @@ from collections.abc import Callable, Iterable
 from beatsrelay.amqp.messages import Batch
 from beatsrelay.routing import Route
 
-# A refused unit is published again in smaller ones, so up to this number of its messages arrive twice. A larger unit
-# would save waits for the broker: 8,192 suspects with accepted routes take 40 units.
+# Largest number of messages in a unit. The messages of a refused unit are published again, so up to this number of
+# messages arrive twice. With larger units the relay would wait for the broker less often: with this size, 8,192
+# suspects take 40 units if the broker accepts their routes.
 UNIT_MAX = 256
 
 
 class Isolation:
-    """The messages that were unconfirmed when the broker closed the channel, in their order.
+    """The suspects: messages that were unconfirmed when the broker closed the channel, in their order.
 
-    The first message of a route is published alone, because a refusal with 403 concerns the route. Then units have
-    several messages: twice as many after each accepted unit, and one after a refused unit.
+    The first message of a route is published alone, because a refusal with 403 concerns the route. If the broker
+    accepts the route, units of several messages follow. The size of a unit doubles after each accepted unit, and is one
+    again after a refused unit.
 
     Parameters
     ----------
     remove_refused
-        Called with suspects before they are published. Returns whether their route is refused, and they need no test.
+        Called with suspects before they are published. If the broker is known to refuse their route, the function
+        handles the suspects and returns True.
     """
 
     def __init__(self, remove_refused: Callable[[Batch], bool]) -> None:
@@ -56,7 +59,10 @@ class Isolation:
         return suspects
 
     def next_unit(self) -> list[Batch]:
-        """Return the messages to publish next, or nothing at the end. The broker has answered the unit before."""
+        """Return the messages to publish next, or nothing at the end.
+
+        Call it after the broker has answered the previous unit.
+        """
         if self._unit:
             self._accepted.update(batch.route for batch in self._unit)
             self._unit_size = min(2 * self._unit_size, UNIT_MAX)

@@ -72,7 +72,7 @@ class Publisher:
         self._publish_queue()
 
     def dead_letter(self, pending: PendingConfirmation, bodies: Sequence[bytes], reason: str, headers: Headers) -> None:
-        """Publish events that cannot be delivered to the dead-letter route. Without a route, drop and count them.
+        """Publish undeliverable events to the dead-letter route. Without a route, drop and count them.
 
         Parameters
         ----------
@@ -160,7 +160,7 @@ class Publisher:
         session.publish(batch)
 
     def _publish_suspects(self, session: Session) -> None:
-        """Publish the next unit of suspects, if nothing else is unconfirmed. The queue waits until their end."""
+        """Publish the next unit of suspects if the broker has answered all messages. Until then the queue waits."""
         if self._unconfirmed:
             return
         for batch in self._isolation.next_unit():
@@ -250,7 +250,7 @@ class Publisher:
         return False
 
     def _requeue(self, batches: list[Batch]) -> None:
-        """Put the unconfirmed messages of a closed channel before all others."""
+        """Queue the unconfirmed messages of a closed channel again, before all others."""
         self._metrics.published_again.labels("lost").inc(sum(map(len, batches)))
         if self._isolation.active:
             self._isolation.restart(batches)
@@ -287,7 +287,11 @@ class Publisher:
         return True
 
     def _apply(self, refusal: Refusal, batch: Batch) -> None:
-        """Dead-letter refused events if the refusal is final, or keep them. Drop a dead letter refused by itself."""
+        """Apply a refusal to messages. If it is not final, keep them and publish them again later.
+
+        If it is final, publish events to the dead-letter route, and drop dead letters that are refused for their
+        content.
+        """
         if refusal.final and not batch.is_dead_letter:
             headers = describe_refusal(batch.route, refusal.reply)
             self._enqueue_dead_letters(batch.pending, batch.bodies, "refused", headers)
@@ -303,14 +307,14 @@ class Publisher:
         return refusal is not None
 
     def _test_kept(self, batches: list[Batch]) -> None:
-        """Publish the kept messages again, apart from all others."""
+        """Publish the kept messages again as suspects, so that a refusal does not affect other messages."""
         self._refusals.forget_kept_routes()
         for batch in batches:
             self._isolation.add(batch)
         self._publish_queue()
 
     def _apply_size_limit(self, batches: list[Batch]) -> None:
-        """Dead-letter all messages above the broker's limit, and put the other unconfirmed ones before all others."""
+        """Dead-letter the messages above the broker's limit, and queue the smaller ones again, before all others."""
         suspects = self._isolation.remove_all()
         self._enqueue_again()
         self._requeue([rest for batch in batches if (rest := self._remove_large(batch))])

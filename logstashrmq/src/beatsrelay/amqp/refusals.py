@@ -1,4 +1,4 @@
-"""Refusals: whether the broker's reply concerns a message, a route or the exchange, and the memory of refused routes.
+"""Refusals of the broker: find out whether one concerns a message, a route or all events, and remember refused routes.
 
 RabbitMQ closes the channel when it refuses a message, and names no delivery tag:
 https://www.rabbitmq.com/docs/channels#error-handling
@@ -34,8 +34,9 @@ BACKEND_FAILED = re.compile(TOPIC_END.pattern + r", backend \w+ returned an erro
 TEST_SECONDS = 60
 # Each test makes all other messages wait for some milliseconds. So the relay tests at most one route in this time.
 TEST_PAUSE_SECONDS = 1
-# A dead letter that is refused for its content blocks its connection, so the connection sends no event that the broker
-# could accept. So an event accepted up to this time before the first refusal counts, too.
+# A second refusal is final only if the broker has accepted an event since the first one. But filebeat may send no event
+# until a refused dead letter is acknowledged. So for dead letters, an event accepted up to this time before the first
+# refusal counts, too.
 DEAD_LETTER_SECONDS = 60
 # Limit on remembered routes and messages
 ENTRIES_MAX = 10_000
@@ -96,12 +97,12 @@ def find_scope(reply: Reply, batch: Batch, *, constant_key: bool) -> tuple[Scope
 
 
 class Refusals:
-    """The refusals of the broker: it judges each, and remembers refused routes.
+    """A judge of the broker's refusals. It decides whether a refusal is final, and remembers refused routes.
 
-    - A refused routing key is final. The relay does not publish its further events.
-    - A refused dead-letter route is never final. The relay keeps the dead letters, and publishes them again.
+    - The refusal of a routing key is final. The relay does not publish further events with this key.
+    - The refusal of the dead-letter route is never final. The relay keeps the dead letters, and publishes them again.
     - Other refusals become final if the broker refuses the message a second time, and has accepted an event in between.
-      So a fault of the broker that concerns all events makes none of them a dead letter.
+      So no event becomes a dead letter because of a fault of the broker that concerns all events.
 
     Parameters
     ----------

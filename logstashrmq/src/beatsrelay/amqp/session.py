@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 class Session:
     """A channel in confirm mode, from `open` until the broker or the network closes it.
 
-    If the broker closes the channel only, because of a message, `reopen_channel` replaces the channel.
+    If the broker closes only the channel, and not the connection, `reopen_channel` replaces the channel.
 
     Attributes
     ----------
@@ -160,7 +160,7 @@ class Session:
     async def _wait_unless_lost(self, future: asyncio.Future[Result]) -> Result:
         futures: list[asyncio.Future[Any]] = [future, self.lost]
         await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
-        # Check the loss first: a broker that shuts down may have answered just before.
+        # Check the loss first, because a broker that shuts down can still answer just before it closes the channel.
         if self.lost.done():
             raise BrokerError(self.lost.result().reason)
         return future.result()

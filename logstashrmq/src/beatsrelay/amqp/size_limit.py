@@ -16,7 +16,7 @@ MESSAGE_TOO_LARGE = re.compile(
 
 
 class SizeLimit:
-    """The limit, unknown until the broker has refused a message with it.
+    """The limit. It is unknown until the broker has refused a message because of it.
 
     Attributes
     ----------

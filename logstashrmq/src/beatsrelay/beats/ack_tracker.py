@@ -107,7 +107,7 @@ class AckTracker:
         return bool(self._parts or self._confirmed_sequence or self._waiting)
 
     def _start_silence(self, now: float) -> None:
-        """Start to measure the silence, if the peer did not expect an acknowledgement before."""
+        """Start the time until the next keep-alive, if the peer did not expect an acknowledgement before."""
         if not self._ack_expected:
             self._last_sent = max(self._last_sent, now)
 

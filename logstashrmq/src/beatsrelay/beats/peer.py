@@ -153,7 +153,7 @@ class Peer:
         """Send the last acknowledgement, end our sending side, wait until the peer ends its side, and close."""
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(LINGER_SECONDS):
-                self._writer.transport.set_write_buffer_limits(1)  # with 0, TLS treats an empty buffer as full
+                self._writer.transport.set_write_buffer_limits(1)  # with 0, TLS counts an empty buffer as full
                 await self._writer.drain()
                 self._writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
                 allowance = LINGER_BYTES

@@ -1,4 +1,4 @@
-"""The model of the settings: the alias of a field is its environment variable, the description its accepted values."""
+"""The model of the settings. A field's alias is its environment variable, its description lists the accepted values."""
 
 from __future__ import annotations
 

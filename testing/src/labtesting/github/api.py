@@ -84,14 +84,14 @@ def paginate(caller: Caller, items: list[Any], headers: dict[str, str]) -> Respo
 
 
 def get_user(caller: Caller) -> Response:
-    """GET /user."""
+    """Answer GET /user: the account of the token."""
     account = caller.account
     email = account.email if account.email_is_public else None
     return Response(200, describe(account, "User") | {"name": account.name or None, "email": email})
 
 
 def get_emails(caller: Caller) -> Response:
-    """GET /user/emails."""
+    """Answer GET /user/emails: the addresses of the account."""
     if not caller.has_scope("user", "user:email"):
         return NOT_FOUND
     secondary = {"email": f"{caller.account.id}@noreply.example.org", "primary": False, "verified": True}
@@ -99,7 +99,7 @@ def get_emails(caller: Caller) -> Response:
 
 
 def get_orgs(caller: Caller) -> Response:
-    """GET /user/orgs: organizations with an active membership."""
+    """Answer GET /user/orgs: organizations with an active membership."""
     if not caller.has_scope("user", "read:org"):
         return caller.answer_missing_scope()
     organizations, headers = caller.filter_visible(caller.world.memberships(caller.account, "active"))
@@ -107,7 +107,7 @@ def get_orgs(caller: Caller) -> Response:
 
 
 def get_memberships(caller: Caller) -> Response:
-    """GET /user/memberships/orgs: active and pending memberships."""
+    """Answer GET /user/memberships/orgs: active and pending memberships."""
     if not caller.has_scope("read:org"):
         return caller.answer_missing_scope()
     organizations, headers = caller.filter_visible(caller.world.memberships(caller.account, "active", "pending"))
@@ -127,7 +127,7 @@ def describe_membership(caller: Caller, organization: Organization) -> dict[str,
 
 
 def get_membership(caller: Caller, login: str) -> Response:
-    """GET /user/memberships/orgs/{org}."""
+    """Answer GET /user/memberships/orgs/{org}: the caller's membership, or 404 for an organization without one."""
     organization = caller.world.find_organization(login)
     if organization is None:
         return NOT_FOUND
@@ -141,7 +141,7 @@ def get_membership(caller: Caller, login: str) -> Response:
 
 
 def get_member(caller: Caller, login: str, user: str) -> Response:
-    """GET /orgs/{org}/members/{username}: a caller who is not a member is redirected to the public list."""
+    """Answer GET /orgs/{org}/members/{username}. A caller who is not a member is redirected to the public list."""
     organization, account = caller.world.find_organization(login), caller.world.find_account(user)
     if organization is None:
         return NOT_FOUND
@@ -153,13 +153,13 @@ def get_member(caller: Caller, login: str, user: str) -> Response:
 
 
 def get_public_member(caller: Caller, login: str, user: str) -> Response:
-    """GET /orgs/{org}/public_members/{username}."""
+    """Answer GET /orgs/{org}/public_members/{username}: whether the user is a public member."""
     organization, account = caller.world.find_organization(login), caller.world.find_account(user)
     return Response(204) if organization and account and account.id in organization.public else NOT_FOUND
 
 
 def get_teams(caller: Caller) -> Response:
-    """GET /user/teams."""
+    """Answer GET /user/teams: the teams of the account in organizations that the app may see."""
     if not caller.has_scope("user", "read:org"):
         return caller.answer_missing_scope()
     organizations, headers = caller.filter_visible(caller.world.memberships(caller.account, "active"))
@@ -173,13 +173,13 @@ def get_teams(caller: Caller) -> Response:
 
 
 def get_org(world: World, login: str) -> Response:
-    """GET /orgs/{org}, which needs no token."""
+    """Answer GET /orgs/{org}, which needs no token."""
     organization = world.find_organization(login)
     return Response(200, describe(organization, "Organization")) if organization else NOT_FOUND
 
 
 def delete_token(world: World, request: Request, client_id: str, kind: str) -> Response:
-    """DELETE /applications/{client_id}/token deletes one token, /grant deletes all tokens of its account."""
+    """Answer DELETE /applications/{client_id}/token (one token) or /grant (all tokens of the token's account)."""
     credentials = base64.b64encode(f"{world.app.client_id}:{world.app.client_secret}".encode()).decode()
     if client_id != world.app.client_id or request.headers.get("authorization") != f"Basic {credentials}":
         return NOT_FOUND

@@ -61,7 +61,7 @@ def is_ready(node: Object) -> bool:
 
 
 def nodes(state: ClusterState) -> Iterator[Verdict]:
-    """Check that all nodes are ready and have room."""
+    """Check that all nodes are ready, accept pods, and have free memory, disk space and process ids."""
     found = state.objects.of("Node")
     ready = 0
     for node in found:

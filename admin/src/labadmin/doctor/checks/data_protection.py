@@ -32,7 +32,7 @@ def find_volume(claim: Object, objects: Objects) -> Object | None:
 
 
 def list_protected(objects: Objects) -> list[Object]:
-    """Return the objects of the site whose deletion would delete data, or all labs."""
+    """Return the objects of the site whose deletion would delete data, or end all labs."""
     claims = [objects.find("PersistentVolumeClaim", name, NAMESPACE) for name in DATA_CLAIMS]
     namespaces = [objects.find("Namespace", name) for name in (NAMESPACE, LABS)]
     volumes = [find_volume(claim, objects) for claim in claims if claim]
@@ -60,7 +60,7 @@ def data_policy(state: ClusterState) -> Iterator[Verdict]:
 
 
 def check_policy(objects: Objects) -> Iterator[Verdict]:
-    """Check that the policy and its binding, which are in force, are not being deleted."""
+    """Check that neither the policy nor its binding is marked for deletion. A marked policy is still in force."""
     kinds = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
     found = [objects.find(kind, DATA_POLICY) for kind in kinds]
     deleted = [item for item in found if item and look_up(item, "metadata", "deletionTimestamp")]
