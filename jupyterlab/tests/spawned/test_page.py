@@ -211,3 +211,6 @@ def test_pages_without_locks_have_a_workspace_each_too(spawn: Spawn, script: str
         first, second = window.new_page(), window.new_page()
         assert open_lab(first, lab) == "lab"
         assert re.fullmatch(r"lab/workspaces/auto-\w", open_lab(second, lab))
+        assert open_lab(first, lab) == "lab"
+        first.close()
+        assert open_lab(window.new_page(), lab) == "lab"
