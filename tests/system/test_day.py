@@ -24,8 +24,6 @@ CELL = (
     "print('written with', butler.Butler.__name__)"
 )
 
-pytestmark = pytest.mark.timeout(300)
-
 
 def test_configured_and_applied_again_nothing_changes(site: Deployment) -> None:
     configure(site.folder)

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import pytest
 from labtesting.cluster import LABS, NAMESPACE, get, kubectl, wait_for_rollout
 from labtesting.hub_process import wait_until
 from playwright.sync_api import Browser
@@ -21,7 +20,6 @@ from playwright.sync_api import Browser
 from tests.system.deployment import DEPLOYMENTS, ROOT, URL, Deployment, log_in
 from tools.components import version
 
-pytestmark = pytest.mark.timeout(400)
 SECONDS = 1000
 LABEL = f"app.kubernetes.io/version: {version()}"
 

@@ -17,7 +17,6 @@ from labtesting.hub_process import wait_until
 
 from tests.system.deployment import DEPLOYMENTS, ROOT, Deployment, apply_site
 
-pytestmark = pytest.mark.timeout(400)
 PAGE = ROOT / "docs/admin/uninstall.md"
 CLAIMS = ("fileserver", "hub")
 USER = "rosalind"

@@ -48,7 +48,6 @@ def as_user(*command: str) -> list[str]:
     return ["setpriv", f"--reuid={HOME}", f"--regid={HOME}", "--clear-groups", *command]
 
 
-@pytest.mark.timeout(240)
 def test_a_killed_server_keeps_all_data_and_locks(pod: Pod, tmp_path: Path) -> None:
     assert request_folder(pod, f"homes/{HOME}") in {200, 201}
     # load.py runs as root. The server maps root to UID 65534 (Root_Squash), so UID 65534 must own the folder.

@@ -12,7 +12,6 @@ from labtesting.hub_process import wait_until
 
 from hub.tests.cluster.deployment import Deployment
 
-pytestmark = pytest.mark.timeout(400)
 IDLE, AGE = 40, 110
 
 

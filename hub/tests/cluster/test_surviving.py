@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
 from labtesting import cluster
 from labtesting.cluster import LABS, NAMESPACE, get, kubectl
 from labtesting.hub_process import wait_until
@@ -16,7 +15,6 @@ from labtesting.hub_process import wait_until
 from hub.tests.cluster.deployment import Deployment, administrator_token
 from hub.tests.cluster.objects import LAB_LABELS, ORPHAN, STRANGER, foreign_pod
 
-pytestmark = pytest.mark.timeout(400)
 WHO_AM_I = """
 import os, urllib.request
 headers = {"Authorization": "token " + os.environ["JUPYTERHUB_API_TOKEN"]}
@@ -103,7 +101,6 @@ def test_a_hub_that_starts_anew_drops_no_websocket(deployment: Deployment) -> No
     assert visitor.reaches_lab("nia")
 
 
-@pytest.mark.timeout(600)
 def test_a_hub_that_is_killed_while_ten_labs_start_finds_them_all(deployment: Deployment) -> None:
     users = {f"olaf{number}": deployment.member(f"olaf{number}") for number in range(10)}
     threads = [

@@ -18,7 +18,6 @@ from hub.tests.cluster.deployment import Deployment
 from hub.tests.cluster.full_cluster import full_cluster, make_room, send_event, send_new_event, send_odd_events
 from hub.tests.cluster.pages import SOON, choose, failure, page_of, pod_name, take_pictures
 
-pytestmark = pytest.mark.timeout(400)
 FULL, TOO_SMALL, COMING, DECLINED = (
     NODE_NOTICES[kind].format(limit="10 minutes") for kind in ("full", "too_small", "coming", "declined")
 )

@@ -52,7 +52,6 @@ def image() -> Iterator[str]:
         client.images.remove(STACK_IMAGE, force=True)
 
 
-@pytest.mark.timeout(600)
 def test_any_stack_gets_a_kernel_without_its_setup(image: str) -> None:
     run = (
         "from jupyter_client.manager import start_new_kernel as start\n"
@@ -71,7 +70,6 @@ def test_any_stack_gets_a_kernel_without_its_setup(image: str) -> None:
     ]
 
 
-@pytest.mark.timeout(600)
 def test_its_own_setup_works_in_user_setups_and_terminals(image: str) -> None:
     script = (
         ". /opt/lab/share/jupyter/kernels/lsst_stack/environment.bash && setup my_product && echo $SETUP_MY_PRODUCT;"

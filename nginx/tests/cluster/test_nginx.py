@@ -121,7 +121,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield Site(Authority(folder), folder, node_address(), https["nodePort"])
 
 
-@pytest.mark.timeout(200)
 def test_without_settings_it_says_which_it_misses(site: Site) -> None:
     site.write_certificate()
 
@@ -137,7 +136,6 @@ def test_without_settings_it_says_which_it_misses(site: Site) -> None:
     wait_until(is_logged, "the missing setting is logged", 120)
 
 
-@pytest.mark.timeout(200)
 def test_a_site_of_two_pods_comes_up_and_answers(site: Site) -> None:
     kubectl("create", "configmap", "nginx", "-n", NAMESPACE, "--from-literal=NGINX_SERVER_NAME=localhost")
     kubectl("rollout", "restart", "deployment/nginx", "-n", NAMESPACE)
@@ -194,7 +192,6 @@ def test_a_proxy_that_is_down_is_our_page_until_it_is_back(site: Site) -> None:
     wait_until(lambda: site.get().text == "proxied", "the proxy answers again")
 
 
-@pytest.mark.timeout(300)
 def test_a_new_secret_is_served(site: Site) -> None:
     before = site.serial()
     site.write_certificate()
@@ -202,7 +199,6 @@ def test_a_new_secret_is_served(site: Site) -> None:
     wait_until(lambda: before not in {site.serial() for _ in range(8)}, "the new certificate is served", SECRET_SECONDS)
 
 
-@pytest.mark.timeout(200)
 def test_a_new_release_fails_no_request(site: Site) -> None:
     kubectl("rollout", "restart", "deployment/nginx", "-n", NAMESPACE)
     seen: set[int] = set()

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from labtesting.browser import open_browser
 from labtesting.edge import Edge, run_edge
 from labtesting.hub_process import wait_until
@@ -92,7 +91,6 @@ def write_big_file(file: Path) -> str:
     return digest.hexdigest()
 
 
-@pytest.mark.timeout(500)
 def test_chromium_works_through_tls_with_a_file_of_1_gb(demo: HubLogin, front: Edge, tmp_path: Path) -> None:
     big = tmp_path / "big.bin"
     digest = write_big_file(big)
@@ -121,7 +119,6 @@ def test_chromium_works_through_tls_with_a_file_of_1_gb(demo: HubLogin, front: E
         assert received.hexdigest() == digest
 
 
-@pytest.mark.timeout(300)
 def test_1_gb_in_one_request_comes_and_goes(image: str, tmp_path: Path) -> None:
     piece = bytes(1024**2)
     with (
@@ -155,7 +152,6 @@ def slow_answers(image: str, folder: Path) -> Iterator[None]:
         assert client.get("/hub/home").status_code == 200
 
 
-@pytest.mark.timeout(200)
 def test_90_seconds_of_silence_and_a_new_certificate_end_no_websocket_and_a_slow_hub_is_our_page(
     demo: HubLogin, front: Edge, image: str, tmp_path: Path
 ) -> None:
@@ -185,7 +181,6 @@ def only_quic(edge: Edge) -> tuple[str, str]:
     return f"--origin-to-force-quic-on=localhost:{edge.https_port}", "--host-resolver-rules=MAP localhost 127.0.0.1"
 
 
-@pytest.mark.timeout(60)
 def test_chromium_speaks_http_3_where_it_is_on(image: str, tmp_path: Path) -> None:
     with run_upstream(body=b"<h1>The hub</h1>") as upstream:
         upstream.answers["/hub/home"] = (200, {"Content-Type": "text/html"})

@@ -18,8 +18,6 @@ from admin.tests.doctor.cluster.objects import probes
 from hub.tests.cluster.deployment import Deployment
 from tools.components import ROOT
 
-pytestmark = pytest.mark.timeout(300)
-
 
 def test_a_healthy_deployment_lacks_only_what_was_left_out(deployment: Deployment) -> None:
     began = time.monotonic()

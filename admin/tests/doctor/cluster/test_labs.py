@@ -14,8 +14,6 @@ from admin.tests.doctor.cluster.conftest import call_doctor
 from admin.tests.doctor.cluster.objects import patched
 from tools.components import ROOT
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.mark.usefixtures("deployment")
 def test_labs_without_their_network_policy() -> None:

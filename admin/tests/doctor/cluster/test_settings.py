@@ -18,8 +18,6 @@ from admin.tests.doctor.cluster.objects import config, issue, patched, secret
 from hub.tests.cluster.deployment import Deployment
 from hub.tests.cluster.node import groups_policy
 
-pytestmark = pytest.mark.timeout(300)
-
 
 def test_a_client_secret_that_github_does_not_know(deployment: Deployment) -> None:
     world = deployment.github.world
