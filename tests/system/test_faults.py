@@ -68,7 +68,7 @@ def test_the_proxy_is_killed_and_labs_are_reached_again(site: Deployment) -> Non
     # The killed proxy still answers for a moment, so wait for the new pod first.
     wait_until(lambda: pod_names("proxy") - killed, "there is a new proxy", 30)
     kubectl("wait", "pod", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=proxy", "--for=condition=Ready")
-    wait_until(lambda: visitor.reaches_lab("hedy"), "the proxy reaches the lab again", 90)
+    wait_until(lambda: visitor.reaches_lab("hedy"), "the proxy reaches the lab again")
     assert [kernel["id"] for kernel in lab.request("GET", "api/kernels").json()] == [kernel_id]
 
 
@@ -89,7 +89,7 @@ def test_a_release_follows_another_and_labs_go_on(site: Deployment) -> None:
         for deployment in {name, *(["proxy"] if name == "hub" else [])}:
             wait_for_rollout(deployment, 120)
     assert all(pods[name].isdisjoint(pod_names(name)) for name in DEPLOYMENTS)
-    wait_until(lambda: visitor.reaches_lab("lise"), "the proxy reaches the lab", 90)
+    wait_until(lambda: visitor.reaches_lab("lise"), "the proxy reaches the lab")
     assert [kernel["id"] for kernel in lab.request("GET", "api/kernels").json()] == [kernel_id]
 
 
@@ -123,7 +123,7 @@ def test_a_lab_that_starts_waits_for_the_fileserver_and_says_so(
 ) -> None:
     site.member("joan")
     page = browser.new_page()
-    page.set_default_timeout(60 * SECONDS)
+    page.set_default_timeout(180 * SECONDS)
     log_in(page, "joan")
     scale = ("scale", "deployment/fileserver", "--namespace", NAMESPACE)
     kubectl(*scale, "--replicas=0")

@@ -102,7 +102,7 @@ def test_many_lines_arrive_although_it_is_killed(
             shipper.kill()
             kills += 1
     with shipper.run():
-        wait_until(lambda: len(arrived.count()) >= MANY, "all lines have arrived", 90)
+        wait_until(lambda: len(arrived.count()) >= MANY, "all lines have arrived")
     found = arrived.count()
     assert set(found) == expected
     assert sum(found.values()) - MANY <= kills * BATCH

@@ -27,7 +27,7 @@ def test_it_is_nobodys_by_a_number(image: str) -> None:
 
 def test_a_missing_setting_ends_it_with_one_line(image: str) -> None:
     with run_container(image, **STRICT) as container:
-        assert container.docker.wait(timeout=60)["StatusCode"] == 1
+        assert container.docker.wait(timeout=180)["StatusCode"] == 1
         assert container.log().splitlines() == [
             "labhub: JUPYTERHUB_CRYPT_KEY: missing, wanted 32 random bytes as 64 hexadecimal digits "
             "(openssl rand -hex 32); older keys after a semicolon"
@@ -46,5 +46,5 @@ def test_the_same_image_is_the_proxy(image: str) -> None:
 
 def test_nothing_that_compiles_or_installs_is_left(image: str) -> None:
     with run_container(image, "sh", "-c", "command -v gcc npm pip uv git curl; true", **STRICT) as container:
-        container.docker.wait(timeout=30)
+        container.docker.wait(timeout=180)
         assert container.log() == ""

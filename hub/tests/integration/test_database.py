@@ -195,7 +195,7 @@ def test_a_new_postgresql_is_filled_and_may_be_started_anew_beneath_the_hub(
         token = site.api_token("ada")
         postgresql.stop()
         postgresql.start()
-        wait_until(lambda: site.token_works(token), "the hub has reconnected to its database", 10)
+        wait_until(lambda: site.token_works(token), "the hub has reconnected to its database")
         assert visitor.is_logged_in()
         assert PASSWORD not in site.hub.log
         # JupyterHub logs one traceback, for the request whose database connection was closed. No more may follow.

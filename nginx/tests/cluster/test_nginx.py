@@ -68,7 +68,7 @@ class Site:
     def serial(self) -> str:
         """Return the serial number of the certificate that a new connection receives."""
         with (
-            socket.create_connection((self.address, self.port), timeout=10) as plain,
+            socket.create_connection((self.address, self.port), timeout=180) as plain,
             self.trust.wrap_socket(plain, server_hostname="localhost") as connection,
         ):
             return str((connection.getpeercert() or {})["serialNumber"])

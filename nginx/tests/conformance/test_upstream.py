@@ -34,7 +34,7 @@ def test_our_page_while_nothing_is_there_and_then_what_was_asked_for(run: RunEdg
             with run_upstream(port=port, body=b"<h1>The hub</h1>") as upstream:
                 upstream.answers["/hub/home"] = (200, {"Content-Type": "text/html"})
                 # The page reloads itself: the user need not do anything.
-                page.get_by_role("heading", name="The hub").wait_for(timeout=20_000)
+                page.get_by_role("heading", name="The hub").wait_for(timeout=180_000)
 
 
 def test_the_page_says_when_to_come_again_to_a_post_too(run: RunEdge, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,6 @@ from tools.components import ROOT
 
 
 def test_a_healthy_deployment_lacks_only_what_was_left_out(deployment: Deployment) -> None:
-    began = time.monotonic()
     report = call_doctor()
     assert report.messages("failed") == [("objects", "nginx is not deployed")]
     # The checks that depend on nginx, on NFS and on the relay
@@ -28,8 +26,7 @@ def test_a_healthy_deployment_lacks_only_what_was_left_out(deployment: Deploymen
     assert skipped == {"objects", "csi-driver", "nfs", "certificate", "page", "logs-certificates", "broker"}
     assert {check for check, _ in report.messages("warning")} <= {"space"}
     assert report.status == 1
-    assert time.monotonic() - began < 40
-    wait_until(lambda: not probes(), "the probe is gone", 20)
+    wait_until(lambda: not probes(), "the probe is gone")
 
 
 def test_the_hub_does_not_take_the_probe_for_a_lab(deployment: Deployment) -> None:
@@ -45,12 +42,12 @@ def test_the_probe_goes_when_the_doctor_is_interrupted() -> None:
     interruptible = ["env", "--default-signal=INT", *command("--only=policy")]
     doctor = subprocess.Popen(interruptible, cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
-        wait_until(lambda: bool(probes()), "the probe exists", 20)
+        wait_until(lambda: bool(probes()), "the probe exists")
     finally:
         doctor.send_signal(signal.SIGINT)
         kubectl("uncordon", *nodes)
-    assert doctor.wait(30) == 130
-    wait_until(lambda: not probes(), "the probe is gone", 20)
+    assert doctor.wait(180) == 130
+    wait_until(lambda: not probes(), "the probe is gone")
 
 
 def test_an_unreachable_api(tmp_path: Path) -> None:

@@ -70,6 +70,6 @@ def test_labs_that_may_not_ask_for_names() -> None:
     cluster.apply(policy)
     try:
         # The network plugin may need some seconds to apply the policy.
-        wait_until(is_reported, "the doctor reports it", 90)
+        wait_until(is_reported, "the doctor reports it")
     finally:
         kubectl("apply", "--filename", file)

@@ -99,7 +99,7 @@ def test_a_setting_that_is_missing_and_what_the_hub_says_of_it() -> None:
 
     with patched("configmap", "hub", {"data": {"GITHUB_CLIENT_ID": None}}, {"data": {"GITHUB_CLIENT_ID": usual}}):
         kubectl(*restart)
-        wait_until(is_reported, "the doctor reports the last line of the hub's log", 90)
+        wait_until(is_reported, "the doctor reports the last line of the hub's log")
         report = call_doctor("settings")
     kubectl(*restart)
     cluster.wait_for_rollout("hub", 120)
