@@ -237,4 +237,6 @@ def bench(session: nox.Session, name: str) -> None:
     needs = {"fileserver": "fileserver", "relay": "logstashrmq", "scale": "hub", "spawn": "hub"}
     component = needs.get(name, "jupyterlab")
     install(session, f"{component}/tests/requirements.txt", *own_packages(component))
-    session.run("python", "-m", f"benchmarks.{name}", *session.posargs)
+    # After Ctrl-C a benchmark removes its namespaces and images.
+    command = ["python", "-m", f"benchmarks.{name}", *session.posargs]
+    session.run(*command, interrupt_timeout=300, terminate_timeout=300)

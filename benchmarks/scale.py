@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import json
 import os
-import shlex
 import shutil
 import signal
 import statistics
@@ -25,12 +24,14 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+from benchmarks.progress import Progress, end_cleanly_on_sigterm
 from benchmarks.scaling import hollow
 from benchmarks.scaling.hubs import Hub, run
 from benchmarks.scaling.load import Load, load
+from benchmarks.scaling.machine import call, measure_machine
 from benchmarks.scaling.onlookers import looking_at_health, looking_at_labs
 from benchmarks.scaling.pods import bare, kubernetes, labs
-from benchmarks.scaling.rounds import FAILURES, LoadError, Round, show_failure, together
+from benchmarks.scaling.rounds import FAILURES, Round, show_failure, together
 from tools.components import ROOT
 
 # Number of users who log in at the same time while the hub is filled with labs
@@ -57,6 +58,8 @@ class Bench:
     ----------
     figures
         All results by their titles.
+    filled
+        Number of users for whom a lab that keeps running was requested.
     running
         Users whose labs keep running in all phases.
     known
@@ -69,6 +72,7 @@ class Bench:
         self.users, self.core, self.options = users, core, options
         self.hub: Hub = users.hub
         self.figures: dict[str, float] = {}
+        self.filled = 0
         self.running: list[str] = []
         self.known: list[str] = []
         self.speeds: list[float] = []
@@ -106,14 +110,15 @@ class Bench:
         self.note_round(title, sorted(rounds, key=lambda result: result.seconds[-1])[FLOORS // 2])
 
     async def fill(self, count: int) -> None:
-        """Log in new users until `count` labs run."""
-        if count <= len(self.running):
+        """Log in new users until `count` users have tried. Count the users whose labs do not start."""
+        if count <= self.filled:
             return
-        names = [f"fill-{number}" for number in range(len(self.running), count)]
+        names = [f"fill-{number}" for number in range(self.filled, count)]
+        self.filled = count
         self.users.join(names)
         gate = asyncio.Semaphore(AT_ONCE)
 
-        async def start_lab(name: str) -> None:
+        async def start_lab(name: str) -> bool:
             async with gate:
                 for _ in range(LOGINS_MAX):
                     try:
@@ -121,13 +126,15 @@ class Bench:
                     except FAILURES as error:
                         show_failure(error)
                     else:
-                        return
-                raise LoadError(f"{name}: no lab after {LOGINS_MAX} logins")
+                        return True
+                return False
 
         start = time.monotonic()
-        await asyncio.gather(*(start_lab(name) for name in names))
-        self.running += names
+        started = await asyncio.gather(*(start_lab(name) for name in names))
+        self.running += [name for name, is_running in zip(names, started, strict=True) if is_running]
         self.note(f"until {count} labs run: time per login and spawn, s", (time.monotonic() - start) / len(names))
+        if failures := started.count(False):
+            self.note(f"until {count} labs run: users without a lab after {LOGINS_MAX} logins", failures)
 
     async def measure_few(self, names: Sequence[str]) -> None:
         """Measure the spawns of a few users while the other labs run."""
@@ -232,19 +239,15 @@ class Bench:
         self.note(f"{title}: labs without a pod", count - len(await self.pods()))
 
 
-def measure_machine() -> float:
-    """Return the seconds of a fixed Python loop, because the speed of a shared host varies."""
-    start, total = time.monotonic(), 0
-    for number in range(1_000_000):
-        total += number * number % 7
-    return time.monotonic() - start
-
-
-async def call(command: str) -> None:
-    """Run a command, for example one that stops the API server. Raise a RuntimeError if it fails."""
-    process = await asyncio.create_subprocess_exec(*shlex.split(command), stdout=asyncio.subprocess.DEVNULL)
-    if await process.wait():
-        raise RuntimeError(f"{command} failed")
+# The phases, with their share of the duration of a run
+PHASES: dict[Callable[[Bench], Awaitable[None]], float] = {
+    Bench.measure_empty: 3,
+    Bench.fill_up: 5,
+    Bench.measure_full: 4,
+    Bench.measure_idle: 1.5,
+    Bench.kill: 1,
+    Bench.start_without_api: 1.5,
+}
 
 
 async def measure(hubs: Sequence[Hub], options: argparse.Namespace) -> dict[str, dict[str, float]]:
@@ -252,8 +255,8 @@ async def measure(hubs: Sequence[Hub], options: argparse.Namespace) -> dict[str,
     async with AsyncExitStack() as stack:
         core = await stack.enter_async_context(kubernetes())
         benches = [Bench(await stack.enter_async_context(load(hub)), core, options) for hub in hubs]
-        phases = (Bench.measure_empty, Bench.fill_up, Bench.measure_full, Bench.measure_idle)
-        for phase in (*phases, Bench.kill, Bench.start_without_api):
+        progress = Progress([weight for weight in PHASES.values() for _ in benches])
+        for phase in PHASES:
             for bench in benches:
                 with ExitStack() as others:
                     for other in hubs:
@@ -261,6 +264,7 @@ async def measure(hubs: Sequence[Hub], options: argparse.Namespace) -> dict[str,
                             others.enter_context(other.halted())
                     await asyncio.sleep(CATCH_UP_SECONDS)
                     await phase(bench)
+                progress.finish(f"{bench.hub.title}, {phase.__name__}")
         for bench in benches:
             bench.note(MACHINE, 1000 * statistics.median(bench.speeds))
         return {bench.hub.title: bench.figures for bench in benches}
@@ -286,8 +290,9 @@ def report(figures: dict[str, dict[str, float]], options: argparse.Namespace) ->
         ("idle: hub's CPU, %", ours["idle: hub's CPU, %"], 3.0),
         ("slowest health page, s", max(value for title, value in ours.items() if "health" in title), 0.5),
     ]
-    if stock:
-        stock_cpu = stock[f"{FEW} {spawn.format(count)}"]
+    title = f"{FEW} {spawn.format(count)}"
+    if title in stock and known in stock:
+        stock_cpu = stock[title]
         goals += [
             (f"hub's CPU per spawn, {count} labs, relative to stock", cpu[1] / stock_cpu, 0.6),
             ("hub killed: time until all labs are known, relative to stock", ours[known] / stock[known], 1 / 3),
@@ -315,6 +320,7 @@ def main() -> None:
     options = parser.parse_args()
     if not options.api_stop or not options.api_start:
         parser.error("set --api-stop and --api-start to the commands that stop and start the API server")
+    end_cleanly_on_sigterm()
     kwok = hollow.build(options.kwok)
     folder = Path(mkdtemp(prefix="scale-"))
     print(f"logs are in {folder}", flush=True)

@@ -35,6 +35,7 @@ from labtesting.cluster import LABS, KubectlError, kubectl
 from labtesting.hub_process import wait_until
 from playwright.sync_api import Browser
 
+from benchmarks.progress import Progress, end_cleanly_on_sigterm
 from benchmarks.spawning import stock
 from benchmarks.spawning.observe import PHASES, Cpu, PodTimes, cpu
 from benchmarks.spawning.person import STEPS, Person, SpawnError, log_in_by_name
@@ -235,24 +236,40 @@ def heading(title: str) -> None:
     print(f"\n{title:<46}{'ours':>12}{'stock':>13}{'ratio':>9}")
 
 
-def alternate(sides: Sequence[Side], count: int, rounds: int) -> dict[str, Measured]:
+def alternate(sides: Sequence[Side], count: int, rounds: int, progress: Progress) -> dict[str, Measured]:
     """Let `count` users spawn at the same time, alternately on the two hubs."""
     found = {side.title: Measured() for side in sides}
     for _ in range(rounds):
         for side in sides:
             spawn_round(side, side.people[:count], found[side.title])
             seconds = found[side.title].last[-1]
-            print(f"{side.title}, {count} at once: last launcher after {seconds:.1f} s", file=sys.stderr, flush=True)
+            progress.finish(f"{side.title}, {count} at once: last launcher after {seconds:.1f} s")
     return found
 
 
-def measure_one(sides: Sequence[Side], runs: int) -> None:
+def has_chromium() -> bool:
+    """Return whether the machine has a browser for the measurement in a page."""
+    return bool(shutil.which("chromium") or shutil.which("google-chrome"))
+
+
+def warn_of_ipv6() -> None:
+    """Warn if the pods' interfaces may be on this machine and get IPv6 addresses."""
+    switch = Path("/proc/sys/net/ipv6/conf/default/disable_ipv6")
+    if switch.exists() and switch.read_text().strip() == "0":
+        print(
+            "If the cluster's pods run on this machine, Chromium drops its connections when a pod starts or ends, and\n"
+            "its times are wrong. Before the benchmark: sysctl -w net.ipv6.conf.default.disable_ipv6=1",
+            flush=True,
+        )
+
+
+def measure_one(sides: Sequence[Side], runs: int, progress: Progress) -> None:
     """Measure the spawns of one user over HTTP and in a browser, and print the results."""
-    found = alternate(sides, 1, runs)
+    found = alternate(sides, 1, runs, progress)
     heading(f"one user, medians of {runs} spawns, time since the click")
     report_all(found)
     report("launcher loaded", [median(found[side.title].last) for side in sides], f"goal {GOAL:.2f}")
-    if not (shutil.which("chromium") or shutil.which("google-chrome")):
+    if not has_chromium():
         print("  not measured in a browser: Chromium is missing (Debian: apt install chromium)")
         return
     ours, theirs = sides
@@ -264,14 +281,15 @@ def measure_one(sides: Sequence[Side], runs: int) -> None:
         for _ in range(runs):
             for name, (side, front) in clicks.items():
                 times[name].append(browser_seconds(browser, side, front))
+                progress.finish(f"{name} in Chromium: launcher after {times[name][-1]:.1f} s")
     medians = {name: median(values) for name, values in times.items()}
     report("launcher visible in Chromium", [medians["ours"], medians["stock"]], f"goal {GOAL:.2f}")
     report("the same, ours with nginx and TLS", [medians["nginx"], medians["stock"]], f"goal {GOAL:.2f}")
 
 
-def measure_many(sides: Sequence[Side], people: int, storms: int) -> None:
+def measure_many(sides: Sequence[Side], people: int, storms: int, progress: Progress) -> None:
     """Measure simultaneous spawns of all users, and print the results."""
-    found = alternate(sides, people, storms)
+    found = alternate(sides, people, storms, progress)
     heading(f"{people} at once, medians of {storms} rounds, time since the click")
     report_all(found)
     medians = [median(found[side.title].marks[STEPS[-1]]) for side in sides]
@@ -282,6 +300,12 @@ def measure_many(sides: Sequence[Side], people: int, storms: int) -> None:
     report("launcher loaded, the last", [median(found[side.title].last) for side in sides], f"goal {GOAL:.2f}")
 
 
+def plan(options: argparse.Namespace) -> Progress:
+    """Return the progress of all rounds: 20 simultaneous spawns take four times as long as one."""
+    single = 2 * (1 + options.runs) + (3 * options.runs if has_chromium() else 0)
+    return Progress([1] * single + [max(1, options.people / 5)] * 2 * options.storms)
+
+
 def main() -> None:
     """Measure both hubs, and print the times of each step and the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -289,25 +313,33 @@ def main() -> None:
     parser.add_argument("--storms", type=int, default=3, help="rounds of all users on each hub (%(default)s)")
     parser.add_argument("--people", type=int, default=20, help="users in a round (%(default)s)")
     parser.add_argument("--load", default="", metavar="COMMAND", help="loads the image, whose name is appended")
+    parser.add_argument("--keep-images", action="store_true", help="keep stock's images for the next run")
     options = parser.parse_args()
+    end_cleanly_on_sigterm()
+    names = stock.image_names()
     try:
         kubectl("get", "--raw", "/readyz", "--request-timeout=5s")
-        names = stock.build()
+        stock.build(names)
         stock.load(names, options.load)
         print(f"load of this machine before: {os.getloadavg()[0]:.1f}, with {os.cpu_count()} CPUs", flush=True)
+        warn_of_ipv6()
+        progress = plan(options)
         with run_stock(names, options.people) as theirs, run_ours(options.people) as ours:
             sides = (ours, theirs)
-            alternate(sides, 1, 1)  # the first spawn does not count, because it reads the image from the disk
+            alternate(sides, 1, 1, progress)  # the first spawn does not count, because it reads the image from the disk
             if options.runs:
-                measure_one(sides, options.runs)
+                measure_one(sides, options.runs, progress)
             if options.storms:
-                measure_many(sides, options.people, options.storms)
+                measure_many(sides, options.people, options.storms, progress)
     except FileNotFoundError as error:
         sys.exit(f"bench: {error.filename} is missing")
     except KubectlError as error:
         sys.exit(f"bench: kubectl failed, set KUBECONFIG to a cluster, for example to kind's\n{error}")
     except (BuildError, stock.StockError, SpawnError) as error:
         sys.exit(f"bench: {error}")
+    finally:
+        if not options.keep_images:
+            stock.remove(names)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ import secrets
 import shlex
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import httpx
-from docker.errors import BuildError, DockerException
+from docker.errors import BuildError, DockerException, ImageNotFound
 from labtesting import cluster
 from labtesting.cluster import kubectl
 from labtesting.hub_process import wait_until
@@ -61,8 +61,14 @@ def proxy_version() -> str:
     return version
 
 
-def build() -> dict[str, str]:
-    """Build the missing images, and return the names of all.
+def image_names() -> dict[str, str]:
+    """Return the name of each part's image. Its tag depends on the files and versions in the image."""
+    tag = hashlib.sha256(json.dumps([inputs(), proxy_version()]).encode()).hexdigest()[:12]
+    return {part: f"spawn-bench-{part}:{tag}" for part in PARTS}
+
+
+def build(names: dict[str, str]) -> None:
+    """Build the missing images.
 
     Raises
     ------
@@ -70,8 +76,6 @@ def build() -> dict[str, str]:
         Raised if the build of an image fails.
     """
     files, client = inputs(), engine()
-    tag = hashlib.sha256(json.dumps([files, proxy_version()]).encode()).hexdigest()[:12]
-    names = {part: f"spawn-bench-{part}:{tag}" for part in PARTS}
     with TemporaryDirectory() as folder:
         for name, text in files.items():
             Path(folder, name).write_text(text)
@@ -87,7 +91,14 @@ def build() -> dict[str, str]:
                 raise StockError(f"cannot build the image of stock's {part}: {error}\n{log}") from error
             except DockerException as error:
                 raise StockError(f"cannot build the image of stock's {part}: {error}") from error
-    return names
+
+
+def remove(names: dict[str, str]) -> None:
+    """Remove the images from the engine. The nodes of the cluster remove images that no pod uses by themselves."""
+    client = engine()
+    for image in names.values():
+        with suppress(ImageNotFound):
+            client.images.remove(image)
 
 
 def load(names: dict[str, str], command: str) -> None:

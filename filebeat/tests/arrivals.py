@@ -21,7 +21,7 @@ class Arrived:
         self._bodies: list[bytes] = []
         self._counted: Counter[str] = Counter()
 
-    def wait_for(self, count: int, timeout: float = 60) -> list[dict[str, Any]]:
+    def wait_for(self, count: int, timeout: float = 180) -> list[dict[str, Any]]:
         """Wait for this number of events, check them against the contract and return them flattened."""
 
         def has_arrived() -> bool:

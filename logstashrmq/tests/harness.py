@@ -24,7 +24,7 @@ import trustme
 from labtesting.rabbitmq import Tls
 from pika.adapters.blocking_connection import BlockingChannel
 
-TIMEOUT = 30
+TIMEOUT = 180
 # The required settings of a relay without TLS
 PLAIN = {
     "BEATS_TLS": "false",

@@ -108,7 +108,7 @@ def run_in(checkout: Path, *command: str, by: Sequence[str] = (), **environ: str
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=180,
     )
 
 
@@ -173,7 +173,7 @@ def running_demo(state: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]
         yield demo, started, printed
     finally:
         demo.terminate()
-        demo.communicate(timeout=30)
+        demo.communicate(timeout=180)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
@@ -181,7 +181,7 @@ def test_no_process_survives_the_demo(tmp_path: Path, number: signal.Signals) ->
     with running_demo(tmp_path) as (demo, started, printed):
         assert re.search(r"user: +demo\n +password: +[0-9a-f]{16}\n", printed)
         demo.send_signal(number)
-        out, _ = demo.communicate(timeout=30)
+        out, _ = demo.communicate(timeout=180)
         wait_until_gone(started)
     assert number is signal.SIGKILL or out.endswith("Stopping ...\nStopped.\n")
 
@@ -190,7 +190,7 @@ def test_killed_hub_ends_the_demo_and_keeps_its_log(tmp_path: Path) -> None:
     with running_demo(tmp_path) as (demo, started, _):
         hub = next(pid for pid in started if b"jupyterhub" in Path(f"/proc/{pid}/cmdline").read_bytes())
         os.kill(hub, signal.SIGKILL)
-        _, errors = demo.communicate(timeout=30)
+        _, errors = demo.communicate(timeout=180)
         wait_until_gone(started)
     assert errors == f"demo: the hub ended unexpectedly: read {tmp_path}/hub.log\n"
     with running_demo(tmp_path):
@@ -251,7 +251,7 @@ def processes_below(pid: int) -> list[int]:
 
 def wait_until_gone(pids: list[int]) -> None:
     """Wait until all these processes have ended."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 180
     while left := [pid for pid in pids if Path(f"/proc/{pid}").exists()]:
         assert time.monotonic() < deadline, f"still running: {left}"
         time.sleep(0.05)

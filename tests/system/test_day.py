@@ -24,8 +24,6 @@ CELL = (
     "print('written with', butler.Butler.__name__)"
 )
 
-pytestmark = pytest.mark.timeout(300)
-
 
 def test_second_configure_and_apply_change_nothing(site: Deployment) -> None:
     configure(site.folder)
@@ -42,8 +40,8 @@ def test_user_logs_in_works_and_logs_out(site: Deployment, browser: Browser, tmp
     account = site.member("grace")
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     page = context.new_page()
-    page.set_default_timeout(60 * SECONDS)
-    expect.set_options(timeout=60 * SECONDS)
+    page.set_default_timeout(180 * SECONDS)
+    expect.set_options(timeout=180 * SECONDS)
     log_in(page, "grace")
     page.get_by_role("button", name="Start", exact=True).click()
     expect(page.locator(".jp-LauncherCard", has_text="LSST_Stack").first).to_be_visible()

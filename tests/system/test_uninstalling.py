@@ -17,7 +17,6 @@ from labtesting.hub_process import wait_until
 
 from tests.system.deployment import DEPLOYMENTS, ROOT, Deployment, apply_site
 
-pytestmark = pytest.mark.timeout(400)
 PAGE = ROOT / "docs/admin/uninstall.md"
 CLAIMS = ("fileserver", "hub")
 USER = "rosalind"
@@ -58,7 +57,7 @@ def run_in_lab(site: Deployment, code: str) -> str:
     """Log in, start a lab, run code in it and return the output. The lab keeps running."""
     visitor = site.visit(USER)
     visitor.spawn(USER, image="recommended", size="small")
-    wait_until(lambda: visitor.reaches_lab(USER), "the lab answers", 90)
+    wait_until(lambda: visitor.reaches_lab(USER), "the lab answers")
     with site.client(visitor).kernel("python3") as kernel:
         return str(kernel.execute(code).stdout)
 

@@ -19,7 +19,7 @@ def check(program: Path, text: str, folder: Path) -> subprocess.CompletedProcess
     file.write_text(text)
     command = [str(program), "test", "config", "-c", str(file)]
     environ = os.environ | {"NODE_NAME": "node-1"}
-    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=180, check=False)
 
 
 def test_test_shipper_accepts_filebeat_yml(shipper_program: Path, tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_killed_shipper_loses_no_line(shipper: Shipper, log: LogFile, arrived: A
             shipper.kill()
             kills += 1
     with shipper.run():
-        wait_until(lambda: len(arrived.count()) >= MANY, "all lines have arrived", 90)
+        wait_until(lambda: len(arrived.count()) >= MANY, "all lines have arrived")
     found = arrived.count()
     assert set(found) == expected
     assert sum(found.values()) - MANY <= kills * BATCH

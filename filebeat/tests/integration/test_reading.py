@@ -19,7 +19,7 @@ def read(broker: RabbitMQ, *arguments: str) -> subprocess.CompletedProcess[str]:
     login = {"AMQP_USER": broker.user, "AMQP_PASSWORD": broker.password}
     command = [sys.executable, "-m", "tools.read_logs", *arguments]
     return subprocess.run(
-        command, cwd=ROOT, env=os.environ | address | login, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=ROOT, env=os.environ | address | login, capture_output=True, text=True, timeout=180, check=False
     )
 
 

@@ -14,7 +14,6 @@ from fileserver.tests.image import client
 from fileserver.tests.image.conftest import Pod
 
 # All checks run during the first test. One of them waits for a minute.
-pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ def test_each_folder_is_measured_within_its_interval(tmp_path: Path) -> None:
         labfiles.put("projects/7000")
         as_root("dd", "if=/dev/zero", f"of={labfiles.storage}/home/5000/big", "bs=1M", "count=2", "conv=fsync")
         home = 'labfiles_folder_bytes{id="5000",kind="home"}'
-        wait_until(lambda: labfiles.metrics().get(home, 0) > 2 * 2**20, "the home is measured", 20)
+        wait_until(lambda: labfiles.metrics().get(home, 0) > 2 * 2**20, "the home is measured")
         metrics = labfiles.metrics()
         assert metrics['labfiles_folder_files{id="5000",kind="home"}'] == 1
         assert metrics['labfiles_folder_files{id="7000",kind="project"}'] == 0

@@ -61,7 +61,7 @@ class Disk:
     def restore(self, backup: bytes, *arguments: str) -> tuple[int, str]:
         """Run a restore, and return its exit status and its output."""
         running = self.start(*arguments)
-        out, err = running.communicate(backup, timeout=60)
+        out, err = running.communicate(backup, timeout=180)
         return running.returncode, (out + err).decode()
 
     def list_files(self, folder: str, *, times: bool = True) -> list[str]:
@@ -221,13 +221,13 @@ def test_a_user_cannot_change_a_running_restore(disk: Disk, large: tuple[bytes, 
     backup, is_partly_written = large
     running = disk.start(f"home/{USER}")
     feed(running, backup[:2000000])
-    wait_until(is_partly_written, "the file is partly written", 20)
+    wait_until(is_partly_written, "the file is partly written")
     for command in (f"ls {NEW}", f"rm -rf {NEW}", f"touch {NEW}/work/x", f"chmod 777 {NEW}", f"rmdir {NEW}"):
         with pytest.raises(subprocess.CalledProcessError):
             disk.run(command)
     disk.run(f"mv {NEW} moved; ln -s ../{VICTIM} {NEW}")
     before = disk.list_files(f"home/{VICTIM}")
-    out, err = running.communicate(backup[2000000:], timeout=60)
+    out, err = running.communicate(backup[2000000:], timeout=180)
     assert running.returncode == 0, (out, err)
     assert disk.list_files(f"home/{VICTIM}") == before
     assert disk.read(f"home/{USER}/moved/work/kept") == "two\n"
@@ -248,7 +248,7 @@ def test_the_folder_of_a_killed_restore_is_removed(disk: Disk, large: tuple[byte
     backup, is_partly_written = large
     running = disk.start(f"home/{USER}")
     feed(running, backup[:2000000])
-    wait_until(is_partly_written, "the file is partly written", 20)
+    wait_until(is_partly_written, "the file is partly written")
     assert disk.restore(backup, f"home/{USER}", "work/kept")[1].endswith(f"{NEW}-2\n"), "the first restore still runs"
     child = subprocess.run(["pgrep", "-P", str(running.pid)], capture_output=True, text=True, check=False).stdout
     as_root("kill", f"-{signal.SIGKILL}", *(child.split() or [str(running.pid)]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
 from labtesting import cluster
 from labtesting.cluster import LABS
 from labtesting.github import Account
@@ -16,7 +15,6 @@ from hub.tests.cluster.deployment import Deployment
 from hub.tests.cluster.objects import URL
 from hub.tests.cluster.pages import choose, failure, page_of
 
-pytestmark = pytest.mark.timeout(300)
 # `os._exit` ends the process without an exception, so the lab cannot continue without the user's file.
 ENDS_THE_LAB = "import os; os._exit(3)"
 

@@ -13,7 +13,6 @@ from labtesting.hub_process import wait_until
 from hub.tests.cluster.deployment import Deployment
 from hub.tests.cluster.saving import check_saved, run_program
 
-pytestmark = pytest.mark.timeout(400)
 IDLE, AGE = 40, 110
 
 

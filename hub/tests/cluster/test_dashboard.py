@@ -19,7 +19,6 @@ from labtesting.needs import need_program
 
 from hub.tests.cluster.deployment import Deployment
 
-pytestmark = pytest.mark.timeout(300)
 METRICS_PORT = 9464
 RULES = Path(__file__).parents[3] / "docs/admin/alerts.rules.yaml"
 

@@ -23,7 +23,6 @@ from hub.tests.cluster.pages import choose, expect_lab, log_in, take_pictures
 from hub.tests.cluster.pods import pod_uid
 from hub.tests.cluster.second_node import SecondNode, cordoned, first_node, need_second_node, run_second_node
 
-pytestmark = pytest.mark.timeout(900)
 # Maximum time in seconds from the request for a new lab until the lab works
 NEW_LAB_SECONDS = 120
 # A user who asks for a new lab, and one whose pod Kubernetes has deleted before

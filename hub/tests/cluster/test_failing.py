@@ -20,8 +20,6 @@ from hub.tests.cluster.objects import IMAGES
 from hub.tests.cluster.pages import SOON, choose, failure, page_of, pod_name
 from hub.tests.cluster.pods import evict
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.mark.parametrize(
     ("login", "image", "size", "message"),

@@ -9,8 +9,6 @@ from labtesting.cluster import LABS, KubectlError, kubectl
 
 from hub.tests.cluster.deployment import MANIFESTS, Deployment
 
-pytestmark = pytest.mark.timeout(300)
-
 
 def test_second_apply_changes_nothing(deployment: Deployment) -> None:
     lines = kubectl("apply", "--filename", MANIFESTS).splitlines()

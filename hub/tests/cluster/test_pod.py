@@ -18,8 +18,6 @@ from hub.tests.cluster.deployment import Deployment
 from hub.tests.cluster.node import node_command
 from hub.tests.cluster.objects import URL, foreign_pod
 
-pytestmark = pytest.mark.timeout(300)
-
 CONNECT = """
 import socket, sys
 try:

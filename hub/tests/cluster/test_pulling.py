@@ -11,8 +11,6 @@ from playwright.sync_api import Browser, expect
 from hub.tests.cluster.deployment import Deployment
 from hub.tests.cluster.pages import SOON, choose, expect_lab, page_of
 
-pytestmark = pytest.mark.timeout(400)
-
 
 @pytest.mark.parametrize(
     ("login", "image", "status", "reason"),

@@ -20,7 +20,6 @@ from hub.tests.cluster.pages import choose, expect_lab, failure, page_of, pod_na
 from hub.tests.cluster.pods import evict, pod_uid, set_finalizers
 from hub.tests.cluster.saving import check_saved, run_program
 
-pytestmark = pytest.mark.timeout(400)
 # Default of `LAB_STOP_SECONDS`
 STOP_SECONDS = 30
 HOLD = "example.org/hold"

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
 from labtesting import cluster
 from labtesting.cluster import LABS, NAMESPACE, get, kubectl
 from labtesting.hub_process import wait_until
@@ -17,7 +16,6 @@ from hub.tests.cluster.deployment import Deployment, administrator_token
 from hub.tests.cluster.objects import LAB_LABELS, ORPHAN, STRANGER, foreign_pod
 from hub.tests.cluster.pods import pod_uid
 
-pytestmark = pytest.mark.timeout(400)
 WHO_AM_I = """
 import os, urllib.request
 headers = {"Authorization": "token " + os.environ["JUPYTERHUB_API_TOKEN"]}
@@ -99,7 +97,6 @@ def test_hub_restart_drops_no_websocket(deployment: Deployment) -> None:
     assert visitor.reaches_lab("nia")
 
 
-@pytest.mark.timeout(600)
 def test_killed_hub_finds_ten_starting_labs(deployment: Deployment) -> None:
     users = {f"olaf{number}": deployment.member(f"olaf{number}") for number in range(10)}
     threads = [

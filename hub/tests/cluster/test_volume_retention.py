@@ -11,7 +11,6 @@ from labtesting.cluster import LABS, NAMESPACE, KubectlError, get, kubectl, run_
 
 from hub.tests.cluster.deployment import Deployment
 
-pytestmark = pytest.mark.timeout(300)
 ACCOUNT = "system:serviceaccount:jupyterlabdemo:retain-volumes"
 CRONJOB = "retain-volumes"
 

@@ -19,7 +19,6 @@ from hub.tests.cluster.full_cluster import full_cluster, make_room, send_event, 
 from hub.tests.cluster.pages import SOON, choose, expect_lab, failure, page_of, pod_name, take_pictures
 from hub.tests.cluster.pods import pod_uid
 
-pytestmark = pytest.mark.timeout(400)
 FULL, TOO_SMALL, COMING, DECLINED = (
     NODE_NOTICES[kind].format(limit="10 minutes") for kind in ("full", "too_small", "coming", "declined")
 )

@@ -27,7 +27,7 @@ def test_image_runs_as_a_numeric_user(image: str) -> None:
 
 def test_missing_setting_stops_the_start_with_one_line(image: str) -> None:
     with run_container(image, **STRICT) as container:
-        assert container.docker.wait(timeout=60)["StatusCode"] == 1
+        assert container.docker.wait(timeout=180)["StatusCode"] == 1
         assert container.log().splitlines() == [
             "labhub: JUPYTERHUB_CRYPT_KEY: missing, wanted 32 random bytes as 64 hexadecimal digits "
             "(openssl rand -hex 32); older keys after a semicolon"
@@ -46,5 +46,5 @@ def test_image_also_runs_the_proxy(image: str) -> None:
 
 def test_image_has_no_compiler_and_no_installer(image: str) -> None:
     with run_container(image, "sh", "-c", "command -v gcc npm pip uv git curl; true", **STRICT) as container:
-        container.docker.wait(timeout=30)
+        container.docker.wait(timeout=180)
         assert container.log() == ""

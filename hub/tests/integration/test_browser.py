@@ -94,7 +94,7 @@ def test_a_user_starts_and_stops_a_lab(page: Page, site: Any, screenshots: Path)
     expect(page.get_by_role("button", name="Open my lab")).to_be_visible()
     page.screenshot(path=screenshots / "home-running.png", full_page=True)
     page.get_by_role("button", name="Stop my lab").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Your lab is not running", timeout=30_000)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your lab is not running", timeout=180_000)
     assert not site.lab_runs("ada")
 
 
@@ -118,7 +118,7 @@ def test_a_user_cancels_the_start_of_a_lab(
             page.screenshot(path=screenshots / "starting.png", full_page=True)
             page.get_by_role("button", name="Cancel the start").click()
             # The menu of this hub has one image and one size, so its spawn page would start the lab again.
-            expect(page.get_by_role("button", name="Start my lab")).to_be_visible(timeout=30_000)
+            expect(page.get_by_role("button", name="Start my lab")).to_be_visible(timeout=180_000)
             assert page.url.endswith("/hub/home")
             assert not site.lab_runs("ada")
 

@@ -189,7 +189,7 @@ def test_hub_reconnects_to_a_restarted_postgresql(postgresql: PostgreSQL, tmp_pa
         token = site.api_token("ada")
         postgresql.stop()
         postgresql.start()
-        wait_until(lambda: site.token_works(token), "the hub has reconnected to its database", 10)
+        wait_until(lambda: site.token_works(token), "the hub has reconnected to its database")
         assert visitor.is_logged_in()
         assert PASSWORD not in site.hub.log
         # JupyterHub logs one traceback, for the request whose database connection was closed. No more may follow.

@@ -36,7 +36,7 @@ def url(state: Path) -> Iterator[str]:
         yield address[0]
     finally:
         demo.terminate()
-        assert demo.communicate(timeout=30)[0].endswith("Stopped.\n")
+        assert demo.communicate(timeout=180)[0].endswith("Stopped.\n")
 
 
 def test_member_logs_in_and_has_the_stack_kernel(url: str) -> None:

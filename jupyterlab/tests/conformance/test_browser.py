@@ -14,8 +14,8 @@ SECONDS = 1000
 def test_user_logs_in_and_runs_a_cell_of_the_stack(hub: HubLogin, screenshots: Path) -> None:
     with open_browser() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.set_default_timeout(60 * SECONDS)
-        expect.set_options(timeout=60 * SECONDS)
+        page.set_default_timeout(180 * SECONDS)
+        expect.set_options(timeout=180 * SECONDS)
         page.goto(hub.url)
         page.get_by_label("Username").fill(hub.user)
         page.get_by_label("Password").fill(hub.password)

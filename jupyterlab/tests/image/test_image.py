@@ -32,7 +32,7 @@ def image(request: pytest.FixtureRequest) -> str:
 def run_refused(image: str, **options: Any) -> str:
     """Start the image with wrong options, check that it exits with status 1, and return its output."""
     with run_container(image, **options) as container:
-        assert container.docker.wait(timeout=60)["StatusCode"] == 1
+        assert container.docker.wait(timeout=180)["StatusCode"] == 1
         return container.log()
 
 
@@ -51,7 +51,7 @@ def test_standalone_image_prints_a_login_and_drops_root(image: str) -> None:
 
 def wait_for_banner(container: Container) -> re.Match[str]:
     """Wait until the container prints the login, and return the regular expression's match with user and password."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while not (shown := re.search(r"user: +(\S+)\s+password: +(\S+)", container.log())):
         assert time.monotonic() < deadline, container.log()
         time.sleep(0.05)
@@ -163,7 +163,7 @@ def test_stack_kernel_runs_without_privileges(image: str) -> None:
     run = (
         "from jupyter_client.manager import start_new_kernel as start\n"
         "manager, client = start(kernel_name='lsst_stack')\n"
-        f"client.execute_interactive({code!r}, timeout=60)\n"
+        f"client.execute_interactive({code!r}, timeout=180)\n"
         "client.stop_channels(); manager.shutdown_kernel(now=True)"
     )
     environment = {"HOME": "/home/vera"}
@@ -179,7 +179,7 @@ def test_bytecode_is_compiled_in_the_image(image: str) -> None:
         "find $f -name '*.py' | wc -l; find $f -name '*.pyc' | wc -l; done"
     )
     with run_container(image, "bash", "-c", count) as container:
-        container.docker.wait(timeout=60)
+        container.docker.wait(timeout=180)
         lab_sources, lab_compiled, stack_sources, stack_compiled = map(int, container.log().split())
     # Some packages contain test data that cannot be compiled.
     assert lab_compiled > 0.98 * lab_sources > 1000
@@ -189,7 +189,7 @@ def test_bytecode_is_compiled_in_the_image(image: str) -> None:
 def test_node_is_not_on_the_path_of_labs(image: str) -> None:
     # If `node` is in the PATH, jupyterlab.labapp runs it at import, which takes 0.28 s at each start.
     with run_container(image, "bash", "-c", "command -v node || echo none") as container:
-        container.docker.wait(timeout=60)
+        container.docker.wait(timeout=180)
         assert container.log() == "none\n"
 
 

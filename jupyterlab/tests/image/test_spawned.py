@@ -198,7 +198,7 @@ def names(image: str, tmp_path: Path) -> dict[str, dict[str, str]]:
     volumes = {}
     for name, own in lines.items():
         with run_container(image, "cat", f"/etc/{name}") as container:
-            container.docker.wait(timeout=60)
+            container.docker.wait(timeout=180)
             (tmp_path / name).write_text(container.log() + "\n".join(own) + "\n")
         volumes[str(tmp_path / name)] = {"bind": f"/etc/{name}", "mode": "ro"}
     return volumes

@@ -84,7 +84,7 @@ def test_the_page_shows_where_the_settings_are(spawn: Spawn, home: Path, screens
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.goto(f"{lab.client.url}{lab.client.base}lab")
         notification = page.locator(".Toastify__toast")
-        expect(notification).to_contain_text(moved_folder(home).name, timeout=60_000)
+        expect(notification).to_contain_text(moved_folder(home).name, timeout=180_000)
         expect(notification).to_be_in_viewport(ratio=1)
         assert "…" not in notification.inner_text()
         page.screenshot(path=screenshots / "notice-clean-settings.png")

@@ -19,7 +19,7 @@ def test_session_and_kernel_events_contain_no_code(spawn: Spawn, tmp_path: Path)
         assert SECRET in kernel.execute(f"print('{SECRET}')").stdout
         kernel_id = lab.client.request("GET", "api/kernels").json()[0]["id"]
     log = tmp_path / "lab.log"
-    wait_until(lambda: "kernel_stop" in log.read_text(), "the end of the kernel is logged", 10)
+    wait_until(lambda: "kernel_stop" in log.read_text(), "the end of the kernel is logged")
     lines = assert_log_events(log.read_text().splitlines())
     session = [line for line in lines if line["event.dataset"] == "lab.session"]
     assert [line["event.action"] for line in session] == ["session_start", "kernel_start", "kernel_stop"]

@@ -77,7 +77,6 @@ def test_excess_text_is_left_out_but_not_the_error(spawn: Spawn) -> None:
     assert output.error == "ZeroDivisionError: division by zero"
 
 
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize("closed", [False, True], ids=["slow", "closed"])
 @pytest.mark.parametrize(("statement", "mb"), [PRINT, DISPLAY], ids=["text", "figures"])
 def test_a_loop_without_an_end_does_not_end_the_lab(

@@ -23,8 +23,8 @@ def page_of(lab: SpawnedLab) -> Iterator[Page]:
     """Open the lab's page with a clock that the test sets, and wait for the launcher."""
     with open_browser() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.set_default_timeout(60 * SECONDS)
-        expect.set_options(timeout=60 * SECONDS)
+        page.set_default_timeout(180 * SECONDS)
+        expect.set_options(timeout=180 * SECONDS)
         page.clock.install()
         page.goto(f"{lab.client.url}{lab.client.base}lab")
         expect(page.locator(".jp-LauncherCard").first).to_be_visible()
@@ -57,7 +57,7 @@ def test_page_requests_no_build_of_the_front_end(spawn: Spawn) -> None:
         page = browser.new_page()
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{lab.client.url}{lab.client.base}lab")
-        expect(page.locator(".jp-LauncherCard").first).to_be_visible(timeout=60 * SECONDS)
+        expect(page.locator(".jp-LauncherCard").first).to_be_visible(timeout=180 * SECONDS)
     assert any("/api/kernelspecs" in url for url in asked)
     assert not any("/api/build" in url for url in asked)
 
@@ -144,7 +144,7 @@ def test_the_launcher_does_not_wait_for_the_saved_state(spawn: Spawn) -> None:
         page.route("**/lab/api/workspaces/*", hold)
         with page.expect_request(lambda request: request.method == "PUT" and "workspaces" in request.url):
             page.goto(f"{lab.client.url}{lab.client.base}lab")
-        expect(page.locator(".jp-LauncherCard").first).to_be_visible(timeout=60 * SECONDS)
+        expect(page.locator(".jp-LauncherCard").first).to_be_visible(timeout=180 * SECONDS)
         # After this request JupyterLab shows the folder again, and opens its launcher if no tab is open.
         with page.expect_response("**/api/contents?content=1*"):
             held[0].continue_()
@@ -158,14 +158,14 @@ def test_a_page_of_a_file_has_no_launcher(spawn: Spawn, tmp_path: Path) -> None:
     with open_browser() as browser:
         page = browser.new_page()
         page.goto(f"{lab.client.url}{lab.client.base}lab/tree/notes.txt")
-        expect(page.get_by_text("what I wanted")).to_be_visible(timeout=60 * SECONDS)
+        expect(page.get_by_text("what I wanted")).to_be_visible(timeout=180 * SECONDS)
         expect(page.locator(".jp-Launcher")).to_have_count(0)
 
 
 def open_lab(page: Page, lab: SpawnedLab) -> str:
     """Open the lab's page, and return the path of its launcher."""
     page.goto(f"{lab.client.url}{lab.client.base}lab")
-    expect(page.locator(".jp-LauncherCard").first).to_be_visible(timeout=60 * SECONDS)
+    expect(page.locator(".jp-LauncherCard").first).to_be_visible(timeout=180 * SECONDS)
     return page.url.partition(lab.client.base)[2].partition("?")[0]  # JupyterLab removes ?reset=1 a moment later
 
 
@@ -177,7 +177,7 @@ def test_two_pages_keep_separate_workspaces(spawn: Spawn) -> None:
         assert open_lab(first, lab) == "lab"
         assert re.fullmatch(r"lab/workspaces/auto-\w", open_lab(second, lab))
         first.reload()
-        expect(first.locator(".jp-LauncherCard").first).to_be_visible(timeout=60 * SECONDS)
+        expect(first.locator(".jp-LauncherCard").first).to_be_visible(timeout=180 * SECONDS)
         assert first.url.endswith("/lab")
         first.close()
         assert open_lab(window.new_page(), lab) == "lab"
@@ -191,7 +191,7 @@ def test_a_page_with_another_workspace_opens_its_file(spawn: Spawn, tmp_path: Pa
         open_lab(window.new_page(), lab)
         page = window.new_page()
         page.goto(f"{lab.client.url}{lab.client.base}lab/tree/a%20b.txt")
-        expect(page.get_by_text("what I wanted")).to_be_visible(timeout=60 * SECONDS)
+        expect(page.get_by_text("what I wanted")).to_be_visible(timeout=180 * SECONDS)
         assert "/lab/workspaces/auto-" in page.url
 
 
@@ -211,3 +211,6 @@ def test_pages_without_locks_have_separate_workspaces(spawn: Spawn, script: str)
         first, second = window.new_page(), window.new_page()
         assert open_lab(first, lab) == "lab"
         assert re.fullmatch(r"lab/workspaces/auto-\w", open_lab(second, lab))
+        assert open_lab(first, lab) == "lab"
+        first.close()
+        assert open_lab(window.new_page(), lab) == "lab"

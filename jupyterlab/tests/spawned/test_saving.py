@@ -40,7 +40,7 @@ def stopping(lab: SpawnedLab) -> Iterator[None]:
     """Stop the lab as kubelet does after the block, and check that it ends in order."""
     yield
     lab.process.terminate()
-    assert lab.process.wait(60) == 0
+    assert lab.process.wait(180) == 0
 
 
 def run_program(lab: SpawnedLab, folder: Path, signal: str, command: str, saved: Path) -> None:

@@ -177,7 +177,7 @@ def test_the_launcher_opens_and_names_the_broken_file(spawn: Spawn, write: Write
     with open_browser() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.goto(f"{lab.client.url}{lab.client.base}lab")
-        expect(page.locator(".jp-LauncherCard").first).to_be_visible(timeout=60_000)
+        expect(page.locator(".jp-LauncherCard").first).to_be_visible(timeout=180_000)
         notification = page.locator(".Toastify__toast")
         expect(notification).to_contain_text("Your lab does not use themes.jupyterlab-settings")
         expect(notification).to_be_in_viewport(ratio=1)
@@ -222,7 +222,7 @@ def test_lab_without_its_settings_stops_normally(spawn: Spawn, write: Write) -> 
     write(SERVER_CONFIG, WRONG_ROOT)
     lab = spawn()
     lab.process.terminate()
-    assert lab.process.wait(30) == 0
+    assert lab.process.wait(180) == 0
 
 
 def test_the_page_keeps_its_settings_without_those_of_the_server(spawn: Spawn, write: Write) -> None:

@@ -10,9 +10,11 @@ import time
 import pytest
 from lsstlab._patches.jupyterhub import wait_for_connection
 
+ATTEMPTS = 5
 
-@pytest.mark.asyncio
-async def test_dropped_packet_is_repeated_within_a_second() -> None:
+
+async def measure_connection() -> float:
+    """Return the seconds from the moment when a server with a full backlog accepts until the client is connected."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen(0)
@@ -27,8 +29,15 @@ async def test_dropped_packet_is_repeated_within_a_second() -> None:
             accepting = threading.Timer(0.1, accept)
             accepting.start()
             await wait_for_connection(f"http://127.0.0.1:{server.getsockname()[1]}/hub/api")
-            assert time.monotonic() - accepted[0] < 0.8  # Linux repeats a dropped packet after 1 s
+            duration = time.monotonic() - accepted[0]
             accepting.join()
+            return duration
+
+
+@pytest.mark.asyncio
+async def test_dropped_packet_is_repeated_within_a_second() -> None:
+    # Linux repeats a dropped packet after 1 s. On a busy machine one attempt may take longer for another reason.
+    assert min([await measure_connection() for _ in range(ATTEMPTS)]) < 0.8
 
 
 @pytest.mark.asyncio

@@ -39,7 +39,7 @@ def run_python(script: str, home: Path, **environ: str) -> subprocess.CompletedP
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=180,
     )
 
 

@@ -244,7 +244,7 @@ def test_confirmed_events_are_acknowledged_at_the_deadline(start_relay: StartRel
         relay.wait_for_metric("events_confirmed_total", 7)
         relay.process.send_signal(signal.SIGTERM)
         assert client.read_until(7)[-1] == 7
-        assert relay.process.wait(10) == 0
+        assert relay.process.wait(180) == 0
     assert len(queue.collect()) == 7
 
 

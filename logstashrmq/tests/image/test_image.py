@@ -159,12 +159,12 @@ def test_image_runs_as_a_plain_user_and_stops_on_sigterm(image: str, broker: Bro
         table = container.docker.top(ps_args="-eo pid,uid,args")
         assert [row[1] for row in table["Processes"]] == ["10001"], "one process runs, and not as root"
         container.docker.kill("SIGTERM")
-        assert container.docker.wait(timeout=20)["StatusCode"] == 0
+        assert container.docker.wait(timeout=180)["StatusCode"] == 0
 
 
 def test_missing_settings_stop_the_start_with_one_line(image: str) -> None:
     with run_container(image, **POD) as container:
-        assert container.docker.wait(timeout=20)["StatusCode"] == 1
+        assert container.docker.wait(timeout=180)["StatusCode"] == 1
         assert re.fullmatch(r"beatsrelay: AMQP_HOST: missing, wanted [^\n]+\n", container.log())
 
 

@@ -18,7 +18,7 @@ from logstashrmq.tests.harness import Certificates, Queue, StartRelay, wait_unti
 def run_golumber(program: Path, port: int, *options: str, events: int = 1000, name: str = "go") -> None:
     """Ship events with go-lumber, Elastic's own library."""
     command: list[str | Path] = [program, "-address", f"127.0.0.1:{port}", "-events", f"{events}", "-name", name]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=180)
     assert done.stdout == f"acknowledged {events}\n", done.stderr
     assert done.returncode == 0, done.stderr
 
@@ -79,7 +79,7 @@ def test_pylogbeat_delivers_events(
     relay = start_relay(**(certificates.beats_environment if tls else {}))
     cert, key = map(str, certificates.client)
     files = {"ssl_enable": True, "ca_certs": str(certificates.ca), "certfile": cert, "keyfile": key} if tls else {}
-    with PyLogBeatClient("127.0.0.1", relay.port, timeout=30, **files) as client:
+    with PyLogBeatClient("127.0.0.1", relay.port, timeout=180, **files) as client:
         for window in range(5):  # pylogbeat does not restart its sequence numbers in each window
             client.send([{"id": f"py-{window * 200 + i}", "message": "ä" * 100} for i in range(200)])
     assert queue.collect() == each_once("py", 1000)

@@ -59,7 +59,7 @@ def test_lines_arrive_and_no_process_survives_the_demo(tmp_path: Path, number: s
     started = list_descendants(demo.pid)
     assert len(started) > 3, "the demo starts the relay, RabbitMQ and its child processes"
     demo.send_signal(number)
-    demo.communicate(timeout=30)
+    demo.communicate(timeout=180)
     wait_until(lambda: not [pid for pid in started if Path(f"/proc/{pid}").exists()], "all processes have ended")
 
 
@@ -71,12 +71,12 @@ def test_demo_uses_the_broker_in_the_environment(tmp_path: Path, broker: RabbitM
         log.write("hello\n")
     assert '"message": "hello"' in read_until(demo, 'hello"')
     demo.terminate()
-    demo.communicate(timeout=30)
+    demo.communicate(timeout=180)
     assert queue.count() == 1
 
 
 def test_demo_reports_a_missing_setting(tmp_path: Path, broker: RabbitMQ, queue: Queue) -> None:
     demo = start(tmp_path / "some.log", **environment(broker, queue) | {"AMQP_USER": ""})
-    _, errors = demo.communicate(timeout=60)
+    _, errors = demo.communicate(timeout=180)
     assert (demo.returncode, errors.count("\n")) == (1, 1)
     assert errors.startswith("demo-logs: AMQP_USER: missing, wanted")

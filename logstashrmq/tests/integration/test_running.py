@@ -33,7 +33,7 @@ def run_relay(*arguments: str, **environ: str) -> subprocess.CompletedProcess[st
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=180,
     )
 
 
@@ -255,7 +255,7 @@ def test_second_signal_during_a_shutdown_is_ignored(start_relay: StartRelay, que
     relay.wait_for_metric("events_confirmed_total", 500)
     relay.process.send_signal(signal.SIGTERM)
     relay.process.send_signal(signal.SIGINT)
-    assert relay.process.wait(30) == 0
+    assert relay.process.wait(180) == 0
     start_relay(BEATS_PORT=str(relay.port))
     shipper.finish()
     assert queue.collect() == {f"a-{i}": 1 for i in range(5000)}

@@ -106,4 +106,4 @@ def test_page_reloads_when_the_hub_answers_again(site: Site) -> None:
         assert page.get_by_role("heading").inner_text() == OURS
         with run_upstream(port=site.hub_port, body=b"<h1>The hub</h1>") as hub:
             hub.answers["/user/vera/lab"] = (200, {"Content-Type": "text/html"})
-            page.get_by_role("heading", name="The hub").wait_for(timeout=20_000)
+            page.get_by_role("heading", name="The hub").wait_for(timeout=180_000)

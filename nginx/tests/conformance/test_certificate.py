@@ -49,7 +49,7 @@ def test_replaced_certificate_is_loaded_and_keeps_websockets(run: RunEdge, tmp_p
             as_kubelet(authority, edge.tls, 2)
             wait_until(lambda: serial(edge) != before, "the second certificate is served")
             ws.send("still here")
-            assert ws.recv(timeout=10) == "still here"
+            assert ws.recv(timeout=180) == "still here"
         # An old worker ends after its last connection has been closed.
         wait_until(lambda: not workers & children(edge.pid), "the old workers end")
 

@@ -34,7 +34,7 @@ def test_error_page_reloads_when_the_upstream_answers(run: RunEdge, tmp_path: Pa
             with run_upstream(port=port, body=b"<h1>The hub</h1>") as upstream:
                 upstream.answers["/hub/home"] = (200, {"Content-Type": "text/html"})
                 # The page reloads itself without an action of the user.
-                page.get_by_role("heading", name="The hub").wait_for(timeout=20_000)
+                page.get_by_role("heading", name="The hub").wait_for(timeout=180_000)
 
 
 def test_error_page_for_a_post_has_retry_after(run: RunEdge, tmp_path: Path) -> None:

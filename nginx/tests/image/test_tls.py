@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 from labtesting.container import engine
 from labtesting.edge import Edge, run_edge
 
@@ -50,7 +49,6 @@ def scan(edge: Edge, folder: Path) -> dict[str, Any]:
     return results
 
 
-@pytest.mark.timeout(180)
 def test_tls_follows_the_mozilla_intermediate_profile(image: str, tmp_path: Path) -> None:
     with run_upstream() as upstream, run_edge(tmp_path / "nginx", upstream.address, image=image) as edge:
         checks = scan(edge, tmp_path)

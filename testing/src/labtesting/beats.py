@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from beatsrelay.lumberjack.connection import NEED_DATA, ClientConnection
 from beatsrelay.lumberjack.frames import ProtocolError
 
-TIMEOUT = 30
+TIMEOUT = 180
 
 
 def make_events(count: int, name: str, size: int = 500) -> list[bytes]:

@@ -33,7 +33,7 @@ class KubectlError(AssertionError):
     """A failed kubectl command. The message has the command and its output."""
 
 
-def kubectl(*arguments: str | Path, stdin: str | None = None, timeout: float = 120) -> str:
+def kubectl(*arguments: str | Path, stdin: str | None = None, timeout: float = 180) -> str:
     """Run kubectl, and return its output.
 
     Raises
@@ -181,7 +181,7 @@ def wait_for_kube_proxy() -> None:
     time.sleep(3)
 
 
-def wait_for_rollout(deployment: str, timeout: float = 60) -> None:
+def wait_for_rollout(deployment: str, timeout: float = 180) -> None:
     """Wait until a Deployment is rolled out: all its pods are updated and available.
 
     Raises

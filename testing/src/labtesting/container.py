@@ -46,7 +46,7 @@ class Container:
         assert done.exit_code is not None
         return done.exit_code, done.output.decode(errors="replace")
 
-    def wait_for_page(self, url: str, timeout: float = 60) -> None:
+    def wait_for_page(self, url: str, timeout: float = 180) -> None:
         """Wait until a page has status 200.
 
         Raises

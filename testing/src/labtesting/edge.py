@@ -98,7 +98,7 @@ class Edge:
 
     def client(self, **options: Any) -> httpx.Client:
         """Return an HTTP client that trusts nginx's certificate."""
-        return httpx.Client(base_url=self.url, verify=self.trust, timeout=30, **options)
+        return httpx.Client(base_url=self.url, verify=self.trust, timeout=180, **options)
 
     def answers(self) -> bool:
         """Check whether nginx answers its probe.

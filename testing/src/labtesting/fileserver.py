@@ -23,7 +23,7 @@ from labtesting.needs import skip_or_fail
 
 SOURCE = Path(__file__).parents[3] / "fileserver" / "src"
 TOKEN = "a-token-that-is-hard-to-guess"  # noqa: S105
-START_SECONDS = 20
+START_SECONDS = 180
 
 
 def root_command() -> list[str]:
@@ -76,7 +76,7 @@ class Labfiles:
             "LABFILES_METRICS_PORT": "0",
             **settings,
         }
-        self._client = httpx.Client(timeout=20)
+        self._client = httpx.Client(timeout=180)
         self.storage, self.token_file, self.log = storage, token_file, folder / "labfiles.log"
         variables = [f"{name}={text}" for name, text in environ.items()]
         with self.log.open("a") as log:
@@ -122,7 +122,7 @@ class Labfiles:
         if self.process.poll() is None:
             self.signal(signal.SIGTERM)
         self._client.close()
-        return self.process.wait(20)
+        return self.process.wait(180)
 
 
 @contextmanager

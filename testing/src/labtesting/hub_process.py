@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-START_SECONDS = 30
+START_SECONDS = 180
 STOP_SECONDS = 15
 POLL = 0.05
 # These ports are below the range from which Linux assigns free ports. Another process could get a port in that range
@@ -27,7 +27,7 @@ PORTS = range(10_000, 30_000)
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T], what: str, timeout: float = 60) -> T:
+def wait_until(condition: Callable[[], T], what: str, timeout: float = 180) -> T:
     """Wait until a condition returns a true value, and return the value.
 
     Parameters
@@ -94,7 +94,7 @@ class HubProcess:
     def api(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         """Call the hub's REST API as the service."""
         headers = {"Authorization": f"token {self.token}"}
-        return httpx.request(method, f"{self.url}/hub/api{path}", headers=headers, timeout=30, **arguments)
+        return httpx.request(method, f"{self.url}/hub/api{path}", headers=headers, timeout=180, **arguments)
 
     def user(self, name: str) -> dict[str, Any] | None:
         """Return the API's model of a user with its auth state, or None if the user does not exist."""

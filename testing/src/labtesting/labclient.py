@@ -79,12 +79,12 @@ class Kernel:
                 waiting_for.discard("reply")
             yield message
 
-    def wait_until_ready(self, timeout: float = 60) -> None:
+    def wait_until_ready(self, timeout: float = 180) -> None:
         """Request the kernel's information and wait for the reply."""
         for _ in self.replies(self.send("kernel_info_request", {}), timeout):
             pass
 
-    def execute(self, code: str, timeout: float = 60) -> Output:
+    def execute(self, code: str, timeout: float = 180) -> Output:
         """Run a cell, and return its output."""
         output = Output()
         request = {"code": code, "silent": False, "store_history": True, "allow_stdin": False}
@@ -108,7 +108,7 @@ class Terminal:
         """Type a line and Enter."""
         self.socket.send(json.dumps(["stdin", line + "\r"]))
 
-    def read_until(self, text: str, timeout: float = 60) -> str:
+    def read_until(self, text: str, timeout: float = 180) -> str:
         """Wait until the terminal shows a text, and return everything that it has shown since the last call.
 
         Raises
@@ -145,7 +145,7 @@ class LabClient:
         self.url = url
         self.user = user
         self.trust = trust
-        self.http = httpx.Client(base_url=url, follow_redirects=True, timeout=60, verify=trust or True)
+        self.http = httpx.Client(base_url=url, follow_redirects=True, timeout=180, verify=trust or True)
 
     def __enter__(self) -> LabClient:
         return self
@@ -169,7 +169,7 @@ class LabClient:
         form = {"username": self.user, "password": password, "_xsrf": self._xsrf("/hub/")}
         return self.http.post("/hub/login", data=form)
 
-    def spawn(self, timeout: float = 60) -> None:
+    def spawn(self, timeout: float = 180) -> None:
         """Start the lab and wait until it answers.
 
         Raises

@@ -45,7 +45,7 @@ class Client:
     def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
         self.process, self.log = process, log
 
-    def wait_for(self, condition: Callable[[str], bool], what: str, timeout: float = 120) -> str:
+    def wait_for(self, condition: Callable[[str], bool], what: str, timeout: float = 180) -> str:
         """Wait until the output so far fulfills a condition, and return the output.
 
         Parameters
@@ -65,7 +65,7 @@ class Client:
             time.sleep(0.05)
         return output
 
-    def finish(self, timeout: float = 120) -> str:
+    def finish(self, timeout: float = 180) -> str:
         """Wait for the end of the command, and return its output.
 
         Raises
@@ -107,5 +107,5 @@ def run_on_client(export: str, *command: str | Path, log: Path) -> Iterator[Clie
     finally:
         if process.poll() is None:
             os.killpg(process.pid, 15)
-            process.wait(30)
+            process.wait(180)
         print(log.read_text())  # noqa: T201  (pytest shows the output if the test fails)

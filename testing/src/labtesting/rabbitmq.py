@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 INSTALL_HINT = "apt install rabbitmq-server (the tests do not need its service: you can stop it)"
-START_SECONDS = 60
+START_SECONDS = 180
 
 
 class RabbitMQError(Exception):
@@ -186,7 +186,7 @@ class RabbitMQ:
             env=self._environ,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
         if done.returncode:

@@ -41,7 +41,7 @@ class Visitor:
         self.states: list[str] = []
         hooks = {"response": [self._keep]}
         self.http = httpx.Client(
-            base_url=hub_url, follow_redirects=True, timeout=60, event_hooks=hooks, verify=tls or True
+            base_url=hub_url, follow_redirects=True, timeout=180, event_hooks=hooks, verify=tls or True
         )
 
     def __enter__(self) -> Visitor:

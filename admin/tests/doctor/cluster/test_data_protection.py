@@ -14,7 +14,6 @@ from admin.tests.doctor.cluster.conftest import Report, call_doctor
 from admin.tests.doctor.cluster.objects import patched
 from tools.components import ROOT
 
-pytestmark = pytest.mark.timeout(300)
 ALLOW_KEY = cluster.ALLOW_DELETION.partition("=")[0]
 RECLAIM = "persistentVolumeReclaimPolicy"
 

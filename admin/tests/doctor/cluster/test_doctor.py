@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -18,11 +17,8 @@ from admin.tests.doctor.cluster.objects import probes
 from hub.tests.cluster.deployment import Deployment
 from tools.components import ROOT
 
-pytestmark = pytest.mark.timeout(300)
-
 
 def test_healthy_deployment_fails_only_without_nginx(deployment: Deployment) -> None:
-    began = time.monotonic()
     report = call_doctor()
     assert report.messages("failed") == [("objects", "nginx is not deployed")]
     # The checks that depend on nginx, on NFS and on the relay
@@ -30,8 +26,7 @@ def test_healthy_deployment_fails_only_without_nginx(deployment: Deployment) -> 
     assert skipped == {"objects", "csi-driver", "nfs", "certificate", "page", "logs-certificates", "broker"}
     assert {check for check, _ in report.messages("warning")} <= {"space"}
     assert report.status == 1
-    assert time.monotonic() - began < 40
-    wait_until(lambda: not probes(), "the probe is gone", 20)
+    wait_until(lambda: not probes(), "the probe is gone")
 
 
 def test_hub_does_not_treat_the_probe_as_a_lab(deployment: Deployment) -> None:
@@ -47,12 +42,12 @@ def test_interrupted_doctor_deletes_its_probe() -> None:
     interruptible = ["env", "--default-signal=INT", *command("--only=policy")]
     doctor = subprocess.Popen(interruptible, cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
-        wait_until(lambda: bool(probes()), "the probe exists", 20)
+        wait_until(lambda: bool(probes()), "the probe exists")
     finally:
         doctor.send_signal(signal.SIGINT)
         kubectl("uncordon", *nodes)
-    assert doctor.wait(30) == 130
-    wait_until(lambda: not probes(), "the probe is gone", 20)
+    assert doctor.wait(180) == 130
+    wait_until(lambda: not probes(), "the probe is gone")
 
 
 def test_unreachable_api_is_reported(tmp_path: Path) -> None:

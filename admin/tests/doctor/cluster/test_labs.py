@@ -14,8 +14,6 @@ from admin.tests.doctor.cluster.conftest import call_doctor
 from admin.tests.doctor.cluster.objects import patched
 from tools.components import ROOT
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.mark.usefixtures("deployment")
 def test_missing_network_policy_of_labs_is_reported() -> None:
@@ -72,6 +70,6 @@ def test_blocked_dns_of_labs_is_reported() -> None:
     cluster.apply(policy)
     try:
         # The network plugin may need some seconds to apply the policy.
-        wait_until(is_reported, "the doctor reports it", 90)
+        wait_until(is_reported, "the doctor reports it")
     finally:
         kubectl("apply", "--filename", file)

@@ -18,8 +18,6 @@ from admin.tests.doctor.cluster.objects import config, issue, patched, secret
 from hub.tests.cluster.deployment import Deployment
 from hub.tests.cluster.node import groups_policy
 
-pytestmark = pytest.mark.timeout(300)
-
 
 def test_rejected_client_secret_is_reported(deployment: Deployment) -> None:
     world = deployment.github.world
@@ -101,7 +99,7 @@ def test_missing_setting_and_error_of_the_hub_are_reported() -> None:
 
     with patched("configmap", "hub", {"data": {"GITHUB_CLIENT_ID": None}}, {"data": {"GITHUB_CLIENT_ID": usual}}):
         kubectl(*restart)
-        wait_until(is_reported, "the doctor reports the last line of the hub's log", 90)
+        wait_until(is_reported, "the doctor reports the last line of the hub's log")
         report = call_doctor("settings")
     kubectl(*restart)
     cluster.wait_for_rollout("hub", 120)

@@ -18,8 +18,6 @@ from hub.tests.cluster.deployment import Deployment
 from hub.tests.cluster.test_surviving import api_out_of_reach
 from tools.components import ROOT
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.mark.usefixtures("deployment")
 def test_missing_image_is_reported() -> None:

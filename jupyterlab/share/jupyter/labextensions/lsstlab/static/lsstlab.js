@@ -11,6 +11,8 @@
   const URGENT_MILLISECONDS = 3000; // the same while the lab warns that it stops because it is idle
   const HUB_MILLISECONDS = 55000; // shortest interval of requests for the hub's announcement
   const LEAVING_MILLISECONDS = 300; // time for a page that is closing or reloading to release its workspace
+  const CLAIM_MILLISECONDS = 5000; // interval in which a page without locks renews its claim of a workspace
+  const EXPIRY_MILLISECONDS = 150000; // browsers renew the claim of a hidden page once a minute at most
   const PAUSED =
     'An administrator has paused the start of labs. If you stop your lab, you cannot start it until the pause ends.';
   const INPUT = ['keydown', 'pointerdown', 'pointermove', 'wheel'];
@@ -145,12 +147,13 @@
   // JupyterLab asks all pages of the browser for their workspaces and waits a random 0.2 to 0.5 s for answers. A Web
   // Lock shows at once whether a page has the workspace.
   async function createResolver() {
-    const [{ IWindowResolver, WindowResolver }, { IRouter }, { PageConfig, URLExt }] = await Promise.all([
+    const [{ IWindowResolver }, { IRouter }, { PageConfig, URLExt }] = await Promise.all([
       load('@jupyterlab/apputils'),
       load('@jupyterlab/application'),
       load('@jupyterlab/coreutils')
     ]);
     const base = PageConfig.getOption('baseUrl');
+    const nameLock = workspace => `jupyterlab-workspace:${base}:${workspace}`;
 
     // Request the lock of the workspace. Return whether this page now has it; the page keeps it until it is closed.
     function lock(workspace) {
@@ -159,8 +162,7 @@
           resolve(granted !== null);
           return granted && new Promise(() => {}); // the browser holds the lock until this promise settles: never
         };
-        const name = `jupyterlab-workspace:${base}:${workspace}`;
-        navigator.locks.request(name, { ifAvailable: true }, hold).catch(reject);
+        navigator.locks.request(nameLock(workspace), { ifAvailable: true }, hold).catch(reject);
       });
     }
 
@@ -172,6 +174,25 @@
       return lock(workspace);
     }
 
+    // Claim the workspace in localStorage, for browsers without Web Locks. Return whether this page now has it.
+    function claim(workspace) {
+      const name = nameLock(workspace);
+      const page = Math.random().toString(36);
+      const write = () => localStorage.setItem(name, JSON.stringify({ page, time: Date.now() }));
+      try {
+        const other = JSON.parse(localStorage.getItem(name));
+        if (other && Date.now() - other.time < EXPIRY_MILLISECONDS) {
+          return false;
+        }
+        write();
+      } catch {
+        return true; // the browser forbids localStorage
+      }
+      setInterval(write, CLAIM_MILLISECONDS);
+      window.addEventListener('pagehide', () => localStorage.removeItem(name));
+      return true;
+    }
+
     return {
       id: 'lsstlab:resolver',
       description: 'Checks whether another page has the workspace, and opens another workspace if so.',
@@ -180,9 +201,8 @@
       requires: [IRouter],
       activate: async (app, router) => {
         const workspace = PageConfig.getOption('workspace') || PageConfig.defaultWorkspace;
-        // Browsers have Web Locks only with TLS or on localhost. Without them, use JupyterLab's resolver.
-        const askPages = () => new WindowResolver().resolve(workspace).then(() => true, () => false);
-        if (await lockWithRetry(workspace).catch(askPages)) {
+        // Browsers have Web Locks only with TLS or on localhost.
+        if (await lockWithRetry(workspace).catch(() => claim(workspace))) {
           return { name: workspace };
         }
         const mode = PageConfig.getOption('mode') === 'multiple-document' ? 'lab' : 'doc';
