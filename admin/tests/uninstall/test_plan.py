@@ -74,6 +74,21 @@ def test_hub_is_deleted_first_then_labs_then_fileserver(site: Site) -> None:
     assert [name for name in order if name in wanted] == wanted
 
 
+def test_in_a_namespace_of_another_name_only_labs_are_deleted(site: Site) -> None:
+    """The manifests do not create this namespace, so it may have objects of others. Its claims use the volumes."""
+    site.config("hub", {"LAB_NAMESPACE": "notebooks"})
+    lab, other = new_object("Pod", "lab-7000", "notebooks"), new_object("Pod", "other", "notebooks")
+    lab["metadata"]["labels"] = LAB_LABELS
+    site.items += [lab, other, new_object("Namespace", "notebooks", "")]
+    for name in ("home", "project"):
+        site.find("PersistentVolume", f"jupyterlabdemo-{name}")["spec"]["claimRef"] = {"namespace": "notebooks"}
+    plan = plan_of(site)
+    assert plan.labs == ("lab-7000",)
+    in_use = {("Pod", "notebooks", "other"), ("Namespace", "", "notebooks")}
+    in_use |= {("PersistentVolume", "", f"jupyterlabdemo-{name}") for name in ("home", "project")}
+    assert not deleted(plan) & in_use
+
+
 def test_unrelated_objects_are_kept(site: Site) -> None:
     others = [new_object(kind, "other") for kind in ("Deployment", "Secret", "ConfigMap", "Service")]
     others += [

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from labtesting import cluster
 from labtesting.cluster import LABS, NAMESPACE, KubectlError, get, kubectl, run_cronjob
+from labtesting.hub_process import wait_until
 
 from hub.tests.cluster.deployment import Deployment
 
 ACCOUNT = "system:serviceaccount:jupyterlabdemo:retain-volumes"
 CRONJOB = "retain-volumes"
+# An owner that does not exist. The garbage collector deletes objects without an owner
+MISSING = {"apiVersion": "v1", "kind": "ConfigMap", "name": "missing", "uid": "00000000-0000-0000-0000-000000000001"}
+# Name of a volume, and of its StorageClass, which does not exist
+LATE = "jupyterlabdemo-late-test"
 
 
 def policy(volume: str) -> str:
@@ -46,6 +52,35 @@ def test_a_new_volume_is_kept_when_its_claim_is_deleted(volume: str) -> None:
     assert run_cronjob(CRONJOB) == ""
 
 
+@pytest.fixture
+def late_claim(deployment: Deployment) -> Iterator[dict[str, Any]]:
+    """Create the claim `fileserver` without a volume. The deployment of these tests does not have this claim."""
+    spec = {"storageClassName": LATE, "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    metadata = {"name": "fileserver", "namespace": NAMESPACE}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
+    cluster.apply(claim)
+    yield claim
+    for item in (["pvc", "fileserver", "--namespace", NAMESPACE], ["pv", LATE]):
+        if cluster.exists(item[0], item[1]):
+            kubectl("annotate", *item, cluster.ALLOW_DELETION, "--overwrite")
+        kubectl("delete", *item, "--ignore-not-found")
+
+
+def test_a_volume_that_comes_late_is_kept(late_claim: dict[str, Any]) -> None:
+    assert "fileserver" not in run_cronjob(CRONJOB)
+    spec = {
+        "storageClassName": LATE,
+        "accessModes": ["ReadWriteOnce"],
+        "capacity": {"storage": "1Gi"},
+        "persistentVolumeReclaimPolicy": "Delete",
+        "hostPath": {"path": "/none"},
+    }
+    cluster.apply({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": LATE}, "spec": spec})
+    wait_until(lambda: get("pvc", late_claim["metadata"]["name"])["status"]["phase"] == "Bound", "the claim is bound")
+    run_cronjob(CRONJOB)
+    assert policy(LATE) == "Retain"
+
+
 def test_a_volume_that_may_be_deleted_is_left_alone(volume: str) -> None:
     key, _, value = cluster.ALLOW_DELETION.partition("=")
     kubectl("annotate", "pv", volume, f"{key}={value}")
@@ -69,7 +104,9 @@ def test_the_account_can_only_set_the_policy_of_these_volumes(volume: str) -> No
                 set_policy(name, wanted, *as_account)
         for patch in (
             {"spec": {"persistentVolumeReclaimPolicy": "Retain", "claimRef": {"name": "fileserver"}}},
+            {"spec": {"persistentVolumeReclaimPolicy": "Retain", "capacity": {"storage": "5Gi"}}},
             {"spec": {"persistentVolumeReclaimPolicy": "Retain"}, "metadata": {"annotations": {"a": "b"}}},
+            {"spec": {"persistentVolumeReclaimPolicy": "Retain"}, "metadata": {"ownerReferences": [MISSING]}},
         ):
             with pytest.raises(KubectlError, match="this account can change the reclaim policy only"):
                 kubectl("patch", "pv", volume, "--patch", json.dumps(patch), *as_account)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from tools.components import ROOT
 
 POLICY = ROOT / "hub/kubernetes/data-validatingadmissionpolicy.yaml"
 BINDING = ROOT / "hub/kubernetes/data-validatingadmissionpolicybinding.yaml"
+POLICIES = sorted((ROOT / "hub/kubernetes").glob("*validatingadmissionpolicy.yaml"))
 CLAIMS = {name: ROOT / name / "kubernetes/persistentvolumeclaim.yaml" for name in ("fileserver", "hub")}
 NAME = "jupyterlabdemo-data"
 COMMAND = re.compile(r"To allow the deletion: (kubectl .+)$", re.MULTILINE)
@@ -178,6 +180,56 @@ def test_other_objects_can_be_deleted() -> None:
             cluster.apply(claim)
             assert refusal("pvc", name, "--namespace", namespace) == ""
         assert refusal("namespace", OTHER, "--dry-run=server") == ""
+
+
+@pytest.mark.parametrize("reference", [{}, {"name": "fileserver"}, {"name": "hub", "namespace": OTHER}])
+def test_volumes_of_others_are_deleted_as_usual(reference: dict[str, str]) -> None:
+    claim = {"claimRef": reference} if reference else {}
+    spec = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/none"}} | claim
+    cluster.apply({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": OTHER}, "spec": spec})
+    assert refusal("pv", OTHER) == ""
+    wait_until(lambda: not exists("pv", OTHER), "the volume is deleted")
+
+
+def test_the_garbage_collector_deletes_no_data(volumes: dict[str, str]) -> None:
+    """Kubernetes deletes an object whose owner is missing. A second claim shows when it has tried to."""
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "missing", "uid": "00000000-0000-0000-0000-000000000001"}
+    other: dict[str, Any] = yaml.safe_load(CLAIMS["fileserver"].read_text())
+    other["metadata"] |= {"name": "other", "ownerReferences": [owner]}
+    set_owners("fileserver", [owner])
+    try:
+        cluster.apply(other)
+        wait_until(lambda: not exists("pvc", "other"), "the garbage collector deletes a claim without an owner", 60)
+        assert volume_of("fileserver") == volumes["fileserver"]
+    finally:
+        set_owners("fileserver", None)
+
+
+def set_owners(claim: str, owners: list[dict[str, str]] | None) -> None:
+    """Set or remove the owners of a claim."""
+    patch = json.dumps({"metadata": {"ownerReferences": owners}})
+    kubectl("patch", "pvc", claim, "--namespace", NAMESPACE, "--type=merge", "--patch", patch)
+
+
+def test_no_volume_stays_without_its_disk(volumes: dict[str, str]) -> None:
+    """Kubernetes deletes the disk of an allowed claim before the CronJob has changed its reclaim policy."""
+    kubectl("patch", "pv", volumes["hub"], "--patch", '{"spec": {"persistentVolumeReclaimPolicy": "Delete"}}')
+    assert is_refused("pv", volumes["hub"])
+    allow(refusal("pvc", "hub", "--namespace", NAMESPACE))
+    kubectl("delete", "pvc", "hub", "--namespace", NAMESPACE)
+    wait_until(lambda: not exists("pv", volumes["hub"]), "Kubernetes has deleted the volume", 60)
+
+
+@pytest.mark.parametrize("file", POLICIES, ids=[file.stem for file in POLICIES])
+def test_the_api_server_knows_the_fields_of_a_policy(file: Path) -> None:
+    kubectl("apply", "--filename", file)
+    name = yaml.safe_load(file.read_text())["metadata"]["name"]
+
+    def find_checks() -> dict[str, Any]:
+        status: dict[str, Any] = get("validatingadmissionpolicy", name).get("status", {})
+        return status if "typeChecking" in status else {}
+
+    assert wait_until(find_checks, "the API server has checked the types")["typeChecking"] == {}
 
 
 def test_a_deleted_policy_stays_in_force() -> None:

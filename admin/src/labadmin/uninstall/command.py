@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from labadmin.kubectl import Kubectl
 from labadmin.objects import (
     ALLOW_DELETION,
-    LABS,
     NAMESPACE,
     Object,
     Objects,
@@ -17,7 +16,7 @@ from labadmin.objects import (
     name_of,
     namespace_of,
 )
-from labadmin.uninstall.plan import CLUSTER_KINDS, KINDS, Plan, create_plan, format_kept, format_plan
+from labadmin.uninstall.plan import CLUSTER_KINDS, KINDS, Plan, create_plan, format_kept, format_plan, labs_namespace
 
 SUMMARY = "remove the site from the cluster and keep its data"
 DESCRIPTION = (
@@ -32,7 +31,6 @@ READ = (
     ("namespace,persistentvolume",),
     (",".join(CLUSTER_KINDS).lower(),),
     (",".join(["PersistentVolumeClaim", *KINDS]).lower(), "--namespace", NAMESPACE),
-    ("pods", "--namespace", LABS),
 )
 
 
@@ -50,11 +48,17 @@ def read_objects(kubectl: Kubectl) -> Objects:
     """
     items: list[Object] = []
     for what in READ:
-        answer = kubectl.get(*what)
-        if answer.status:
-            raise UninstallError(f"cannot read {what[0]}: {answer.reason}")
-        items += look_up(answer.read(), "items", default=[])
-    return Objects(items)
+        items += read_list(kubectl, *what)
+    return Objects([*items, *read_list(kubectl, "pods", "--namespace", labs_namespace(Objects(items)))])
+
+
+def read_list(kubectl: Kubectl, *what: str) -> list[Object]:
+    """Return a list of objects. Raise an UninstallError if that is not possible."""
+    answer = kubectl.get(*what)
+    if answer.status:
+        raise UninstallError(f"cannot read {what[0]}: {answer.reason}")
+    found: list[Object] = look_up(answer.read(), "items", default=[])
+    return found
 
 
 def retain_volumes(kubectl: Kubectl, plan: Plan) -> None:

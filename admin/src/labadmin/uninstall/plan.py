@@ -83,6 +83,17 @@ def belongs_to_site(found: Object) -> bool:
     return read_label(found, "part-of") == NAMESPACE or name_of(found) in SETTINGS.get(found["kind"], set())
 
 
+def labs_namespace(found: Objects) -> str:
+    """Return the namespace of the labs. A site can use a namespace that the manifests do not create."""
+    return found.settings("hub").get("LAB_NAMESPACE") or LABS
+
+
+def list_lab_volumes(found: Objects) -> list[Object]:
+    """Return the volumes of LAB_VOLUMES whose claims are in LABS, because their claims are deleted with LABS."""
+    volumes = (found.find("PersistentVolume", name) for name in LAB_VOLUMES)
+    return [volume for volume in volumes if volume and look_up(volume, "spec", "claimRef", "namespace") in {None, LABS}]
+
+
 def create_plan(found: Objects) -> Plan:
     """Return the plan for a site.
 
@@ -91,12 +102,12 @@ def create_plan(found: Objects) -> Plan:
     """
     here = [item for kind in KINDS for item in found.of(kind, NAMESPACE) if belongs_to_site(item)]
     hub = [item for item in here if (item["kind"], name_of(item)) == ("Deployment", "hub")]
-    labs = [pod for pod in found.of("Pod", LABS) if read_label(pod, "component") == "lab"]
+    labs = [pod for pod in found.of("Pod", labs_namespace(found)) if read_label(pod, "component") == "lab"]
     stages = (
         hub,
         labs,
         [item for item in found.of("Namespace") if name_of(item) == LABS],
-        [item for name in LAB_VOLUMES if (item := found.find("PersistentVolume", name))],
+        list_lab_volumes(found),
         [item for item in here if item not in hub],
         [
             item
