@@ -106,7 +106,7 @@ class Publisher:
         for host in hosts:
             session = Session(self._settings, self._writer)
             try:
-                await session.open(host)
+                await session.open(host, check_dead_letter=not self.connected.is_set())
             except BrokerError as error:
                 self._metrics.connect_failures.inc()
                 logger.warning("cannot open a session with the broker", extra={"event.reason": str(error)})
@@ -200,6 +200,7 @@ class Publisher:
         self._returned_batches.reset()
         if not published.batch.is_dead_letter:
             self._last_accepted = now
+            self._refusals.forget_accepted(published.batch.route)
         self._metrics.confirmed.inc(count)
         self._metrics.confirm_seconds.observe(now - published.time)
         published.batch.pending.confirm(count)
@@ -281,6 +282,9 @@ class Publisher:
             return False
         self._isolation.restart([])
         log_refusal(batch, refusal)
+        if self._refusals.probably_all and not refusal.final:
+            for suspects in self._isolation.remove_all():
+                self._keep(suspects)
         self._apply(refusal, batch)
         if refusal.scope is Scope.ROUTE:
             self._enqueue_again()
@@ -294,8 +298,11 @@ class Publisher:
         elif refusal.final and refusal.scope is Scope.MESSAGE:
             self._drop(batch.pending, batch.bodies, "refused")
         else:
-            self._metrics.published_again.labels("refused").inc(len(batch))
-            self._kept_batches.add(batch)
+            self._keep(batch)
+
+    def _keep(self, batch: Batch) -> None:
+        self._metrics.published_again.labels("refused").inc(len(batch))
+        self._kept_batches.add(batch)
 
     def _remove_refused(self, batch: Batch) -> bool:
         if refusal := self._refusals.find(batch.route):
@@ -304,7 +311,7 @@ class Publisher:
 
     def _test_kept(self, batches: list[Batch]) -> None:
         """Publish the kept messages again, apart from all others."""
-        self._refusals.forget_kept_routes()
+        self._refusals.start_attempt()
         for batch in batches:
             self._isolation.add(batch)
         self._publish_queue()
