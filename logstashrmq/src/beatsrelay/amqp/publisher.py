@@ -170,11 +170,8 @@ class Publisher:
 
     def _set_blocked(self, blocked: bool) -> None:
         if blocked != self._blocked:
-            logger.warning(
-                "the broker is low on memory or disk and blocks publishers"
-                if blocked
-                else "the broker accepts messages again"
-            )
+            what = "is low on memory or disk and blocks publishers" if blocked else "accepts messages again"
+            logger.warning("the broker %s", what)
         self._blocked = blocked
         self._metrics.blocked.set(blocked)
         self._publish_queue()

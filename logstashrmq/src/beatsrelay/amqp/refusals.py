@@ -37,8 +37,8 @@ TEST_PAUSE_SECONDS = 1
 # A dead letter that is refused for its content blocks its connection, so the connection sends no event that the broker
 # could accept. So an event accepted up to this time before the first refusal counts, too.
 DEAD_LETTER_SECONDS = 60
-# After this number of refused events in a row, the broker probably refuses all. Without this limit, each event in flight
-# would cost one closed channel in each attempt.
+# After this number of refused events in a row, the broker probably refuses all. Without this limit, an attempt would
+# close one channel for each event in flight.
 IN_A_ROW_MAX = 100
 # Limit on remembered routes and messages
 ENTRIES_MAX = 10_000
