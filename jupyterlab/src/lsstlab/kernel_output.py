@@ -59,7 +59,7 @@ class LabKernelConnection(ZMQChannelsWebsocketConnection):
     _writes_text = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
+        super().__init__(*args, **kwargs)
         self._unsent = Unsent()
 
     @property
@@ -109,9 +109,10 @@ class LabKernelConnection(ZMQChannelsWebsocketConnection):
     def _close(self) -> None:
         """Close the connection at once. The page connects again, and reads the states of the widgets."""
         connection = self.websocket_handler.ws_connection
-        if connection and not connection.stream.closed():
+        stream = connection.stream if connection else None
+        if stream and not stream.closed():
             self.log.warning("the page reads the messages of its widgets too slowly: closing its connection")
-            connection.stream.close()
+            stream.close()
 
 
 class LabKernelManager(AsyncMappingKernelManager):
