@@ -37,14 +37,14 @@ Forms = [begin {ok, Tokens, _} = erl_scan:string(Text), {ok, Form} = erl_parse:p
          || Text <- FORMS],
 {ok, refuser, Code} = compile:forms(Forms),
 {module, refuser} = code:load_binary(refuser, "refuser", Code),
-rabbit_registry:register(channel_interceptor, <<"refuser">>, refuser).
+rabbit_registry:register(channel_interceptor, <<"refuser">>, refuser)
 """
 
 
 class ControlledBroker(Protocol):
-    """A broker with a function that runs rabbitmqctl."""
+    """A broker with a function that evaluates an Erlang expression in it."""
 
-    def control(self, *arguments: str) -> str: ...
+    def evaluate(self, expression: str) -> str: ...
 
 
 class LimitedUser:
@@ -66,7 +66,7 @@ class LimitedUser:
 
     def _call(self, function: str, *arguments: str) -> None:
         texts = ", ".join(f'<<"{argument}">>' for argument in arguments)
-        self._broker.control("eval", f"rabbit_auth_backend_internal:{function}({texts}).")
+        self._broker.evaluate(f"rabbit_auth_backend_internal:{function}({texts})")
 
     def allow(self, exchanges: str) -> None:
         """Allow writing to the exchanges that match the pattern. `amq.default` is the default exchange."""
@@ -88,7 +88,7 @@ class RefusingPlugin:
         self._broker = broker
         self.refuse(exchange="no such exchange")
         forms = [json.dumps(form) for form in re.findall(r".+?\.$", PLUGIN, re.MULTILINE | re.DOTALL)]
-        broker.control("eval", LOAD_PLUGIN.replace("FORMS", f"[{', '.join(forms)}]"))
+        broker.evaluate(LOAD_PLUGIN.replace("FORMS", f"[{', '.join(forms)}]"))
 
     def refuse(self, exchange: str = "", body: str = "", code: int = 406) -> None:
         """Refuse the messages to the exchanges that match a pattern, and whose body matches another one.
@@ -98,8 +98,8 @@ class RefusingPlugin:
         code
             Reply code: 406 closes the channel, 541 closes the connection.
         """
-        self._broker.control("eval", f'persistent_term:put(refuser, {{<<"{exchange}">>, <<"{body}">>, {code}}}).')
+        self._broker.evaluate(f'persistent_term:put(refuser, {{<<"{exchange}">>, <<"{body}">>, {code}}})')
 
     def unload(self) -> None:
         """Remove the plugin."""
-        self._broker.control("eval", 'rabbit_registry:unregister(channel_interceptor, <<"refuser">>).')
+        self._broker.evaluate('rabbit_registry:unregister(channel_interceptor, <<"refuser">>)')

@@ -16,7 +16,17 @@ from jupyter_client.session import Session
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 
-from lsstlab.output_limits import KEPT_MESSAGE_MAX, KEPT_NOTE, TEXT, KeptOutput, OutputLimiter, size_of
+from lsstlab.output_limits import (
+    KEPT_MESSAGE_MAX,
+    KEPT_NOTE,
+    TEXT,
+    UNSENT_WIDGETS_MAX,
+    WIDGET,
+    KeptOutput,
+    OutputLimiter,
+    Unsent,
+    size_of,
+)
 
 OUTPUT_CHANNEL = "iopub"
 
@@ -46,7 +56,11 @@ class LabKernelConnection(ZMQChannelsWebsocketConnection):
     """
 
     _limiter: OutputLimiter | None = None
-    _unsent = 0
+    _writes_text = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._unsent = Unsent()
 
     @property
     def write_message(self) -> Callable[..., None]:
@@ -54,13 +68,13 @@ class LabKernelConnection(ZMQChannelsWebsocketConnection):
         return self._write
 
     def _write(self, message: bytes | str, binary: bool = False) -> None:
-        size = len(message)
+        size, is_text = len(message), self._writes_text
         sent = self.websocket_handler.write_message(message, binary=binary)
-        self._unsent += size
-        sent.add_done_callback(partial(self._count_as_sent, size))
+        self._unsent.add(size, is_text=is_text)
+        sent.add_done_callback(partial(self._count_as_sent, size, is_text))
 
-    def _count_as_sent(self, size: int, sent: Future[None]) -> None:
-        self._unsent -= size
+    def _count_as_sent(self, size: int, is_text: bool, sent: Future[None]) -> None:
+        self._unsent.add(-size, is_text=is_text)
         if not sent.cancelled():
             # Read the exception. Otherwise asyncio logs an error for each message that a closed connection has not
             # sent.
@@ -71,22 +85,35 @@ class LabKernelConnection(ZMQChannelsWebsocketConnection):
         if getattr(stream, "channel", stream) != OUTPUT_CHANNEL:
             super().handle_outgoing_message(stream, outgoing_msg)
             return
+        kind = read_header(self.session, outgoing_msg)["msg_type"]
+        if kind in WIDGET and self._unsent.total > UNSENT_WIDGETS_MAX:
+            self._close()
+            return
         size = size_of(outgoing_msg)
-        granted, note = self._check(outgoing_msg, size)
+        granted, note = self._check(kind, size)
+        self._writes_text = kind == TEXT
         if granted == size:
             super().handle_outgoing_message(stream, outgoing_msg)
         elif granted:
             super().handle_outgoing_message(stream, shorten_text(self.session, outgoing_msg, granted))
+        self._writes_text = False
         if note:
             self.write_stderr(note, read_header(self.session, outgoing_msg, position=1))  # type: ignore[no-untyped-call]
 
-    def _check(self, parts: list[bytes], size: int) -> tuple[int, str]:
+    def _check(self, kind: str, size: int) -> tuple[int, str]:
         if self._limiter is None:
             self._limiter = OutputLimiter(self.iopub_data_rate_limit, self.iopub_msg_rate_limit, self.rate_limit_window)
-        kind = read_header(self.session, parts)["msg_type"]
         if kind == "execute_input":
             self._limiter.start_over()
         return self._limiter.check(kind, size, self._unsent, monotonic())
+
+    def _close(self) -> None:
+        """Close the connection at once. The page connects again, and reads the states of the widgets."""
+        connection = self.websocket_handler.ws_connection
+        stream = connection.stream if connection else None
+        if stream and not stream.closed():
+            self.log.warning("the page reads the messages of its widgets too slowly: closing its connection")
+            stream.close()
 
 
 class LabKernelManager(AsyncMappingKernelManager):

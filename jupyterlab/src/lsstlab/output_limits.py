@@ -15,13 +15,22 @@ TEXT = "stream"
 # Messages that are always sent. A cell sends few of them. If one were left out, the page would show a cell as running
 # after it has ended or failed.
 ESSENTIAL = frozenset({"error", "execute_input", "execute_result", "status"})
+# Messages of widgets. Without one of them, a widget on the page differs from the widget in the kernel.
+WIDGET = frozenset({"comm_open", "comm_msg", "comm_close"})
 # Maximum output in bytes that waits for a slow connection: of text, and of all output
 UNSENT_TEXT_MAX = 16_000_000
 UNSENT_MAX = 64_000_000
-# Maximum output in bytes that a lab keeps for a page that connects again: of text, and of other output. The limiter's
-# burst must be larger than the kept text.
+# If more bytes than this wait, the lab closes the connection, because it must not leave out messages of widgets.
+UNSENT_WIDGETS_MAX = 2 * UNSENT_MAX
+# Maximum output in bytes that a lab keeps for a page that connects again: of text, of widgets, and of other output. The
+# kept text must fit into the limiter's burst, and all kept output into `UNSENT_MAX`. A page that connects again reads
+# the states of all widgets from the kernel.
 KEPT_TEXT_MAX = 8_000_000
+KEPT_WIDGETS_MAX = 4_000_000
 KEPT_MAX = 48_000_000
+# Maximum number of kept messages with text, and of other kept messages. Both together must fit into the limiter's
+# burst.
+KEPT_COUNT_MAX = 4500
 # Maximum size in bytes of a kept message with text. The lab keeps only the end of a larger message.
 KEPT_MESSAGE_MAX = KEPT_TEXT_MAX // 2
 BURST_NOTE = (
@@ -99,6 +108,19 @@ class Backlog:
         return not self.closed
 
 
+@dataclass
+class Unsent:
+    """The bytes that wait for a connection."""
+
+    total: int = 0
+    text: int = 0
+
+    def add(self, size: int, *, is_text: bool) -> None:
+        """Count bytes that wait, or with a negative size bytes that no longer wait."""
+        self.total += size
+        self.text += size if is_text else 0
+
+
 class OutputLimiter:
     """The limits of the output of one kernel for one page.
 
@@ -117,7 +139,7 @@ class OutputLimiter:
         self._backlog = Backlog(UNSENT_MAX)
         self._stopped = False
 
-    def check(self, kind: str, size: int, unsent: int, now: float) -> tuple[int, str]:
+    def check(self, kind: str, size: int, unsent: Unsent, now: float) -> tuple[int, str]:
         """Return how many bytes of a message to send, and a note for the user if it is the first that is left out.
 
         Parameters
@@ -127,11 +149,11 @@ class OutputLimiter:
         size
             Bytes of the message.
         unsent
-            Bytes that already wait for the connection.
+            What already waits for the connection.
         now
             Time of a monotonic clock, in seconds.
         """
-        if kind in ESSENTIAL:
+        if kind in ESSENTIAL or kind in WIDGET:
             return size, ""
         granted, reason = self._find_reason(kind, size, unsent, now)
         note = self._format_note(reason) if reason and not self._stopped else ""
@@ -144,12 +166,14 @@ class OutputLimiter:
         self._count.fill()
         self._stopped = False
 
-    def _find_reason(self, kind: str, size: int, unsent: int, now: float) -> tuple[int, Reason | None]:
+    def _find_reason(self, kind: str, size: int, unsent: Unsent, now: float) -> tuple[int, Reason | None]:
         if not self._count.use(1, now):
             return 0, Reason.COUNT
         granted = self._text.use(size, now) if kind == TEXT else size
-        backlogs = [self._backlog, self._text_backlog] if kind == TEXT else [self._backlog]
-        if not all(backlog.accepts(granted, unsent) for backlog in backlogs):
+        accepted = self._backlog.accepts(granted, unsent.total)
+        if kind == TEXT:
+            accepted &= self._text_backlog.accepts(granted, unsent.text)
+        if not accepted:
             return 0, Reason.CONNECTION
         return granted, Reason.BURST if granted < size else None
 
@@ -158,17 +182,47 @@ class OutputLimiter:
         return reason.value.format(burst=allowance.burst / unit, rate=allowance.rate / unit)
 
 
+Message = tuple[int, str, list[bytes]]
+"""The position of a message among all, its channel, and its parts as they were received."""
+
+
+@dataclass
+class LatestMessages:
+    """The latest messages of a kind, up to a limit of their bytes and of their number."""
+
+    size_max: int
+    count_max: int
+    messages: deque[Message] = field(init=False, default_factory=deque)
+    size: int = field(init=False, default=0)
+
+    def add(self, message: Message) -> list[bytes] | None:
+        """Add a message. Return the parts of the oldest one that is left out for it."""
+        self.messages.append(message)
+        self.size += size_of(message[2])
+        oldest = None
+        while self.size > self.size_max or len(self.messages) > self.count_max:
+            _, _, parts = self.messages.popleft()
+            self.size -= size_of(parts)
+            oldest = oldest or parts
+        return oldest
+
+
 class KeptOutput:
-    """The messages of a kernel while no page is connected: all essential ones, and the latest output."""
+    """The messages of a kernel while no page is connected: all essential ones, and the latest output.
+
+    Attributes
+    ----------
+    first_left_out
+        The oldest message that was left out, except those of widgets.
+    """
 
     def __init__(self) -> None:
-        self._essential: list[tuple[int, str, list[bytes]]] = []
-        self._text: deque[tuple[int, str, list[bytes]]] = deque()
-        self._other: deque[tuple[int, str, list[bytes]]] = deque()
-        self._text_size = self._other_size = 0
+        self._essential: list[Message] = []
+        self._text = LatestMessages(KEPT_TEXT_MAX, KEPT_COUNT_MAX)
+        self._widgets = LatestMessages(KEPT_WIDGETS_MAX, KEPT_COUNT_MAX)
+        self._other = LatestMessages(KEPT_MAX, KEPT_COUNT_MAX)
         self._count = 0
         self.first_left_out: list[bytes] | None = None
-        """The oldest message that was left out."""
 
     def add(self, kind: str | None, channel: str, parts: list[bytes]) -> None:
         """Add a message. Old output is left out if the output is larger than the limit.
@@ -183,27 +237,19 @@ class KeptOutput:
             The message as it was received.
         """
         self._count += 1
-        entry = (self._count, channel, parts)
+        message = (self._count, channel, parts)
         if kind is None or kind in ESSENTIAL:
-            self._essential.append(entry)
-        elif kind == TEXT:
-            self._text.append(entry)
-            self._text_size = self._shrink(self._text, self._text_size + size_of(parts), KEPT_TEXT_MAX)
+            self._essential.append(message)
+        elif kind in WIDGET:
+            self._widgets.add(message)
         else:
-            self._other.append(entry)
-            self._other_size = self._shrink(self._other, self._other_size + size_of(parts), KEPT_MAX)
-
-    def _shrink(self, entries: deque[tuple[int, str, list[bytes]]], size: int, limit: int) -> int:
-        while size > limit:
-            _, _, parts = entries.popleft()
-            self.first_left_out = self.first_left_out or parts
-            size -= size_of(parts)
-        return size
+            left_out = (self._text if kind == TEXT else self._other).add(message)
+            self.first_left_out = self.first_left_out or left_out
 
     def messages(self) -> list[tuple[str, list[bytes]]]:
         """Return the channel and the parts of each message, in the order in which they were received."""
-        entries = sorted([*self._essential, *self._text, *self._other], key=itemgetter(0))
-        return [(channel, parts) for _, channel, parts in entries]
+        kept = [*self._essential, *self._text.messages, *self._widgets.messages, *self._other.messages]
+        return [(channel, parts) for _, channel, parts in sorted(kept, key=itemgetter(0))]
 
 
 def size_of(parts: list[bytes]) -> int:

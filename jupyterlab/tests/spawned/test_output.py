@@ -16,13 +16,15 @@ MB = 1_000_000
 LOOP = """
 from IPython.display import display
 from pathlib import Path
-number = 0
+from comm import create_comm
+comm, number = create_comm("a.widget"), 0
 while True:
     {statement}
     number += {mb}
     Path({counter!r}).write_text(str(number))
 """
 PRINT = "for _ in range(5000): print('x' * 999)", 5
+WIDGET = "[comm.send({'value': 'x' * 100_000}) for _ in range(50)]", 5
 DISPLAY = "[display({'text/plain': 'x' * 100_000}, raw=True) for _ in range(50)]", 5
 
 
@@ -78,7 +80,7 @@ def test_excess_text_is_left_out_but_not_the_error(spawn: Spawn) -> None:
 
 
 @pytest.mark.parametrize("closed", [False, True], ids=["slow", "closed"])
-@pytest.mark.parametrize(("statement", "mb"), [PRINT, DISPLAY], ids=["text", "figures"])
+@pytest.mark.parametrize(("statement", "mb"), [PRINT, DISPLAY, WIDGET], ids=["text", "figures", "widgets"])
 def test_a_loop_without_an_end_does_not_end_the_lab(
     spawn: Spawn, tmp_path: Path, statement: str, mb: int, closed: bool
 ) -> None:
@@ -97,20 +99,26 @@ def test_a_loop_without_an_end_does_not_end_the_lab(
         lab.client.request("DELETE", channels.split("/channels")[0])
 
 
-def test_a_page_that_connects_again_gets_the_end_of_the_output(spawn: Spawn, tmp_path: Path) -> None:
-    lab, signal = spawn(), tmp_path / "signal"
+def run_without_page(lab: SpawnedLab, signal: Path, code: str) -> Output:
+    """Run a cell while the page is closed, and return the output that the page gets when it connects again."""
     wait = f"import pathlib, time\nwhile not pathlib.Path({str(signal)!r}).exists(): time.sleep(0.05)\n"
     channels = start_kernel(lab)
     with lab.client.socket(channels) as socket:
         kernel = Kernel(socket)
         kernel.wait_until_ready()
-        message_id = execute(kernel, wait + "for number in range(300_000): print(f'{number:99}')\n1 / 0")
+        message_id = execute(kernel, wait + code)
     wait_until(lambda: kernel_model(lab)["execution_state"] == "busy", "the cell runs")
     wait_until(lambda: kernel_model(lab)["connections"] == 0, "the lab knows that the page has gone")
     signal.touch()
     wait_until(lambda: kernel_model(lab)["execution_state"] == "idle", "the cell ends", 120)
     with lab.client.socket(channels) as socket:
-        output = read_cell(Kernel(socket), message_id)
+        return read_cell(Kernel(socket), message_id)
+
+
+def test_a_page_that_connects_again_gets_the_end_of_the_output(spawn: Spawn, tmp_path: Path) -> None:
+    output = run_without_page(
+        spawn(), tmp_path / "signal", "for number in range(300_000): print(f'{number:99}')\n1 / 0"
+    )
     # The lab leaves out whole messages, so it can keep less than the limit. It always keeps these 3 MB.
     assert output.stdout.endswith("".join(f"{number:99}\n" for number in range(270_000, 300_000)))
     assert len(output.stdout) < 10 * MB
@@ -118,6 +126,14 @@ def test_a_page_that_connects_again_gets_the_end_of_the_output(spawn: Spawn, tmp
         "[Output left out: while your page was not connected, the lab kept only the last part of this output.]\n"
     )
     assert output.error == "ZeroDivisionError"
+
+
+def test_a_page_that_connects_again_gets_text_after_figures(spawn: Spawn, tmp_path: Path) -> None:
+    figure = "display({'text/plain': 'x' * 1_000_000}, raw=True)"
+    code = f"for number in range(30): {figure}; print(number, flush=True); time.sleep(0.01)"
+    output = run_without_page(spawn(), tmp_path / "signal", code)
+    assert output.stdout == "".join(f"{number}\n" for number in range(30))
+    assert output.stderr == ""
 
 
 def test_a_terminal_waits_for_a_slow_page_and_loses_nothing(spawn: Spawn, tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ async def open_session(session: Session, host: str, settings: Settings) -> str:
         Raised if the session cannot be opened.
     """
     try:
-        await session.open(host)
+        await session.open(host, check_dead_letter=True)
     except BrokerError as error:
         raise BrokerError(str(error).removeprefix(f"{host}: ")) from error
     return f"as {settings.amqp_user} at {settings.amqp_vhost}, {settings.exchange}"

@@ -8,6 +8,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 # Prometheus sees no increase in a series that starts with its first event, so no alert would fire.
 UNDELIVERABLE_REASONS = ("malformed", "oversized", "unroutable", "above_broker_limit", "refused")
 REPUBLISH_REASONS = ("nacked", "returned", "lost", "refused")
+# Reply codes with which RabbitMQ refuses messages. Other codes get a series with their first refusal.
+REFUSAL_CODES = ("403", "404", "406", "541")
 # Upper bounds of the histograms, in seconds
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
@@ -67,6 +69,8 @@ class Metrics:
         self.refusals = self._counter(
             "broker_refusals", "Channels that the broker closed because of a message, by reply code", "code"
         )
+        for code in REFUSAL_CODES:
+            self.refusals.labels(code)
         self.blocked = self._gauge("broker_blocked", "1 while the broker blocks publishers, else 0")
         self.connects = self._counter("broker_connects", "Channels opened to the broker")
         self.connect_failures = self._counter("broker_connect_failures", "Attempts to open a channel that failed")

@@ -48,9 +48,9 @@ class BrokerContainer:
         with pika.BlockingConnection(parameters) as connection:
             return str((connection._impl.server_properties or {})["version"])
 
-    def control(self, *arguments: str) -> str:
-        """Run rabbitmqctl in the container, and return its output."""
-        status, output = self.container.execute("rabbitmqctl", "--quiet", *arguments)
+    def evaluate(self, expression: str) -> str:
+        """Evaluate an Erlang expression in the broker, and return the result."""
+        status, output = self.container.execute("rabbitmqctl", "--quiet", "eval", f"{expression}.")
         assert status == 0, output
         return output
 

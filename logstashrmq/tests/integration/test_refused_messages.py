@@ -35,6 +35,11 @@ def read_dead_letters(dead: Queue) -> list[tuple[str, dict[str, Any]]]:
     return [(json.loads(body)["id"], dict(properties.headers)) for _, properties, body in dead.read()]
 
 
+def close_connections(broker: RabbitMQ) -> None:
+    """Close all connections to the broker, as an administrator does."""
+    broker.evaluate("[rabbit_networking:close_connection(P, <<>>) || P <- rabbit_networking:connections()]")
+
+
 def test_refused_routing_key_stops_no_other_event(
     start_relay: StartRelay, queue: Queue, broker: RabbitMQ, limited_user: LimitedUser
 ) -> None:
@@ -135,6 +140,35 @@ def test_event_is_kept_while_the_broker_refuses_all(
     assert relay.metric('events_dropped_total{reason="refused"}') == 0
 
 
+def test_refusal_of_all_events_needs_few_channels(
+    start_relay: StartRelay, queue: Queue, broker: RabbitMQ, plugin: RefusingPlugin
+) -> None:
+    dead = Queue(broker)
+    relay = start_relay(AMQP_DEAD_LETTER=f"/{dead.name}")
+    plugin.refuse(queue.exchange)
+    with BeatsClient(relay.port) as client:
+        client.send(make_events(*["good"] * 1000))
+        relay.wait_for_metric('events_published_again_total{reason="refused"}', 2000, 90)
+        assert relay.metric('broker_refusals_total{code="406"}') < 400
+        plugin.refuse("no such exchange")
+        assert client.read_until(1000)[-1] == 1000
+    assert set(queue.collect()) == list_ids(1000)
+    assert dead.count() == 0
+
+
+def test_many_refused_events_in_a_row_stop_no_other(
+    start_relay: StartRelay, queue: Queue, broker: RabbitMQ, plugin: RefusingPlugin
+) -> None:
+    dead = Queue(broker)
+    relay = start_relay(AMQP_DEAD_LETTER=f"/{dead.name}")
+    plugin.refuse(queue.exchange, "poison")
+    with BeatsClient(relay.port) as client:
+        client.send(make_events(*["poison"] * 120, *["good"] * 50))
+        assert client.read_until(170)[-1] == 170
+    assert set(queue.collect()) == list_ids(170, 120)
+    assert set(dead.collect()) == list_ids(120)
+
+
 @pytest.mark.parametrize(
     ("exchanges", "keys", "settings"),
     [(NOTHING, EVERYTHING, BY_NAMESPACE), (EVERYTHING, NOTHING, {"AMQP_ROUTING_KEY": "logs"})],
@@ -209,8 +243,11 @@ def test_missing_exchange_of_dead_letters_stops_no_other_event(
     with BeatsClient(relay.port) as client, BeatsClient(relay.port) as other:
         client.send([b"not an object"])
         relay.wait_for_metric('events_published_again_total{reason="refused"}', 2)
-        other.send(make_events(*["good"] * 10))
-        assert other.read_until(10)[-1] == 10
+        other.send(make_events(*["good"] * 5))
+        assert other.read_until(5)[-1] == 5
+        close_connections(broker)
+        other.send(make_events(*["good"] * 5, first=5))
+        assert other.read_until(5)[-1] == 5
         dead.declare()
         assert client.read_until(1)[-1] == 1
     assert [body for _, _, body in dead.read()] == [b"not an object"]

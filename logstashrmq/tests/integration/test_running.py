@@ -202,11 +202,10 @@ def test_unroutable_events_are_dead_lettered(start_relay: StartRelay, queue: Que
 @pytest.fixture
 def small_messages(broker: RabbitMQ) -> Iterator[None]:
     """Limit the broker to messages of 2,000 bytes."""
-    broker.control("eval", "persistent_term:put(max_message_size, 2000).")
-    broker.control("eval", "application:set_env(rabbit, max_message_size, 2000).")
+    limit = "persistent_term:put(max_message_size, {0}), application:set_env(rabbit, max_message_size, {0})"
+    broker.evaluate(limit.format(2000))
     yield
-    broker.control("eval", "persistent_term:put(max_message_size, 134217728).")
-    broker.control("eval", "application:set_env(rabbit, max_message_size, 134217728).")
+    broker.evaluate(limit.format(134217728))
 
 
 @pytest.mark.usefixtures("small_messages")

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 from beatsrelay.amqp.errors import Reply
 from beatsrelay.amqp.messages import Batch, PendingConfirmation
-from beatsrelay.amqp.refusals import DEAD_LETTER_SECONDS, TEST_PAUSE_SECONDS, TEST_SECONDS, Refusal, Refusals, Scope
+from beatsrelay.amqp.refusals import (
+    DEAD_LETTER_SECONDS,
+    IN_A_ROW_MAX,
+    TEST_PAUSE_SECONDS,
+    TEST_SECONDS,
+    Refusal,
+    Refusals,
+    Scope,
+)
 from beatsrelay.amqp.size_limit import SizeLimit
 from beatsrelay.routing import Route
 from beatsrelay.settings import load_settings
@@ -118,6 +126,38 @@ def test_unclear_refusal_is_final_if_others_are_accepted(clock: Clock, reply: Re
         assert (first.scope, first.final, second.final) == (scope, False, accepted_between)
 
 
+def test_refusal_is_forgotten_when_its_route_is_accepted(clock: Clock) -> None:
+    refusals = create_refusals(clock)
+    refusals.judge(EVENT, TOPIC_CUT, 0)
+    clock.now += 2
+    refusals.forget_accepted(ROUTE)
+    refusal = refusals.judge(EVENT, TOPIC_CUT, clock.now - 1)
+    assert refusal
+    assert not refusal.final, "a login backend that fails for a moment, a second time"
+
+
+def test_many_refusals_in_a_row_are_probably_of_all_events(clock: Clock) -> None:
+    refusals = create_refusals(clock)
+    events = [Batch(EVENT.pending, ROUTE, [b"{}"], [i]) for i in range(IN_A_ROW_MAX + 1)]
+    found = []
+    for event in events:
+        clock.now += 1
+        refusals.judge(event, CONTENT, 0)
+        found.append(refusals.probably_all)
+    assert found == [False] * IN_A_ROW_MAX + [True]
+    clock.now += 1
+    refusals.judge(events[0], CONTENT, clock.now - 0.5)
+    assert not refusals.probably_all, "the broker has accepted an event"
+
+
+def test_each_attempt_counts_refusals_in_a_row_again(clock: Clock) -> None:
+    refusals = create_refusals(clock)
+    for number in range(IN_A_ROW_MAX + 1):
+        refusals.judge(Batch(EVENT.pending, ROUTE, [b"{}"], [number]), CONTENT, 0)
+    refusals.start_attempt()
+    assert not refusals.probably_all
+
+
 @pytest.mark.parametrize("reply", [EXCHANGE_3, MISSING, TOPIC_3])
 def test_refused_dead_letter_route_is_never_final(clock: Clock, reply: Reply) -> None:
     first, second = judge_twice(clock, DEAD_LETTER, reply, accepted_between=True)
@@ -168,6 +208,6 @@ def test_only_kept_routes_are_forgotten_together(clock: Clock) -> None:
     refusals = create_refusals(clock)
     refusals.judge(EVENT, TOPIC_3, 0)
     refusals.judge(DEAD_LETTER, MISSING, 0)
-    refusals.forget_kept_routes()
+    refusals.start_attempt()
     assert refusals.find(ROUTE)
     assert refusals.find(DEAD_LETTER.route) is None

@@ -86,7 +86,7 @@ class RabbitMQ:
         self.host = host
         self._programs = programs()
         self._folder = folder
-        self.port, self.tls_port, distribution, self._epmd_port = free_ports(4)
+        self.port, self.tls_port, self._distribution_port, self._epmd_port = free_ports(4)
         self.log = folder / "rabbitmq.log"
         self._running: list[subprocess.Popen[bytes]] = []
         folder.mkdir(parents=True, exist_ok=True)
@@ -97,11 +97,11 @@ class RabbitMQ:
             "ERL_EPMD_PORT": str(self._epmd_port),
             "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
-            "RABBITMQ_DIST_PORT": str(distribution),
+            "RABBITMQ_DIST_PORT": str(self._distribution_port),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
             "RABBITMQ_LOG_BASE": str(folder / "log"),
             "RABBITMQ_MNESIA_BASE": str(folder / "data"),
-            "RABBITMQ_NODENAME": f"relay{distribution}@localhost",
+            "RABBITMQ_NODENAME": f"relay{self._distribution_port}@localhost",
         }
 
     def _write_configuration(self, tls: Tls | None) -> None:
@@ -192,6 +192,27 @@ class RabbitMQ:
         if done.returncode:
             raise RabbitMQError(f"rabbitmqctl {' '.join(arguments)}: {done.stdout}{done.stderr}")
         return done.stdout
+
+    def evaluate(self, expression: str) -> str:
+        """Evaluate an Erlang expression in the broker, and return the result. It takes milliseconds, `control` seconds.
+
+        Raises
+        ------
+        RabbitMQError
+            Raised if the expression fails.
+        """
+        done = subprocess.run(
+            ["erl_call", "-r", "-e", "-timeout", "60", "-address", f"localhost:{self._distribution_port}"],
+            input=f"{expression}.\n",
+            env=self._environ,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if not done.stdout.startswith("{ok, "):
+            raise RabbitMQError(f"{expression}: {done.stdout}{done.stderr}")
+        return done.stdout.removeprefix("{ok, ").removesuffix("}")
 
 
 def main() -> None:

@@ -106,7 +106,7 @@ class Publisher:
         for host in hosts:
             session = Session(self._settings, self._writer)
             try:
-                await session.open(host)
+                await session.open(host, check_dead_letter=not self.connected.is_set())
             except BrokerError as error:
                 self._metrics.connect_failures.inc()
                 logger.warning("cannot open a session with the broker", extra={"event.reason": str(error)})
@@ -170,11 +170,8 @@ class Publisher:
 
     def _set_blocked(self, blocked: bool) -> None:
         if blocked != self._blocked:
-            logger.warning(
-                "the broker is low on memory or disk and blocks publishers"
-                if blocked
-                else "the broker accepts messages again"
-            )
+            what = "is low on memory or disk and blocks publishers" if blocked else "accepts messages again"
+            logger.warning("the broker %s", what)
         self._blocked = blocked
         self._metrics.blocked.set(blocked)
         self._publish_queue()
@@ -200,6 +197,7 @@ class Publisher:
         self._returned_batches.reset()
         if not published.batch.is_dead_letter:
             self._last_accepted = now
+            self._refusals.forget_accepted(published.batch.route)
         self._metrics.confirmed.inc(count)
         self._metrics.confirm_seconds.observe(now - published.time)
         published.batch.pending.confirm(count)
@@ -281,25 +279,27 @@ class Publisher:
             return False
         self._isolation.restart([])
         log_refusal(batch, refusal)
+        if self._refusals.probably_all and not refusal.final:
+            for suspects in self._isolation.remove_all():
+                self._keep(suspects)
         self._apply(refusal, batch)
         if refusal.scope is Scope.ROUTE:
             self._enqueue_again()
         return True
 
     def _apply(self, refusal: Refusal, batch: Batch) -> None:
-        """Apply a refusal to messages. If it is not final, keep them and publish them again later.
-
-        If it is final, publish events to the dead-letter route, and drop dead letters that are refused for their
-        content.
-        """
+        """Keep a refused batch for a later attempt. After a final refusal, dead-letter events, or drop dead letters."""
         if refusal.final and not batch.is_dead_letter:
             headers = describe_refusal(batch.route, refusal.reply)
             self._enqueue_dead_letters(batch.pending, batch.bodies, "refused", headers)
         elif refusal.final and refusal.scope is Scope.MESSAGE:
             self._drop(batch.pending, batch.bodies, "refused")
         else:
-            self._metrics.published_again.labels("refused").inc(len(batch))
-            self._kept_batches.add(batch)
+            self._keep(batch)
+
+    def _keep(self, batch: Batch) -> None:
+        self._metrics.published_again.labels("refused").inc(len(batch))
+        self._kept_batches.add(batch)
 
     def _remove_refused(self, batch: Batch) -> bool:
         if refusal := self._refusals.find(batch.route):
@@ -308,7 +308,7 @@ class Publisher:
 
     def _test_kept(self, batches: list[Batch]) -> None:
         """Publish the kept messages again as suspects, so that a refusal does not affect other messages."""
-        self._refusals.forget_kept_routes()
+        self._refusals.start_attempt()
         for batch in batches:
             self._isolation.add(batch)
         self._publish_queue()

@@ -38,6 +38,9 @@ TEST_PAUSE_SECONDS = 1
 # until a refused dead letter is acknowledged. So for dead letters, an event accepted up to this time before the first
 # refusal counts, too.
 DEAD_LETTER_SECONDS = 60
+# After this number of refused events in a row, the broker probably refuses all. Without this limit, an attempt would
+# close one channel for each event in flight.
+IN_A_ROW_MAX = 100
 # Limit on remembered routes and messages
 ENTRIES_MAX = 10_000
 
@@ -116,6 +119,13 @@ class Refusals:
         self._routes: dict[Route, Refusal] = {}
         self._first_refused: dict[Route | int, float] = {}  # times of refusals that are not final
         self._next_test = 0.0
+        self._in_a_row = 0  # unclear refusals in this attempt, since the broker last accepted an event
+        self._last_refused = 0.0
+
+    @property
+    def probably_all(self) -> bool:
+        """Whether the broker refused many events, and accepted none in between."""
+        return self._in_a_row > IN_A_ROW_MAX
 
     def judge(self, batch: Batch, reply: Reply, last_accepted: float) -> Refusal | None:
         """Return the refusal of a message, and remember its route if it is refused. None: all events are refused.
@@ -145,12 +155,20 @@ class Refusals:
         first_refused = self._first_refused.pop(key, now)
         if not final:
             self._first_refused[key] = first_refused
+        if not clear and not batch.is_dead_letter:
+            self._in_a_row = 1 if last_accepted > self._last_refused else self._in_a_row + 1
+            self._last_refused = now
         if scope is Scope.ROUTE:
             self._routes.pop(batch.route, None)
             self._routes[batch.route] = refusal
         remove_oldest(self._first_refused)
         remove_oldest(self._routes)
         return refusal
+
+    def forget_accepted(self, route: Route) -> None:
+        """Forget that a message with this route was refused before, because the broker has accepted another one."""
+        if self._first_refused:
+            self._first_refused.pop(route, None)
 
     def find(self, route: Route) -> Refusal | None:
         """Return the refusal of a route, or None if the route is not refused."""
@@ -165,8 +183,9 @@ class Refusals:
         del self._routes[route]
         return True
 
-    def forget_kept_routes(self) -> None:
-        """Forget the routes whose messages the relay keeps, so that they are published again."""
+    def start_attempt(self) -> None:
+        """Forget the routes whose messages the relay keeps, because it publishes them again."""
+        self._in_a_row = 0
         self._routes = {route: refusal for route, refusal in self._routes.items() if refusal.final}
 
 

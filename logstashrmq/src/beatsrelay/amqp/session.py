@@ -58,8 +58,13 @@ class Session:
         self.on_return: Callable[[int | None], None] = lambda _number: None
         self.on_blocked: Callable[[bool], None] = lambda _blocked: None
 
-    async def open(self, host: str) -> None:
-        """Connect, log in, open the channel, and check or declare the exchanges and queues.
+    async def open(self, host: str, *, check_dead_letter: bool) -> None:
+        """Connect, log in, open the channel, and check or declare the exchange and the queue.
+
+        Parameters
+        ----------
+        check_dead_letter
+            Whether to check that the dead-letter exchange or queue exists, too.
 
         Raises
         ------
@@ -71,6 +76,8 @@ class Session:
                 await self._connect(host)
                 await self._open_channel()
                 await self._declare()
+                if check_dead_letter:
+                    await self._check_dead_letter()
         except TimeoutError as error:
             await self.close()
             raise BrokerError(f"{host}: no answer within {OPEN_SECONDS} s") from error
@@ -146,10 +153,14 @@ class Session:
             await self._call(channel.queue_declare, settings.queue, durable=True, arguments=arguments)
             key = settings.routing_key.binding_key
             await self._call(channel.queue_bind, settings.queue, settings.exchange, routing_key=key)
-        if settings.dead_letter and settings.dead_letter.exchange:
-            await self._call(channel.exchange_declare, settings.dead_letter.exchange, passive=True)
-        elif settings.dead_letter:
-            await self._call(channel.queue_declare, settings.dead_letter.key, passive=True)
+
+    async def _check_dead_letter(self) -> None:
+        assert self._channel  # noqa: S101
+        channel, dead_letter = self._channel, self._settings.dead_letter
+        if dead_letter and dead_letter.exchange:
+            await self._call(channel.exchange_declare, dead_letter.exchange, passive=True)
+        elif dead_letter:
+            await self._call(channel.queue_declare, dead_letter.key, passive=True)
 
     async def _call(self, method: Callable[..., Any], *arguments: Any, **options: Any) -> None:
         """Call a method of pika, and wait for the broker's answer."""
