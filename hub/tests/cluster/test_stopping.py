@@ -82,7 +82,7 @@ def test_the_page_shows_that_a_lab_saves_and_stops(browser: Browser, deployment:
         expect(page.get_by_text(f"up to {STOP_SECONDS} seconds")).to_be_visible()
         take_pictures(page, screenshots, "stopping")
         # The page reloads by itself until the lab has stopped.
-        expect(page.get_by_role("link", name="Start my lab")).to_be_visible(timeout=60_000)
+        expect(page.get_by_role("button", name="Start my lab")).to_be_visible(timeout=60_000)
         check_saved(account)
 
 
