@@ -23,7 +23,7 @@ from hub.tests.cluster.node import STORAGE
 from tools.components import version
 
 # Timeout of one command in seconds. A slow node needs three minutes to unpack the image of the lab.
-COMMAND_SECONDS = 600
+COMMAND_SECONDS = 800
 LAB_IMAGE = f"lsstsqre/jupyterlabdemo:{version()}"
 
 
@@ -84,6 +84,7 @@ def run_second_node(program: tuple[str, ...]) -> Iterator[SecondNode]:
         assert node.name != first_node(), "the program has started no second node"
         wait_until(node.is_ready, f"{node.name} is ready")
         _call(program, "load", LAB_IMAGE)
+        kubectl("uncordon", node.name)
         node.run(f"mkdir -p {STORAGE}; mount -t tmpfs none {STORAGE}; mkdir {STORAGE}/home {STORAGE}/project")
         yield node
     finally:

@@ -131,6 +131,7 @@ def test_a_lab_that_kubernetes_has_deleted_ends(
         assert pod_uid(pod) == uid, "no user has asked for a new lab"
         page.goto(f"{URL}/hub/spawn")
         expect(page.get_by_text("because its node failed")).to_be_visible()
+        page.get_by_text("Details from Kubernetes").click()
         expect(page.get_by_text(f"The node {dead_node.name} does not answer.")).to_be_visible()
         take_pictures(page, screenshots, "ended-by-node")
         asked = choose(page, "recommended", "small")
