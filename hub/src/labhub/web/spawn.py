@@ -77,8 +77,9 @@ async def show_lost_lab(handler: BaseHandler, user_name: str, server_name: str) 
     user = handler.find_user(user_name)
     if not user or not _has_active_lab(user, server_name):
         return False
-    spawner: LabSpawner = user.spawners[server_name]
-    node = await spawner.find_lost_node() if spawner.ready else ""
+    spawner = user.spawners[server_name]
+    # The hub of the demo starts labs as processes, without nodes.
+    node = await spawner.find_lost_node() if spawner.ready and isinstance(spawner, LabSpawner) else ""
     if not node or await spawner.poll_and_notify() is not None:
         return False
     handler.finish(await handler.render_template("lost_lab.html", user=user, node=node))

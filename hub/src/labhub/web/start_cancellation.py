@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from jupyterhub.proxy import Proxy  # type: ignore[import-untyped]
+from jupyterhub.spawner import Spawner  # type: ignore[import-untyped]
 from jupyterhub.user import User  # type: ignore[import-untyped]
 from tornado import web
 
@@ -20,7 +21,7 @@ BUSY_STATUS = 409
 BUSY_MESSAGE = "The hub has just started and is looking for your lab. Try again in a minute."
 
 
-def check_stop_allowed(spawner: LabSpawner) -> None:
+def check_stop_allowed(spawner: Spawner) -> None:
     """Check that a lab can be stopped, or its start cancelled.
 
     Raises
@@ -33,7 +34,7 @@ def check_stop_allowed(spawner: LabSpawner) -> None:
         raise web.HTTPError(BUSY_STATUS, BUSY_MESSAGE)
 
 
-async def cancel_start(proxy: Proxy, user: User, spawner: LabSpawner) -> bool:
+async def cancel_start(proxy: Proxy, user: User, spawner: Spawner) -> bool:
     """Cancel the pending start of a lab. Return whether the lab has stopped within `CANCEL_SECONDS`.
 
     A second request waits for the first cancellation. If the lab becomes ready at the same time, it is stopped.
@@ -46,14 +47,15 @@ async def cancel_start(proxy: Proxy, user: User, spawner: LabSpawner) -> bool:
     return bool(done)
 
 
-async def _cancel(proxy: Proxy, user: User, spawner: LabSpawner, start: asyncio.Future[None]) -> None:
+async def _cancel(proxy: Proxy, user: User, spawner: Spawner, start: asyncio.Future[None]) -> None:
     try:
         start.cancel()
         await asyncio.wait([start])
         if user.spawners.get(spawner.name) is not spawner:
             return  # an administrator has reset the user
         metrics.count_spawn_failure("cancelled")
-        await spawner.force_delete()  # a lab that has never answered has nothing to save
+        if isinstance(spawner, LabSpawner):  # the hub of the demo starts labs as processes
+            await spawner.force_delete()  # a lab that has never answered has nothing to save
         await _delete_route(proxy, user, spawner)
         await user.stop(spawner.name)
     except Exception as error:
@@ -63,7 +65,7 @@ async def _cancel(proxy: Proxy, user: User, spawner: LabSpawner, start: asyncio.
         spawner._stop_future, spawner._stop_pending = None, False
 
 
-async def _delete_route(proxy: Proxy, user: User, spawner: LabSpawner) -> None:
+async def _delete_route(proxy: Proxy, user: User, spawner: Spawner) -> None:
     """Delete the route of a lab that has become ready during the cancellation."""
     try:
         await proxy.delete_user(user, spawner.name)
