@@ -63,7 +63,7 @@ def check_port(port: int) -> None:
 
 
 def make_password(state: Path) -> Path:
-    """Return the file with the demo's password, and create it if it is missing. `--reset` removes it."""
+    """Return the file with the demo's password, and create it if it is missing. `--reset` removes the file."""
     file = state / "password"
     if not file.exists():
         new = state / "password.new"
@@ -153,7 +153,8 @@ class Hub:
         self.url = f"http://127.0.0.1:{port}"
         self.hub_port = free_port()
         self.log = state / "hub.log"
-        # Kernels listen on Unix sockets in this folder, whose paths have at most 107 bytes. So its path must be short.
+        # Kernels listen on Unix sockets in this folder. Linux limits the path of a socket to 107 bytes, so the folder
+        # needs a short path.
         self.runtime = TemporaryDirectory(prefix="lab-")
         try:
             make_state(state)
@@ -298,7 +299,7 @@ def reset(state: Path) -> None:
 
 
 def main() -> None:
-    """Start the demo, or remove its state. An error ends with one line."""
+    """Start the demo, or remove its state. If that fails, exit with the reason in one line."""
     parser = argparse.ArgumentParser(prog="nox -s demo --", description=__doc__)
     parser.add_argument("--port", type=int, default=8000, help="the port on 127.0.0.1 (default: 8000)")
     parser.add_argument("--reset", action="store_true", help="remove notebooks and logins, and exit")

@@ -1,4 +1,4 @@
-"""Install JupyterLab, the LSST stack, the proxy and the hub into `.demo/`, with the scripts of the images.
+"""Install JupyterLab, the LSST stack, the proxy and the hub into `.demo/`, with the scripts that build the images.
 
 The demo, the tests and the benchmarks share these parts. A part is installed again only if its inputs have changed.
 """
@@ -119,7 +119,7 @@ def make(part: Part) -> None:
 
 
 def is_made(part: Part) -> bool:
-    """Return whether a part is installed and its inputs have not changed since."""
+    """Return whether a part is installed, and its inputs have not changed since the installation."""
     made = FOLDER / f"{part.name}.made"
     return made.exists() and made.read_text() == fingerprint(part)
 

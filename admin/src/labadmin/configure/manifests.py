@@ -85,7 +85,7 @@ def collect_relay_variables(logs: Logs, sources: Sources) -> dict[str, str]:
 
 
 def collect_filebeat_variables(logs: Logs, labs: Labs) -> dict[str, str]:
-    """Return the environment variables of filebeat. By default, filebeat withholds the labs' output."""
+    """Return the environment variables of filebeat. By default, filebeat does not ship the labs' output."""
     variables = collect_variables(logs)
     if labs.namespace:
         variables.setdefault("OUTPUT_WITHHELD_FROM", labs.namespace)
@@ -93,7 +93,7 @@ def collect_filebeat_variables(logs: Logs, labs: Labs) -> dict[str, str]:
 
 
 class ManifestBuilder:
-    """A builder of objects with the labels of one version of the project."""
+    """A builder of Kubernetes objects, whose labels contain the version of the project."""
 
     def __init__(self, version: str) -> None:
         self._version = version
@@ -132,8 +132,8 @@ class ManifestBuilder:
 def build_objects(site: Site, sources: Sources, keys: Keys, logs: LogKeys | None, version: str) -> dict[str, Object]:
     """Return all objects, with the names of their files as the keys.
 
-    An empty ConfigMap is written, too. Without it, the cluster would keep the old settings after the last one was
-    removed from site.toml.
+    A ConfigMap without settings is returned, too. Otherwise, the cluster would keep the old ConfigMap after its last
+    setting was removed from site.toml.
     """
     builder = ManifestBuilder(version)
     hub = {

@@ -142,7 +142,7 @@ class SiteFolder:
             raise FolderError(f"{error.filename or self.path}: cannot be written: {error.strerror}") from error
 
     def _install_ready(self) -> None:
-        """Move the files of `.ready` to their places. After an interruption it can be called again."""
+        """Move the files of `.ready` to their places. After an interruption, this method can be called again."""
         keep = self._ready / KEEP
         names = set(keep.read_text().split())
         for file in self._ready.iterdir():
@@ -179,7 +179,7 @@ def read_object(name: str, text: str) -> dict[str, Any]:
     Raises
     ------
     DamageError
-        Raised if the text is not the object that the file name says.
+        Raised if the text is not the object that belongs in the file of this name.
     """
     stem, _, kind = name.removesuffix(".yaml").rpartition("-")
     try:
