@@ -38,8 +38,8 @@ WITH_CLUSTER_TESTS = [*sorted(path.parents[1].name for path in ROOT.glob("*/test
 BENCHMARKS = sorted(path.stem for path in ROOT.glob("benchmarks/*.py"))
 # Most tests wait for a process, so run more tests than a CI machine has CPUs. The tests of one file run in order.
 PARALLEL = ["--dist", "loadfile", "-n", "4"]
-# The tests of images run fewer tests at a time than PARALLEL: each container and each virtual machine with an NFS
-# client needs a CPU.
+# Run fewer tests of images at a time than PARALLEL, because each container and each virtual machine with an NFS client
+# needs a CPU.
 PARALLEL_CONTAINERS = ["--dist", "loadfile", "-n", "2"]
 TOOLS = "tools/requirements.txt"
 LINTERS = "tools/lint/requirements.txt"
@@ -234,7 +234,7 @@ def changelog(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("name", each(BENCHMARKS))
 def bench(session: nox.Session, name: str) -> None:
-    """Run a benchmark, and print ratios to its reference."""
+    """Run a benchmark, and print the ratio of each result to a reference."""
     needs = {"fileserver": "fileserver", "relay": "logstashrmq", "scale": "hub", "spawn": "hub"}
     component = needs.get(name, "jupyterlab")
     install(session, f"{component}/tests/requirements.txt", *own_packages(component))

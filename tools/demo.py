@@ -175,7 +175,8 @@ class Hub:
                 stderr=subprocess.STDOUT,
                 # The hub inherits the lock, so the lock lasts until both processes have ended.
                 pass_fds=[self.lock.fileno()],
-                # Only this program receives Ctrl-C. It then stops the hub, which stops its labs and its proxy.
+                # With a session of its own, the hub does not receive Ctrl-C. This program receives it and stops the
+                # hub, which stops its labs and its proxy.
                 start_new_session=True,
             )
 

@@ -105,7 +105,7 @@ def make(part: Part) -> None:
     folder = FOLDER / part.name
     # Remove the digest first, so that an interrupted installation never counts as complete.
     (FOLDER / f"{part.name}.made").unlink(missing_ok=True)
-    (FOLDER / "kernel.made").unlink(missing_ok=True)  # the kernel refers to the lab and the stack: install it again
+    (FOLDER / "kernel.made").unlink(missing_ok=True)  # the kernel refers to the lab and the stack, so install it again
     shutil.rmtree(folder, ignore_errors=True)
     print(f"  {part.title} ...", end=" ", flush=True)
     start = time.monotonic()

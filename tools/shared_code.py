@@ -9,7 +9,7 @@ SOURCE = ROOT / "shared"
 LAB = ("__init__.py", "json_logs.py", "secret_files.py", "version_guard.py")
 WITH_SERVER = (*LAB, "logging_server.py", "probe_server.py")
 PROXY = ("proxy-limits.mjs", "start-proxy")
-# Which files each component uses
+# The files of `shared/` that each component uses
 COPIES = {
     "fileserver/src/labfiles/shared": WITH_SERVER,
     "hub/proxy": PROXY,

@@ -60,7 +60,7 @@ def collect_hub_variables(site: Site, sources: Sources) -> dict[str, str]:
         ("menu.toml", "LAB_MENU"),
         ("passwd", "LAB_PASSWD"),
         ("group", "LAB_GROUP"),
-        ("github-ca.crt", "SSL_CERT_FILE"),  # OpenSSL reads this variable; the Kubernetes client has its own CA
+        ("github-ca.crt", "SSL_CERT_FILE"),  # for OpenSSL. The Kubernetes client has its own CA
     ):
         if file in sources.hub_files:
             variables[variable] = f"{SITE_FILES}/{file}"

@@ -30,7 +30,7 @@ def list_commands(before: Contents, after: Contents) -> list[str]:
     Parameters
     ----------
     before, after
-        The data of each object, by the name of its file.
+        The data of each object before and after the run, by the name of its file.
     """
     restarted: dict[str, None] = {}
     for file, data in after.items():

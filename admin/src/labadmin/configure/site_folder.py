@@ -23,9 +23,9 @@ from labadmin.configure.site_keys import DamageError
 
 AUTHORITY = "log-authority.pem"
 NAMESPACE_FILE = "00-namespace.yaml"
-# With this file Git ignores the folder in any repository.
+# This file makes Git ignore the folder, in any repository.
 IGNORE = {".gitignore": "*\n"}
-# A file in `.ready` with the names of all files, including those that were already moved
+# The name of the file in `.ready` that lists all files of the run, including those that were already moved
 KEEP = ".keep"
 HEADER = "# Written by `nox -s configure`. Change site.toml, not this file. Keep a copy of this folder: it has keys.\n"
 

@@ -216,6 +216,6 @@ def collect_state(kubectl: Kubectl, experiments: Collection[str]) -> ClusterStat
         try:
             answers = {name: answer for name, job in jobs.items() if (answer := job.result())}
         except BaseException:
-            kubectl.stop()  # the thread that waits for the probe then removes the probe
+            kubectl.stop()  # so that the thread that waits for the probe removes it
             raise
         return replace(state, answers=answers, logs={name: job.result() for name, job in logs.items()})

@@ -110,8 +110,8 @@ def github(state: ClusterState) -> Iterator[Verdict]:
             return
     yield judge_app(report["token"], state)
     if report["unknown"]:
-        # This is a failure, because any GitHub user can register an organization with this free name, and add members
-        # to it.
+        # The check fails, because any GitHub user can register an organization with this free name, and add members to
+        # it.
         fix = f"write the current names into GITHUB_ORGANIZATION_WHITELIST of the ConfigMap hub, then {RESTART}"
         yield fail(f"GitHub has no organization {', '.join(report['unknown'])}: its members cannot log in", fix)
 

@@ -78,7 +78,7 @@ def find_required(found: Objects) -> RequiredKeys:
             for name, keys in secrets.items():
                 keys_of.setdefault(("Secret", name), set()).update(keys)
     for name, needed in CONFIGMAPS.items():
-        # With RELAY_SETTINGS_FILE the relay reads its settings from a file.
+        # With RELAY_SETTINGS_FILE the relay reads its settings from a file, so the ConfigMap does not need them.
         if is_deployed(name, found) and "RELAY_SETTINGS_FILE" not in found.settings(name):
             keys_of.setdefault(("ConfigMap", name), set()).update(needed)
     return keys_of
