@@ -160,7 +160,7 @@ class Hub:
             make_state(state)
             self.lock = only_user(state)
             self.password_file = make_password(state)
-            if self.log.exists():  # keep the log of the previous run, which may show why it ended
+            if self.log.exists():  # keep the log of the previous run, which may show why that run ended
                 self.log.replace(state / "hub.log.1")
             log = self.log.open("w")
         except OSError as error:

@@ -106,7 +106,7 @@ def test_new_site_certificate_restarts_no_workload(site: SampleSite, tmp_path: P
 def test_each_reader_restarts_or_reloads_after_a_change() -> None:
     again = {("nginx-tls-secret.yaml", "deployment/nginx"), ("logstashrmq-tls-secret.yaml", "deployment/logstashrmq")}
     again |= {("fileserver-secret.yaml", "deployment/fileserver")}
-    # The proxy reads one key of this Secret, and `list_commands` restarts it only if that key changes.
+    # The proxy reads one key of this Secret, and `list_commands` restarts the proxy only if that key changes.
     again |= {("hub-secret.yaml", "deployment/proxy")}
     # `configure` does not write the ConfigMaps named *-config: they are part of the manifests.
     named = {pair for file in ROOT.glob("*/kubernetes/*.yaml") for pair in readers(file)}

@@ -141,7 +141,7 @@ def drop_expired(text: str, now: datetime) -> str:
 
 
 def read_keys(stored: Stored) -> Keys | None:
-    """Return the tokens of an earlier run, or None if there was none.
+    """Return the tokens of an earlier run, or None if there was no earlier run.
 
     Parameters
     ----------
@@ -231,7 +231,7 @@ def read_pair(file: str, certificate: str, key: str) -> Pair:
     """Check a certificate and a key of an earlier run, and return them as a pair."""
     pair = Pair(certificate, key)
     try:
-        # The date is not checked: an expired certificate is renewed.
+        # The date is not checked here, because `renew` replaces an expired certificate.
         check_pair(pair, read_certificates(certificate)[0].not_valid_after_utc)
     except CertificateError as error:
         raise DamageError(f"{file}: {error}") from error
