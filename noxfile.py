@@ -38,7 +38,8 @@ WITH_CLUSTER_TESTS = [*sorted(path.parents[1].name for path in ROOT.glob("*/test
 BENCHMARKS = sorted(path.stem for path in ROOT.glob("benchmarks/*.py"))
 # Most tests wait for a process, so run more tests than a CI machine has CPUs. The tests of one file run in order.
 PARALLEL = ["--dist", "loadfile", "-n", "4"]
-# Fewer tests at a time, because each container and each virtual machine with an NFS client needs a CPU.
+# Run fewer tests of images at a time than PARALLEL, because each container and each virtual machine with an NFS client
+# needs a CPU.
 PARALLEL_CONTAINERS = ["--dist", "loadfile", "-n", "2"]
 TOOLS = "tools/requirements.txt"
 LINTERS = "tools/lint/requirements.txt"
@@ -58,13 +59,13 @@ def each(names: list[str]) -> list[nox.param]:
 
 
 def install(session: nox.Session, lock: str, *packages: str) -> None:
-    """Install a lock with hashes, then our own packages (folders).
+    """Install the packages of a lock and check their hashes, then install our own packages (folders).
 
     Without `--no-deps`, the installer would resolve the dependencies again, and install the packages that uv.toml
     excludes.
     """
-    # Compile the bytecode once. With PYTHONDONTWRITEBYTECODE, which many CI systems set, each start of a hub would take
-    # twice as long otherwise.
+    # Compile the bytecode once. Otherwise, if PYTHONDONTWRITEBYTECODE is set, as on many CI systems, each start of a
+    # hub would take twice as long.
     session.install("--require-hashes", "--no-deps", "-r", lock, env={"UV_COMPILE_BYTECODE": "1"})
     if packages:
         session.install("--no-deps", *(arg for name in packages for arg in ("-e", f"./{name}")))
@@ -233,7 +234,7 @@ def changelog(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("name", each(BENCHMARKS))
 def bench(session: nox.Session, name: str) -> None:
-    """Run a benchmark, and print ratios to its reference."""
+    """Run a benchmark, and print the ratio of each result to a reference."""
     needs = {"fileserver": "fileserver", "relay": "logstashrmq", "scale": "hub", "spawn": "hub"}
     component = needs.get(name, "jupyterlab")
     install(session, f"{component}/tests/requirements.txt", *own_packages(component))

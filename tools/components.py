@@ -1,6 +1,7 @@
 """The components and their images. A component is a folder with a Dockerfile.
 
-`python -m tools.components` prints the images that a site deploys, with `--for-tests` those for cluster tests.
+`python -m tools.components` prints the images that a site deploys. With `--for-tests` it prints the images that the
+cluster tests need.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ def shipper_for_tests() -> str:
 def shipper_image() -> str:
     """Return the image that ships logs in tests: SHIPPER_IMAGE, or the test shipper.
 
-    Some machines cannot pull Elastic's image. On the others, set SHIPPER_IMAGE to the image of the component filebeat.
+    The default is the test shipper, because some machines cannot pull Elastic's image. On machines that can pull it,
+    set SHIPPER_IMAGE to the image of the component filebeat.
     """
     return os.environ.get("SHIPPER_IMAGE") or shipper_for_tests()
 
@@ -58,7 +60,7 @@ def list_images(*, for_tests: bool = False) -> list[str]:
     Parameters
     ----------
     for_tests
-        List the image that ships logs in the cluster tests, instead of filebeat's.
+        Whether to list the image that ships logs in the cluster tests, instead of the component filebeat's image.
     """
     components = sorted(dockerfile.parent.name for dockerfile in ROOT.glob("*/Dockerfile"))
     images = {component: f"{image_name(component)}:{version()}" for component in components}

@@ -63,7 +63,7 @@ def check_port(port: int) -> None:
 
 
 def make_password(state: Path) -> Path:
-    """Return the file with the demo's password, and create it if it is missing. `--reset` removes it."""
+    """Return the file with the demo's password, and create it if it is missing. `--reset` removes the file."""
     file = state / "password"
     if not file.exists():
         new = state / "password.new"
@@ -153,13 +153,14 @@ class Hub:
         self.url = f"http://127.0.0.1:{port}"
         self.hub_port = free_port()
         self.log = state / "hub.log"
-        # Kernels listen on Unix sockets in this folder, whose paths have at most 107 bytes. So its path must be short.
+        # Kernels listen on Unix sockets in this folder. Linux limits the path of a socket to 107 bytes, so the folder
+        # needs a short path.
         self.runtime = TemporaryDirectory(prefix="lab-")
         try:
             make_state(state)
             self.lock = only_user(state)
             self.password_file = make_password(state)
-            if self.log.exists():  # keep the log of the previous run, which may show why it ended
+            if self.log.exists():  # keep the log of the previous run, which may show why that run ended
                 self.log.replace(state / "hub.log.1")
             log = self.log.open("w")
         except OSError as error:
@@ -174,7 +175,8 @@ class Hub:
                 stderr=subprocess.STDOUT,
                 # The hub inherits the lock, so the lock lasts until both processes have ended.
                 pass_fds=[self.lock.fileno()],
-                # Only this program receives Ctrl-C. It then stops the hub, which stops its labs and its proxy.
+                # With a session of its own, the hub does not receive Ctrl-C. This program receives it and stops the
+                # hub, which stops its labs and its proxy.
                 start_new_session=True,
             )
 
@@ -298,7 +300,7 @@ def reset(state: Path) -> None:
 
 
 def main() -> None:
-    """Start the demo, or remove its state. An error ends with one line."""
+    """Start the demo, or remove its state. If that fails, exit with the reason in one line."""
     parser = argparse.ArgumentParser(prog="nox -s demo --", description=__doc__)
     parser.add_argument("--port", type=int, default=8000, help="the port on 127.0.0.1 (default: 8000)")
     parser.add_argument("--reset", action="store_true", help="remove notebooks and logins, and exit")

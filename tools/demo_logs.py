@@ -44,7 +44,7 @@ class DemoError(Exception):
 
 @contextmanager
 def running(*command: str | Path, log: Path, environ: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """Run a program until the end of the block. It also ends if this process is killed."""
+    """Run a program until the end of the block. The kernel ends the program if this process is killed."""
     with log.open("w") as file:
         process = subprocess.Popen(
             [*END_WITH_PARENT, sys.executable, "-m", *command],

@@ -36,7 +36,7 @@ def run_github(parts: Path, hub_url: str) -> Iterator[dict[str, str]]:
             "GITHUB_CLIENT_ID": "demo",
             "GITHUB_CLIENT_SECRET": CLIENT_SECRET,
             "OAUTH_CALLBACK_URL": callback,
-            # The simulated GitHub loses all tokens when it stops, so a stored key would decrypt nothing useful.
+            # The simulated GitHub loses all tokens when it stops, so a stored key would decrypt only invalid tokens.
             "JUPYTERHUB_CRYPT_KEY": secrets.token_hex(32),
             "PYTHONPATH": str(ROOT / "jupyterlab" / "src"),
             "LAB_COMMAND": str(parts / LAB.name / "bin" / "lab"),

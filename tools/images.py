@@ -3,8 +3,9 @@
 The name of an image is the title label of its Dockerfile. Its tags are `latest` and the project's version, which the
 manifests use.
 
-The image of filebeat is based on Elastic's. If Elastic's cannot be pulled, the build prints why and skips filebeat,
-unless SHIPPER_IMAGE names filebeat's image. The tests then use the test shipper, which the build creates instead.
+The image of filebeat is based on Elastic's. If Elastic's cannot be pulled, the build prints the reason and skips
+filebeat's image. It builds the test shipper for the tests instead. If SHIPPER_IMAGE names filebeat's image, the build
+fails.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ def missing_base(arguments: dict[str, str]) -> str | None:
 
 
 def build_shipper(tag: str, arguments: dict[str, str]) -> str:
-    """Build filebeat's image if its base is available, and the test shipper if the tests use it. Return a summary.
+    """Build filebeat's image if its base is available. Build the test shipper if tests use it. Return a summary.
 
     Raises
     ------

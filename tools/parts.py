@@ -1,4 +1,4 @@
-"""Install JupyterLab, the LSST stack, the proxy and the hub into `.demo/`, with the scripts of the images.
+"""Install JupyterLab, the LSST stack, the proxy and the hub into `.demo/`, with the scripts that build the images.
 
 The demo, the tests and the benchmarks share these parts. A part is installed again only if its inputs have changed.
 """
@@ -105,7 +105,7 @@ def make(part: Part) -> None:
     folder = FOLDER / part.name
     # Remove the digest first, so that an interrupted installation never counts as complete.
     (FOLDER / f"{part.name}.made").unlink(missing_ok=True)
-    (FOLDER / "kernel.made").unlink(missing_ok=True)  # the kernel refers to the lab and the stack: install it again
+    (FOLDER / "kernel.made").unlink(missing_ok=True)  # the kernel refers to the lab and the stack, so install it again
     shutil.rmtree(folder, ignore_errors=True)
     print(f"  {part.title} ...", end=" ", flush=True)
     start = time.monotonic()
@@ -119,7 +119,7 @@ def make(part: Part) -> None:
 
 
 def is_made(part: Part) -> bool:
-    """Return whether a part is installed and its inputs have not changed since."""
+    """Return whether a part is installed, and its inputs have not changed since the installation."""
     made = FOLDER / f"{part.name}.made"
     return made.exists() and made.read_text() == fingerprint(part)
 

@@ -19,8 +19,8 @@ from beatsrelay.amqp.errors import format_amqp_error
 from beatsrelay.settings import Settings, SettingsError, load_settings
 from pika.exceptions import AMQPError
 
-# Number of events that RabbitMQ sends before they are acknowledged. At the end, events that were not printed return to
-# the queue.
+# Number of unacknowledged events that RabbitMQ sends at most. When the program ends, the events that it has not printed
+# return to the queue.
 PREFETCH = 500
 
 
@@ -34,7 +34,7 @@ def get_field(event: dict[str, Any], path: str) -> Any:
 
 def format_event(event: dict[str, Any]) -> str:
     """Return an event as a line: time, source, level, user and message."""
-    # A log message must not control the terminal.
+    # Control characters in a log message could control the terminal.
     message = "".join(
         character if character.isprintable() else " " for character in str(get_field(event, "message") or "")
     )
@@ -45,7 +45,7 @@ def format_event(event: dict[str, Any]) -> str:
 
 
 def read(settings: Settings, options: argparse.Namespace) -> None:
-    """Print the events in the queue, and those that arrive."""
+    """Print the events in the queue, and then each new event."""
     with pika.BlockingConnection(create_connection_parameters(settings, settings.amqp_hosts[0])) as connection:
         channel = connection.channel()
         channel.basic_qos(prefetch_count=PREFETCH)

@@ -1,4 +1,4 @@
-"""Copies of `shared/` in the components: `docker build <component>` sees the component's folder only."""
+"""Copies of `shared/` in the components, because `docker build <component>` can read only the component's folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SOURCE = ROOT / "shared"
 LAB = ("__init__.py", "json_logs.py", "secret_files.py", "version_guard.py")
 WITH_SERVER = (*LAB, "logging_server.py", "probe_server.py")
 PROXY = ("proxy-limits.mjs", "start-proxy")
-# Which files each component uses
+# The files of `shared/` that each component uses
 COPIES = {
     "fileserver/src/labfiles/shared": WITH_SERVER,
     "hub/proxy": PROXY,
@@ -27,7 +27,7 @@ def wanted_copies(root: Path = ROOT) -> dict[Path, str]:
 
 
 def find_differences(root: Path = ROOT) -> list[Path]:
-    """Return the copies that are missing or differ, and the files that are no copy."""
+    """Return the copies that are missing or differ, and other modules in the folders that are for copies only."""
     wanted = wanted_copies(root)
     found = {path for folder in COPIES for path in (root / folder).glob("*.py")}
     differing = {path for path, text in wanted.items() if not path.exists() or path.read_text() != text}

@@ -1,4 +1,4 @@
-"""Rules about the source tree that no linter knows: sizes, copies of shared code, declared imports."""
+"""Rules about the source tree that no linter can check: sizes, copies of shared code, declared imports."""
 
 from __future__ import annotations
 

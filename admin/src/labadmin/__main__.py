@@ -1,6 +1,7 @@
 """The command `labadmin`, for the administrators of a site.
 
-Exit status: 0 success, 1 an error or a finding, 2 wrong usage, 130 interrupted. A command may document more.
+Exit status: 0 success, 1 an error or a finding, 2 wrong usage, 130 interrupted. The documentation of a command can list
+more statuses.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ FAILED, INTERRUPTED = 1, 130
 
 
 class Command(Protocol):
-    """The interface of a command's module."""
+    """The functions that the module of each command defines."""
 
     SUMMARY: str
     DESCRIPTION: str

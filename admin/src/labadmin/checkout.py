@@ -1,4 +1,4 @@
-"""The checkout that the commands work with: its manifests and its version."""
+"""The checkout of the project from which this package was installed: its manifests and its version."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class CheckoutError(Exception):
 
 
 def check_checkout() -> None:
-    """Check that this package is in a checkout, where the manifests are.
+    """Check that this package is in a checkout of the project, which has the manifests.
 
     Raises
     ------

@@ -32,7 +32,7 @@ class Answer:
 
     @property
     def reason(self) -> str:
-        """The last line of the output, in which kubectl reports the reason. Earlier lines only repeat the reason."""
+        """The last line of the output. After a failure, it has kubectl's reason, and earlier lines only repeat it."""
         lines = [line.strip() for line in f"{self.out}\n{self.err}".splitlines() if line.strip()]
         return lines[-1].removeprefix("error: ") if lines else f"exit status {self.status}"
 

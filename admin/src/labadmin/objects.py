@@ -18,7 +18,7 @@ NAMESPACE = "jupyterlabdemo"
 LABS = "jupyterlabdemo-labs"
 # The claims in NAMESPACE with the data of the site: homes and project folders, the database of the hub
 DATA_CLAIMS = ("fileserver", "hub")
-# The policy in hub/kubernetes that refuses to delete them, and the annotation that allows it
+# The policy in hub/kubernetes that forbids the deletion of these claims, and the annotation that allows it
 DATA_POLICY = "jupyterlabdemo-data"
 ALLOW_DELETION = "jupyterlabdemo.lsst.io/allow-delete"
 WORKLOADS = ("Deployment", "DaemonSet")
@@ -83,7 +83,7 @@ class Objects:
         return [pod for pod in pods if wanted <= look_up(pod, "metadata", "labels", default={}).items()]
 
     def runs(self, deployment: str, container: str = "") -> bool:
-        """Return whether a container of a Deployment in our namespace is running. Without a name: any container."""
+        """Return whether a container (by default, any container) of a Deployment in our namespace is running."""
         found = self.find("Deployment", deployment, NAMESPACE)
         return found is not None and any(
             "running" in look_up(state, "state", default={}) and container in {"", state["name"]}
@@ -99,7 +99,7 @@ class Objects:
 
 
 def decode(value: str) -> bytes:
-    """Return a decoded value of a Secret, or nothing if it is damaged."""
+    """Return a decoded value of a Secret, or no bytes if the value is damaged."""
     try:
         return base64.b64decode(value, validate=True)
     except binascii.Error:

@@ -127,7 +127,7 @@ class SampleSite:
         return (done.stderr if code else done.stdout).replace(f"{self.folder}/", "")
 
     def configure(self, rotate: str | None = None, now: datetime | None = None) -> Outcome:
-        """Run the command in this process. `now` is the time at which it creates certificates."""
+        """Run the command in this process. It uses `now` as the current time, for example in new certificates."""
         settings, sources = read_site(self.folder / "site.toml", self.environ, datetime.now(UTC))
         return write_site(settings, sources, SiteFolder(self.output, FILE_NAMES), now or datetime.now(UTC), rotate)
 

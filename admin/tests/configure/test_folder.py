@@ -1,4 +1,4 @@
-"""Tests of the output folder: atomic writes, private files, the same files in each run. Damaged files are kept."""
+"""Tests of the output folder: writes are atomic, files are private, equal in each run, and kept if damaged."""
 
 from __future__ import annotations
 

@@ -86,7 +86,8 @@ def test_changed_setting_restarts_its_readers(site: SampleSite) -> None:
     site.write_settings(text.replace("[nginx]", "[storage]\nusage_rate = 5\n[nginx]\nhttp3 = true"))
     assert run_and_list_commands(site) == [f"{RESTART} deployment/fileserver deployment/nginx"]
     assert site.data("nginx-configmap.yaml")["NGINX_HTTP3"] == "on"
-    # A setting that is removed from site.toml must disappear from the cluster, too: the ConfigMap stays, and is empty.
+    # After its last setting was removed, the ConfigMap must still be written, but empty. Otherwise, the cluster would
+    # keep the old setting.
     site.write_settings(text)
     assert run_and_list_commands(site) == [f"{RESTART} deployment/fileserver deployment/nginx"]
     assert site.data("fileserver-configmap.yaml") == {}
@@ -105,7 +106,7 @@ def test_new_site_certificate_restarts_no_workload(site: SampleSite, tmp_path: P
 def test_each_reader_restarts_or_reloads_after_a_change() -> None:
     again = {("nginx-tls-secret.yaml", "deployment/nginx"), ("logstashrmq-tls-secret.yaml", "deployment/logstashrmq")}
     again |= {("fileserver-secret.yaml", "deployment/fileserver")}
-    # The proxy reads one key of this Secret, and `list_commands` restarts it only if that key changes.
+    # The proxy reads one key of this Secret, and `list_commands` restarts the proxy only if that key changes.
     again |= {("hub-secret.yaml", "deployment/proxy")}
     # `configure` does not write the ConfigMaps named *-config: they are part of the manifests.
     named = {pair for file in ROOT.glob("*/kubernetes/*.yaml") for pair in readers(file)}
@@ -115,7 +116,7 @@ def test_each_reader_restarts_or_reloads_after_a_change() -> None:
 
 
 def readers(file: Path) -> list[tuple[str, str]]:
-    """Return the files of the ConfigMaps and Secrets that a workload names, each together with the workload."""
+    """Return a pair of file and workload for each ConfigMap or Secret that the workload names."""
     body = yaml.safe_load(file.read_text())
     if body["kind"] not in {"Deployment", "DaemonSet"}:
         return []

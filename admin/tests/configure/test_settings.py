@@ -48,7 +48,7 @@ LEFT_OUT = {
 
 
 def numbers(model: Any = Site, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], float]]:
-    """Yield each numeric setting with its minimum, and with its maximum."""
+    """Yield each numeric setting twice: with its minimum, and with its maximum."""
     for name, field in list_keys(model):
         table = find_table_model(field)
         if table and table is not Secret and "list" not in str(field.annotation):

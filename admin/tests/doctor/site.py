@@ -163,7 +163,7 @@ class Site:
         self.items.append(new_object("Secret", name) | {"data": stored})
 
     def all(self, kind: str, name: str, namespace: str = "") -> list[Object]:
-        """Return all objects of a kind and a name."""
+        """Return all objects with a kind and a name."""
         return [
             item
             for item in self.items

@@ -87,7 +87,8 @@ def test_policies_but_not_the_hub_treat_the_probe_as_a_lab(tmp_path: Path) -> No
     pod = probe_pod.build_pod("doctor-1", "an-image", objects)
     labels = pod["metadata"]["labels"]
     assert pod["metadata"]["namespace"] == LABS
-    # hub/kubernetes/networkpolicy.yaml admits labs by this label. The hub manages only pods that also have part-of.
+    # hub/kubernetes/networkpolicy.yaml admits labs by this label. The hub manages only pods that also have the label
+    # part-of.
     assert labels["app.kubernetes.io/component"] == "lab"
     assert labels["app.kubernetes.io/part-of"] != "jupyterlabdemo"
     tried = probe_pod.list_targets(objects)

@@ -1,1 +1,1 @@
-"""`labadmin configure`: create the ConfigMaps and Secrets that the manifests name from one file, site.toml."""
+"""`labadmin configure`: read one file, site.toml, and create the ConfigMaps and Secrets that the manifests require."""

@@ -127,7 +127,7 @@ def needs_renewal(certificate: x509.Certificate, now: datetime) -> bool:
 
 
 def is_signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
-    """Return whether this authority signed the certificate."""
+    """Return whether the authority signed the certificate."""
     try:
         certificate.verify_directly_issued_by(authority)
     except (InvalidSignature, ValueError, TypeError):
@@ -138,7 +138,8 @@ def is_signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> 
 def create_authority(now: datetime) -> Pair:
     """Create an authority that signs the certificates of the logs only."""
     key = ec.generate_private_key(ec.SECP256R1())
-    # The day and a random number make the name unique: during a rotation, two authorities are trusted.
+    # The name must be unique, because two authorities are trusted during a rotation. So it contains the day and a
+    # random number.
     name = _name(f"jupyterlabdemo logs {now:%Y-%m-%d} {x509.random_serial_number() % 0x10000:04x}")
     builder = _builder(name, name, key.public_key(), now, now + AUTHORITY_LIFE)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

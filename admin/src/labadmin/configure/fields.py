@@ -14,7 +14,7 @@ Form = Literal["plain", "on-off", "spaces"]
 
 
 class Table(BaseModel):
-    """A table of site.toml. It rejects unknown keys, and converts no type into another."""
+    """A table of site.toml. It rejects unknown keys, and values of a wrong type."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 

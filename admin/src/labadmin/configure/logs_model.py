@@ -30,7 +30,7 @@ def check_route(text: str) -> str:
 
 
 class Amqp(Table):
-    """The connection to RabbitMQ, and the routes of log events."""
+    """The settings of the connection to RabbitMQ, and of the routes of log events."""
 
     host: Annotated[list[Host], Field(min_length=1)] = required(
         "a list of at least one host name of a broker, without a port", "AMQP_HOST"
@@ -63,7 +63,7 @@ class Amqp(Table):
 
 
 class Relay(Table):
-    """The relay: addresses, limits and timeouts."""
+    """The settings of the relay: addresses, limits and timeouts."""
 
     host: Text | None = optional("an IP address to listen on", "BEATS_HOST")
     verify: Literal["required", "optional", "none"] | None = optional(
@@ -92,7 +92,7 @@ class Relay(Table):
 
 
 class Logs(Table):
-    """The logs of all containers, which filebeat ships."""
+    """The settings of the logs that filebeat ships: whether, from which namespaces, and to which broker."""
 
     enabled: bool | None = optional("true or false")
     withheld_from: Text | None = optional('the name of a namespace, or "none"', "OUTPUT_WITHHELD_FROM")

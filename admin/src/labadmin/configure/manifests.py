@@ -60,7 +60,7 @@ def collect_hub_variables(site: Site, sources: Sources) -> dict[str, str]:
         ("menu.toml", "LAB_MENU"),
         ("passwd", "LAB_PASSWD"),
         ("group", "LAB_GROUP"),
-        ("github-ca.crt", "SSL_CERT_FILE"),  # OpenSSL reads this variable; the Kubernetes client has its own CA
+        ("github-ca.crt", "SSL_CERT_FILE"),  # for OpenSSL. The Kubernetes client has its own CA
     ):
         if file in sources.hub_files:
             variables[variable] = f"{SITE_FILES}/{file}"
@@ -85,7 +85,7 @@ def collect_relay_variables(logs: Logs, sources: Sources) -> dict[str, str]:
 
 
 def collect_filebeat_variables(logs: Logs, labs: Labs) -> dict[str, str]:
-    """Return the environment variables of filebeat. By default, filebeat withholds the labs' output."""
+    """Return the environment variables of filebeat. By default, filebeat does not ship the labs' output."""
     variables = collect_variables(logs)
     if labs.namespace:
         variables.setdefault("OUTPUT_WITHHELD_FROM", labs.namespace)
@@ -93,7 +93,7 @@ def collect_filebeat_variables(logs: Logs, labs: Labs) -> dict[str, str]:
 
 
 class ManifestBuilder:
-    """A builder of objects with the labels of one version of the project."""
+    """A builder of Kubernetes objects, whose labels contain the version of the project."""
 
     def __init__(self, version: str) -> None:
         self._version = version
@@ -132,8 +132,8 @@ class ManifestBuilder:
 def build_objects(site: Site, sources: Sources, keys: Keys, logs: LogKeys | None, version: str) -> dict[str, Object]:
     """Return all objects, with the names of their files as the keys.
 
-    An empty ConfigMap is written, too. Without it, the cluster would keep the old settings after the last one was
-    removed from site.toml.
+    A ConfigMap without settings is returned, too. Otherwise, the cluster would keep the old ConfigMap after its last
+    setting was removed from site.toml.
     """
     builder = ManifestBuilder(version)
     hub = {

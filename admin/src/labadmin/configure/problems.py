@@ -42,7 +42,7 @@ class ConfigureError(Exception):
 
 
 def find_line(path: Path, lines: Mapping[Path, int]) -> int | None:
-    """Return the line of a key, or the line of its table, or None."""
+    """Return the line of a key. If the file lacks the key, return the line of its table, or None."""
     return next((lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in lines), None)
 
 
@@ -94,7 +94,7 @@ def describe_error(error: ErrorDetails, model: type[BaseModel]) -> str:
 
 
 def suggest_key(path: Path, model: type[BaseModel]) -> str:
-    """Return the most similar key, or the table that has this key, or all keys."""
+    """Return the most similar key of the table, else another table that has this key, else all keys of the table."""
     here, name = path[:-1], str(path[-1])
     field = find_field(here, model)
     table = (find_table_model(field) if field else model) or model
@@ -126,7 +126,7 @@ def _table(kind: Any) -> type[BaseModel] | None:
 
 
 def find_field(path: Path, model: type[BaseModel]) -> FieldInfo | None:
-    """Return the field of a key, or None. An element of a list has the field of the list."""
+    """Return the field of a key, or None. For an element of a list, return the field of the list."""
     field, table = None, model
     for part in path:
         if isinstance(part, str):

@@ -9,7 +9,7 @@ from labadmin.configure.manifests import NAMESPACE
 KUBECTL = f"kubectl -n {NAMESPACE}"
 Contents = Mapping[str, Mapping[str, str]]
 # The workloads that must restart if the object in a file changes. The other objects need no restart: nginx and the
-# relay read nginx-tls and logstashrmq-tls again when they change, and the fileserver reads its token at each request.
+# relay load a changed nginx-tls or logstashrmq-tls at run time, and the fileserver reads its token at each request.
 READERS = {
     "hub-configmap.yaml": ["deployment/hub"],
     "hub-files-configmap.yaml": ["deployment/hub"],
@@ -30,7 +30,7 @@ def list_commands(before: Contents, after: Contents) -> list[str]:
     Parameters
     ----------
     before, after
-        The data of each object, by the name of its file.
+        The data of each object before and after the run, by the name of its file.
     """
     restarted: dict[str, None] = {}
     for file, data in after.items():
@@ -46,11 +46,12 @@ def list_commands(before: Contents, after: Contents) -> list[str]:
 def list_removals(before: Contents, after: Contents) -> list[str]:
     """Return the command that deletes the objects that are no longer written. `kubectl apply` does not delete them.
 
-    The Secret with nginx's certificate is kept: if site.toml no longer names a certificate, cert-manager writes to it.
+    The command does not delete the Secret with nginx's certificate: if site.toml no longer names a certificate,
+    cert-manager writes this Secret.
     """
     files = [file for file in before if file not in after and file != "nginx-tls-secret.yaml"]
     gone = [file.removesuffix(".yaml").rpartition("-") for file in files]
-    # The workloads that read these objects are deleted, too: they could not start again without them.
+    # The workloads that read these objects are deleted, too, because they could not start again without the objects.
     workloads = {workload: None for file in files for workload in READERS.get(file, [])}
     names = " ".join([*workloads, *(f"{kind}/{name}" for name, _, kind in gone)])
     return [f"{KUBECTL} delete --ignore-not-found {names}"] if gone else []

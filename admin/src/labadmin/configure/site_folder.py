@@ -23,9 +23,9 @@ from labadmin.configure.site_keys import DamageError
 
 AUTHORITY = "log-authority.pem"
 NAMESPACE_FILE = "00-namespace.yaml"
-# With this file Git ignores the folder in any repository.
+# This file makes Git ignore the folder, in any repository.
 IGNORE = {".gitignore": "*\n"}
-# A file in `.ready` with the names of all files, including those that were already moved
+# The name of the file in `.ready` that lists all files of the run, including those that were already moved
 KEEP = ".keep"
 HEADER = "# Written by `nox -s configure`. Change site.toml, not this file. Keep a copy of this folder: it has keys.\n"
 
@@ -142,7 +142,7 @@ class SiteFolder:
             raise FolderError(f"{error.filename or self.path}: cannot be written: {error.strerror}") from error
 
     def _install_ready(self) -> None:
-        """Move the files of `.ready` to their places. After an interruption it can be called again."""
+        """Move the files of `.ready` to their places. After an interruption, this method can be called again."""
         keep = self._ready / KEEP
         names = set(keep.read_text().split())
         for file in self._ready.iterdir():
@@ -179,7 +179,7 @@ def read_object(name: str, text: str) -> dict[str, Any]:
     Raises
     ------
     DamageError
-        Raised if the text is not the object that the file name says.
+        Raised if the text is not the object that belongs in the file of this name.
     """
     stem, _, kind = name.removesuffix(".yaml").rpartition("-")
     try:

@@ -1,9 +1,9 @@
 """The random keys of a site. They are created once, read at each later run, and replaced only by `--rotate`.
 
 The rotation of the authority that signs the certificates of the logs has two steps, so that no connection fails in
-between. In the first step, `log-authority`, the relay and filebeat trust the new authority in addition to the old one,
-and keep their certificates. In the second step, `log-certificates`, both get certificates of the new authority. The old
-authority stays trusted until the next rotation or renewal of the certificates.
+between. In the first step (`--rotate log-authority`), the relay and filebeat keep their certificates, and trust the new
+authority in addition to the old one. In the second step (`--rotate log-certificates`), they get certificates of the new
+authority. The old authority stays trusted until the next rotation or renewal of the certificates.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def renew(logs: LogKeys, now: datetime, rotate: str | None = None) -> LogKeys:
 
 
 def replace_authority(logs: LogKeys, now: datetime) -> LogKeys:
-    """Add a new authority in front of the trusted ones. The certificates of the relay and of filebeat stay."""
+    """Add a new authority in front of the trusted ones. The relay and filebeat keep their certificates."""
     return replace(logs, authority=create_authority(now), older=drop_expired(logs.trusted, now))
 
 
@@ -141,7 +141,7 @@ def drop_expired(text: str, now: datetime) -> str:
 
 
 def read_keys(stored: Stored) -> Keys | None:
-    """Return the tokens of an earlier run, or None if there was none.
+    """Return the tokens of an earlier run, or None if there was no earlier run.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def read_token(secret: Mapping[str, str], file: str, name: str) -> str:
 
 
 def read_log_keys(stored: Stored, authority: str | None) -> LogKeys | Pair | None:
-    """Return the certificates of the logs. If the logs were off, return the authority only.
+    """Return the certificates of the logs. If the previous run wrote no logs' certificates, return the authority only.
 
     Parameters
     ----------
@@ -231,7 +231,7 @@ def read_pair(file: str, certificate: str, key: str) -> Pair:
     """Check a certificate and a key of an earlier run, and return them as a pair."""
     pair = Pair(certificate, key)
     try:
-        # The date is not checked: an expired certificate is renewed.
+        # The date is not checked here, because `renew` replaces an expired certificate.
         check_pair(pair, read_certificates(certificate)[0].not_valid_after_utc)
     except CertificateError as error:
         raise DamageError(f"{file}: {error}") from error

@@ -29,7 +29,7 @@ from labadmin.configure.menu import Images, Sizes
 
 
 class Github(Table):
-    """The OAuth app at GitHub, and the users who may log in."""
+    """The settings of the login: the OAuth app at GitHub, and the users who may log in."""
 
     client_id: Text = required("the client id of the OAuth app at GitHub", "GITHUB_CLIENT_ID")
     client_secret: Secret = required(f"a client secret of the OAuth app, as {SECRET}")
@@ -49,7 +49,7 @@ class Github(Table):
 
 
 class Labs(Table):
-    """The labs: time limits, volumes, images and sizes."""
+    """The settings of the labs: time limits, volumes, images and sizes."""
 
     idle_seconds: int | None = optional("0 or more seconds (0: never)", "LAB_IDLE_SECONDS", ge=0)
     max_age_seconds: int | None = optional("0 or more seconds (0: never)", "LAB_MAX_AGE_SECONDS", ge=0)
@@ -70,14 +70,14 @@ class Labs(Table):
 
 
 class Database(Table):
-    """The database of the hub, if it is not SQLite."""
+    """The settings of the hub's database. Without this table the hub uses SQLite."""
 
     url: Secret = required(f"postgresql+psycopg://user:password@host/database, as {SECRET}")
     authority: Text | None = optional("the path of a PEM file with the CA certificates of the database")
 
 
 class Storage(Table):
-    """The fileserver."""
+    """The settings of the fileserver."""
 
     usage_seconds: int | None = optional("1 to 2678400 seconds", "LABFILES_USAGE_SECONDS", ge=1, le=2678400)
     usage_rate: int | None = optional("1 to 1000000 files per second", "LABFILES_USAGE_RATE", ge=1, le=1000000)
@@ -85,7 +85,7 @@ class Storage(Table):
 
 
 class Nginx(Table):
-    """The front end: TLS, uploads, further hubs."""
+    """The settings of nginx: TLS, uploads, further hubs."""
 
     certificate: Text | None = optional("the path of a PEM file: the certificate of hostname, then its chain")
     key: Secret | None = optional(f"the key of the certificate, PEM, as {SECRET}")

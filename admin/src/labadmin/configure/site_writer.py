@@ -90,7 +90,7 @@ def write_site(site: Site, sources: Sources, folder: SiteFolder, now: datetime, 
         files = render_files(objects)
         if logs:
             files[AUTHORITY] = logs.authority.certificate + logs.authority.key
-        elif AUTHORITY in found:  # the file is kept, so that the authority stays if the logs are turned on again
+        elif AUTHORITY in found:  # keep the authority for a site that enables its logs again
             files[AUTHORITY] = found[AUTHORITY]
         changed = sorted(name for name in files | found if files.get(name) != found.get(name))
         if changed:

@@ -37,7 +37,7 @@ class SourceError(Exception):
 
 @dataclass
 class Sources:
-    """The contents of the files and variables that site.toml names, by their file names in the containers.
+    """The contents of the files and variables that site.toml names. The keys are the file names in the containers.
 
     Attributes
     ----------

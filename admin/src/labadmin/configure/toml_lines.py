@@ -63,12 +63,12 @@ def resolve_header(header: Mapping[str, Any], lengths: dict[Path, int]) -> Path:
     path: Path = ()
     inside: Any = header
     while inside:
-        if isinstance(inside, list):  # the value of the last name in [[...]] is a list
+        if isinstance(inside, list):  # in [[a.b]], the value of the last name (b) is a list
             lengths[path] = lengths.get(path, 0) + 1
             return (*path, lengths[path] - 1)
         name, inside = next(iter(inside.items()))
         path = (*path, name)
-        if path in lengths and not isinstance(inside, list):  # a table inside the last table of an array
+        if path in lengths and not isinstance(inside, list):  # the table is inside the last table of an array
             path = (*path, lengths[path] - 1)
     return path
 

@@ -26,7 +26,7 @@ class Check:
     Attributes
     ----------
     needs
-        Names of the experiments whose answers the check reads.
+        Names of the experiments, for example the probe pod, whose answers the check reads.
     """
 
     group: str

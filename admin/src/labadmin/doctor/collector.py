@@ -101,7 +101,7 @@ def try_deletion(kubectl: Kubectl, state: ClusterState) -> Answer | None:
 
 
 def ask_time(kubectl: Kubectl, _: ClusterState) -> Answer | None:
-    """Return a ConfigMap from a dry run of the API server. Its creation timestamp is the time of the API server."""
+    """Create a ConfigMap in a dry run, and return it. Its creation timestamp is the time of the API server."""
     create = ["create", "configmap", "doctor-time", "--namespace", NAMESPACE, "--dry-run=server", "--output", "json"]
     return kubectl.run(*create, REQUEST_TIMEOUT)
 
@@ -188,8 +188,8 @@ def find_failed_containers(objects: Objects) -> list[tuple[Object, dict[str, Any
 def read_last_line(kubectl: Kubectl, pod: Object, status: dict[str, Any]) -> str:
     """Return the last line that a container wrote before it failed."""
     which = [name_of(pod), "--container", status["name"], "--namespace", namespace_of(pod), "--tail=5", REQUEST_TIMEOUT]
-    # A container that runs again failed before its restart, so its previous log has the reason. For a waiting
-    # container, kubelet may have removed the previous log.
+    # If a failed container has restarted and runs again, its previous log has the reason. If it waits for a restart,
+    # kubelet may have removed the previous log.
     for how in (["--previous"], []) if "running" in look_up(status, "state", default={}) else ([], ["--previous"]):
         answer = kubectl.run("logs", *which, *how)
         line = answer.out.strip().rpartition("\n")[2]
@@ -216,6 +216,6 @@ def collect_state(kubectl: Kubectl, experiments: Collection[str]) -> ClusterStat
         try:
             answers = {name: answer for name, job in jobs.items() if (answer := job.result())}
         except BaseException:
-            kubectl.stop()  # the thread that waits for the probe then removes the probe
+            kubectl.stop()  # so that the thread that waits for the probe removes it
             raise
         return replace(state, answers=answers, logs={name: job.result() for name, job in logs.items()})

@@ -27,7 +27,8 @@ OK, FAILED, UNREACHABLE = 0, 1, 2
 def run_checks(kubectl: Kubectl, checks: list[Check]) -> tuple[list[Finding], int]:
     """Run checks. Return the findings and the exit status."""
     needed = {name for check in checks for name in check.needs}
-    # The check `clock` reads the answers of experiments for other checks. If it runs alone, two experiments are enough.
+    # The check `clock` reads the answers of experiments for other checks. If `clock` is the only check, two experiments
+    # are enough.
     if [check.name for check in checks] == ["clock"]:
         needed = {"time", "hub"}
     try:

@@ -22,9 +22,8 @@ class Verdict:
     Attributes
     ----------
     what
-        One line: the state found and, for a problem, the state wanted.
-    fix
-        One line or a command that fixes the problem. Empty if there is no problem.
+        One line: the state that the check found and, for a problem, the correct state. fix One line or a command that
+        fixes the problem. Empty if there is no problem.
     """
 
     status: Status

@@ -49,7 +49,7 @@ def request_health(host: str, port: int, name: str, *, trusting: bool = False) -
 
 
 def request_front_page(callback: str, objects: Objects) -> Answer:
-    """Request the page at the site's DNS name. If it does not answer, try the addresses of the Service nginx."""
+    """Request the page at the site's DNS name. If that fails, try the external addresses of the Service nginx."""
     began = time.time()
     parts = urlsplit(callback)
     name, port = parts.hostname or "", parts.port or 443

@@ -14,7 +14,7 @@ from labadmin.kubectl import Answer, Kubectl
 from labadmin.objects import LABS, NAMESPACE, Object, Objects, look_up
 
 INSIDE = Path(__file__).parent / "pod_programs"
-# Limit for scheduling and start. A node with the hub has the image already.
+# Limit in seconds for the scheduling and the start of the probe. A node that has run the hub has the image already.
 START_SECONDS = 25
 LABELS = {
     "app.kubernetes.io/name": "doctor",
@@ -60,7 +60,7 @@ def build_pod(name: str, image: str, objects: Objects) -> Object:
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "terminationGracePeriodSeconds": 1,
-            # Kubernetes ends the pod if the doctor was killed.
+            # Kubernetes ends the pod after this time, even if the doctor was killed.
             "activeDeadlineSeconds": 60,
             # With the defaults, a name server that does not answer costs 20 s: the probe would exceed START_SECONDS.
             "dnsConfig": {"options": [{"name": "timeout", "value": "1"}, {"name": "attempts", "value": "1"}]},

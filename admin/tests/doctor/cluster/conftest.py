@@ -65,7 +65,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture(scope="session")
 def deployment(authority: trustme.CA) -> Iterator[Deployment]:
-    """Deploy the hub."""
+    """Deploy the hub with a fake GitHub, and wait until the volumes have their reclaim policy."""
     cluster.need_cluster()
     with run_github(authority) as github, deploy(github, authority) as found:
         kubectl("rollout", "status", "daemonset/prepull", "--namespace", LABS, "--timeout=60s")

@@ -68,7 +68,7 @@ def check_trust(name: str, certificate: bytes, other: str, authority: bytes) -> 
         authorities = read_chain(authority, f"ca.crt of {other}")
         chain = read_chain(certificate, "tls.crt")
     except BadCertificateError as error:
-        # `check_certificate` reports a problem of tls.crt.
+        # Report only a problem of ca.crt here, because `check_certificate` reports a problem of tls.crt.
         if "ca.crt" in str(error):
             yield fail(f"Secret {other}: {error}", LOGS_FIX)
         return

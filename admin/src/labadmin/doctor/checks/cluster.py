@@ -141,7 +141,7 @@ def check_labels(namespace: Object) -> Iterator[Verdict]:
 
 
 def find_offset(clock: float, answer: Answer) -> float:
-    """Return the smallest possible offset of a clock to this machine's clock, in seconds; negative if it is behind.
+    """Return the smallest possible offset of a clock to this machine's clock in seconds, negative for a clock behind.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def parse_time(text: str) -> float:
 
 
 def read_clocks(state: ClusterState) -> dict[str, float]:
-    """Return the offset of each clock to the clock of this machine in seconds; negative if it is behind."""
+    """Return the offset of each clock to this machine's clock in seconds, negative for a clock that is behind."""
     found: dict[str, float] = {}
     if (answer := state.answers.get("time")) and (text := look_up(answer.read(), "metadata", "creationTimestamp")):
         # The timestamp has no fraction of a second, so use the middle of the second.
@@ -169,7 +169,8 @@ def read_clocks(state: ClusterState) -> dict[str, float]:
     for lease in state.objects.of("Lease"):
         if name_of(lease) in ready and (renewed := look_up(lease, "spec", "renewTime")):
             ahead = parse_time(renewed) - state.now
-            # The last renewal can be up to 40 s old, so a clock counts as behind only if it is older.
+            # The last renewal of a correct clock can appear up to 40 s old. Only a larger age shows that the clock is
+            # behind.
             found[f"node {name_of(lease)}"] = max(ahead, 0.0) or min(ahead + LEASE_SECONDS, 0.0)
     return found
 

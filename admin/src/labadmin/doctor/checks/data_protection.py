@@ -103,7 +103,10 @@ def reclaim_policy(state: ClusterState) -> Iterator[Verdict]:
 
 
 def judge_volume(claim: Object, volume: Object, now: float) -> Verdict:
-    """Return the verdict for a volume that is deleted with its claim. The CronJob changes a new one within minutes."""
+    """Return the verdict for a volume that would be deleted with its claim.
+
+    A new volume only causes a warning, because the CronJob corrects its reclaim policy within minutes.
+    """
     policy, name = look_up(volume, "spec", "persistentVolumeReclaimPolicy"), name_of(volume)
     problem = (
         f"the volume {name} of the claim {name_of(claim)} has the reclaim policy {policy}, wanted {RETAIN}: Kubernetes "

@@ -143,7 +143,7 @@ def container_reason(pod: Object, status: Object, state: ClusterState) -> str:
     if line := state.logs.get(f"{name_of(pod)}/{status['name']}"):
         return f"{status['name']} ended with: {line}"
     message: str = look_up(status, "state", "waiting", "message", default="")
-    # The message "back-off 10s restarting ..." does not contain the reason.
+    # Leave out the message "back-off 10s restarting ...", because it does not contain the reason.
     return "" if message.startswith("back-off") else message
 
 

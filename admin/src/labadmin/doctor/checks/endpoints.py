@@ -110,13 +110,14 @@ def github(state: ClusterState) -> Iterator[Verdict]:
             return
     yield judge_app(report["token"], state)
     if report["unknown"]:
-        # This is a failure, because any GitHub user can register the free name and then admit members.
+        # The check fails, because any GitHub user can register an organization with this free name, and add members to
+        # it.
         fix = f"write the current names into GITHUB_ORGANIZATION_WHITELIST of the ConfigMap hub, then {RESTART}"
         yield fail(f"GitHub has no organization {', '.join(report['unknown'])}: its members cannot log in", fix)
 
 
 def judge_app(reply: dict[str, Any], state: ClusterState) -> Verdict:
-    """Return the verdict about GitHub's answer to an invalid code."""
+    """Return the verdict about GitHub's answer to a token request with an invalid code."""
     site = state.objects.settings("hub").get("GITHUB_URL") or DEFAULT_GITHUB
     if reply["error"] == BAD_CODE:
         return ok(f"{site} accepts the id and the secret of the app, and does not reject its callback URL")

@@ -79,7 +79,7 @@ def policy(state: ClusterState) -> Iterator[Verdict]:
     if others:
         yield fail(f"a lab can reach {', '.join(reached)}; wanted no private address", f"{APPLY}; {PLUGIN}")
     elif reached:
-        # Some network plugins always allow a pod to reach its own node.
+        # This is only a warning, because some network plugins always allow a pod to reach its own node.
         yield warn(
             f"a lab can reach {OWN_NODE}; wanted no private address",
             "block it with a host policy of the network plugin, or with a firewall on the node",

@@ -10,7 +10,7 @@ from labadmin.doctor.findings import Verdict, fail, ok, skip
 from labadmin.objects import NAMESPACE, Object, Objects, containers, look_up, pod_spec
 
 ALL = ("initContainers", "containers")
-# Keys that the programs require, but no manifest names
+# Keys that the programs require although the manifests do not mention them
 SECRETS: dict[str, dict[str, tuple[str, ...]]] = {
     "nginx": {"nginx-tls": ("tls.crt", "tls.key")},
     "logstashrmq": {"logstashrmq-tls": ("tls.crt", "tls.key", "ca.crt")},
@@ -21,7 +21,7 @@ CONFIGMAPS = {
     "nginx": ("NGINX_SERVER_NAME",),
     "logstashrmq": ("AMQP_HOST", "AMQP_USER", "AMQP_EXCHANGE"),
 }
-# Second names of settings. The hub accepts both names.
+# Alternative names of settings. The hub accepts the usual name and the alternative.
 SECOND_NAMES = {"GITHUB_ORGANIZATION_WHITELIST": "GITHUB_ALLOWED_ORGANIZATIONS"}
 DOCS = {
     "hub": "docs/admin/hub.md",
@@ -58,7 +58,7 @@ def find_named(workload: Object) -> RequiredKeys:
 
 
 def find_keys(container: Object, volumes: Object) -> Iterator[tuple[str, str]]:
-    """Yield the Secrets and keys that variables name as mounted files, for example /run/secrets/<name>/<key>."""
+    """Yield the Secret and key of each variable that contains the path of a mounted file, /run/secrets/<name>/<key>."""
     for mount in container.get("volumeMounts") or []:
         name = look_up(volumes.get(mount["name"]), "secret", "secretName")
         for variable in container.get("env") or []:
@@ -78,7 +78,7 @@ def find_required(found: Objects) -> RequiredKeys:
             for name, keys in secrets.items():
                 keys_of.setdefault(("Secret", name), set()).update(keys)
     for name, needed in CONFIGMAPS.items():
-        # With RELAY_SETTINGS_FILE the relay reads its settings from a file.
+        # With RELAY_SETTINGS_FILE the relay reads its settings from a file, so the ConfigMap does not need them.
         if is_deployed(name, found) and "RELAY_SETTINGS_FILE" not in found.settings(name):
             keys_of.setdefault(("ConfigMap", name), set()).update(needed)
     return keys_of

@@ -14,7 +14,8 @@ INSTALL = (
     "install it: https://github.com/kubernetes-csi/csi-driver-nfs, or use volumes without it: docs/admin/storage.md"
 )
 SPARE, LAST = 0.10, 0.01
-# Answers to a request with an unknown path. The fileserver checks the token first: a correct token gives 404.
+# The fileserver's answers to a request with an unknown path. It checks the token first: with a correct token, it
+# answers 404.
 ACCEPTED, REFUSED = 404, 401
 KINDS = {"bytes": "space", "inodes": "inodes"}
 

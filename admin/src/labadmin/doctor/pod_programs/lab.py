@@ -35,7 +35,7 @@ def resolve(name: str) -> str:
 
 
 def examine(wanted: dict[str, list[list[str]]], patience: float) -> dict[str, dict[str, str]]:
-    """Try all names and addresses. Return the reason of each failure, or an empty string, by kind and name."""
+    """Try all names and addresses. Return a dict by kind and name: the reason of a failure, or an empty string."""
     until = time.monotonic() + patience
     tries = {(kind, row[0]): row[1:] for kind, rows in wanted.items() for row in rows}
     results: dict[tuple[str, str], str] = {}
@@ -45,7 +45,8 @@ def examine(wanted: dict[str, list[list[str]]], patience: float) -> dict[str, di
             if not left or (results and time.monotonic() > until):
                 break
             if any(kind == "shut" for kind, _ in left):
-                # The policies do not apply yet, so the results for allowed ports do not count either.
+                # A forbidden port is still open, so the policies are not in force yet. Try the allowed ports again,
+                # too.
                 left = list(tries)
             if results:
                 time.sleep(0.5)
