@@ -26,8 +26,8 @@ MANIFESTS = ROOT / "filebeat" / "kubernetes"
 SOURCE = ROOT / "testing" / "shipper"
 BATCH = 2048
 NANOSECONDS = count(time.time_ns())
-# The log folder of a pod, named as kubelet names it: namespace, pod and UID. filebeat.yml keeps the user that a log
-# line names only for the namespace `jupyterlabdemo`.
+# The name of a pod's log folder, as kubelet forms it: namespace, pod name and UID. With filebeat.yml, log lines may
+# name a user only in the namespace `jupyterlabdemo`.
 POD = "jupyterlabdemo_a-pod_3f0c1a52-7a40-4c3e-9f6e-0d6ae1b0e7a1"
 
 

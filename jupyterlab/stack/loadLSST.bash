@@ -50,7 +50,7 @@ _lsst_distrib() { # sets up all products of this stack. In a terminal, also list
     done <"$LSST_STACK/products.txt"
     IFS=" " read -r version folder <<<"$(_lsst_product daf_butler)"
     _lsst_mark lsst_distrib "pypi_$version" "$LSST_STACK"
-    [[ $- == *i* ]] || return 0 # only an interactive shell prints the lists of products
+    [[ $- == *i* ]] || return 0 # a script prints no lists of products
     {
         printf 'setup: lsst_distrib from PyPI (%s): %s\n' "$version" "$(_lsst_names "$LSST_STACK/products.txt")"
         printf 'setup: not in this stack: %s\n' "$(_lsst_names "$LSST_STACK/missing.txt")"

@@ -24,7 +24,7 @@ def raised(
 ) -> BaseException:
     """Raise and catch an exception, so that it gets a traceback. Return the exception."""
     if cause:
-        error.__cause__ = cause  # not if None: the assignment would remove the context from the traceback
+        error.__cause__ = cause  # the traceback shows a context only if the code assigns no cause
     error.__context__ = context
     try:
         raise error

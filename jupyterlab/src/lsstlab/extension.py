@@ -68,8 +68,8 @@ def stop_on_signals(serverapp: Any) -> None:
     """
     stop = OrderlyStop(serverapp, LabLimits.from_environment(os.environ).stop)
     for number in (signal.SIGTERM, signal.SIGINT):
-        # Jupyter Server and JupyterHub set their own handlers before the event loop runs. The loop sets this handler
-        # later, so this handler replaces theirs.
+        # Jupyter Server and JupyterHub set their own signal handlers before the event loop runs. The loop sets this
+        # handler after its start, so this handler replaces the other handlers.
         serverapp.io_loop.add_callback(serverapp.io_loop.asyncio_loop.add_signal_handler, number, stop.request)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 PROBE_NAME = ".lab-probe"
 PROBE_BYTES = 1024 * 1024
-# Maximum time in seconds of the check. With a hard NFS mount, the kernel would wait forever for a fileserver that does
-# not answer.
+# Maximum time in seconds of the check. On a hard NFS mount, a write waits forever for a fileserver that does not
+# answer.
 CHECK_SECONDS = 15.0
 FULL_ERRORS = {errno.ENOSPC, errno.EDQUOT}
 

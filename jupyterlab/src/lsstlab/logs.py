@@ -17,7 +17,8 @@ from lsstlab.shared.json_logs import ServiceFormatter
 SERVICE = "lab"
 SESSION = logging.getLogger("lsstlab.session")
 KERNEL_ACTIONS = "https://events.jupyter.org/jupyter_server/kernel_actions/v1"
-# The actions in Jupyter's kernel events that the lab logs, and the action in the lab's log. Interrupts are not logged.
+# For each action of Jupyter's kernel events that the lab logs, the name of the action in the log. Interrupts are not
+# logged.
 LOGGED_ACTIONS = {"start": "kernel_start", "shutdown": "kernel_stop", "restart": "kernel_restart"}
 
 

@@ -16,8 +16,8 @@ TEXT = "stream"
 # Types of messages that the lab always sends. A cell causes only a few of these messages. Without them, the page would
 # still show a cell as running after the cell has ended or failed.
 ESSENTIAL = frozenset({"error", "execute_input", "execute_result", "status"})
-# Maximum number of bytes that wait for a slow connection: with more than the first number, the lab sends no text, and
-# with more than the second number, no output
+# Maximum number of bytes that wait for a slow connection. Above UNSENT_TEXT_MAX, the lab leaves out text. Above
+# UNSENT_MAX, the lab leaves out all output except ESSENTIAL messages.
 UNSENT_TEXT_MAX = 16_000_000
 UNSENT_MAX = 64_000_000
 # Maximum number of bytes that a lab keeps until a page connects again: for text, and for other output. KEPT_TEXT_MAX
@@ -164,7 +164,7 @@ class OutputLimiter:
         return granted, note
 
     def start_over(self) -> None:
-        """Fill both allowances, because a new cell has started."""
+        """Reset the limits for text and for the number of messages, because a new cell has started."""
         self._text.fill()
         self._count.fill()
         self._stopped = False

@@ -17,7 +17,7 @@ from lsstlab.shared.secret_files import SecretError, read_secret
 # discourages
 USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 PASSWORD_MIN = 8
-PASSWORD_MAX = 200  # chpasswd accepts at most 512 bytes
+PASSWORD_MAX = 200  # chpasswd accepts 512 bytes, and a character can have more than one byte
 
 
 class SettingsError(LabError):

@@ -30,7 +30,7 @@ EXTENSION_MESSAGES = {
 KERNEL_MESSAGE = "Error loading kernelspec %r"
 END_MARKS = (".", "?", "!", "…")
 ADVICE = "Fix it, then restart your lab."
-# Maximum length in characters of a path in a notice on the page. If a path is longer, the page shows only the file
+# Maximum length in characters of a path in a notice on the page. Instead of a longer path, the page shows only the file
 # name.
 LONGEST_PATH = 60
 # Name of the file in LAB_SCRATCH whose text each terminal shows when it opens

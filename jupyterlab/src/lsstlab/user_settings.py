@@ -10,8 +10,8 @@ from pathlib import Path
 from lsstlab.home_setup import home_folder
 from lsstlab.lab_environment import create_private_folder
 
-# Folders of the home with the user's settings and packages. For each folder, the environment variable with which
-# Jupyter uses a different folder instead.
+# The folders of the home with the user's settings and packages. The value is the environment variable that makes
+# Jupyter use a different folder instead.
 FOLDER_VARIABLES = {".jupyter": "JUPYTER_CONFIG_DIR", ".ipython": "IPYTHONDIR", ".local": "JUPYTER_DATA_DIR"}
 # Patterns of the files in the settings folder from which Jupyter Server and its extensions read their configuration
 SERVER_SETTINGS = ("*config.py", "*config.json", "*config.d/*.json", "labconfig/*.json")
@@ -25,7 +25,8 @@ def settings_folder() -> Path:
 def find_server_settings() -> list[Path]:
     """Return the user's files from which Jupyter Server and its extensions read their configuration."""
     files = [path for pattern in SERVER_SETTINGS for path in sorted(settings_folder().glob(pattern))]
-    if not os.path.exists(settings_folder() / "migrated"):  # Jupyter then also reads settings of IPython 3
+    # Without the file `migrated`, Jupyter also reads settings of IPython 3.
+    if not os.path.exists(settings_folder() / "migrated"):
         files += sorted(home_folder().glob(".ipython/profile_default/*config.*"))
     return files
 
@@ -48,7 +49,7 @@ def ignore_folders(names: Iterable[str]) -> None:
         if name == ".jupyter":
             (folder / "migrated").touch()  # without this file, Jupyter would copy settings of IPython 3 from the home
         elif name == ".local":
-            os.environ["PYTHONNOUSERSITE"] = "1"  # LSST_Stack kernels would otherwise import packages from ~/.local
+            os.environ["PYTHONNOUSERSITE"] = "1"  # prevents that LSST_Stack kernels import packages from ~/.local
 
 
 def create_empty_folder(name: str) -> Path:

@@ -107,8 +107,8 @@ def test_a_loop_without_an_end_does_not_end_the_lab(
         if closed:
             socket.close()
         wait_until(lambda: counter.exists() and int(counter.read_text() or 0) > 1000, "the loop puts out 1 GB", 300)
-        # The lab may use up to 600 MB, because ZeroMQ queues up to 1,000 messages of 100 kB or more for each of the
-        # lab's two connections to the kernel.
+        # The limits of the lab do not include ZeroMQ, which keeps up to 1,000 messages for each of the lab's two
+        # connections to the kernel. So the lab may use up to 600 MB more than before the loop.
         assert memory(lab) - before < 600
         lab.client.request("DELETE", channels.split("/channels")[0])
 

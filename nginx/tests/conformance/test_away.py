@@ -1,4 +1,4 @@
-"""Tests of the explanation that users see on a lab's pages while the lab or the hub is unavailable.
+"""Tests of the error pages that users see instead of a lab's pages while the lab or the hub is unavailable.
 
 nginx runs in front of the real proxy.
 """

@@ -71,8 +71,8 @@ def connect_before_version_check(server: type[Any]) -> None:
     """Override `JupyterHubSingleUser.check_hub_version`, so that the server first waits for a connection to the hub.
 
     What: every 50 ms, the server tries to connect to the hub. After a connection, the server runs JupyterHub's own
-    check of the hub's version. If the check ends the server, raise `HubUnreachableExit`. Then `settings_fallback` knows
-    that the user's settings have not caused the exit.
+    check of the hub's version. If the check ends the server, the patch raises `HubUnreachableExit`. After this exit,
+    `settings_fallback` does not restart the server without the user's settings.
 
     Why: on a cluster that enforces NetworkPolicies, the network drops the packets of a new pod for up to two seconds.
     Linux sends a dropped first packet of a connection again only after one second.

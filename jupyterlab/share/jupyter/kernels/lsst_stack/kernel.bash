@@ -50,7 +50,7 @@ if [ ${#pairs[@]} -eq 0 ]; then # .user_setups contains no commands, or an error
 fi
 for index in "${!pairs[@]}"; do
     case ${pairs[$index]} in
-        LAB_* | LSST_USER_SETUPS_FAILED=*) unset "pairs[$index]" ;; # ignore changes of these variables by .user_setups
+        LAB_* | LSST_USER_SETUPS_FAILED=*) unset "pairs[$index]" ;; # .user_setups must not change these variables
     esac
 done
 

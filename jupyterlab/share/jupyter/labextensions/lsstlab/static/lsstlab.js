@@ -117,7 +117,7 @@
     INPUT.forEach(kind => window.addEventListener(kind, reportUse, { capture: true, passive: true }));
     document.addEventListener('visibilitychange', () => document.hidden || refresh());
     setInterval(refresh, REFRESH_MILLISECONDS);
-    reportUse(); // the user has opened the page, which counts as use
+    reportUse(); // report that the user has opened the page, which counts as use
     requestAnnouncement();
   }
 
@@ -192,7 +192,7 @@
         }
         write();
       } catch {
-        return true; // without localStorage, the page cannot know the claims of other pages
+        return true; // the browser forbids localStorage, so the page cannot read the claims of other pages
       }
       setInterval(write, CLAIM_MILLISECONDS);
       window.addEventListener('pagehide', () => localStorage.removeItem(name));
