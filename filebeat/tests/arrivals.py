@@ -37,8 +37,8 @@ class Arrived:
     def count(self) -> Counter[str]:
         """Read the new events from the queue, and return how often each message has arrived so far.
 
-        To save time, `count` checks only 50 of the new events against the contract. It checks that each new event
-        contains the required fields.
+        To save time, `count` checks only the first 50 new events against the contract. It checks that all new events
+        contain the required fields.
         """
         new = [body for _, _, body in self._queue.read()]
         assert_shipped_events(new[:50])

@@ -60,7 +60,7 @@ def relay(broker: RabbitMQ, queue: Queue, certificates: Certificates, tmp_path: 
 
 @pytest.fixture
 def shipper(request: pytest.FixtureRequest, relay: RelayProcess, certificates: Certificates, tmp_path: Path) -> Shipper:
-    """Return a shipper that is not started yet. It will send the log files below its folder `pods` to the relay."""
+    """Return a shipper, not yet started, that sends the log files below its folder `pods` to the relay."""
     image = os.environ.get("SHIPPER_IMAGE")
     program = None if image else request.getfixturevalue("shipper_program")
     tls, pods, etc = tmp_path / "tls", tmp_path / "pods", tmp_path / "etc"

@@ -14,7 +14,7 @@ TERMINAL_ACTIVITY = "terminal_last_activity"
 
 
 def is_kernel_busy(kernel_manager: Any) -> bool:
-    """Return whether at least one kernel executes code. A kernel that prints nothing can also execute code."""
+    """Return whether at least one kernel executes code, with or without output."""
     kernels = (kernel_manager.get_kernel(kernel_id) for kernel_id in kernel_manager.list_kernel_ids())
     return any(getattr(kernel, "execution_state", None) == "busy" for kernel in kernels)
 
@@ -59,7 +59,7 @@ class ActivityTracker:
     def last_activity(self) -> datetime:
         """Return when the lab was last used. While a kernel or a foreground program runs, this is the current time.
 
-        The tracker stores the result, because no other record shows until when an ended program was running. So a
+        The tracker stores the result, because no other record shows when a kernel or a program was last running. So a
         result is never earlier than the previous result.
         """
         self._last = max(self._last, datetime.now(UTC) if self._is_running() else self._last_trace())

@@ -1,4 +1,4 @@
-"""A notice about a kernel that ends each time it starts. Only the lab's log, which users cannot read, has the error."""
+"""A notice about a kernel that ends each time it starts. Users cannot read the lab's log, which contains the error."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class HomeProblem:
     Attributes
     ----------
     full
-        Whether the home has no free space. False: another reason.
+        True if the home has no free space. False if the lab cannot write to the home for another reason.
     reason
         The operating system's error message, or a message about the timeout.
     readable

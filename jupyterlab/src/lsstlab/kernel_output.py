@@ -1,4 +1,4 @@
-"""Classes for Jupyter Server that limit how much memory of the lab the output of a kernel uses.
+"""Classes for Jupyter Server that limit how much of the lab's memory a kernel's output uses.
 
 The options `ServerApp.kernel_websocket_connection_class` and `ServerApp.kernel_manager_class` select these classes. The
 classes override only public methods.
@@ -29,7 +29,10 @@ def read_header(session: Session, parts: list[bytes], position: int = 0) -> dict
 
 
 def shorten_text(session: Session, parts: list[bytes], size: int, *, keep_end: bool = False) -> list[bytes]:
-    """Return a copy of a text message of about `size` bytes, which contains only the start or the end of the text."""
+    """Return a copy of a text message that is shortened to about `size` bytes.
+
+    The copy contains the start of the text, or with `keep_end` the end of the text.
+    """
     _, rest = session.feed_identities(parts)
     message = session.deserialize(rest)
     text = message["content"]["text"]

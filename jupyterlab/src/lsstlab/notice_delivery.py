@@ -75,7 +75,7 @@ class NoticeBoard:
             self.serverapp.io_loop.spawn_callback(self.report_activity)
 
     async def report_activity(self) -> None:
-        """Report the time of the last use to the hub now. JupyterHub's extension would wait for its next interval."""
+        """Report the time of the last use to the hub now, without waiting for the regular report."""
         for apps in self.serverapp.extension_manager.extension_apps.values():
             for app in apps:
                 if hasattr(app, "notify_activity"):

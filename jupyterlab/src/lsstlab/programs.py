@@ -81,7 +81,8 @@ def lab_roots() -> set[int]:
 class SavingPrograms:
     """The programs of a lab that run when its stop begins, and that have a handler for SIGTERM or SIGHUP.
 
-    Such programs can save. Programs that start later get no signal, because a program may start them to save.
+    Such programs can save. Programs that start later get no signal, because one of these programs may have started them
+    in order to save.
 
     Parameters
     ----------

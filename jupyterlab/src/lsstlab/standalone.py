@@ -1,7 +1,7 @@
-"""A standalone lab, in a container that has no hub outside.
+"""A standalone lab: a container that runs its own JupyterHub for one user.
 
-The process starts as root, creates a user, and runs a JupyterHub as this user. The hub starts the proxy and the lab as
-the same user. The process prints the user name and the password.
+The container's process starts as root, creates the user, and runs the hub as this user. The hub starts the proxy and
+the lab as the same user. The process prints the user name and the password.
 """
 
 from __future__ import annotations

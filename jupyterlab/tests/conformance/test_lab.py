@@ -1,4 +1,4 @@
-"""Tests of a standalone lab: kernels, the stack, extensions, files in the home. They run with the demo or an image."""
+"""Tests of a standalone lab (the demo or a container of the image): kernels, stack, extensions, files in the home."""
 
 from __future__ import annotations
 

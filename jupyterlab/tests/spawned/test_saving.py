@@ -1,6 +1,6 @@
 """Tests that cells and programs can save files before their lab ends.
 
-To save takes 3 s in the tests. Stock Jupyter Server would wait only 2.5 s.
+A cell or a program needs 3 s to save in these tests. Stock Jupyter Server would wait only 2.5 s.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The version guard, which prevents patches of versions that were not tested."""
+"""The version guard: the lab applies patches only to tested versions of a project."""
 
 from __future__ import annotations
 

@@ -96,7 +96,8 @@ def connect_before_version_check(server: type[Any]) -> None:
 async def wait_for_connection(url: str) -> None:
     """Wait up to 2 s until the host of a URL accepts or refuses a TCP connection.
 
-    The function raises no error if the host does not answer, because JupyterHub's check of the version then fails.
+    If the host does not answer in this time, return without an error. JupyterHub's own check of the version then fails
+    and reports the error.
     """
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)

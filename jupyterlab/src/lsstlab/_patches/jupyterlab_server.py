@@ -71,7 +71,7 @@ def keep_broken_settings() -> None:
     What: before the page saves a setting, the server renames the broken file. The new name has the suffix `.broken`.
 
     Why: `skip_broken_settings` sends empty settings to the page instead of the broken file. When the page saves a
-    setting, it would overwrite the file, which the user may have written by hand.
+    setting, the page would overwrite the broken file, which the user may have written by hand.
 
     Gain: no time. The user loses no text.
 

@@ -11,8 +11,8 @@ EFFECT = "each kernel message takes 40 ms longer"
 def keep_nodelay() -> None:
     """Override `IOStream.set_nodelay`, so that a connection with the socket option TCP_NODELAY keeps the option.
 
-    What: `set_nodelay(False)` has no effect. Tornado calls `set_nodelay(True)` at the end of each response, also at the
-    end of a WebSocket handshake. So all WebSockets of the lab keep the option: of kernels, terminals and extensions.
+    What: `set_nodelay(False)` has no effect. Tornado sets the option at the end of each response, and a WebSocket
+    handshake is also a response. So the WebSockets of kernels, terminals and extensions all keep the option.
 
     Why: after each response, Tornado removes the option (`HTTP1Connection._finish_request`), and Jupyter Server and
     terminado do not set it again. Without the option, Linux uses Nagle's algorithm. A kernel answers with several small
