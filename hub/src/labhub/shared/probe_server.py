@@ -64,7 +64,7 @@ def serve(
         The metrics that `/metrics` returns.
     probes
         For each path of a probe, for example `/ready`, a function that returns whether the probe succeeds. The server
-        then answers with status 200, and otherwise with status 503.
+        answers with status 200 if the function returns True, and with status 503 if it returns False.
 
     Raises
     ------

@@ -19,7 +19,7 @@ def read_secret(environ: Mapping[str, str], name: str) -> str | None:
     Raises
     ------
     SecretError
-        Raised if both variables are set, or if the file cannot be read as text.
+        Raised if `<name>` and `<name>_FILE` are both set, or if the file cannot be read as text.
     """
     value, file = environ.get(name), environ.get(f"{name}_FILE")
     if not file:
