@@ -87,7 +87,7 @@ def pause_garbage_collection() -> None:
     """Pause garbage collection. `lsstlab.extension`, which Jupyter Server loads last, resumes it.
 
     Otherwise the collector would run hundreds of times while Python imports a thousand modules, and would free almost
-    no memory. These runs take 13 % of the time until the server answers.
+    no memory. These runs would take 13 % of the time until the server answers.
     """
     gc.disable()
     timer = threading.Timer(COLLECTION_PAUSE_SECONDS, gc.enable)

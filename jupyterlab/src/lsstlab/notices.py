@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-# JupyterLab shows the first 140 characters of a notification.
+# Maximum length of a notice on the page: JupyterLab shows only the first 140 characters of a notification.
 PAGE_LENGTH = 140
 IDLE_TEXT = "This lab has been idle for {idle}. It stops at {{time}} unless you use it."
 AGE_TEXT = "This lab stops at {{time}}, even if code is running: labs may run for at most {age}. Save your work."

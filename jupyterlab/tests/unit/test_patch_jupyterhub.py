@@ -1,6 +1,6 @@
 """Tests of the patch that waits for a connection to the hub.
 
-A server with a full backlog drops packets, as the network of a new pod does.
+The tests connect to a server with a full backlog. This server drops packets, as the network of a new pod does.
 """
 
 from __future__ import annotations
