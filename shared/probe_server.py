@@ -1,4 +1,7 @@
-"""An HTTP server for metrics and probes. It runs in its own thread, so it answers while the event loop is busy."""
+"""An HTTP server that answers requests for metrics and probes.
+
+The server runs in its own thread, so it can answer while the event loop of the process is busy.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +16,19 @@ from .logging_server import LoggingHTTPServer
 
 METRICS_PATH = "/metrics"
 TEXT = "text/plain; charset=utf-8"
-# Seconds until a client that sends no request is disconnected
+# Seconds after which the server closes a connection on which the client has sent no request
 CLIENT_SECONDS = 5
 
 
 class ProbeHandler(BaseHTTPRequestHandler):
-    """The handler of requests for `/metrics` and the probes of one server."""
+    """The handler of requests for `/metrics` and for probes. `serve` creates a subclass of it for each server."""
 
     registry: ClassVar[CollectorRegistry]
     probes: ClassVar[Mapping[str, Callable[[], bool]]]
     timeout = CLIENT_SECONDS
 
     def do_GET(self) -> None:
-        """Answer a request for the metrics or a probe."""
+        """Answer a request for metrics or for a probe. Answer 404 for another path."""
         status, content_type, body = self._answer(self.path.partition("?")[0])
         self.send_response(status)
         self.send_header("Content-Type", content_type)
@@ -42,27 +45,31 @@ class ProbeHandler(BaseHTTPRequestHandler):
         return 404, TEXT, f"found {path[:100]!r}, wanted one of {known}\n".encode()
 
     def log_message(self, *_: object) -> None:
-        """Log nothing: a probe arrives every few seconds."""
+        """Log nothing, because kubelet sends a probe every few seconds."""
 
 
 def serve(
     host: str, port: int, registry: CollectorRegistry, probes: Mapping[str, Callable[[], bool]]
 ) -> LoggingHTTPServer:
-    """Start a server in a daemon thread and return it.
+    """Start a server for metrics and probes in a daemon thread, and return the server.
 
     Parameters
     ----------
-    host, port
-        Address to listen on. With port 0 the kernel chooses a free port, see `server_address` of the returned server.
+    host
+        Address on which the server listens.
+    port
+        Port on which the server listens. With 0, the operating system chooses a free port, which `server_address` of
+        the returned server contains.
     registry
-        Metrics that `/metrics` returns.
+        The metrics that `/metrics` returns.
     probes
-        Path of each probe, for example `/ready`, and a function that returns True for status 200 or False for 503.
+        For each path of a probe, for example `/ready`, a function that returns whether the probe succeeds. The server
+        answers with status 200 if the function returns True, and with status 503 if it returns False.
 
     Raises
     ------
     OSError
-        Raised if the address cannot be bound.
+        Raised if the server cannot listen on the address, for example because the port is in use.
     """
     handler = type("Handler", (ProbeHandler,), {"registry": registry, "probes": dict(probes)})
     server = LoggingHTTPServer((host, port), handler)

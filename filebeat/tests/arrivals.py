@@ -1,4 +1,4 @@
-"""Helper for tests: read the events that arrive in a queue, and check them against the contract."""
+"""A helper that reads events from a RabbitMQ queue, and checks the events against the contract for log events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FIELDS = {"@timestamp", "agent", "host", "input", "kubernetes", "log", "message"
 
 
 class Arrived:
-    """All events that have arrived in a queue so far."""
+    """The log events that the tests have read from one RabbitMQ queue."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
@@ -22,7 +22,7 @@ class Arrived:
         self._counted: Counter[str] = Counter()
 
     def wait_for(self, count: int, timeout: float = 180) -> list[dict[str, Any]]:
-        """Wait for this number of events, check them against the contract and return them flattened."""
+        """Wait until `count` events have arrived, check all events against the contract and return them flattened."""
 
         def has_arrived() -> bool:
             self._bodies += [body for _, _, body in self._queue.read()]
@@ -35,9 +35,10 @@ class Arrived:
         return assert_shipped_events(self._bodies)
 
     def count(self) -> Counter[str]:
-        """Return how often each message has arrived so far.
+        """Read the new events from the queue, and return how often each message has arrived so far.
 
-        The first 50 new events are checked against the contract, and all new events for the required fields.
+        To save time, `count` checks only the first 50 new events against the contract. It checks that all new events
+        contain the required fields.
         """
         new = [body for _, _, body in self._queue.read()]
         assert_shipped_events(new[:50])
@@ -47,6 +48,6 @@ class Arrived:
         return self._counted
 
     def messages(self, count: int) -> list[str]:
-        """Wait for this many events, and return their messages in the order of their timestamps."""
+        """Wait until `count` events have arrived, and return the messages of all events, ordered by timestamp."""
         events = self.wait_for(count)
         return [str(event["message"]) for event in sorted(events, key=lambda event: str(event["@timestamp"]))]

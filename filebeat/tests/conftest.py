@@ -1,4 +1,7 @@
-"""Fixtures: a real broker, the real relay, and a shipper (the test shipper, or the image of SHIPPER_IMAGE)."""
+"""Fixtures that start a real broker, the real relay and a shipper.
+
+The shipper is the test shipper (`testing/shipper`), or the image that the environment variable SHIPPER_IMAGE names.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +30,13 @@ def shipper_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Return an authority with certificates for a server and a client."""
+    """Return a certificate authority, with one certificate for a server and one for a client."""
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
-    """Start RabbitMQ for all tests of the session."""
+    """Start one RabbitMQ broker, which all tests of the session use."""
     try:
         server = RabbitMQ(tmp_path_factory.mktemp("rabbitmq"))
     except RabbitMQError:
@@ -44,20 +47,20 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
 
 @pytest.fixture
 def queue(broker: RabbitMQ) -> Queue:
-    """Return a queue, bound to an exchange of its own."""
+    """Return a new queue of the broker, bound to a new exchange."""
     return Queue(broker)
 
 
 @pytest.fixture
 def relay(broker: RabbitMQ, queue: Queue, certificates: Certificates, tmp_path: Path) -> Iterator[RelayProcess]:
-    """Start a relay that requires certificates of its peers."""
+    """Start a relay that accepts only shippers with a certificate."""
     with relays(environment(broker, queue) | certificates.beats_environment, tmp_path) as start:
         yield start()
 
 
 @pytest.fixture
 def shipper(request: pytest.FixtureRequest, relay: RelayProcess, certificates: Certificates, tmp_path: Path) -> Shipper:
-    """Return a shipper that sends the files below `pods` to the relay. It is not started yet."""
+    """Return a shipper, not yet started, that sends the log files below its folder `pods` to the relay."""
     image = os.environ.get("SHIPPER_IMAGE")
     program = None if image else request.getfixturevalue("shipper_program")
     tls, pods, etc = tmp_path / "tls", tmp_path / "pods", tmp_path / "etc"

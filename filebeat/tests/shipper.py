@@ -1,4 +1,7 @@
-"""The shipper of the tests (the test shipper, or the image of SHIPPER_IMAGE), and the log files that it reads."""
+"""The process that ships logs in the tests, and the log files that this shipper reads.
+
+The shipper is the test shipper (`testing/shipper`), or the image that the environment variable SHIPPER_IMAGE names.
+"""
 
 from __future__ import annotations
 
@@ -23,27 +26,30 @@ MANIFESTS = ROOT / "filebeat" / "kubernetes"
 SOURCE = ROOT / "testing" / "shipper"
 BATCH = 2048
 NANOSECONDS = count(time.time_ns())
-# The folder of a pod, as kubelet names it. filebeat.yml lets only lines of this namespace name a user.
+# The name of a pod's log folder, as kubelet forms it: namespace, pod name and UID. With filebeat.yml, log lines may
+# name a user only in the namespace `jupyterlabdemo`.
 POD = "jupyterlabdemo_a-pod_3f0c1a52-7a40-4c3e-9f6e-0d6ae1b0e7a1"
 
 
 def filebeat_yml() -> str:
-    """Return the text of filebeat.yml in the ConfigMap of the manifests."""
+    """Return the text of `filebeat.yml`, which is in the manifest `configmap.yaml`."""
     text: str = yaml.safe_load((MANIFESTS / "configmap.yaml").read_text())["data"]["filebeat.yml"]
     return text
 
 
 def without_cluster(text: str, port: int, http_port: int, places: dict[str, Path]) -> str:
-    """Return a configuration for tests without a cluster: other addresses, no Kubernetes API, and shorter waits.
+    """Return a changed configuration that works without a cluster: local addresses, no Kubernetes API, shorter waits.
 
     Parameters
     ----------
     text
-        The configuration in the ConfigMap.
-    port, http_port
-        Ports of the relay, and of the shipper's own HTTP endpoint.
+        The configuration from the ConfigMap.
+    port
+        Port of the relay.
+    http_port
+        Port of the shipper's own HTTP endpoint.
     places
-        Folders to use instead of the folders of the pod.
+        A folder of this machine for each folder of the pod that it replaces.
     """
     settings: dict[str, Any] = yaml.safe_load(text)
     settings["processors"] = [
@@ -62,34 +68,40 @@ def without_cluster(text: str, port: int, http_port: int, places: dict[str, Path
 
 @dataclass
 class LogFile:
-    """The log of a container, written by containerd and rotated by kubelet."""
+    """The log files of one container. The methods write lines as containerd does, and rotate files as kubelet does."""
 
     folder: Path
     name: str = "0.log"
 
     @property
     def path(self) -> Path:
-        """The current file of the log."""
+        """The path of the newest file of the log, to which new lines are appended."""
         return self.folder / self.name
 
     def write(self, *lines: bytes, stream: str = "stdout") -> None:
-        """Write messages as complete lines in CRI format."""
+        """Append each message to the log as one complete line in CRI format."""
         self.write_raw(b"".join(self.whole(line, stream) for line in lines))
 
     def whole(self, line: bytes, stream: str = "stdout", tag: str = "F") -> bytes:
-        """Return a complete line in CRI format. Each line has its own time in nanoseconds."""
+        """Return one line in CRI format, with a line break. No two lines have the same time in nanoseconds.
+
+        The tag is `F` for a complete line, or `P` for a part of a line that the container runtime has split.
+        """
         now = next(NANOSECONDS)
         second = datetime.fromtimestamp(now // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         return f"{second}.{now % 10**9:09d}Z {stream} {tag} ".encode() + line + b"\n"
 
     def write_raw(self, content: bytes) -> None:
-        """Append bytes to the current file without changes."""
+        """Append bytes to the newest file of the log, without a time, a stream or a line break."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab") as file:
             file.write(content)
 
     def rotate(self, when: str) -> Path:
-        """Start a new file, as kubelet does: rename the current file, and compress the file before it."""
+        """Rotate the log as kubelet does: compress older files and rename the newest file. Return the new path.
+
+        The next line starts a new file.
+        """
         for old in self.folder.glob(f"{self.name}.*"):
             if old.suffix != ".gz":
                 packed = old.with_name(f"{old.name}.tmp")
@@ -101,7 +113,7 @@ class LogFile:
 
 @dataclass
 class Shipper:
-    """The image or the program that ships the logs. The tests start and kill it."""
+    """A process that ships logs: the test shipper's program, or a container of an image. Tests start and kill it."""
 
     folder: Path
     config: Path
@@ -113,12 +125,12 @@ class Shipper:
 
     @property
     def arguments(self) -> list[str]:
-        """The command-line arguments, as in the DaemonSet."""
+        """The shipper's command-line arguments, which are those of the DaemonSet."""
         return ["-e", "-c", "/etc/filebeat/filebeat.yml" if self.image else str(self.config)]
 
     @contextmanager
     def run(self) -> Iterator[Shipper]:
-        """Run the shipper until the end of the block. Then kill it if it still runs, and print its log."""
+        """Run the shipper until the end of the `with` block. Then kill a shipper that still runs, and print its log."""
         if self.image:
             data = self.folder / "data"
             data.mkdir(exist_ok=True)

@@ -3,8 +3,8 @@
 #   . loadLSST.bash
 #   setup lsst_distrib
 #
-# It has the EUPS commands that users need most: `setup PRODUCT`, `setup -r FOLDER`, `unsetup PRODUCT`, `eups list`.
-# products.txt in this folder lists the products.
+# The file defines the EUPS commands that users need most: `setup PRODUCT`, `setup -r FOLDER`, `unsetup PRODUCT` and
+# `eups list`. products.txt in the same folder lists the products of the stack.
 
 LSST_STACK=$(CDPATH="" cd -- "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export LSST_STACK
@@ -14,7 +14,7 @@ case :$PATH: in
     *) export PATH=$LSST_STACK/python/bin:$PATH ;;
 esac
 
-_lsst_product() { # PRODUCT: prints "version folder", or fails if the stack does not have the product
+_lsst_product() { # PRODUCT: prints the version and the folder of a product, or fails if the stack lacks the product
     local name version folder
     while IFS=" " read -r name version folder; do
         [ "$name" = "$1" ] && printf '%s %s\n' "$version" "$folder" && return 0
@@ -22,17 +22,17 @@ _lsst_product() { # PRODUCT: prints "version folder", or fails if the stack does
     return 1
 }
 
-_lsst_names() { # FILE: prints the first word of each line, on one line
+_lsst_names() { # FILE: prints on one line the names of products, which are the first words of the lines in the file
     local name rest names=()
     while IFS=" " read -r name rest; do names+=("$name"); done <"$1"
     printf '%s' "${names[*]}"
 }
 
-_lsst_mark() { # PRODUCT VERSION FOLDER: exports the variables that EUPS exports for a product
+_lsst_mark() { # PRODUCT VERSION FOLDER: exports SETUP_<PRODUCT> and <PRODUCT>_DIR, as `setup` of EUPS does
     export "SETUP_${1^^}=$1 $2" "${1^^}_DIR=$3"
 }
 
-_lsst_refuse() { # PRODUCT: prints why the product cannot be set up, and fails
+_lsst_refuse() { # PRODUCT: prints the reason why this stack cannot set up the product, and fails
     if grep -qx -- "$1" "$LSST_STACK/missing.txt"; then
         printf 'setup: %s is a product of lsst_distrib, but not in this stack, which is from PyPI.\n' "$1"
         printf 'setup: this stack has: %s\n' "$(_lsst_names "$LSST_STACK/products.txt")"
@@ -43,21 +43,21 @@ _lsst_refuse() { # PRODUCT: prints why the product cannot be set up, and fails
     return 1
 }
 
-_lsst_distrib() { # sets up all products; in an interactive shell, prints which are missing
+_lsst_distrib() { # sets up all products of this stack. In a terminal, also lists them and the products that are missing
     local name version folder
     while IFS=" " read -r name version folder; do
         _lsst_mark "$name" "$version" "$folder"
     done <"$LSST_STACK/products.txt"
     IFS=" " read -r version folder <<<"$(_lsst_product daf_butler)"
     _lsst_mark lsst_distrib "pypi_$version" "$LSST_STACK"
-    [[ $- == *i* ]] || return 0 # scripts do not need the list
+    [[ $- == *i* ]] || return 0 # a script prints no lists of products
     {
         printf 'setup: lsst_distrib from PyPI (%s): %s\n' "$version" "$(_lsst_names "$LSST_STACK/products.txt")"
         printf 'setup: not in this stack: %s\n' "$(_lsst_names "$LSST_STACK/missing.txt")"
     } | fold -s -w "${COLUMNS:-80}" >&2
 }
 
-_lsst_local() { # FOLDER: sets up a local checkout, as EUPS does with `setup -r`
+_lsst_local() { # FOLDER: sets up a user's own checkout of a product, as EUPS does with `setup -r`
     local folder name
     folder=$(CDPATH="" cd -- "$1" 2>/dev/null && pwd) || {
         printf 'setup: cannot open folder %s: check the path\n' "$1" >&2
@@ -76,7 +76,7 @@ setup() {
     local row version folder
     while [[ ${1-} == -* ]]; do
         case $1 in
-            -j | -k | -v | -jk | -kj) shift ;; # no effect: products of this stack do not set up their dependencies
+            -j | -k | -v | -jk | -kj) shift ;; # no effect, because this stack never sets up dependencies of a product
             -r | -jr | -kr)
                 [ $# -ge 2 ] || { echo "$usage" >&2; return 2; }
                 _lsst_local "$2"

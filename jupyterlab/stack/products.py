@@ -1,7 +1,7 @@
-"""A program that prints the products of the stack whose Python runs it: EUPS name, version and folder, one per line.
+"""A program that prints the products of an LSST stack, one per line: EUPS name, version and folder.
 
-A product is a package that Rubin Observatory publishes on PyPI. Its EUPS name is the name of the distribution without
-`lsst-` and with underscores.
+The Python of the stack must run the program. A product is a package that Rubin Observatory publishes on PyPI. The EUPS
+name of a product is the name of its distribution without `lsst-`, and with `_` instead of `-`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ from importlib.metadata import Distribution, distributions
 
 
 def product_name(distribution: str) -> str | None:
-    """Return the EUPS name of a distribution, or None if it is not a product of the stack."""
+    """Return the EUPS name of a distribution, or None if the distribution is not a product of the stack."""
     if not distribution.startswith("lsst-"):
         return None
     return distribution.removeprefix("lsst-").replace("-", "_")
 
 
 def folder(distribution: Distribution) -> str:
-    """Return the folder of the product's modules, below the namespace packages that products share."""
+    """Return the deepest folder that contains all modules of a product.
+
+    Products share namespace packages such as `lsst`. These packages have no modules, so the folder is below them.
+    """
     modules = [
         file.parent
         for file in distribution.files or ()
@@ -29,7 +32,7 @@ def folder(distribution: Distribution) -> str:
 
 
 def main() -> None:
-    """Print the products sorted by name. Exit with an error if there are none."""
+    """Print the products sorted by name. Exit with an error if no product is installed."""
     rows = sorted(
         (name, distribution.version, folder(distribution))
         for distribution in distributions()

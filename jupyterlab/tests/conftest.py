@@ -1,4 +1,7 @@
-"""Fixtures: a hub with one user (the demo or, with --image, the image), and spawned labs."""
+"""Fixtures that start a standalone lab, and labs as a hub spawns them.
+
+The standalone lab is the demo, or with the option `--image` a container of the image.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +28,14 @@ from tools.parts import ALONE, prepare
 
 @pytest.fixture(scope="session")
 def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubLogin]:
-    """Start one hub with one user for all tests."""
+    """Start a standalone lab's hub, which all tests of the session use. Yield its URL, user name and password."""
     image = request.config.getoption("--image")
     start = hub_of_image(image) if image else hub_of_demo(tmp_path_factory.mktemp("state"))
     yield from start
 
 
 def hub_of_demo(state: Path) -> Iterator[HubLogin]:
-    """Start the demo's hub with a new state folder."""
+    """Start the hub of the demo (`nox -s demo`) with an empty state folder. Yield its URL, user name and password."""
     demo = Hub(prepare(*ALONE), state, free_ports(1)[0])
     try:
         demo.wait_until_ready()
@@ -43,7 +46,7 @@ def hub_of_demo(state: Path) -> Iterator[HubLogin]:
 
 
 def hub_of_image(image: str) -> Iterator[HubLogin]:
-    """Start the image standalone, as the README shows, with a user and password from the environment."""
+    """Start a standalone container of the image. Yield the URL, the user name and the password of its hub."""
     login = {"LAB_USER": "vera", "LAB_PASSWORD": "a long enough one"}
     with run_container(image, environment=login, ports=[8000]) as container:
         url = f"http://127.0.0.1:{container.port(8000)}"
@@ -53,7 +56,7 @@ def hub_of_image(image: str) -> Iterator[HubLogin]:
 
 @pytest.fixture(scope="session")
 def lab(hub: HubLogin) -> Iterator[LabClient]:
-    """Return a client whose user has logged in and started a lab."""
+    """Log in to the hub and start the user's lab. Yield an HTTP client of the logged-in user."""
     with LabClient(hub.url, hub.user) as client:
         client.log_in(hub.password).raise_for_status()
         client.spawn()
@@ -62,7 +65,10 @@ def lab(hub: HubLogin) -> Iterator[LabClient]:
 
 @pytest.fixture
 def spawn(tmp_path: Path) -> Iterator[Callable[..., SpawnedLab]]:
-    """Return a function that starts the demo's lab as a hub does. Its arguments set environment variables."""
+    """Yield a function that starts a lab as a hub spawns it. The function's arguments set environment variables.
+
+    The labs connect to a small test hub, which stores their reports.
+    """
     program = prepare(*ALONE) / "lab" / "bin" / "lab"
     with ExitStack() as stack:
         hub = stack.enter_context(run_hub_stub("127.0.0.1"))
@@ -71,7 +77,7 @@ def spawn(tmp_path: Path) -> Iterator[Callable[..., SpawnedLab]]:
             (port,) = free_ports(1)
             home = tmp_path / "home"
             home.mkdir(exist_ok=True)
-            # Not in tmp_path, because the path of a Unix socket must be short.
+            # The scratch folder is not in tmp_path, because the path of a Unix socket in the folder must be short.
             scratch = stack.enter_context(TemporaryDirectory(prefix="lab-"))
             variables = hub.environment("vera", port, "127.0.0.1") | {"HOME": str(home), "LAB_SCRATCH": scratch}
             variables |= {"JUPYTERHUB_ACTIVITY_INTERVAL": "1"} | environ
@@ -86,9 +92,10 @@ def spawn(tmp_path: Path) -> Iterator[Callable[..., SpawnedLab]]:
 
 @contextmanager
 def run_lab(program: Path, environ: dict[str, str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a lab until the end of the block. If the lab then does not stop in time, print the stacks of its threads.
+    """Run the program `lab` until the end of the `with` block, and print its log.
 
-    At the end of a lab's container, Linux kills the programs that still run. Here this function does so.
+    If the lab does not stop in time after SIGTERM, it prints the stacks of its threads, and the test fails. At the end,
+    the function kills programs of the lab that still run. In a pod, Linux kills such programs.
     """
     log = folder / "lab.log"
     with log.open("w") as file:
@@ -118,7 +125,7 @@ def run_lab(program: Path, environ: dict[str, str], folder: Path) -> Iterator[su
 
 
 def answers(url: str) -> bool:
-    """Return whether a page answers 200."""
+    """Return whether a request for this URL gets an answer with status 200."""
     try:
         return httpx.get(url).status_code == 200
     except httpx.TransportError:

@@ -1,7 +1,7 @@
-"""A program that collects the browser files of JupyterLab's packages for nginx: `python static.py FOLDER [--quick]`.
+"""A program that collects JupyterLab's scripts, styles and fonts for nginx: `python static.py FOLDER [--quick]`.
 
-It copies the files whose name contains the hash of their content: once unchanged, and once for each compression. In the
-folder of each encoding, a copy has the same path as below a lab's URL.
+It copies each file whose name contains a hash of the content. FOLDER gets a subfolder for each encoding: `identity`
+with unchanged files, `br` and `gzip` with compressed files. In a subfolder, a copy has its path below a lab's URL.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ ALREADY_COMPRESSED = {".woff", ".woff2"}
 
 
 def find_files(jupyter: Path) -> Iterator[tuple[Path, Path]]:
-    """Yield each file, and its path below a lab's URL."""
+    """Yield the path of each file whose name contains a hash, and the path of the file below a lab's URL.
+
+    Parameters
+    ----------
+    jupyter
+        The folder `share/jupyter` of the environment that has JupyterLab.
+    """
     labextensions = jupyter / "labextensions"
     folders = {jupyter / "lab" / "static": Path("static/lab")}
     for folder in (*labextensions.glob("*/static"), *labextensions.glob("@*/*/static")):
@@ -34,7 +40,17 @@ def find_files(jupyter: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def write(target: Path, encodings: dict[str, Callable[[bytes], bytes]], source: tuple[Path, Path]) -> None:
-    """Write the copies of one static file, one for each encoding."""
+    """Write one copy of a file for each encoding. Write a compressed font only once, without further compression.
+
+    Parameters
+    ----------
+    target
+        The folder with a subfolder for each encoding.
+    encodings
+        Name of each encoding, and the function that encodes the content of a file.
+    source
+        The path of the file, and its path below a lab's URL.
+    """
     file, path = source
     content = file.read_bytes()
     for name, encode in encodings.items():
@@ -45,7 +61,7 @@ def write(target: Path, encodings: dict[str, Callable[[bytes], bytes]], source: 
 
 
 def main() -> None:
-    """Write the files into the folder that the command line names."""
+    """Write the copies of all files into the folder that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--quick", action="store_true", help="compress less, for tests")

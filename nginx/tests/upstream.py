@@ -1,4 +1,4 @@
-"""Fake servers behind nginx: an HTTP server that stores its requests, and a WebSocket server that echoes messages."""
+"""Fake servers to which nginx sends requests: an HTTP server that stores them, and a WebSocket server that echoes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from websockets.sync.server import ServerConnection, serve
 
 @dataclass(frozen=True)
 class ReceivedRequest:
-    """A request as the server has received it. The names of headers are in lower case."""
+    """A request that the fake HTTP server has received from nginx. The names of headers are in lower case."""
 
     method: str
     path: str
@@ -22,16 +22,18 @@ class ReceivedRequest:
 
 @dataclass
 class Upstream:
-    """The received requests and the answers of the server at `address` (`host:port`).
+    """The state of the fake HTTP server: the requests that it has received, and the answers that it sends.
 
     Attributes
     ----------
+    address
+        The server's address, `host:port`.
     asked
-        The requests so far.
+        The requests that the server has received so far.
     received
         Number of bytes in the bodies of all requests so far.
     answers
-        Status and additional headers for a path. The default is 200 without additional headers.
+        Status and additional headers of the answer for a path. Answers for other paths have status 200.
     wait
         Seconds between a request and its answer.
     kind
@@ -50,7 +52,7 @@ class Upstream:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """The handler of all requests. It counts the bytes of a body while they arrive."""
+    """The handler of all requests to the fake HTTP server. It counts the bytes of a body while they arrive."""
 
     protocol_version = "HTTP/1.1"
     upstream: Upstream
@@ -84,11 +86,11 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = _answer  # noqa: N815  (named by http.server)
 
     def log_message(self, *_: object) -> None:
-        """Log nothing."""
+        """Log nothing. The base class would print each request to standard error."""
 
 
 class Server(ThreadingHTTPServer):
-    """An HTTP server that frees its port at once, so that the next server can use it."""
+    """An HTTP server that a test can start on a port immediately after another server has used the port."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -97,7 +99,10 @@ class Server(ThreadingHTTPServer):
 
 @contextmanager
 def run_upstream(host: str = "127.0.0.1", port: int = 0, body: bytes | None = None) -> Iterator[Upstream]:
-    """Run the HTTP server until the end of the block."""
+    """Run the fake HTTP server until the end of the `with` block, and yield the server's state.
+
+    With port 0 the kernel chooses a free port.
+    """
     upstream = Upstream()
     if body is not None:
         upstream.body = body
@@ -111,7 +116,7 @@ def run_upstream(host: str = "127.0.0.1", port: int = 0, body: bytes | None = No
 
 @contextmanager
 def run_echo() -> Iterator[str]:
-    """Run a WebSocket server that echoes messages, until the end of the block. Yield its `host:port`."""
+    """Run a WebSocket server that echoes messages, until the end of the `with` block. Yield its address `host:port`."""
 
     def echo(connection: ServerConnection) -> None:
         for message in connection:

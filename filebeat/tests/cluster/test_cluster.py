@@ -1,7 +1,7 @@
-"""Tests of the manifests on a real cluster: a lab's log line arrives in RabbitMQ, and other clients are refused.
+"""Tests of filebeat's and the relay's manifests on a real cluster: log lines of labs arrive in RabbitMQ.
 
-The DaemonSet runs the image of SHIPPER_IMAGE, or the test shipper. Both have filebeat's mounts, configuration,
-Secret and service account.
+The tests also check that the relay refuses other clients. The DaemonSet runs the image that the environment variable
+SHIPPER_IMAGE names, or else the test shipper. Mounts, configuration, Secret and service account are those of filebeat.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ try:
 except TimeoutError:
     print("timed out")
 """
-# Send an empty window, which the relay acknowledges. With TLS 1.3 the handshake of a refused client succeeds, and only
-# its first read fails.
+# This program sends an empty window and reads the relay's acknowledgement. With TLS 1.3, a client without a certificate
+# can complete the handshake. The relay's refusal only appears as an error when the client reads.
 SEND_WINDOW = """
 import socket, ssl
 context = ssl.create_default_context(cafile="/test/ca.crt")
@@ -66,13 +66,13 @@ while True:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Return an authority with certificates for a server and a client."""
+    """Return a certificate authority, with one certificate for a server and one for a client."""
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="module")
 def queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
-    """Start RabbitMQ where pods can reach it, and yield a queue."""
+    """Start RabbitMQ on an address that pods of the cluster can reach, and yield a queue."""
     cluster.need_cluster()
     try:
         broker = RabbitMQ(tmp_path_factory.mktemp("rabbitmq"), host=address_for_pods())
@@ -83,7 +83,7 @@ def queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
 
 
 def daemonset() -> dict[str, Any]:
-    """Return the DaemonSet of the manifests with the image under test."""
+    """Return filebeat's DaemonSet from its manifest. The image is the shipper that the tests use."""
     manifest: dict[str, Any] = yaml.safe_load((MANIFESTS / "daemonset.yaml").read_text())
     [container] = manifest["spec"]["template"]["spec"]["containers"]
     container["image"] = shipper_image()
@@ -91,14 +91,24 @@ def daemonset() -> dict[str, Any]:
 
 
 def tls_secret(name: str, pair: tuple[Path, Path], ca: Path) -> dict[str, Any]:
-    """Return a Secret with a certificate, its key, and the certificate of the trusted authority."""
+    """Return a Secret for TLS.
+
+    Parameters
+    ----------
+    name
+        Name of the Secret.
+    pair
+        Files of a certificate and of its private key.
+    ca
+        File with the certificate of the authority that the pod trusts.
+    """
     files = {"tls.crt": pair[0], "tls.key": pair[1], "ca.crt": ca}
     return config("Secret", name, **{key: file.read_text() for key, file in files.items()})
 
 
 @pytest.fixture(scope="module", autouse=True)
 def deployment(queue: Queue, certificates: Certificates) -> Iterator[None]:
-    """Apply the manifests of filebeat and the relay with settings for the test, and remove them at the end."""
+    """Deploy filebeat and the relay with their manifests and with settings for the tests. Delete both at the end."""
     broker = queue.broker
     settings = {
         "AMQP_HOST": broker.host,
@@ -126,7 +136,7 @@ def deployment(queue: Queue, certificates: Certificates) -> Iterator[None]:
 
 
 def read_filebeat_log() -> str:
-    """Return the last lines of filebeat's log, or the error of kubectl."""
+    """Return the last lines of filebeat's log, or the error message of kubectl."""
     try:
         return kubectl("logs", "daemonset/filebeat", "--namespace", NAMESPACE, "--tail=30")
     except KubectlError as error:
@@ -169,7 +179,7 @@ def run_pod() -> Iterator[Callable[..., str]]:
 
 
 def read_output(name: str, namespace: str) -> str:
-    """Wait until the program of a pod ends, and return its output."""
+    """Wait until a pod's program ends, and return the output of the program."""
 
     def ended() -> bool:
         phase = cluster.get("pod", name, namespace=namespace)["status"].get("phase")
@@ -194,7 +204,8 @@ def test_session_event_of_a_lab_arrives_without_its_output(queue: Queue, run_pod
     received: list[tuple[float, bytes]] = []
 
     def find_line() -> tuple[float, bytes] | None:
-        # The lab repeats its line, because filebeat cannot add the user until it has listed the pod.
+        # The program of the pod repeats its line. filebeat can add the user only after it has found the pod in the API,
+        # so the first lines can arrive without a user.
         return next(((at, body) for at, body in received if mark.encode() in body and b"ada-amber" in body), None)
 
     def arrived() -> bool:
@@ -232,7 +243,8 @@ def test_log_lines_of_the_relay_arrive(queue: Queue) -> None:
 
 @pytest.mark.parametrize("namespace", [LABS, ANOTHER, NAMESPACE])
 def test_other_pods_cannot_reach_the_relay(namespace: str, run_pod: Callable[..., str]) -> None:
-    # The NetworkPolicy blocks a pod with filebeat's label in another namespace, and a lab in the relay's namespace.
+    # Only a pod with filebeat's label in the relay's own namespace may connect. So the NetworkPolicy must block a pod
+    # with filebeat's label in another namespace, and a pod with a lab's label in the relay's namespace.
     component = "lab" if namespace == NAMESPACE else "filebeat"
     name = run_pod(CONNECT, namespace, **{"app.kubernetes.io/component": component})
     assert read_output(name, namespace) == "timed out"

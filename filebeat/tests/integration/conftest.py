@@ -1,4 +1,4 @@
-"""Fixtures: the log of a container, and the events that arrive from it."""
+"""Fixtures for the log files of one container, and for the events that arrive in RabbitMQ."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from logstashrmq.tests.harness import Queue
 
 @pytest.fixture
 def arrived(queue: Queue) -> Arrived:
-    """Return the events that arrive in the queue."""
+    """Return an object that reads and counts the events in the RabbitMQ queue."""
     return Arrived(queue)
 
 
 @pytest.fixture
 def log(shipper: Shipper) -> LogFile:
-    """Return the log of a container."""
+    """Return the log of one container. Tests write lines to it, and the shipper reads the lines."""
     return LogFile(shipper.pods / POD / "a-container")

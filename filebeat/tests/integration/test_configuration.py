@@ -1,4 +1,4 @@
-"""Tests that the test shipper accepts filebeat.yml, and refuses settings that the shipper does not implement."""
+"""Tests that the test shipper accepts filebeat.yml, and refuses settings of filebeat that it does not implement."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from filebeat.tests.shipper import filebeat_yml
 
 
 def check(program: Path, text: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run `filebeat test config` with this configuration."""
+    """Write a configuration to a file, run the test shipper's `filebeat test config`, and return the result."""
     file = folder / "filebeat.yml"
     file.write_text(text)
     command = [str(program), "test", "config", "-c", str(file)]

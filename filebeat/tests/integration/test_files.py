@@ -79,7 +79,7 @@ def test_files_compressed_during_a_stop_arrive_once(shipper: Shipper, log: LogFi
 
 
 def is_registered(shipper: Shipper, name: str) -> bool:
-    """Check whether the shipper's registry contains a file."""
+    """Check whether the shipper's registry contains a file. The registry lists each file with the position in it."""
     return any(name in file.read_text() for file in (shipper.folder / "data").rglob("*.json"))
 
 

@@ -26,8 +26,8 @@ def test_only_session_events_of_a_lab_are_shipped(shipper: Shipper, arrived: Arr
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_line_cannot_forge_its_user(packed: bool, shipper: Shipper, arrived: Arrived) -> None:
-    # The tests run without add_kubernetes_metadata, so filebeat has no labels. A cluster has such lines too: filebeat
-    # does not know the labels of a new pod or of a compressed file.
+    # The test shipper runs without add_kubernetes_metadata, so it never knows the labels of a pod. On a cluster,
+    # filebeat does not know the labels for lines of a new pod or of a compressed file.
     pods = ["jupyterlabdemo-labs_lab-5150", "jupyterlabdemo-labs2_x", "jupyterlabdemoo_x", "elsewhere_jupyterlabdemo"]
     session = {"message": "a kernel has started", "event.dataset": "lab.session", "event.action": "kernel_start"}
     forged = session | {"user.id": "1", "user.name": "mallory", "labels": {"image": "forged"}, "labels.size": "huge"}

@@ -22,9 +22,9 @@ class ChannelClosedByBroker(RuntimeError):
 def raised(
     error: BaseException, cause: BaseException | None = None, context: BaseException | None = None
 ) -> BaseException:
-    """Raise an error, catch it and return it, so that it has a traceback."""
+    """Raise and catch an exception, so that it gets a traceback. Return the exception."""
     if cause:
-        error.__cause__ = cause  # assigning None to `__cause__` would hide the context
+        error.__cause__ = cause  # the traceback shows a context only if the code assigns no cause
     error.__context__ = context
     try:
         raise error
@@ -33,7 +33,7 @@ def raised(
 
 
 def errors() -> Iterator[BaseException]:
-    """Yield exceptions of all kinds, for example with blank lines, with a cause, with a context, and in groups."""
+    """Yield exceptions whose tracebacks have different forms, for example with blank lines, a cause or a group."""
     yield raised(ValueError("the sea is too large"))
     yield raised(ValueError("the first\n\n    indented, below a blank line"))
     yield raised(AssertionError())
@@ -49,7 +49,7 @@ def errors() -> Iterator[BaseException]:
 
 
 def group() -> BaseException:
-    """Return a group of exceptions inside another."""
+    """Return a group of exceptions that contains a second group."""
     inner = ExceptionGroup("inner", [OSError()])
     return ExceptionGroup("several", [ValueError("one\n\nwith a blank line"), inner])
 
@@ -78,7 +78,7 @@ def test_json_line_keeps_its_fields_and_gets_its_origin(shipper: Shipper, log: L
     where = {"kubernetes.namespace": "jupyterlabdemo", "kubernetes.pod.name": "a-pod", "agent.name": "node-1"}
     assert event == event | kept | where | {"stream": "stderr", "kubernetes.container.name": "a-container"}
     assert event["log.file.path"].endswith(f"/{POD}/a-container/0.log")
-    # The container runtime sets the time. A line cannot forge it.
+    # The event has the time that the container runtime wrote. The `@timestamp` in the JSON line does not replace it.
     assert not event["@timestamp"].startswith("2020")
 
 

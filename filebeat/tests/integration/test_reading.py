@@ -1,4 +1,7 @@
-"""Tests of `nox -s read-logs`, the example of a consumer, with a real queue and shipped events."""
+"""Tests of `nox -s read-logs`, an example of a program that reads events from a RabbitMQ queue.
+
+The tests use a real broker and relay. The shipper ships the events.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from logstashrmq.tests.harness import Queue, wait_until
 
 
 def read(broker: RabbitMQ, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run tools/read_logs.py against the broker."""
+    """Run the program `tools/read_logs.py`, which reads events from the broker, and return the result."""
     address = {"AMQP_HOST": "127.0.0.1", "AMQP_PORT": str(broker.port), "AMQP_TLS": "false"}
     login = {"AMQP_USER": broker.user, "AMQP_PASSWORD": broker.password}
     command = [sys.executable, "-m", "tools.read_logs", *arguments]

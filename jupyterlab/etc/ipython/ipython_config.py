@@ -1,4 +1,7 @@
-"""Configuration of IPython: the history, a SQLite file, is not in the home, because SQLite can corrupt files on NFS."""
+"""The configuration of IPython: the history is in the scratch folder.
+
+The history is a SQLite file. In the home, it could become corrupt, because the home can be on NFS.
+"""
 
 import os
 

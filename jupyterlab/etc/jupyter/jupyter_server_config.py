@@ -1,4 +1,4 @@
-"""The configuration file of Jupyter Server in every lab, spawned or standalone."""
+"""The configuration file of Jupyter Server, in labs that a hub has spawned and in standalone labs."""
 
 from lsstlab.server_config import configure
 

@@ -18,8 +18,12 @@ from lsstlab.errors import LabError
 
 
 def main() -> None:
-    """Run the program that the command line and the environment select. Exit with one line on a `LabError`."""
-    # This environment's programs come first in the PATH: `jupyterhub-singleuser` must be the one beside `lab`.
+    """Run a command, a standalone lab or a hub's single-user server, as the command line and the environment select.
+
+    If a `LabError` is raised, print one line and exit.
+    """
+    # Add the folder of this Python's programs at the start of the PATH, so that `jupyterhub-singleuser` and other
+    # commands are found there first.
     os.environ["PATH"] = f"{Path(sys.prefix) / 'bin'}:{os.environ.get('PATH', os.defpath)}"
     command = sys.argv[1:]
     spawned = bool(os.environ.get("JUPYTERHUB_API_TOKEN"))
@@ -33,7 +37,8 @@ def main() -> None:
         elif command:
             launcher.run_command(command)
         else:
-            # Imported here: a spawned lab does not need the settings and the configuration of a standalone hub.
+            # Import the module here. An import at the top would delay the start of a spawned lab, which does not need
+            # it.
             from lsstlab import standalone
 
             sys.exit(standalone.run())

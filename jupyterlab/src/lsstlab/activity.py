@@ -1,4 +1,7 @@
-"""The rule that decides when a lab was last used. The hub uses this time to stop idle labs: docs/dev/lab.md."""
+"""The rule that decides when a lab was last used. The hub uses this time to stop idle labs.
+
+docs/dev/lab.md, "Activity", has the rule and its reasons.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,18 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
-# Jupyter Server's setting for the time of the last message from or to a terminal
+# The setting in which Jupyter Server stores the time of the last message between a page and a terminal
 TERMINAL_ACTIVITY = "terminal_last_activity"
 
 
 def is_kernel_busy(kernel_manager: Any) -> bool:
-    """Return whether any kernel is executing code, even if it has printed nothing for hours."""
+    """Return whether at least one kernel executes code, with or without output."""
     kernels = (kernel_manager.get_kernel(kernel_id) for kernel_id in kernel_manager.list_kernel_ids())
     return any(getattr(kernel, "execution_state", None) == "busy" for kernel in kernels)
 
 
 def is_program_running(terminal: Any) -> bool:
-    """Return whether the foreground of a terminal is a program other than its shell.
+    """Return whether a program other than the shell runs in the foreground of a terminal.
 
     Background jobs, stopped jobs and programs that are detached from the terminal (nohup, tmux) do not count.
     """
@@ -29,10 +32,10 @@ def is_program_running(terminal: Any) -> bool:
 
 
 def read_input_time(terminal: Any) -> datetime | None:
-    """Return when the user last typed into a terminal, accurate to eight seconds. `w` shows the same time.
+    """Return when the user last typed into a terminal, accurate to eight seconds.
 
-    The result is the access time of the terminal device. Jupyter Server uses the last message of the WebSocket
-    instead, which includes the messages of a page that reconnects.
+    The result is the access time of the terminal device, which the command `w` also uses. Jupyter Server uses the time
+    of the last WebSocket message instead. A page that reconnects sends such messages without any input of the user.
     """
     try:
         return datetime.fromtimestamp(os.stat(f"/proc/{terminal.ptyproc.pid}/fd/0").st_atime, UTC)
@@ -41,7 +44,7 @@ def read_input_time(terminal: Any) -> datetime | None:
 
 
 class ActivityTracker:
-    """The time of the last use of a lab, by the rule of docs/dev/lab.md.
+    """The calculation of the time when a lab was last used, by the rule of docs/dev/lab.md.
 
     Parameters
     ----------
@@ -54,10 +57,10 @@ class ActivityTracker:
         self._last: datetime = web_app.settings["started"]
 
     def last_activity(self) -> datetime:
-        """Return the time of the last use: the current time while a kernel or a foreground program runs.
+        """Return when the lab was last used. While a kernel or a foreground program runs, this is the current time.
 
-        The tracker stores the result, so that the time never goes back. After a program has ended, no other record
-        shows when it was running.
+        The tracker stores the result, because no other record shows when a kernel or a program was last running. So a
+        result is never earlier than the previous result.
         """
         self._last = max(self._last, datetime.now(UTC) if self._is_running() else self._last_trace())
         return self._last
@@ -69,7 +72,10 @@ class ActivityTracker:
         return is_kernel_busy(self._settings["kernel_manager"]) or any(map(is_program_running, self._terminals()))
 
     def _last_trace(self) -> datetime:
-        """Return the latest use in Jupyter Server's records. For terminals, `read_input_time` replaces them."""
+        """Return the latest time of use that Jupyter Server has recorded, or that `read_input_time` returns.
+
+        The function ignores Jupyter Server's own time for terminals.
+        """
         times: list[datetime] = [self._settings["kernel_manager"].last_kernel_activity]
         times += self._settings["last_activity_times"].values()
         times += [

@@ -1,4 +1,4 @@
-"""The start of a lab with clean settings: the lab moves the present settings into a dated folder of the home."""
+"""The start of a lab with clean settings: the lab first moves the user's settings into a dated folder of the home."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ folder such as ~/.jupyter.~1~.
 
 
 class CleanSettingsError(LabError):
-    """A wrong value of LAB_CLEAN_SETTINGS. The message names the value found and the values wanted."""
+    """A wrong value of LAB_CLEAN_SETTINGS. The message contains the wrong value and the accepted values."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class MovedSettings:
     Attributes
     ----------
     folder
-        The new folder.
+        The new dated folder in the home.
     moved
-        Names of the moved folders.
+        Names of the folders that were moved into `folder`.
     failed
-        Names of the folders that could not be moved, with the operating system's error message.
+        Name of each folder that could not be moved, and the operating system's error message.
     """
 
     folder: Path
@@ -54,7 +54,7 @@ class MovedSettings:
 
 
 def wants_clean_settings(environ: Mapping[str, str]) -> bool:
-    """Return whether the user has requested a lab with clean settings.
+    """Return whether LAB_CLEAN_SETTINGS requests a lab with clean settings.
 
     Raises
     ------
@@ -68,8 +68,11 @@ def wants_clean_settings(environ: Mapping[str, str]) -> bool:
 
 
 def clean_settings(home: Path) -> None:
-    """Move the settings away and notify the user. The lab does not use a folder that cannot be moved."""
-    os.environ.pop("LAB_CLEAN_SETTINGS", None)  # a child process or a restart must not repeat this
+    """Move the user's settings into a dated folder of the home, and notify the user.
+
+    If a folder cannot be moved, the lab uses an empty folder in its place.
+    """
+    os.environ.pop("LAB_CLEAN_SETTINGS", None)  # without the variable, a restart does not move the settings again
     result = move_settings(home, datetime.now().astimezone())
     if result.moved:
         text = MOVED_NOTICE.format(folder=result.folder.name)
@@ -84,10 +87,10 @@ def clean_settings(home: Path) -> None:
 
 
 def move_settings(home: Path, now: datetime) -> MovedSettings:
-    """Move the folders with settings into a new folder of the home, and return which were moved.
+    """Move the folders with settings into a new folder of the home, and return which folders were moved.
 
-    Each folder is renamed: this needs no space, moves a link instead of its target, and happens completely or not at
-    all. The new folder is empty, so no file is overwritten.
+    The function renames each folder. A rename needs no disk space and cannot stop halfway. If the folder is a link, the
+    rename moves the link, not its target. No file is overwritten, because the new folder is empty.
     """
     present = [name for name in FOLDER_VARIABLES if os.path.lexists(home / name)]
     if not present:
@@ -99,12 +102,13 @@ def move_settings(home: Path, now: datetime) -> MovedSettings:
     moved, failed = [], {}
     for name in present:
         try:
-            # Remove the dot from the name, because JupyterLab does not show hidden files.
+            # Remove the dot at the start of the name, because JupyterLab does not show files whose names start with a
+            # dot.
             (home / name).rename(folder / name[1:])
             moved.append(name)
         except OSError as error:
             failed[name] = error.strerror or type(error).__name__
-    with suppress(OSError):  # a full home has no room for the text
+    with suppress(OSError):  # a full home has no space for README.txt
         if moved:
             (folder / "README.txt").write_text(describe_move(folder, moved, now))
         else:
@@ -133,7 +137,7 @@ def create_dated_folder(home: Path, now: datetime) -> Path:
 
 
 def describe_move(folder: Path, moved: Iterable[str], now: datetime) -> str:
-    """Return the text of the README in the folder: what was moved, and how to use it again."""
+    """Return the text of README.txt: which folders were moved, and the commands that move them back."""
     quoted = shlex.quote(folder.name)
     lines = [f"    {name[1:]:8} was ~/{name}\n" for name in moved]
     commands = [f"    cd; mv -T --backup=numbered {quoted}/{name[1:]} {name}\n" for name in moved]

@@ -1,4 +1,4 @@
-"""A notice about a kernel that ends each time it starts. Its error is only in the log, which users cannot read."""
+"""A notice about a kernel that ends each time it starts. Users cannot read the lab's log, which contains the error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TEXT = "The kernel {name} ends when it starts. The cause may be in ~/.ipython or
 
 
 def watch_kernels(serverapp: Any) -> None:
-    """Notify the user when the server gives up starting a kernel, after five attempts."""
+    """Notify the user when Jupyter Server has tried five times to start a kernel and does not try again."""
 
     async def watch(data: dict[str, Any], **_: object) -> None:
         if data["action"] == "start" and data.get("status") == "success":
@@ -26,5 +26,5 @@ def watch_kernels(serverapp: Any) -> None:
 
 
 def notify(name: str) -> None:
-    """Add the notice about a kernel."""
+    """Add a notice that the kernel with this name ends when it starts."""
     SETTINGS_NOTICES.add(Notice(f"kernel-{name}", "warning", TEXT.format(name=name)))

@@ -1,7 +1,7 @@
-"""The base class of errors that stop the start of a lab."""
+"""The base class of errors because of which a lab does not start."""
 
 from __future__ import annotations
 
 
 class LabError(Exception):
-    """An error that stops the start of a lab. The message is one line with the reason and the next action."""
+    """An error because of which a lab does not start. The message is one line with the reason and the next action."""

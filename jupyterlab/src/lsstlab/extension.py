@@ -1,4 +1,7 @@
-"""The Jupyter Server extension of a lab: activity, notices, session log, SIGTERM and garbage collection."""
+"""The Jupyter Server extension of a lab.
+
+It sets the activity rule, shows notices, logs the session, stops the lab in order and resumes garbage collection.
+"""
 
 from __future__ import annotations
 
@@ -36,9 +39,9 @@ def _load_jupyter_server_extension(serverapp: Any) -> None:
 
 
 def add_notices(serverapp: Any) -> None:
-    """Use the lab's rule for activity, and deliver notices to pages and terminals."""
+    """Set the lab's own rule for the time of the last use, and show notices in pages and terminals."""
     tracker = ActivityTracker(serverapp.web_app)
-    # JupyterHub's extension sends this time to the hub; /api/status and the metrics show it.
+    # JupyterHub's extension sends this time to the hub. /api/status and the metrics also show this time.
     last_activity = replace_activity_rule(serverapp.web_app, tracker.last_activity)
     board = NoticeBoard(
         serverapp,
@@ -53,23 +56,24 @@ def add_notices(serverapp: Any) -> None:
 
 
 def log_session(serverapp: Any) -> None:
-    """Log the start of the session, and each start and stop of its kernels."""
+    """Log that the lab's session has started, and later each start, stop and restart of a kernel."""
     serverapp.event_logger.add_listener(schema_id=logs.KERNEL_ACTIONS, listener=logs.log_kernel_action)
     logs.log_session_event("session_start", "the session has started")
 
 
 def stop_on_signals(serverapp: Any) -> None:
-    """Stop the lab in order after a SIGTERM of Kubernetes, or a SIGINT of a hub without Kubernetes.
+    """Set signal handlers that stop the lab in order. Kubernetes sends SIGTERM, a hub without Kubernetes sends SIGINT.
 
-    asyncio calls the handler between two callbacks of the loop, so the handler cannot interrupt a callback.
+    asyncio calls a handler only between two callbacks of the event loop, so the handler cannot interrupt a callback.
     """
     stop = OrderlyStop(serverapp, LabLimits.from_environment(os.environ).stop)
     for number in (signal.SIGTERM, signal.SIGINT):
-        # Set the handler when the loop runs, so that it replaces the handlers of Jupyter Server and JupyterHub.
+        # Jupyter Server and JupyterHub set their own signal handlers before the event loop runs. The loop sets this
+        # handler after its start, so this handler replaces the other handlers.
         serverapp.io_loop.add_callback(serverapp.io_loop.asyncio_loop.add_signal_handler, number, stop.request)
 
 
 def resume_garbage_collection() -> None:
-    """Resume garbage collection, which `launcher` has paused, and exempt the objects that exist now."""
+    """Resume garbage collection, which `launcher` has paused. The collector will ignore all objects that exist now."""
     gc.freeze()
     gc.enable()

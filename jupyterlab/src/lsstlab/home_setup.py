@@ -1,4 +1,4 @@
-"""The home of a lab: its first files, and the replacement of a broken home."""
+"""The set-up of a lab's home: the first files of a new home, and an empty home instead of a broken home."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from lsstlab import logs
 from lsstlab.home_check import HomeProblem
 from lsstlab.lab_environment import create_private_folder
 
-# Kernels and extensions need these folders. A full home has no room to create them.
+# Kernels and extensions need these folders. If a full home lacks one of the folders, the variable makes Jupyter use a
+# folder outside the home.
 NEEDED_FOLDERS = {
     "IPYTHONDIR": ".ipython/profile_default",
     "JUPYTER_CONFIG_DIR": ".jupyter",
@@ -25,14 +26,14 @@ USER_SETUPS = """\
 
 
 def home_folder() -> Path:
-    """Return the home of this process."""
+    """Return the home folder, which the environment variable HOME names."""
     return Path(os.environ.get("HOME") or "/")
 
 
 def initialize_home(home: Path) -> None:
-    """Copy /etc/skel into an empty home, and create `~/notebooks` with a commented `.user_setups`.
+    """Copy the files of /etc/skel into an empty home. Create `~/notebooks` and an example file `.user_setups` in it.
 
-    A home that cannot be written (full, read-only) does not stop the lab.
+    If the home is full or read-only, return without an error, because the lab must start.
     """
     try:
         if not any(home.iterdir()):
@@ -45,7 +46,11 @@ def initialize_home(home: Path) -> None:
 
 
 def choose_home(problem: HomeProblem | None) -> None:
-    """Use the user's home if it works or is only full, else an empty one in the scratch folder, and initialize it."""
+    """Choose the home of this lab, and create the first files in it.
+
+    The lab uses the user's home if the home works or is only full. Otherwise the lab uses an empty home in the scratch
+    folder.
+    """
     home, scratch = home_folder(), Path(os.environ["LAB_SCRATCH"])
     if problem:
         logs.write_warning(f"{home}: {problem.notice}")
@@ -56,14 +61,15 @@ def choose_home(problem: HomeProblem | None) -> None:
                 os.environ.setdefault(name, str(scratch / name.lower()))
     elif problem:
         replace_home(home, scratch / "home", readable=problem.readable)
-    # JupyterLab shows its working folder. The image's working folder is /, which has no files of the user.
+    # JupyterLab shows the files of its working folder. The image's working folder is /, which contains no files of the
+    # user.
     if problem or os.getcwd() == "/":
         os.chdir(home_folder())
     initialize_home(home_folder())
 
 
 def replace_home(home: Path, replacement: Path, *, readable: bool) -> None:
-    """Set HOME to an empty folder. If the old home can be read, the folder has a link to it."""
+    """Set HOME to a new folder. If the user's home is readable, the new folder contains a link to the user's home."""
     create_private_folder(replacement)
     if readable:
         with suppress(FileExistsError):

@@ -1,4 +1,4 @@
-"""The limits after which the hub stops this lab, and the warnings before that. All functions are pure."""
+"""The times after which the hub stops this lab, and the warnings before each stop. All functions are pure."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from lsstlab.errors import LabError
 from lsstlab.notices import Notice, create_age_warning, create_idle_warning
 
 REFRESH_INTERVAL = timedelta(seconds=15)
-# Default time in seconds between SIGTERM and SIGKILL: the default of Docker and of JupyterHub's own spawner
+# Default time in seconds between SIGTERM and SIGKILL. Docker and JupyterHub's SimpleLocalProcessSpawner also use 10 s.
 STOP_SECONDS = 10
 
 
 class LimitError(LabError):
-    """A wrong limit. The message names the variable, the value found and the value wanted."""
+    """A wrong value of a limit. The message names the environment variable, its value and the accepted values."""
 
 
 @dataclass(frozen=True)
 class LabLimits:
-    """The times for which the hub lets this lab run.
+    """The times after which the hub stops this lab.
 
     Attributes
     ----------
     idle
-        Longest time without use; None: no limit.
+        Maximum time without use; None: no limit.
     age
-        Longest time since the start, even if the lab is in use; None: no limit.
+        Maximum time since the start of the lab, even if the lab is in use; None: no limit.
     warning
-        How long before either limit the lab warns the user; None: no warning.
+        How long before the idle limit and the age limit the lab warns the user; None: no warning.
     stop
-        Time between SIGTERM and SIGKILL, in which the kernels and programs of the lab can save.
+        Time between SIGTERM and SIGKILL. In this time, the kernels and programs of the lab can save.
     """
 
     idle: timedelta | None
@@ -41,7 +41,7 @@ class LabLimits:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> LabLimits:
-        """Return the limits that the hub set (testing/contracts/lab-environment.json).
+        """Return the limits from the variables that the hub has set (testing/contracts/lab-environment.json).
 
         Raises
         ------
@@ -61,13 +61,17 @@ class LabLimits:
         return bool(self.idle or self.age)
 
     def is_nearing_idle_end(self, now: datetime, last_activity: datetime) -> bool:
-        """Return whether half of the idle limit has passed. From then on the lab reports any use to the hub at once."""
+        """Return whether the lab has been idle for more than half of the idle limit.
+
+        After this time, `NoticeBoard` reports the next use to the hub at once.
+        """
         return self.idle is not None and now >= last_activity + self.idle / 2
 
     def refresh_interval(self) -> timedelta:
-        """Return the interval of checks for new notices, from 0.5 s to 15 s.
+        """Return the time between two checks for new notices: from 0.5 s to 15 s.
 
-        The interval is a tenth of the shortest warning time. Without warnings it is a twentieth of the shortest limit.
+        With warnings, the time is a tenth of the shortest `warning_span`. Without warnings, the time is a twentieth of
+        the shortest limit.
         """
         spans = [self.warning_span(limit) or limit / 2 for limit in (self.idle, self.age) if limit]
         return max(timedelta(seconds=0.5), min([REFRESH_INTERVAL, *(span / 10 for span in spans)]))
@@ -75,12 +79,12 @@ class LabLimits:
     def warning_span(self, limit: timedelta) -> timedelta:
         """Return how long before a limit the lab warns the user.
 
-        It is at most half of the limit: a longer warning would show almost all the time.
+        The result is at most half of the limit. Otherwise users would see the warning most of the time.
         """
         return min(self.warning or timedelta(), limit / 2)
 
     def find_notices(self, now: datetime, started: datetime, last_activity: datetime) -> list[Notice]:
-        """Return the warnings that apply now."""
+        """Return the warnings that the lab must show at the time `now`."""
         notices = []
         if self.idle and now >= last_activity + self.idle - self.warning_span(self.idle) and self.warning:
             idle = format_duration(now - last_activity)
@@ -92,7 +96,7 @@ class LabLimits:
 
 
 def read_seconds(environ: Mapping[str, str], name: str) -> timedelta | None:
-    """Return a limit, or None if the variable is missing or empty.
+    """Return the time in an environment variable, or None if the variable is missing or empty.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The configuration file of a standalone JupyterHub. The settings come from the environment."""
+"""The configuration file of a standalone lab's JupyterHub. Environment variables contain the settings."""
 
 import os
 

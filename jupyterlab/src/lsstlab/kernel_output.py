@@ -1,7 +1,7 @@
-"""Classes for Jupyter Server that limit how much memory the output of a kernel uses.
+"""Classes for Jupyter Server that limit how much of the lab's memory a kernel's output uses.
 
-`ServerApp.kernel_websocket_connection_class` and `ServerApp.kernel_manager_class` select them. The classes override
-public methods only.
+The options `ServerApp.kernel_websocket_connection_class` and `ServerApp.kernel_manager_class` select these classes. The
+classes override only public methods.
 """
 
 from __future__ import annotations
@@ -32,14 +32,17 @@ OUTPUT_CHANNEL = "iopub"
 
 
 def read_header(session: Session, parts: list[bytes], position: int = 0) -> dict[str, Any]:
-    """Return the header of a message, or with `position=1` the header of the request that it answers."""
+    """Return the header of a kernel's message. With `position=1`, return the header of the answered request instead."""
     _, message = session.feed_identities(parts)
     header: dict[str, Any] = session.unpack(message[1 + position])
     return header
 
 
 def shorten_text(session: Session, parts: list[bytes], size: int, *, keep_end: bool = False) -> list[bytes]:
-    """Return a copy of a message with text, shortened to about `size` bytes: the start or the end of the text."""
+    """Return a copy of a text message that is shortened to about `size` bytes.
+
+    The copy contains the start of the text, or with `keep_end` the end of the text.
+    """
     _, rest = session.feed_identities(parts)
     message = session.deserialize(rest)
     text = message["content"]["text"]
@@ -49,10 +52,10 @@ def shorten_text(session: Session, parts: list[bytes], size: int, *, keep_end: b
 
 
 class LabKernelConnection(ZMQChannelsWebsocketConnection):
-    """A page's connection to a kernel, which leaves out output that the page or the network cannot take.
+    """A page's connection to a kernel. It leaves out output if the page or the network is too slow for all output.
 
-    Jupyter Server's own limiter (`limit_rate`) counts only text, and ignores how fast the page reads. Once it leaves
-    out a message, it also leaves out the error of the cell. This class uses the same options.
+    Jupyter Server's own limiter (option `limit_rate`) limits only text, and ignores how fast the page reads. When that
+    limiter leaves out output, it can also leave out a cell's error. This class uses the rate options of that limiter.
     """
 
     _limiter: OutputLimiter | None = None
@@ -64,7 +67,7 @@ class LabKernelConnection(ZMQChannelsWebsocketConnection):
 
     @property
     def write_message(self) -> Callable[..., None]:
-        """A function that sends a message, and counts its bytes until they are sent."""
+        """A function that sends a message to the page. It counts the bytes of messages that are not sent yet."""
         return self._write
 
     def _write(self, message: bytes | str, binary: bool = False) -> None:
@@ -76,12 +79,15 @@ class LabKernelConnection(ZMQChannelsWebsocketConnection):
     def _count_as_sent(self, size: int, is_text: bool, sent: Future[None]) -> None:
         self._unsent.add(-size, is_text=is_text)
         if not sent.cancelled():
-            # Read the exception. Otherwise asyncio logs an error for each message that a closed connection has not
-            # sent.
+            # Read the exception of the future. Otherwise asyncio would log an error for each message that was not sent
+            # before the connection closed.
             sent.exception()
 
     def handle_outgoing_message(self, stream: Any, outgoing_msg: list[Any]) -> None:
-        """Send a message of the kernel to the page: complete, shortened or not at all."""
+        """Send a message of the kernel to the page, or only a part of the message, or no message.
+
+        When the connection begins to leave out output, send a note to the user.
+        """
         if getattr(stream, "channel", stream) != OUTPUT_CHANNEL:
             super().handle_outgoing_message(stream, outgoing_msg)
             return
@@ -124,7 +130,7 @@ class LabKernelManager(AsyncMappingKernelManager):
         self._kept: dict[str, KeptOutput] = {}
 
     def start_buffering(self, kernel_id: str, session_key: str, channels: dict[str, Any]) -> None:
-        """Keep the messages of a kernel whose last page has disconnected."""
+        """Start to keep the messages of a kernel, because its last page has disconnected."""
         super().start_buffering(kernel_id, session_key, channels)  # type: ignore[no-untyped-call]
         if not self.buffer_offline_messages:
             return
@@ -142,7 +148,7 @@ class LabKernelManager(AsyncMappingKernelManager):
             stream.on_recv(partial(keep, channel))
 
     def get_buffer(self, kernel_id: str, session_key: str) -> dict[str, Any] | None:
-        """Return the kept messages for the page that was connected last, or None for another page."""
+        """Return the kept messages if the page that was connected last connects again. Return None for another page."""
         info: dict[str, Any] | None = super().get_buffer(kernel_id, session_key)  # type: ignore[no-untyped-call]
         if info and (kept := self._kept.pop(kernel_id, None)):
             session = self.get_kernel(kernel_id).session
@@ -156,6 +162,6 @@ class LabKernelManager(AsyncMappingKernelManager):
         return OUTPUT_CHANNEL, session.serialize(message)
 
     def stop_buffering(self, kernel_id: str) -> None:
-        """Forget the kept messages."""
+        """Stop keeping the messages of a kernel, and delete the kept messages."""
         super().stop_buffering(kernel_id)  # type: ignore[no-untyped-call]
         self._kept.pop(kernel_id, None)

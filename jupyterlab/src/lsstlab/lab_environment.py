@@ -1,6 +1,6 @@
-"""The environment of a lab: the variables and folders for files that must not be in the home.
+"""The environment of a lab: variables that move sockets, databases and other files out of the home.
 
-The home may be on NFS, where SQLite databases can become corrupt (https://www.sqlite.org/faq.html#q5), or full.
+The home may be full, or on NFS. On NFS, SQLite databases can become corrupt (https://www.sqlite.org/faq.html#q5).
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ from lsstlab.errors import LabError
 
 
 class EnvironmentFolderError(LabError):
-    """A folder that the lab cannot use. The message names the setting, the folder and the next action."""
+    """A folder that the lab cannot use. The message names the environment variable, the folder and the next action."""
 
 
 def scratch_folder(environ: Mapping[str, str]) -> Path:
-    """Return the folder for sockets and databases: LAB_SCRATCH, or a folder of the user in /tmp.
+    """Return the folder for sockets and databases. The default is a folder of the user in /tmp.
 
-    The folder's name is short because kernels use Unix sockets, whose paths have at most 107 bytes.
+    The default name is short, because kernels create Unix sockets in the folder. The path of a Unix socket can have at
+    most 107 bytes.
     """
     return Path(environ.get("LAB_SCRATCH") or f"/tmp/lab-{os.getuid()}")  # noqa: S108  (owner checked)
 
 
 def create_private_folder(folder: Path) -> None:
-    """Create a folder that only its owner can enter.
+    """Create a folder that only its owner can use. An existing folder of the owner gets the mode 0700.
 
     Raises
     ------
@@ -48,7 +49,7 @@ def create_private_folder(folder: Path) -> None:
 
 
 def lab_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that a lab, its kernels and its terminals need in addition to the current environment."""
+    """Return the environment variables that a lab must set for itself, its kernels and its terminals."""
     scratch = scratch_folder(environ)
     return {
         "LAB_SCRATCH": str(scratch),

@@ -1,4 +1,4 @@
-"""The start of a program in a lab's environment: a command, or the single-user server of a hub."""
+"""The start of a lab's program: JupyterHub's single-user server, or a command in the environment of a lab."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from lsstlab.hub_limits import LabLimits
 from lsstlab.lab_environment import prepare_environment
 from lsstlab.settings_notices import SETTINGS_NOTICES
 
-# The command with which hubs start the single-user server
+# The command with which a hub starts the single-user server of a lab
 SINGLE_USER_SERVER = "jupyterhub-singleuser"
-# Seconds until garbage collection resumes if a user's configuration disables lsstlab.extension
+# Seconds after which garbage collection resumes, even if a user's configuration has disabled lsstlab.extension
 COLLECTION_PAUSE_SECONDS = 60
 
 
 class CommandError(LabError):
-    """A command that cannot be run. The message has the command and the operating system's error message."""
+    """A command that cannot be run. The message contains the command and the operating system's error message."""
 
 
 def run_command(command: list[str]) -> None:
-    """Replace this process by the command, in a lab's environment.
+    """Set up the environment of a lab, and replace this process by the command (`exec`).
 
     Raises
     ------
@@ -45,7 +45,12 @@ def run_command(command: list[str]) -> None:
 
 
 def run_single_user_server(options: list[str]) -> None:
-    """Run the single-user server of the hub that spawned this lab, with the hub's options.
+    """Run JupyterHub's single-user server in a lab that a hub has spawned.
+
+    Parameters
+    ----------
+    options
+        The command-line options that the hub passes to the single-user server.
 
     Raises
     ------
@@ -56,19 +61,19 @@ def run_single_user_server(options: list[str]) -> None:
     CleanSettingsError
         Raised if LAB_CLEAN_SETTINGS is wrong.
     """
-    # Imported here: `lab COMMAND` needs no patches.
+    # Import the patches here. An import at the top would also delay `lab COMMAND`, which needs no patches.
     from lsstlab._patches.jupyter_server import use_formatter_from_first_line
     from lsstlab._patches.jupyterhub import load_single_user_server
 
     prepare_environment()
     LabLimits.from_environment(os.environ)
     clean = wants_clean_settings(os.environ)
-    home_check = BackgroundCheck(home_folder())  # runs while modules are imported that do not read the home
+    home_check = BackgroundCheck(home_folder())  # runs while this function imports modules that do not read the home
     pause_garbage_collection()
     server = load_single_user_server()
     if logs.wants_json(os.environ):
         use_formatter_from_first_line(logs.LabFormatter)
-    # After the check: modules that are imported from here on read the user's settings in the home.
+    # Wait here for the result of the check. Modules that are imported later read the user's settings in the home.
     problem = home_check.wait()
     SETTINGS_NOTICES.start()
     if clean and (problem is None or problem.full):
@@ -79,10 +84,10 @@ def run_single_user_server(options: list[str]) -> None:
 
 
 def pause_garbage_collection() -> None:
-    """Pause garbage collection until `lsstlab.extension`, which is loaded last, resumes it.
+    """Pause garbage collection. `lsstlab.extension`, which Jupyter Server loads last, resumes it.
 
-    While a thousand modules are imported, the collector would run hundreds of times and free almost nothing. That
-    takes 13 % of the time until the server answers.
+    Otherwise the collector would run hundreds of times while Python imports a thousand modules, and would free almost
+    no memory. These runs would take 13 % of the time until the server answers.
     """
     gc.disable()
     timer = threading.Timer(COLLECTION_PAUSE_SECONDS, gc.enable)

@@ -1,7 +1,7 @@
-"""The log of a lab: JSON if the hub sets LAB_LOG=json, else plain text for a terminal.
+"""The log of a lab: JSON lines if the hub sets LAB_LOG=json, else plain text.
 
-The fields are a contract: `testing/contracts/log-event.json`. By default filebeat sends only the session's events to
-the relay: docs/dev/logs.md gives the reason.
+`testing/contracts/log-event.json` defines the fields of a JSON line. By default, filebeat ships only the session events
+of labs. docs/dev/logs.md gives the reason.
 """
 
 from __future__ import annotations
@@ -17,24 +17,28 @@ from lsstlab.shared.json_logs import ServiceFormatter
 SERVICE = "lab"
 SESSION = logging.getLogger("lsstlab.session")
 KERNEL_ACTIONS = "https://events.jupyter.org/jupyter_server/kernel_actions/v1"
-# Actions of Jupyter's kernel events, and the names under which the lab logs them. Interrupts are not logged.
+# For each action of Jupyter's kernel events that the lab logs, the name of the action in the log. Interrupts are not
+# logged.
 LOGGED_ACTIONS = {"start": "kernel_start", "shutdown": "kernel_stop", "restart": "kernel_restart"}
 
 
 class LabFormatter(ServiceFormatter):
-    """A formatter for the lab's JSON. It ignores the format and the date format that Jupyter's applications pass."""
+    """A formatter that writes the lab's log records as JSON.
+
+    The constructor ignores the format and the date format, which Jupyter's applications pass to each formatter.
+    """
 
     def __init__(self, *_: object) -> None:
         super().__init__(SERVICE, f"{SERVICE}.server")
 
 
 def wants_json(environ: Mapping[str, str]) -> bool:
-    """Return whether the hub asks for JSON."""
+    """Return whether the environment variable LAB_LOG, which the hub sets, requests JSON lines."""
     return environ.get("LAB_LOG") == "json"
 
 
 def logging_config() -> dict[str, Any]:
-    """Return the configuration that Jupyter's applications merge into their own logging configuration."""
+    """Return the logging configuration for JSON lines. Jupyter's applications add it to their own configuration."""
     return {
         "formatters": {"console": {"class": f"{__name__}.{LabFormatter.__name__}"}},
         "loggers": {
@@ -54,13 +58,16 @@ def write_warning(message: str, error: BaseException | None = None) -> None:
 
 
 def log_session_event(action: str, message: str, **fields: object) -> None:
-    """Log an event of the session with its user. Never pass code or output: filebeat sends these lines to the relay."""
+    """Log an event of the lab's session, with the user name.
+
+    filebeat ships these lines to the relay, so never pass a user's code or output.
+    """
     event = {"event.dataset": "lab.session", "event.action": action, "user.name": os.environ.get("USER")} | fields
     SESSION.info(message, extra={name: value for name, value in event.items() if value is not None})
 
 
 async def log_kernel_action(data: dict[str, Any], **_: object) -> None:
-    """Log a start, stop or restart of a kernel. Jupyter's event logger calls this listener."""
+    """Log that a kernel was started, stopped or restarted. Jupyter's event logger calls this function."""
     if action := LOGGED_ACTIONS.get(data["action"]):
         outcome = "success" if data.get("status") == "success" else "failure"
         kernel = {"lab.kernel.id": data.get("kernel_id"), "lab.kernel.name": data.get("kernel_name")}

@@ -1,4 +1,4 @@
-"""The delivery of a lab's notices to pages and terminals."""
+"""The delivery of a lab's notices: pages request them, and the lab writes them to open terminals."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from lsstlab.settings_notices import SETTINGS_NOTICES
 
 
 class NoticeBoard:
-    """The notices that apply to this lab.
+    """All notices that this lab shows to its user at present.
 
     Parameters
     ----------
     serverapp
-        The lab's server.
+        The lab's Jupyter Server.
     last_activity
-        Returns the time of the last use that the lab reports to the hub.
+        A function that returns when the lab was last used. The lab reports this time to the hub.
     limits
-        When the hub stops the lab.
+        The times after which the hub stops the lab.
     home_notice
-        The notice about a problem of the home; empty: no problem.
+        The text of the notice about a problem of the home; empty: the home has no problem.
     write_to_terminals
-        Shows a text in all terminals.
+        A function that shows a text in all open terminals.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class NoticeBoard:
         self.limits = limits
         self.permanent = [Notice("home", "error", home_notice)] if home_notice else []
         self.write_to_terminals = write_to_terminals
-        # These notices are not written to open terminals, because each terminal has shown them when it opened.
+        # `refresh` does not write these notices to open terminals. Each terminal has shown them when it opened.
         self._shown = {notice.id for notice in [*self.permanent, *SETTINGS_NOTICES.current()]}
         self._nearing_end = False
 
@@ -56,7 +56,7 @@ class NoticeBoard:
             PeriodicCallback(self.refresh, self.limits.refresh_interval()).start()
 
     def find_current(self) -> list[Notice]:
-        """Return the notices that apply now."""
+        """Return all notices of this moment: about the home, about the user's settings, and warnings before a stop."""
         started, now = self.serverapp.web_app.settings["started"], datetime.now(UTC)
         last_activity = self.last_activity()
         self._nearing_end = self._nearing_end or self.limits.is_nearing_idle_end(now, last_activity)
@@ -64,18 +64,18 @@ class NoticeBoard:
         return permanent + self.limits.find_notices(now, started, last_activity)
 
     def refresh(self) -> None:
-        """Show new notices in the terminals. Report use of a lab near its idle limit to the hub at once."""
+        """Write new notices to the open terminals. If the lab was near its idle limit, report new use to the hub."""
         for notice in self.find_current():
             if notice.id not in self._shown:
                 self._shown.add(notice.id)
                 self.write_to_terminals(f"\r\n\x1b[7m {notice.to_terminal_line()} \x1b[0m\r\n")
         if self._nearing_end and not self.limits.is_nearing_idle_end(datetime.now(UTC), self.last_activity()):
             self._nearing_end = False
-            # In the background: a hub that does not answer must not delay the page.
+            # Send the report in the background, so that a hub that does not answer cannot delay the answer to the page.
             self.serverapp.io_loop.spawn_callback(self.report_activity)
 
     async def report_activity(self) -> None:
-        """Report the last activity to the hub now instead of at the next interval."""
+        """Report the time of the last use to the hub now, without waiting for the regular report."""
         for apps in self.serverapp.extension_manager.extension_apps.values():
             for app in apps:
                 if hasattr(app, "notify_activity"):
@@ -83,12 +83,12 @@ class NoticeBoard:
 
 
 class NoticesHandler(APIHandler):
-    """Handler of the page's requests. `GET` returns the notices. `POST` also records that the user is at the page."""
+    """The handler of the page's requests. `GET` and `POST` return the notices. `POST` also records use of the lab."""
 
     _track_activity = False
 
     def initialize(self, board: NoticeBoard) -> None:
-        """Store the notice board."""
+        """Store the notice board. Tornado calls this method for each request."""
         self.board = board
 
     def _answer(self) -> None:
@@ -96,12 +96,12 @@ class NoticesHandler(APIHandler):
 
     @authenticated
     def get(self) -> None:
-        """Return the notices."""
+        """Send the current notices as JSON."""
         self._answer()
 
     @authenticated
     def post(self) -> None:
-        """Record that the user is using the lab, and return the notices."""
+        """Record that the user uses the lab now, and send the current notices as JSON."""
         self.settings["api_last_activity"] = datetime.now(UTC)
         self.board.refresh()
         self._answer()

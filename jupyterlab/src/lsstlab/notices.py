@@ -1,4 +1,4 @@
-"""A notice to the user of a lab, and its texts for the page and for terminals."""
+"""A notice to the user of a lab, with its text for the JupyterLab page and its text for terminals."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-# JupyterLab shows the first 140 characters of a notification.
+# Maximum length of a notice on the page: JupyterLab shows only the first 140 characters of a notification.
 PAGE_LENGTH = 140
 IDLE_TEXT = "This lab has been idle for {idle}. It stops at {{time}} unless you use it."
 AGE_TEXT = "This lab stops at {{time}}, even if code is running: labs may run for at most {age}. Save your work."
@@ -14,22 +14,22 @@ AGE_TEXT = "This lab stops at {{time}}, even if code is running: labs may run fo
 
 @dataclass(frozen=True)
 class Notice:
-    """A message to the user.
+    """A message to the user of a lab.
 
     Attributes
     ----------
     id
-        Identifier, which stays the same while the meaning of the message stays the same.
+        Identifier. The page and the terminals show two notices with the same `id` only once.
     level
-        `warning` or `error`: JupyterLab's style for the notification.
+        JupyterLab's type of the notification: `info`, `warning` or `error`.
     text
-        The message. The placeholder `{time}` stands for `time`. The page shows it in the browser's time zone.
+        The message. The page replaces the placeholder `{time}` by `time` in the browser's time zone.
     time
-        When the lab stops.
+        The time when the lab stops; None: the message has no time.
     use_helps
         Whether the notice disappears when the user uses the lab.
     terminal_text
-        The message for terminals, if it differs from `text`.
+        The message for terminals; empty: terminals show `text`.
     """
 
     id: str
@@ -40,7 +40,7 @@ class Notice:
     terminal_text: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the notice as a dictionary for JSON."""
+        """Return the notice as a dictionary that can be converted to JSON."""
         return asdict(self) | {"time": self.time.isoformat() if self.time else None}
 
     def to_terminal_line(self) -> str:
@@ -60,5 +60,5 @@ def create_age_warning(age: str, end: datetime) -> Notice:
 
 
 def _create_warning(kind: str, text: str, end: datetime, *, use_helps: bool = False) -> Notice:
-    # The id contains the time of the end, so a changed time creates a new notice.
+    # The id contains the time when the lab stops. If this time changes, the page and the terminals show a new notice.
     return Notice(f"{kind}-{end.timestamp():.0f}", "warning", text, end, use_helps)

@@ -1,4 +1,7 @@
-"""The stop of a lab: its programs and kernels save and end, then the server stops. docs/dev/lab.md has the reasons."""
+"""The stop of a lab. The lab's programs and kernels can save and end before the server stops.
+
+docs/dev/lab.md has the reasons.
+"""
 
 from __future__ import annotations
 
@@ -14,27 +17,28 @@ from jupyter_core.utils import ensure_async
 
 from lsstlab.programs import PAUSE_SECONDS, SavingPrograms, has_children, lab_roots
 
-# Deadlines, as shares of the stop time.
-# PROGRAM_SHARE: until then, a kernel is not interrupted while programs that it has started are saving.
-# SAVE_SHARE: kernels and programs that still run are killed.
-# END_SHARE: the lab's process ends, even if something blocks it. Later, kubelet would kill it.
+# Deadlines, as shares of the time between SIGTERM and SIGKILL. PROGRAM_SHARE: before this deadline, the lab does not
+# interrupt a kernel while programs of the kernel are saving. SAVE_SHARE: at this deadline, the lab kills kernels and
+# programs that still run. END_SHARE: at this deadline, the lab's process exits even if it is blocked. After the stop
+# time, kubelet would kill the process.
 PROGRAM_SHARE, SAVE_SHARE, END_SHARE = 0.4, 0.8, 0.95
-# A kernel that still has child processes this many seconds after its shutdown request is terminated. IPython's kernel
-# ends its children before it runs `atexit`, and waits up to 29 s for zombies, which the cell has not waited for.
+# The lab sends SIGTERM to a kernel that still has child processes this many seconds after its shutdown request.
+# IPython's kernel ends its child processes before it runs `atexit` functions. It waits up to 29 s for zombies, which
+# are child processes that have ended and for which the cell's code has not waited.
 CHILDREN_SECONDS = 2.5
-# Shortest time in seconds between a kernel's shutdown request, SIGTERM and SIGKILL
+# Minimum time in seconds between the shutdown request and SIGTERM, and between SIGTERM and SIGKILL
 KERNEL_SECONDS_MIN = 1
 
 
 class OrderlyStop:
-    """The stop of one lab.
+    """The steps that stop one lab in order: end the programs, shut down the kernels, and stop the server.
 
     Parameters
     ----------
     serverapp
         The lab's Jupyter Server.
     stop_time
-        Time between SIGTERM and SIGKILL.
+        The time between SIGTERM and SIGKILL, in which the lab must stop.
     """
 
     def __init__(self, serverapp: Any, stop_time: timedelta) -> None:
@@ -44,9 +48,9 @@ class OrderlyStop:
         self._task: asyncio.Task[None] | None = None
 
     def request(self) -> None:
-        """Begin to stop the lab. Further requests have no effect.
+        """Begin to stop the lab. Further calls of this method have no effect.
 
-        Jupyter Server stops its loop only after a clean-up without errors. If the clean-up fails or blocks,
+        An error or a blocked call can prevent Jupyter Server from stopping. Then, at the deadline END_SHARE,
         faulthandler logs the stacks of all threads and ends the process.
         """
         if self._task:
@@ -81,9 +85,10 @@ class OrderlyStop:
     async def _end_kernel(self, kernel_id: str, kernel: Any, programs: SavingPrograms) -> None:
         """Wait for the programs of a kernel, interrupt the kernel, wait until its cell has ended, and shut it down.
 
-        The interrupt would kill the programs, so they end first. After the interrupt, the cell's `finally` and `except
-        KeyboardInterrupt` run. They may need programs to save, which the shutdown would end. `atexit` runs at the
-        shutdown.
+        1. The programs of the kernel end first, because the interrupt would kill them.
+        2. After the interrupt, the cell's `finally` and `except KeyboardInterrupt` blocks can save. They may start
+           programs to save, so the shutdown, which ends all programs of the kernel, must wait for the cell.
+        3. At the shutdown, the kernel runs its `atexit` functions.
         """
         deadline = time.monotonic() + SAVE_SHARE * self._seconds
         kernel.stop_restarter()
@@ -92,13 +97,13 @@ class OrderlyStop:
             await programs.wait_for_descendants(pid, PROGRAM_SHARE * self._seconds)
         if is_busy(kernel):
             await ensure_async(kernel.interrupt_kernel())
-        # Poll the state, because Jupyter Server has no event for its change if no client is connected.
+        # Poll the kernel's state. If no page is connected, Jupyter Server sends no event when the state changes.
         while is_busy(kernel) and time.monotonic() < deadline:
             if not await ensure_async(kernel.is_alive()):
                 break
             await asyncio.sleep(PAUSE_SECONDS)
-        # jupyter_client sends SIGTERM after half of this time, and SIGKILL after the other half. Its default, 5 s,
-        # still applies when a user restarts a kernel.
+        # jupyter_client sends SIGTERM after half of this time, and SIGKILL at the end of this time. This assignment
+        # does not change the default of 5 s, which applies when a user restarts a kernel.
         kernel.shutdown_wait_time = 2 * max(deadline - time.monotonic(), KERNEL_SECONDS_MIN)
         terminator = asyncio.ensure_future(terminate_if_stuck(kernel, pid))
         try:
@@ -108,7 +113,7 @@ class OrderlyStop:
 
 
 async def terminate_if_stuck(kernel: Any, pid: int | None) -> None:
-    """Terminate a kernel that still has programs some seconds after its shutdown request."""
+    """Wait CHILDREN_SECONDS after a kernel's shutdown request. Then terminate the kernel if it still has programs."""
     await asyncio.sleep(CHILDREN_SECONDS)
     if pid and has_children(pid):
         with suppress(RuntimeError):  # the kernel has just ended

@@ -1,7 +1,8 @@
-"""The limits of a kernel's output: which messages a lab sends to a page, and which it keeps while no page is connected.
+"""The limits of a kernel's output.
 
-The classes are pure: they neither send messages nor read the clock. Without these limits, a loop that prints would
-exhaust the lab's memory: docs/dev/limits.md has the figures.
+The limits decide which messages a lab sends to a page, and which messages a lab keeps while no page is connected.
+Without these limits, a loop that prints would use up the lab's memory (docs/dev/limits.md has the figures). The classes
+are pure: they send no messages and do not read the clock.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from enum import Enum
 from operator import itemgetter
 
 TEXT = "stream"
-# Messages that are always sent. A cell sends few of them. If one were left out, the page would show a cell as running
-# after it has ended or failed.
+# Types of messages that the lab always sends. A cell causes only a few of these messages. Without them, the page would
+# still show a cell as running after the cell has ended or failed.
 ESSENTIAL = frozenset({"error", "execute_input", "execute_result", "status"})
 # Messages of widgets. Without one of them, a widget on the page differs from the widget in the kernel.
 WIDGET = frozenset({"comm_open", "comm_msg", "comm_close"})
@@ -49,7 +50,7 @@ KEPT_NOTE = "[Output left out: while your page was not connected, the lab kept o
 
 
 class Reason(Enum):
-    """Why output is left out. The value is the text for the user."""
+    """The reason why the lab leaves out output. The value is the note that the user sees."""
 
     BURST = BURST_NOTE
     COUNT = COUNT_NOTE
@@ -58,16 +59,23 @@ class Reason(Enum):
 
 @dataclass
 class Allowance:
-    """A token bucket. Once it is empty, it grants nothing until it is half full again.
+    """A token bucket that, after it was empty, grants no tokens until it is half full again.
 
-    So a page shows long pieces of the output with a note between them, instead of every tenth line.
+    With this pause, a page shows long parts of the output with one note between two parts. Without the pause, a page
+    would show single lines with gaps between them.
 
     Attributes
     ----------
     rate
-        Tokens that are added per second.
+        Number of tokens that are added per second.
     burst
-        Tokens in the full bucket.
+        Number of tokens in the full bucket.
+    level
+        Number of tokens in the bucket at the time `updated`.
+    closed
+        Whether the bucket grants no tokens until it is half full again.
+    updated
+        Time of the last call of `use`, in seconds.
     """
 
     rate: float
@@ -80,11 +88,19 @@ class Allowance:
         self.level = self.burst
 
     def fill(self) -> None:
-        """Refill the allowance."""
+        """Fill the bucket with tokens."""
         self.level, self.closed = self.burst, False
 
     def use(self, amount: int, now: float) -> int:
-        """Return how much of the amount is available, and subtract it."""
+        """Remove up to `amount` tokens from the bucket, and return the number of removed tokens.
+
+        Parameters
+        ----------
+        amount
+            The number of tokens that the caller needs.
+        now
+            Time of a monotonic clock, in seconds.
+        """
         self.level = min(self.burst, self.level + self.rate * (now - self.updated))
         self.updated = now
         if self.closed and self.level < self.burst / 2:
@@ -97,13 +113,16 @@ class Allowance:
 
 @dataclass
 class Backlog:
-    """A limit of the bytes that wait for a connection. Once it is exceeded, it is closed until half of it is free."""
+    """A limit for the number of bytes that wait for a connection.
+
+    When the bytes exceed the limit, the backlog accepts no more bytes until less than half of the limit is waiting.
+    """
 
     limit: int
     closed: bool = field(init=False, default=False)
 
     def accepts(self, size: int, unsent: int) -> bool:
-        """Return whether `size` more bytes may wait."""
+        """Return whether `size` more bytes may wait for the connection, where `unsent` bytes already wait."""
         self.closed = unsent + size > self.limit if not self.closed else unsent > self.limit / 2
         return not self.closed
 
@@ -122,14 +141,16 @@ class Unsent:
 
 
 class OutputLimiter:
-    """The limits of the output of one kernel for one page.
+    """The decision which output of one kernel is sent to one page.
 
     Parameters
     ----------
-    text_rate, message_rate
-        Bytes of text, and messages, per second.
+    text_rate
+        Bytes of text per second.
+    message_rate
+        Messages per second.
     window
-        Seconds. A burst can be as large as the rates allow in this time.
+        Seconds. At once, the page can get as much output as both rates allow in this time.
     """
 
     def __init__(self, text_rate: float, message_rate: float, window: float) -> None:
@@ -140,16 +161,19 @@ class OutputLimiter:
         self._stopped = False
 
     def check(self, kind: str, size: int, unsent: Unsent, now: float) -> tuple[int, str]:
-        """Return how many bytes of a message to send, and a note for the user if it is the first that is left out.
+        """Return how many bytes of a message to send, and a note for the user.
+
+        The note is empty if the whole message is sent, or if the user already has a note about the message before it.
 
         Parameters
         ----------
         kind
-            The `msg_type` of a message from the kernel's channel for output. Only text can be shortened.
+            The `msg_type` of the message, which is from the kernel's channel for output. The result can be a part of
+            `size` only for text. For other messages, the result is `size` or 0.
         size
-            Bytes of the message.
+            Number of bytes of the message.
         unsent
-            What already waits for the connection.
+            Number of bytes that already wait for the connection.
         now
             Time of a monotonic clock, in seconds.
         """
@@ -161,7 +185,7 @@ class OutputLimiter:
         return granted, note
 
     def start_over(self) -> None:
-        """Refill the allowances for the next cell."""
+        """Reset the limits for text and for the number of messages, because a new cell has started."""
         self._text.fill()
         self._count.fill()
         self._stopped = False
@@ -208,12 +232,12 @@ class LatestMessages:
 
 
 class KeptOutput:
-    """The messages of a kernel while no page is connected: all essential ones, and the latest output.
+    """The messages that a lab keeps while no page is connected to a kernel: essential messages, and recent output.
 
     Attributes
     ----------
     first_left_out
-        The oldest message that was left out, except those of widgets.
+        The oldest message that was left out. Messages of widgets do not count.
     """
 
     def __init__(self) -> None:
@@ -225,16 +249,16 @@ class KeptOutput:
         self.first_left_out: list[bytes] | None = None
 
     def add(self, kind: str | None, channel: str, parts: list[bytes]) -> None:
-        """Add a message. Old output is left out if the output is larger than the limit.
+        """Add a message. If the kept output is then larger than its limit, remove the oldest output.
 
         Parameters
         ----------
         kind
-            The `msg_type` of output; None for a message of another channel.
+            The `msg_type` of a message from the kernel's channel for output; None for messages from other channels.
         channel
-            The kernel's channel.
+            The name of the channel from which the lab received the message.
         parts
-            The message as it was received.
+            The message as the lab received it from the kernel.
         """
         self._count += 1
         message = (self._count, channel, parts)
@@ -253,5 +277,5 @@ class KeptOutput:
 
 
 def size_of(parts: list[bytes]) -> int:
-    """Return the bytes of a message."""
+    """Return the number of bytes of a message, which consists of several parts."""
     return sum(len(part) for part in parts)

@@ -1,4 +1,7 @@
-"""The programs of a lab that stops: find them in /proc, request that they save and end, and wait for them."""
+"""The programs of a lab that stops. The module finds the programs in /proc, sends signals and waits for their end.
+
+Programs are, for example, commands in terminals and programs that a cell has started.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-# Signals that ask a program to save and end. A program gets the first one that it handles, because another one would
-# kill it while it saves. SIGINT is not one of them: less and an interactive Python handle it and continue.
+# Signals that request a program to save and end. A program gets only the first of these signals for which it has a
+# handler. The other signal could kill the program while it saves. SIGINT is not in the list: less and an interactive
+# Python have a handler for SIGINT, but do not end.
 REQUESTS = (signal.SIGTERM, signal.SIGHUP)
 # Pause between two checks of the programs, in seconds
 PAUSE_SECONDS = 0.02
@@ -21,14 +25,14 @@ INIT = 1
 
 @dataclass(frozen=True)
 class Program:
-    """A process in /proc. It can be a zombie: it has ended, and its parent has not waited for it yet.
+    """A process that /proc lists. The process may have ended already, if its parent has not waited for it yet (zombie).
 
     Attributes
     ----------
     parent
-        Process id of the program that started it.
+        Process id of the program's parent.
     handled
-        Signals for which the program has a handler, as bits. Bit 0 is signal 1. A program that has ended has none.
+        Signals for which the program has a handler, as bits. Bit 0 is signal 1. A zombie has no handlers.
     """
 
     parent: int
@@ -36,12 +40,12 @@ class Program:
 
     @property
     def request(self) -> signal.Signals | None:
-        """The signal that asks the program to save and end, or None if the program has no handler that could save."""
+        """The signal that requests the program to save and end, or None if the program handles no such signal."""
         return next((number for number in REQUESTS if self.handled >> (number - 1) & 1), None)
 
 
 def read_programs() -> dict[int, Program]:
-    """Return all programs by process id. In a pod these are the programs of its container."""
+    """Return all programs in /proc, by process id. In a pod, /proc lists only programs of the lab's container."""
     programs = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -52,12 +56,12 @@ def read_programs() -> dict[int, Program]:
 
 
 def read_field(status: bytes, name: bytes) -> bytes:
-    """Return the value of a field of /proc/PID/status."""
+    """Return the value of a field in the contents of /proc/PID/status."""
     return status.partition(b"\n" + name + b":\t")[2].partition(b"\n")[0]
 
 
 def find_descendants(programs: Mapping[int, Program], roots: Collection[int]) -> set[int]:
-    """Return the process ids of the programs that one of the roots has started, directly or indirectly."""
+    """Return the process ids of the roots' children, the children of these children, and so on."""
     found, parents = set[int](), set(roots)
     while parents:
         parents = {pid for pid, program in programs.items() if program.parent in parents} - found
@@ -68,15 +72,17 @@ def find_descendants(programs: Mapping[int, Program], roots: Collection[int]) ->
 def lab_roots() -> set[int]:
     """Return the process ids whose descendants are the programs of this lab.
 
-    If the lab is the main program of its container, then tini has adopted the programs whose parent has ended.
+    If the lab is the main program of its container, tini (process 1) is also such a process. When a program ends, its
+    children become children of tini.
     """
     return {os.getpid(), INIT} if os.getppid() == INIT else {os.getpid()}
 
 
 class SavingPrograms:
-    """The programs that run when a lab stops, and that have a signal handler with which they can save.
+    """The programs of a lab that run when its stop begins, and that have a handler for SIGTERM or SIGHUP.
 
-    Programs that start later get no signal, because one of these programs may need them to save.
+    Such programs can save. Programs that start later get no signal, because one of these programs may have started them
+    in order to save.
 
     Parameters
     ----------
@@ -93,15 +99,15 @@ class SavingPrograms:
         self._asked: set[int] = set()
 
     async def stop(self, patience: float, seconds: float) -> int:
-        """Ask the programs to end, and wait for them. Kill those that still run, and return their number.
+        """Send each program a signal, and wait until the programs end. Return the number of programs that were killed.
 
-        A program gets its signal only after the programs that it has started have ended. Otherwise a shell or tmux
-        would kill them.
+        A program gets its signal after its descendants have ended. Otherwise, for example, a shell that ends would kill
+        its descendants while they save.
 
         Parameters
         ----------
         patience
-            Seconds after which a program gets its signal even if programs that it has started still run.
+            Seconds after which all programs get their signal, even if descendants still run.
         seconds
             Seconds after which programs that still run are killed.
         """
@@ -118,7 +124,15 @@ class SavingPrograms:
         return len(self._saving)
 
     async def wait_for_descendants(self, pid: int, seconds: float) -> None:
-        """Wait until the programs that a kernel has started have ended, or until the timeout."""
+        """Wait until the saving programs that a kernel has started have ended, or until the timeout.
+
+        Parameters
+        ----------
+        pid
+            Process id of the kernel.
+        seconds
+            The timeout.
+        """
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if not find_descendants(read_programs(), [pid]) & self._saving:
@@ -136,5 +150,5 @@ def _send(pid: int, number: signal.Signals) -> None:
 
 
 def has_children(pid: int) -> bool:
-    """Return whether a program has children, including those that have ended and that it has not waited for."""
+    """Return whether a program has children. Zombies, for which the program has not waited yet, also count."""
     return bool(find_descendants(read_programs(), [pid]))

@@ -1,4 +1,4 @@
-"""The configuration of a lab's Jupyter Server."""
+"""The configuration of Jupyter Server in a lab: files, options of the page, limits and extensions."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from lsstlab.server_limits import (
 )
 from lsstlab.settings_notices import TERMINAL_FILE
 
-# Longest path of a Unix socket, in bytes
+# Maximum length of the path of a Unix socket, in bytes
 SOCKET_PATH_MAX = 107
-# jupyter_client appends this name to the runtime folder: /kernel-<uuid>-ipc-<port>
+# Length of the name that jupyter_client gives to a socket in the runtime folder: /kernel-<uuid>-ipc-<port>
 SOCKET_NAME_LENGTH = len("/kernel-") + 36 + len("-ipc-65535")
-# Script that each terminal runs before its shell. It shows the motd ($0) and the notices about home and settings ($1).
+# The script that each terminal runs before its shell. It shows the greeting in the file $0, the notice about the home,
+# and the notices about settings in the file $1.
 GREETING = """\
 cat "$0" 2>/dev/null
 [ -z "$LAB_HOME_NOTICE" ] || printf '\\033[7m %s \\033[0m\\n\\n' "$LAB_HOME_NOTICE"
@@ -36,7 +37,7 @@ exec /bin/bash -l
 
 
 def configure(c: Config) -> None:
-    """Assign the options of every lab, spawned or standalone."""
+    """Assign the options of Jupyter Server that all labs need, both spawned and standalone labs."""
     if wants_json(os.environ):
         c.Application.logging_config = logging_config()
     variables = lab_variables(os.environ)
@@ -50,21 +51,23 @@ def configure(c: Config) -> None:
 
 
 def configure_files(c: Config, variables: Mapping[str, str]) -> None:
-    """Keep SQLite files and sockets out of the home."""
+    """Assign paths in the scratch folder, instead of the home, to SQLite files and sockets."""
     scratch = Path(variables["LAB_SCRATCH"])
-    # The signature secret is there too, so that users with a full home can trust notebooks.
+    # The signature secret is also in the scratch folder, so that users with a full home can trust notebooks.
     c.NotebookNotary.db_file = str(scratch / "nbsignatures.db")
     c.NotebookNotary.secret_file = str(scratch / "notebook_secret")
     c.BaseFileIdManager.db_path = str(scratch / "file_id.db")
-    # Unix sockets are faster than TCP, and no other user of the machine can connect.
+    # Use Unix sockets between the server and the kernels. They are faster than TCP, and other users of the machine
+    # cannot connect to them.
     if len(variables["JUPYTER_RUNTIME_DIR"]) + SOCKET_NAME_LENGTH <= SOCKET_PATH_MAX:
         c.KernelManager.transport = "ipc"
 
 
 def configure_page(c: Config, announcement_path: str) -> None:
-    """Assign the options of the page: no build check, and the path of the hub's announcement."""
-    # Without the build options, the server checks at each page load whether the front end needs a rebuild, which is
-    # impossible in an image. The check takes half a second. JupyterLab copies page_config_data into its page_config.
+    """Assign the options of the JupyterLab page: no build check, no update check, and the path of announcements."""
+    # With these build options, the server does not check at each page load whether the front end needs a rebuild. The
+    # check takes half a second, and a rebuild is impossible in an image. JupyterLab passes page_config_data to the
+    # page.
     c.ServerApp.tornado_settings = {
         "page_config_data": {"buildAvailable": False, "buildCheck": False, "hubAnnouncement": announcement_path},
     }
@@ -74,24 +77,27 @@ def configure_page(c: Config, announcement_path: str) -> None:
 
 
 def configure_limits(c: Config) -> None:
-    """Assign limits for the lab's memory, which normal use does not reach. docs/dev/limits.md has the reasons."""
+    """Assign limits that protect the lab's memory, and that normal use does not reach (docs/dev/limits.md)."""
     c.ServerApp.kernel_websocket_connection_class = "lsstlab.kernel_output.LabKernelConnection"
     c.ServerApp.kernel_manager_class = "lsstlab.kernel_output.LabKernelManager"
     c.TerminalsExtensionApp.terminal_manager_class = "lsstlab.terminal_output.LabTerminalManager"
     connection = c.ZMQChannelsWebsocketConnection
-    connection.limit_rate = False  # LabKernelConnection has its own limiter, which uses these options:
+    connection.limit_rate = False  # LabKernelConnection has its own limiter, which uses the next three options
     connection.iopub_data_rate_limit = TEXT_BYTES_PER_SECOND
     connection.iopub_msg_rate_limit = OUTPUTS_PER_SECOND
     connection.rate_limit_window = BURST_SECONDS
     c.ServerApp.tornado_settings["websocket_max_message_size"] = MESSAGE_MAX
     c.ServerApp.max_body_size = BODY_MAX
-    # The documented way to change a default of a class that Jupyter Server constructs
+    # Jupyter Server creates the HTTPServer and has no option for this limit. Tornado documents `configure` for this
+    # case.
     HTTPServer.configure(None, max_header_size=HEADERS_MAX)
 
 
 def configure_extensions(c: Config) -> None:
     """Turn off extensions that the image does not need and that take time at each start."""
-    # notebook_shim translates settings of the classic notebook, which is not installed, and imports IPython: 30 ms.
+    # notebook_shim translates settings of the classic notebook, which is not installed. Its import of IPython takes 30
+    # ms.
     c.ServerApp.jpserver_extensions = {"notebook_shim": False}
-    # jupyter-lsp searches for two dozen language servers, and runs npm if it exists. The image has none of them.
+    # At each start, jupyter-lsp would search for two dozen language servers, and run npm. The image has no language
+    # server.
     c.LanguageServerManager.autodetect = False

@@ -1,18 +1,22 @@
-"""The limits of a lab's server and of a standalone hub. docs/dev/limits.md compares them with the defaults."""
+"""The limits of a lab's Jupyter Server and of a standalone lab's hub.
+
+docs/dev/limits.md compares the limits with the defaults of Jupyter Server and Tornado.
+"""
 
 from __future__ import annotations
 
-# Output of a cell: 10 MB of text and 10,000 outputs at once, then one tenth of that per second. JupyterLab shows 10 MB
-# in 7 s and 20 MB in 32 s. With 50 MB, the page blocks.
+# A cell can print 10 MB of text and 10,000 outputs at once, and then 1 MB and 1,000 outputs per second. JupyterLab
+# needs 7 s to show 10 MB and 32 s to show 20 MB. With 50 MB, the page blocks.
 TEXT_BYTES_PER_SECOND = 1_000_000
 OUTPUTS_PER_SECOND = 1000
 BURST_SECONDS = 10
-# Maximum size in bytes of a message from the page to a kernel, for example a file in an upload widget. Tornado's
-# default is 10 MiB. For a short time, the lab needs six times as much memory as the message.
+# Maximum size in bytes of a message from the page to a kernel. For example, an upload widget sends a whole file in one
+# message. Tornado's default is 10 MiB. For a short time, the lab needs memory of six times the size of the message.
 MESSAGE_MAX = 64 * 1024**2
-# Maximum size in bytes of the body of a request, the same as in nginx (NGINX_MAX_BODY) and as Jupyter Server's default.
-# To save a notebook, the lab needs seven times its size for a short time. JupyterLab uploads files in pieces of 1 MB.
+# Maximum size in bytes of the body of a request. nginx (NGINX_MAX_BODY) and Jupyter Server have the same default. While
+# the lab saves a notebook, it needs memory of seven times the notebook's size. JupyterLab uploads files in pieces of 1
+# MB.
 BODY_MAX = 512 * 1024**2
-# Maximum size in bytes of all headers of a request. With Tornado's default, 64 KiB, the proxy would accept larger
-# headers than the lab, and Tornado would close the connection without an answer.
+# Maximum size in bytes of all headers of a request. The proxy accepts headers of up to 96 KiB. With Tornado's default,
+# 64 KiB, Tornado would close the connection without an answer if the headers were larger.
 HEADERS_MAX = 128 * 1024

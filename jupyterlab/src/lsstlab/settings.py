@@ -1,4 +1,4 @@
-"""The settings of a standalone lab, which only this module reads from the environment."""
+"""The settings of a standalone lab. This module reads them from environment variables."""
 
 from __future__ import annotations
 
@@ -13,39 +13,44 @@ from lsstlab.clean_settings import CleanSettingsError, wants_clean_settings
 from lsstlab.errors import LabError
 from lsstlab.shared.secret_files import SecretError, read_secret
 
-# useradd's rule, without the capital letters and the trailing $ that useradd accepts but discourages
+# The user names that useradd accepts, except names with capital letters or with a $ at the end, which useradd
+# discourages
 USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 PASSWORD_MIN = 8
-PASSWORD_MAX = 200  # chpasswd accepts at most 512 bytes
+PASSWORD_MAX = 200  # chpasswd accepts 512 bytes, and a character can have more than one byte
 
 
 class SettingsError(LabError):
-    """A missing or wrong setting. The message names the setting, its value and the accepted values."""
+    """A wrong setting, or a container that cannot run the lab. The message names the problem and the next action."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of a hub that one user runs.
+    """The settings of a standalone lab, which is a hub that one user runs.
 
     Attributes
     ----------
     user
         The user who may log in.
     password
-        The user's password; None: a random one is generated and printed.
+        The user's password; None: the lab creates a random password and prints it.
     login
-        `pam`: the operating system checks the password. `password`: the hub checks it, for a machine whose
-        /etc/passwd must not change.
-    ip, port
-        Address on which the proxy listens for browsers.
-    hub_port, proxy_api_port
-        Ports on 127.0.0.1 for requests between the hub and the proxy.
+        With `pam`, the operating system checks the password. With `password`, the hub checks the password, so the
+        machine's /etc/passwd does not change.
+    ip
+        IP address on which the proxy listens for browsers.
+    port
+        Port on which the proxy listens for browsers.
+    hub_port
+        Port on 127.0.0.1 on which the hub listens for requests of the proxy and the labs.
+    proxy_api_port
+        Port on 127.0.0.1 on which the proxy listens for requests of the hub.
     state
-        The folder of the hub's database, cookie secret and homes.
+        The folder with the hub's database and cookie secret, and with homes if `login` is `password`.
     proxy
-        The folder that install/proxy created.
+        The folder in which the script install/proxy has installed the proxy.
     command
-        The program that starts a lab: `lab` in the environment that install/lab created.
+        The path of the program `lab`, which starts a lab. The script install/lab has installed the program.
     clean_settings
         Whether the first lab of each user starts with clean settings.
     """
@@ -64,7 +69,7 @@ class Settings:
 
 
 def read_port(environ: Mapping[str, str], name: str, default: int) -> int:
-    """Return the TCP port in a variable.
+    """Return the TCP port in an environment variable, or the default if the variable is missing or empty.
 
     Raises
     ------
@@ -78,7 +83,7 @@ def read_port(environ: Mapping[str, str], name: str, default: int) -> int:
 
 
 def read_ip(environ: Mapping[str, str], name: str, default: str) -> str:
-    """Return an IP address in the form that URLs use.
+    """Return the IP address in an environment variable, or the default. An IPv6 address is in brackets, as in a URL.
 
     Raises
     ------
@@ -94,12 +99,13 @@ def read_ip(environ: Mapping[str, str], name: str, default: str) -> str:
 
 
 def read_password(environ: Mapping[str, str]) -> str | None:
-    """Return the password from LAB_PASSWORD or the file that LAB_PASSWORD_FILE names, or None if neither is set.
+    """Return the password in LAB_PASSWORD, or in the file that LAB_PASSWORD_FILE names. Return None without a password.
 
     Raises
     ------
     SettingsError
-        Raised if the password cannot be read or is refused. The message never quotes it, because messages are logged.
+        Raised if the password cannot be read, is too short, is too long or is not one line of text. The message never
+        contains the password, because messages are logged.
     """
     try:
         password = read_secret(environ, "LAB_PASSWORD")
@@ -118,12 +124,12 @@ def read_password(environ: Mapping[str, str]) -> str | None:
 
 
 def read_user(environ: Mapping[str, str]) -> str:
-    """Return the name of the user who may log in.
+    """Return the name in LAB_USER, which is the user who may log in. The default is `demo`.
 
     Raises
     ------
     SettingsError
-        Raised if useradd would refuse the name.
+        Raised if the name does not match USER_NAME.
     """
     user = environ.get("LAB_USER") or "demo"
     if not USER_NAME.fullmatch(user):
@@ -135,7 +141,7 @@ def read_user(environ: Mapping[str, str]) -> str:
 
 
 def read_login(environ: Mapping[str, str]) -> str:
-    """Return the kind of password check, `pam` or `password`.
+    """Return who checks the password, from LAB_LOGIN: `pam` (the operating system) or `password` (the hub).
 
     Raises
     ------
@@ -149,12 +155,12 @@ def read_login(environ: Mapping[str, str]) -> str:
 
 
 def read_clean_settings(environ: Mapping[str, str]) -> bool:
-    """Return whether the first lab of each user starts with clean settings.
+    """Return whether LAB_CLEAN_SETTINGS requests clean settings for the first lab of each user.
 
     Raises
     ------
     SettingsError
-        Raised if the value is neither 0 nor 1.
+        Raised if LAB_CLEAN_SETTINGS is neither empty, 0 nor 1.
     """
     try:
         return wants_clean_settings(environ)
@@ -168,7 +174,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     Raises
     ------
     SettingsError
-        Raised if a setting is wrong. The message names the first one.
+        Raised if a setting is wrong. The message names the first wrong setting.
     """
     user, login = read_user(environ), read_login(environ)
     port = read_port(environ, "LAB_PORT", 8000)

@@ -1,6 +1,7 @@
-"""The start of the server with the user's settings and, if they prevent the start, without them.
+"""The start of the lab's Jupyter Server, even if the user's settings in the home prevent the start.
 
-The process starts the server again with `exec`, so that its PID, its parent and its log stay the same.
+If the settings prevent the start, the process runs itself again with `exec`, without the settings. With `exec`, the
+process id, the parent process and the log stay the same.
 """
 
 from __future__ import annotations
@@ -16,23 +17,23 @@ from lsstlab import logs
 from lsstlab.settings_notices import SETTINGS_NOTICES, format_exception
 from lsstlab.user_settings import abbreviate, find_server_settings, ignore_server_settings, is_in_home, settings_folder
 
-# Environment variable with the reason why the restarted server does not use the user's settings
+# The environment variable that contains the reason for the restart without the user's settings
 ERROR_VARIABLE = "LAB_SETTINGS_ERROR"
 ERROR_LENGTH = 2000
-# Seconds after the start. If a user's file is then still running, it counts as blocked. The hub waits 120 s for a lab
-# by default.
+# Seconds after the start of the process. If a Python file of the user still runs after this time, the file counts as
+# blocked. By default, the hub waits 120 s for a lab.
 RUN_SECONDS = 30
-# The extension that serves the page
+# The server extension that serves the JupyterLab page
 PAGE_EXTENSION = "jupyterlab"
 ADVICE = "Fix them, then restart your lab."
 
 
 class HubUnreachableExit(SystemExit):
-    """The exit of a server that cannot connect to its hub. The user's settings are not the reason."""
+    """The exit of a lab's server that cannot connect to its hub. The user's settings have not caused this exit."""
 
 
 def launch(server: type[Any]) -> None:
-    """Run the server. If the user's settings prevent its start, run it without them."""
+    """Run the lab's Jupyter Server. If the user's settings prevent the start, restart the server without them."""
     if reason := os.environ.pop(ERROR_VARIABLE, ""):
         report_ignored_settings(reason)
         ignore_server_settings()
@@ -51,7 +52,7 @@ def launch(server: type[Any]) -> None:
 
 
 def report_ignored_settings(error: str) -> None:
-    """Notify the user that the lab starts without the settings of the server."""
+    """Notify the user that the lab does not use the server settings in the home, because of an error."""
     files = find_server_settings()
     if len(files) == 1:
         SETTINGS_NOTICES.report(abbreviate(files[0]), error)
@@ -60,20 +61,26 @@ def report_ignored_settings(error: str) -> None:
 
 
 def check_page_extension() -> None:
-    """Restart the server without the user's settings if they prevent the page. Do nothing if there are none."""
+    """Restart the server without the user's settings if the extension for the JupyterLab page has failed.
+
+    If the user has no server settings, continue without a restart.
+    """
     if error := SETTINGS_NOTICES.failed_extensions.get(PAGE_EXTENSION):
         restart_without_settings(f"the extension {PAGE_EXTENSION} failed: {error}")
 
 
 def is_starting() -> bool:
-    """Return whether the server reads its configuration or loads its extensions, and does not listen yet."""
+    """Return whether the server is still starting: it reads its configuration or loads its extensions."""
     from jupyter_server.serverapp import ServerApp
 
     return ServerApp.initialized() and getattr(ServerApp.instance(), "http_server", None) is None
 
 
 def find_reason(error: BaseException) -> str:
-    """Return why the server ended. traitlets and JupyterHub raise SystemExit, with the original error as context."""
+    """Return the reason why the server ended.
+
+    traitlets and JupyterHub raise SystemExit after an error. The original error is the context of the SystemExit.
+    """
     if not isinstance(error, SystemExit):
         return format_exception(error)
     if error.__context__ is not None:
@@ -82,7 +89,10 @@ def find_reason(error: BaseException) -> str:
 
 
 def restart_without_settings(reason: str, error: BaseException | None = None) -> None:
-    """Replace this process by a server that does not read the user's settings. Return if the user has none."""
+    """Replace this process by a server that does not read the user's settings (`exec`).
+
+    If the user has no server settings, log nothing and return.
+    """
     if not find_server_settings():
         return
     folder = abbreviate(settings_folder())
@@ -94,9 +104,10 @@ def restart_without_settings(reason: str, error: BaseException | None = None) ->
 
 
 def watch_user_code() -> None:
-    """Restart the server without the user's settings if one of the user's files blocks its start.
+    """Start a timer that restarts the server without the user's settings if a user's file blocks the start.
 
-    The check requires that a file of the user is running. So a slow machine alone does not cause a restart.
+    After RUN_SECONDS, the timer checks whether the server is still starting and runs Python code in a file of the user.
+    If only a slow machine delays the start, no such file runs, and the server is not restarted.
     """
 
     def restart_if_blocked() -> None:
@@ -110,7 +121,13 @@ def watch_user_code() -> None:
 
 
 def find_user_code(frame: FrameType | None) -> str:
-    """Return the user's file and the line that a thread runs, or an empty string if it runs no file of the user."""
+    """Return the user's file and the line that a thread runs, or an empty string if it runs no file of the user.
+
+    Parameters
+    ----------
+    frame
+        The current frame of the thread. The function also checks the frames that have called this frame.
+    """
     while frame is not None:
         if is_user_code(frame.f_code.co_filename):
             return f"{abbreviate(frame.f_code.co_filename)}, line {frame.f_lineno},"
@@ -119,6 +136,9 @@ def find_user_code(frame: FrameType | None) -> str:
 
 
 def is_user_code(file: str) -> bool:
-    """Return whether a file is in the home and not in the lab's own Python, which a developer's home can contain."""
+    """Return whether a Python file belongs to the user: it is in the home, but not in the lab's own Python environment.
+
+    On a developer's machine, the lab's own Python environment can be in the home.
+    """
     own = any(Path(file).is_relative_to(prefix) for prefix in (sys.prefix, sys.base_prefix))
     return os.path.isabs(file) and is_in_home(file) and not own

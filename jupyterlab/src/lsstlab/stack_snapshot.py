@@ -1,9 +1,10 @@
-"""A program that prints, as bash, the environment that `loadLSST.bash` and `setup lsst_distrib` create.
+"""A program that prints the environment of the LSST stack as a bash script.
 
     python -m lsstlab.stack_snapshot STACK [EXTRA]
 
-The set-up of the full stack takes seconds, with the same result each time. So the LSST_Stack kernel sources the output
-of this program instead. EXTRA is a folder that the program adds at the end of PYTHONPATH.
+STACK is the folder of the stack. The commands `loadLSST.bash` and `setup lsst_distrib` create the environment. With the
+full stack they take seconds, and the result is always the same. So the LSST_Stack kernel sources the output of this
+program instead of running the commands. The program adds the folder EXTRA at the end of PYTHONPATH.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import tempfile
 from pathlib import Path
 
 BASE_PATH = "/usr/local/bin:/usr/bin:/bin"
-# Variables that are not recorded, because they belong to the shell or to the session in which the program runs
+# Variables that the program does not print, because their values belong to the shell in which the program runs
 EXCLUDED = {"HOME", "PWD", "OLDPWD", "SHLVL", "_", "TERM", "LC_ALL", "LSST_KERNEL_PYTHON"}
-# Search paths. The kernel gets the entries of the stack, followed by those of the user's session.
+# Variables with search paths. In the kernel, the folders of the stack come first, and then the folders that the
+# variable has in the user's session.
 SEARCH_PATHS = {"LD_LIBRARY_PATH", "MANPATH", "PKG_CONFIG_PATH", "PYTHONPATH"}
 END_OF_ENVIRONMENT = b"\0--functions--\0"
 SCRIPT = """
@@ -30,16 +32,19 @@ declare -Fx
 
 
 class SnapshotError(Exception):
-    """A stack that cannot be set up. The message has the output of the set-up."""
+    """A failed set-up of the stack. The message contains the output of the failed commands."""
 
 
 def record_environment(stack: Path, home: str) -> tuple[dict[str, str], str]:
-    """Set up the stack in an empty environment. Return its variables and, as bash, its functions.
+    """Set up the stack in a new shell. Return the environment variables and the functions of the shell.
+
+    The functions are returned as bash code. The values of variables can contain the folder `home`, which is the HOME of
+    the new shell.
 
     Raises
     ------
     SnapshotError
-        Raised if the set-up fails.
+        Raised if `loadLSST.bash` or `setup lsst_distrib` fails.
     """
     done = subprocess.run(
         ["/bin/bash", "--norc", "--noprofile", "-c", SCRIPT, "snapshot", str(stack)],
@@ -57,7 +62,11 @@ def record_environment(stack: Path, home: str) -> tuple[dict[str, str], str]:
 
 
 def format_export(name: str, value: str, home: str) -> str:
-    """Return the line that exports a variable, relative to the PATH and HOME of the shell that runs it."""
+    """Return the line of bash that exports a variable.
+
+    The line contains `$HOME` and `$PATH` instead of the HOME and PATH of the recorded shell. So a kernel that sources
+    the line uses the values of its own session.
+    """
     text = "'" + value.replace("'", "'\\''").replace(home, "'\"$HOME\"'") + "'"
     if name == "PATH":
         text = text.replace(BASE_PATH, "'\"$PATH\"'")
@@ -67,20 +76,20 @@ def format_export(name: str, value: str, home: str) -> str:
 
 
 def format_script(variables: dict[str, str], functions: str, home: str) -> str:
-    """Return the snapshot as a script that bash can source."""
+    """Return a bash script that sets the recorded variables and defines the recorded functions."""
     lines = [
         format_export(name, value, home)
         for name, value in sorted(variables.items())
         if name not in EXCLUDED and not name.startswith("BASH_FUNC_")
     ]
-    # The kernel runs on this Python even if `.user_setups` puts another one first in the PATH.
+    # The kernel runs on the stack's Python, even if the user's file `.user_setups` changes the PATH.
     python = variables["LSST_KERNEL_PYTHON"]
     functions = re.sub(r"^declare -fx (\S+)$", r"export -f \1", functions, flags=re.MULTILINE)
     return "\n".join([f"lsst_kernel_python='{python}'", *lines, functions])
 
 
 def main() -> None:
-    """Print the snapshot of the stack that the command line names."""
+    """Print the bash script for the stack that the command line names. Exit with an error if the set-up fails."""
     stack, *extra = sys.argv[1:]
     with tempfile.TemporaryDirectory() as home:
         try:

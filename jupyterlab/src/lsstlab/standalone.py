@@ -1,6 +1,7 @@
-"""A standalone lab: it creates the user, runs the user's JupyterHub and prints the login.
+"""A standalone lab: a container that runs its own JupyterHub for one user.
 
-Only the creation of the user needs root. The hub, the proxy and the lab run as the user.
+The container's process starts as root, creates the user, and runs the hub as this user. The hub starts the proxy and
+the lab as the same user. The process prints the user name and the password.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ BANNER = """
 
 
 def run() -> int:
-    """Create the user, run the user's hub, and return the hub's exit status.
+    """Create the user, run a hub as this user, and return the exit status of the hub.
 
     Raises
     ------
     SettingsError
-        Raised if a setting is wrong, or if the container lacks a right that it needs.
+        Raised if a setting is wrong, or if the container lacks a privilege or a writable folder.
     EnvironmentFolderError
         Raised if the lab's scratch folder cannot be used.
     """
@@ -62,7 +63,7 @@ def run() -> int:
 
 
 def check_privileges() -> None:
-    """Check that the container has the rights to create a user and to check a password.
+    """Check that the container has the privileges to create a user and to check a password.
 
     Raises
     ------
@@ -82,12 +83,12 @@ def check_privileges() -> None:
 
 
 def create_user(name: str, password: str) -> pwd.struct_passwd:
-    """Create the user, unless the user exists, as in a restarted container. Set the password.
+    """Create the user and set the password. In a restarted container the user exists already, so only set the password.
 
     Raises
     ------
     SettingsError
-        Raised if the image has a user or group of this name, or if the user cannot be created.
+        Raised if the image itself has a user or group of this name, or if the user cannot be created.
     """
     home = Path("/home") / name
     existing = [entry for entry in pwd.getpwall() if entry.pw_name == name]
@@ -103,12 +104,14 @@ def create_user(name: str, password: str) -> pwd.struct_passwd:
 
 
 def choose_uid(home: Path) -> int:
-    """Return the UID for the user of this home: the owner of a mounted volume, else the first UID for users.
+    """Return the UID for the new user. If the home exists, because it is a mounted volume, return the UID of its owner.
+
+    If no home exists, or if root owns the home, return FIRST_UID.
 
     Raises
     ------
     SettingsError
-        Raised if a user of the image has this UID: PAM would confuse the two.
+        Raised if a user of the image has the UID of the home's owner. PAM cannot distinguish two users with one UID.
     """
     try:
         uid = home.stat().st_uid or FIRST_UID
@@ -120,12 +123,12 @@ def choose_uid(home: Path) -> int:
 
 
 def run_account_tool(program: str, *arguments: str, stdin: str = "") -> None:
-    """Run one of Debian's programs that manage accounts.
+    """Run useradd or chpasswd.
 
     Raises
     ------
     SettingsError
-        Raised if the program fails. The message has the program's error.
+        Raised if the program fails. The message contains the error output of the program.
     """
     done = subprocess.run([program, *arguments], input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -136,7 +139,7 @@ def run_account_tool(program: str, *arguments: str, stdin: str = "") -> None:
 
 
 def create_folder(folder: Path, user: pwd.struct_passwd) -> None:
-    """Create a folder of the user. If root owns an existing folder, give it to the user with mode 0700.
+    """Create a folder for the user. If root owns the folder, change the owner to the user and the mode to 0700.
 
     Raises
     ------
@@ -155,14 +158,14 @@ def create_folder(folder: Path, user: pwd.struct_passwd) -> None:
 
 
 def drop_root(user: pwd.struct_passwd) -> None:
-    """Change this process to the user. It cannot become root again."""
+    """Change the UID and the groups of this process to those of the user. The process cannot become root again."""
     os.initgroups(user.pw_name, user.pw_gid)
     os.setgid(user.pw_gid)
     os.setuid(user.pw_uid)
 
 
 def check_writable(folder: Path, user: pwd.struct_passwd) -> None:
-    """Check that this process can write a folder.
+    """Check that this process, which runs as the user, can write to a folder.
 
     Raises
     ------
@@ -177,14 +180,17 @@ def check_writable(folder: Path, user: pwd.struct_passwd) -> None:
 
 
 def hub_environment(user: pwd.struct_passwd) -> dict[str, str]:
-    """Return the environment of the hub: the variables of this process without the password."""
+    """Return the hub's environment variables: those of this process without the password, and the user's own HOME."""
     environ = {name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES}
     return environ | {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name}
 
 
 def run_hub(command: list[str], environ: dict[str, str], settings: Settings, banner: str) -> int:
-    """Run the hub until it ends or a signal ends it, and return its exit status."""
-    # The hub has its own session, so that Ctrl-C reaches it once, through this process.
+    """Run the hub until it ends, and return its exit status. Print the banner when the hub is ready.
+
+    When this process receives a signal to stop, it sends SIGTERM to the hub.
+    """
+    # Start the hub in its own session. Otherwise Ctrl-C would send a second signal directly to the hub.
     hub = subprocess.Popen(command, env=environ, start_new_session=True)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: hub.send_signal(signal.SIGTERM))
@@ -193,10 +199,10 @@ def run_hub(command: list[str], environ: dict[str, str], settings: Settings, ban
 
 
 def print_when_ready(hub: subprocess.Popen[bytes], settings: Settings, banner: str) -> None:
-    """Print the banner as soon as the login page answers. Print nothing if the hub ends first."""
-    # Ignore HTTP_PROXY: the request stays inside the container.
+    """Print the banner when the login page answers. Print nothing if the hub ends before that."""
+    # Ignore the variable HTTP_PROXY, because these requests stay inside the container.
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    # Check the hub before the proxy, which logs ten lines for each request that it cannot forward yet.
+    # First wait for the hub, and then for the proxy. Without a hub, the proxy would log ten lines for each request.
     for page in (f"{settings.hub_port}/hub/health", f"{settings.port}/hub/login"):
         while True:
             if hub.returncode is not None:

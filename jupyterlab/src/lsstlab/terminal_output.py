@@ -1,6 +1,6 @@
-"""The terminal manager with which a lab bounds the memory that a terminal's output takes.
+"""The terminal manager of a lab, which limits how much memory the output of a terminal uses.
 
-`TerminalsExtensionApp.terminal_manager_class` selects it. It overrides a public method only.
+The option `TerminalsExtensionApp.terminal_manager_class` selects the class, which overrides only a public method.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ RETRY_SECONDS = 0.02
 
 
 class LabTerminalManager(TerminalManager):
-    """A terminal manager that stops reading a program's output while a page cannot take more of it.
+    """A terminal manager that reads no output of a program while earlier output still waits for a page's connection.
 
-    The program then waits, as in a terminal over ssh. Otherwise `yes` adds 70 MB per second to the lab's memory.
+    The program then waits when it prints, as over a slow ssh connection. Otherwise, for example, the command `yes`
+    would add 70 MB per second to the lab's memory.
     """
 
     def pty_read(self, fd: int, events: Any = None) -> None:
-        """Send a program's output to the pages. Then wait until they have received it."""
+        """Read output of a program and send it to the connected pages. Then read no more until the output is sent."""
         super().pty_read(fd, events)
         terminal = self.ptys_by_fd.get(fd)
         if terminal and is_congested(terminal):
@@ -41,6 +42,6 @@ class LabTerminalManager(TerminalManager):
 
 
 def is_congested(terminal: PtyWithClients) -> bool:
-    """Return whether output waits for the connection of a page."""
+    """Return whether output of a terminal still waits in the send buffer of a page's connection."""
     connections = [client.ws_connection for client in terminal.clients]
     return any(connection and connection.stream.writing() for connection in connections)

@@ -21,7 +21,8 @@ def test_user_logs_in_and_runs_a_cell_of_the_stack(hub: HubLogin, screenshots: P
         page.get_by_label("Password").fill(hub.password)
         page.get_by_role("button", name="Sign in").click()
 
-        # The hub shows no progress page if an earlier test has started the lab.
+        # Wait for the launcher, with or without the hub's progress page. The hub shows no progress page if an earlier
+        # test has started the lab.
         tile = page.locator(".jp-LauncherCard", has_text="LSST_Stack").first
         expect(tile).to_be_visible()
         page.screenshot(path=screenshots / "launcher.png")
@@ -33,7 +34,7 @@ def test_user_logs_in_and_runs_a_cell_of_the_stack(hub: HubLogin, screenshots: P
 
 
 def run_cell(page: Page, code: str) -> None:
-    """Wait for the kernel, type code into the notebook's first cell and press Shift+Enter."""
+    """Wait until the kernel of the open notebook is idle, type code into its first cell, and run the cell."""
     expect(page.get_by_role("button", name="LSST_Stack | Idle")).to_be_visible()
     cell = page.locator(".jp-Notebook .jp-Cell .cm-content").first
     cell.click()

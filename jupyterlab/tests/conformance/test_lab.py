@@ -1,4 +1,4 @@
-"""Tests of a standalone lab, which run against the demo and against the image."""
+"""Tests of a standalone lab (the demo or a container of the image): kernels, stack, extensions, files in the home."""
 
 from __future__ import annotations
 
@@ -131,7 +131,8 @@ def test_home_contains_no_database_and_no_socket(lab: LabClient) -> None:
 
 
 def test_garbage_collection_runs_after_the_start(lab: LabClient) -> None:
-    # The server's metrics count its garbage collections. A request for the metrics can cause further collections.
+    # The server's metrics contain the number of garbage collections. The request for the metrics can also cause a
+    # collection, so the test only waits until the number increases.
     def collections() -> float:
         metrics = lab.http.get(f"{lab.base}metrics").text
         counts = re.findall(r'^python_gc_collections_total{generation="0"} (\S+)', metrics, re.MULTILINE)
@@ -156,13 +157,13 @@ def test_only_the_user_can_open_sockets_of_kernels(lab: LabClient) -> None:
 
 
 def lab_scratch(lab: LabClient) -> str:
-    """Return the lab's scratch folder."""
+    """Return the path of the lab's scratch folder, which code in a kernel prints."""
     with lab.kernel("python3") as kernel:
         return kernel.execute("import os; print(os.environ['LAB_SCRATCH'])").stdout.strip()
 
 
 def write(lab: LabClient, path: str, text: str) -> None:
-    """Write a file and its parent folders into the home, with code that runs in a kernel."""
+    """Write a file into the home with code that runs in a kernel. Create the parent folders of the file."""
     with lab.kernel("python3") as kernel:
         output = kernel.execute(
             f"import pathlib; p = pathlib.Path.home() / {path!r}; p.parent.mkdir(parents=True, exist_ok=True)\n"

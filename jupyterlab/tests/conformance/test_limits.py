@@ -1,4 +1,4 @@
-"""Tests of the size of requests that a standalone hub, its proxy and its lab accept."""
+"""Tests that a standalone lab accepts large headers and large messages. The hub and the proxy must also accept them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import pytest
 from labtesting.labclient import Kernel, LabClient
 from websockets.sync.client import connect
 
-# Cookies ignore the port, so a browser sends the cookies of all programs on 127.0.0.1 to the lab.
+# A browser sends all cookies of 127.0.0.1 to the lab, even cookies that programs on other ports have set.
 COOKIES = "; ".join(f"{number:03}={'x' * 4000}" for number in range(18))  # 72 kB
 
 
 def with_cookies(lab: LabClient, path: str) -> dict[str, str]:
-    """Return a Cookie header with the session's cookies for a path and with `COOKIES`."""
+    """Return a Cookie header with `COOKIES` and the cookies that a logged-in user sends for this path."""
     return {"Cookie": f"{lab.http.build_request('GET', path).headers['Cookie']}; {COOKIES}"}
 
 
@@ -38,6 +38,6 @@ def test_a_terminal_keeps_10_000_lines(lab: LabClient) -> None:
 
 
 def test_a_kernel_receives_a_message_of_12_mb(lab: LabClient) -> None:
-    # An upload widget sends a file in one message.
+    # For example, an upload widget in a notebook sends a file to the kernel in one message.
     with lab.kernel("python3") as kernel:
         assert kernel.execute(f"print(len('{'x' * 12_000_000}'))", 120).stdout == "12000000\n"

@@ -1,4 +1,4 @@
-"""Tests of the login: who may log in, and what other users see."""
+"""Tests of the login of a standalone lab: only one user with the right password may log in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of the image: start, login, user IDs, errors at the start, and contents."""
+"""Tests of the lab's image: start, login, UIDs, errors at the start, and contents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from labtesting.hub_stub import run_hub_stub
 from labtesting.labclient import LabClient
 from lsstlab.settings import PASSWORD_MIN
 
-# The rights of a pod under the Pod Security Standard `restricted`, with a UID that is not in the image's /etc/passwd
+# Options of a container with the restrictions of a lab's pod (Pod Security Standard `restricted`). The UID is not in
+# the image's /etc/passwd.
 SPAWNED: dict[str, Any] = {
     "user": "123456:123456",
     "read_only": True,
@@ -24,7 +25,7 @@ SPAWNED: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def image(request: pytest.FixtureRequest) -> str:
-    """Return the name of the image under test."""
+    """Return the name of the lab's image under test, from the option `--image`."""
     name: str = request.config.getoption("--image")
     return name
 
@@ -50,7 +51,7 @@ def test_standalone_image_prints_a_login_and_drops_root(image: str) -> None:
 
 
 def wait_for_banner(container: Container) -> re.Match[str]:
-    """Wait until the container prints the login, and return the regular expression's match with user and password."""
+    """Wait until a standalone container prints its banner. Return a match with the user name and the password."""
     deadline = time.monotonic() + 180
     while not (shown := re.search(r"user: +(\S+)\s+password: +(\S+)", container.log())):
         assert time.monotonic() < deadline, container.log()
@@ -59,7 +60,7 @@ def wait_for_banner(container: Container) -> re.Match[str]:
 
 
 def uids_of_processes(container: Container) -> set[int]:
-    """Return the UIDs of all processes in a container. Only tini, which starts the other processes, runs as root."""
+    """Return the UIDs of all processes in a container. UID 0 is always one of them, because tini runs as root."""
     table = container.docker.top(ps_args="-eo pid,uid,args")
     return {int(row[1]) for row in table["Processes"]}
 
@@ -116,8 +117,9 @@ def test_password_is_in_no_other_environment_and_no_log(image: str) -> None:
             "bash", "-c", "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline", user="demo"
         )
         assert (status, environments.count("LAB_IP")) == (1, 3), "expected the hub, the proxy, and this shell"
-        # The environment of the container contains the password. This shell and the first process have it. Only root
-        # can read the environment of the first process, because the first process has changed its user.
+        # The container's environment contains the password. Two processes have this environment: the shell of this
+        # test, and the first process. The first process has changed its UID, so only root can read its environment. So
+        # the password must appear once, from the shell.
         assert environments.count(password) == 1
         assert password not in container.log()
 
@@ -169,7 +171,8 @@ def test_stack_kernel_runs_without_privileges(image: str) -> None:
     environment = {"HOME": "/home/vera"}
     with run_container(image, "python", "-c", run, environment=environment, **SPAWNED) as container:
         container.docker.wait(timeout=100)
-        # Outside a lab, jupyter_client uses TCP, and the kernel warns about TCP in the lines before this one.
+        # The last line is the output of the code. The lines before it are a warning of the kernel about TCP, which
+        # jupyter_client uses outside a lab.
         assert container.log().splitlines()[-1] == "Butler 123456"
 
 
@@ -181,13 +184,13 @@ def test_bytecode_is_compiled_in_the_image(image: str) -> None:
     with run_container(image, "bash", "-c", count) as container:
         container.docker.wait(timeout=180)
         lab_sources, lab_compiled, stack_sources, stack_compiled = map(int, container.log().split())
-    # Some packages contain test data that cannot be compiled.
+    # Some packages contain files for tests that Python cannot compile, so less than 100 % of the files have bytecode.
     assert lab_compiled > 0.98 * lab_sources > 1000
     assert stack_compiled > 0.98 * stack_sources > 1000
 
 
 def test_node_is_not_on_the_path_of_labs(image: str) -> None:
-    # If `node` is in the PATH, jupyterlab.labapp runs it at import, which takes 0.28 s at each start.
+    # If `node` is in the PATH, the import of jupyterlab.labapp runs `node`. This takes 0.28 s at each start of a lab.
     with run_container(image, "bash", "-c", "command -v node || echo none") as container:
         container.docker.wait(timeout=180)
         assert container.log() == "none\n"

@@ -1,4 +1,4 @@
-"""Tests of the image when a hub spawns it: names of user and groups, and full or broken homes."""
+"""Tests of containers that start as a hub spawns a lab: broken homes, settings, and names of users and groups."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from labtesting.labclient import LabClient
 from playwright.sync_api import expect
 
 UID = "123456"
-# The rights of a pod under the Pod Security Standard `restricted`, with a UID that is not in the image's /etc/passwd
+# Options of a container with the restrictions of a lab's pod (Pod Security Standard `restricted`). The UID is not in
+# the image's /etc/passwd.
 RESTRICTED: dict[str, Any] = {
     "user": f"{UID}:{UID}",
     "read_only": True,
@@ -31,7 +32,7 @@ GROUPS = {2000 + number: f"org-{number}" for number in range(16)}
 
 @pytest.fixture(scope="module")
 def image(request: pytest.FixtureRequest) -> str:
-    """Return the name of the image under test."""
+    """Return the name of the lab's image under test, from the option `--image`."""
     name: str = request.config.getoption("--image")
     return name
 
@@ -40,12 +41,25 @@ def image(request: pytest.FixtureRequest) -> str:
 def spawned(
     image: str, home: str = OWN, variables: Mapping[str, str] = MappingProxyType({}), **options: Any
 ) -> Iterator[tuple[LabClient, Container]]:
-    """Start the image as a hub does, with these mount options of the home and these variables, and log in."""
+    """Start a container of the image as a hub spawns a lab, and log in. Yield the client and the container.
+
+    Parameters
+    ----------
+    image
+        Name of the image.
+    home
+        Mount options of the home, which is in memory.
+    variables
+        Additional environment variables.
+    options
+        Additional options of the container.
+    """
     (port,) = free_ports(1)
     with run_hub_stub("127.0.0.1") as hub:
         arguments = RESTRICTED | {"tmpfs": {"/tmp": "mode=1777", "/home/vera": home}, **options}
         environment = hub.environment("vera", port, "127.0.0.1") | {"USER": "vera", "LOGNAME": "vera", **variables}
-        # The container uses the Docker host's network, because the hub must know the lab's address before the start.
+        # The container uses the network of this machine. Otherwise the lab's address would be known only after the
+        # start, but the environment that the hub sets contains the address.
         with (
             run_container(image, environment=environment, network_mode="host", **arguments) as container,
             LabClient(f"http://127.0.0.1:{port}", "vera") as client,
@@ -56,14 +70,14 @@ def spawned(
 
 
 def notice(client: LabClient) -> str:
-    """Return the text of the one notice that the lab shows."""
+    """Return the text of the lab's notice about its home, and check that it is the lab's only notice."""
     (only,) = client.request("GET", "lsstlab/notices").json()
     assert (only["id"], only["level"]) == ("home", "error")
     return str(only["text"])
 
 
 def check_use(client: LabClient) -> None:
-    """Check the first steps of a user: read settings, save the layout, list files, and run a cell in each kernel."""
+    """Check that a user can work: read settings, save the page's layout, list files, and run a cell in each kernel."""
     client.request("GET", "lab/api/settings")
     client.request("PUT", "lab/api/workspaces/default", json={"data": {}, "metadata": {"id": "default"}})
     client.request("GET", "api/contents")
@@ -73,8 +87,8 @@ def check_use(client: LabClient) -> None:
             assert (output.stdout, output.error) == ("2\n", "")
 
 
-# The first disk has no room for the file of the home check. The second has no room for even an empty file, as with an
-# NFS server's quota on the number of files.
+# With `size=512k`, the disk has no space for the file of 1 MB that the home check writes. With `nr_inodes=1`, the disk
+# can contain no new file, not even an empty one, as with an NFS server's quota for the number of files.
 @pytest.mark.parametrize("room", ["size=512k", "nr_inodes=1"])
 def test_full_home_is_used_with_a_notice(image: str, room: str) -> None:
     with spawned(image, f"{OWN},{room}") as (client, container):
@@ -93,7 +107,7 @@ def test_the_page_opens_in_a_full_and_in_a_read_only_home(image: str, home: str)
         page = browser.new_page()
         expect.set_options(timeout=60000)
         page.goto(f"{client.url}{client.base}lab")
-        # The test opens a console, because a full home has no room for a new notebook.
+        # The test opens a console instead of a notebook, because a full home has no space for a new notebook.
         page.locator(".jp-LauncherCard[data-category=Console]", has_text="LSST_Stack").click()
         expect(page.locator(".jp-CodeConsole")).to_contain_text("IPython")
         expect(page.locator(".Toastify__toast")).to_contain_text("home")
@@ -142,7 +156,7 @@ def test_home_contains_no_database_and_no_layout(image: str) -> None:
 
 
 def write_settings(home: Path) -> None:
-    """Write wrong settings into a folder that the lab's user may change."""
+    """Write wrong settings into a home. All users, and so the UID of the lab, may change the files."""
     for file, text in {
         ".jupyter/jupyter_server_config.py": 'c.ServerApp.root_dir = "/nope"\n',
         ".local/share/jupyter/kernels/python3/kernel.json": "{",
@@ -154,7 +168,10 @@ def write_settings(home: Path) -> None:
 
 
 def in_folder(home: Path, **folders: Path) -> dict[str, Any]:
-    """Return the options of a container whose home is a folder, and which mounts other folders in the home."""
+    """Return options of a container that mount a folder of this machine as the home.
+
+    Each argument of `folders` mounts one more folder in the home: `local` mounts it as `~/.local`.
+    """
     mounts = {str(home): "/home/vera"} | {str(path): f"/home/vera/.{name}" for name, path in folders.items()}
     return {
         "tmpfs": {"/tmp": "mode=1777"},
@@ -190,7 +207,10 @@ def test_clean_settings_ignore_a_mounted_folder(image: str, tmp_path: Path) -> N
 
 @pytest.fixture
 def names(image: str, tmp_path: Path) -> dict[str, dict[str, str]]:
-    """Return volumes with the hub's /etc/passwd and /etc/group: the image's lines, then lines for the user."""
+    """Return volumes that mount an /etc/passwd and an /etc/group, as the hub does.
+
+    The files contain the lines of the image's files, and then lines for the user and the user's groups.
+    """
     lines = {
         "passwd": [f"vera:x:{UID}:{UID}::/home/vera:/bin/bash"],
         "group": [f"vera:x:{UID}:", *(f"{name}:x:{gid}:vera" for gid, name in GROUPS.items())],
@@ -214,7 +234,7 @@ def test_the_user_and_all_groups_have_their_names(image: str, names: dict[str, d
         assert "I have no name" not in shown
         assert "cannot find name" not in shown
         terminal.type("cd; printf '%s, ' $(id -un) $(id -gn) ~ ~vera $PWD $(id -Gn); echo 'the' end")
-        lines = terminal.read_until(", the end").splitlines()  # a prompt may precede the answer
+        lines = terminal.read_until(", the end").splitlines()  # other lines before the answer can contain a prompt
         answer = next(line for line in lines if line.endswith(", the end")).split(", ")
         assert answer[:5] == ["vera", "vera", "/home/vera", "/home/vera", "/home/vera"]
         assert set(answer[5:-1]) == {"vera", *GROUPS.values()}

@@ -1,7 +1,8 @@
-"""Tests of a lab image that is built from another stack image with `--build-arg STACK=...`.
+"""Tests of a lab image that contains the stack of another image (`--build-arg STACK=...`).
 
-The image of the full stack has 10 GB and is not available everywhere. The image built here has its relevant properties:
-a Python without ipykernel, a loadLSST.bash that changes search paths, and a `setup` that is a shell function.
+The image of the full stack has 10 GB and is not available everywhere. So the tests build a small stack image with the
+same relevant properties: its Python has no ipykernel, its loadLSST.bash changes search paths, and its `setup` is a
+shell function.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ SHOW = (
 
 @pytest.fixture(scope="module")
 def image() -> Iterator[str]:
-    """Build the lab image with `--build-arg STACK=...` and a small image in place of the full stack."""
+    """Build a small stack image, build the lab's image from it with `--build-arg STACK=...`, and yield its name."""
     dockerfile = DOCKERFILE.format(load=base64.b64encode(LOAD.encode()).decode())
     client = engine()
     client.images.build(fileobj=io.BytesIO(dockerfile.encode()), tag=STACK_IMAGE, rm=True)

@@ -1,4 +1,4 @@
-"""Tests of the last activity that a spawned lab reports to its hub. See "Activity" in docs/dev/lab.md."""
+"""Tests of the time of last activity that a spawned lab reports to its hub (docs/dev/lab.md, "Activity")."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ EMPTY_NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 
 
 
 def wait_for_idleness(lab: SpawnedLab) -> None:
-    """Wait until three reports of the lab in a row have the same time of last activity."""
+    """Wait until the lab has sent three reports in a row to the hub with the same time of last activity."""
     seen = len(lab.hub.reports)
     wait_until(lambda: len(lab.hub.reports) >= seen + 3 and len(set(lab.hub.reports[-3:])) == 1, "the lab is idle")
 
 
 def wait_for_use(lab: SpawnedLab) -> None:
-    """Wait until three reports of the lab in a row each have a later time of last activity than the one before."""
+    """Wait for three reports of the lab to the hub, and check that the time of last activity increases in them."""
     seen = len(lab.hub.reports)
     wait_until(lambda: len(lab.hub.reports) >= seen + 3, "the lab reports three times")
     assert lab.hub.reports[-3] < lab.hub.reports[-2] < lab.hub.reports[-1]
@@ -60,7 +60,8 @@ def test_foreground_program_counts_as_use_until_its_end(spawn: Spawn) -> None:
         wait_for_idleness(lab)
         terminal.type("cat")
         wait_for_use(lab)
-        # Not Ctrl-C: if pytest runs in the background of a shell, its processes ignore SIGINT.
+        # End `cat` with Ctrl-D, not with Ctrl-C. If pytest runs in the background of a shell, its child processes
+        # ignore the SIGINT of Ctrl-C.
         terminal.type("\x04")
         wait_for_idleness(lab)
 

@@ -1,4 +1,4 @@
-"""Tests of a spawned lab that starts with clean settings."""
+"""Tests of labs that start with clean settings: the lab moves the user's settings into a dated folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ENDS_THE_SERVER = "import os\nos._exit(3)\n"
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """Create a home with a setting that ends each lab, and with a setting of kernels."""
+    """Create a home with two settings: one ends each lab that reads it, and one is for kernels."""
     home = tmp_path / "home"
     for file, text in {
         ".jupyter/jupyter_server_config.py": ENDS_THE_SERVER,
@@ -33,7 +33,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def moved_folder(home: Path) -> Path:
-    """Return the only folder with moved settings."""
+    """Return the folder in the home with the moved settings, and check that only one such folder exists."""
     (folder,) = home.glob("settings-*")
     return folder
 
@@ -92,7 +92,7 @@ def test_the_page_shows_where_the_settings_are(spawn: Spawn, home: Path, screens
 
 def test_the_file_browser_lists_the_moved_settings(spawn: Spawn, home: Path) -> None:
     lab = spawn(LAB_CLEAN_SETTINGS="1")
-    # The lab shows its working folder, which contains the home.
+    # In this test, the root folder of the lab's file browser is tmp_path, which contains the folder `home`.
     folder = lab.client.request("GET", f"api/contents/home/{moved_folder(home).name}").json()
     assert {file["name"] for file in folder["content"]} == {"README.txt", "ipython", "jupyter"}
 

@@ -1,4 +1,4 @@
-"""Tests of the end of a spawned lab after a SIGTERM from its hub or the cluster."""
+"""Tests that a spawned lab stops in time after SIGTERM, which a hub or a cluster sends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from labtesting.labclient import PROMPT, SpawnedLab, Terminal
 from lsstlab.hub_limits import STOP_SECONDS
 
 Spawn = Callable[..., SpawnedLab]
-# Each statement delays or prevents the end of the server, as an error in an extension can.
+# Statements that delay or prevent the end of the server, as an error in an extension can do
 OBSTACLES = {
     "an exception": "raise RuntimeError('obstacle')",
     "a wait": "await asyncio.sleep(1000)",

@@ -1,4 +1,4 @@
-"""Tests of a spawned lab whose home cannot be used. The tests of the image use full and read-only file systems."""
+"""Tests of a spawned lab whose home is missing. The tests in `image/test_spawned.py` use full and read-only homes."""
 
 from __future__ import annotations
 

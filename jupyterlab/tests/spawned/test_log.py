@@ -1,4 +1,4 @@
-"""Tests of the log of a spawned lab: what it contains, and what it must not contain."""
+"""Tests of the log of a spawned lab: it contains events of the session and of kernels, but no code of the user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of the warnings of a spawned lab before the hub stops it."""
+"""Tests of the warnings that a spawned lab shows before the hub stops the lab."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Spawn = Callable[..., SpawnedLab]
 
 
 def wait_for_notice(lab: SpawnedLab, kind: str) -> dict[str, object]:
-    """Wait for a notice of this kind, check that it is the only notice, and return it."""
+    """Wait until the lab has a notice, check that it is the only notice and of this kind, and return the notice."""
     wait_until(lambda: lab.notices() != [], f"the lab shows a notice about its {kind} limit")
     (notice,) = lab.notices()
     assert str(notice["id"]).startswith(f"{kind}-")

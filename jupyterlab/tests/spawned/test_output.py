@@ -1,4 +1,7 @@
-"""Tests of large output: what a page gets, and the memory of the lab while a page reads slowly or is closed."""
+"""Tests of large output of a kernel or a terminal: the output that a page gets, and the lab's memory.
+
+In the tests, the page reads slowly, or is closed.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from labtesting.labclient import PROMPT, Kernel, Output, SpawnedLab
 
 Spawn = Callable[..., SpawnedLab]
 MB = 1_000_000
-# An endless loop that writes the amount of its output, in MB, into a file. It ends with the kernel.
+# Code of a cell: an endless loop that prints, and that writes the amount of its output so far, in MB, into a file. The
+# loop ends when the kernel is shut down.
 LOOP = """
 from IPython.display import display
 from pathlib import Path
@@ -29,30 +33,41 @@ DISPLAY = "[display({'text/plain': 'x' * 100_000}, raw=True) for _ in range(50)]
 
 
 def memory(lab: SpawnedLab) -> int:
-    """Return the memory of the lab without its kernels, in MB."""
+    """Return the memory of the lab's server process in MB. The memory of kernels is not included."""
     status = Path(f"/proc/{lab.process.pid}/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0]) * 1024 // MB
 
 
 def start_kernel(lab: SpawnedLab) -> str:
-    """Start a kernel and return the path of its WebSocket, the same for a page that connects again."""
+    """Start a kernel and return the path of its WebSocket.
+
+    The path contains a session id. A page that connects again with the same session id gets the kept output.
+    """
     kernel_id = lab.client.request("POST", "api/kernels", json={"name": "python3"}).json()["id"]
     return f"api/kernels/{kernel_id}/channels?session_id=a-page"
 
 
 def kernel_model(lab: SpawnedLab) -> dict[str, object]:
-    """Return the only kernel as the lab's API describes it."""
+    """Return what the lab's API returns about its kernel, and check that the lab has only one kernel."""
     (model,) = lab.client.request("GET", "api/kernels").json()
     return dict(model)
 
 
 def execute(kernel: Kernel, code: str) -> str:
-    """Run a cell without waiting for its end, and return the id of the request."""
+    """Send a request that runs a cell, and return the id of the request without waiting for the end of the cell."""
     return kernel.send("execute_request", {"code": code, "silent": False, "allow_stdin": False})
 
 
 def read_cell(kernel: Kernel, message_id: str) -> Output:
-    """Read the output of a cell until its end."""
+    """Read the output of a cell until the cell ends, and return the output.
+
+    Parameters
+    ----------
+    kernel
+        The connection to the kernel.
+    message_id
+        The id of the request that runs the cell.
+    """
     output = Output()
     for message in kernel.replies(message_id, 120):
         if message["msg_type"] == "stream":
@@ -94,7 +109,8 @@ def test_a_loop_without_an_end_does_not_end_the_lab(
         if closed:
             socket.close()
         wait_until(lambda: counter.exists() and int(counter.read_text() or 0) > 1000, "the loop puts out 1 GB", 300)
-        # ZeroMQ keeps up to 1,000 messages for each of the lab's two connections to the kernel.
+        # The limits of the lab do not include ZeroMQ, which keeps up to 1,000 messages for each of the lab's two
+        # connections to the kernel. So the lab may use up to 600 MB more than before the loop.
         assert memory(lab) - before < 600
         lab.client.request("DELETE", channels.split("/channels")[0])
 
@@ -119,7 +135,8 @@ def test_a_page_that_connects_again_gets_the_end_of_the_output(spawn: Spawn, tmp
     output = run_without_page(
         spawn(), tmp_path / "signal", "for number in range(300_000): print(f'{number:99}')\n1 / 0"
     )
-    # The lab leaves out whole messages, so it can keep less than the limit. It always keeps these 3 MB.
+    # The lab leaves out whole messages, so the kept output can be smaller than the limit of 8 MB. The lab always keeps
+    # the last 3 MB, which this assertion checks.
     assert output.stdout.endswith("".join(f"{number:99}\n" for number in range(270_000, 300_000)))
     assert len(output.stdout) < 10 * MB
     assert output.stderr == (
@@ -138,7 +155,7 @@ def test_a_page_that_connects_again_gets_text_after_figures(spawn: Spawn, tmp_pa
 
 def test_a_terminal_waits_for_a_slow_page_and_loses_nothing(spawn: Spawn, tmp_path: Path) -> None:
     lab, counter, total = spawn(), tmp_path / "counter", 200
-    piece = "head -c 1000000 /dev/zero | tr '\\0' '\\170'"  # a million times the letter x
+    piece = "head -c 1000000 /dev/zero | tr '\\0' '\\170'"  # prints the letter x a million times
     program = f"for i in $(seq {total}); do {piece}; echo $i >{counter}; done; echo; echo e''nd"
     seen: list[str] = []
 

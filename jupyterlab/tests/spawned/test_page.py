@@ -1,4 +1,4 @@
-"""Tests of the page of a spawned lab in Chromium: notices, launcher, workspaces."""
+"""Tests of the JupyterLab page of a spawned lab in Chromium: notices, announcements, launcher and workspaces."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOTIFICATION = ".Toastify__toast"
 
 @contextmanager
 def page_of(lab: SpawnedLab) -> Iterator[Page]:
-    """Open the lab's page with a clock that the test sets, and wait for the launcher."""
+    """Open the lab's page, and wait for the launcher. The test controls the clock of the page (`page.clock`)."""
     with open_browser() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.set_default_timeout(180 * SECONDS)
@@ -39,7 +39,7 @@ def test_untouched_page_warns_and_does_not_count_as_use(spawn: Spawn, screenshot
         page.clock.run_for(61 * SECONDS)
         notification = page.locator(NOTIFICATION)
         expect(notification).to_contain_text("This lab has been idle for")
-        expect(notification).to_be_in_viewport(ratio=1)  # the notification moves into the page
+        expect(notification).to_be_in_viewport(ratio=1)  # wait for the end of the animation that moves the notification
         assert "{time}" not in str(notification.text_content())
         page.screenshot(path=screenshots / "notice.png")
         assert lab.last_activity() == before
@@ -124,7 +124,8 @@ def test_page_without_an_announcement_path_does_not_poll(spawn: Spawn) -> None:
     lab = spawn()
     with page_of(lab) as page:
         page.clock.run_for(121 * SECONDS)
-        # If the page requested the announcement from the hub, that request would arrive before this request.
+        # Send a request from the page and wait for its answer. A request for an announcement would have arrived at the
+        # hub before this answer.
         page.evaluate("fetch('api')")
         assert lab.hub.announced.request_count == 0
 
@@ -145,7 +146,8 @@ def test_the_launcher_does_not_wait_for_the_saved_state(spawn: Spawn) -> None:
         with page.expect_request(lambda request: request.method == "PUT" and "workspaces" in request.url):
             page.goto(f"{lab.client.url}{lab.client.base}lab")
         expect(page.locator(".jp-LauncherCard").first).to_be_visible(timeout=180 * SECONDS)
-        # After this request JupyterLab shows the folder again, and opens its launcher if no tab is open.
+        # After the page has saved its state, JupyterLab requests the folder again. Then JupyterLab would open a second
+        # launcher if no tab were open.
         with page.expect_response("**/api/contents?content=1*"):
             held[0].continue_()
         page.wait_for_timeout(500)
@@ -163,10 +165,11 @@ def test_a_page_of_a_file_has_no_launcher(spawn: Spawn, tmp_path: Path) -> None:
 
 
 def open_lab(page: Page, lab: SpawnedLab) -> str:
-    """Open the lab's page, and return the path of its launcher."""
+    """Open the lab's page, wait for the launcher, and return the page's path below the lab's URL."""
     page.goto(f"{lab.client.url}{lab.client.base}lab")
     expect(page.locator(".jp-LauncherCard").first).to_be_visible(timeout=180 * SECONDS)
-    return page.url.partition(lab.client.base)[2].partition("?")[0]  # JupyterLab removes ?reset=1 a moment later
+    # Leave out the query, because JupyterLab removes ?reset=1 only later.
+    return page.url.partition(lab.client.base)[2].partition("?")[0]
 
 
 def test_two_pages_keep_separate_workspaces(spawn: Spawn) -> None:

@@ -1,4 +1,7 @@
-"""Tests of programs that save before their lab ends. Each needs 3 s, more than Jupyter Server's default of 2.5 s."""
+"""Tests that cells and programs can save files before their lab ends.
+
+A cell or a program needs 3 s to save in these tests. Stock Jupyter Server would wait only 2.5 s.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ from labtesting.programs import find_programs
 
 Spawn = Callable[..., SpawnedLab]
 SAVE = "time.sleep(3); pathlib.Path({path!r}).write_text('saved')"
-# A program that saves when it gets a signal. `started` shows that it can be signalled.
+# A program that saves a file when it gets a signal, and then exits. It creates the file `started` when its signal
+# handler is set.
 ON_SIGNAL = """\
 import pathlib, signal, sys, time
 
@@ -25,26 +29,41 @@ signal.signal(signal.{signal}, save)
 pathlib.Path({started!r}).touch()
 time.sleep(1000)
 """
-# IPython's kernel waits up to 29 s for zombies: child processes that have ended and that the cell has not waited for.
+# A limit for the stop, less than 29 s. IPython's kernel would wait up to 29 s for zombies, which are child processes
+# that have ended and for which the cell has not waited.
 UPSTREAM_SECONDS = 25
 
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    """Return the path of the file that a program of the test saves."""
+    """Return the path of the file that a cell or program saves. The file does not exist yet."""
     return tmp_path / "saved"
 
 
 @contextmanager
 def stopping(lab: SpawnedLab) -> Iterator[None]:
-    """Stop the lab as kubelet does after the block, and check that it ends in order."""
+    """Send SIGTERM to the lab at the end of the `with` block, as kubelet does. Check that the exit status is 0."""
     yield
     lab.process.terminate()
     assert lab.process.wait(180) == 0
 
 
 def run_program(lab: SpawnedLab, folder: Path, signal: str, command: str, saved: Path) -> None:
-    """Start a program that saves on a signal with a command in a terminal, and wait until it runs."""
+    """Start a program that saves a file when it gets a signal, and wait until the program runs.
+
+    Parameters
+    ----------
+    lab
+        The lab in which to open a terminal.
+    folder
+        The folder for the script of the program.
+    signal
+        Name of the signal.
+    command
+        The command to type into the terminal. The placeholder `{}` stands for the program.
+    saved
+        Path of the file that the program saves.
+    """
     script, started = folder / "program.py", folder / "started"
     script.write_text(ON_SIGNAL.format(save=SAVE.format(path=str(saved)), signal=signal, started=str(started)))
     with lab.client.terminal(close=False) as terminal:
@@ -72,7 +91,7 @@ def test_a_running_cell_saves(spawn: Spawn, saved: Path, cell: str) -> None:
 
 
 def kernel_state(lab: SpawnedLab) -> str:
-    """Return the state of the only kernel."""
+    """Return the execution state of the lab's only kernel, for example `busy`."""
     (kernel,) = lab.client.request("GET", "api/kernels").json()
     return str(kernel["execution_state"])
 

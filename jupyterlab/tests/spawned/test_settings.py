@@ -1,4 +1,7 @@
-"""Tests of a spawned lab with mistakes in the user's settings: the lab starts without them, and the user learns why."""
+"""Tests of a spawned lab with mistakes in the user's settings.
+
+The lab starts without the wrong settings, and shows a notice with the reason.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,14 @@ PACKAGES = f".local/lib/python{sys.version_info.major}.{sys.version_info.minor}/
 SERVER_CONFIG = ".jupyter/jupyter_server_config.py"
 PAGE_SETTINGS = ".jupyter/lab/user-settings/@jupyterlab/apputils-extension/themes.jupyterlab-settings"
 WRONG_ROOT = 'c.ServerApp.root_dir = "/nope"\n'
-# Jupyter Server does not look for packages in ~/.local. Users who install server extensions there add it.
+# Server settings that let Jupyter Server import packages from ~/.local. Some users need this for their server
+# extensions.
 USER_PACKAGES = f"import os, sys\nsys.path.insert(0, os.path.expanduser('~/{PACKAGES}'))\n"
 
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[str, str | bytes], Path]:
-    """Return a function that writes a file of the user's home."""
+    """Return a function that writes a file into the user's home and returns the path of the file."""
 
     def write(path: str, text: str | bytes) -> Path:
         file = tmp_path / "home" / path
@@ -38,7 +42,7 @@ Write = Callable[[str, str | bytes], Path]
 
 
 def check_use(lab: SpawnedLab) -> None:
-    """Check that the page opens with its settings, and that a kernel runs."""
+    """Check that the JupyterLab page opens, that its settings can be read, and that a kernel runs."""
     assert "jupyter-config-data" in lab.client.request("GET", "lab").text
     assert lab.client.request("GET", "lab/api/settings").json()["settings"]
     with lab.client.kernel("python3") as kernel:
@@ -46,7 +50,7 @@ def check_use(lab: SpawnedLab) -> None:
 
 
 def notice_text(lab: SpawnedLab) -> str:
-    """Return the text of the only notice."""
+    """Return the text of the lab's notice. Check that the lab has one notice, and that its text is short enough."""
     (notice,) = lab.notices()
     assert notice["level"] == "warning"
     text = str(notice["text"])

@@ -1,4 +1,7 @@
-"""Tests of a lab with an untested version of a patched project: it warns once and works without the patches."""
+"""Tests of a lab with an untested version of a project that it patches.
+
+The lab logs one warning, does not apply the patches, and works.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,13 @@ PROJECTS = [jupyter_server, jupyterhub, jupyterlab_server, terminado, tornado]
 
 
 def warning_for(patches: ModuleType) -> str:
-    """Return the warning that the lab logs about an untested version of this project."""
+    """Return the warning that the lab must log if the version of a project is not tested.
+
+    Parameters
+    ----------
+    patches
+        The module with the patches of the project.
+    """
     return (
         f"{patches.PROJECT} {UNTESTED} was not tested with this release (tested: {', '.join(patches.TESTED)}): "
         f"its patches are not applied; {patches.EFFECT}"
@@ -25,7 +34,7 @@ def warning_for(patches: ModuleType) -> str:
 
 
 def check_use(lab: SpawnedLab) -> None:
-    """Check that the lab answers and runs a kernel and a terminal."""
+    """Check that a user can work: the lab's API answers, a kernel runs code, and a terminal shows its prompt."""
     assert lab.client.request("GET", "api").json()["version"]
     with lab.client.kernel("python3") as kernel:
         output = kernel.execute("print(1 + 1)")

@@ -1,4 +1,7 @@
-"""Tests of the move of settings into a dated folder. The tests of the image use full homes and mounted folders."""
+"""Tests of the function that moves the user's settings into a dated folder.
+
+The tests in `image/test_spawned.py` use a mounted folder, which cannot be moved.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ NOW = datetime(2026, 11, 30, 12, 7, 35, tzinfo=UTC)
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """Create a home with settings, and with other files."""
+    """Create a home with settings of Jupyter and IPython, and with two other files."""
     settings = (".jupyter/jupyter_server_config.py", ".ipython/startup.py", ".local/lib/a.py")
     for file in (*settings, "work.ipynb", ".bashrc"):
         path = tmp_path / file
@@ -29,7 +32,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def read_files(folder: Path) -> dict[str, str]:
-    """Return the text of each file in a folder."""
+    """Return the text of each file in a folder and its subfolders, by the relative path of the file."""
     return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -85,7 +88,7 @@ def test_a_file_with_the_name_of_the_folder_stays(home: Path) -> None:
 
 @contextmanager
 def without_root() -> Iterator[None]:
-    """Run the block as another user, because root may write to each folder."""
+    """Run the `with` block as a user other than root, because root may write to each folder."""
     if os.getuid():
         yield
         return

@@ -1,4 +1,4 @@
-"""Tests of the environment variables in the contract between the hub and the lab."""
+"""Tests that the lab reads the environment variables that the hub sets (testing/contracts/lab-environment.json)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of the home check, which finds out at the start of a lab whether the home can be used."""
+"""Tests of the home check. At the start of a lab, it checks whether the lab can write to the home."""
 
 from __future__ import annotations
 

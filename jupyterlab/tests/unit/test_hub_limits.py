@@ -1,4 +1,4 @@
-"""Tests of the warnings before a lab's limits: their times and texts."""
+"""Tests of the warnings before the hub stops a lab: when the lab shows them, and their texts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LIMITS = {"LAB_IDLE_SECONDS": "14400", "LAB_MAX_AGE_SECONDS": "86400", "LAB_WARN
 
 
 def find_texts(limits: dict[str, str], now: datetime, last_activity: datetime) -> list[str]:
-    """Return the warnings of a lab that started at START, with times in UTC."""
+    """Return the texts of the warnings that a lab shows at the time `now`. The lab has started at START."""
     notices = LabLimits.from_environment(limits).find_notices(now, START, last_activity)
     return [notice.text.replace("{time}", f"{notice.time:%H:%M}") for notice in notices]
 

@@ -1,4 +1,4 @@
-"""Tests of a lab's environment in real processes."""
+"""Tests of the environment variables, folders and errors of the command `lab`, which the tests run as a process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHOW = [sys.executable, "-c", "import json, os; print(json.dumps(dict(os.environ
 
 
 def run_lab(*command: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run `lab COMMAND ...` with these variables and PATH only."""
+    """Run `lab COMMAND ...`. The process gets only PATH and the variables in `environ`."""
     return subprocess.run(
         [sys.executable, "-m", "lsstlab", *command],
         env={"PATH": os.environ["PATH"], **environ},
@@ -88,6 +88,7 @@ def test_wrong_limit_is_reported_in_one_line(tmp_path: Path) -> None:
 
 
 def test_a_spawned_lab_becomes_the_single_user_server(tmp_path: Path) -> None:
-    # The server exits because other variables of the hub are missing. Its error names the single-user server.
+    # The single-user server exits with an error, because other variables that a hub sets are missing. This error shows
+    # that `lab` has started the single-user server.
     done = run_lab(HOME=str(tmp_path), LAB_SCRATCH=str(tmp_path / "s"), JUPYTERHUB_API_TOKEN="x")
     assert "JUPYTERHUB_SERVICE_URL" in done.stderr or "jupyterhub-singleuser" in done.stderr

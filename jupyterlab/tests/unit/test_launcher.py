@@ -1,4 +1,4 @@
-"""Tests of the start of a spawned lab: it imports only what it uses, and checks the home before it reads the home."""
+"""Tests of the start of a spawned lab: it does not import unused packages, and it checks the home before reading it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def run_python(script: str) -> None:
-    """Run a script in its own process, and fail if the script fails."""
+    """Run a script in a new Python process, and check that the script ends without an error."""
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -1,4 +1,4 @@
-"""Tests of the limits of a kernel's output, without a kernel."""
+"""Tests of the classes that limit a kernel's output. These classes are pure, so the tests need no kernel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lsstlab.output_limits import (
 )
 from lsstlab.server_limits import BURST_SECONDS, OUTPUTS_PER_SECOND, TEXT_BYTES_PER_SECOND
 
-# Per second: 100 bytes of text and 10 messages; ten times as much at once.
+# The limiter of the tests allows 100 bytes of text and 10 messages per second, and ten times as much at once.
 RATE, COUNT, WINDOW = 100, 10, 10
 NOTHING = Unsent()
 

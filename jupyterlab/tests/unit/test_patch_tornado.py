@@ -1,4 +1,4 @@
-"""Test of TCP_NODELAY on a WebSocket of a real Tornado server."""
+"""A test that a WebSocket of a real Tornado server has the socket option TCP_NODELAY only with the patch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tornado.websocket import WebSocketHandler, websocket_connect
 
 
 class Handler(WebSocketHandler):
-    """A handler that answers each message with the TCP_NODELAY option of its socket."""
+    """A WebSocket handler that answers each message with the value of its socket's TCP_NODELAY option."""
 
     def on_message(self, message: str | bytes) -> None:
         assert self.ws_connection is not None
@@ -26,7 +26,7 @@ class Handler(WebSocketHandler):
 
 @pytest.fixture
 def stock_tornado() -> Iterator[None]:
-    """Restore Tornado's own method after the test."""
+    """Remove the patch from Tornado after the test, by restoring Tornado's own method."""
     original = IOStream.set_nodelay
     yield
     IOStream.set_nodelay = original  # type: ignore[method-assign]
@@ -48,7 +48,7 @@ async def ask_for_nodelay() -> str | bytes | None:
 @pytest.mark.asyncio
 @pytest.mark.usefixtures("stock_tornado")
 async def test_a_websocket_keeps_nodelay() -> None:
-    # If the first assertion fails, Tornado leaves the option on: the patch is unnecessary.
+    # If this first assertion fails, Tornado itself keeps the option, and you can remove the patch.
     assert await ask_for_nodelay() == "0"
     keep_nodelay()
     assert await ask_for_nodelay() == "1"

@@ -1,4 +1,4 @@
-"""Tests of the upstream versions and code for which the patches were written."""
+"""Tests that the locked versions and the code of the patched projects are those for which the patches were written."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from lsstlab import _patches
 
 LOCK = Path(__file__).parents[2] / "requirements.txt"
 MODULES = [name for _, name, _ in pkgutil.iter_modules(_patches.__path__) if name != "guard"]
-# The upstream code that the patches replace or imitate, and the first 16 hex digits of the SHA-256 of its source. If an
-# upgrade changes the code, read the new code, change or drop the patch, and write the new hash here.
+# Each upstream function that the patches replace or imitate, and a hash of its source code (the first 16 hex digits of
+# the SHA-256). If an upgrade changes a function, read the new code, change or remove the patch, and write the new hash
+# here.
 REVIEWED = {
     "jupyter_server.base.handlers:APIHandler.update_api_activity": "d27ff6751cdb05fe",
     "jupyter_server.serverapp:ServerWebApplication.last_activity": "a510e806d4606260",
@@ -64,7 +65,7 @@ terminado.create_terminal_writer(web_app)("text")
 
 
 def patches(name: str) -> ModuleType:
-    """Return the module with the patches of a project."""
+    """Return the module in `lsstlab._patches` with this name, which patches one project."""
     return import_module(f"lsstlab._patches.{name}")
 
 

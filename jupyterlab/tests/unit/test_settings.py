@@ -1,4 +1,4 @@
-"""Tests of the settings of a standalone lab."""
+"""Tests of the settings of a standalone lab: defaults, accepted values and errors."""
 
 from __future__ import annotations
 

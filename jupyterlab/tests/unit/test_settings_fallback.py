@@ -1,4 +1,4 @@
-"""Tests of when the server process starts again without the user's settings, and when it must not."""
+"""Tests that the lab's server restarts without the user's settings only if these settings prevent the start."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from labtesting.logevents import assert_log_events
 
-# The server ends after its configuration was read, because a variable of the hub is missing.
+# A script that runs a lab's server. The server reads its configuration, and then ends with an error, because a variable
+# of the hub is missing.
 RUN = "from lsstlab import launcher\nlauncher.run_single_user_server([])\n"
 SERVER = """
 import sys
@@ -29,7 +30,7 @@ settings_fallback.launch(Server)
 
 
 def run_python(script: str, home: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run a script in its own process with this home."""
+    """Run a script in a new Python process with this home, and return the result."""
     variables = {"HOME": str(home), "LAB_SCRATCH": str(home / "scratch"), "JUPYTER_RUNTIME_DIR": str(home / "runtime")}
     (home / "scratch").mkdir(mode=0o700, exist_ok=True)
     return subprocess.run(
@@ -45,7 +46,7 @@ def run_python(script: str, home: Path, **environ: str) -> subprocess.CompletedP
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """Create a home with a file of settings that prints a line."""
+    """Create a home with a server settings file that prints the line `settings` when the server reads it."""
     (tmp_path / ".jupyter").mkdir()
     (tmp_path / ".jupyter" / "jupyter_server_config.py").write_text("print('settings', flush=True)\n")
     return tmp_path

@@ -1,4 +1,4 @@
-"""Tests of the stack's shell functions and of the recorded environment, in a real bash."""
+"""Tests of the stack's shell functions, such as `setup`, and of the recorded environment, in a real bash."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TABLE = "daf_butler 30.1 /stack/daf/butler\nutils 30.2 /stack/utils\n"
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Path:
-    """Create a stack with two products and return its folder."""
+    """Create the folder of a stack with two products, without the packages, and return the folder."""
     folder = tmp_path / "it's a stack"
     (folder / "python" / "bin").mkdir(parents=True)
     for name in ("loadLSST.bash", "missing.txt"):
@@ -25,7 +25,7 @@ def stack(tmp_path: Path) -> Path:
 
 
 def bash(stack: Path, script: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run a script in bash after loadLSST.bash."""
+    """Run a script in bash after sourcing the stack's loadLSST.bash, and return the result."""
     return subprocess.run(
         ["bash", *options, "-c", f'. "$0/loadLSST.bash"; {script}', str(stack)],
         env={"PATH": os.environ["PATH"], "HOME": str(stack)},

@@ -1,4 +1,4 @@
-"""Tests of nginx on a real cluster, deployed as in the README, in front of a fake proxy with one page."""
+"""Tests of nginx on a real cluster. The tests deploy nginx as its README describes, in front of a fake proxy."""
 
 from __future__ import annotations
 
@@ -22,22 +22,25 @@ from tools.components import image_name, version
 FOLDER = Path(__file__).parents[2] / "kubernetes"
 PROXY = {"app.kubernetes.io/name": "test-proxy", "app.kubernetes.io/component": "proxy"}
 OURS = "app.kubernetes.io/component=nginx"
-# kubelet checks Secrets once a minute, with a cache that may be another minute old.
+# kubelet updates the files of a changed Secret within two minutes: it checks once a minute, and its cache can be one
+# minute old.
 SECRET_SECONDS = 180
 
 
 @dataclass(frozen=True)
 class Site:
-    """A deployed nginx.
+    """An nginx that is deployed on the cluster.
 
     Attributes
     ----------
     authority
-        The authority of the certificate.
+        The certificate authority that signs the certificates of nginx.
     folder
-        The folder with the current certificate and key.
-    address, port
-        The address of the node and the NodePort of HTTPS. With kind the node is a container, not this machine.
+        The folder with nginx's current certificate and private key.
+    address
+        The address of a node. With kind, a node is a container with its own address.
+    port
+        The NodePort of nginx for HTTPS.
     """
 
     authority: Authority
@@ -47,17 +50,17 @@ class Site:
 
     @property
     def trust(self) -> ssl.SSLContext:
-        """A TLS context that trusts the certificate."""
+        """A TLS context for clients that trusts the certificates of nginx."""
         return ssl.create_default_context(cafile=self.authority.file)
 
     def get(self, path: str = "/hub/home") -> httpx.Response:
-        """Send a request as a browser does, over a new connection."""
+        """Send a request with the host name of the site over a new TLS connection, and return the answer."""
         url, name = f"https://{self.address}:{self.port}{path}", "localhost"
         with httpx.Client(verify=self.trust, timeout=10, headers={"Host": name}) as client:
             return client.get(url, extensions={"sni_hostname": name})
 
     def write_certificate(self) -> None:
-        """Write a new certificate into the Secret."""
+        """Create a new certificate and key, and write both to the Secret `nginx-tls`."""
         self.authority.write(self.folder)
         files = [f"--{option}={self.folder / name}" for option, name in (("cert", "tls.crt"), ("key", "tls.key"))]
         secret = kubectl(
@@ -75,20 +78,20 @@ class Site:
 
 
 def node_address() -> str:
-    """Return the address of the first node."""
+    """Return the internal IP address of the cluster's first node."""
     addresses = get("nodes")[0]["status"]["addresses"]
     return str(next(address["address"] for address in addresses if address["type"] == "InternalIP"))
 
 
 def proxy_service() -> None:
-    """Create the proxy's Service."""
+    """Create the Service `proxy`, to which nginx connects. It selects the pods of the fake proxy."""
     ports = [{"name": "http", "port": 8000, "targetPort": "http"}]
     metadata = {"name": "proxy", "namespace": NAMESPACE}
     apply({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"selector": PROXY, "ports": ports}})
 
 
 def proxy_deployment() -> None:
-    """Create the Deployment of the fake proxy, which is nginx with one page."""
+    """Create the Deployment of the fake proxy: a second nginx that answers all requests with the same text."""
     configuration = (
         "daemon off; pid /tmp/pid; events {} http { client_body_temp_path /tmp/1; proxy_temp_path /tmp/2; "
         "fastcgi_temp_path /tmp/3; uwsgi_temp_path /tmp/4; scgi_temp_path /tmp/5; access_log off; "
@@ -111,7 +114,7 @@ def proxy_deployment() -> None:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Apply the manifests and the fake proxy. The tests create the Secret and the ConfigMap."""
+    """Apply nginx's manifests, and start the fake proxy. The tests create the Secret and the ConfigMap of nginx."""
     folder = tmp_path_factory.mktemp("site")
     with own_namespaces():
         kubectl("apply", "-f", FOLDER)
@@ -149,7 +152,7 @@ def test_two_pods_become_ready_and_answer(site: Site) -> None:
 def test_second_apply_changes_nothing(site: Site) -> None:
     def versions() -> dict[str, Any]:
         items = json.loads(kubectl("get", "-f", FOLDER, "-o", "json"))["items"]
-        # The result omits resourceVersion, which changes with the status, too.
+        # Return only fields that `kubectl apply` can change. resourceVersion also changes when the status changes.
         return {
             item["kind"]: (item["metadata"].get("generation"), item["metadata"]["labels"], item["spec"])
             for item in items
@@ -163,13 +166,13 @@ def test_second_apply_changes_nothing(site: Site) -> None:
 def test_pods_satisfy_the_restricted_level(site: Site) -> None:
     label = "pod-security.kubernetes.io/enforce=restricted"
     command = ["kubectl", "label", "namespace", NAMESPACE, label, "--overwrite", "--dry-run=server"]
-    # The API server warns of each existing pod that violates the new level.
+    # When a namespace gets a Pod Security level, the API server warns of each existing pod that violates the level.
     warnings = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     assert "nginx-" not in warnings
 
 
 def is_our_page(answer: httpx.Response) -> bool:
-    """Return whether an answer is nginx's own page for an unavailable proxy."""
+    """Check whether an answer is the error page that nginx sends when the proxy is unavailable."""
     return answer.status_code == 502 and "JupyterLab is unavailable" in answer.text
 
 
@@ -177,7 +180,7 @@ def test_new_address_of_the_proxy_service_is_used(site: Site) -> None:
     before = get("service", "proxy")["spec"]["clusterIP"]
     kubectl("delete", "service", "proxy", "-n", NAMESPACE)
     try:
-        # A pod that still uses the old address answers 504.
+        # A pod of nginx that still uses the deleted address of the proxy's Service answers 504 instead of 502.
         wait_until(lambda: is_our_page(site.get()), "nginx shows its own page")
     finally:
         proxy_service()
@@ -195,7 +198,7 @@ def test_error_page_is_shown_while_the_proxy_is_down(site: Site) -> None:
 def test_a_new_secret_is_served(site: Site) -> None:
     before = site.serial()
     site.write_certificate()
-    # Eight connections reach both pods with high probability, so both must have the new certificate.
+    # Eight new connections almost certainly reach both pods of nginx. So both pods must serve the new certificate.
     wait_until(lambda: before not in {site.serial() for _ in range(8)}, "the new certificate is served", SECRET_SECONDS)
 
 
@@ -207,7 +210,7 @@ def test_a_new_release_fails_no_request(site: Site) -> None:
         seen.add(site.get().status_code)
         deployment = get("deployment", "nginx")
         status, numbers = deployment["status"], ("replicas", "updatedReplicas", "readyReplicas")
-        # Until the controller has observed the change, the status describes the last rollout.
+        # Until Kubernetes has processed the restart (observedGeneration), the status describes the previous rollout.
         observed = status["observedGeneration"] == deployment["metadata"]["generation"]
         return observed and {status.get(number) for number in numbers} == {2}
 

@@ -1,4 +1,7 @@
-"""Tests of a lab's pages while the hub or the lab is unavailable, with the real proxy: users see an explanation."""
+"""Tests of the error pages that users see instead of a lab's pages while the lab or the hub is unavailable.
+
+nginx runs in front of the real proxy.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +27,16 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 @dataclass(frozen=True)
 class Site:
-    """nginx in front of a proxy. The hub behind the proxy runs only if a test starts one.
+    """nginx in front of the real proxy. No hub runs until a test starts a fake hub.
 
     Attributes
     ----------
+    edge
+        The running nginx.
     hub_port
-        The port at which the proxy expects the hub.
+        The port of this machine to which the proxy sends requests for the hub.
     routes
-        The URL of the routes in the proxy's API.
+        The URL of the proxy's API that adds and removes routes.
     """
 
     edge: Edge
@@ -41,7 +46,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(run: RunEdge, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Run nginx and the proxy, without a hub."""
+    """Run nginx in front of the real proxy, without a hub."""
     (hub,) = free_ports(1)
     with (
         run_proxy(prepare(PROXY) / PROXY.name, f"127.0.0.1:{hub}") as proxy,
@@ -91,7 +96,8 @@ def test_running_hub_explains_an_unavailable_lab(site: Site) -> None:
     with site.edge.client(headers=BROWSER) as client:
         assert OURS in client.get("/user/ada/lab").text
         with run_upstream(port=site.hub_port, body=HUBS) as hub:
-            # Without this header, the proxy keeps its connection to this hub after the hub has ended.
+            # With this header, the proxy closes its connection to this fake hub. Otherwise the proxy could send a
+            # request of a later test over the connection, although the fake hub has stopped.
             hub.answers["/hub/error/503"] = (200, {"Connection": "close"})
             answer = client.get("/user/ada/lab")
             assert (answer.status_code, answer.content) == (503, HUBS)

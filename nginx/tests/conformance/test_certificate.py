@@ -1,4 +1,4 @@
-"""Tests of a certificate that is replaced while users work."""
+"""Tests of nginx's certificate: replacement while nginx runs, and the OCSP answer that nginx sends with it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from nginx.tests.upstream import run_echo, run_upstream
 
 
 def as_kubelet(authority: Authority, tls: Path, number: int) -> None:
-    """Write the files of the Secret as kubelet does: create a new folder, then rename a new link over the old link."""
+    """Write a new certificate as kubelet updates a Secret: into a new folder, to which the link `..data` then points.
+
+    The files `tls.crt` and `tls.key` are links to files below `..data`.
+    """
     authority.write(tls / f"..{number}")
     link = tls / "..data.new"
     link.symlink_to(f"..{number}")
@@ -50,12 +53,12 @@ def test_replaced_certificate_is_loaded_and_keeps_websockets(run: RunEdge, tmp_p
             wait_until(lambda: serial(edge) != before, "the second certificate is served")
             ws.send("still here")
             assert ws.recv(timeout=180) == "still here"
-        # An old worker ends after its last connection has been closed.
+        # After a reload, an old worker of nginx ends when its last connection is closed.
         wait_until(lambda: not workers & children(edge.pid), "the old workers end")
 
 
 def children(pid: int) -> set[int]:
-    """Return the process ids of the workers of an nginx."""
+    """Return the process ids of nginx's worker processes. `pid` is the process id of nginx's main process."""
     workers = set()
     for process in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         try:
@@ -80,7 +83,8 @@ def test_ocsp_answer_is_stapled(run: RunEdge, tmp_path: Path) -> None:
             def connect_with_openssl() -> str:
                 return subprocess.run(command, input="", capture_output=True, text=True, check=False).stdout
 
-            # A first connection makes nginx request the OCSP answer. nginx sends it on later connections.
+            # At the first connection, nginx requests the OCSP answer. nginx sends the OCSP answer only to clients that
+            # connect later.
             wait_until(lambda: "Cert Status: good" in connect_with_openssl(), "the OCSP answer is stapled")
 
 
@@ -90,13 +94,14 @@ def test_bad_replacement_is_logged_and_old_certificate_kept(run: RunEdge, tmp_pa
         (edge.tls / "tls.key").write_text("half a ke")
         error = "tls.key: found no private key, wanted PEM without a password; nginx keeps the old certificate"
         wait_until(lambda: error in edge.log, "the wrong key is logged")
-        # The error for this change proves that the script has checked the files again.
+        # nginx logs a different error for this second change. The new error shows that `start` has checked the files
+        # again.
         edge.authority.write(edge.tls, "other.example.org")
         os.chmod(edge.tls / "tls.key", 0o644)
         wait_until(lambda: "the certificate is not valid for localhost" in edge.log, "the wrong name is logged")
         assert serial(edge) == before
-        # An error is logged once for each state of the files. While `write` changes the files, they have at most four
-        # states.
+        # nginx logs an error only once until a file changes again. `write` changes each file in several steps, so the
+        # error for the wrong key can appear up to four times.
         assert edge.log.count(error) <= 4
         edge.authority.write(edge.tls, key=new_key())
         wait_until(lambda: serial(edge) != before, "a good certificate is loaded")

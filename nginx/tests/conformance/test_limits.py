@@ -1,4 +1,4 @@
-"""Tests of size limits with the real proxy: allowed requests reach the hub, larger ones get an error page."""
+"""Tests of nginx's size limits, with the real proxy: allowed requests reach the hub, larger ones get an error page."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ TOO_MANY_COOKIES = "Your browser sends too many cookies"
 
 @dataclass(frozen=True)
 class Chain:
-    """nginx in front of the proxy, which is in front of a fake hub."""
+    """nginx in front of the real proxy, which sends all requests to a fake hub."""
 
     edge: Edge
     hub: Upstream
 
     def received(self, path: str) -> dict[str, str]:
-        """Return the headers of the only request for a path that the hub has received."""
+        """Return the headers of the request for a path. Check that the hub has received only one such request."""
         (headers,) = [request.headers for request in self.hub.asked if request.path == path]
         return headers
 
 
 @pytest.fixture(scope="module")
 def chain(run: RunEdge, upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
-    """Run nginx, the proxy with the options of its Deployment, and a fake hub."""
+    """Run nginx in front of the real proxy, which sends all requests to the fake hub `upstream`."""
     with (
         run_proxy(prepare(PROXY) / PROXY.name, upstream.address) as proxy,
         run(tmp_path_factory.mktemp("chain") / "nginx", proxy.address) as edge,
@@ -43,7 +43,7 @@ def chain(run: RunEdge, upstream: Upstream, tmp_path_factory: pytest.TempPathFac
 
 
 def cookies(count: int, length: int = 4000) -> str:
-    """Return a Cookie header with this number of cookies, each of `length` bytes."""
+    """Return the value of a Cookie header with `count` cookies. Each cookie has `length` bytes."""
     return "; ".join(f"{number:03}=".ljust(length, "x") for number in range(count))
 
 
@@ -83,7 +83,8 @@ def test_larger_cookies_get_an_error_page(chain: Chain, path: str, more: dict[st
 
 
 def test_user_clears_the_cookies_and_continues(chain: Chain) -> None:
-    # A browser sends each of these cookies by itself over HTTP/2, and all of them in one header of a WebSocket.
+    # Over HTTP/2, the browser sends each of these cookies in a separate header of less than 32 kB. nginx must still
+    # refuse the request, because all cookies together have more than 32 kB.
     jar = [{"name": f"c{number}", "value": "x" * 4000, "url": chain.edge.url} for number in range(9)]
     with open_browser() as browser:
         page = browser.new_page(ignore_https_errors=True)

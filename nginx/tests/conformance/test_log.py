@@ -1,4 +1,4 @@
-"""Tests of the log: JSON lines with the fields that an administrator needs, and without tokens."""
+"""Tests of nginx's log: each line is JSON with the fields that an administrator needs, and contains no token."""
 
 from __future__ import annotations
 

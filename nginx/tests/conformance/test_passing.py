@@ -1,4 +1,4 @@
-"""Tests of the requests that nginx passes on: redirects, headers, WebSockets, uploads and limits."""
+"""Tests that nginx redirects, refuses or passes on requests: headers, WebSockets, uploads and limits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HSTS = "max-age=63072000"
 
 
 def raw(edge: Edge, request: bytes) -> bytes:
-    """Send bytes over TLS, and return everything that the server sends back."""
+    """Send bytes to nginx over TLS, and return all bytes that nginx sends until it closes the connection."""
     with (
         socket.create_connection(("127.0.0.1", edge.https_port), timeout=180) as plain,
         edge.trust.wrap_socket(plain, server_hostname="localhost") as connection,
@@ -160,8 +160,8 @@ def test_an_upload_arrives_while_it_is_sent(edge: Edge, upstream: Upstream) -> N
 
     def pieces() -> Iterator[bytes]:
         yield b"x" * 100_000
-        # The client sends the rest only after the server has received the first piece. An nginx that stores uploads
-        # would wait for the rest, and the server would receive nothing.
+        # The client sends the second piece only after the fake server has received the first. If nginx stored the
+        # upload until its end, the fake server would receive nothing, and this wait would fail.
         wait_until(lambda: upstream.received - before >= 100_000, "the first piece arrives")
         yield b"x" * 100_000
 
@@ -175,7 +175,7 @@ def test_too_large_upload_gets_an_error_page(run: RunEdge, upstream: Upstream, t
         with edge.client() as client:
             answer = client.put("/user/vera/api/contents/big", content=b"x" * 3_000_000)
             assert client.put("/user/vera/api/contents/small", content=b"x" * 900_000).status_code == 200
-        with open_browser() as browser:  # Chromium uses HTTP/2
+        with open_browser() as browser:  # the client above uses HTTP/1.1, Chromium uses HTTP/2
             page = browser.new_page(ignore_https_errors=True)
             page.goto(f"{edge.url}/user/vera/lab")
             send = "fetch('api/contents/big', {method: 'PUT', body: 'x'.repeat(3e6)}).then(answer => answer.status)"
@@ -191,7 +191,7 @@ def test_only_logins_are_rate_limited(run: RunEdge, upstream: Upstream, tmp_path
         answers = list(pool.map(lambda _: client.get("/hub/login", headers=more), range(250)))
         others = list(pool.map(lambda _: client.get("/hub/home"), range(250)))
     refused = [answer for answer in answers if answer.status_code == 429]
-    # 50 users can log in at the same time, with three requests each.
+    # 50 users can log in at the same time. Each login sends three requests.
     assert len(answers) - len(refused) >= 150
     assert refused
     assert "Too many users of your network are logging in at the same time" in refused[0].text
@@ -207,4 +207,4 @@ def test_slow_request_head_is_disconnected(edge: Edge) -> None:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
         start = time.monotonic()
         assert connection.recv(1) == b""
-    assert time.monotonic() - start < 55  # nginx' default is 60 s
+    assert time.monotonic() - start < 55  # the default of nginx is 60 s, and limits.conf sets 10 s

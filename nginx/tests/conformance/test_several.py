@@ -1,4 +1,4 @@
-"""Tests of several hubs behind one nginx, each with a host name of its own."""
+"""Tests of several hubs behind one nginx. Each hub has its own host name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OTHER = "other.example.org"
 
 @pytest.fixture(scope="module")
 def second() -> Iterator[Upstream]:
-    """Run a fake server for the second host name."""
+    """Run a second fake server, which is the hub of the second host name."""
     with run_upstream() as server:
         server.body = b"the second"
         yield server
@@ -30,7 +30,7 @@ def second() -> Iterator[Upstream]:
 def both(
     run: RunEdge, upstream: Upstream, second: Upstream, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Edge]:
-    """Run nginx in front of the fake servers of both host names."""
+    """Run nginx in front of two fake servers, one for each host name."""
     folder = tmp_path_factory.mktemp("several") / "nginx"
     folder.mkdir()
     authority = Authority(folder)

@@ -1,4 +1,7 @@
-"""Tests of the checks before nginx listens. Each failed check is reported in one line."""
+"""Tests of the script `start`, which checks the settings and the certificate before it runs nginx.
+
+A failed check stops the start with one error line, or only logs a warning.
+"""
 
 from __future__ import annotations
 

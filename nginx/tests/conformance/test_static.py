@@ -1,4 +1,4 @@
-"""Tests of JupyterLab's own files, which nginx serves itself."""
+"""Tests of JupyterLab's own files, which nginx serves without a request to the lab, and of compression."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LAB = f"/user/vera/static/lab/{SCRIPT.name}"
 
 
 def get(edge: Edge, path: str, encodings: str = "identity") -> httpx.Response:
-    """Send a request, and return the answer with the body as received, which may be compressed."""
+    """Send a GET request, and return the answer. A compressed body stays compressed."""
     with edge.client() as client, client.stream("GET", path, headers={"Accept-Encoding": encodings}) as answer:
         answer._content = b"".join(answer.iter_raw())
     return answer
@@ -65,9 +65,9 @@ def test_font_is_served_uncompressed(edge: Edge) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/user/vera/static/lab/main.0123456789abcdef.js",  # a file of another version
-        "/user/vera/static/lab/style.js",  # a name without a hash
-        f"/user/vera/files/static/lab/{SCRIPT.name}",  # a user's own file
+        "/user/vera/static/lab/main.0123456789abcdef.js",  # a file of a JupyterLab version that the image lacks
+        "/user/vera/static/lab/style.js",  # a file name without a hash
+        f"/user/vera/files/static/lab/{SCRIPT.name}",  # a user's own file in the home
         f"/hub/static/lab/{SCRIPT.name}",
         f"/user/vera/proxy/8080/static/lab/{SCRIPT.name}",
     ],
@@ -101,6 +101,7 @@ def test_only_answers_without_secrets_are_compressed(edge: Edge, upstream: Upstr
     texts = ["lab/api/settings", "lab/api/translations/en", "lab/api/settings/@x/y:z", "static/style/x.css"]
     assert [encoding(f"/user/vera/{path}") for path in texts] == ["gzip"] * len(texts)
     assert encoding("/hub/static/js/home.js") == "gzip"
-    # Pages contain an XSRF token, and may contain text that an attacker put into the URL (BREACH).
+    # Pages contain an XSRF token, and can contain text from an attacker's URL. If nginx compressed such a page, the
+    # attacker could guess the token from the size of the page (BREACH).
     secrets = ["/hub/home", "/user/vera/lab", "/user/vera/api/contents", "/user/vera/lab/api/settingsx"]
     assert [encoding(path) for path in secrets] == [""] * len(secrets)

@@ -1,4 +1,4 @@
-"""Tests of a proxy that is stopped, moved or slow: users see nginx's own page until the proxy answers again."""
+"""Tests of nginx in front of a proxy that has stopped, has a new address or is slow. Users see nginx's error page."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_error_page_reloads_when_the_upstream_answers(run: RunEdge, tmp_path: Pa
             assert page.get_by_role("heading").inner_text() == "JupyterLab is unavailable"
             with run_upstream(port=port, body=b"<h1>The hub</h1>") as upstream:
                 upstream.answers["/hub/home"] = (200, {"Content-Type": "text/html"})
-                # The page reloads itself without an action of the user.
+                # The error page reloads itself until the hub answers. The test does not reload the page.
                 page.get_by_role("heading", name="The hub").wait_for(timeout=180_000)
 
 
@@ -72,7 +72,7 @@ def test_nginx_starts_before_dns_knows_the_upstream(run: RunEdge, tmp_path: Path
 
 @contextmanager
 def dead_address() -> Iterator[str]:
-    """Yield an address that neither accepts nor refuses connections, because the queue of its socket is full."""
+    """Yield an address `host:port` that does not answer new connections, because the queue of its socket is full."""
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -98,10 +98,10 @@ def test_silent_upstream_times_out_within_seconds(run: RunEdge, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("path", "status", "ours"),
     [
-        ("/hub/home", 503, True),  # from the proxy: the hub is unavailable
-        ("/user/vera/api/x", 503, False),  # from the API of a lab
-        ("/hub/oauth_callback", 424, False),  # from the hub: GitHub does not answer
-        ("/hub/spawn", 429, False),  # from the hub: too many users start a lab
+        ("/hub/home", 503, True),  # the proxy answers 503 if the hub is unavailable
+        ("/user/vera/api/x", 503, False),  # the API of a lab answers 503
+        ("/hub/oauth_callback", 424, False),  # the hub answers 424 if GitHub does not answer
+        ("/hub/spawn", 429, False),  # the hub answers 429 if too many users start a lab
         ("/hub/spawn", 500, False),
         ("/hub/nothing", 404, False),
     ],

@@ -1,4 +1,4 @@
-"""Tests of users with a slow network, or with a pause in a download. The tests take as long as the limits: minutes."""
+"""Tests of uploads over a slow network, and of downloads that a user pauses. Each test takes more than a minute."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from nginx.tests.conftest import RunEdge
 from nginx.tests.upstream import run_upstream
 from tools.parts import PROXY, prepare
 
-# By default Node.js ends an upload after 300 s, and checks this every 30 s. nginx by default ends a download if the
-# client reads nothing for 60 s.
+# The tests exceed the default limits, which the project raises. By default, Node.js (the proxy) ends an upload after
+# 300 to 330 s. By default, nginx ends a download when the client has read nothing for 60 s.
 UPLOAD_SECONDS, PAUSE_SECONDS = 340, 75
 
 
 def wait_seconds(seconds: float) -> None:
-    """Wait for a part of the test that takes time."""
+    """Wait for this number of seconds. The slow upload and the paused download need fixed times."""
     end = time.monotonic() + seconds
     wait_until(lambda: time.monotonic() > end, "the time has passed", seconds + 60)
 
@@ -41,7 +41,7 @@ def test_upload_can_take_longer_than_five_minutes(run: RunEdge, tmp_path: Path) 
 
 
 def test_download_can_pause_longer_than_a_minute(run: RunEdge, tmp_path: Path) -> None:
-    size = 100_000_000  # more than fits into the buffers of all sockets
+    size = 100_000_000  # more than the buffers of all sockets can contain, so the download stops during the pause
     with (
         run_upstream(body=bytes(size)) as lab,
         run_proxy(prepare(PROXY) / PROXY.name, lab.address) as proxy,

@@ -1,4 +1,4 @@
-"""Tests of a user who works with JupyterLab through nginx: Chromium, large files and idle connections."""
+"""Tests of JupyterLab behind a container of nginx's image: Chromium, files of 1 GB and idle connections."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ IDLE = 90
 
 
 def log_in(page: Page, hub: HubLogin, edge: Edge, workspace: str) -> None:
-    """Log in to a running lab, and wait for the launcher."""
+    """Log in to the hub in a browser, open the running lab, and wait until JupyterLab shows the launcher."""
     page.set_default_timeout(180 * SECONDS)
     expect.set_options(timeout=180 * SECONDS)
     page.goto(f"{edge.url}/hub/login?next=%2Fuser%2F{hub.user}%2Flab%2Fworkspaces%2F{workspace}")
@@ -37,7 +37,7 @@ def log_in(page: Page, hub: HubLogin, edge: Edge, workspace: str) -> None:
 
 
 def run_cell(page: Page) -> None:
-    """Open a notebook from the launcher and run a cell in it."""
+    """Open a new notebook from the launcher, run a cell, and check the cell's output."""
     page.locator(".jp-LauncherCard", has_text="Python 3").first.click()
     expect(page.get_by_role("button", name=re.compile(r"Python 3 .*\| Idle"))).to_be_visible()
     cell = page.locator(".jp-Notebook .jp-Cell .cm-content").first
@@ -49,14 +49,17 @@ def run_cell(page: Page) -> None:
 
 
 def failures_of(page: Page) -> list[str]:
-    """Return a list of the reasons of failed requests of a page. It grows with each failure."""
+    """Return a list that gets the error of each failed request of a page when the request fails."""
     failures: list[str] = []
     page.on("requestfailed", lambda request: failures.append(request.failure or ""))
     return failures
 
 
 def upload(page: Page, file: Path, client: LabClient) -> None:
-    """Upload a file with the upload button of JupyterLab, which sends it in pieces."""
+    """Upload a file with JupyterLab's upload button, and wait until the lab has the whole file.
+
+    JupyterLab sends a large file in several requests.
+    """
 
     def arrived() -> bool:
         answer = client.http.get(f"{client.base}api/contents/{file.name}?content=0")
@@ -67,13 +70,13 @@ def upload(page: Page, file: Path, client: LabClient) -> None:
         page.locator("[data-jp-item-name='uploader'] jp-button").click()
     chooser.value.set_files(file)
     page.locator(".jp-Dialog button", has_text="Upload").click()
-    # Playwright delivers events only during a call, so page.title() is called in the loop.
+    # Playwright calls the function that adds to `failures` only during another call, so the loop calls page.title().
     wait_until(lambda: page.title() and (failures or arrived()), "the upload ends", 200)
     assert failures == []
 
 
 def work(page: Page, hub: HubLogin, edge: Edge, file: Path, client: LabClient) -> None:
-    """Log in, run a cell and upload a file."""
+    """Log in, run a cell and upload a file in the browser. Check that all cookies have the flag `secure`."""
     log_in(page, hub, edge, file.stem)
     assert {cookie["name"] for cookie in page.context.cookies() if not cookie["secure"]} == set()
     run_cell(page)
@@ -81,7 +84,7 @@ def work(page: Page, hub: HubLogin, edge: Edge, file: Path, client: LabClient) -
 
 
 def write_big_file(file: Path) -> str:
-    """Write 1 GiB of pieces that all differ, and return the SHA-256 of the file."""
+    """Write a file of 1 GiB whose 1,024 pieces are all different, and return its SHA-256."""
     digest = hashlib.sha256()
     with file.open("wb") as target:
         for number in range(1024):
@@ -104,7 +107,8 @@ def test_chromium_uploads_and_downloads_1_gb_over_tls(demo: HubLogin, front: Edg
                 work(page, demo, front, big, client)
                 break
             except (AssertionError, PlaywrightError):
-                # Chromium closes its connections when the machine's networks change. A started container changes them.
+                # Chromium closes its connections when a network interface of the machine is added or removed. The start
+                # of a container adds an interface, so the test tries again.
                 if "net::ERR_NETWORK_CHANGED" not in failures or not tries_left:
                     raise
             page.context.close()
@@ -126,7 +130,7 @@ def test_one_request_transfers_1_gb(image: str, tmp_path: Path) -> None:
         run_edge(tmp_path / "nginx", upstream.address, image=image, settings={"NGINX_MAX_BODY": "2g"}) as edge,
         edge.client() as client,
     ):
-        # The container has 128 MB of memory, and can write only to /tmp, which has 16 MB.
+        # nginx cannot store the file: the container has 128 MB of memory, and can write only to /tmp, which has 16 MB.
         assert client.put("/user/vera/files/big", content=(piece for _ in range(1024))).status_code == 200
         assert upstream.received == GIB
         with client.stream("GET", "/user/vera/files/big") as answer:
@@ -135,7 +139,10 @@ def test_one_request_transfers_1_gb(image: str, tmp_path: Path) -> None:
 
 @contextmanager
 def slow_answers(image: str, folder: Path) -> Iterator[None]:
-    """Send a request to a hub and to a lab that both answer after 75 s. Check the answers at the end of the block."""
+    """Send one request to a fake hub and one to a fake lab. Both answer after 75 s.
+
+    At the end of the `with` block, check that nginx sends its error page for the hub, and the answer of the lab.
+    """
     with (
         run_upstream() as upstream,
         run_edge(folder, upstream.address, image=image) as edge,
@@ -161,7 +168,7 @@ def test_idle_websockets_survive_a_new_certificate(demo: HubLogin, front: Edge, 
     ):
         client.log_in(demo.password)
         client.spawn()
-        # No data is sent over this WebSocket, not even a ping.
+        # For more than IDLE seconds, neither side sends data or a ping over the WebSocket `silent`.
         url = f"wss://localhost:{other.https_port}/user/vera/proxy/8080/"
         with connect(url, ssl=other.trust, ping_interval=None) as silent, client.kernel("python3") as kernel:
             start = time.monotonic()
@@ -175,7 +182,10 @@ def test_idle_websockets_survive_a_new_certificate(demo: HubLogin, front: Edge, 
 
 
 def only_quic(edge: Edge) -> tuple[str, str]:
-    """Return options that make Chromium use only QUIC for nginx. With QUIC it tries only one address of `localhost`."""
+    """Return Chromium's options to connect to nginx only with QUIC.
+
+    With QUIC, Chromium tries only one address of `localhost`, so the options also set the address 127.0.0.1.
+    """
     return f"--origin-to-force-quic-on=localhost:{edge.https_port}", "--host-resolver-rules=MAP localhost 127.0.0.1"
 
 

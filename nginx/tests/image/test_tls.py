@@ -1,4 +1,4 @@
-"""Tests of TLS with sslyze, and of the contents of the image."""
+"""Tests of nginx's image: TLS (with the scanner sslyze), labels, size, and the versions of JupyterLab's files."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from labtesting.edge import Edge, run_edge
 
 from nginx.tests.upstream import run_upstream
 
-# Additional checks of sslyze, which are not part of Mozilla's profile
+# Options of sslyze for checks that are not part of Mozilla's profile
 MORE_CHECKS = ("--resum", "--early_data", "--http_headers")
 
 
 def scan(edge: Edge, folder: Path) -> dict[str, Any]:
-    """Run sslyze with all its checks, and return the results.
+    """Scan the TLS of a running nginx with sslyze, and return the result of each check.
 
     Raises
     ------

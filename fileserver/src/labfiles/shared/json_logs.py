@@ -1,4 +1,4 @@
-"""Log lines as JSON, one object per line. The fields are a contract: `testing/contracts/log-event.json`."""
+"""The format of log lines: one JSON object per line, with the fields of `testing/contracts/log-event.json`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
-# Fields without a dot that keep their names. All other fields without a dot get the service's name as a prefix.
+# Names of fields that stay unchanged. Other names without a dot get the service's name as a prefix, for example `hub.`.
 COMMON_FIELDS = {"@timestamp", "message"}
 
 
@@ -18,11 +18,11 @@ class ServiceFormatter(JsonFormatter):
     Parameters
     ----------
     service
-        Name of the component: the value of `service.name`, and the prefix of fields without an ECS name.
+        Name of the component. It is the value of `service.name`, and the prefix of fields without an ECS name.
     dataset
-        Value of `event.dataset`, which names the kind of log.
+        Value of `event.dataset`, which identifies the log. The default is `<service>.log`.
     field_names
-        ECS name for each attribute that log calls pass as `extra`.
+        ECS names for attributes that log calls pass as `extra`.
     """
 
     def __init__(self, service: str, dataset: str = "", field_names: Mapping[str, str] | None = None) -> None:
@@ -40,7 +40,7 @@ class ServiceFormatter(JsonFormatter):
         self.service = service
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
-        """Return the fields with the names and values of the contract."""
+        """Return the fields of a log record with the names and values that the contract requires."""
         log_data["log.level"] = log_data["log.level"].lower()
         return {self._field_name(name): value for name, value in log_data.items()}
 
@@ -49,7 +49,7 @@ class ServiceFormatter(JsonFormatter):
 
 
 def configure_root_logger(formatter: logging.Formatter, level: str | int = logging.INFO) -> None:
-    """Send all log records of this process to standard error, in the format of `formatter`."""
+    """Configure logging so that all log records of this process are written to standard error with this formatter."""
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -1,4 +1,4 @@
-"""A threading HTTP server that logs failed requests through `logging`."""
+"""An HTTP server that answers each connection in a thread, and logs failed requests with the module `logging`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ _log = logging.getLogger(__name__)
 
 
 class LoggingHTTPServer(ThreadingHTTPServer):
-    """An HTTP server that logs failed requests. The base class prints their tracebacks to standard error."""
+    """An HTTP server that logs failed requests. The base class would print tracebacks to standard error instead."""
 
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Log the exception: a warning if the client closed the connection, else an error with its traceback."""
+        """Log the exception that ended a request.
+
+        If the client has closed the connection, log a warning. Otherwise log an error with the traceback.
+        """
         error = sys.exception()
         client_left = isinstance(error, ConnectionError)
         _log.log(

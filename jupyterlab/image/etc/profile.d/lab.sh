@@ -1,2 +1,2 @@
-# Restore the PATH of the image, because Debian's /etc/profile resets the PATH in each terminal.
+# Add the lab's programs to the PATH again. In each terminal, Debian's /etc/profile has replaced the PATH of the image.
 PATH=/opt/lab/bin:$PATH

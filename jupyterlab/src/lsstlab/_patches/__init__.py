@@ -1,6 +1,6 @@
-"""Patches: every override of upstream code that is not a documented hook, one module per patched project.
+"""Patches of upstream code, with one module for each patched project.
 
-Each module names the versions that were tested. With another version the patches are not applied, the project keeps
-its own behaviour, and the lab logs one warning for the project. docs/dev/lab-patches.md has the measured gain of each
-patch, and the upstream change that would make it unnecessary.
+A patch is an override for which the project documents no hook. Each module names the tested versions of its project.
+With another version, the lab does not apply the patches of the module, and logs one warning. docs/dev/lab-patches.md
+has the measured gain of each patch, and the upstream change that would make the patch unnecessary.
 """

@@ -1,4 +1,4 @@
-"""The version guard of the patches."""
+"""The version guard: the lab applies patches only to tested versions of a project."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from lsstlab.shared.version_guard import find_untested_version
 
 @cache
 def is_tested(project: str, tested: tuple[str, ...], effect: str) -> bool:
-    """Return whether the installed version of a project is a tested one. The first call logs a warning if it is not.
+    """Return whether the installed version of a project was tested. If not, log a warning at the first call.
 
     Parameters
     ----------
     project
         Name of the distribution.
     tested
-        Versions whose internals were reviewed.
+        The tested versions of the project.
     effect
         What the user notices without the patches. The warning ends with this text.
     """

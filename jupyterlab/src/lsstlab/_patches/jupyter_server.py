@@ -1,4 +1,4 @@
-"""Patches of Jupyter Server: what counts as use of a lab, and the format of the first log lines."""
+"""Patches of Jupyter Server: the rule for what counts as use of a lab, and the format of the first log lines."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ CHANGING_METHODS = {"POST", "PUT", "PATCH", "DELETE"}
 
 
 def replace_activity_rule(web_app: Any, rule: Callable[[], datetime]) -> Callable[[], datetime]:
-    """Replace the rule that decides when the lab was last used. Return the function that JupyterHub's extension calls.
+    """Replace the rule that decides when the lab was last used. Return the rule that the lab uses from now on.
 
-    What: `last_activity` of this server's `ServerWebApplication` becomes `rule`, and `count_only_changes` is applied.
+    What: `rule` replaces the method `last_activity` of this server's web application, which JupyterHub's extension
+    calls. The function also applies the patch `count_only_changes`.
 
-    Why: docs/dev/lab.md, "Activity", compares the two rules. With Jupyter Server's rule, the hub stops a lab whose
-    kernel computes without output, and keeps a lab whose page is only open.
+    Why: with Jupyter Server's own rule, the hub would stop a lab whose kernel computes without output. The hub would
+    not stop a lab whose page is only open. docs/dev/lab.md, "Activity", compares both rules.
 
-    Gain: no time. The hub stops unused labs and keeps labs that compute.
+    Gain: no time. The hub stops unused labs, and does not stop labs that compute.
 
-    Unnecessary when: Jupyter Server has a setting for the rule, and JupyterHub's extension uses it.
+    Unnecessary when: Jupyter Server has a setting for the rule, and JupyterHub's extension uses this setting.
     """
     if not is_tested(PROJECT, TESTED, EFFECT):
         upstream_rule: Callable[[], datetime] = web_app.last_activity
@@ -36,18 +37,18 @@ def replace_activity_rule(web_app: Any, rule: Callable[[], datetime]) -> Callabl
 
 
 def count_only_changes() -> None:
-    """Override `APIHandler.update_api_activity`: only requests that change something count as use.
+    """Override `APIHandler.update_api_activity`, so that only requests with a changing method count as use of the lab.
 
-    What: only POST, PUT, PATCH and DELETE requests to `/api/` update `api_last_activity`.
+    What: only POST, PUT, PATCH and DELETE requests to `/api/` update the time `api_last_activity`.
 
-    Why: an open and visible page requests kernels, sessions, terminals, folders and git's status every few seconds.
-    Jupyter Server counts each of these requests.
+    Why: every few seconds, a visible page requests the lists of kernels, sessions, terminals and files, and the status
+    of git. Jupyter Server counts each of these requests as use.
 
     Gain: no time. A lab whose page is only open becomes idle.
 
-    Unnecessary when: JupyterLab marks its polling requests with `no_track_activity`, which Jupyter Server reads.
+    Unnecessary when: JupyterLab marks its polling requests with `no_track_activity`, which Jupyter Server then ignores.
     """
-    # Imported here: `lab COMMAND` does not need Jupyter Server.
+    # Import Jupyter Server here. An import at the top would also delay `lab COMMAND`, which does not need it.
     from jupyter_server.base.handlers import APIHandler
 
     update = APIHandler.update_api_activity
@@ -63,13 +64,14 @@ def count_only_changes() -> None:
 def use_formatter_from_first_line(formatter: type[logging.Formatter]) -> None:
     """Override `_log_formatter_cls` of Jupyter's applications, so that even their first log lines are JSON.
 
-    What: `ServerApp` and `ExtensionApp` start with the lab's formatter.
+    What: `ServerApp` and `ExtensionApp` use the lab's formatter from their start.
 
-    Why: `logging_config` takes effect after the configuration files are read. About ten lines are logged before that.
+    Why: the applications log about ten lines before they read the configuration files. The option `logging_config` is
+    in these files, so it has no effect on the first lines.
 
-    Gain: no time. Each line of the lab's log fits `testing/contracts/log-event.json`.
+    Gain: no time. Each line of the lab's log satisfies `testing/contracts/log-event.json`.
 
-    Unnecessary when: traitlets can read the logging configuration from the environment or when the program starts.
+    Unnecessary when: traitlets can read the logging configuration before the first line is logged.
     """
     if not is_tested(PROJECT, TESTED, EFFECT):
         return

@@ -1,4 +1,4 @@
-"""Patches of JupyterLab Server: the page opens although a setting or an extension of the user is broken."""
+"""Patches of JupyterLab Server. With them, the page opens even if a setting or an extension in the home is broken."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ADVICE = "Fix it, then reload the page."
 
 
 def tolerate_broken_settings() -> None:
-    """Apply the patches of this module."""
+    """Apply the patches of this module if the installed version of JupyterLab Server was tested."""
     if is_tested(PROJECT, TESTED, EFFECT):
         skip_broken_settings()
         keep_broken_settings()
@@ -26,16 +26,18 @@ def tolerate_broken_settings() -> None:
 
 
 def skip_broken_settings() -> None:
-    """Override `_get_user_settings`: a broken file in `~/.jupyter/lab/user-settings` counts as empty.
+    """Override `_get_user_settings`, so that a broken file in `~/.jupyter/lab/user-settings` counts as an empty file.
 
-    What: the page gets the default settings, and the user a notice with the file and the error.
+    What: the page gets the default settings, and the user gets a notice with the name of the file and the error.
 
-    Why: JupyterLab Server answers the request for all settings with 500 if it cannot parse one of them, for example
-    because the home was full when the page saved it. Then the page stays empty in all later labs.
+    Why: the page requests all settings at once. If JupyterLab Server cannot parse one file, it answers with status 500,
+    and the page stays empty in this lab and in all later labs. A file can be broken because the home was full when the
+    page saved the file.
 
-    Gain: no time. The user can work, and learns which file is broken.
+    Gain: no time. The user can work, and knows which file is broken.
 
-    Unnecessary when: JupyterLab Server skips a file that it cannot parse, as it skips one that does not fit its schema.
+    Unnecessary when: JupyterLab Server skips each file that it cannot parse. At present it skips only files that do not
+    satisfy their schema.
     """
     from jupyterlab_server import settings_utils
     from tornado.web import HTTPError
@@ -55,6 +57,7 @@ def skip_broken_settings() -> None:
         if not error:
             SETTINGS_NOTICES.withdraw(source)
             return settings
+        # Shorten the error to the part after "): ". An example of an error is:
         # "Failed loading settings (@jupyterlab/apputils-extension:themes): <string>:1 Unexpected ..."
         SETTINGS_NOTICES.report(source, (error.partition("): ")[2] or error).splitlines()[0], ADVICE)
         return settings | {"raw": "{}", "settings": {}}
@@ -63,14 +66,14 @@ def skip_broken_settings() -> None:
 
 
 def keep_broken_settings() -> None:
-    """Override `save_settings`: rename a broken file before the page writes another.
+    """Override `save_settings`, so that the page does not overwrite a broken file.
 
-    What: the file gets the suffix `.broken`.
+    What: before the page saves a setting, the server renames the broken file. The new name has the suffix `.broken`.
 
-    Why: the page does not know the contents of a file that counts as empty, and would overwrite it. The user may have
-    written it by hand.
+    Why: `skip_broken_settings` sends empty settings to the page instead of the broken file. When the page saves a
+    setting, the page would overwrite the broken file, which the user may have written by hand.
 
-    Gain: no time. No text of the user is lost.
+    Gain: no time. The user loses no text.
 
     Unnecessary when: `skip_broken_settings` is unnecessary.
     """
@@ -88,13 +91,13 @@ def keep_broken_settings() -> None:
 
 
 def settings_file(settings_dir: str, schema_name: str) -> Path:
-    """Return the user's file for a schema such as `@jupyterlab/apputils-extension:themes`."""
+    """Return the path of the user's settings file for a schema such as `@jupyterlab/apputils-extension:themes`."""
     package, _, plugin = schema_name.partition(":")
     return Path(settings_dir) / package / f"{plugin}.jupyterlab-settings"
 
 
 def find_free_name(file: Path) -> Path:
-    """Return a name with the suffix `.broken` that no file has."""
+    """Return a path with the suffix `.broken` at which no file exists yet."""
     number = 1
     while os.path.lexists(name := file.with_name(f"{file.name}.broken" + (f"-{number}" if number > 1 else ""))):
         number += 1
@@ -102,14 +105,15 @@ def find_free_name(file: Path) -> Path:
 
 
 def skip_broken_extensions() -> None:
-    """Override `get_page_config`: after an error, leave out the extensions and the page configuration of the home.
+    """Override `get_page_config`, so that the page opens even if the files of an extension in the home are broken.
 
-    What: the user gets a notice with the folder and the error.
+    What: after an error, the page opens without the extensions in the home. If the error remains, the page also opens
+    without the page configuration in the home. The user gets a notice with the folder and the error.
 
-    Why: JupyterLab Server answers the request for the page with 500 if it cannot read the `package.json` of one
-    extension, for example because the home was full during `pip install`.
+    Why: if JupyterLab Server cannot read the `package.json` of one extension, it answers the request for the page with
+    status 500. A `package.json` can be broken because the home was full during `pip install`.
 
-    Gain: no time. The user can work, and learns which file is broken.
+    Gain: no time. The user can work, and knows which file is broken.
 
     Unnecessary when: JupyterLab Server skips an extension that it cannot read.
     """
@@ -144,7 +148,10 @@ def skip_broken_extensions() -> None:
 
 
 def find_broken(folder: str) -> str:
-    """Return the first `package.json` in a folder of extensions that is not valid JSON, with the error."""
+    """Return the path and the error of the first `package.json` in a folder of extensions that is not valid JSON.
+
+    If all `package.json` files are valid, return an empty string.
+    """
     for file in package_files(Path(folder)):
         if error := find_json_error(file):
             return f"{file.relative_to(folder)}: {error}"
@@ -152,6 +159,9 @@ def find_broken(folder: str) -> str:
 
 
 def package_files(folder: Path) -> Iterator[Path]:
-    """Yield the `package.json` files of the extensions in a folder. An extension may be in the folder of a scope."""
+    """Yield the paths of the extensions' `package.json` files in a folder.
+
+    The folder of an extension with a scope, such as `@jupyterlab/git`, is one level deeper than other folders.
+    """
     yield from sorted(folder.glob("*/package.json"))
     yield from sorted(folder.glob("@*/*/package.json"))

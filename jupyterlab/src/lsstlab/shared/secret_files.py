@@ -1,4 +1,7 @@
-"""Secrets from the environment: from the variable `<NAME>`, or from the file that `<NAME>_FILE` names."""
+"""Functions that read a secret from an environment variable, or from the file that a second variable names.
+
+For example, LAB_PASSWORD contains a password, or LAB_PASSWORD_FILE contains the path of a file with the password.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,16 @@ from pathlib import Path
 
 
 class SecretError(Exception):
-    """An error in reading a secret. The message names the variable and the file, and never contains the secret."""
+    """A secret that cannot be read. The message names the variable or the file, and never contains the secret."""
 
 
 def read_secret(environ: Mapping[str, str], name: str) -> str | None:
-    """Return the value of a secret, or None if neither `<name>` nor `<name>_FILE` is set.
+    """Return the secret in the variable `<name>`, or in the file that `<name>_FILE` names. Return None without both.
 
     Raises
     ------
     SecretError
-        Raised if both variables are set, or if the file cannot be read as text.
+        Raised if `<name>` and `<name>_FILE` are both set, or if the file cannot be read as text.
     """
     value, file = environ.get(name), environ.get(f"{name}_FILE")
     if not file:
@@ -27,12 +30,14 @@ def read_secret(environ: Mapping[str, str], name: str) -> str | None:
 
 
 def read_secret_file(file: Path, variable: str) -> str:
-    """Return the text of a file, without white space at both ends.
+    """Return the text of a file without white space at its start and at its end.
 
     Parameters
     ----------
+    file
+        Path of the file.
     variable
-        Name of the setting that contains the path. Error messages start with it.
+        Name of the environment variable that contains the path. Error messages start with this name.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Version guard for code that depends on the internals of an upstream package."""
+"""A check of versions for code that depends on undocumented parts of an upstream package."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from importlib import metadata
 
 
 def find_untested_version(package: str, tested: Collection[str], effect: str) -> str:
-    """Return a warning if the installed version of a package is not one of the tested versions, else an empty string.
+    """Return a warning if the installed version of a package was not tested. Otherwise return an empty string.
 
-    If there is a warning, the caller logs it once and uses only the package's public interface.
+    If the result is a warning, the caller must log the warning once and must not apply its patches of the package.
 
     Parameters
     ----------
     package
         Name of the distribution, for example `jupyterhub`.
     tested
-        Versions whose internals were reviewed.
+        The tested versions. A developer has reviewed the undocumented parts of these versions.
     effect
-        What the user or administrator notices, for example "spawns use more CPU".
+        What users or administrators notice without the patches, for example "spawns use more CPU".
     """
     installed = metadata.version(package)
     if installed in tested:

@@ -1,14 +1,14 @@
-"""The configuration of the LSST_Stack kernel, which IPython reads in addition to the user's configuration."""
+"""The configuration of the LSST_Stack kernel. IPython reads this file in addition to the user's configuration."""
 
 import os
 
 c = get_config()  # noqa: F821  (traitlets defines it)
 
-if "LAB_SCRATCH" in os.environ:  # SQLite files on NFS can become corrupt
+if "LAB_SCRATCH" in os.environ:  # the history is a SQLite file, which can become corrupt in a home on NFS
     c.HistoryManager.hist_file = os.path.join(os.environ["LAB_SCRATCH"], "ipython_history.sqlite")
 
 if "LSST_USER_SETUPS_FAILED" in os.environ:
-    # JupyterLab shows a kernel's output only if it belongs to a cell, so the message is printed with the first cell.
+    # JupyterLab shows only output that a cell has printed. So the kernel prints the message when the first cell runs.
     c.InteractiveShellApp.exec_lines = [
         """
 def _show_failed_user_setups(info, shell=get_ipython()):

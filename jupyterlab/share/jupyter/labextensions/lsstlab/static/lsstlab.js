@@ -1,18 +1,19 @@
-// The front end of the lab has three plugins:
+// JupyterLab's extension of this project. It has three plugins:
 // - notices: shows notices of the lab and announcements of the hub as notifications, and reports use of the page to the
 //   lab (docs/dev/lab.md, "Activity" and "Announcements");
-// - launcher and resolver: remove two delays from the opening of the page.
+// - launcher and resolver: each of these two plugins removes a delay when a user opens the page.
 //
-// This file is written by hand in the format of webpack's module federation, so that the build of the image needs no
-// Node.js. JupyterLab loads it, calls init() with the packages that it shares, and calls get() for the plugins.
+// This file is written by hand, not generated from TypeScript, so that the build of the image needs no Node.js. Its
+// format is that of webpack's module federation. JupyterLab loads the file, calls init() with JupyterLab's own
+// packages, and calls get(), which returns the plugins.
 (() => {
-  const REFRESH_MILLISECONDS = 60000; // interval of requests for notices
-  const REPORT_MILLISECONDS = 60000; // shortest interval of reports of use
-  const URGENT_MILLISECONDS = 3000; // the same while the lab warns that it stops because it is idle
-  const HUB_MILLISECONDS = 55000; // shortest interval of requests for the hub's announcement
-  const LEAVING_MILLISECONDS = 300; // time for a page that is closing or reloading to release its workspace
-  const CLAIM_MILLISECONDS = 5000; // interval in which a page without locks renews its claim of a workspace
-  const EXPIRY_MILLISECONDS = 150000; // browsers renew the claim of a hidden page once a minute at most
+  const REFRESH_MILLISECONDS = 60000; // time between two requests for the lab's notices
+  const REPORT_MILLISECONDS = 60000; // minimum time between two reports that the user uses the page
+  const URGENT_MILLISECONDS = 3000; // minimum time between two such reports while an idle warning is shown
+  const HUB_MILLISECONDS = 55000; // minimum time between two requests for the hub's announcement
+  const LEAVING_MILLISECONDS = 300; // time in which a page that is closing or reloading releases its workspace
+  const CLAIM_MILLISECONDS = 5000; // time after which a page renews its claim to a workspace
+  const EXPIRY_MILLISECONDS = 150000; // time after which a claim expires. A hidden page renews its claim once a minute
   const PAUSED =
     'An administrator has paused the start of labs. If you stop your lab, you cannot start it until the pause ends.';
   const INPUT = ['keydown', 'pointerdown', 'pointermove', 'wheel'];
@@ -34,7 +35,8 @@
     return notice.text.replace('{time}', shown);
   }
 
-  // Return the hub's announcement as notices. While spawning is paused, one notice warns the user not to stop the lab.
+  // Return the hub's announcement as a list of notices. While an administrator has paused the start of labs, the list
+  // has an additional notice about the pause.
   function toNotices({ message, level, spawning }) {
     const notices = message ? [{ id: `hub-${level}-${message}`, level, text: message }] : [];
     return spawning === 'stopped' ? [...notices, { id: 'hub-stopped', level: 'warning', text: PAUSED }] : notices;
@@ -47,9 +49,9 @@
       load('@jupyterlab/coreutils')
     ]);
     const settings = app.serviceManager.serverSettings;
-    const hubPath = PageConfig.getOption('hubAnnouncement'); // empty: the hub has no announcements
-    const current = { lab: [], hub: [] }; // the notices of each source
-    const shown = new Map(); // id of a notice -> id of its notification
+    const hubPath = PageConfig.getOption('hubAnnouncement'); // empty if the hub offers no announcements
+    const current = { lab: [], hub: [] }; // the current notices of the lab and of the hub
+    const shown = new Map(); // for each notice that the page shows: id of the notice -> id of JupyterLab's notification
     let urgent = false;
     let reportTime = 0;
     let hubRequestTime = 0;
@@ -77,25 +79,26 @@
           show('lab', await answer.json());
         }
       } catch {
-        // The lab does not answer. JupyterLab shows that itself.
+        // If the lab does not answer, JupyterLab itself shows an error to the user.
       }
     }
 
-    // Only visible pages send this request, because thousands of pages may be open.
+    // Only visible pages request the announcement, because thousands of pages may be open and the hub answers them all.
     async function requestAnnouncement() {
       if (!hubPath || document.hidden || Date.now() - hubRequestTime < HUB_MILLISECONDS) {
         return;
       }
       hubRequestTime = Date.now();
       try {
-        // The request has no cookies. With `no-cache` the browser revalidates its copy, so that the hub can answer 304.
+        // `omit`: the request needs no cookies. `no-cache`: the browser asks the hub whether its cached copy is still
+        // valid, and the hub can answer with the short status 304.
         const options = { credentials: 'omit', cache: 'no-cache' };
         const answer = await fetch(PageConfig.getOption('hubHost') + hubPath, options);
         if (answer.ok) {
           show('hub', toNotices(await answer.json()));
         }
       } catch {
-        // The hub does not answer: the page keeps the last announcement.
+        // If the hub does not answer, the page still shows the last announcement.
       }
     }
 
@@ -114,7 +117,7 @@
     INPUT.forEach(kind => window.addEventListener(kind, reportUse, { capture: true, passive: true }));
     document.addEventListener('visibilitychange', () => document.hidden || refresh());
     setInterval(refresh, REFRESH_MILLISECONDS);
-    reportUse(); // opening the page is use
+    reportUse(); // report that the user has opened the page, which counts as use
     requestAnnouncement();
   }
 
@@ -127,8 +130,9 @@
     }
   };
 
-  // JupyterLab opens its launcher after it has saved the page's state, half a second after the last change of that
-  // state. This plugin opens the launcher 0.8 s earlier if the page has nothing else to show.
+  // JupyterLab opens its launcher only after it has saved the state of the page. JupyterLab saves the state half a
+  // second after the last change of the state. If the page has no other tab, this plugin opens the launcher 0.8 s
+  // earlier.
   const launcher = {
     id: 'lsstlab:launcher',
     description: 'Opens the launcher without a delay if the page has nothing else to show.',
@@ -143,9 +147,9 @@
     }
   };
 
-  // Two pages with the same workspace would overwrite each other's layout, so the second page uses another workspace.
-  // JupyterLab asks all pages of the browser for their workspaces and waits a random 0.2 to 0.5 s for answers. A Web
-  // Lock shows at once whether a page has the workspace.
+  // Two pages with the same workspace would overwrite each other's layout, so the second page must use another
+  // workspace. JupyterLab's own resolver asks all open pages for their workspaces, and waits between 0.2 and 0.5 s for
+  // answers. This resolver uses a Web Lock instead, which shows without waiting whether another page has the workspace.
   async function createResolver() {
     const [{ IWindowResolver }, { IRouter }, { PageConfig, URLExt }] = await Promise.all([
       load('@jupyterlab/apputils'),
@@ -155,12 +159,13 @@
     const base = PageConfig.getOption('baseUrl');
     const nameLock = workspace => `jupyterlab-workspace:${base}:${workspace}`;
 
-    // Request the lock of the workspace. Return whether this page now has it; the page keeps it until it is closed.
+    // Request the lock of a workspace, and return whether this page now has the lock. The page then keeps the lock
+    // until the page is closed.
     function lock(workspace) {
       return new Promise((resolve, reject) => {
         const hold = granted => {
           resolve(granted !== null);
-          return granted && new Promise(() => {}); // the browser holds the lock until this promise settles: never
+          return granted && new Promise(() => {}); // the page keeps the lock, because this promise never settles
         };
         navigator.locks.request(nameLock(workspace), { ifAvailable: true }, hold).catch(reject);
       });
@@ -174,7 +179,8 @@
       return lock(workspace);
     }
 
-    // Claim the workspace in localStorage, for browsers without Web Locks. Return whether this page now has it.
+    // In a browser without Web Locks, claim a workspace with an entry in localStorage. Return false if another page has
+    // claimed the workspace.
     function claim(workspace) {
       const name = nameLock(workspace);
       const page = Math.random().toString(36);
@@ -186,7 +192,7 @@
         }
         write();
       } catch {
-        return true; // the browser forbids localStorage
+        return true; // the browser forbids localStorage, so the page cannot read the claims of other pages
       }
       setInterval(write, CLAIM_MILLISECONDS);
       window.addEventListener('pagehide', () => localStorage.removeItem(name));
@@ -201,7 +207,7 @@
       requires: [IRouter],
       activate: async (app, router) => {
         const workspace = PageConfig.getOption('workspace') || PageConfig.defaultWorkspace;
-        // Browsers have Web Locks only with TLS or on localhost.
+        // Browsers offer Web Locks only to pages with TLS or on localhost. For other pages, lockWithRetry throws.
         if (await lockWithRetry(workspace).catch(() => claim(workspace))) {
           return { name: workspace };
         }
@@ -212,7 +218,7 @@
         const path = treePath ? URLExt.join(another, 'tree', URLExt.encodeParts(treePath)) : another;
         const query = URLExt.objectToQueryString({ ...URLExt.queryStringToObject(search || ''), reset: '1' });
         router.navigate(path + query + (hash || ''), { hard: true });
-        return new Promise(() => {}); // never resolves: the page reloads, and must not start with this workspace
+        return new Promise(() => {}); // a promise that never resolves stops the start of this page until it reloads
       }
     };
   }
