@@ -54,7 +54,7 @@ async def run_check(settings: Settings, route: Route | None) -> int:
 
 
 async def check_host(settings: Settings, host: str, route: Route | None) -> int:
-    """Run the steps for one host until a step fails. Return 0, or 1 if a step failed."""
+    """Run the steps for one host until a step fails. Return the exit status: 0, or 1 if a step failed."""
     session = Session(settings, BatchWriter())
     status = 0
     for name, step in create_steps(session, settings, host, route).items():
@@ -70,7 +70,7 @@ async def check_host(settings: Settings, host: str, route: Route | None) -> int:
 
 
 def create_steps(session: Session, settings: Settings, host: str, route: Route | None) -> dict[str, Step]:
-    """Return the steps by name. Each step returns a description of its result."""
+    """Return the steps of the check by name. Each step is a function that returns a description of its result."""
     steps: dict[str, Step] = {
         "name resolution": lambda: resolve_host(host, settings.amqp_port),
         "TLS" if settings.amqp_tls else "TCP": lambda: connect(settings, host),
@@ -87,7 +87,7 @@ def format_failure(error: OSError | BrokerError) -> str:
         return str(error)
     if (
         isinstance(error, TimeoutError) and not error.errno
-    ):  # raised by asyncio.timeout; the network's TimeoutError has an errno
+    ):  # asyncio.timeout raised the error; a TimeoutError of the network has an errno
         return f"no answer within {STEP_SECONDS} s"
     return format_amqp_error(error)
 

@@ -1,4 +1,4 @@
-"""Validation and routing of events, and the fields that are added to them."""
+"""The event filter: it validates events, selects their routes, and adds configured fields."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class FilteredEvents:
 
 
 def has_object_shape(event: bytes) -> bool:
-    """Check whether an event looks like a JSON object: UTF-8 text in braces. The event is not parsed."""
+    """Check without parsing whether an event looks like a JSON object: UTF-8 text in braces."""
     if event[:1] != b"{" or event[-1:] != b"}":
         event = event.strip(b" \t\r\n")
         if event[:1] != b"{" or event[-1:] != b"}":
@@ -56,7 +56,7 @@ def parse_object(event: bytes) -> dict[str, Any] | None:
 class EventFilter:
     """A filter that separates malformed events, routes the others, and adds the configured fields.
 
-    The bytes of an event do not change, unless the settings name fields to add.
+    If the settings name no fields to add, the bytes of an event stay unchanged.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -79,7 +79,8 @@ class EventFilter:
         routed: list[tuple[Route, bytes]] = []
         malformed = []
         for event in events:
-            # Parse one event at a time, because thousands of live dicts slow down garbage collection.
+            # Only one parsed event exists at a time, because thousands of live dicts would slow down garbage
+            # collection.
             if (fields := parse_object(event)) is None or (body := self._add_fields(event, fields)) is None:
                 malformed.append(event)
                 continue

@@ -10,7 +10,7 @@ FIELD = re.compile(r"%\{((?:\[[^\[\]]+\])+)\}")
 FIELD_NAME = re.compile(r"\[([^\[\]]+)\]")
 # AMQP 0-9-1 encodes names as short strings: https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf, 4.2.5.3
 NAME_BYTES_MAX = 255
-# Replaces a field that is missing in the event.
+# The text that replaces a field that is missing in the event.
 MISSING_FIELD = "unknown"
 
 
@@ -43,7 +43,7 @@ class RoutingKeyTemplate:
     Attributes
     ----------
     parts
-        Text and field paths in turn: the parts at odd indices are paths.
+        Alternating texts and paths of fields. The parts at odd indices are paths.
     """
 
     parts: tuple[str | tuple[str, ...], ...]
@@ -81,7 +81,10 @@ def parse_template(text: str) -> RoutingKeyTemplate:
 
 
 def format_field(event: dict[str, Any], path: tuple[str, ...]) -> str:
-    """Return a field of an event as one word of a routing key. "_" replaces dots, because a dot separates words."""
+    """Return a field of an event as one word of a routing key.
+
+    Dots separate words, so "_" replaces each dot of the field.
+    """
     value: Any = event
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None

@@ -1,4 +1,4 @@
-"""The service: creates all parts of the relay, runs them, and shuts them down without losing an acknowledgement."""
+"""The service: it creates all parts of the relay, runs them, and shuts them down without losing an acknowledgement."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def convert_os_error(setting: str) -> Iterator[None]:
 
 
 class Service:
-    """The running relay with all its parts. Create it in a running event loop.
+    """The running relay with all its parts. Create an instance inside a running event loop.
 
     Raises
     ------
@@ -90,7 +90,7 @@ class Service:
             task.cancel()
         await asyncio.wait(background)
         for task in done:
-            task.result()  # raises the error of a part that failed
+            task.result()  # result() raises the error of a part that failed
 
     async def _wait_for_stop(self) -> None:
         await self._stopping.wait()

@@ -1,4 +1,4 @@
-"""The parameters of pika for a connection to RabbitMQ: address, login and TLS."""
+"""Connection parameters for pika: address, login and TLS of RabbitMQ."""
 
 from __future__ import annotations
 

@@ -15,7 +15,10 @@ from beatsrelay.lumberjack.limits import Limits
 
 
 class NeedData(Enum):
-    """The type of `NEED_DATA`: no complete event is stored, so the caller must call `receive_data` first."""
+    """The type of `NEED_DATA`.
+
+    The value means that the caller must call `receive_data` before the next `next_event`.
+    """
 
     NEED_DATA = "need data"
 
@@ -33,11 +36,11 @@ class Chunk:
     events
         Bytes of each event, as the peer sent them.
     sequence
-        Highest sequence number of the window so far. It acknowledges the window up to the end of this chunk.
+        Highest sequence number of the window so far. An acknowledgement of this number covers all events of this chunk.
     last
         Whether the window ends with this chunk.
     oversized
-        Events above the limit.
+        Events above the size limit.
     """
 
     events: Sequence[bytes]
@@ -55,8 +58,8 @@ class ServerConnection:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._outer = EventReader(limits)  # frames as received
-        self._inner = EventReader(limits)  # frames of the compressed frame that is being inflated
+        self._outer = EventReader(limits)  # parses the frames as received
+        self._inner = EventReader(limits)  # parses the frames inside the current compressed frame
         self._inflater: Inflater | None = None
         self._missing_events = 0
         self._sequence = 0
@@ -69,12 +72,12 @@ class ServerConnection:
 
     @property
     def in_message(self) -> bool:
-        """Whether the rest of a window or of a frame is missing."""
+        """Whether a window or a frame was received only in part."""
         return self.in_window or len(self._outer) > 0 or self._inflater is not None
 
     @property
     def idle(self) -> bool:
-        """Whether `next_event` would return `NEED_DATA` for certain."""
+        """Whether `next_event` will certainly return `NEED_DATA`. False means that a complete event may be stored."""
         inflated = self._inflater is None or (self._inflater.finished and not len(self._inner))
         return inflated and not self._outer.ready
 
@@ -143,7 +146,7 @@ class ServerConnection:
             raise ProtocolError(
                 "window_too_large", f"received a window of {count} events, wanted up to {self._limits.window}"
             )
-        # A new window ends an incomplete window, as in Logstash.
+        # A new window replaces a window with missing events, as in Logstash.
         unfinished = Chunk((), self._sequence, last=True) if self.in_window else None
         self._missing_events, self._sequence = count, 0
         return unfinished or (None if count else Chunk((), 0, last=True))
@@ -170,7 +173,8 @@ class ServerConnection:
             piece = inflater.inflate()
             inner.receive_data(piece)
             if piece:
-                # Return after each piece, even without a complete event: the caller then lets other connections run.
+                # Return after each inflated piece, even without a complete event, so that the caller can let other
+                # connections run.
                 return self._read_events(inner, Chunk((), self._sequence, last=False))
             if not inflater.finished:
                 return NEED_DATA
@@ -187,7 +191,7 @@ class ClientConnection:
         self._buffer = bytearray()
 
     def send(self, payloads: Sequence[bytes], *, level: int = 3, first: int = 1) -> bytes:
-        """Return the frames of a window.
+        """Return the frames of a window, ready to send.
 
         Parameters
         ----------

@@ -20,9 +20,9 @@ DATA = 0x324A
 COMPRESSED = 0x3243
 ACK = 0x3241
 
-# The code and one number: windows, acknowledgements, and the start of a compressed frame.
+# A code and one number: a window frame, an acknowledgement, or the start of a compressed frame.
 SHORT_HEADER = struct.Struct(">HI")
-# The code, a sequence number and a length: the start of an event.
+# A code, a sequence number and a length: the start of an event frame.
 EVENT_HEADER = struct.Struct(">HII")
 
 

@@ -30,7 +30,7 @@ def check_combinations(settings: Settings) -> None:
 
 
 def check_required(settings: Settings) -> None:
-    """Check that all settings exist that other settings require.
+    """Check that no setting is missing that another setting requires.
 
     Raises
     ------

@@ -29,7 +29,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         settings = Settings.model_validate(values)
     except ValidationError as error:
         name = str(error.errors()[0]["loc"][0])
-        # `from None`: pydantic's message contains the value, which can be a password.
+        # `from None` hides pydantic's error, whose message contains the value. The value can be a password.
         raise SettingsError(format_invalid(name, values.get(name))) from None
     except OSError as error:
         name = next(name for name, value in values.items() if value == error.filename)
@@ -39,7 +39,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
 
 
 def load_settings_or_exit(environ: Mapping[str, str]) -> Settings:
-    """Return the settings. If one is missing or invalid, exit with the error as one line."""
+    """Return the settings. If a setting is missing or invalid, print the error as one line and exit."""
     try:
         return load_settings(environ)
     except SettingsError as error:

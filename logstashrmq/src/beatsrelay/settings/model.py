@@ -11,7 +11,7 @@ from beatsrelay.lumberjack.limits import Limits
 from beatsrelay.routing import Route, RoutingKeyTemplate, parse_route, parse_template
 from beatsrelay.settings.validators import check_readable, parse_fields, parse_hosts
 
-# A secret may also be in a file. The variable `<NAME>_FILE` names the file.
+# Names of the secrets. A secret is in the variable `<NAME>`, or in a file that the variable `<NAME>_FILE` names.
 SECRETS = {"AMQP_PASSWORD"}
 
 Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]

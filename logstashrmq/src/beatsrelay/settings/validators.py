@@ -1,4 +1,4 @@
-"""Parsers and checks of single settings. A ValueError or OSError becomes a SettingsError that names the setting."""
+"""Parsers and checks of single settings. The caller converts their ValueErrors and OSErrors into SettingsErrors."""
 
 from __future__ import annotations
 
