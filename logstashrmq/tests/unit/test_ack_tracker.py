@@ -16,7 +16,7 @@ class RecordedTracker:
     acks
         Sequence numbers that were sent.
     seconds
-        Time of the clock.
+        Current time of the simulated clock, in seconds.
     """
 
     def __init__(self) -> None:
