@@ -62,7 +62,7 @@ class StorageCollector(Collector):
 
 
 class NfsCollector(Collector):
-    """Metrics of Ganesha, measured from outside: Debian builds Ganesha without its own metrics."""
+    """Metrics of Ganesha, measured from outside, because Debian builds Ganesha without its own metrics."""
 
     def __init__(self, port: int, proc: Path = Path("/proc/net")) -> None:
         self._port, self._proc = port, proc
@@ -83,7 +83,7 @@ class NfsCollector(Collector):
         yield CounterMetricFamily(f"{PREFIX}_network_sent_bytes", "Bytes that the pod has sent", sent)
 
     def _count_clients(self) -> int:
-        """Return the number of established connections from other machines."""
+        """Return the number of established connections to the NFS port, without those from this machine."""
         count = 0
         for name in ("tcp", "tcp6"):
             file = self._proc / name
@@ -105,7 +105,7 @@ class NfsCollector(Collector):
 
 
 def create_registry(storage: Storage, scanner: Scanner, nfs_port: int | None) -> CollectorRegistry:
-    """Return the registry of all metrics. If the NFS port is None, the registry has no metrics of NFS."""
+    """Return a registry with all metrics of labfiles. If `nfs_port` is None, the registry has no metrics of NFS."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     registry.register(StorageCollector(storage, scanner))
