@@ -1,4 +1,4 @@
-"""Tests of the NFS probe: its call, and the parser for the reply. tests/image runs the probe against the real server."""
+"""Tests of the NFS probe: its call and its parser. tests/image runs the probe against the real server."""
 
 from __future__ import annotations
 
