@@ -1,4 +1,4 @@
-"""A fixture that creates the namespaces. In a dry run, the API server refuses an object whose namespace is missing."""
+"""A fixture that creates the components' namespaces. A dry run of an object fails if its namespace is missing."""
 
 from __future__ import annotations
 
