@@ -22,7 +22,7 @@ from tools.components import ROOT
 def format_line(
     formatter: logging.Formatter, message: str, level: int = logging.INFO, extra: Mapping[str, object] | None = None
 ) -> str:
-    """Return the log line of a record."""
+    """Return a log record as the JSON log line that the shared formatter creates."""
     logger = logging.getLogger("a.logger")
     return formatter.format(logger.makeRecord("a.logger", level, "f", 1, message, (), None, extra=extra or {}))
 
@@ -134,7 +134,7 @@ def test_a_secret_is_read(variable: str | None, text: str | None, wanted: str | 
 
 
 def set_both(file: Path) -> dict[str, str]:
-    """Set the variable of the secret in addition to its file."""
+    """Set the secret's variable in addition to the variable that names the secret's file."""
     file.write_text(SECRET)
     return {"TOKEN": SECRET}
 
@@ -152,7 +152,7 @@ def create_folder(file: Path) -> dict[str, str]:
 
 
 def write_bytes(file: Path) -> dict[str, str]:
-    """Write a secret that is not text."""
+    """Write bytes that are not text to the secret's file."""
     file.write_bytes(SECRET.encode() + b"\xff")
     return {}
 

@@ -17,9 +17,10 @@ def open_browser(trusted: str = "", *more: str) -> Iterator[Browser]:
     Parameters
     ----------
     trusted
-        `labtesting.certificates.fingerprint` of a certificate to trust. Chromium caches nothing of untrusted servers.
+        Fingerprint of a certificate that Chromium trusts (`labtesting.certificates.fingerprint`). Chromium does not
+        cache the responses of untrusted servers.
     *more
-        Further arguments for Chromium.
+        Further command-line arguments for Chromium.
     """
     program = need_program("chromium", "google-chrome", how="apt install chromium")
     with sync_playwright() as playwright:

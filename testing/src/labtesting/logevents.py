@@ -1,4 +1,4 @@
-"""Checks of log lines and events against the contract `testing/contracts/log-event.json`."""
+"""Functions that check log lines and events against the contract `testing/contracts/log-event.json`."""
 
 from __future__ import annotations
 
@@ -76,7 +76,8 @@ def assert_shipped_events(bodies: Iterable[bytes]) -> list[dict[str, Any]]:
     events = []
     for body in bodies:
         flat = flatten(json.loads(body))
-        # Third-party programs choose the names of their fields. The fields that filebeat adds must be there.
+        # Third-party programs name their fields differently. So for their lines, only the fields that filebeat adds are
+        # required.
         violations = find_violations(flat, EVENT)
         assert not violations, f"{'; '.join(violations)}: {body.decode()}"
         events.append(flat)

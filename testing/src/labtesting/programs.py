@@ -1,4 +1,4 @@
-"""The programs that run on this machine."""
+"""A function that finds running programs on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sample users and organizations, with a user for each result of a login at the hub."""
+"""Sample users and organizations. For each possible result of a login at the hub, there is a user."""
 
 from __future__ import annotations
 
