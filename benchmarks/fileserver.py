@@ -128,7 +128,8 @@ def main() -> None:
         }
         for number in range(options.rounds):
             print(f"round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)
-            # Rotate the order of the three, because pending writes of one measurement slow down the next measurement.
+            # Rotate the order of the three measurements, because pending writes of a measurement slow down the next
+            # one.
             for name in (*rounds, *rounds)[number % 3 : number % 3 + 3]:
                 rounds[name].append(measure[name]())
     show(rounds)

@@ -151,14 +151,14 @@ def kernel_seconds(client: DirectClient, name: str) -> float:
 
 
 def timed(action: Callable[[], object]) -> float:
-    """Return the seconds that an action takes."""
+    """Run a function, and return the seconds that it takes."""
     start = time.perf_counter()
     action()
     return time.perf_counter() - start
 
 
 def report(title: str, pairs: list[tuple[float, float]], reference: str, goal: float) -> None:
-    """Print the medians of our lab and of the reference, and their ratio."""
+    """Print a row with the medians of our lab and of the reference, and the ratio of the medians."""
     milliseconds = [1000 * statistics.median(values) for values in zip(*pairs, strict=True)]
     ratio = milliseconds[0] / milliseconds[1]
     print(

@@ -1,4 +1,4 @@
-"""Progress lines of long benchmarks."""
+"""Lines that show the progress of long benchmarks."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Setting:
-    """The conditions of one row of the table."""
+    """The conditions of one measurement, which is one row of the printed table."""
 
     tls: bool
     connections: int
@@ -162,7 +162,7 @@ def peak_memory(relay: RelayProcess) -> float:
 
 
 class RawPublisher:
-    """A plain publisher with pika."""
+    """The plain publisher, which uses pika without the relay."""
 
     def __init__(self, port: int, ca: str, exchange: str) -> None:
         self._exchange = exchange
@@ -254,7 +254,7 @@ def compare(bench: Bench, setting: Setting, times: int) -> None:
 
 
 def settings(quick: bool) -> list[Setting]:
-    """Return the conditions of all rows of the table."""
+    """Return the conditions of all measurements, one for each row of the printed table."""
     if quick:
         return [Setting(tls, 8, 1) for tls in (False, True)]
     # The number of connections is at least the number of processes, because each process needs a connection.

@@ -311,7 +311,7 @@ def report(figures: dict[str, dict[str, float]], options: argparse.Namespace) ->
 
 
 def main() -> None:
-    """Measure both hubs, and print the ratios."""
+    """Measure both hubs, and print the figures and their ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--labs", type=int, default=2000)
     parser.add_argument("--storm", type=int, default=200)

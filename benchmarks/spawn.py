@@ -225,7 +225,7 @@ def report(title: str, values: Sequence[float], goal: str = "", unit: str = "s")
 
 
 def report_all(found: Mapping[str, Measured]) -> None:
-    """Print the times of all marks, and the CPU time per spawn."""
+    """Print the times of all `MARKS` (phases of pods and steps of users), and the CPU time per spawn."""
     for mark in MARKS:
         report(mark, [median(side.marks.get(mark, [])) for side in found.values()])
     hub = [1000 * median([cost.hub for cost in side.cost]) for side in found.values()]
@@ -303,10 +303,7 @@ def measure_many(sides: Sequence[Side], people: int, storms: int, progress: Prog
 
 
 def plan(options: argparse.Namespace) -> Progress:
-    """Return the progress printer for all rounds.
-
-    It assumes that 20 simultaneous spawns take four times as long as one.
-    """
+    """Return the printer of the progress, for which 20 simultaneous spawns take four times as long as one."""
     single = 2 * (1 + options.runs) + (3 * options.runs if has_chromium() else 0)
     return Progress([1] * single + [max(1, options.people / 5)] * 2 * options.storms)
 
@@ -331,7 +328,7 @@ def main() -> None:
         progress = plan(options)
         with run_stock(names, options.people) as theirs, run_ours(options.people) as ours:
             sides = (ours, theirs)
-            alternate(sides, 1, 1, progress)  # not measured: reads the images from disk
+            alternate(sides, 1, 1, progress)  # a first round, not measured: it reads images from disk
             if options.runs:
                 measure_one(sides, options.runs, progress)
             if options.storms:

@@ -138,11 +138,11 @@ class Hub:
             )
 
     def wait_until_up(self) -> None:
-        """Wait until the hub answers."""
+        """Wait until the hub answers. Raise a HubError if the hub ends."""
         wait_until(self.is_up, f"{self.title} answers (log: {self.folder}/hub.log)", START_SECONDS)
 
     def is_up(self) -> bool:
-        """Return whether the hub answers."""
+        """Return whether the hub answers. Raise a HubError if the hub has ended."""
         if self.process is None or self.process.poll() is not None:
             raise HubError(f"the hub {self.title} ended, see {self.folder}/hub.log")
         try:

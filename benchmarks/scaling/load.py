@@ -1,4 +1,4 @@
-"""Users who log in and spawn labs concurrently, in the same way for both hubs."""
+"""Simulated users who log in and spawn labs concurrently, in the same way on both hubs."""
 
 from __future__ import annotations
 

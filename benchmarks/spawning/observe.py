@@ -25,7 +25,7 @@ TICKS_PER_SECOND = 100  # Linux's USER_HZ: times in /proc are in units of 1 / US
 
 
 def reached_phases(pod: dict[str, Any]) -> set[str]:
-    """Return the phases that a pod has reached."""
+    """Return those of `PHASES` that a pod has reached, according to its status."""
     status = pod.get("status") or {}
     conditions = {condition["type"] for condition in status.get("conditions") or [] if condition["status"] == "True"}
     started = [
@@ -43,7 +43,7 @@ def reached_phases(pod: dict[str, Any]) -> set[str]:
 
 
 class PodTimes:
-    """The times at which the pods of a namespace reached each phase, measured with `time.monotonic`."""
+    """The times at which the pods of a namespace reached each phase, by the clock of `time.monotonic`."""
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace

@@ -22,7 +22,7 @@ LAUNCHER = (
     "api/kernels",
     "api/contents?content=1",
 )
-# The steps of a spawn that the user sees, in the order in which they happen
+# The steps of a spawn that the user sees, in chronological order
 STEPS = ("progress page shown", "hub reports the lab as ready", "lab's page loaded", "launcher loaded")
 
 
@@ -141,7 +141,7 @@ def cookie(http: httpx.Client, name: str, path: str) -> str:
 
 
 def log_in_by_name(url: str, name: str) -> Person:
-    """Log in at a hub that accepts any password."""
+    """Log in at stock JupyterHub, which accepts any password, and return the user."""
     http = httpx.Client(base_url=url, follow_redirects=True, timeout=120)
     page = http.get("/hub/login")
     found = XSRF.search(page.text)

@@ -38,7 +38,7 @@ def write_large(file: Path) -> None:
 
 
 def read_large(file: Path) -> None:
-    """Read the large file."""
+    """Read the whole large file."""
     with file.open("rb", buffering=0) as source:
         while source.read(2**20):
             pass

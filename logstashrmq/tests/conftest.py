@@ -41,7 +41,7 @@ def queue(broker: RabbitMQ) -> Queue:
 
 
 def environment(broker: RabbitMQ, queue: Queue) -> dict[str, str]:
-    """Return the settings of a relay without TLS that publishes to the exchange of this queue."""
+    """Return settings for a relay without TLS. The relay publishes to the exchange of this queue."""
     return PLAIN | {
         "BEATS_HOST": "127.0.0.1",
         "BEATS_PORT": "0",

@@ -61,7 +61,7 @@ def install_pika_metadata(folder: Path, version: str) -> None:
 
 
 class Certificates:
-    """A certificate authority, and the certificates that it has signed, as files."""
+    """Files with a certificate authority, and with certificates that this authority has signed."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -81,7 +81,7 @@ class Certificates:
 
     @property
     def broker_tls(self) -> Tls:
-        """The certificate, key and authority of the broker."""
+        """The paths of the broker's certificate and key, and of the authority."""
         return Tls(*self.server, self.ca)
 
     @property
@@ -103,7 +103,7 @@ class Certificates:
         return context
 
 
-# Method, properties and body of a message
+# A message from the broker: method, properties and body
 Message = tuple[pika.spec.Basic.Deliver, pika.BasicProperties, bytes]
 
 
@@ -135,14 +135,14 @@ class Queue:
 
     @contextmanager
     def channel(self) -> Iterator[BlockingChannel]:
-        """Open a channel for the duration of the block."""
+        """Open a channel to the broker, and close it at the end of the block."""
         login = pika.PlainCredentials(self.broker.user, self.broker.password)
         parameters = pika.ConnectionParameters(self.broker.host, self.broker.port, credentials=login)
         with pika.BlockingConnection(parameters) as connection:
             yield connection.channel()
 
     def declare(self, **arguments: object) -> None:
-        """Declare the exchange and the queue, bound for all keys."""
+        """Declare the exchange and the queue, and bind the queue for all routing keys."""
         with self.channel() as channel:
             channel.exchange_declare(self.exchange, "topic", durable=True)
             channel.queue_declare(self.name, durable=True, arguments={"x-queue-type": self._kind, **arguments})
@@ -223,7 +223,7 @@ class RelayProcess:
         return httpx.get(f"http://127.0.0.1:{self.metrics_port}{path}")
 
     def metric(self, name: str) -> float:
-        """Return the value of a metric, such as `peer_errors_total{reason="too_slow"}`, or 0 if it does not exist."""
+        """Return the value of a metric, or 0 if it does not exist. Example: `peer_errors_total{reason="too_slow"}`."""
         match = re.search(rf"^beatsrelay_{re.escape(name)} (\S+)$", self.ask("/metrics").text, re.MULTILINE)
         return float(match[1]) if match else 0
 
@@ -244,7 +244,10 @@ class RelayProcess:
 
 
 class StartRelay(Protocol):
-    """A function that starts a relay with settings, and waits until it is ready unless `ready` is False."""
+    """A function that starts a relay with these settings.
+
+    It waits until the relay is ready, unless `ready` is False.
+    """
 
     def __call__(self, ready: bool = True, /, **environ: str) -> RelayProcess: ...
 

@@ -77,7 +77,7 @@ class LimitedUser:
         self._call("set_topic_permissions", self.name, "/", queue.exchange, keys, NOTHING, "test")
 
     def delete(self) -> None:
-        """Delete the user."""
+        """Delete the user from the broker."""
         self._call("delete_user", self.name, "test")
 
 
@@ -104,5 +104,5 @@ class RefusingPlugin:
         self._broker.control("eval", f'persistent_term:put(refuser, {{<<"{exchange}">>, <<"{body}">>, {code}}}).')
 
     def unload(self) -> None:
-        """Remove the plugin."""
+        """Remove the plugin from the broker."""
         self._broker.control("eval", 'rabbit_registry:unregister(channel_interceptor, <<"refuser">>).')

@@ -40,7 +40,7 @@ class TcpProxy(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        """Accept connections, and forward each to a new connection to the target."""
+        """Accept connections, and forward the data of each over a new connection to the target."""
         while True:
             try:
                 near, _ = self._listener.accept()

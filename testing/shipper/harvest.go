@@ -62,7 +62,7 @@ func (p *prospector) scan() {
 		case seen[id] || (closed && closedSize == size && !open):
 			file.Close()
 		case open:
-			p.paths[id] = path // the file may have a new name
+			p.paths[id] = path // store the path again, because the file may have a new name
 			file.Close()
 		default:
 			p.paths[id] = path
@@ -207,7 +207,7 @@ func (p *prospector) read(file *os.File, id string, offset int64) int64 {
 		if err == nil {
 			continue
 		}
-		// The end of the file is reached.
+		// The reader has reached the end of the file.
 		if lines.hasPending() && (packed || time.Since(lines.touched) >= time.Duration(lines.rules.Timeout)) {
 			if done := lines.flush(); !p.send(done[0], lines, id) {
 				return 0

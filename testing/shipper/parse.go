@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// message is one line of a CRI log file, or several joined lines.
+// message is one line of a container's log file (CRI format), or several joined lines.
 type message struct {
 	time   time.Time
 	stream string

@@ -1,4 +1,4 @@
-"""Tests of docs/admin/alerts.rules.yaml: each alert fires only in its own fault, and alerts.md describes it."""
+"""Tests of docs/admin/alerts.rules.yaml: each alert fires only during its own fault. alerts.md describes each alert."""
 
 from __future__ import annotations
 

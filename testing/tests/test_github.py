@@ -63,7 +63,7 @@ def exchange(github: FakeGitHub, original_code: str, **changes: str) -> dict[str
 
 
 def call(github: FakeGitHub, token: str, path: str, method: str = "GET", **options: Any) -> httpx.Response:
-    """Send a request with a token to the REST API."""
+    """Send a request with this token to the REST API of the simulated GitHub."""
     headers = {"Authorization": f"Bearer {token}"}
     return httpx.request(method, f"{github.url}/api/v3{path}", headers=headers, **options)
 

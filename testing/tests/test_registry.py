@@ -1,4 +1,4 @@
-"""Tests of the container registry for tests, with a small image in the format of `docker save`."""
+"""Tests of the module `labtesting.registry`, with a small image in the format of `docker save`."""
 
 from __future__ import annotations
 

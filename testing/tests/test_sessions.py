@@ -120,7 +120,7 @@ def demo_in(checkout: Path, **environ: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def offline(tmp_path: Path) -> dict[str, str]:
-    """Return variables that simulate a missing network: a proxy on a closed port, and an empty cache."""
+    """Return environment variables that simulate a missing network: a proxy on a closed port, and an empty cache."""
     closed = f"http://127.0.0.1:{free_port()}"
     cache = str(tmp_path / "cache")
     return {"ALL_PROXY": closed, "HTTPS_PROXY": closed, "UV_CACHE_DIR": cache, "UV_HTTP_RETRIES": "0"}
@@ -233,7 +233,7 @@ def test_interrupted_installation_is_repeated(checkout: Path, monkeypatch: pytes
 
 
 def interrupted(*_: object) -> None:
-    """Raise KeyboardInterrupt, as Ctrl-C during an installation does."""
+    """Raise KeyboardInterrupt, to simulate Ctrl-C during an installation."""
     raise KeyboardInterrupt
 
 

@@ -188,7 +188,7 @@ def test_a_file_is_read_without_white_space_at_its_ends(tmp_path: Path) -> None:
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Create the metadata of version 1.2 of a package, and return the package's name."""
+    """Create metadata that simulates version 1.2 of an installed package, and return the package's name."""
     folder = tmp_path / "upstream-1.2.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: upstream\nVersion: 1.2\n")

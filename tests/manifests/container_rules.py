@@ -48,12 +48,12 @@ def run_as_non_root(folder: Folder) -> Iterator[Complaint]:
 
 
 def seccomp(folder: Folder) -> Iterator[Complaint]:
-    """Each container has the seccomp filter of the container runtime."""
+    """Each container uses the default seccomp filter of the container runtime."""
     return in_pod_or_container(folder, "seccompProfile", {"type": "RuntimeDefault"})
 
 
 def capabilities(folder: Folder) -> Iterator[Complaint]:
-    """Containers have no capabilities."""
+    """Containers drop all Linux capabilities."""
     return in_container(folder, "capabilities", {"drop": ["ALL"]})
 
 

@@ -133,7 +133,7 @@ class Manifest:
 
 
 def part(block: Block, *keys: str) -> Block:
-    """Return the nested mapping at a path of keys, or an empty Block.
+    """Return the nested mapping at a path of keys. If the mapping does not exist, return an empty Block.
 
     The empty Block has the line of the key, or of the mapping that should contain the key.
     """

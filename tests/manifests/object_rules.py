@@ -97,12 +97,12 @@ def namespace(folder: Folder) -> Iterator[Complaint]:
 
 
 def labels(folder: Folder) -> Iterator[Complaint]:
-    """Objects and pods have labels for the program, the component, the project and its version."""
+    """Objects and pods have labels for the program, the component, the project and the project's version."""
     for manifest in folder.manifests:
         for block in filter(None, (manifest.body, manifest.template)):
             found = part(block, "metadata", "labels")
             wanted = {"part-of": PART_OF}
-            if manifest.kind != "Namespace":  # a namespace belongs to no component
+            if manifest.kind != "Namespace":  # a Namespace is common to all components
                 wanted |= {"version": version(), "name": found.get(f"{LABEL}name") or "something"}
                 wanted |= {"component": found.get(f"{LABEL}component") or "something"}
             for name, value in wanted.items():

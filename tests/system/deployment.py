@@ -265,7 +265,7 @@ def filebeat_daemonset() -> dict[str, Any]:
 
 @contextmanager
 def deploy(site: Deployment) -> Iterator[None]:
-    """Deploy all components, and delete them at the end of the block."""
+    """Deploy the settings and all components of a site, and delete them at the end of the block."""
     with cluster.own_namespaces():
         configure(site.folder)
         apply_site(site)

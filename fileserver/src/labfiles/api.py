@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 KINDS = {"homes": HOME, "projects": PROJECT}
 WANTED = "wanted PUT /v1/homes/<uid> or /v1/projects/<gid>"
-# The hub sends no body. A body up to this size is read and ignored.
+# Maximum size of a request's body. The hub sends no body. A body of up to this size is read and ignored.
 MAX_BODY = 4096
 MAX_DIGITS = len(str(MAX_BODY))
 FULL_ERRORS = {errno.ENOSPC, errno.EDQUOT}

@@ -24,7 +24,7 @@ FILE_BITS, FOLDER_BITS = 0o777, 0o3777
 
 
 class SkippedError(Exception):
-    """An entry that is not extracted. The message has the reason."""
+    """The error for an archive's entry that is not extracted. The message has the reason."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Extraction:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no entry was extracted."""
+        """Whether no entry was extracted so far."""
         return not self.files and not self._folders
 
     def add(self, archive: TarFile, entry: TarInfo, path: PurePosixPath, link: PurePosixPath | None) -> None:

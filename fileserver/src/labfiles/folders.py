@@ -61,7 +61,7 @@ class FolderKind:
     owned_by_user: bool
 
     def owner(self, number: int) -> tuple[int, int]:
-        """Return the UID and the GID of the folder with this id."""
+        """Return the UID and the GID that own the folder with this id."""
         return (number if self.owned_by_user else 0, number)
 
 
@@ -102,7 +102,7 @@ class FolderService:
         self._lock = threading.Lock()
 
     def ensure(self, kind: FolderKind, number: int, asked_by: str) -> bool:
-        """Create a folder, or check that it exists with the right owner.
+        """Create a folder. If the folder exists, check its owner.
 
         Returns
         -------
@@ -134,7 +134,7 @@ class FolderService:
             folder = os.open(str(number), OPEN_FOLDER, dir_fd=self._roots[kind])
         except FileNotFoundError:
             return False
-        except OSError as error:  # ELOOP: a symlink; ENOTDIR: a file
+        except OSError as error:  # ELOOP means a symlink, ENOTDIR a file
             mode = os.stat(str(number), dir_fd=self._roots[kind], follow_symlinks=False).st_mode
             if stat.S_ISDIR(mode):
                 raise
@@ -192,7 +192,7 @@ def check_owner(kind: FolderKind, number: int, status: os.stat_result) -> None:
 
 
 def describe_type(mode: int) -> str:
-    """Return the type of a file that is not a folder, in words."""
+    """Return words for the type of a file that is not a folder, for an error message."""
     if stat.S_ISLNK(mode):
         return "a symbolic link"
     return "a file" if stat.S_ISREG(mode) else "a special file"

@@ -23,7 +23,7 @@ Family = GaugeMetricFamily | CounterMetricFamily
 
 
 def gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
-    """Return a metric with one value."""
+    """Return a gauge with this name, help text and value."""
     return GaugeMetricFamily(f"{PREFIX}_{name}", text, value=value)
 
 
@@ -34,7 +34,7 @@ class StorageCollector(Collector):
         self._storage, self._scanner = storage, scanner
 
     def collect(self) -> Iterator[Family]:
-        """Yield the current state of the file system, and the usage of the folders from the last scan."""
+        """Yield metrics of the current state of the file system, and of the folders' usage in the last scan."""
         disk = os.statvfs(self._storage.root)
         yield gauge("storage_bytes", "Size of the storage", disk.f_blocks * disk.f_frsize)
         yield gauge("storage_available_bytes", "Free space for users", disk.f_bavail * disk.f_frsize)
@@ -68,7 +68,7 @@ class NfsCollector(Collector):
         self._port, self._proc = port, proc
 
     def collect(self) -> Iterator[Family]:
-        """Yield the result of an NFS operation on each export, and the counters of the pod's network."""
+        """Yield metrics with the result of an NFS operation on each export, and with the pod's network traffic."""
         start = time.monotonic()
         try:
             nfs.check_exports("127.0.0.1", self._port)
@@ -94,7 +94,7 @@ class NfsCollector(Collector):
         return count
 
     def _sum_traffic(self) -> tuple[int, int]:
-        """Return the numbers of bytes received and sent on all interfaces except loopback."""
+        """Return the number of received bytes and of sent bytes on all network interfaces except loopback."""
         received = sent = 0
         for line in (self._proc / "dev").read_text().splitlines()[2:]:
             name, _, numbers = line.partition(":")

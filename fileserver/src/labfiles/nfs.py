@@ -22,7 +22,7 @@ PUTROOTFH, LOOKUP, GETATTR = 24, 15, 9
 FSID = 8
 AUTH_SYS, ANONYMOUS_ID = 1, 65534
 SECONDS = 5
-# Filesystem_id of the exports in ganesha.conf.
+# The value Filesystem_id of each export in ganesha.conf.
 FSIDS = {"home": (1, 1), "project": (2, 2)}
 STATUS = {
     2: "no such export",
@@ -44,7 +44,7 @@ def pack_opaque(data: bytes) -> bytes:
 
 def pack_call(xid: int, export: str) -> bytes:
     """Return the RPC call that requests the file system id of an export, as one RPC record."""
-    # AUTH_SYS credential: UID and GID 65534, no other groups. The verifier is empty.
+    # The call has an AUTH_SYS credential with UID and GID 65534 and no other groups, and an empty verifier.
     user = struct.pack(">I", 0) + pack_opaque(b"probe") + struct.pack(">III", ANONYMOUS_ID, ANONYMOUS_ID, 0)
     credential = struct.pack(">I", AUTH_SYS) + pack_opaque(user) + struct.pack(">II", 0, 0)
     head = struct.pack(">IIIIII", xid, 0, 2, PROGRAM, VERSION, COMPOUND) + credential

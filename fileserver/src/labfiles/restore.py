@@ -29,7 +29,7 @@ from labfiles.folders import HOME, OPEN_FOLDER, PROJECT, FolderKind, InvalidIdEr
 
 STORAGE = Path("/storage")
 KINDS = {kind.export: kind for kind in (HOME, PROJECT)}
-# An archive ends with two blocks of zeros (POSIX pax).
+# The end of a complete archive: two blocks of zeros (POSIX pax).
 END = b"\0" * 1024
 PREFIX = "restored-"
 INCOMPLETE_MODE = 0o700
@@ -54,12 +54,12 @@ class Backup(io.BufferedIOBase):
         return data
 
     def check_end(self) -> None:
-        """Read the archive to its end, and check that it is complete.
+        """Read the rest of the archive, and check that the archive is complete.
 
         Raises
         ------
         RestoreError
-            Raised if the archive is cut off.
+            Raised if the end of the archive is missing.
         """
         while self.read(CHUNK):
             pass

@@ -1,4 +1,4 @@
-"""The settings of labfiles. Only this module reads its environment variables."""
+"""The settings of labfiles. No other module reads environment variables."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def number_parser(least: int, most: int) -> Callable[[str], int]:
 
 
 def load_or_exit(environ: Mapping[str, str]) -> Settings:
-    """Return all settings. If one is missing or wrong, print the error in one line and exit."""
+    """Return all settings. If a setting is missing or wrong, print the error in one line and exit."""
     try:
         return load(environ)
     except SettingsError as error:

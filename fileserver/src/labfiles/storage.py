@@ -61,22 +61,22 @@ class Storage:
 
     @property
     def home(self) -> Path:
-        """The folder with the homes. The name of each is the UID of its user."""
+        """The folder that contains the homes. The name of a home is the UID of its user."""
         return self.root / "home"
 
     @property
     def project(self) -> Path:
-        """The folder with the project folders. The name of each is the GID of its organization."""
+        """The folder that contains the project folders. The name of a project folder is the GID of its organization."""
         return self.root / "project"
 
     @property
     def recovery(self) -> Path:
-        """The folder with Ganesha's recovery data."""
+        """The folder in which Ganesha stores the clients that may reclaim their locks after a restart."""
         return self.root / "recovery"
 
     @property
     def own(self) -> Path:
-        """The folder with the data of labfiles."""
+        """The folder for the data of labfiles: results of scans, and folders that are being created."""
         return self.root / "labfiles"
 
 

@@ -116,7 +116,7 @@ class RateLimiter:
         self._next = time.monotonic()
 
     def wait(self) -> None:
-        """Wait until the next file may be measured.
+        """Wait until the scan may measure the next file.
 
         Raises
         ------
@@ -205,7 +205,7 @@ class Scanner:
     def _try_scan(self) -> None:
         try:
             self._scan()
-        except OSError as error:  # a broken disk, or an export that is missing during a restore
+        except OSError as error:  # the disk is broken, or an export is missing during a restore
             seconds = min(self._interval, RETRY_SECONDS)
             logger.warning("cannot measure the folders, retry in %d s: %s", seconds, error)
             self._stop.wait(seconds)

@@ -67,7 +67,7 @@ def volumes() -> list[Path]:
 
 @pytest.fixture(scope="module", autouse=True)
 def deployment() -> Iterator[None]:
-    """Apply the manifests as the README describes."""
+    """Apply the manifests and the Secret as the README describes, and delete them after the tests."""
     with own_namespaces():
         kubectl("apply", "--filename", FOLDER)
         apply(secret())

@@ -70,9 +70,9 @@ def confined(*capabilities: str) -> dict[str, Any]:
 
 
 def server_options(image: str, volume: str) -> dict[str, Any]:
-    """Return the options of Ganesha's container."""
+    """Return the Docker options of Ganesha's container."""
     options = confined(*SERVER_CAPABILITIES)
-    options["security_opt"].append("seccomp=unconfined")  # the NFS server loads its own seccomp filter
+    options["security_opt"].append("seccomp=unconfined")  # the launcher in the container loads a seccomp filter
     return {
         **options,
         "image": image,
@@ -145,6 +145,6 @@ def image(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def pod(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
-    """Run the pod on a new volume."""
+    """Run both containers of the pod on a new volume."""
     with volume_of() as volume, run_pod(image, volume, tmp_path_factory.mktemp("tokens")) as running:
         yield running

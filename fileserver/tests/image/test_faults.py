@@ -19,7 +19,7 @@ from labtesting.nfs import run_on_client
 from fileserver.tests.image.conftest import PYTHON, Pod, confined, run_pod, server_options, small_disk, volume_of
 
 HERE = Path(__file__).parent
-# The grace period is 30 s. Ganesha ends it early when all clients have reclaimed their locks.
+# The grace period lasts 30 s. Ganesha ends the grace period earlier if all clients have reclaimed their locks.
 MAX_PAUSE_SECONDS = 45
 HOME = 5000
 

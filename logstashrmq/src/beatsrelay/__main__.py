@@ -15,7 +15,7 @@ from beatsrelay.settings import load_settings_or_exit
 
 
 def create_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
+    """Return the parser for the command line of `python -m beatsrelay`."""
     parser = argparse.ArgumentParser(prog="beatsrelay", description=__doc__)
     parser.add_argument("--check", action="store_true", help="check whether the relay could publish, and exit")
     parser.add_argument(

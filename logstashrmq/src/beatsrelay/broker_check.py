@@ -1,4 +1,4 @@
-"""The check of the connection to RabbitMQ, step by step: `python -m beatsrelay --check`."""
+"""The command `python -m beatsrelay --check`, which checks the connection to RabbitMQ step by step."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def parse_route_argument(text: str) -> Route:
     Raises
     ------
     argparse.ArgumentTypeError
-        Raised if the text is not a route.
+        Raised if the text is not `EXCHANGE/KEY` or `/QUEUE`.
     """
     try:
         return parse_route(text)
@@ -42,7 +42,7 @@ async def run_check(settings: Settings, route: Route | None) -> int:
     Parameters
     ----------
     route
-        Route of the test message. None: send no message.
+        Route of the test message. With None, no message is sent.
 
     Returns
     -------
@@ -93,13 +93,13 @@ def format_failure(error: OSError | BrokerError) -> str:
 
 
 async def resolve_host(host: str, port: int) -> str:
-    """Resolve the host name, and return its addresses."""
+    """Resolve the broker's host name, and return a text with its addresses."""
     results = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return ", ".join(dict.fromkeys(str(address[0]) for *_, address in results))
 
 
 async def connect(settings: Settings, host: str) -> str:
-    """Connect to the port, do the TLS handshake if it is enabled, and return the TLS version."""
+    """Connect to the broker's port. If TLS is enabled, do the handshake and return the TLS version."""
     context = create_client_context(settings) if settings.amqp_tls else None
     _, writer = await asyncio.open_connection(host, settings.amqp_port, ssl=context)
     tls = writer.get_extra_info("ssl_object")

@@ -15,12 +15,12 @@ from beatsrelay.settings import Settings
 
 @dataclass(frozen=True)
 class FilteredEvents:
-    """The result of filtering events.
+    """The result of the event filter for some events.
 
     Attributes
     ----------
     routed
-        Routes, each with consecutive events for this route, in the order of arrival.
+        Pairs of a route and the consecutive events for this route, in the order of arrival.
     malformed
         Events that are not JSON objects.
     """
@@ -68,7 +68,7 @@ class EventFilter:
         self._must_parse = settings.event_check == "json" or bool(self._added_fields) or self._constant_route is None
 
     def filter(self, events: Sequence[bytes]) -> FilteredEvents:
-        """Return the events that can be published, with their routes, and the malformed events."""
+        """Separate the events: return the valid ones with their routes, and the malformed ones."""
         if self._constant_route is None or self._must_parse:
             return self._filter_parsed(events)
         valid = [event for event in events if has_object_shape(event)]
@@ -93,5 +93,5 @@ class EventFilter:
         if not self._added_fields:
             return event
         body = to_json(fields | self._added_fields)
-        # 1e400 is valid JSON, but is parsed as infinity, which has no JSON encoding.
+        # A number such as 1e400 is valid JSON, but is parsed as infinity, which JSON cannot encode.
         return None if b"Infinity" in body and parse_object(body) is None else body

@@ -1,4 +1,4 @@
-"""Liveness and readiness of the relay. The probe server calls the checks from its own thread."""
+"""Liveness and readiness of the relay. The probe server calls these checks in a thread outside the event loop."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ BLOCKED_SECONDS = 30
 
 
 class Health:
-    """The state that the probes report.
+    """The state of the relay that the liveness and readiness probes report.
 
     Parameters
     ----------
     is_ready
-        Returns whether the relay is ready: it has opened a session with RabbitMQ, and no shutdown has started.
+        Function that returns whether the relay is ready: it has opened a session with RabbitMQ, and no shutdown has
+        started.
     """
 
     def __init__(self, metrics: Metrics, is_ready: Callable[[], bool]) -> None:

@@ -53,8 +53,8 @@ class Relay:
             await peer.wait_while_connected(tracker.wait_until_empty())
         finally:
             self._trackers.discard(tracker)
-            # A shutdown may end this task inside a window. Acknowledge the confirmed part, so that the peer sends only
-            # the rest again.
+            # A shutdown may end this task inside a window. Acknowledge the confirmed part of the window, so that the
+            # peer sends only the rest again.
             tracker.send_keepalive(0)
         if failure:
             raise failure

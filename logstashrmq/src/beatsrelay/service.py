@@ -26,7 +26,7 @@ class StartError(Exception):
 
 @contextlib.contextmanager
 def convert_os_error(setting: str) -> Iterator[None]:
-    """Convert an OSError into a StartError that names a setting."""
+    """Convert an OSError in the block into a StartError that names this setting."""
     try:
         yield
     except OSError as error:
@@ -67,7 +67,10 @@ class Service:
         return int(probe_server.serve(host, port, self._metrics.registry, probes).server_address[1])
 
     async def run(self) -> None:
-        """Run until SIGTERM or SIGINT. Then wait up to `RELAY_DRAIN_SECONDS` until open windows are acknowledged."""
+        """Run the relay until SIGTERM or SIGINT.
+
+        Then wait up to `RELAY_DRAIN_SECONDS` until open windows are acknowledged.
+        """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)

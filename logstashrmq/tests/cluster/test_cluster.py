@@ -1,4 +1,4 @@
-"""Tests of the manifests on a real cluster: which pods may connect, and a rolling update under load."""
+"""Tests of the manifests on a real cluster: which pods may connect to the relay, and a rolling update under load."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def start_pod(name: str, component: str, program: str) -> None:
 
 
 def read_output(name: str) -> str:
-    """Wait until the program of a pod ends, delete the pod, and return the output."""
+    """Wait until the program in a pod ends, return the program's output, and delete the pod."""
     try:
         wait_until(
             lambda: cluster.get("pod", name)["status"].get("phase") in {"Succeeded", "Failed"}, f"{name} ends", 120

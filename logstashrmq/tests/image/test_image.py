@@ -1,4 +1,4 @@
-"""Tests of the image: its user, its start and shutdown, and relaying to the RabbitMQ of Debian stable."""
+"""Tests of the image: user, start, shutdown, and events that arrive in the RabbitMQ of Debian stable."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ POD: dict[str, Any] = {
 
 @dataclass
 class BrokerContainer:
-    """A broker in a container."""
+    """A RabbitMQ broker in a container."""
 
     container: Container
     network: str

@@ -1,4 +1,4 @@
-"""Tests of peers that violate the protocol or the limits: other peers are unaffected, and memory stays bounded."""
+"""Tests of peers that violate the protocol or the limits: no other peer is affected, and memory stays bounded."""
 
 from __future__ import annotations
 

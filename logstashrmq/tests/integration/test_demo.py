@@ -1,4 +1,4 @@
-"""Tests that run `nox -s demo-logs` as a user in a terminal does."""
+"""Tests of `nox -s demo-logs`, which run the demo as a user in a terminal does."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ ALERTS = Path(__file__).parents[3] / "docs/admin/alerts.rules.yaml"
 
 
 def run_relay(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run the command of the relay, and wait until it exits."""
+    """Run the command of the relay, and wait until the process exits."""
     return subprocess.run(
         [sys.executable, "-m", "beatsrelay", *arguments],
         env={"PATH": os.environ["PATH"]} | environ,
@@ -38,7 +38,7 @@ def run_relay(*arguments: str, **environ: str) -> subprocess.CompletedProcess[st
 
 
 def run_check(broker: RabbitMQ, queue: Queue, *arguments: str, **environ: str) -> tuple[int, list[str]]:
-    """Run `--check`, and return its exit status and its output lines."""
+    """Run the relay with `--check`, and return the exit status and the lines of the output."""
     result = run_relay("--check", *arguments, **environment(broker, queue) | environ)
     assert result.stderr == ""
     return result.returncode, result.stdout.splitlines()

@@ -44,7 +44,7 @@ class Simulation:
         return batch.route.key in self._known
 
     def run(self, batches: list[Batch]) -> None:
-        """Isolate the messages until each one is accepted or refused."""
+        """Isolate refused messages until the broker has accepted or refused each message."""
         self.isolation.restart(batches)
         while unit := self.isolation.next_unit():
             messages = [(batch, i) for batch in unit for i in range(len(batch))]
@@ -69,7 +69,7 @@ class Simulation:
 
 
 def create_batches(sizes: list[tuple[str, int]]) -> list[Batch]:
-    """Return batches with these routing keys and numbers of messages."""
+    """Return batches. Each has one of these routing keys, and the given number of messages."""
     batches: list[Batch] = []
     for key, size in sizes:
         first = batches[-1].numbers[-1] + 1 if batches else 0

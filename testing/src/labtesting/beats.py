@@ -157,7 +157,7 @@ class Shipper(threading.Thread):
         self._partly = max(self._partly, ack)
 
     def stop(self) -> None:
-        """Stop sending, even if some events are not acknowledged yet."""
+        """Stop the thread, even if some events are not acknowledged yet."""
         self._stopped.set()
         self.join(TIMEOUT)
 

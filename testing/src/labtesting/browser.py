@@ -1,4 +1,4 @@
-"""Headless Chromium, as installed on the machine, driven by Playwright."""
+"""Headless Chromium: Playwright controls the Chromium that is installed on the machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def open_browser(trusted: str = "", *more: str) -> Iterator[Browser]:
     """
     program = need_program("chromium", "google-chrome", how="apt install chromium")
     with sync_playwright() as playwright:
-        # As root, for example in CI, Chromium starts only without its sandbox.
+        # If the user is root, for example in CI, Chromium starts only without its sandbox.
         arguments = ["--no-sandbox", "--disable-dev-shm-usage", *more]
         if trusted:
             arguments.append(f"--ignore-certificate-errors-spki-list={trusted}")

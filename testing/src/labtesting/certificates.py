@@ -118,7 +118,7 @@ class Authority:
         return certificate
 
     def sign_ocsp_response(self, certificate: x509.Certificate) -> bytes:
-        """Return a signed OCSP response, valid for a day, for a certificate that is not revoked."""
+        """Return a signed OCSP response, valid for a day. It confirms that this certificate is not revoked."""
         now = datetime.now(UTC)
         builder = ocsp.OCSPResponseBuilder().add_response(
             cert=certificate,

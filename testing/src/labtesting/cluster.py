@@ -1,4 +1,4 @@
-"""The Kubernetes cluster of KUBECONFIG, used through kubectl."""
+"""Functions that use the Kubernetes cluster of KUBECONFIG through kubectl."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def kubectl(*arguments: str | Path, stdin: str | None = None, timeout: float = 1
 
 
 def need_cluster() -> None:
-    """Check that a cluster answers. Without a cluster the test is skipped, or fails in CI."""
+    """Check that a cluster answers. If none answers, the test is skipped, or fails in CI."""
     need_program("kubectl", how="https://kubernetes.io/docs/tasks/tools/")
     try:
         kubectl("get", "--raw", "/readyz", "--request-timeout=5s")

@@ -69,7 +69,7 @@ class Container:
 
 
 def engine() -> docker.DockerClient:
-    """Return a client of the Docker engine. Without an engine the test is skipped, or fails in CI."""
+    """Return a client of the Docker engine. If no engine answers, the test is skipped, or fails in CI."""
     try:
         return docker.from_env()
     except DockerException as error:

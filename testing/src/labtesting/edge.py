@@ -101,7 +101,7 @@ class Edge:
         return httpx.Client(base_url=self.url, verify=self.trust, timeout=180, **options)
 
     def answers(self) -> bool:
-        """Check whether nginx answers its probe.
+        """Check whether nginx answers a request for its probe page.
 
         Raises
         ------

@@ -109,7 +109,7 @@ class Labfiles:
         return self._client.put(f"{self.url}/v1/{path}", headers={"Authorization": f"Bearer {token}"})
 
     def metrics(self) -> dict[str, float]:
-        """Return the metrics of `labfiles` by name and labels."""
+        """Return the values of the metrics of `labfiles`, by name and labels."""
         lines = httpx.get(f"{self.metrics_url}/metrics").text.splitlines()
         return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
 

@@ -1,4 +1,4 @@
-"""A JupyterHub with its proxy as a separate process, and its log."""
+"""A running JupyterHub: a process that starts the hub with its proxy, and the log of the process."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class HubProcess:
         return [line for line in lines if "event.action" in line]
 
     def api(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """Call the hub's REST API as the service."""
+        """Send a request to the hub's REST API, with the API token of the service."""
         headers = {"Authorization": f"token {self.token}"}
         return httpx.request(method, f"{self.url}/hub/api{path}", headers=headers, timeout=180, **arguments)
 

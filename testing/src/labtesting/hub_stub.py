@@ -116,7 +116,7 @@ class Handler(BaseHTTPRequestHandler):
                 self._answer(400)
 
     def log_message(self, *_: object) -> None:
-        """Log nothing: the lab under test has a log."""
+        """Log nothing, because the log of the lab under test is enough."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class HubStub:
 
     @staticmethod
     def lab_url(address: str, path: str, user: str = "vera", port: int = 8888) -> str:
-        """Return the URL of a page of the lab."""
+        """Return the URL of a page of the lab at this address and port."""
         return f"http://{address}:{port}/user/{user}/{path}"
 
 

@@ -27,7 +27,7 @@ PROMPT = "\x1b[?2004h"
 
 @dataclass(frozen=True)
 class HubLogin:
-    """The URL of a hub, and the login of its only user."""
+    """The URL of a hub with a single user, and the user's name and password."""
 
     url: str
     user: str
@@ -66,7 +66,7 @@ class Kernel:
         return message_id
 
     def replies(self, message_id: str, timeout: float) -> Iterator[dict[str, Any]]:
-        """Yield the messages that answer a request, until the kernel has replied and is idle."""
+        """Yield all messages that answer the request with this id, until the kernel has replied and is idle."""
         deadline = time.monotonic() + timeout
         waiting_for = {"idle", "reply"}
         while waiting_for:

@@ -195,7 +195,7 @@ class RabbitMQ:
 
 
 def main() -> None:
-    """Run a broker until SIGTERM, SIGINT or SIGHUP."""
+    """Run a broker with its data in the folder of the command line, until SIGTERM, SIGINT or SIGHUP."""
     ending = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
     signal.pthread_sigmask(signal.SIG_BLOCK, ending)
     try:

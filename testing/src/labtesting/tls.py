@@ -49,7 +49,7 @@ class LockedSocket(ssl.SSLSocket):
 
 
 def create_tls_context(authority: Path) -> ssl.SSLContext:
-    """Return a client's TLS context that trusts the certificates of an authority."""
+    """Return a TLS context for a client that trusts the certificates of this authority."""
     context = ssl.create_default_context(cafile=authority)
     context.sslsocket_class = LockedSocket
     return context

@@ -52,7 +52,7 @@ def volume_of(claim: str) -> str:
 
 @pytest.fixture(autouse=True)
 def volumes() -> Iterator[dict[str, str]]:
-    """Apply the policy and the claims, wait until the policy is in force, and return the volume of each claim."""
+    """Apply the policy and the claims, wait until the policy is in force, and yield the volume of each claim."""
     kubectl("apply", *(f"--filename={file}" for file in (POLICY, BINDING, *CLAIMS.values())))
     for claim in CLAIMS:
         wait_until(lambda name=claim: volume_of(name), f"{claim} is bound")  # type: ignore[misc]

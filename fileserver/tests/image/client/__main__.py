@@ -34,7 +34,7 @@ def become_user(uid: int, groups: tuple[int, ...]) -> None:
 
 
 def run_check(function: Check, uid: int, groups: tuple[int, ...], share: tuple[Path, str, str]) -> None:
-    """Run one check as its user, and print its result."""
+    """Run one check as this user and with these groups, and print the result."""
     start, error = time.monotonic(), ""
     try:
         if uid != ROOT:
@@ -47,7 +47,7 @@ def run_check(function: Check, uid: int, groups: tuple[int, ...], share: tuple[P
 
 
 def main() -> None:
-    """Create the folders of the users, and run all checks."""
+    """Request the homes and project folders, and run all checks."""
     mount, api, token = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
     share = Share(mount, api, token, ADA)
     for path in (f"homes/{ADA}", f"homes/{BOB}", *(f"projects/{gid}" for gid in (*GROUPS, ONE_MORE))):

@@ -6,7 +6,7 @@ import random
 
 
 class Backoff:
-    """Exponential backoff with jitter.
+    """Exponential backoff with jitter: delays that double after each call, and are partly random.
 
     Parameters
     ----------

@@ -93,7 +93,7 @@ class UnconfirmedMessages:
             del self._batches[0]
 
     def list_all(self) -> Messages:
-        """Return the unconfirmed messages, in the order of publishing."""
+        """Return all messages without an answer of the broker, in the order of publishing."""
         return [
             (published, indices)
             for published in self._batches

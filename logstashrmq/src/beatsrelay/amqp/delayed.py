@@ -1,4 +1,4 @@
-"""Batches that are published again after a delay."""
+"""Batches that the publisher publishes again after a delay."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def format_amqp_error(error: BaseException) -> str:
 
 
 def format_root_cause(error: object) -> str:
-    """Return the message of the error that pika has wrapped, as one line."""
+    """Return one line with the message of the original error that pika has wrapped into another error."""
     if isinstance(error, ConnectionClosed | ChannelClosed):
         return f"{error.reply_text} ({error.reply_code})"
     if isinstance(error, ShortStringTooLong):

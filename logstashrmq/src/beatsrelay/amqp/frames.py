@@ -96,7 +96,7 @@ class BatchWriter:
 
 
 def publish_with_pika(channel: Channel, batch: Batch) -> None:
-    """Publish the messages of a batch through pika's public method."""
+    """Publish the messages of a batch through pika's public method `basic_publish`."""
     exchange, key = batch.route.exchange, batch.route.key
     for body, number in zip(batch.bodies, batch.numbers, strict=True):
         channel.basic_publish(exchange, key, body, create_properties(batch, number), mandatory=True)

@@ -89,7 +89,7 @@ class Isolation:
         return unit
 
     def _take(self, count: int) -> Batch:
-        """Remove up to `count` messages from the first batch, and return them."""
+        """Remove up to `count` messages from the first batch of suspects, and return them as a batch."""
         batch = self._suspects.popleft()
         if len(batch) <= count:
             return batch

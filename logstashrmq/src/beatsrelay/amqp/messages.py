@@ -34,7 +34,7 @@ class PendingConfirmation:
     remaining
         Number of messages that are not confirmed.
     on_complete
-        Called once, when all messages are confirmed.
+        Function that is called once, when all messages are confirmed.
     """
 
     remaining: int
@@ -72,11 +72,11 @@ class Batch:
 
     @property
     def is_dead_letter(self) -> bool:
-        """Whether the messages are dead letters."""
+        """Whether the messages of this batch are dead letters."""
         return self.headers is not None
 
     def select(self, indices: Sequence[int]) -> Batch:
-        """Return a batch of the messages with these indices."""
+        """Return a new batch with the messages at these indices."""
         bodies = [self.bodies[i] for i in indices]
         return Batch(self.pending, self.route, bodies, [self.numbers[i] for i in indices], self.headers)
 

@@ -1,4 +1,4 @@
-"""The publisher: it stores messages, reconnects, and publishes each message until RabbitMQ confirms it."""
+"""The publisher: it queues messages, reconnects to RabbitMQ, and publishes each message until RabbitMQ confirms it."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ from beatsrelay.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-# pika's buffer has no limit. While the buffer is larger than this, the publisher sends nothing, and continues after the
-# next confirm.
+# pika's buffer has no limit. While the buffer is larger than this, the publisher waits for confirms and sends nothing.
 BUFFER_BYTES = 4 * 1024 * 1024
 
 
@@ -73,9 +72,7 @@ class Publisher:
         self._publish_queue()
 
     def dead_letter(self, pending: PendingConfirmation, bodies: Sequence[bytes], reason: str, headers: Headers) -> None:
-        """Publish undeliverable events to the dead-letter route.
-
-        If the settings name no dead-letter route, drop and count the events.
+        """Publish undeliverable events to the dead-letter route, or drop the events if the settings have no such route.
 
         Parameters
         ----------
@@ -104,7 +101,7 @@ class Publisher:
         pending.confirm(len(bodies))
 
     async def run(self) -> None:
-        """Keep a session with the broker open, until this task is cancelled."""
+        """Keep a session with the broker open: reconnect after each loss, until this task is cancelled."""
         hosts = itertools.cycle(random.sample(self._settings.amqp_hosts, len(self._settings.amqp_hosts)))
         for host in hosts:
             session = Session(self._settings, self._writer)
@@ -163,10 +160,7 @@ class Publisher:
         session.publish(batch)
 
     def _publish_suspects(self, session: Session) -> None:
-        """Publish the next unit of suspects if the broker has answered all messages.
-
-        All other messages stay in the queue until no suspects are left.
-        """
+        """Publish the next unit of suspects if the broker has answered all messages. The queue waits for the suspects."""
         if self._unconfirmed:
             return
         for batch in self._isolation.next_unit():
@@ -211,10 +205,7 @@ class Publisher:
         published.batch.pending.confirm(count)
 
     def _separate_returned(self, published: PublishedBatch, indices: Sequence[int]) -> None:
-        """Separate confirmed messages into those that a queue received and those that the broker returned.
-
-        The broker sends a confirm for both kinds.
-        """
+        """Separate returned messages from those that a queue received, because the broker confirms both kinds."""
         batch = published.batch
         returned = [i for i in indices if batch.numbers[i] in self._returned]
         if returned:
@@ -267,9 +258,7 @@ class Publisher:
             self._queue.extendleft(reversed(batches))
 
     def _handle_refusal(self, batches: list[Batch], reply: Reply) -> bool:
-        """Find the refused message of a closed channel, or start its isolation.
-
-        Return False if the broker refuses all events.
+        """Find or isolate the message that the broker has refused. Return False if the broker refuses all events.
 
         Parameters
         ----------
@@ -318,17 +307,14 @@ class Publisher:
         return refusal is not None
 
     def _test_kept(self, batches: list[Batch]) -> None:
-        """Publish the kept messages again as suspects, so that another refusal does not affect the queued messages."""
+        """Publish the kept messages again through the isolation, so that a new refusal does not affect the queue."""
         self._refusals.forget_kept_routes()
         for batch in batches:
             self._isolation.add(batch)
         self._publish_queue()
 
     def _apply_size_limit(self, batches: list[Batch]) -> None:
-        """Publish the messages above the broker's size limit as dead letters.
-
-        Insert the smaller messages before all others in the queue.
-        """
+        """Publish messages above the size limit as dead letters, and insert the others at the start of the queue."""
         suspects = self._isolation.remove_all()
         self._enqueue_again()
         self._requeue([rest for batch in batches if (rest := self._remove_large(batch))])

@@ -45,7 +45,7 @@ ENTRIES_MAX = 10_000
 
 
 class Scope(Enum):
-    """What a refusal concerns: one message, a route, or all events."""
+    """The scope of a refusal: one message, all messages of a route, or all events."""
 
     MESSAGE = auto()
     ROUTE = auto()
@@ -100,7 +100,7 @@ def find_scope(reply: Reply, batch: Batch, *, constant_key: bool) -> tuple[Scope
 
 
 class Refusals:
-    """The judgement of refusals: this class decides whether a refusal is final, and remembers refused routes.
+    """The rules for refusals: this class decides whether a refusal is final, and remembers refused routes.
 
     - The refusal of a routing key is final. The relay does not publish further events with this key.
     - The refusal of the dead-letter route is never final. The relay keeps the dead letters, and publishes them again.

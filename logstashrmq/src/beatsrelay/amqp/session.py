@@ -1,4 +1,7 @@
-"""One connection to RabbitMQ with one channel at a time, in confirm mode. Futures replace the callbacks of pika."""
+"""A session: one connection to RabbitMQ with one channel in confirm mode.
+
+Its methods await futures instead of pika's callbacks.
+"""
 
 from __future__ import annotations
 
@@ -155,7 +158,7 @@ class Session:
             await self._call(channel.queue_declare, settings.dead_letter.key, passive=True)
 
     async def _call(self, method: Callable[..., Any], *arguments: Any, **options: Any) -> None:
-        """Call a method of pika, and wait for the broker's answer."""
+        """Call a method of pika that takes a callback, and wait for the broker's answer."""
         answered: asyncio.Future[object] = self._loop.create_future()
         method(*arguments, **options, callback=lambda frame: set_result_once(answered, frame))
         await self._wait_unless_lost(answered)

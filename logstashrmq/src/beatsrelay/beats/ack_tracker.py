@@ -142,12 +142,12 @@ class AckTracker:
         return self._windows >= WINDOWS_MAX
 
     async def wait_until_not_full(self) -> None:
-        """Wait until the connection may read another window."""
+        """Wait until fewer than `WINDOWS_MAX` windows are unacknowledged. Then the connection may read another one."""
         while self.is_full:
             await self._wait_for_change()
 
     async def wait_until_empty(self) -> None:
-        """Wait until all parts are acknowledged."""
+        """Wait until all received parts are confirmed and acknowledged."""
         while self._parts:
             await self._wait_for_change()
 

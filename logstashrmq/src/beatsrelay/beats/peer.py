@@ -37,7 +37,7 @@ class PeerError(Exception):
 
 
 class Peer:
-    """One open connection of a Beat."""
+    """One open connection of a Beat, with methods to read events, send acknowledgements and close the connection."""
 
     def __init__(self, settings: Settings, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._settings = settings

@@ -1,4 +1,4 @@
-"""The listening socket for Beats: it accepts connections, does TLS handshakes, and drains at shutdown."""
+"""The server for Beats: it accepts connections, does TLS handshakes, and lets connections end at shutdown."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Server:
         self._draining = False
 
     def listen(self) -> int:
-        """Open the port and return its number.
+        """Open the port for Beats, and return the port's number.
 
         Raises
         ------
@@ -148,13 +148,13 @@ class Server:
 
 
 def log_peer_error(message: str, address: str, reason: str, error: Exception) -> None:
-    """Log an error of a peer as a warning."""
+    """Log a protocol error or a failed handshake of a peer as a warning."""
     fields = {"client.address": address, "event.reason": reason, "error.message": str(error)}
     logger.warning(message, extra=fields)
 
 
 def classify_handshake_error(error: OSError) -> str:
-    """Return a short name for the reason of a failed handshake: the label of a metric."""
+    """Return a short name for the reason of a failed TLS handshake, for the label of a metric."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return "certificate_refused"
     if isinstance(error, ssl.SSLError):

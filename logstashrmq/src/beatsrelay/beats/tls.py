@@ -17,7 +17,7 @@ POLL_SECONDS = 2
 
 
 def create_server_context(settings: Settings) -> ssl.SSLContext:
-    """Return a TLS context with the current content of the certificate files.
+    """Return a TLS context for the Beats port, with the current content of the certificate files.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def read_content(path: Path) -> bytes | None:
 
 
 class Certificates:
-    """The certificates for the next handshake.
+    """The certificates of the Beats port, which the server uses for the next handshake.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Both sides of a Lumberjack connection, without sockets: `receive_data` stores bytes, `next_event` parses them."""
+"""The client and server side of a Lumberjack connection. `receive_data` stores bytes, `next_event` parses them."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class Chunk:
 class ServerConnection:
     """The server side of a Lumberjack connection, which receives events.
 
-    The limits bound the memory of a connection to one piece of inflated data and one event. After an error, each call
-    of `next_event` raises the same error.
+    Because of the limits, a connection stores at most one piece of inflated data and one event. After an error, each
+    call of `next_event` raises the same error.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -67,7 +67,7 @@ class ServerConnection:
 
     @property
     def in_window(self) -> bool:
-        """Whether events of the current window are missing."""
+        """Whether the current window is incomplete: some of its events were not received yet."""
         return self._missing_events > 0
 
     @property
@@ -87,7 +87,7 @@ class ServerConnection:
             self._outer.receive_data(data)
 
     def next_event(self) -> Chunk | NeedData:
-        """Return the next events, or `NEED_DATA`.
+        """Return the next received events as a chunk, or `NEED_DATA`.
 
         Raises
         ------
@@ -185,7 +185,10 @@ class ServerConnection:
 
 
 class ClientConnection:
-    """The side that sends events. Tests, the demo and the benchmark use it."""
+    """The client side of a Lumberjack connection, which sends events.
+
+    Tests, the demo and the benchmark use this class.
+    """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -210,12 +213,12 @@ class ClientConnection:
         self._buffer += data
 
     def next_ack(self) -> int | NeedData:
-        """Return the next acknowledged sequence number, or `NEED_DATA`.
+        """Return the sequence number of the next acknowledgement from the server, or `NEED_DATA`.
 
         Raises
         ------
         ProtocolError
-            Raised if the server sent a frame of another kind.
+            Raised if the server sent a frame that is not an acknowledgement.
         """
         if len(self._buffer) < frames.SHORT_HEADER.size:
             return NEED_DATA

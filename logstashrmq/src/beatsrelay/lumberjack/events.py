@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from beatsrelay.lumberjack.frames import DATA, EVENT_HEADER, SHORT_HEADER, ProtocolError
 from beatsrelay.lumberjack.limits import Limits
 
-# The reader keeps this many bytes from the start of an oversized event, for the dead-letter message.
+# Number of bytes from the start of an oversized event that the reader keeps for the dead letter.
 OVERSIZED_BYTES_KEPT = 64 * 1024
 
 
@@ -28,7 +28,7 @@ class OversizedEvent:
 
 
 class EventReader:
-    """A parser of the event frames at the start of a buffer.
+    """A parser that reads event frames from the start of a buffer.
 
     The buffer holds at most the last received data and one event of the maximum size.
 
@@ -75,7 +75,9 @@ class EventReader:
         return data
 
     def read(self, limit: int) -> tuple[list[bytes], list[OversizedEvent]]:
-        """Return up to `limit` complete events. Reading stops before a frame of another kind.
+        """Return up to `limit` complete events, and the oversized events among them.
+
+        Reading stops before a frame of another kind.
 
         Raises
         ------

@@ -37,11 +37,11 @@ class Inflater:
 
     @property
     def finished(self) -> bool:
-        """Whether the whole content was received and inflated."""
+        """Whether the whole content of the frame was received and inflated."""
         return not self.missing and not self._pending and self._zlib.eof
 
     def receive_data(self, data: bytes) -> None:
-        """Store compressed bytes."""
+        """Store compressed bytes that the peer has sent."""
         self.missing -= len(data)
         self._pending += data
 

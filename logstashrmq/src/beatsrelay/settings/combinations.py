@@ -7,7 +7,7 @@ from beatsrelay.settings.model import Settings
 
 
 def check_combinations(settings: Settings) -> None:
-    """Check settings that are valid alone, but not together.
+    """Check combinations of settings that are valid alone, but may contradict each other.
 
     Raises
     ------

@@ -1,4 +1,7 @@
-"""The model of the settings. A field's alias is its environment variable, its description lists the accepted values."""
+"""The model of the settings.
+
+A field's alias is an environment variable, and its description lists the accepted values.
+"""
 
 from __future__ import annotations
 
@@ -130,6 +133,6 @@ class Settings(BaseModel):
 
 
 def list_setting_names() -> list[str]:
-    """Return the names of all settings, as environment variables."""
+    """Return the names of the environment variables of all settings."""
     names = [str(field.alias) for field in Settings.model_fields.values()]
     return names + [f"{name}_FILE" for name in SECRETS]

@@ -121,7 +121,7 @@ def get_memberships(caller: Caller) -> Response:
 
 
 def describe_membership(caller: Caller, organization: Organization) -> dict[str, Any]:
-    """Return the caller's membership in an organization."""
+    """Return the API's description of the caller's membership in an organization."""
     return {
         "state": organization.members[caller.account.id],
         "role": "member",
@@ -220,7 +220,7 @@ WITH_TOKEN: list[tuple[re.Pattern[str], Callable[..., Response]]] = [
 
 
 def answer(world: World, request: Request) -> Response:
-    """Return the answer to an API request."""
+    """Return the response to a request to the REST API."""
     path = request.path.removeprefix(API)
     if not request.headers.get("user-agent"):
         return Response(403, "Request forbidden by administrative rules. Please make sure it has a User-Agent.")

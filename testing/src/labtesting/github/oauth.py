@@ -64,6 +64,9 @@ def failure(error: str, description: str) -> Response:
 
 
 def matches_challenge(challenge: str, verifier: str) -> bool:
-    """Check whether a verifier matches the login's challenge (PKCE, S256). An empty challenge matches any verifier."""
+    """Check whether a verifier matches the challenge of the login (PKCE, S256).
+
+    An empty challenge matches any verifier.
+    """
     digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
     return not challenge or digest == challenge

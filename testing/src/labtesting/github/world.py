@@ -128,12 +128,12 @@ class World:
         self._last_id = 1_000_000
 
     def next_id(self) -> int:
-        """Return a new id. Accounts and organizations share one sequence."""
+        """Return a new id. Accounts and organizations get ids from one sequence."""
         self._last_id += 1
         return self._last_id
 
     def add_account(self, login: str, account_id: int = 0, **fields: str) -> Account:
-        """Add an account. No other account may have the login."""
+        """Add an account. The login must not belong to another account."""
         assert self.find_account(login) is None, f"{login} is taken"
         account = Account(account_id or self.next_id(), login, **fields)  # type: ignore[arg-type]
         self.accounts[account.id] = account
