@@ -1,4 +1,4 @@
-"""Benchmark of the hub against stock JupyterHub, with thousands of labs: `nox -s "bench(scale)"`.
+"""Benchmark of our hub against stock JupyterHub, with thousands of labs: `nox -s "bench(scale)"`.
 
 Both hubs run on this machine and use the one-node cluster of KUBECONFIG. While one hub is measured, the other hub is
 paused. Pods are simulated without a kubelet (benchmarks/scaling/hollow.py), so the benchmark measures the hub and the

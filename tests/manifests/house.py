@@ -1,8 +1,8 @@
 """The list of rules for the manifests of all components. docs/dev/kubernetes.md gives the reasons for the rules.
 
 A rule is a function that checks a folder of manifests and yields complaints. The rule is named after the function. If a
-block of a manifest must break a rule, a comment inside or directly above the block must declare the exception: `#
-exception RULE: reason`. In addition, KNOWN_EXCEPTIONS must list the rule for the component.
+block of a manifest must break a rule, a comment inside or directly above the block must declare the exception:
+`# exception RULE: reason`. In addition, KNOWN_EXCEPTIONS must list the rule for the component.
 """
 
 from __future__ import annotations

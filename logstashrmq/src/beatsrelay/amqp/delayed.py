@@ -37,7 +37,7 @@ class DelayedBatches:
         self._publish(batches)
 
     def reset(self) -> None:
-        """Make the next delay the shortest one, unless a batch is waiting.
+        """Reset the next delay to the shortest one, unless a batch is waiting.
 
         The caller calls this method after a success.
         """

@@ -160,7 +160,7 @@ class Publisher:
         session.publish(batch)
 
     def _publish_suspects(self, session: Session) -> None:
-        """Publish the next unit of suspects if the broker has answered all messages. The queue waits for the suspects."""
+        """Publish the next unit of suspects if the broker has answered all messages. Other messages wait."""
         if self._unconfirmed:
             return
         for batch in self._isolation.next_unit():
