@@ -56,7 +56,7 @@ type podRecord struct {
 	listed time.Time
 }
 
-const cleanupTimeout = time.Minute // default of cleanup_timeout
+const cleanupTimeout = time.Minute // filebeat's default for cleanup_timeout
 
 type pod struct {
 	Metadata struct {
@@ -94,7 +94,7 @@ func (p *podMetadata) start() error {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
 	p.client = &http.Client{Timeout: 5 * time.Second, Transport: transport}
 	p.pods = map[string]podRecord{}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Second) { // default of wait_for_metadata_timeout
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Second) { // filebeat's default wait_for_metadata_timeout
 		if err = p.refresh(); err == nil {
 			go p.follow()
 			return nil

@@ -41,7 +41,7 @@ type joiner struct {
 	touched time.Time
 }
 
-const maxLines = 500 // default of multiline.max_lines
+const maxLines = 500 // filebeat's default for multiline.max_lines
 
 func newJoiner(rules *multiline) *joiner {
 	return &joiner{rules: rules, parts: map[string]*message{}}

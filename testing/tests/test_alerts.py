@@ -19,7 +19,7 @@ RULES = ADMIN / "alerts.rules.yaml"
 ALERTS: dict[str, dict[str, Any]] = {
     rule["alert"]: rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]
 }
-MINUTES = 13 * 60  # longer than the `for` duration of every alert
+MINUTES = 13 * 60  # duration of a scenario, longer than the `for` of every alert
 STEADY, ZERO, GROWING = f"1+0x{MINUTES}", f"0+0x{MINUTES}", f"0+10x{MINUTES}"
 GONE = "stale"
 OURS = 'namespace="jupyterlabdemo"'

@@ -105,6 +105,6 @@ def test_doctor_finds_no_problem() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     problems = {(row["check"], row["what"]) for row in json.loads(done.stdout) if row["status"] != "ok"}
-    # Ignore checks that can fail on a test cluster: DNS has no entry for the site's name, no CSI driver is in use, and
-    # the disk may be full.
+    # Ignore three checks that can fail on a test cluster. DNS has no entry for the site's name, no CSI driver is used,
+    # and the disk may be full.
     assert {check for check, _ in problems} <= {"page", "csi-driver", "space"}, problems

@@ -1,8 +1,8 @@
 """Creation of homes and project folders, as root on behalf of users.
 
-A folder in an export is always complete: labfiles creates a folder outside the exports, sets its owner and mode, and
-then renames it into the export. The rename does not replace anything. Each system call is relative to an open folder
-and does not follow symlinks.
+A folder in an export is always complete. labfiles creates the folder outside the exports, sets the owner and mode, and
+then renames the folder into the export. The rename does not replace anything. Each system call is relative to an open
+folder and does not follow symlinks.
 """
 
 from __future__ import annotations

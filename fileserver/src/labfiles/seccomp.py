@@ -43,7 +43,7 @@ REFUSED_CALLS = (
 
 
 class FilterError(Exception):
-    """A failure to load the filter. The message has the reason."""
+    """A failure to load the seccomp filter. The message has the reason."""
 
 
 def load_filter() -> None:

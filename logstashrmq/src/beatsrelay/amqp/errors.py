@@ -112,6 +112,6 @@ def format_os_error(error: OSError) -> str:
         return f"TLS failed: {error.reason} (is AMQP_PORT a TLS port?)"
     if not error.errno:
         return ""
-    # asyncio replaces the text of network errors. So the standard text is looked up by the error number, which is
-    # negative for errors of the resolver.
+    # asyncio replaces the text of network errors, so use the standard text of the error number. Errors of the resolver
+    # have negative numbers without a standard text, so keep their text.
     return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)

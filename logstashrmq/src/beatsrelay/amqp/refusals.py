@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 
 ACCESS_REFUSED = 403
 NOT_FOUND = 404
+# Patterns for the texts of the broker's refusals. The broker truncates a text after 255 bytes.
 # https://github.com/rabbitmq/rabbitmq-server/blob/v4.1.0/deps/rabbit/src/rabbit_access_control.erl: check_topic_access.
-# The broker truncates the reply text after 255 bytes.
 TOPIC_REFUSED = re.compile(r"ACCESS_REFUSED - (?:\w+ )?access to topic '")
 TOPIC_END = re.compile(r"' in exchange '.*' in vhost '.*' refused for user '.*'", re.DOTALL)
 EXCHANGE_REFUSED = re.compile(r"ACCESS_REFUSED - (?:(?:\w+ )?access to|cannot publish to internal) exchange '")

@@ -128,7 +128,7 @@ class FakeGitHub(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """The request handler. It converts the requests and responses of `http.server` to `Request` and from `Response`."""
+    """The request handler. It converts a request of `http.server` to a `Request`, and sends the `Response`."""
 
     server: FakeGitHub
     protocol_version = "HTTP/1.1"

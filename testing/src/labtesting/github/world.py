@@ -147,11 +147,11 @@ class World:
         return organization
 
     def find_account(self, login: str) -> Account | None:
-        """Return the account with this login, or None if it does not exist. Upper and lower case are equal."""
+        """Return the account with this login, or None if it does not exist. The case of letters is ignored."""
         return next((account for account in self.accounts.values() if account.login.lower() == login.lower()), None)
 
     def find_organization(self, login: str) -> Organization | None:
-        """Return the organization with this login, or None if it does not exist. Upper and lower case are equal."""
+        """Return the organization with this login, or None if it does not exist. The case of letters is ignored."""
         found = (each for each in self.organizations.values() if each.login.lower() == login.lower())
         return next(found, None)
 
