@@ -303,7 +303,7 @@ def measure_many(sides: Sequence[Side], people: int, storms: int, progress: Prog
 
 
 def plan(options: argparse.Namespace) -> Progress:
-    """Return the printer of the progress, for which 20 simultaneous spawns take four times as long as one."""
+    """Return the printer of the progress. It expects that 20 simultaneous spawns take four times as long as one."""
     single = 2 * (1 + options.runs) + (3 * options.runs if has_chromium() else 0)
     return Progress([1] * single + [max(1, options.people / 5)] * 2 * options.storms)
 

@@ -88,7 +88,7 @@ class Cpu:
 
 
 def cpu(namespace: str) -> Cpu:
-    """Return the CPU times. Both are read in the hub's container, where /proc/stat covers the whole node."""
+    """Return both CPU times. They are read in the hub's container, whose /proc/stat covers the whole node."""
     script = "cat /proc/stat; cat /proc/[0-9]*/stat 2>/dev/null; true"
     lines = kubectl("exec", "deployment/hub", "--namespace", namespace, "--", "sh", "-c", script).splitlines()
     user, nice, system, _idle, _waiting, irq, softirq = map(int, lines[0].split()[1:8])

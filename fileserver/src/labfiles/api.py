@@ -107,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
         # Check the number of digits first, because int() raises a ValueError for more than 4300 digits.
         fits = length.isdecimal() and len(length) <= MAX_DIGITS and int(length) <= MAX_BODY
         if "Transfer-Encoding" in self.headers or not fits:
-            self.close_connection = True  # otherwise the unread body would be parsed as the next request
+            self.close_connection = True  # the unread body would be parsed as the next request
             raise RequestError(413, f"wanted no body, or a Content-Length of at most {MAX_BODY} bytes")
         self.rfile.read(int(length))
 

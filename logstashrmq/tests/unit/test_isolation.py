@@ -15,7 +15,7 @@ ROUTES = "abc"
 
 
 class Simulation:
-    """A simulated broker that refuses some routes and messages, and a simulated publisher that isolates them.
+    """A simulated broker that refuses some routes and messages, and a publisher that isolates refused messages.
 
     Attributes
     ----------

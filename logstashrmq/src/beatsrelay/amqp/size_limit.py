@@ -16,7 +16,9 @@ MESSAGE_TOO_LARGE = re.compile(
 
 
 class SizeLimit:
-    """The broker's limit. It is unknown until the broker has refused a message that is too large.
+    """The broker's limit on the size of a message.
+
+    It is unknown until the broker has refused a message that is too large.
 
     Attributes
     ----------
