@@ -1,9 +1,9 @@
-"""Benchmark of our NFS server against Ganesha's default settings and the bare disk: `nox -s "bench(fileserver)"`.
+"""Benchmark of our NFS server against Ganesha's defaults and a disk without NFS: `nox -s "bench(fileserver)"`.
 
 Both servers run from the image (`nox -s "build(fileserver)"`, needs a Docker engine) on volumes of the same disk. The
 client is the NFS client of Linux (NFS_CLIENT), with the mount options of our PersistentVolume. The benchmark drops the
-cache of the client before each step, but not that of the server. For the bare disk, the same workload runs in the
-container of our server. The three measurements alternate, and the table has medians.
+client's cache before each step, but not the server's cache. For the bare disk, the same workload runs in the container
+of our server. The three measurements alternate, and the table has medians.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ Seconds = dict[str, float]
 
 @contextmanager
 def run_server(image: str, configuration: str | None) -> Iterator[Container]:
-    """Run a fileserver on its own volume, with our configuration or with another configuration of Ganesha."""
+    """Run a fileserver on a new volume, with this configuration of Ganesha. None means our configuration."""
     with volume_of() as volume:
         options = server_options(image, volume)
         if configuration is not None:
             options |= {"entrypoint": [PYTHON, "-c", START, configuration]}
         with run_container(**options) as server:
             wait_until(lambda: "NFS SERVER INITIALIZED" in server.log(), "Ganesha is up", 30)
-            # The server squashes root, so the client cannot create this folder.
+            # The server maps the client's root to another user (Root_Squash), so the client cannot create this folder.
             for command in (["/bin/mkdir", "/storage/home/5000"], ["/bin/chmod", "777", "/storage/home/5000"]):
                 status, output = server.execute(*command)
                 if status:
@@ -62,7 +62,7 @@ def run_server(image: str, configuration: str | None) -> Iterator[Container]:
 
 
 def by_nfs(server: Container, log: Path) -> Seconds:
-    """Run the workload through NFS, and return its times."""
+    """Run the workload on the NFS client, and return the time of each step."""
     command = ["env", "FORGET=1", sys.executable, str(WORK), "/mnt/5000"]
     with run_on_client(f"{server.address}:/home", *command, log=log) as client:
         output = client.finish(300)
@@ -70,7 +70,7 @@ def by_nfs(server: Container, log: Path) -> Seconds:
 
 
 def bare(server: Container) -> Seconds:
-    """Run the workload in the server's container, and return its times."""
+    """Run the workload without NFS in the server's container, and return the time of each step."""
     status, output = server.execute(PYTHON, "-c", WORK.read_text(), "/storage/home/5000")
     if status:
         raise RuntimeError(f"the workload failed in the server's container: {output}")
@@ -78,13 +78,13 @@ def bare(server: Container) -> Seconds:
 
 
 def parse_times(output: str) -> Seconds:
-    """Parse the last line of the workload's output."""
+    """Return the time of each step, which is in the last line of the workload's output."""
     times: Seconds = json.loads(output.splitlines()[-1])
     return times
 
 
 def format_speed(step: str, seconds: float) -> str:
-    """Return the speed of a step in MB/s or files/s."""
+    """Return the text for a step's speed, in MB/s or files/s."""
     if "large" in step:
         return f"{work.MEGABYTES / seconds:.0f} MB/s"
     return f"{(work.SAVED_FILES if 'rename' in step else work.FILES) / seconds:.0f} files/s"
@@ -115,7 +115,8 @@ def main() -> None:
     options = parser.parse_args()
     other = options.configuration.read_text() if options.configuration else DEFAULTS
     rounds: dict[str, list[Seconds]] = {OURS: [], DEFAULT: [], BARE: []}
-    # Discard the printed logs of the servers and the client. An error contains the logs.
+    # `run_container` and `run_on_client` print logs. Discard these, because the error of a failed step contains its
+    # log.
     with redirect_stdout(StringIO()), ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
         ours = stack.enter_context(run_server(options.image, None))
         default = stack.enter_context(run_server(options.image, other))
@@ -127,7 +128,8 @@ def main() -> None:
         }
         for number in range(options.rounds):
             print(f"round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)
-            # Rotate the order of the three, because pending writes of one measurement slow down the next measurement.
+            # Rotate the order of the three measurements, because pending writes of a measurement slow down the next
+            # one.
             for name in (*rounds, *rounds)[number % 3 : number % 3 + 3]:
                 rounds[name].append(measure[name]())
     show(rounds)

@@ -1,8 +1,9 @@
 """Benchmark of the lab against stock JupyterLab of the same versions: `nox -s "bench(lab)"`.
 
-Stock is the result of `pip install jupyterhub jupyterlab jupyterlab-git nbdime` with compiled bytecode, started as its
-documentation describes. Node.js is on its PATH if the machine has it, because JupyterHub's proxy needs it there. Runs
-of the two alternate, so that a slower phase of the machine affects both. Medians are compared.
+Stock is the result of `pip install jupyterhub jupyterlab jupyterlab-git nbdime` with compiled bytecode, started as the
+documentation of JupyterHub and JupyterLab describes. Stock has Node.js on its PATH if Node.js is installed, because
+JupyterHub's proxy needs Node.js. Runs of our lab and of stock alternate, so that a slower phase of the machine affects
+both. Medians are compared.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ TOKEN = "benchmark"  # noqa: S105
 
 
 class DirectClient(LabClient):
-    """A client of a JupyterLab without a hub."""
+    """A client of a JupyterLab that runs without a hub."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url, "")
@@ -41,7 +42,7 @@ class DirectClient(LabClient):
 
     @property
     def base(self) -> str:
-        """The path of JupyterLab in its URL. Without a hub the path has no prefix."""
+        """The path of JupyterLab's URL. It has no prefix, because no hub is used."""
         return "/"
 
     def _xsrf(self, path: str) -> str:
@@ -49,7 +50,10 @@ class DirectClient(LabClient):
 
 
 def make_stock() -> Path:
-    """Install stock JupyterLab with the versions in our lock file, and return the folder of the installation."""
+    """Install stock JupyterLab with the versions of our lock file, unless it is installed.
+
+    Return the installation's folder.
+    """
     folder = FOLDER / "stock"
     made = folder / "made-from"
     if not made.exists() or made.read_text() != LOCK.read_text():
@@ -67,9 +71,9 @@ def make_stock() -> Path:
 
 
 def path_without_node() -> str:
-    """Return the PATH without Node.js, as in the lab's image.
+    """Return the PATH of this process without Node.js, because the lab's image has no Node.js.
 
-    A folder that contains `node` is replaced by a folder of links to its other programs.
+    If a folder of the PATH contains `node`, a new folder replaces it. The new folder has links to all other programs.
     """
     folders = []
     for number, folder in enumerate(map(Path, os.environ["PATH"].split(":"))):
@@ -87,7 +91,7 @@ def path_without_node() -> str:
 
 @contextmanager
 def process(command: list[str | Path], environ: dict[str, str]) -> Iterator[None]:
-    """Run a server with its own home until the end of the block."""
+    """Run a command with a temporary home until the end of the block."""
     with TemporaryDirectory() as home:
         running = subprocess.Popen(
             command,
@@ -105,7 +109,7 @@ def process(command: list[str | Path], environ: dict[str, str]) -> Iterator[None
 
 
 def seconds_until_answer(url: str) -> float:
-    """Wait until a page answers with status 200, and return the seconds."""
+    """Wait until a request for the URL has status 200, and return the seconds."""
     start = time.perf_counter()
     while time.perf_counter() - start < 60:
         try:
@@ -117,7 +121,7 @@ def seconds_until_answer(url: str) -> float:
 
 
 def start_seconds(command: list[str | Path], environ: dict[str, str], hub: HubStub) -> float:
-    """Start a single-user server of the hub, and return the seconds until it answers."""
+    """Start a single-user server with the stub of the hub, and return the seconds until the server answers."""
     port = free_port()
     with process([*command, "--allow-root"], hub.environment("vera", port) | environ):
         return seconds_until_answer(hub.lab_url("127.0.0.1", "api", port=port))
@@ -125,7 +129,7 @@ def start_seconds(command: list[str | Path], environ: dict[str, str], hub: HubSt
 
 @contextmanager
 def direct_lab(command: list[str | Path], environ: dict[str, str]) -> Iterator[DirectClient]:
-    """Start a JupyterLab without a hub, and yield a client of it."""
+    """Start a JupyterLab without a hub, and yield a client."""
     port = free_port()
     options = ["--allow-root", "--no-browser", f"--port={port}", f"--IdentityProvider.token={TOKEN}"]
     client = DirectClient(f"http://127.0.0.1:{port}")
@@ -135,26 +139,26 @@ def direct_lab(command: list[str | Path], environ: dict[str, str]) -> Iterator[D
 
 
 def message_seconds(kernel: Kernel, count: int = 30) -> float:
-    """Return the median time from sending a cell until its reply has arrived and the kernel is idle."""
+    """Return the median time from sending a cell until the reply has arrived and the kernel is idle."""
     return statistics.median(timed(lambda: kernel.execute("1")) for _ in range(count))
 
 
 def kernel_seconds(client: DirectClient, name: str) -> float:
-    """Return the time from the request for a kernel to its first answer."""
+    """Return the time from the request for a kernel until the kernel has sent its first answer."""
     start = time.perf_counter()
     with client.kernel(name):
         return time.perf_counter() - start
 
 
 def timed(action: Callable[[], object]) -> float:
-    """Return the seconds that an action takes."""
+    """Run a function, and return the seconds that it takes."""
     start = time.perf_counter()
     action()
     return time.perf_counter() - start
 
 
 def report(title: str, pairs: list[tuple[float, float]], reference: str, goal: float) -> None:
-    """Print the medians of our lab and of the reference, and their ratio."""
+    """Print a row with the medians of our lab and of the reference, and the ratio of the medians."""
     milliseconds = [1000 * statistics.median(values) for values in zip(*pairs, strict=True)]
     ratio = milliseconds[0] / milliseconds[1]
     print(

@@ -1,6 +1,6 @@
 """Benchmark of JupyterLab in Chromium through nginx and the proxy: `nox -s "bench(nginx)"`.
 
-The references are the proxy without nginx, and stock JupyterLab (as in `benchmarks.lab`) without a proxy. nginx runs
+nginx is compared with the proxy alone, and with stock JupyterLab (as in `benchmarks.lab`) without a proxy. nginx runs
 from the image (`nox -s "build(nginx)"`, needs a Docker engine). Runs of the three alternate, so that a slower phase of
 the machine affects all. Medians are compared.
 """
@@ -41,7 +41,7 @@ class Target:
     page
         URL of JupyterLab.
     client
-        A client with a running lab, logged in.
+        A client that is logged in and has a running lab.
     state
         Cookies of a browser that is logged in.
     """
@@ -53,12 +53,12 @@ class Target:
 
 @dataclass(frozen=True)
 class Load:
-    """The cost of a page load.
+    """The cost of loading JupyterLab's page in a browser.
 
     Attributes
     ----------
     bytes, requests
-        Bytes on the wire and requests until the network was idle, without answers from the browser's cache.
+        Received bytes and requests until the network was idle. Answers from the browser's cache do not count.
     seconds
         Time until the launcher was visible.
     """
@@ -69,12 +69,13 @@ class Load:
 
 
 def load(context: BrowserContext, url: str) -> Load:
-    """Load JupyterLab in a new page of a browser context."""
+    """Load JupyterLab in a new page of a browser context, and return the cost."""
     page = context.new_page()
     sizes: list[float] = []
     session = context.new_cdp_session(page)
     session.send("Network.enable")
-    # Bytes on the wire, including headers. Answers from the browser's cache have none.
+    # encodedDataLength is the number of received bytes, including headers. It is 0 for answers from the browser's
+    # cache.
     session.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
     start = time.perf_counter()
     page.goto(url, wait_until="commit")
@@ -86,13 +87,13 @@ def load(context: BrowserContext, url: str) -> Load:
 
 
 def loads(browser: Browser, target: Target) -> tuple[Load, Load]:
-    """Load JupyterLab with an empty browser cache, and then again with the filled cache."""
+    """Load JupyterLab with an empty browser cache, and then with the filled cache. Return the cost of both loads."""
     with browser.new_context(storage_state=target.state) as context:
         return load(context, target.page), load(context, target.page)
 
 
 def log_in(browser: Browser, url: str, password: str) -> StorageState:
-    """Log in if there is a password, wait for the launcher, and return the cookies."""
+    """Log in with the password unless it is empty, wait for the launcher, and return the browser's cookies."""
     with browser.new_context() as context:
         page = context.new_page()
         page.goto(url)
@@ -107,7 +108,7 @@ def log_in(browser: Browser, url: str, password: str) -> StorageState:
 
 @contextmanager
 def through(browser: Browser, hub: Hub, url: str, client: LabClient) -> Iterator[Target]:
-    """Start the demo's lab with this client, log in with the browser at this URL, and yield the lab as a target."""
+    """Start the demo's lab with this client, log in with the browser at this URL, and yield the lab as a `Target`."""
     with client:
         client.log_in(hub.password)
         client.spawn()
@@ -116,7 +117,10 @@ def through(browser: Browser, hub: Hub, url: str, client: LabClient) -> Iterator
 
 @contextmanager
 def targets(folder: Path) -> Iterator[tuple[Browser, list[Target]]]:
-    """Start nginx, the hub, stock JupyterLab and a browser, and log in at each target."""
+    """Start nginx, the hub, stock JupyterLab and a browser.
+
+    Log in at each target, and yield the browser and the targets.
+    """
     stock = make_stock() / "bin"
     hub = Hub(prepare(*ALONE), folder / "state", free_port())
     try:
@@ -136,7 +140,10 @@ def targets(folder: Path) -> Iterator[tuple[Browser, list[Target]]]:
 
 
 def report(title: str, values: list[float], unit: str, *goals: tuple[int, float]) -> None:
-    """Print the figures of the three targets, and for each goal the ratio of nginx's figure to that of a reference."""
+    """Print a row with the figures of the three targets.
+
+    For each goal, print the ratio of nginx's figure to the figure of the target with this index.
+    """
     figures = "  ".join(f"{value:9.1f}" for value in values)
     ratios = "  ".join(f"{values[0] / values[to]:.2f} of {NAMES[to]} (goal {goal:.2f})" for to, goal in goals)
     print(f"{title:<28} {figures} {unit:<4} {ratios}", flush=True)
@@ -147,7 +154,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5, help="runs of each (5)")
     runs = parser.parse_args().runs
-    # run_edge prints the log of nginx, which only failing tests need.
+    # Discard the log of nginx, which run_edge prints for tests.
     with redirect_stdout(StringIO()), TemporaryDirectory() as folder, targets(Path(folder)) as (browser, three):
         rounds = [[loads(browser, target) for target in three] for _ in range(runs)]
         kernels = [target.client.kernel("python3") for target in three]

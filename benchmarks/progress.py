@@ -1,4 +1,4 @@
-"""Progress lines of long benchmarks."""
+"""Lines that show the progress of long benchmarks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 
 class Progress:
-    """Prints a line after each step, with an estimate of the time left.
+    """A printer of progress: after each step, it prints a line with an estimate of the remaining time.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class Progress:
         self._start = time.monotonic()
 
     def finish(self, title: str) -> None:
-        """Count a step as done, and print the time left."""
+        """Count the current step as done, and print the remaining time."""
         self._done += 1
         elapsed = time.monotonic() - self._start
         done, left = sum(self._weights[: self._done]), sum(self._weights[self._done :])
@@ -34,5 +34,5 @@ class Progress:
 
 
 def end_cleanly_on_sigterm() -> None:
-    """Turn SIGTERM into an exit, so that context managers remove what the benchmark has created."""
+    """Exit with a SystemExit at SIGTERM, so that context managers remove the objects that the benchmark has created."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

@@ -1,12 +1,13 @@
 """Benchmark of the relay against a plain pika publisher to the same queue: `nox -s "bench(relay)"`.
 
-Both publish persistent messages of about 600 bytes to a durable queue of a real RabbitMQ. The reference uses pika
-without Beats: `basic_publish` on a channel in confirm mode of an asyncio connection, with up to 10,000 unconfirmed
-messages. The relay receives windows of 2,048 events as from filebeat: compressed at level 3 beforehand, two at a time
-on each connection. Measurements of the two alternate, so that a slower phase of the machine affects both. Medians are
-compared. Broker, load and relay share the machine.
+The relay and the plain publisher publish persistent messages of about 600 bytes to a durable queue of a real RabbitMQ.
+The plain publisher is the reference. It uses pika without Beats: `basic_publish` on a channel in confirm mode of an
+asyncio connection, with up to 10,000 unconfirmed messages. The relay receives windows of 2,048 events as from filebeat:
+compressed at level 3 beforehand, two at a time on each connection. Measurements of the relay and the reference
+alternate, so that a slower phase of the machine affects both. Medians are compared. The broker, the publishers and the
+relay share the machine.
 
-`--pika-encoder` measures the relay without the bypass in `beatsrelay.amqp.frames`.
+With `--pika-encoder`, the relay encodes messages with pika, and not with `beatsrelay.amqp.frames`.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Figures:
-    """Result of one measurement: events per second, and the CPU time per event and the memory of the publisher."""
+    """Result of one measurement: events per second, and the publisher's CPU time per event and memory."""
 
     rate: float
     cpu_us: float
@@ -52,7 +53,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Setting:
-    """The conditions of one row of the table."""
+    """The conditions of one measurement, which is one row of the printed table."""
 
     tls: bool
     connections: int
@@ -65,12 +66,12 @@ class Setting:
 
 
 class Bench:
-    """The broker and the certificates of all measurements.
+    """The broker and the certificates, which all measurements use.
 
     Parameters
     ----------
     pika_encoder
-        Whether the relay uses pika's encoder, as it does with an untested version of pika.
+        Whether the relay uses pika's encoder. A simulated, untested version of pika makes the relay use it.
     """
 
     def __init__(self, stack: ExitStack, pika_encoder: bool = False) -> None:
@@ -91,7 +92,7 @@ class Bench:
             channel.exchange_delete(queue.exchange)
 
     def environment(self, queue: Queue, tls: bool) -> dict[str, str]:
-        """Return the settings of the relay."""
+        """Return the settings of a relay that publishes to this queue."""
         return (
             PLAIN
             | {
@@ -111,13 +112,13 @@ class Bench:
         )
 
     def part(self, name: str, *arguments: object) -> subprocess.Popen[str]:
-        """Start this program as a subprocess that runs one part of the benchmark: the plain publisher, or the load."""
+        """Start a subprocess that runs one part of the benchmark: the plain publisher, or the Beats clients."""
         command = [sys.executable, "-m", "benchmarks.relay", name, *map(str, arguments)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 def measure_raw(bench: Bench, setting: Setting) -> Figures:
-    """Measure plain pika publishers, which is the reference."""
+    """Measure plain pika publishers, which are the reference."""
     with bench.queue(setting.kind) as queue:
         port = bench.broker.tls_port if setting.tls else bench.broker.port
         ca = bench.certificates.ca if setting.tls else "-"
@@ -128,7 +129,7 @@ def measure_raw(bench: Bench, setting: Setting) -> Figures:
 
 
 def measure_relay(bench: Bench, setting: Setting) -> Figures:
-    """Measure the relay processes under load."""
+    """Measure relays while Beats clients send events as fast as possible."""
     with bench.queue(setting.kind) as queue:
         environ = bench.environment(queue, setting.tls)
         relays = [RelayProcess(environ, bench.folder / f"relay{i}.log") for i in range(setting.processes)]
@@ -161,7 +162,7 @@ def peak_memory(relay: RelayProcess) -> float:
 
 
 class RawPublisher:
-    """A plain publisher with pika."""
+    """The plain publisher, which uses pika without the relay."""
 
     def __init__(self, port: int, ca: str, exchange: str) -> None:
         self._exchange = exchange
@@ -200,7 +201,7 @@ class RawPublisher:
         self._publish()
 
     def run(self) -> None:
-        """Publish for `SECONDS`, and print the events per second and the CPU time per event."""
+        """Publish for `SECONDS`, and print the events per second and the CPU time per event in microseconds."""
         self._loop.run_forever()
         rate = self._confirmed / (time.monotonic() - self._start)
         print(rate, (time.process_time() - self._cpu) / self._confirmed * 1e6)
@@ -225,7 +226,7 @@ async def ship(port: int, context: ssl.SSLContext | None, until: float) -> int:
 
 
 async def load(port: int, connections: int, folder: str) -> None:
-    """Send over all connections for `SECONDS`, and print the events per second."""
+    """Send events over all connections for `SECONDS`, and print the acknowledged events per second."""
     context = None
     if folder != "-":
         context = ssl.create_default_context(cafile=f"{folder}/ca.pem")
@@ -236,7 +237,7 @@ async def load(port: int, connections: int, folder: str) -> None:
 
 
 def compare(bench: Bench, setting: Setting, times: int) -> None:
-    """Measure the reference and the relay alternately, and print a row."""
+    """Measure the reference and the relay alternately under these conditions, and print a row of the table."""
     raw, relay = [], []
     for _ in range(times):
         raw.append(measure_raw(bench, setting))
@@ -253,16 +254,16 @@ def compare(bench: Bench, setting: Setting, times: int) -> None:
 
 
 def settings(quick: bool) -> list[Setting]:
-    """Return the conditions of all rows of the table."""
+    """Return the conditions of all measurements, one for each row of the printed table."""
     if quick:
         return [Setting(tls, 8, 1) for tls in (False, True)]
-    # Each process needs a connection.
+    # The number of connections is at least the number of processes, because each process needs a connection.
     rows = [Setting(tls, count, parts) for tls in (False, True) for parts in (1, 2) for count in (parts, 8, 100)]
     return [*rows, Setting(False, 8, 1, "classic"), Setting(False, 8, 1, "stream")]
 
 
 def main() -> None:
-    """Print the table, or run one of its parts."""
+    """Print the table. With `--raw` or `--load`, run one part of the benchmark instead."""
     parser = argparse.ArgumentParser(prog='nox -s "bench(relay)" --', description=__doc__)
     parser.add_argument("--quick", action="store_true", help="measure two rows, once each")
     parser.add_argument(

@@ -1,10 +1,12 @@
-"""Benchmark of the hub against stock JupyterHub, with thousands of labs: `nox -s "bench(scale)"`.
+"""Benchmark of our hub against stock JupyterHub, with thousands of labs: `nox -s "bench(scale)"`.
 
-Both hubs run on this machine against the one-node cluster of KUBECONFIG. While one is measured, the other is paused.
-No kubelet runs the labs' pods (benchmarks/scaling/hollow.py), so the benchmark measures the hub and the Kubernetes API.
-It needs root, Go, and the commands that stop and start the API server: CLUSTER_API_STOP, CLUSTER_API_START.
+Both hubs run on this machine and use the one-node cluster of KUBECONFIG. While one hub is measured, the other hub is
+paused. Pods are simulated without a kubelet (benchmarks/scaling/hollow.py), so the benchmark measures the hub and the
+Kubernetes API. It needs root, Go, and the commands that stop and start the API server: CLUSTER_API_STOP,
+CLUSTER_API_START.
 
-The floor is the time to create the same pods through the Kubernetes API without a hub.
+The benchmark also measures a lower bound, the floor: the time to create the same pods through the Kubernetes API
+without a hub.
 """
 
 from __future__ import annotations
@@ -36,13 +38,13 @@ from tools.components import ROOT
 
 # Number of users who log in at the same time while the hub is filled with labs
 AT_ONCE = 40
-# Maximum number of login attempts of a user until the user's lab starts
+# Maximum number of logins of a user whose lab does not start
 LOGINS_MAX = 5
 FEW = 50
 IDLE_SECONDS = 60
 # Duration of the outage of the Kubernetes API
 API_DOWN_SECONDS = 20
-# Time in seconds in which a resumed hub processes the changes that it missed while it was paused
+# Time in seconds before a measurement, in which a resumed hub processes the changes that occurred while it was paused
 CATCH_UP_SECONDS = 5
 READY_SECONDS = 180
 FLOORS = 3
@@ -57,15 +59,15 @@ class Bench:
     Attributes
     ----------
     figures
-        All results by their titles.
+        All results, by title.
     filled
-        Number of users for whom a lab that keeps running was requested.
+        Number of users for whom `fill` has requested a lab.
     running
-        Users whose labs keep running in all phases.
+        Users whose labs were started by `fill`, and run in all later phases.
     known
         Users who have logged in and have no lab.
     speeds
-        Results of `measure_machine`.
+        Results of `measure_machine`, one before each storm.
     """
 
     def __init__(self, users: Load, core: Any, options: argparse.Namespace) -> None:
@@ -83,7 +85,7 @@ class Bench:
         print(f"  {self.hub.title:<6}{title:<{WIDTH}}{value:10.3f}", flush=True)
 
     def note_round(self, title: str, result: Round) -> None:
-        """Store and print the figures of a round."""
+        """Store and print the figures of a round: the p50 and the last time, failed labs, and CPU time."""
         self.note(f"{title}: p50, s", statistics.median(result.seconds))
         self.note(f"{title}: last, s", result.seconds[-1])
         if result.failures:
@@ -92,7 +94,7 @@ class Bench:
             self.note(f"{title}: hub's CPU per spawn, ms", 1000 * result.cpu)
 
     async def storm(self, title: str, task: Callable[[str], Awaitable[None]], names: Sequence[str]) -> None:
-        """Request labs for all users at the same time, and note the figures."""
+        """Run the task for all users at the same time. Store and print the times, and the slowest health page."""
         self.speeds.append(await asyncio.to_thread(measure_machine))
         with looking_at_health(self.hub) as onlooker:
             result = await together([partial(task, name) for name in names], self.hub)
@@ -104,13 +106,19 @@ class Bench:
         return await labs(self.core, self.hub.namespace)
 
     async def floor(self, title: str) -> None:
-        """Create pods like those of labs, but without a hub. Repeat this `FLOORS` times, and note the median round."""
+        """Measure the floor: create copies of a lab's pod without a hub, `FLOORS` times.
+
+        Store and print the median round.
+        """
         template = (await self.pods())[0]
         rounds = [await bare(self.core, template, self.options.storm) for _ in range(FLOORS)]
         self.note_round(title, sorted(rounds, key=lambda result: result.seconds[-1])[FLOORS // 2])
 
     async def fill(self, count: int) -> None:
-        """Log in new users until `count` users have tried. Count the users whose labs do not start."""
+        """Log in new users until `count` users have requested a lab.
+
+        Store and print the time, and the users without a lab.
+        """
         if count <= self.filled:
             return
         names = [f"fill-{number}" for number in range(self.filled, count)]
@@ -137,12 +145,12 @@ class Bench:
             self.note(f"until {count} labs run: users without a lab after {LOGINS_MAX} logins", failures)
 
     async def measure_few(self, names: Sequence[str]) -> None:
-        """Measure the spawns of a few users while the other labs run."""
+        """Measure `FEW` simultaneous spawns through the REST API while the other labs run."""
         await self.storm(f"{FEW} spawns by REST, {len(self.running)} labs running", self.users.call, names[:FEW])
         await self.users.stop(names[:FEW])
 
     async def measure_empty(self) -> None:
-        """Measure many logins and many spawns without other labs, and then a few spawns beside 100 labs."""
+        """Measure many logins and many spawns while no other lab runs. Then measure a few spawns while 100 labs run."""
         storm = self.options.storm
         names = self.known = self.create_users("first")
         await self.storm(f"{storm} logins", self.users.log_in, names)
@@ -155,7 +163,7 @@ class Bench:
         await self.measure_few(names)
 
     async def fill_up(self) -> None:
-        """Log in new users until all labs run, and note the memory of the hub."""
+        """Log in new users until the requested number of labs runs. Store and print the memory of the hub."""
         await self.fill(self.options.labs)
         self.note("memory, MiB", self.hub.memory())
 
@@ -172,13 +180,13 @@ class Bench:
         await self.users.stop(names)
 
     def create_users(self, prefix: str) -> list[str]:
-        """Create users who may log in, and return their names."""
+        """Create as many users as a storm needs, allow their logins, and return their names."""
         names = [f"{prefix}-{number}" for number in range(self.options.storm)]
         self.users.join(names)
         return names
 
     async def measure_idle(self) -> None:
-        """Measure the hub while the labs only report their activity."""
+        """Measure the CPU time and the health page of an idle hub, to which labs only report their activity."""
         pods = await self.pods()
         before = self.hub.cpu()
         with looking_at_health(self.hub, every=1) as onlooker:
@@ -187,7 +195,7 @@ class Bench:
         self.note("idle: slowest health page, s", onlooker.worst)
 
     async def kill(self) -> None:
-        """Kill the hub, and measure the time until it has recovered all labs."""
+        """Kill and restart the hub, and measure the time until the hub knows all running labs again."""
         with looking_at_labs(self.hub, self.running) as onlooker:
             self.hub.end(signal.SIGKILL)
             start = time.monotonic()
@@ -200,7 +208,7 @@ class Bench:
         self.note("hub killed: failed requests to labs", len(onlooker.failed))
 
     async def start_without_api(self) -> None:
-        """Start the hub while the Kubernetes API is unavailable."""
+        """Start the hub while the Kubernetes API is unavailable, and measure the time until the hub knows all labs."""
         with looking_at_labs(self.hub, self.running) as onlooker:
             self.hub.end(signal.SIGKILL)
             await call(self.options.api_stop)
@@ -220,7 +228,7 @@ class Bench:
     async def wait_until_all_ready(self) -> float:
         """Return the time at which the hub reports all labs as ready, or at which `READY_SECONDS` have passed.
 
-        Poll one lab before counting all, because counting 2,000 labs keeps the hub busy for half a second.
+        Poll one lab before all labs are counted, because a count of 2,000 labs keeps the hub busy for half a second.
         """
         deadline = time.monotonic() + READY_SECONDS
         while True:
@@ -232,14 +240,14 @@ class Bench:
             await asyncio.sleep(0.1)
 
     async def note_lost(self, title: str) -> None:
-        """Count the labs that the hub, the proxy and the cluster have lost."""
+        """Store and print how many running labs the hub, the proxy and the cluster have lost."""
         count = len(self.running)
         self.note(f"{title}: labs that the hub does not know", count - await self.users.ready())
         self.note(f"{title}: labs without a route in the proxy", count - await self.users.routes())
         self.note(f"{title}: labs without a pod", count - len(await self.pods()))
 
 
-# The phases, with their share of the duration of a run
+# The phases of the benchmark, with their expected durations relative to each other
 PHASES: dict[Callable[[Bench], Awaitable[None]], float] = {
     Bench.measure_empty: 3,
     Bench.fill_up: 5,
@@ -251,7 +259,7 @@ PHASES: dict[Callable[[Bench], Awaitable[None]], float] = {
 
 
 async def measure(hubs: Sequence[Hub], options: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Run all phases, each for one hub after the other, and return the figures of each hub."""
+    """Run each phase first for one hub and then for the other. Return the figures of each hub."""
     async with AsyncExitStack() as stack:
         core = await stack.enter_async_context(kubernetes())
         benches = [Bench(await stack.enter_async_context(load(hub)), core, options) for hub in hubs]
@@ -271,7 +279,7 @@ async def measure(hubs: Sequence[Hub], options: argparse.Namespace) -> dict[str,
 
 
 def report(figures: dict[str, dict[str, float]], options: argparse.Namespace) -> None:
-    """Print the figures of both hubs, and the ratios with their goals."""
+    """Print the figures of both hubs, their ratios, and a table of goals."""
     ours, stock = figures["ours"], figures.get("stock", {})
     print(f"\n{'':<{WIDTH}}{'ours':>10}{'stock':>10}{'ratio':>8}")
     for title, value in ours.items():
@@ -303,7 +311,7 @@ def report(figures: dict[str, dict[str, float]], options: argparse.Namespace) ->
 
 
 def main() -> None:
-    """Measure both hubs, and print the ratios."""
+    """Measure both hubs, and print the figures and their ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--labs", type=int, default=2000)
     parser.add_argument("--storm", type=int, default=200)

@@ -1,13 +1,14 @@
-"""Benchmark of a spawn by the hub against stock JupyterHub: `nox -s "bench(spawn)"`.
+"""Benchmark of spawns of our hub against spawns of stock JupyterHub: `nox -s "bench(spawn)"`.
 
 Both hubs run on the one-node cluster of KUBECONFIG, which has the project's images. Stock is JupyterHub with
-KubeSpawner and its defaults, a separate proxy and SQLite. The benchmark builds its images from the same versions
-(benchmarks/spawning/stock-hub), which needs a Docker engine. `--load` names the command that loads them into the
-cluster. Spawns on the two hubs alternate, and the other hub is idle.
+KubeSpawner's defaults, a separate proxy and SQLite. The benchmark builds the images of stock with the same versions of
+packages as ours (benchmarks/spawning/stock-hub), which needs a Docker engine. `--load` names the command that loads the
+images into the cluster. Spawns on the two hubs alternate, and the other hub is idle.
 
-A spawn is measured from the click that requests a lab, over the progress page, until the lab has answered all requests
-that JupyterLab sends before it shows its launcher. If the machine has Chromium, a second measurement ends when the
-launcher is visible: through the proxy of each hub without TLS, and through our nginx, as our users connect.
+The measurement starts with the click that requests a lab, and includes the progress page. It ends when the lab has
+answered all requests that JupyterLab sends before it shows its launcher. If Chromium is installed, the time until the
+launcher is visible in Chromium is measured, too. Chromium connects to the proxy of each hub without TLS, and to our hub
+also through nginx, as users do.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ new MutationObserver((_, observer) => {
   }
 }).observe(document, {childList: true, subtree: true});
 """
-# Pause after labs have ended, because kubelet still removes their containers
+# Pause in seconds after labs have stopped, because kubelet is still removing their containers
 CALM_SECONDS = 3
 FORM = {"image": "recommended", "size": "small"}
 MARKS = (PHASES[0], STEPS[0], *PHASES[1:], *STEPS[1:])
@@ -66,15 +67,15 @@ class Side:
     Attributes
     ----------
     namespace, labs
-        Namespace of the hub, and of the labs.
+        Namespace of the hub, and namespace of the labs.
     selector
         Label selector of the labs' pods.
     stop
         Function that stops the lab of a user.
     button
-        Path of the page with the button that requests a lab, and the CSS selector of the button.
+        Path of the page with the button that requests a lab, and the button's CSS selector.
     nginx
-        URL of nginx in front of the hub, and the fingerprint of its certificate. None without nginx.
+        URL of nginx in front of the hub, and the fingerprint of nginx's certificate. None if the hub has no nginx.
     """
 
     title: str
@@ -88,7 +89,7 @@ class Side:
     nginx: tuple[str, str] | None = None
 
     def clear(self, people: Sequence[Person]) -> None:
-        """Stop the labs of these users, and wait until no lab is left."""
+        """Stop the labs of these users, and wait until no pod of a lab is left."""
         for person in people:
             self.stop(person.name)
         wait_until(
@@ -99,16 +100,16 @@ class Side:
 
 @dataclass
 class Measured:
-    """The results of one hub's spawns, in seconds since the click.
+    """The measurements of one hub's spawns. Times are in seconds since the click.
 
     Attributes
     ----------
     marks
         For each of `MARKS` a list with the times of all spawns.
     cost
-        CPU time per spawn of the hub and of the node, for each round.
+        For each round, the CPU time per spawn of the hub and of the node.
     last
-        Time until the last launcher of a round.
+        For each round, the time until the last user had a launcher.
     """
 
     marks: dict[str, list[float]] = field(default_factory=dict)
@@ -116,14 +117,14 @@ class Measured:
     last: list[float] = field(default_factory=list)
 
     def add(self, start: float, times: Sequence[Mapping[str, float]]) -> None:
-        """Add the times of spawns that were requested at `start`."""
+        """Add the times of spawns. The labs were requested at the time `start`."""
         for spawn in times:
             for mark, at in spawn.items():
                 self.marks.setdefault(mark, []).append(at - start)
 
 
 def spawn_round(side: Side, people: Sequence[Person], into: Measured) -> None:
-    """Request a lab for all users at the same time, wait until each has a launcher, and stop the labs."""
+    """Measure a round: request labs for all users at the same time, wait for all launchers, and stop the labs."""
     ready = threading.Barrier(len(people) + 1)
 
     def click(person: Person) -> dict[str, float]:
@@ -137,7 +138,7 @@ def spawn_round(side: Side, people: Sequence[Person], into: Measured) -> None:
         ready.wait()
         times = [spawn.result() for spawn in spawns]
         spent = cpu(side.namespace) - before
-        # The last changes of the pods arrive up to a second after the lab has answered.
+        # Kubernetes reports the last changes of a pod up to a second after the lab has answered.
         time.sleep(1.5)
     into.add(start, times)
     into.add(start, list(pods.times.values()))
@@ -147,7 +148,7 @@ def spawn_round(side: Side, people: Sequence[Person], into: Measured) -> None:
 
 
 def browser_seconds(browser: Browser, side: Side, url: str) -> float:
-    """Click in a browser that is logged in, with an empty cache. Return the seconds until the launcher is visible."""
+    """Request a lab in a logged-in browser with an empty cache. Return the seconds until the launcher is visible."""
     person, host = side.people[0], urlsplit(url).hostname
     context = browser.new_context()
     cookies = [cookie for cookie in person.http.cookies.jar if cookie.path.startswith("/hub")]
@@ -158,7 +159,8 @@ def browser_seconds(browser: Browser, side: Side, url: str) -> float:
     page = context.new_page()
     path, button = side.button
     page.goto(f"{url}{path}")
-    # Measure in the page: Playwright delays a click until the button is stable, and polls up to 0.5 s apart.
+    # JavaScript in the page clicks and measures. Playwright would delay the click until the button is stable, and would
+    # poll for the launcher only every 0.5 s.
     start = page.evaluate("button => { document.querySelector(button).click(); return Date.now(); }", button)
     page.wait_for_function("window.launcherSeen", timeout=120_000)
     seconds: float = (page.evaluate("window.launcherSeen") - start) / 1000
@@ -169,7 +171,7 @@ def browser_seconds(browser: Browser, side: Side, url: str) -> float:
 
 @contextmanager
 def run_stock(names: dict[str, str], count: int) -> Iterator[Side]:
-    """Run stock with `count` users who are logged in."""
+    """Run stock JupyterHub with `count` users who are logged in."""
     with stock.deploy(names) as hub:
         people = [log_in_by_name(stock.URL, f"person-{number}") for number in range(count)]
         selector = "component=singleuser-server"
@@ -179,7 +181,7 @@ def run_stock(names: dict[str, str], count: int) -> Iterator[Side]:
 
 @contextmanager
 def run_ours(count: int) -> Iterator[Side]:
-    """Run our hub as the cluster tests do, with `count` users who are logged in."""
+    """Run our hub with nginx and `count` users who are logged in. The hub is deployed as in the cluster tests."""
     authority = trustme.CA()
     with run_github(authority) as github, deploy(github, authority) as hub, TemporaryDirectory() as folder:
         nginx = deploy_nginx(Path(folder))
@@ -206,7 +208,7 @@ def deploy_nginx(folder: Path) -> tuple[str, str]:
 
 
 def our_person(hub: Deployment, login: str) -> Person:
-    """Log in a user whose spawn form has an image and a size selected, as after an earlier spawn."""
+    """Log in a user of our hub, whose spawn form selects an image and a size."""
     visitor, _ = hub.member(login)
     return Person(visitor.http, login, FORM)
 
@@ -217,13 +219,13 @@ def median(values: Sequence[float]) -> float:
 
 
 def report(title: str, values: Sequence[float], goal: str = "", unit: str = "s") -> None:
-    """Print a line with the values of our hub and of stock, and their ratio."""
+    """Print a line with the values of our hub and of stock JupyterHub, and their ratio."""
     ours, theirs = values
     print(f"  {title:<44}{ours:9.2f} {unit:<3}{theirs:9.2f} {unit:<3}{ours / theirs:8.2f}  {goal}", flush=True)
 
 
 def report_all(found: Mapping[str, Measured]) -> None:
-    """Print the times of all marks, and the CPU time per spawn."""
+    """Print the times of all `MARKS` (phases of pods and steps of users), and the CPU time per spawn."""
     for mark in MARKS:
         report(mark, [median(side.marks.get(mark, [])) for side in found.values()])
     hub = [1000 * median([cost.hub for cost in side.cost]) for side in found.values()]
@@ -232,12 +234,12 @@ def report_all(found: Mapping[str, Measured]) -> None:
 
 
 def heading(title: str) -> None:
-    """Print the heading of a table."""
+    """Print the title and the column headings of a table."""
     print(f"\n{title:<46}{'ours':>12}{'stock':>13}{'ratio':>9}")
 
 
 def alternate(sides: Sequence[Side], count: int, rounds: int, progress: Progress) -> dict[str, Measured]:
-    """Let `count` users spawn at the same time, alternately on the two hubs."""
+    """Measure rounds in which `count` users spawn at the same time, alternately on the two hubs."""
     found = {side.title: Measured() for side in sides}
     for _ in range(rounds):
         for side in sides:
@@ -248,12 +250,12 @@ def alternate(sides: Sequence[Side], count: int, rounds: int, progress: Progress
 
 
 def has_chromium() -> bool:
-    """Return whether the machine has a browser for the measurement in a page."""
+    """Return whether Chromium or Chrome is installed, which the measurement in a browser needs."""
     return bool(shutil.which("chromium") or shutil.which("google-chrome"))
 
 
 def warn_of_ipv6() -> None:
-    """Warn if the pods' interfaces may be on this machine and get IPv6 addresses."""
+    """Print a warning if new network interfaces of this machine get IPv6 addresses, which disturbs Chromium."""
     switch = Path("/proc/sys/net/ipv6/conf/default/disable_ipv6")
     if switch.exists() and switch.read_text().strip() == "0":
         print(
@@ -264,7 +266,7 @@ def warn_of_ipv6() -> None:
 
 
 def measure_one(sides: Sequence[Side], runs: int, progress: Progress) -> None:
-    """Measure the spawns of one user over HTTP and in a browser, and print the results."""
+    """Measure spawns of a single user, with an HTTP client and in a browser, and print the results."""
     found = alternate(sides, 1, runs, progress)
     heading(f"one user, medians of {runs} spawns, time since the click")
     report_all(found)
@@ -301,13 +303,13 @@ def measure_many(sides: Sequence[Side], people: int, storms: int, progress: Prog
 
 
 def plan(options: argparse.Namespace) -> Progress:
-    """Return the progress of all rounds: 20 simultaneous spawns take four times as long as one."""
+    """Return the printer of the progress. It expects that 20 simultaneous spawns take four times as long as one."""
     single = 2 * (1 + options.runs) + (3 * options.runs if has_chromium() else 0)
     return Progress([1] * single + [max(1, options.people / 5)] * 2 * options.storms)
 
 
 def main() -> None:
-    """Measure both hubs, and print the times of each step and the ratios."""
+    """Measure both hubs, and print the time of each step of a spawn and the ratios of the hubs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=7, help="spawns of one user on each hub (%(default)s)")
     parser.add_argument("--storms", type=int, default=3, help="rounds of all users on each hub (%(default)s)")
@@ -326,7 +328,7 @@ def main() -> None:
         progress = plan(options)
         with run_stock(names, options.people) as theirs, run_ours(options.people) as ours:
             sides = (ours, theirs)
-            alternate(sides, 1, 1, progress)  # the first spawn does not count, because it reads the image from the disk
+            alternate(sides, 1, 1, progress)  # a first round, not measured: it reads images from disk
             if options.runs:
                 measure_one(sides, options.runs, progress)
             if options.storms:

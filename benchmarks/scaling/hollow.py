@@ -1,7 +1,8 @@
-"""Simulated labs: pods that KWOK sets to Running, and one small server that answers for all of them.
+"""Simulated labs: pods that KWOK sets to Running, and one small server that answers all requests to labs.
 
-KWOK simulates a node of the real cluster. The addresses of its pods are routed to this machine, where the server
-answers each request as JupyterLab does. The other nodes of the cluster are cordoned.
+KWOK simulates a node of the real cluster. The addresses of the simulated node's pods are routed to this machine, where
+the server answers each request as JupyterLab does. The cluster's real nodes are cordoned, so that no pod starts on
+them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from labtesting.hub_process import wait_until
 
 MODULE = "sigs.k8s.io/kwok"
 VERSION = "v0.8.0"
-# KWOK's stages, which are its rules for the state changes of a node and of a pod
+# Names of the KWOK stages in use. A stage is a rule for the state changes of a node or of a pod.
 STAGES = (
     "node/fast/node-initialize",
     "node/heartbeat-with-lease/node-heartbeat-with-lease",
@@ -31,7 +32,7 @@ STAGES = (
     "pod/fast/pod-delete",
 )
 HUBS = ("stock", "ours")
-# The namespace of the labs of each hub
+# Each hub has a namespace for its labs.
 NAMESPACES = {title: f"scale-bench-{title}" for title in HUBS}
 NODE = "scale-bench"
 PODS = "10.201.0.1/16"
@@ -44,7 +45,7 @@ RESPONSE = (
 
 
 def build(folder: Path) -> Path:
-    """Build KWOK unless it exists, and return the path of the program."""
+    """Build the program KWOK if it does not exist, and return its path."""
     program = folder / f"kwok-{VERSION}" / "kwok"
     if not program.exists():
         print(f"building KWOK {VERSION} ...", flush=True)
@@ -54,7 +55,7 @@ def build(folder: Path) -> Path:
 
 
 def stages() -> list[str]:
-    """Return the arguments of KWOK that select the stages."""
+    """Return the command-line arguments with which KWOK uses the stages of `STAGES`."""
     listed = subprocess.run(
         ["go", "mod", "download", "-json", f"{MODULE}@{VERSION}"], check=True, capture_output=True, text=True
     )
@@ -63,7 +64,7 @@ def stages() -> list[str]:
 
 
 def objects() -> list[dict[str, Any]]:
-    """Return the manifests of the node, of the labs' namespaces, and of the volumes that our labs mount."""
+    """Return manifests for the simulated node, for the labs' namespaces, and for the volumes that our labs mount."""
     capacity = {"cpu": "100k", "memory": "1Pi", "pods": "10k"}
     node: dict[str, Any] = {
         "apiVersion": "v1",
@@ -98,7 +99,7 @@ def objects() -> list[dict[str, Any]]:
 
 @contextmanager
 def cordoned() -> Iterator[None]:
-    """Cordon the real nodes until the end of the block."""
+    """Cordon the real nodes until the end of the block, so that no new pod starts on them."""
     nodes = cluster.get("nodes")
     names = [node["metadata"]["name"] for node in nodes if not node["spec"].get("unschedulable")]
     kubectl("cordon", *names)
@@ -154,23 +155,24 @@ def simulate_node(kwok: Path, folder: Path) -> Iterator[None]:
 
 
 def is_ready() -> bool:
-    """Return whether the node is ready."""
+    """Return whether the simulated node is ready."""
     status = cluster.get("node", NODE)["status"]
     conditions = status.get("conditions", [])
     return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
 
 def clear() -> None:
-    """Delete all pods of labs, and wait until they are gone."""
+    """Delete the pods of all simulated labs, and wait until they are gone."""
     namespaces = NAMESPACES.values()
     for namespace in namespaces:
-        # `kubectl delete --all` deletes one pod after the other, which takes minutes.
+        # Send one request for all pods. `kubectl delete --all` would delete one pod after the other, which takes
+        # minutes.
         kubectl("delete", "--raw", f"/api/v1/namespaces/{namespace}/pods?gracePeriodSeconds=0")
     wait_until(lambda: not any(cluster.get("pods", namespace=name) for name in namespaces), "all pods are gone", 300)
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer each request on a connection as a lab does."""
+    """Answer each HTTP request on a connection as a lab does."""
     try:
         while await reader.readuntil(b"\r\n\r\n"):
             writer.write(RESPONSE)
@@ -179,7 +181,7 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 async def serve() -> None:
-    """Serve the port of all labs."""
+    """Listen on the port of the simulated labs, at the addresses of all pods."""
     server = await asyncio.start_server(answer, "0.0.0.0", PORT, backlog=4096)  # noqa: S104  (the addresses of all pods)
     await server.serve_forever()
 

@@ -20,10 +20,11 @@ from labtesting.hub_process import free_ports, wait_until
 from benchmarks.scaling.hollow import NAMESPACES, running
 from hub.tests.integration.conftest import make_proxy
 
-TICKS_PER_SECOND = 100  # USER_HZ of Linux, the unit of times in /proc
+TICKS_PER_SECOND = 100  # Linux's USER_HZ: times in /proc are in units of 1 / USER_HZ seconds
 START_SECONDS = 300
 ORGANIZATION = "lsst-sqre"
-# Settings of both hubs: addresses, database, and the benchmark's service. The simulated labs do not call the hub.
+# Configuration for both hubs: addresses, database, and a service with the benchmark's API token.
+# The simulated labs do not call the hub.
 COMMON = """
 c.JupyterHub.bind_url = "{url}"
 c.JupyterHub.hub_bind_url = "http://127.0.0.1:{hub_port}"
@@ -92,25 +93,25 @@ memory = "1Gi"
 
 
 class HubError(Exception):
-    """A hub is not running. The message has the path of its log."""
+    """The error if a hub does not run. The message has the path of the hub's log."""
 
 
 @dataclass
 class Hub:
-    """A hub that can be killed and started again.
+    """A hub with its proxy. The benchmark can kill, pause and start the hub.
 
     Attributes
     ----------
     url
         URL of the proxy.
     hub_url
-        URL of the hub itself, which also answers while the proxy is busy.
+        URL of the hub without the proxy, for requests that must not wait for a busy proxy.
     proxy_url
         URL of the proxy's API.
     token
         API token of the benchmark's service.
     github
-        The fake GitHub with which users log in. None for stock, where users log in by name.
+        The simulated GitHub through which users log in. None for stock JupyterHub, where users log in by name.
     """
 
     title: str
@@ -125,7 +126,7 @@ class Hub:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start the hub, and do not wait until it answers."""
+        """Start the hub, without waiting until it answers."""
         with (self.folder / "hub.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, *self.program, "--config", "config.py"],
@@ -137,11 +138,11 @@ class Hub:
             )
 
     def wait_until_up(self) -> None:
-        """Wait until the hub answers."""
+        """Wait until the hub answers. Raise a HubError if the hub ends."""
         wait_until(self.is_up, f"{self.title} answers (log: {self.folder}/hub.log)", START_SECONDS)
 
     def is_up(self) -> bool:
-        """Return whether the hub answers."""
+        """Return whether the hub answers. Raise a HubError if the hub has ended."""
         if self.process is None or self.process.poll() is not None:
             raise HubError(f"the hub {self.title} ended, see {self.folder}/hub.log")
         try:
@@ -150,7 +151,7 @@ class Hub:
             return False
 
     def end(self, number: int = signal.SIGTERM) -> None:
-        """End the hub with a signal, and wait for its end."""
+        """Send a signal that ends the hub, and wait for the end of the process."""
         if self.process:
             self.process.send_signal(number)
             self.process.wait()
@@ -163,7 +164,7 @@ class Hub:
 
     @contextmanager
     def halted(self) -> Iterator[None]:
-        """Pause the process until the end of the block."""
+        """Pause the hub's process until the end of the block."""
         os.kill(self.pid, signal.SIGSTOP)
         try:
             yield
@@ -190,7 +191,7 @@ class Hub:
 
 @contextmanager
 def run(title: str, folder: Path, database: str) -> Iterator[Hub]:
-    """Run the hub `ours` or `stock` with its proxy until the end of the block."""
+    """Run our hub ("ours") or stock JupyterHub ("stock") with a proxy until the end of the block."""
     folder.mkdir()
     public, hub_port, proxy_port = free_ports(3)
     token, key = secrets.token_hex(32), secrets.token_hex(32)
@@ -230,7 +231,8 @@ def run(title: str, folder: Path, database: str) -> Iterator[Hub]:
                 "LAB_MENU": str(folder / "menu.toml"),
                 "LAB_NAMESPACE": NAMESPACES[title],
                 "LAB_GROUPS_POLICY": "Merge",
-                # Without limits no culler starts. It is a separate program, which this benchmark does not measure.
+                # The value 0 disables these limits, so that the hub does not start the culler. The culler is a separate
+                # program, which this benchmark does not measure.
                 "LAB_IDLE_SECONDS": "0",
                 "LAB_MAX_AGE_SECONDS": "0",
                 "HUB_METRICS_PORT": str(free_ports(1)[0]),

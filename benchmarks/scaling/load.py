@@ -1,4 +1,4 @@
-"""Users who log in and spawn labs concurrently, in the same way for both hubs."""
+"""Simulated users who log in and spawn labs concurrently, in the same way on both hubs."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from benchmarks.scaling.rounds import LoadError, show_failure
 from benchmarks.spawning.person import PROGRESS, XSRF
 
 LIMIT = aiohttp.ClientTimeout(600)
-PAGE = 200  # the most users that JupyterHub returns at once
-# Seconds between two reports of a lab's activity, unless the hub sets another interval
+PAGE = 200  # the maximum number of users in one of JupyterHub's answers
+# Interval of a lab's activity reports in seconds, if the hub sets no other interval
 REPORT_SECONDS = 300
 
 
 @dataclass
 class Load:
-    """The users of one hub, and their requests."""
+    """The simulated users of one hub: this class sends their requests."""
 
     hub: Hub
     api: aiohttp.ClientSession
@@ -62,7 +62,7 @@ class Load:
             if not found:
                 if "/spawn-pending/" not in url:
                     raise LoadError(f"{name}: found {url}\n{page[-1000:]}")
-                await asyncio.sleep(0.2)  # the page reports no starting lab, although the user has requested one
+                await asyncio.sleep(0.2)  # the page shows no pending spawn, though one was requested
                 async with session.get(url) as response:
                     page, url = await response.text(), str(response.url)
                 continue
@@ -74,7 +74,7 @@ class Load:
     # --- by the REST API ----------------------------------------------------------------------------------------------
 
     async def call(self, name: str) -> None:
-        """Start the lab of a user, and wait until it is ready."""
+        """Start the lab of a user through the REST API, and wait until the lab is ready."""
         async with self.api.post(f"{self.hub.url}/hub/api/users/{name}/server") as response:
             if response.status not in {201, 202}:
                 raise LoadError(f"{name}: {response.status} {await response.text()}")
@@ -84,7 +84,7 @@ class Load:
             await listen(name, response)
 
     async def stop(self, names: Sequence[str]) -> None:
-        """Stop labs, and wait until they are gone."""
+        """Stop the labs of these users, and wait until the labs are stopped."""
         gate = asyncio.Semaphore(10)
 
         async def one(name: str) -> None:
@@ -96,7 +96,7 @@ class Load:
         await asyncio.gather(*(one(name) for name in names))
 
     async def _is_stopped(self, url: str) -> bool:
-        """Request the stop of a lab that still exists, and return whether the lab is stopped."""
+        """Return whether a lab is stopped. If it is not, request its stop."""
         try:
             async with self.api.get(url) as response:
                 servers = (await response.json())["servers"]
@@ -110,7 +110,7 @@ class Load:
         return False
 
     async def ready(self) -> int:
-        """Count the labs that are ready, according to the hub."""
+        """Return the number of labs that the hub reports as ready."""
         count = offset = 0
         while True:
             parameters: dict[str, str | int] = {"state": "active", "limit": PAGE, "offset": offset}
@@ -122,17 +122,17 @@ class Load:
             offset += PAGE
 
     async def is_ready(self, name: str) -> bool:
-        """Return whether the lab of a user is ready, according to the hub."""
+        """Return whether the hub reports the lab of a user as ready."""
         async with self.api.get(f"{self.hub.hub_url}/hub/api/users/{name}") as response:
             return bool((await response.json()).get("server"))
 
     async def routes(self) -> int:
-        """Count the labs that the proxy knows."""
+        """Return the number of labs with a route in the proxy."""
         async with self.api.get(f"{self.hub.proxy_url}/api/routes") as response:
             return sum(path.startswith("/user/") for path in await response.json())
 
     def join(self, names: Sequence[str]) -> None:
-        """Add users to the organization whose members may log in."""
+        """Add users to the organization whose members may log in. Stock JupyterHub needs no organization."""
         if self.hub.github:
             world = self.hub.github.world
             organization = world.find_organization(ORGANIZATION)
@@ -141,7 +141,10 @@ class Load:
                 organization.members[world.add_account(name).id] = "active"
 
     async def report(self, pods: Sequence[dict[str, Any]], seconds: float) -> None:
-        """Report the activity of labs for some seconds, with the interval of real labs and evenly spread over it."""
+        """Report the activity of labs for some seconds, as real labs do.
+
+        Each lab reports once in an interval, and the reports of all labs are spread evenly over the interval.
+        """
         labs = [variables(pod) for pod in pods]
         pause = int(labs[0].get("JUPYTERHUB_ACTIVITY_INTERVAL", REPORT_SECONDS)) / len(labs)
         end = time.monotonic() + seconds
@@ -167,7 +170,7 @@ class Load:
 
 @asynccontextmanager
 async def load(hub: Hub) -> AsyncIterator[Load]:
-    """Provide the users of a hub."""
+    """Yield the simulated users of a hub. At the end of the block, close their connections."""
     headers = {"Authorization": f"token {hub.token}"}
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(headers=headers, timeout=LIMIT, connector=connector) as api:
@@ -175,7 +178,7 @@ async def load(hub: Hub) -> AsyncIterator[Load]:
 
 
 async def listen(name: str, response: aiohttp.ClientResponse) -> None:
-    """Read the progress of a spawn until the lab is ready."""
+    """Read the progress events of a spawn until the lab is ready. Raise a LoadError if the spawn fails."""
     async for line in response.content:
         event = json.loads(line.removeprefix(b"data: ")) if line.startswith(b"data: ") else {}
         if event.get("failed"):

@@ -8,7 +8,10 @@ import time
 
 
 def measure_machine() -> float:
-    """Return the seconds of a fixed Python loop, because the speed of a shared host varies."""
+    """Return the duration of a fixed Python loop in seconds.
+
+    It shows the speed of the machine, which varies on a shared host.
+    """
     start, total = time.monotonic(), 0
     for number in range(1_000_000):
         total += number * number % 7
@@ -16,7 +19,7 @@ def measure_machine() -> float:
 
 
 async def call(command: str) -> None:
-    """Run a command, for example one that stops the API server. Raise a RuntimeError if it fails."""
+    """Run a command, for example to stop the API server. Raise a RuntimeError if the command fails."""
     process = await asyncio.create_subprocess_exec(*shlex.split(command), stdout=asyncio.subprocess.DEVNULL)
     if await process.wait():
         raise RuntimeError(f"{command} failed")

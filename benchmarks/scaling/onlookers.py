@@ -1,4 +1,4 @@
-"""Onlookers: threads that request pages while a hub is under load."""
+"""Onlookers: threads that request pages repeatedly, and measure the answers while a hub is under load."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.scaling.hubs import Hub
 
 @dataclass
 class Onlooker:
-    """The measurements of a page that is requested repeatedly.
+    """The measurements of pages that a thread requests repeatedly.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Onlooker:
 def looking(
     urls: Sequence[str], good: Callable[[httpx.Response], bool], token: str = "", every: float = 0.1
 ) -> Iterator[Onlooker]:
-    """Request these pages in turn from a thread, until the end of the block."""
+    """Request these pages one after another in a thread, until the end of the block. Yield the measurements."""
     seen, done = Onlooker(), threading.Event()
 
     def look() -> None:
@@ -64,7 +64,7 @@ def looking(
 
 @contextmanager
 def looking_at_health(hub: Hub, every: float = 0.1) -> Iterator[Onlooker]:
-    """Request the health and the metrics of the hub."""
+    """Request the health page and the metrics of the hub repeatedly, until the end of the block."""
     urls = [f"{hub.hub_url}/hub/health"] * 9 + [f"{hub.hub_url}/hub/metrics"]
     with looking(urls, lambda response: response.status_code == 200, hub.token, every) as seen:
         yield seen
@@ -72,7 +72,7 @@ def looking_at_health(hub: Hub, every: float = 0.1) -> Iterator[Onlooker]:
 
 @contextmanager
 def looking_at_labs(hub: Hub, names: Sequence[str]) -> Iterator[Onlooker]:
-    """Request a page of each lab."""
+    """Request a page of each user's lab repeatedly, until the end of the block."""
     urls = [f"{hub.url}/user/{name}/api" for name in names]
     with looking(urls, lambda response: response.content == ANSWER) as seen:
         yield seen

@@ -1,4 +1,7 @@
-"""Pods of labs created through the Kubernetes API without a hub: the floor for the time of a hub."""
+"""The floor: the time to create labs' pods through the Kubernetes API without a hub.
+
+This time is the lower bound for the spawns of a hub.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from benchmarks.scaling.rounds import LoadError, Round, together
 
 @asynccontextmanager
 async def kubernetes() -> AsyncIterator[Any]:
-    """Provide a client of the Kubernetes API."""
+    """Yield a client of the Kubernetes API."""
     await config.load_kube_config()
     settings = client.Configuration.get_default_copy()
     settings.connection_pool_maxsize = 1000
@@ -26,23 +29,23 @@ async def kubernetes() -> AsyncIterator[Any]:
 
 
 async def labs(core: Any, namespace: str) -> list[dict[str, Any]]:
-    """Return the pods of all labs."""
+    """Return the pods of all labs in a namespace."""
     response = await core.list_namespaced_pod(namespace, _preload_content=False)
     found: list[dict[str, Any]] = (await response.json())["items"]
     return found
 
 
 def variables(pod: dict[str, Any]) -> dict[str, str]:
-    """Return the environment of a lab."""
+    """Return the environment variables in the pod of a lab."""
     return {one["name"]: one.get("value", "") for one in pod["spec"]["containers"][0]["env"]}
 
 
 async def bare(core: Any, template: dict[str, Any], count: int) -> Round:
-    """Create `count` copies of a pod at the same time, and delete them. Return the time until each pod answered."""
+    """Create `count` copies of a pod at the same time. Return the time until each pod answered, and delete the pods."""
     names = [f"bare-{number}" for number in range(count)]
     running = {name: asyncio.Event() for name in names}
     namespace: str = template["metadata"]["namespace"]
-    # Omit the labels, because a hub deletes a pod that has the labels of a lab and belongs to no user.
+    # Omit the labels of labs, because a hub would delete a pod with these labels that belongs to no user.
     metadata = {"annotations": template["metadata"].get("annotations", {})}
     spec = {key: value for key, value in template["spec"].items() if key not in {"nodeName", "tolerations"}}
     addresses: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Rounds of labs that are requested at the same time, with the time that each lab took."""
+"""Rounds: many labs are requested at the same time, and the time until each lab is ready is measured."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.scaling.hubs import Hub
 
 
 class LoadError(Exception):
-    """A lab did not start, or ended. The message has the answer of the hub."""
+    """The failure of a lab: it did not start, or it ended. The message has the hub's answer."""
 
 
 # The errors that count as a failed lab: a lab that did not start, or a connection that the hub or the proxy closed
@@ -27,7 +27,7 @@ class Round:
     Attributes
     ----------
     seconds
-        Time until each lab was ready, sorted. Labs that failed are left out.
+        Sorted times in seconds until each lab was ready. Failed labs are left out.
     cpu
         Seconds of the hub's CPU per requested lab.
     failures
@@ -40,9 +40,9 @@ class Round:
 
 
 async def together(tasks: Sequence[Callable[[], Awaitable[None]]], hub: Hub | None = None) -> Round:
-    """Run all tasks at the same time. Return the time of each, and the CPU time of the hub.
+    """Run all tasks at the same time, where each task requests a lab. Return the times and the hub's CPU time.
 
-    A failed lab is counted and shown, and does not end the run.
+    If a task fails, its error is printed and counted, and the other tasks continue.
 
     Raises
     ------
@@ -68,5 +68,5 @@ async def together(tasks: Sequence[Callable[[], Awaitable[None]]], hub: Hub | No
 
 
 def show_failure(error: Exception) -> None:
-    """Print a failure in one line."""
+    """Print the error of a failed lab in one line."""
     print(f"    failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}", flush=True)

@@ -1,4 +1,4 @@
-"""Measure spawns from outside the hub, in the same way for both hubs: the states of pods, and the CPU time."""
+"""Measurements of a spawn from outside the hub, in the same way for both hubs: the phases of pods, and CPU time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from labtesting.cluster import kubectl
 
-# The states of a pod during a spawn, in the order in which the pod reaches them
+# The phases of a pod during a spawn, in the order in which the pod reaches these phases
 PHASES = (
     "pod created",
     "pod scheduled",
@@ -21,11 +21,11 @@ PHASES = (
     "first container started",
     "lab's container started",
 )
-TICKS_PER_SECOND = 100  # USER_HZ of Linux, the unit of times in /proc
+TICKS_PER_SECOND = 100  # Linux's USER_HZ: times in /proc are in units of 1 / USER_HZ seconds
 
 
 def reached_phases(pod: dict[str, Any]) -> set[str]:
-    """Return the phases that a pod has reached."""
+    """Return those of `PHASES` that a pod has reached, according to its status."""
     status = pod.get("status") or {}
     conditions = {condition["type"] for condition in status.get("conditions") or [] if condition["status"] == "True"}
     started = [
@@ -43,7 +43,7 @@ def reached_phases(pod: dict[str, Any]) -> set[str]:
 
 
 class PodTimes:
-    """The times at which the pods of a namespace reached each phase, measured with `time.monotonic`."""
+    """The times at which the pods of a namespace reached each phase, by the clock of `time.monotonic`."""
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
@@ -51,7 +51,7 @@ class PodTimes:
 
     @contextmanager
     def watching(self) -> Iterator[PodTimes]:
-        """Watch the pods until the end of the block. Pods that exist before the block do not count."""
+        """Watch the namespace for new pods until the end of the block. Pods that already exist do not count."""
         listed = json.loads(kubectl("get", "--raw", f"/api/v1/namespaces/{self.namespace}/pods"))
         version = listed["metadata"]["resourceVersion"]
         path = f"/api/v1/namespaces/{self.namespace}/pods?watch=1&resourceVersion={version}"
@@ -78,7 +78,7 @@ class PodTimes:
 
 @dataclass(frozen=True)
 class Cpu:
-    """CPU time in seconds that the hub's container and the container's whole node have used so far."""
+    """The CPU time in seconds that the hub's container and the whole node have used so far."""
 
     hub: float
     node: float
@@ -88,7 +88,7 @@ class Cpu:
 
 
 def cpu(namespace: str) -> Cpu:
-    """Return the CPU times, read in the hub's container: /proc/stat has the CPUs of the whole node."""
+    """Return both CPU times. They are read in the hub's container, whose /proc/stat covers the whole node."""
     script = "cat /proc/stat; cat /proc/[0-9]*/stat 2>/dev/null; true"
     lines = kubectl("exec", "deployment/hub", "--namespace", namespace, "--", "sh", "-c", script).splitlines()
     user, nice, system, _idle, _waiting, irq, softirq = map(int, lines[0].split()[1:8])

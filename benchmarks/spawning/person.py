@@ -1,4 +1,4 @@
-"""A simulated user who requests a lab and waits for the launcher, with the same requests as a browser."""
+"""A simulated user who requests a lab and waits for the launcher. The user sends the same requests as a browser."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import httpx
 
 PROGRESS = re.compile(r"""["'](/hub/api/users/[^"'\s]+/progress[^"'\s]*)["']""")
 XSRF = re.compile(r"""name=["']_xsrf["'] value=["']([^"']+)["']""")
-# The requests of JupyterLab before it shows its launcher
+# The paths that JupyterLab requests before it shows its launcher
 LAUNCHER = (
     "lab/api/settings",
     "lab/api/workspaces/default",
@@ -22,17 +22,17 @@ LAUNCHER = (
     "api/kernels",
     "api/contents?content=1",
 )
-# The steps of a spawn that the user sees, in the order in which they happen
+# The steps of a spawn that the user sees, in chronological order
 STEPS = ("progress page shown", "hub reports the lab as ready", "lab's page loaded", "launcher loaded")
 
 
 class SpawnError(Exception):
-    """The hub did not start a lab, or refused the login. The message has the hub's answer."""
+    """The error if the hub does not start a lab, or refuses a login. The message has the hub's answer."""
 
 
 @dataclass(frozen=True)
 class Person:
-    """A user who is logged in.
+    """A simulated user who is logged in at a hub.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Person:
     form
         Fields of the spawn form. None for a hub that starts labs without a form.
     lost
-        Status of each page that showed no pending spawn, although the user had requested a lab.
+        HTTP status of each page that showed no pending spawn, although the user had requested a lab.
     """
 
     http: httpx.Client
@@ -68,7 +68,7 @@ class Person:
         return response
 
     def click(self) -> httpx.Response:
-        """Request a lab, and return the next page."""
+        """Request a lab as the button of the spawn page does, and return the page that follows."""
         path = f"/hub/spawn/{self.name}"
         if self.form is None:
             return self.get(path)
@@ -76,7 +76,7 @@ class Person:
         return self.http.post(path, params={"_xsrf": xsrf}, data=dict(self.form))
 
     def spawn(self) -> dict[str, float]:
-        """Request a lab, and wait until the launcher has the answers to all its requests.
+        """Request a lab, and wait until the lab has answered all requests that JupyterLab sends before its launcher.
 
         Returns
         -------
@@ -130,18 +130,18 @@ class Person:
 
 
 def find_progress(page: httpx.Response) -> re.Match[str] | None:
-    """Find the URL of the progress events in a progress page."""
+    """Find the URL of the progress events in the text of a progress page."""
     return PROGRESS.search(html.unescape(page.text).replace(r"\u0026", "&"))
 
 
 def cookie(http: httpx.Client, name: str, path: str) -> str:
-    """Return the value of a cookie of a path, or an empty string."""
+    """Return the value of the cookie with this name and path, or an empty string."""
     cookies = (item for item in http.cookies.jar if item.name == name and item.path == path)
     return next((item.value or "" for item in cookies), "")
 
 
 def log_in_by_name(url: str, name: str) -> Person:
-    """Log in at a hub that accepts any password."""
+    """Log in at stock JupyterHub, which accepts any password, and return the user."""
     http = httpx.Client(base_url=url, follow_redirects=True, timeout=120)
     page = http.get("/hub/login")
     found = XSRF.search(page.text)

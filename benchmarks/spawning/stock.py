@@ -1,4 +1,4 @@
-"""Images and deployment of stock JupyterHub with KubeSpawner on the cluster. See stock-hub/Dockerfile."""
+"""The images of stock JupyterHub with KubeSpawner, and its deployment on the cluster. See stock-hub/Dockerfile."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ PARTS = ("hub", "proxy", "lab")
 
 
 class StockError(Exception):
-    """Stock JupyterHub cannot be built or deployed. The message has the reason."""
+    """The error if stock JupyterHub cannot be built or deployed. The message has the reason."""
 
 
 @dataclass(frozen=True)
 class Stock:
-    """A running stock hub."""
+    """A running stock JupyterHub."""
 
     token: str
 
@@ -46,7 +46,7 @@ class Stock:
 
 
 def inputs() -> dict[str, str]:
-    """Return the files for the build: the Dockerfile, and the locked versions of our images as constraints."""
+    """Return the files for the build: the Dockerfile, and constraints with the package versions of our images."""
     files = {"Dockerfile": (FOLDER / "Dockerfile").read_text()}
     for name, component in {"hub": "hub", "lab": "jupyterlab"}.items():
         lock = (ROOT / component / "requirements.txt").read_text()
@@ -55,20 +55,20 @@ def inputs() -> dict[str, str]:
 
 
 def proxy_version() -> str:
-    """Return the locked version of our proxy."""
+    """Return the version of configurable-http-proxy in our lock file."""
     lock = json.loads((ROOT / "hub" / "proxy" / "package-lock.json").read_text())
     version: str = lock["packages"]["node_modules/configurable-http-proxy"]["version"]
     return version
 
 
 def image_names() -> dict[str, str]:
-    """Return the name of each part's image. Its tag depends on the files and versions in the image."""
+    """Return the image name of each part. The tag is a hash of the build's files and versions."""
     tag = hashlib.sha256(json.dumps([inputs(), proxy_version()]).encode()).hexdigest()[:12]
     return {part: f"spawn-bench-{part}:{tag}" for part in PARTS}
 
 
 def build(names: dict[str, str]) -> None:
-    """Build the missing images.
+    """Build the images that the Docker engine does not have.
 
     Raises
     ------
@@ -94,7 +94,10 @@ def build(names: dict[str, str]) -> None:
 
 
 def remove(names: dict[str, str]) -> None:
-    """Remove the images from the engine. The nodes of the cluster remove images that no pod uses by themselves."""
+    """Remove the images from the Docker engine.
+
+    The cluster's nodes later remove unused images without this function.
+    """
     client = engine()
     for image in names.values():
         with suppress(ImageNotFound):
@@ -102,12 +105,12 @@ def remove(names: dict[str, str]) -> None:
 
 
 def load(names: dict[str, str], command: str) -> None:
-    """Load the missing images into the cluster's node.
+    """Load the images that the cluster's node does not have into the node.
 
     Raises
     ------
     StockError
-        Raised if an image is missing and there is no command that loads it.
+        Raised if an image is missing on the node and `command` is empty.
     """
     present = {name for image in cluster.get("nodes")[0]["status"]["images"] for name in image.get("names") or []}
     for image in names.values():

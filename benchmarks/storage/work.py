@@ -1,6 +1,6 @@
 """The workload of the fileserver benchmark: `python work.py FOLDER` prints its times in seconds as a line of JSON.
 
-It imports only the standard library, because it also runs on the NFS client and in the server's container.
+The program imports only the standard library, because it runs on the NFS client and in the server's container.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ SMALL = b"x" * 4096
 
 
 def forget() -> None:
-    """Drop the cache of the client's kernel if FORGET is set.
+    """Drop the kernel's file cache if the variable FORGET is set.
 
-    FORGET is not set for the bare disk: there the workload runs on the server, whose cache must stay.
+    FORGET is set only on the NFS client. For the bare disk, the workload runs on the server, whose cache must stay.
     """
     if os.environ.get("FORGET"):
         os.sync()
@@ -29,7 +29,7 @@ def forget() -> None:
 
 
 def write_large(file: Path) -> None:
-    """Write a large file, and sync it."""
+    """Write a large file, and sync it to the disk."""
     block = os.urandom(2**20)
     with file.open("wb", buffering=0) as out:
         for _ in range(MEGABYTES):
@@ -38,33 +38,33 @@ def write_large(file: Path) -> None:
 
 
 def read_large(file: Path) -> None:
-    """Read the large file."""
+    """Read the whole large file."""
     with file.open("rb", buffering=0) as source:
         while source.read(2**20):
             pass
 
 
 def make_small(folder: Path) -> None:
-    """Create small files, as unpacking an archive or cloning a repository does."""
+    """Create many small files, as programs do that unpack an archive or clone a repository."""
     folder.mkdir()
     for number in range(FILES):
         (folder / str(number)).write_bytes(SMALL)
 
 
 def read_small(folder: Path) -> None:
-    """List the small files, and read each."""
+    """List the folder of the small files, and read each file."""
     for name in sorted(os.listdir(folder)):
         (folder / name).read_bytes()
 
 
 def stat_small(folder: Path) -> None:
-    """List the small files, and stat each, as `ls -l` and `git status` do."""
+    """List the folder of the small files, and call stat for each file, as `ls -l` and `git status` do."""
     for name in os.listdir(folder):
         (folder / name).stat()
 
 
 def save_small(folder: Path) -> None:
-    """Replace small files by new, synced files, as saving a notebook does."""
+    """Replace small files with new, synced files, as JupyterLab does when it saves a notebook."""
     for number in range(SAVED_FILES):
         with (folder / f"{number}.new").open("wb") as out:
             out.write(SMALL)
@@ -74,7 +74,7 @@ def save_small(folder: Path) -> None:
 
 
 def main() -> None:
-    """Run all steps, and print the seconds of each."""
+    """Run all steps of the workload, and print the seconds of each step."""
     folder = Path(sys.argv[1]) / "bench"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -93,7 +93,7 @@ def main() -> None:
         step(path)
         seconds[name] = time.perf_counter() - start
     shutil.rmtree(folder)
-    os.sync()  # so that pending writes do not slow down the next measurement
+    os.sync()  # sync, because pending writes would slow down the next measurement
     print(json.dumps(seconds), flush=True)
 
 

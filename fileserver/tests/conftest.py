@@ -1,4 +1,4 @@
-"""The fixture that runs labfiles on a new storage."""
+"""A fixture for the tests of the fileserver: it runs labfiles on a new storage."""
 
 from __future__ import annotations
 

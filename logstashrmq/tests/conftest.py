@@ -19,13 +19,13 @@ GOLUMBER = Path(__file__).parents[2] / "testing" / "golumber"
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Return an authority with certificates for a server and a client."""
+    """Create a certificate authority, and certificates for the relay and its clients."""
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory, certificates: Certificates) -> Iterator[RabbitMQ]:
-    """Start RabbitMQ."""
+    """Start the RabbitMQ broker that all tests share."""
     try:
         server = RabbitMQ(tmp_path_factory.mktemp("rabbitmq"), certificates.broker_tls)
     except RabbitMQError:
@@ -36,12 +36,12 @@ def broker(tmp_path_factory: pytest.TempPathFactory, certificates: Certificates)
 
 @pytest.fixture
 def queue(broker: RabbitMQ) -> Queue:
-    """Return a durable classic queue, bound to an exchange of its own."""
+    """Declare a durable classic queue, bound to a separate exchange."""
     return Queue(broker)
 
 
 def environment(broker: RabbitMQ, queue: Queue) -> dict[str, str]:
-    """Return the settings of a relay without TLS that publishes to the exchange of this queue."""
+    """Return settings for a relay without TLS. The relay publishes to the exchange of this queue."""
     return PLAIN | {
         "BEATS_HOST": "127.0.0.1",
         "BEATS_PORT": "0",
@@ -76,21 +76,21 @@ def relays(base: dict[str, str], folder: Path) -> Iterator[StartRelay]:
 
 @pytest.fixture
 def start_relay(broker: RabbitMQ, queue: Queue, tmp_path: Path) -> Iterator[StartRelay]:
-    """Return a function that starts relays for the queue of the test."""
+    """Return a function that starts relays. The relays publish to the queue of the test."""
     with relays(environment(broker, queue), tmp_path) as start:
         yield start
 
 
 @pytest.fixture(scope="module")
 def start_relay_for_module(broker: RabbitMQ, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartRelay]:
-    """Return a function that starts relays for all tests of a module. No test reads the queue of these relays."""
+    """Return a function that starts relays for all tests of a module. No test reads the queue to which they publish."""
     with relays(environment(broker, Queue(broker)), tmp_path_factory.mktemp("relay")) as start:
         yield start
 
 
 @pytest.fixture
 def limited_user(broker: RabbitMQ) -> Iterator[LimitedUser]:
-    """Return a user of the broker whose permissions a test can limit."""
+    """Create a user of the broker whose permissions a test can limit."""
     user = LimitedUser(broker)
     yield user
     user.delete()
@@ -98,7 +98,7 @@ def limited_user(broker: RabbitMQ) -> Iterator[LimitedUser]:
 
 @pytest.fixture
 def plugin(broker: RabbitMQ) -> Iterator[RefusingPlugin]:
-    """Return a plugin of the broker that refuses the messages that a test chooses."""
+    """Load a plugin into the broker that refuses the messages that a test chooses."""
     plugin = RefusingPlugin(broker)
     yield plugin
     plugin.unload()
@@ -106,7 +106,7 @@ def plugin(broker: RabbitMQ) -> Iterator[RefusingPlugin]:
 
 @pytest.fixture(scope="session")
 def golumber(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the client that uses Elastic's own library, and return its program."""
+    """Build the test client `golumber`, which uses Elastic's own library, and return the path of the program."""
     go = need_program("go", how="apt install golang-go, or https://go.dev/dl/")
     program = tmp_path_factory.mktemp("golumber") / "golumber"
     subprocess.run([go, "build", "-o", program, "."], cwd=GOLUMBER, check=True)

@@ -1,4 +1,4 @@
-"""Harness of the relay's tests: the relay as a process, queues of a real broker, and certificates."""
+"""Helpers for the relay's tests: the relay as a process, queues of a real broker, and certificates."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from labtesting.rabbitmq import Tls
 from pika.adapters.blocking_connection import BlockingChannel
 
 TIMEOUT = 180
-# The required settings of a relay without TLS
+# The required settings of the relay, with TLS disabled
 PLAIN = {
     "BEATS_TLS": "false",
     "AMQP_TLS": "false",
@@ -37,12 +37,12 @@ PLAIN = {
 
 
 def wait_until(condition: Callable[[], object], what: str, timeout: float = TIMEOUT) -> None:
-    """Poll a condition until it is true.
+    """Wait until a condition is true. The condition is polled.
 
     Raises
     ------
     AssertionError
-        Raised if the condition is not true in time.
+        Raised if the condition is not true within `timeout` seconds.
     """
     deadline = time.monotonic() + timeout
     while not condition():
@@ -51,9 +51,9 @@ def wait_until(condition: Callable[[], object], what: str, timeout: float = TIME
 
 
 def install_pika_metadata(folder: Path, version: str) -> None:
-    """Write the metadata of a package `pika` with this version.
+    """Write package metadata that simulates another version of pika.
 
-    If the folder is on PYTHONPATH, `importlib.metadata` finds this metadata before that of the installed pika.
+    If the folder is on PYTHONPATH, `importlib.metadata` reports the simulated version instead of the installed one.
     """
     metadata = folder / f"pika-{version}.dist-info" / "METADATA"
     metadata.parent.mkdir()
@@ -61,7 +61,7 @@ def install_pika_metadata(folder: Path, version: str) -> None:
 
 
 class Certificates:
-    """A certificate authority, and the certificates that it has signed, as files."""
+    """Files with a certificate authority, and with certificates that this authority has signed."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -72,7 +72,7 @@ class Certificates:
         self.client = self.issue("client", "filebeat")
 
     def issue(self, file: str, *names: str) -> tuple[Path, Path]:
-        """Sign a certificate for these host names, and return its file and the file of its key."""
+        """Sign a certificate for these host names. Return the paths of the certificate and of its key."""
         issued = self.authority.issue_cert(*names)
         cert, key = self._folder / f"{file}.pem", self._folder / f"{file}.key"
         issued.cert_chain_pems[0].write_to_path(str(cert))
@@ -81,12 +81,12 @@ class Certificates:
 
     @property
     def broker_tls(self) -> Tls:
-        """The certificate, key and authority of the broker."""
+        """The paths of the broker's certificate and key, and of the authority."""
         return Tls(*self.server, self.ca)
 
     @property
     def beats_environment(self) -> dict[str, str]:
-        """The environment variables of a relay that requires certificates of its peers."""
+        """The environment variables of a relay that requires client certificates of its peers."""
         cert, key = map(str, self.server)
         return {
             "BEATS_TLS": "true",
@@ -96,14 +96,14 @@ class Certificates:
         }
 
     def client_context(self, *, with_certificate: bool = True) -> ssl.SSLContext:
-        """Return the TLS context of a client of the relay."""
+        """Return the TLS context for a client of the relay."""
         context = ssl.create_default_context(cafile=str(self.ca))
         if with_certificate:
             context.load_cert_chain(*self.client)
         return context
 
 
-# Method, properties and body of a message
+# A message from the broker: method, properties and body
 Message = tuple[pika.spec.Basic.Deliver, pika.BasicProperties, bytes]
 
 
@@ -117,12 +117,12 @@ class Broker(Protocol):
 
 
 class Queue:
-    """A queue of the broker with an exchange of its own, read by a consumer.
+    """A queue of the broker, bound to a separate exchange. The test reads the queue with this class.
 
     Attributes
     ----------
     counted
-        How often `collect` has received each event, by its id.
+        How often `collect` has received each event, by the id of the event.
     """
 
     def __init__(self, broker: Broker, kind: str = "classic") -> None:
@@ -135,14 +135,14 @@ class Queue:
 
     @contextmanager
     def channel(self) -> Iterator[BlockingChannel]:
-        """Open a channel for the duration of the block."""
+        """Open a channel to the broker, and close it at the end of the block."""
         login = pika.PlainCredentials(self.broker.user, self.broker.password)
         parameters = pika.ConnectionParameters(self.broker.host, self.broker.port, credentials=login)
         with pika.BlockingConnection(parameters) as connection:
             yield connection.channel()
 
     def declare(self, **arguments: object) -> None:
-        """Declare the exchange and the queue, bound for all keys."""
+        """Declare the exchange and the queue, and bind the queue for all routing keys."""
         with self.channel() as channel:
             channel.exchange_declare(self.exchange, "topic", durable=True)
             channel.queue_declare(self.name, durable=True, arguments={"x-queue-type": self._kind, **arguments})
@@ -173,25 +173,29 @@ class Queue:
                 messages.append((method, properties, body))
                 if len(messages) % 250 == 0 or is_stream:
                     channel.basic_ack(method.delivery_tag, multiple=True)
-            # Acknowledge only the messages that were read. The broker puts messages in flight back into the queue.
+            # Acknowledge only the messages that this method returns. The broker puts all other delivered messages back
+            # into the queue.
             if len(messages) % 250 and not is_stream:
                 channel.basic_ack(messages[-1][0].delivery_tag, multiple=True)
             channel.cancel()
         return messages
 
     def collect(self) -> Counter[str]:
-        """Remove all messages from the queue, and return how often each event was received so far, by its id."""
+        """Remove all messages from the queue.
+
+        Return how often each event has arrived so far, by the id of the event.
+        """
         self.counted.update(json.loads(body).get("id", "none") for _, _, body in self.read())
         return self.counted
 
 
 class RelayProcess:
-    """The relay as a process, started as in its image.
+    """The relay as a process, started with the command of its image.
 
     Attributes
     ----------
     port, metrics_port
-        The ports that it listens on.
+        The ports for Beats and for metrics.
     """
 
     def __init__(self, environ: dict[str, str], log: Path) -> None:
@@ -210,7 +214,7 @@ class RelayProcess:
         )
 
     def logged(self, message: str) -> list[dict[str, object]]:
-        """Return the log lines with this message."""
+        """Return the log lines whose message is this text."""
         lines = [line for line in self.log.read_text().splitlines() if line.startswith("{") and line.endswith("}")]
         return [fields for line in lines if (fields := json.loads(line))["message"] == message]
 
@@ -219,7 +223,7 @@ class RelayProcess:
         return httpx.get(f"http://127.0.0.1:{self.metrics_port}{path}")
 
     def metric(self, name: str) -> float:
-        """Return the value of a metric, such as `peer_errors_total{reason="too_slow"}`, or 0 if it does not exist."""
+        """Return the value of a metric, or 0 if it does not exist. Example: `peer_errors_total{reason="too_slow"}`."""
         match = re.search(rf"^beatsrelay_{re.escape(name)} (\S+)$", self.ask("/metrics").text, re.MULTILINE)
         return float(match[1]) if match else 0
 
@@ -240,13 +244,16 @@ class RelayProcess:
 
 
 class StartRelay(Protocol):
-    """A function that starts a relay with settings, and waits until it is ready unless `ready` is False."""
+    """A function that starts a relay with these settings.
+
+    It waits until the relay is ready, unless `ready` is False.
+    """
 
     def __call__(self, ready: bool = True, /, **environ: str) -> RelayProcess: ...
 
 
 class MemoryWatch(threading.Thread):
-    """A thread that measures the memory of a relay. `peak` is the maximum in bytes."""
+    """A thread that measures the memory of a relay. `peak` is the maximum so far in bytes."""
 
     def __init__(self, relay: RelayProcess) -> None:
         super().__init__(daemon=True)

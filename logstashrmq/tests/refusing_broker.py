@@ -12,8 +12,8 @@ from logstashrmq.tests.harness import Queue
 
 EVERYTHING = ".*"
 NOTHING = "^$"
-# A plugin of RabbitMQ that makes the broker refuse messages by exchange and body. It either crashes, or sets an invalid
-# expiration.
+# Source of a RabbitMQ plugin that makes the broker refuse messages by exchange and body. For a matching message, the
+# plugin crashes or sets an invalid expiration.
 PLUGIN = """
 -module(refuser).
 -behaviour(rabbit_channel_interceptor).
@@ -48,7 +48,7 @@ class ControlledBroker(Protocol):
 
 
 class LimitedUser:
-    """A user of the broker, whose write permissions a test limits. At first the user has all permissions.
+    """A user of the broker whose write permissions a test can limit. A new user has all permissions.
 
     Attributes
     ----------
@@ -69,20 +69,23 @@ class LimitedUser:
         self._broker.evaluate(f"rabbit_auth_backend_internal:{function}({texts})")
 
     def allow(self, exchanges: str) -> None:
-        """Allow writing to the exchanges that match the pattern. `amq.default` is the default exchange."""
+        """Allow writing only to exchanges that match the pattern. `amq.default` matches the default exchange."""
         self._call("set_permissions", self.name, "/", NOTHING, exchanges, NOTHING, "test")
 
     def allow_keys(self, queue: Queue, keys: str) -> None:
-        """Allow writing to the exchange of the queue with the routing keys that match the pattern."""
+        """Limit writing to the queue's exchange to routing keys that match the pattern."""
         self._call("set_topic_permissions", self.name, "/", queue.exchange, keys, NOTHING, "test")
 
     def delete(self) -> None:
-        """Delete the user."""
+        """Delete the user from the broker."""
         self._call("delete_user", self.name, "test")
 
 
 class RefusingPlugin:
-    """A plugin of the broker that refuses the messages that a test chooses. At first it refuses no message."""
+    """A plugin of the broker that refuses the messages that a test chooses.
+
+    Before the first call of `refuse`, it refuses nothing.
+    """
 
     def __init__(self, broker: RabbitMQ) -> None:
         self._broker = broker
@@ -91,7 +94,7 @@ class RefusingPlugin:
         broker.evaluate(LOAD_PLUGIN.replace("FORMS", f"[{', '.join(forms)}]"))
 
     def refuse(self, exchange: str = "", body: str = "", code: int = 406) -> None:
-        """Refuse the messages to the exchanges that match a pattern, and whose body matches another one.
+        """Refuse each message whose exchange matches one pattern and whose body matches the other pattern.
 
         Parameters
         ----------
@@ -101,5 +104,5 @@ class RefusingPlugin:
         self._broker.evaluate(f'persistent_term:put(refuser, {{<<"{exchange}">>, <<"{body}">>, {code}}})')
 
     def unload(self) -> None:
-        """Remove the plugin."""
+        """Remove the plugin from the broker."""
         self._broker.evaluate('rabbit_registry:unregister(channel_interceptor, <<"refuser">>)')

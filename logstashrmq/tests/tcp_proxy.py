@@ -7,23 +7,25 @@ import threading
 
 
 class TcpProxy(threading.Thread):
-    """A TCP proxy between the relay and the broker. It can reset connections, or drop all data.
+    """A TCP proxy between the relay and the broker.
+
+    A test can let it reset connections, drop all data, or stop reading.
 
     Parameters
     ----------
     target
         Port of the broker.
     listener
-        Listening socket to use; None: a new one.
+        Listening socket of the proxy. None creates a socket on a free port.
 
     Attributes
     ----------
     port
         Port that the proxy listens on.
     silent
-        Whether all data is dropped. The connections stay open.
+        If True, the proxy drops all data and keeps the connections open.
     reading
-        Set while the proxy reads data. If it is not set, the buffers of both sides fill up.
+        Event that is set while the proxy reads data. If a test clears it, the network buffers fill up.
     """
 
     def __init__(self, target: int, listener: socket.socket | None = None) -> None:
@@ -38,7 +40,7 @@ class TcpProxy(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        """Accept connections, and forward each to a new connection to the target."""
+        """Accept connections, and forward the data of each over a new connection to the target."""
         while True:
             try:
                 near, _ = self._listener.accept()
@@ -66,7 +68,7 @@ class TcpProxy(threading.Thread):
                 end.close()
 
     def cut(self) -> None:
-        """Reset all connections. New ones are accepted."""
+        """Reset all open connections. The proxy still accepts new connections."""
         self.silent = False
         for end in self._sockets:
             try:
@@ -79,6 +81,6 @@ class TcpProxy(threading.Thread):
 
     def close(self) -> None:
         """Close the port, and reset all connections."""
-        self._listener.shutdown(socket.SHUT_RDWR)  # ends a pending accept(); close() does not
+        self._listener.shutdown(socket.SHUT_RDWR)  # unlike close(), shutdown() ends an accept() in another thread
         self._listener.close()
         self.cut()

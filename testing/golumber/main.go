@@ -1,6 +1,7 @@
-// golumber ships events with go-lumber, filebeat's client library, until all events are acknowledged.
+// golumber is a test client: it ships events with go-lumber, filebeat's client library, until all events are
+// acknowledged.
 //
-// It prints the line "acknowledged N". Its exit status is 1 if the library returns an error.
+// At the end it prints the line "acknowledged N". Its exit status is 1 if the library returns an error.
 package main
 
 import (

@@ -11,7 +11,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// config is the content of filebeat.yml. A key that is not listed here is an error.
+// config is the content of filebeat.yml. A key of the file without a field in this struct is an error.
 type config struct {
 	Name            string      `yaml:"name"`
 	RegistryFlush   duration    `yaml:"filebeat.registry.flush"`
@@ -131,7 +131,7 @@ func readConfig(path string) (*config, error) {
 		if !strings.HasPrefix(strings.TrimSpace(line), "#") {
 			lines = append(lines, line)
 		} else {
-			lines = append(lines, "") // keeps the line numbers of errors correct
+			lines = append(lines, "") // an empty line keeps the later line numbers correct
 		}
 	}
 	expanded, err := expand(strings.Join(lines, "\n"))
@@ -150,7 +150,7 @@ func readConfig(path string) (*config, error) {
 	return result, nil
 }
 
-// requirement is a setting that the test shipper implements for some values only.
+// requirement is a setting that the test shipper implements only for some values.
 type requirement struct {
 	key           string
 	holds         bool
@@ -197,7 +197,7 @@ func (c *config) check() error {
 	return c.compile()
 }
 
-// compile compiles the regular expressions of the configuration and checks the processors.
+// compile compiles the regular expressions of the configuration and checks the settings of its processors.
 func (c *config) compile() (err error) {
 	in := &c.Inputs[0]
 	for _, pattern := range in.ExcludeFiles {

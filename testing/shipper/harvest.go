@@ -13,15 +13,15 @@ import (
 	"time"
 )
 
-// item is an event, and the state of its file after the event's acknowledgement. The event is nil if it is dropped: only
-// the state of the file advances.
+// item is an event, and the state of the event's file after the acknowledgement. If the event is dropped, it is nil,
+// and the item only advances the state of the file.
 type item struct {
 	event fields
 	file  string
 	state state
 }
 
-// prospector finds files, and reads each file in its own goroutine.
+// prospector finds log files, and reads each file in a separate goroutine.
 type prospector struct {
 	config   *config
 	input    *input
@@ -47,7 +47,7 @@ func (p *prospector) run() {
 	}
 }
 
-// scan starts a harvester for each new or changed file.
+// scan starts a goroutine that reads the file, for each new or changed file.
 func (p *prospector) scan() {
 	seen := map[string]bool{}
 	for _, path := range p.find() {
@@ -62,7 +62,7 @@ func (p *prospector) scan() {
 		case seen[id] || (closed && closedSize == size && !open):
 			file.Close()
 		case open:
-			p.paths[id] = path // the file may have a new name
+			p.paths[id] = path // store the path again, because the file may have a new name
 			file.Close()
 		default:
 			p.paths[id] = path
@@ -75,7 +75,7 @@ func (p *prospector) scan() {
 	}
 }
 
-// find returns the paths of the files to read. The older files of a container come first.
+// find returns the paths of the files to read. Rotated, older files of a container precede newer files.
 func (p *prospector) find() []string {
 	found := []string{}
 	for _, pattern := range p.input.Paths {
@@ -99,9 +99,9 @@ func (p *prospector) find() []string {
 	return found
 }
 
-// identify opens a file and returns its size and its fingerprint: the start of its content when it was first seen. It
-// returns nil if the file cannot be read, or has no complete line yet. The first line contains a time in nanoseconds, so
-// no other file has the same start.
+// identify opens a file. It returns the file, the file's size, and the fingerprint: the start of the content when the
+// file was first found. It returns nil if the file cannot be read, or has no complete line yet. The first line contains
+// a time in nanoseconds, so each file has a different start.
 func (p *prospector) identify(path string) (*os.File, int64, string) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -120,8 +120,9 @@ func (p *prospector) identify(path string) (*os.File, int64, string) {
 	return nil, 0, ""
 }
 
-// fingerprint returns the known fingerprint that this content starts with, or the content itself. A file has a shorter
-// fingerprint if it was shorter when it was first seen.
+// fingerprint returns the known fingerprint with which this content starts. Without a known fingerprint, it returns the
+// content itself. A known fingerprint can be shorter than the content, because the file was shorter when it was first
+// found.
 func (p *prospector) fingerprint(id string) string {
 	p.lock.Lock()
 	defer p.lock.Unlock()
@@ -135,7 +136,7 @@ func (p *prospector) fingerprint(id string) string {
 	return id
 }
 
-// unpack returns a reader of the file's content from its start, and whether the file is compressed.
+// unpack returns a reader of the file's uncompressed content, and whether the file is compressed.
 func unpack(file *os.File) (io.Reader, bool, error) {
 	magic := make([]byte, 2)
 	_, err := file.ReadAt(magic, 0)
@@ -163,8 +164,8 @@ func (p *prospector) harvest(file *os.File, id string) {
 	p.closed[id] = end
 }
 
-// read reads a file until it closes it, and returns the file's size at that time. It returns -1 for a truncated file,
-// which must be read again.
+// read reads a file until its end, or until no line has been added for some time. It returns the size of the file, or
+// -1 if the file was truncated and must be read again.
 func (p *prospector) read(file *os.File, id string, offset int64) int64 {
 	reader, packed, err := unpack(file)
 	if err == nil {
@@ -172,7 +173,7 @@ func (p *prospector) read(file *os.File, id string, offset int64) int64 {
 			_, err = io.CopyN(io.Discard, reader, offset)
 		} else {
 			if size := sizeOf(file); size < offset {
-				offset = 0 // truncated while it was closed
+				offset = 0 // the file was truncated while it was closed
 			}
 			_, err = file.Seek(offset, io.SeekStart)
 		}
@@ -206,7 +207,7 @@ func (p *prospector) read(file *os.File, id string, offset int64) int64 {
 		if err == nil {
 			continue
 		}
-		// The end of the file is reached.
+		// The reader has reached the end of the file.
 		if lines.hasPending() && (packed || time.Since(lines.touched) >= time.Duration(lines.rules.Timeout)) {
 			if done := lines.flush(); !p.send(done[0], lines, id) {
 				return 0
@@ -244,7 +245,7 @@ func sizeOf(file *os.File) int64 {
 	return info.Size()
 }
 
-// send applies the processors to a message and puts the event into the queue. It returns false if the test shipper is
+// send applies the processors to a message and adds the event to the queue. It returns false if the test shipper is
 // shutting down.
 func (p *prospector) send(done *message, lines *joiner, id string) bool {
 	p.lock.Lock()

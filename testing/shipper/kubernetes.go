@@ -20,8 +20,8 @@ type enabled struct {
 	Enabled bool `yaml:"enabled"`
 }
 
-// podMetadata has the settings of add_kubernetes_metadata and the metadata of the node's pods by UID. Like filebeat, it
-// does not request metadata for a line: lines of a pod that it does not know get no metadata.
+// podMetadata has the settings of add_kubernetes_metadata, and the metadata of the node's pods by UID. Like filebeat,
+// the test shipper does not wait for a pod's metadata: lines of a pod that was not listed yet get no metadata.
 type podMetadata struct {
 	Node      string `yaml:"node"`
 	Scope     string `yaml:"scope"`
@@ -56,7 +56,7 @@ type podRecord struct {
 	listed time.Time
 }
 
-const cleanupTimeout = time.Minute // default of cleanup_timeout
+const cleanupTimeout = time.Minute // filebeat's default for cleanup_timeout
 
 type pod struct {
 	Metadata struct {
@@ -83,7 +83,7 @@ func (p *podMetadata) check() error {
 	return nil
 }
 
-// start waits until the API has returned the node's pods, and then refreshes them in the background.
+// start waits until the API has returned the node's pods, and then refreshes the list of pods in the background.
 func (p *podMetadata) start() error {
 	pem, err := os.ReadFile(account + "ca.crt")
 	if err != nil {
@@ -94,7 +94,7 @@ func (p *podMetadata) start() error {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
 	p.client = &http.Client{Timeout: 5 * time.Second, Transport: transport}
 	p.pods = map[string]podRecord{}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Second) { // default of wait_for_metadata_timeout
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Second) { // filebeat's default wait_for_metadata_timeout
 		if err = p.refresh(); err == nil {
 			go p.follow()
 			return nil
@@ -105,8 +105,8 @@ func (p *podMetadata) start() error {
 	}
 }
 
-// follow lists the pods twice a second, which is sufficient for tests. filebeat uses a watch, so it knows a pod before
-// the pod's containers start.
+// follow lists the pods twice a second, which is sufficient for tests. filebeat watches the API instead, so it has a
+// pod's metadata before the pod's containers start.
 func (p *podMetadata) follow() {
 	for ; ; time.Sleep(500 * time.Millisecond) {
 		if err := p.refresh(); err != nil {
@@ -176,8 +176,8 @@ func (p *podMetadata) find(uid string) fields {
 func (p *podMetadata) apply(event fields) {
 	path, _ := get(event, "log.file.path").(string)
 	rest := strings.TrimPrefix(path, p.Matchers[0].LogsPath.Path)
-	parts := strings.Split(rest, "/") // namespace_name_uid/container/file
-	// filebeat's matcher logs_path ignores compressed files.
+	parts := strings.Split(rest, "/") // NAMESPACE_NAME_UID/CONTAINER/FILE
+	// Ignore compressed files, like filebeat's matcher logs_path.
 	if rest == path || len(parts) != 3 || strings.HasSuffix(path, ".gz") {
 		return
 	}

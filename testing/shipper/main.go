@@ -1,9 +1,10 @@
-// The test shipper replaces Elastic's filebeat in tests on machines that cannot download filebeat's image. It is not
-// filebeat, and sites do not use it.
+// The test shipper replaces Elastic's filebeat in tests, on machines that cannot download filebeat's image. Sites do
+// not use the test shipper.
 //
-// It has the command line of filebeat, reads the filebeat.yml of this project and ships with go-lumber, Elastic's client
-// library. It refuses settings that it does not implement. So the tests of the DaemonSet, its mounts, its permissions
-// and its configuration run on any machine. .github/workflows runs the same tests with filebeat.
+// The test shipper has the command line of filebeat, reads the filebeat.yml of this project, and sends events with
+// go-lumber, Elastic's client library. It refuses settings that it does not implement. So the tests of the DaemonSet
+// with its mounts, permissions and configuration run on any machine. .github/workflows runs the same tests with
+// filebeat.
 //
 //	filebeat -e -c FILE [--path.data FOLDER]
 //	filebeat test config|output -c FILE

@@ -7,17 +7,18 @@ import (
 	"time"
 )
 
-// message is one line of a CRI log file, or several joined lines.
+// message is one line of a container's log file (CRI format), or several joined lines.
 type message struct {
 	time   time.Time
 	stream string
 	text   []byte
-	start  int64 // offset of its first byte in the file
-	end    int64 // offset of the next message
+	start  int64 // offset in the file of the message's first byte
+	end    int64 // offset in the file of the next message
 }
 
-// parseCRI parses a line such as "2026-01-01T00:00:00.000000000Z stdout F text". complete is false if the runtime split
-// the line here. A line in another format becomes a message with the whole line as its text and the current time.
+// parseCRI parses a line such as "2026-01-01T00:00:00.000000000Z stdout F text". complete is false if the container
+// runtime has split the line and another part follows. A line in another format becomes a message with the current time
+// and the whole line as its text.
 func parseCRI(line []byte) (parsed message, complete bool) {
 	parts := bytes.SplitN(line, []byte(" "), 4)
 	if len(parts) == 4 {
@@ -30,22 +31,23 @@ func parseCRI(line []byte) (parsed message, complete bool) {
 	return message{time: time.Now().UTC(), text: line}, true
 }
 
-// joiner joins parts of lines that the runtime split, and then consecutive lines that match the multiline pattern.
+// joiner joins the parts of lines that the container runtime has split. Then it joins consecutive lines that match the
+// multiline pattern.
 type joiner struct {
 	rules   *multiline
-	parts   map[string]*message // incomplete line by stream
-	pending *message            // joined lines that match the pattern; more may follow
+	parts   map[string]*message // received parts of an incomplete line, by stream
+	pending *message            // lines joined so far; more lines may follow
 	lines   int
 	touched time.Time
 }
 
-const maxLines = 500 // default of multiline.max_lines
+const maxLines = 500 // filebeat's default for multiline.max_lines
 
 func newJoiner(rules *multiline) *joiner {
 	return &joiner{rules: rules, parts: map[string]*message{}}
 }
 
-// add adds a line of the file, and returns the messages that are complete.
+// add adds a line of the file, and returns the messages that this line completes.
 func (j *joiner) add(line []byte, start, end int64) []*message {
 	parsed, complete := parseCRI(line)
 	parsed.start, parsed.end = start, end
@@ -90,7 +92,7 @@ func (j *joiner) flush() []*message {
 
 func (j *joiner) hasPending() bool { return j.pending != nil }
 
-// resume returns the offset from which to read after a restart. Incomplete lines are read again.
+// resume returns the offset at which reading continues after a restart. Incomplete lines are read again.
 func (j *joiner) resume(end int64) int64 {
 	for _, part := range j.parts {
 		if part.start < end {
@@ -102,7 +104,8 @@ func (j *joiner) resume(end int64) int64 {
 
 type fields = map[string]interface{}
 
-// event converts a message to an event with the fields of its JSON, or with its text as the message.
+// event converts a message to an event. If the text of the message is a JSON object, the event has the fields of the
+// object. Otherwise the field "message" of the event is the text.
 func (m *message) event(path string, limit int) fields {
 	file := fields{"path": path}
 	event := fields{"log": fields{"offset": m.start, "file": file}, "input": fields{"type": "filestream"}}
@@ -125,7 +128,7 @@ func (m *message) event(path string, limit int) fields {
 	return event
 }
 
-// dedot converts {"a.b": 1} to {"a": {"b": 1}}.
+// dedot replaces dots in keys by nested maps: it converts {"a.b": 1} to {"a": {"b": 1}}.
 func dedot(flat fields) fields {
 	nested := fields{}
 	for key, value := range flat {
@@ -141,7 +144,7 @@ func dedot(flat fields) fields {
 	return nested
 }
 
-// merge adds fields that are missing in the first map. It does not overwrite values.
+// merge adds to the first map the fields of the second map that are missing in it. It does not overwrite values.
 func merge(into, more fields) {
 	for key, value := range more {
 		present, ok := into[key]
@@ -157,7 +160,7 @@ func merge(into, more fields) {
 	}
 }
 
-// get returns the value at a dotted path, or nil.
+// get returns the value at a dotted path of keys, or nil if there is none.
 func get(event fields, path string) interface{} {
 	var value interface{} = event
 	for _, name := range split(path) {
@@ -170,7 +173,7 @@ func get(event fields, path string) interface{} {
 	return value
 }
 
-// put sets the value at a dotted path.
+// put sets the value at a dotted path of keys.
 func put(event fields, path string, value interface{}) {
 	names := split(path)
 	for _, name := range names[:len(names)-1] {
@@ -184,7 +187,7 @@ func put(event fields, path string, value interface{}) {
 	event[names[len(names)-1]] = value
 }
 
-// remove deletes the value at a dotted path.
+// remove deletes the value at a dotted path of keys.
 func remove(event fields, path string) {
 	names := split(path)
 	for _, name := range names[:len(names)-1] {

@@ -76,7 +76,7 @@ func (c *condition) holds(event fields) bool {
 
 var token = regexp.MustCompile(`%\{([^}]*)\}`)
 
-// compile converts the tokenizer to a regular expression.
+// compile converts the tokenizer of a dissect processor to a regular expression.
 func (d *dissect) compile() error {
 	pattern, last := "^", 0
 	for _, at := range token.FindAllStringSubmatchIndex(d.Tokenizer, -1) {
@@ -120,7 +120,7 @@ func (p *processor) check() error {
 	return nil
 }
 
-// apply changes an event. It returns false if the event must not be sent.
+// apply applies a processor to an event. It returns false if the event must be dropped.
 func (p *processor) apply(event fields) bool {
 	switch {
 	case p.DropEvent != nil:

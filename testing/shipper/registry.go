@@ -9,14 +9,15 @@ import (
 	"time"
 )
 
-// state is the read position of a file: its events before the offset are acknowledged.
+// state is the read position of a file: all events before the offset are acknowledged.
 type state struct {
 	Offset int64     `json:"offset"`
 	Path   string    `json:"path"`
 	Seen   time.Time `json:"seen"`
 }
 
-// registry stores the read positions on disk. It writes a new file and renames it, so the registry is always complete.
+// registry stores the read positions of all files on disk. It writes a new file and then renames it, so that the stored
+// file is always complete.
 type registry struct {
 	path string
 	age  time.Duration
@@ -56,7 +57,8 @@ func (r *registry) contains(file string) bool {
 	return ok
 }
 
-// save stores the read positions after acknowledged items, and removes files that were not read for the maximum age.
+// save stores the read positions after acknowledged items. It also removes the entries of files that were not read for
+// the maximum age.
 func (r *registry) save(acknowledged []item) error {
 	r.lock.Lock()
 	defer r.lock.Unlock()

@@ -12,7 +12,7 @@ import (
 	v2 "github.com/elastic/go-lumber/client/v2"
 )
 
-// shipper sends batches over one connection, one after the other, and saves the acknowledged read positions.
+// shipper sends one batch after the other over one connection, and saves the read positions of acknowledged events.
 type shipper struct {
 	config   *config
 	registry *registry
@@ -61,8 +61,8 @@ func (s *shipper) disconnect() {
 	s.client = nil
 }
 
-// collect returns the next batch: a full one, or the items until the flush timeout. It is empty if the test shipper is
-// shutting down.
+// collect returns the next batch: a full batch, or all items that arrive before the flush timeout. The batch is empty
+// if the test shipper is shutting down.
 func (s *shipper) collect() []item {
 	batch, count := []item{}, 0
 	var timeout <-chan time.Time

@@ -1,4 +1,4 @@
-"""Tests of docs/admin/alerts.rules.yaml: each alert fires only in its own fault, and alerts.md describes it."""
+"""Tests of docs/admin/alerts.rules.yaml: each alert fires only during its own fault. alerts.md describes each alert."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ RULES = ADMIN / "alerts.rules.yaml"
 ALERTS: dict[str, dict[str, Any]] = {
     rule["alert"]: rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]
 }
-MINUTES = 13 * 60  # longer than the `for` of every alert
+MINUTES = 13 * 60  # duration of a scenario, longer than the `for` of every alert
 STEADY, ZERO, GROWING = f"1+0x{MINUTES}", f"0+0x{MINUTES}", f"0+10x{MINUTES}"
 GONE = "stale"
 OURS = 'namespace="jupyterlabdemo"'
-# Series of a healthy site, in promtool's notation: one sample per minute.
+# The metrics of a healthy site, in promtool's notation with one sample per minute.
 HEALTHY = {
     'labhub_watch_age_seconds{kind="pods"}': STEADY,
     'labhub_watch_idle_seconds{kind="pods"}': STEADY,
@@ -55,7 +55,8 @@ HEALTHY = {
     f'kube_deployment_status_replicas_available{{{OURS},deployment="nginx"}}': f"2+0x{MINUTES}",
     "probe_ssl_earliest_cert_expiry": f"9999999+0x{MINUTES}",
 }
-# For each alert, the series that differ from HEALTHY during its fault. Then only this alert may fire.
+# For each alert, the series that differ from HEALTHY during the alert's fault. During this fault, only this alert may
+# fire.
 FAULTS = {
     "HubDown": {'labhub_watch_age_seconds{kind="pods"}': GONE},
     "ProxyDown": {"requests_web": GONE},
@@ -84,12 +85,15 @@ FAULTS = {
     "NginxDown": {f'kube_deployment_status_replicas_available{{{OURS},deployment="nginx"}}': ZERO},
     "CertificateExpiresSoon": {"probe_ssl_earliest_cert_expiry": f"86400+0x{MINUTES}"},
 }
-# A site without NFS, with homes in a folder of the node: fileserver/alternatives/hostpath.
+# The series of a site without NFS, where homes are in a folder of the node (fileserver/alternatives/hostpath).
 HEALTHY_WITHOUT_NFS = HEALTHY | {"labfiles_nfs_up": GONE}
 
 
 def build_scenario(alert: str | None, healthy: dict[str, str] = HEALTHY) -> dict[str, Any]:
-    """Return a test for promtool: only this alert fires during its fault. None: no alert fires on a healthy site."""
+    """Return a test for promtool: only this alert fires during its fault.
+
+    With None, no alert fires on a healthy site.
+    """
     series = healthy | (FAULTS[alert] if alert else {})
     existing = [{"series": name, "values": values} for name, values in series.items() if values != GONE]
     expected = []
@@ -116,7 +120,7 @@ def test_site_without_nfs_alerts_only_on_fileserver_faults(tmp_path: Path) -> No
 
 
 def check_rules(tests: list[dict[str, Any]], tmp_path: Path) -> None:
-    """Check the syntax of the rules, and run promtool's tests of them."""
+    """Check the syntax of the alert rules, and run promtool's tests of the rules."""
     promtool = need_program("promtool", how="apt install prometheus")
     subprocess.run([promtool, "check", "rules", RULES], check=True)
     file = tmp_path / "tests.json"

@@ -1,4 +1,4 @@
-"""Tests of the list of images for sites and for cluster tests."""
+"""Tests of `tools.components`, which lists the images for sites and for cluster tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests that the simulated GitHub answers, refuses and fails like GitHub."""
+"""Tests that the simulated GitHub answers, refuses and fails like the real GitHub."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def ada(github: FakeGitHub) -> Account:
 
 
 def authorize(github: FakeGitHub, login: str = "ada", **changes: str) -> dict[str, str]:
-    """Log in as a user, and return the parameters of the redirect to the callback URL."""
+    """Log in as a user at the simulated GitHub, and return the parameters of the redirect to the callback URL."""
     answer = httpx.post(f"{github.url}/login/oauth/authorize", params=LOGIN_QUERY | changes, data={"login": login})
     assert answer.status_code == 302, answer.text
     assert answer.headers["location"].startswith(CALLBACK)
@@ -48,7 +48,7 @@ def authorize(github: FakeGitHub, login: str = "ada", **changes: str) -> dict[st
 
 
 def exchange(github: FakeGitHub, original_code: str, **changes: str) -> dict[str, str]:
-    """Exchange a code for a token, and return the answer. `changes` replaces fields of the form."""
+    """Exchange a code for a token, and return the answer. `changes` replaces fields of the request's form."""
     form = {
         "client_id": "labhub-test",
         "client_secret": "made-up-client-secret",
@@ -63,7 +63,7 @@ def exchange(github: FakeGitHub, original_code: str, **changes: str) -> dict[str
 
 
 def call(github: FakeGitHub, token: str, path: str, method: str = "GET", **options: Any) -> httpx.Response:
-    """Send a request with a token to the REST API."""
+    """Send a request with this token to the REST API of the simulated GitHub."""
     headers = {"Authorization": f"Bearer {token}"}
     return httpx.request(method, f"{github.url}/api/v3{path}", headers=headers, **options)
 
@@ -91,7 +91,7 @@ def test_code_can_be_exchanged_once(github: FakeGitHub) -> None:
         ({"code": "guessed"}, "bad_verification_code"),
         ({"code_verifier": "guessed"}, "bad_verification_code"),
         ({"redirect_uri": f"{CALLBACK}/other"}, "redirect_uri_mismatch"),
-        # GitHub checks the app before the code. `nox -s doctor` relies on this order.
+        # GitHub checks the client secret and the callback URL before the code. `nox -s doctor` relies on this order.
         ({"client_secret": "guessed", "code": "guessed"}, "incorrect_client_credentials"),
         ({"redirect_uri": "https://elsewhere.example/hub/oauth_callback", "code": "guessed"}, "redirect_uri_mismatch"),
     ],

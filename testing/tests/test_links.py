@@ -1,4 +1,4 @@
-"""Tests of the link checker: the links that it accepts and refuses."""
+"""Tests of the link checker: links that the checker accepts, and links that it refuses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tools.links import anchors, check
 
 
 def find_problems(folder: Path, text: str) -> list[str]:
-    """Check a page with this text beside a page `other.md`, and return the problems."""
+    """Check the links of a page with this text, and return the problems. A page `other.md` is in the same folder."""
     (folder / "other.md").write_text("# A title, `code` and more\n\n## Twice\n\n## Twice\n")
     page = folder / "page.md"
     page.write_text(text)

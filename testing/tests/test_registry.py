@@ -1,4 +1,4 @@
-"""Tests of the container registry for tests, with a small image in the format of `docker save`."""
+"""Tests of the module `labtesting.registry`, with a small image in the format of `docker save`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def digest(content: bytes) -> str:
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[Registry]:
-    """Run a registry. Its image has three layers, two of which are equal."""
+    """Run a registry with an image of three layers, two of which are equal."""
     config = json.dumps({"rootfs": {"diff_ids": [digest(layer) for layer in (*LAYERS, LAYERS[0])]}}).encode()
     index = [{"Config": "c.json", "Layers": ["1/layer.tar", "2/layer.tar", "3/layer.tar"]}]
     files = {"c.json": config, "1/layer.tar": LAYERS[0], "2/layer.tar": LAYERS[1]}
@@ -42,7 +42,7 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
 
 @pytest.fixture
 def client(registry: Registry) -> Iterator[httpx.Client]:
-    """Connect to the registry."""
+    """Create an HTTP client for the registry."""
     with httpx.Client(base_url=f"http://127.0.0.1:{registry.server_address[1]}") as client:
         yield client
 

@@ -1,4 +1,4 @@
-"""Tests of the nox sessions and the demo, with real nox, uv and processes."""
+"""Tests of the nox sessions and the demo, with the real nox and uv, and with real processes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tools.lock import ROOT, sources
 
 
 def tool(module: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run a module of tools/ as a session does."""
+    """Run a module of tools/ as a nox session does."""
     return subprocess.run(
         [sys.executable, "-m", f"tools.{module}", *arguments],
         cwd=ROOT,
@@ -54,7 +54,8 @@ def test_every_lock_has_hashes_and_names_its_command() -> None:
 
 
 def test_no_lock_names_a_registry() -> None:
-    # If a lock named a registry, every installation would use the mirror of the developer who wrote the lock.
+    # If a lock file named a registry, every installation would use the mirror of the developer who created the lock
+    # file.
     for source in [*sources("requirements.txt"), *sources("package-lock.json")]:
         assert not re.search(r"index-url|find-links|\"resolved\"", (ROOT / source).read_text()), source
 
@@ -86,7 +87,7 @@ def test_demo_refuses_an_invalid_port() -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Return a copy of the checkout without installed environments."""
+    """Return a copy of the checkout's code, without the installed environments."""
     for name in ("tools", "jupyterlab"):
         shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "noxfile.py", tmp_path)
@@ -94,7 +95,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def run_in(checkout: Path, *command: str, by: Sequence[str] = (), **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run a Python module in another checkout, and wait for its end.
+    """Run a Python module in another checkout, and wait for the end of the process.
 
     Parameters
     ----------
@@ -113,13 +114,13 @@ def run_in(checkout: Path, *command: str, by: Sequence[str] = (), **environ: str
 
 
 def demo_in(checkout: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run the demo of another checkout."""
+    """Run the demo of another checkout, and wait for its end."""
     return run_in(checkout, "tools.demo", "--port", str(free_port()), **environ)
 
 
 @pytest.fixture
 def offline(tmp_path: Path) -> dict[str, str]:
-    """Return variables that simulate a missing network: a proxy on a closed port, and an empty cache."""
+    """Return environment variables that simulate a missing network: a proxy on a closed port, and an empty cache."""
     closed = f"http://127.0.0.1:{free_port()}"
     cache = str(tmp_path / "cache")
     return {"ALL_PROXY": closed, "HTTPS_PROXY": closed, "UV_CACHE_DIR": cache, "UV_HTTP_RETRIES": "0"}
@@ -133,7 +134,7 @@ def test_demo_session_without_a_network_is_reported(checkout: Path, offline: dic
 
 def test_nox_reports_a_read_only_checkout(checkout: Path) -> None:
     checkout.chmod(0o555)
-    # A capability lets root write to any folder, so root drops its capabilities.
+    # With its capabilities, root can write to any folder. So if the test runs as root, the command drops them.
     by = () if os.getuid() else ("setpriv", "--inh-caps=-all", "--bounding-set=-all")
     done = run_in(checkout, "nox", "-l", by=by)
     checkout.chmod(0o755)
@@ -158,7 +159,10 @@ def test_demo_reports_an_unwritable_folder(checkout: Path) -> None:
 
 @contextmanager
 def running_demo(state: Path) -> Iterator[tuple[subprocess.Popen[str], list[int], str]]:
-    """Run a demo until the end of the block, and yield its process, the processes that it started, and its output."""
+    """Run a demo until the end of the block.
+
+    Yield its process, the ids of the processes that it started, and its output.
+    """
     port = free_port()
     command = [sys.executable, "-m", "tools.demo", "--port", str(port), "--state", str(state)]
     demo = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -229,7 +233,7 @@ def test_interrupted_installation_is_repeated(checkout: Path, monkeypatch: pytes
 
 
 def interrupted(*_: object) -> None:
-    """Raise KeyboardInterrupt, as Ctrl-C during an installation does."""
+    """Raise KeyboardInterrupt, to simulate Ctrl-C during an installation."""
     raise KeyboardInterrupt
 
 
@@ -241,7 +245,7 @@ def test_installation_is_refused_while_a_hub_runs(checkout: Path, monkeypatch: p
 
 
 def processes_below(pid: int) -> list[int]:
-    """Return the ids of the descendants of a process."""
+    """Return the process ids of all children of a process, and of their children."""
     found = []
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in (task / "children").read_text().split():

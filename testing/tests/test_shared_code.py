@@ -22,7 +22,7 @@ from tools.components import ROOT
 def format_line(
     formatter: logging.Formatter, message: str, level: int = logging.INFO, extra: Mapping[str, object] | None = None
 ) -> str:
-    """Return the log line of a record."""
+    """Return a log record as the JSON log line that the shared formatter creates."""
     logger = logging.getLogger("a.logger")
     return formatter.format(logger.makeRecord("a.logger", level, "f", 1, message, (), None, extra=extra or {}))
 
@@ -134,7 +134,7 @@ def test_a_secret_is_read(variable: str | None, text: str | None, wanted: str | 
 
 
 def set_both(file: Path) -> dict[str, str]:
-    """Set the variable of the secret in addition to its file."""
+    """Set the secret's variable in addition to the variable that names the secret's file."""
     file.write_text(SECRET)
     return {"TOKEN": SECRET}
 
@@ -152,7 +152,7 @@ def create_folder(file: Path) -> dict[str, str]:
 
 
 def write_bytes(file: Path) -> dict[str, str]:
-    """Write a secret that is not text."""
+    """Write bytes that are not text to the secret's file."""
     file.write_bytes(SECRET.encode() + b"\xff")
     return {}
 
@@ -188,7 +188,7 @@ def test_a_file_is_read_without_white_space_at_its_ends(tmp_path: Path) -> None:
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Create the metadata of version 1.2 of a package, and return the package's name."""
+    """Create metadata that simulates version 1.2 of an installed package, and return the package's name."""
     folder = tmp_path / "upstream-1.2.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: upstream\nVersion: 1.2\n")

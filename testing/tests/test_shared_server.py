@@ -1,4 +1,4 @@
-"""Tests of the shared server for metrics and probes."""
+"""Tests of the server for metrics and probes that the components share."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from shared.logging_server import LoggingHTTPServer
 
 
 class Probes:
-    """Probes of the server, with a result and a duration that a test controls."""
+    """Probes for the server. A test controls their results and durations."""
 
     def __init__(self) -> None:
         self.ready = True
         self.requested, self.released = threading.Event(), threading.Event()
 
     def is_ready(self) -> bool:
-        """Return the result that the test has set, without a delay."""
+        """Return the result that the test has set, at once."""
         return self.ready
 
     def wait(self) -> bool:
-        """Return True when the test releases the probe."""
+        """Wait until the test releases the probe, and return True."""
         self.requested.set()
         return self.released.wait(180)
 
@@ -108,7 +108,7 @@ def test_disconnected_client_is_logged_in_one_line(
     with socket.create_connection(("127.0.0.1", server.server_port)) as client:
         client.sendall(b"GET /slow HTTP/1.0\r\n\r\n")
         assert probes.requested.wait(180)
-        # With this option, closing the socket resets the connection.
+        # With this option, the connection is reset when the socket is closed.
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     probes.released.set()
     wait_until(lambda: bool(caplog.records), "the server logs the request")

@@ -1,4 +1,4 @@
-"""Tests of the rules for the source tree: copies of the shared code, sizes of modules and packages, imports."""
+"""Tests of the lint rules for the source tree: copies of the shared code, sizes of modules and packages, imports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PACKAGE = "hub/src/labhub/labs"
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Return a tree with the shared code and its copies."""
+    """Create a source tree with the shared code and the copies of the shared code."""
     shutil.copytree(SOURCE, tmp_path / "shared")
     write_copies(tmp_path)
     return tmp_path
@@ -38,18 +38,18 @@ def test_the_checkout_has_the_copies() -> None:
 
 
 def change(tree: Path, name: str) -> None:
-    """Change a copy of the shared code."""
+    """Change one module in a copy of the shared code."""
     with (tree / name).open("a") as file:
         file.write("# changed\n")
 
 
 def remove(tree: Path, name: str) -> None:
-    """Remove a copy of the shared code."""
+    """Remove one module from a copy of the shared code."""
     (tree / name).unlink()
 
 
 def add(tree: Path, name: str) -> None:
-    """Add a module that is not a copy to a folder of copies."""
+    """Add a module to a copy of the shared code. The shared code has no such module."""
     (tree / name).write_text("")
 
 

@@ -1,4 +1,4 @@
-"""Tests of the rules for words and names: the checkout follows them, and each violation is found."""
+"""Tests of the lint rules for words and names: the checkout follows the rules, and the rules find each violation."""
 
 from __future__ import annotations
 

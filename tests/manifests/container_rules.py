@@ -1,5 +1,5 @@
 # ruff: noqa: D401  (the docstring of a rule states the rule)
-"""Rules for containers: images, privileges, resources."""
+"""Rules for containers in manifests: images, privileges, resources."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ def no_secret_in_environment(folder: Folder) -> Iterator[Complaint]:
 
 
 def images(folder: Folder) -> Iterator[Complaint]:
-    """Containers use the components' images with the project's version as tag, and pull an image only if missing."""
+    """Containers use the components' images with the project's version as tag.
+
+    Nodes pull an image only if it is missing.
+    """
     ours = {image_name(file.parent.name) for file in Path(__file__).parents[2].glob("*/Dockerfile")}
     for manifest, container in each_container(folder):
         name, _, tag = str(container.get("image")).rpartition(":")
@@ -45,17 +48,17 @@ def run_as_non_root(folder: Folder) -> Iterator[Complaint]:
 
 
 def seccomp(folder: Folder) -> Iterator[Complaint]:
-    """Each container has the seccomp filter of the container runtime."""
+    """Each container uses the default seccomp filter of the container runtime."""
     return in_pod_or_container(folder, "seccompProfile", {"type": "RuntimeDefault"})
 
 
 def capabilities(folder: Folder) -> Iterator[Complaint]:
-    """Containers have no capabilities."""
+    """Containers drop all Linux capabilities."""
     return in_container(folder, "capabilities", {"drop": ["ALL"]})
 
 
 def no_escalation(folder: Folder) -> Iterator[Complaint]:
-    """No process gains more privileges than its parent process."""
+    """No process can get more privileges than its parent process."""
     return in_container(folder, "allowPrivilegeEscalation", False)
 
 
@@ -81,7 +84,7 @@ def nothing_of_the_node(folder: Folder) -> Iterator[Complaint]:
 
 
 def service_account_token(folder: Folder) -> Iterator[Complaint]:
-    """A pod mounts an API token only if it has its own ServiceAccount."""
+    """A pod mounts a token for the Kubernetes API only if the pod has its own ServiceAccount."""
     for manifest in folder.manifests:
         pod = manifest.pod
         if pod is not None and pod.get("automountServiceAccountToken") is not False and "serviceAccountName" not in pod:

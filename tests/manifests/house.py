@@ -1,8 +1,8 @@
-"""The rules for the manifests of all components; docs/dev/kubernetes.md gives their reasons.
+"""The list of rules for the manifests of all components. docs/dev/kubernetes.md gives the reasons for the rules.
 
-A rule is a function that checks a folder of manifests and yields complaints. The rule has the name of the function. If
-a block of a manifest cannot keep a rule, the block needs a comment inside or directly above it,
-`# exception RULE: reason`. The rule must also be listed for the component in KNOWN_EXCEPTIONS.
+A rule is a function that checks a folder of manifests and yields complaints. The rule is named after the function. If a
+block of a manifest must break a rule, a comment inside or directly above the block must declare the exception:
+`# exception RULE: reason`. In addition, KNOWN_EXCEPTIONS must list the rule for the component.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from tests.manifests import container_rules, object_rules, port_rules
 from tests.manifests.complaint import Rule, exceptions
 from tests.manifests.manifest import Folder
 
-# The rules that a component may break. A comment in the manifest gives the reason.
+# The rules that a component may break if a comment in the manifest gives the reason.
 KNOWN_EXCEPTIONS = {
     "filebeat": {"nothing-of-the-node", "run-as-non-root"},
     "fileserver": {"run-as-non-root", "capabilities", "seccomp"},
@@ -48,12 +48,15 @@ RULES: tuple[Rule, ...] = (
 
 
 def rule_name(rule: Rule) -> str:
-    """Return the name of a rule, as comments and complaints write it."""
+    """Return the name of a rule as it appears in comments and complaints: with hyphens."""
     return rule.__name__.replace("_", "-")
 
 
 def violations(folder: Folder, rule: Rule, known: dict[str, set[str]] = KNOWN_EXCEPTIONS) -> list[str]:
-    """Return the complaints of a rule about a folder, except those that a comment and `known` both excuse."""
+    """Return the complaints of a rule about a folder.
+
+    A complaint is excused if a comment declares the exception and `known` lists it.
+    """
     name, component = rule_name(rule), folder.path.parent.name
     found: list[str] = []
     for complaint in rule(folder):
@@ -65,7 +68,7 @@ def violations(folder: Folder, rule: Rule, known: dict[str, set[str]] = KNOWN_EX
 
 
 def needless_exceptions(folder: Folder, known: dict[str, set[str]] = KNOWN_EXCEPTIONS) -> list[str]:
-    """Return the exceptions, in comments or in `known`, that are unnecessary because the folder keeps the rule."""
+    """Return the exceptions, declared in comments or in `known`, of rules that the folder does not break."""
     declared = {name for manifest in folder.manifests for name in exceptions(manifest.comments(manifest.body))}
     broken = {rule_name(rule) for rule in RULES if any(rule(folder))}
     return sorted((declared | known.get(folder.path.parent.name, set())) - broken)

@@ -1,4 +1,4 @@
-"""Manifests read from disk, with the line numbers of each mapping."""
+"""Manifests that are read from files, with the line numbers of each mapping."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RUN_TO_COMPLETION = {"Job", "CronJob"}
 
 
 class Block(dict[str, Any]):
-    """A mapping of a YAML file.
+    """A mapping in a YAML file, with its line numbers.
 
     Attributes
     ----------
@@ -36,7 +36,8 @@ class _Loader(yaml.SafeLoader):
 
 def _block(loader: _Loader, node: yaml.MappingNode) -> Block:
     block = Block({str(key): value for key, value in loader.construct_mapping(node, deep=True).items()})
-    # PyYAML ends a block at the start of the next token, so use the last line of the last value.
+    # The end that PyYAML reports for a block is the start of the next token. So use the last line of the block's last
+    # value.
     block.first, block.last = node.start_mark.line + 1, max(node.start_mark.line, _last_line(node)) + 1
     block.lines = {key.value: key.start_mark.line + 1 for key, _ in node.value}
     return block
@@ -53,7 +54,7 @@ _Loader.add_constructor("tag:yaml.org,2002:map", _block)
 
 
 def read_documented(page: Path) -> list[dict[str, Any]]:
-    """Return the Kubernetes objects in the YAML blocks of a documentation page."""
+    """Return the Kubernetes objects in the fenced YAML blocks of a documentation page."""
     blocks = re.findall(r"^```yaml\n(.+?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
     return [body for block in blocks for body in yaml.safe_load_all(block)]
 
@@ -69,7 +70,7 @@ class Manifest:
     text
         Lines of the whole file.
     body
-        The object.
+        The Kubernetes object.
     """
 
     file: Path
@@ -81,12 +82,12 @@ class Manifest:
 
     @property
     def kind(self) -> str:
-        """The kind of the object, empty if it has none."""
+        """The kind of the object. Empty if the object has no kind."""
         return str(self.body.get("kind", ""))
 
     @property
     def name(self) -> str:
-        """The name of the object, empty if it has none."""
+        """The name of the object. Empty if the object has no name."""
         return str(self.metadata.get("name", ""))
 
     @property
@@ -96,7 +97,7 @@ class Manifest:
 
     @property
     def template(self) -> Block | None:
-        """The pod template of the object. None: the object creates no pods."""
+        """The pod template of the object, or None if the object creates no pods."""
         if self.kind not in POD_OWNERS:
             return None
         owner = part(self.body, "spec", "jobTemplate") if self.kind == "CronJob" else self.body
@@ -104,7 +105,7 @@ class Manifest:
 
     @property
     def pod(self) -> Block | None:
-        """The pod spec of the object. None: the object creates no pods."""
+        """The pod spec of the object, or None if the object creates no pods."""
         return None if self.template is None else part(self.template, "spec")
 
     @property
@@ -114,7 +115,7 @@ class Manifest:
         return [*(pod.get("initContainers") or []), *(pod.get("containers") or [])]
 
     def comments(self, block: Block) -> list[str]:
-        """Return the comments in a block and directly above it."""
+        """Return the comments inside a block and directly above it."""
         return [
             line.split("# ", 1)[1]
             for line in self.text[self._start_above(block.first) - 1 : block.last]
@@ -122,7 +123,7 @@ class Manifest:
         ]
 
     def comment_beside(self, line: int) -> bool:
-        """Return whether a line has a comment, at its end or directly above it."""
+        """Return whether a line has a comment at its end, or a comment line directly above."""
         return " # " in self.text[line - 1] or self._start_above(line) < line
 
     def _start_above(self, line: int) -> int:
@@ -132,7 +133,7 @@ class Manifest:
 
 
 def part(block: Block, *keys: str) -> Block:
-    """Return the nested mapping at a path of keys, or an empty Block.
+    """Return the nested mapping at a path of keys. If the mapping does not exist, return an empty Block.
 
     The empty Block has the line of the key, or of the mapping that should contain the key.
     """
@@ -153,7 +154,7 @@ class Folder:
     Attributes
     ----------
     path
-        `<component>/kubernetes`.
+        Path of the folder, usually `<component>/kubernetes`.
     root
         Path of the repository.
     """
@@ -164,12 +165,12 @@ class Folder:
 
     @property
     def files(self) -> Iterator[Path]:
-        """The files of the folder, without subfolders, which `kubectl apply -f` does not read."""
+        """The files of the folder. Subfolders are omitted, because `kubectl apply -f` does not read them."""
         return (file for file in sorted(self.path.iterdir()) if file.is_file())
 
 
 def read_folder(path: Path, root: Path) -> Folder:
-    """Read a folder of manifests."""
+    """Read all manifests in a folder."""
     manifests = []
     for file in sorted(path.glob("*.yaml")):
         text = file.read_text()
@@ -179,10 +180,10 @@ def read_folder(path: Path, root: Path) -> Folder:
 
 
 def find_folders(root: Path) -> list[Path]:
-    """Find the folders of manifests in the repository."""
+    """Find all folders `<component>/kubernetes` in the repository."""
     return sorted({file.parent for file in root.glob("*/kubernetes/*")})
 
 
 def find_alternatives(root: Path) -> list[Path]:
-    """Find the folders with manifests that replace or complement those of a component."""
+    """Find all folders `<component>/alternatives/<name>` with manifests in the repository."""
     return sorted({file.parent for file in root.glob("*/alternatives/*/*.yaml")})

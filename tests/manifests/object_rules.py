@@ -1,5 +1,5 @@
 # ruff: noqa: D401  (the docstring of a rule states the rule)
-"""Rules for files and objects: file names, schema, namespaces, labels, settings of the site."""
+"""Rules for the files and objects of manifests: file names, schema, namespaces, labels, settings of the site."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tools.components import version
 
 KUBERNETES = "1.36"
 NAMESPACES: set[str | None] = {"jupyterlabdemo", "jupyterlabdemo-labs"}
-# The cluster-scoped kinds that the components use
+# The kinds of cluster-scoped objects that the components use
 CLUSTER_WIDE = {
     "ClusterRole",
     "ClusterRoleBinding",
@@ -29,7 +29,7 @@ PART_OF = "jupyterlabdemo"
 
 
 def one_object_per_file(folder: Folder) -> Iterator[Complaint]:
-    """Each file contains one object, and its name ends in the kind: `deployment.yaml`, `proxy-deployment.yaml`."""
+    """Each file contains one object. The file's name ends in the kind: `deployment.yaml`, `proxy-deployment.yaml`."""
     for file in folder.files:
         objects = [manifest for manifest in folder.manifests if manifest.file == file.relative_to(folder.root)]
         if len(objects) != 1:
@@ -39,14 +39,14 @@ def one_object_per_file(folder: Folder) -> Iterator[Complaint]:
 
 
 def no_kustomization(folder: Folder) -> Iterator[Complaint]:
-    """No folder contains a kustomization.yaml, because `kubectl apply -f` treats it as an object."""
+    """No folder contains a kustomization.yaml, because `kubectl apply -f` would treat the file as an object."""
     for file in folder.files:
         if file.stem.lower() == "kustomization":
             yield Complaint(file.relative_to(folder.root), "`kubectl apply -f` treats the file as an object, delete it")
 
 
 def schema(folder: Folder) -> Iterator[Complaint]:
-    """Each key of a manifest exists in the schema of Kubernetes, and each value has the type in the schema."""
+    """Each key of a manifest exists in the schema of Kubernetes, and each value has the type of the schema."""
     for manifest in folder.manifests:
         try:
             kubernetes_validate.validate(manifest.body, KUBERNETES, strict=True)
@@ -59,9 +59,9 @@ def schema(folder: Folder) -> Iterator[Complaint]:
 
 
 def same_namespace_file(folder: Folder) -> Iterator[Complaint]:
-    """Each folder has the same 00-namespace.yaml, so that any folder can be applied first.
+    """The file 00-namespace.yaml is identical in all folders, so that any folder can be applied first.
 
-    All copies of labs-namespace.yaml are the same, too.
+    All copies of labs-namespace.yaml are identical, too.
     """
     first = folder.path / "00-namespace.yaml"
     if not first.exists():
@@ -73,7 +73,10 @@ def same_namespace_file(folder: Folder) -> Iterator[Complaint]:
 
 
 def namespaces_first(folder: Folder) -> Iterator[Complaint]:
-    """The file of a Namespace sorts before those of its objects: kubectl applies files in the order of their names."""
+    """The file of a Namespace sorts before the files of objects in the namespace.
+
+    kubectl applies files in the order of their names.
+    """
     files = {manifest.name: manifest.file for manifest in folder.manifests if manifest.kind == "Namespace"}
     for manifest in folder.manifests:
         file = files.get(str(manifest.metadata.get("namespace")), manifest.file)
@@ -94,12 +97,12 @@ def namespace(folder: Folder) -> Iterator[Complaint]:
 
 
 def labels(folder: Folder) -> Iterator[Complaint]:
-    """Objects and pods have labels for the program, the component, the project and its version."""
+    """Objects and pods have labels for the program, the component, the project and the project's version."""
     for manifest in folder.manifests:
         for block in filter(None, (manifest.body, manifest.template)):
             found = part(block, "metadata", "labels")
             wanted = {"part-of": PART_OF}
-            if manifest.kind != "Namespace":  # a namespace belongs to no component
+            if manifest.kind != "Namespace":  # a Namespace is common to all components
                 wanted |= {"version": version(), "name": found.get(f"{LABEL}name") or "something"}
                 wanted |= {"component": found.get(f"{LABEL}component") or "something"}
             for name, value in wanted.items():
@@ -127,7 +130,10 @@ def no_secret(folder: Folder) -> Iterator[Complaint]:
 
 
 def no_site_settings(folder: Folder) -> Iterator[Complaint]:
-    """No ConfigMap has the name of the component: applying the folder again would undo the settings of the site."""
+    """No ConfigMap has the name of the component.
+
+    A ConfigMap with this name contains the settings of the site, which the next apply of the folder would overwrite.
+    """
     for manifest in folder.manifests:
         if manifest.kind == "ConfigMap" and manifest.name == folder.path.parent.name:
             yield Complaint(manifest, "the ConfigMap with the component's name belongs to the site, delete it here")

@@ -1,5 +1,5 @@
 # ruff: noqa: D401  (the docstring of a rule states the rule)
-"""Rules for ports, probes, metrics, Services and NetworkPolicies."""
+"""Rules for ports, probes, metrics, Services and NetworkPolicies in manifests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PROBES = {"startupProbe", "readinessProbe", "livenessProbe"}
 
 
 def named_ports(folder: Folder) -> Iterator[Complaint]:
-    """Ports have names, and Services refer to them by name."""
+    """Ports have names, and Services refer to ports by name."""
     for manifest in folder.manifests:
         blocks = [port for container in manifest.containers for port in container.get("ports") or []]
         if manifest.kind == "Service":
@@ -37,7 +37,7 @@ def metrics(folder: Folder) -> Iterator[Complaint]:
 
 
 def probes(folder: Folder) -> Iterator[Complaint]:
-    """Containers that run until they are stopped have a readiness and a liveness probe, on a named port."""
+    """Containers have a readiness and a liveness probe on a named port, except the containers of Jobs and CronJobs."""
     for manifest in folder.manifests:
         if manifest.kind in RUN_TO_COMPLETION:
             continue
@@ -65,7 +65,7 @@ def probe_numbers(folder: Folder) -> Iterator[Complaint]:
 
 
 def services_reach_pods(folder: Folder) -> Iterator[Complaint]:
-    """A Service selects the pods of one workload of its folder, and its ports exist in these pods."""
+    """A Service selects the pods of exactly one workload in its folder, and the Service's ports exist in these pods."""
     for manifest in folder.manifests:
         if manifest.kind != "Service":
             continue
@@ -81,7 +81,7 @@ def services_reach_pods(folder: Folder) -> Iterator[Complaint]:
 
 
 def network_policies(folder: Folder) -> Iterator[Complaint]:
-    """A NetworkPolicy with ingress rules selects each pod."""
+    """For each pod, at least one NetworkPolicy with the type Ingress selects the pod."""
     policies = [manifest for manifest in folder.manifests if manifest.kind == "NetworkPolicy"]
     ingress = [one for one in policies if "Ingress" in part(one.body, "spec").get("policyTypes", [])]
     selected = [(one.metadata.get("namespace"), part(one.body, "spec", "podSelector")) for one in ingress]

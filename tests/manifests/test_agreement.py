@@ -1,4 +1,4 @@
-"""Tests of values that depend on each other but are in different files, for example limits of nginx and of the hub."""
+"""Tests of values in different files that depend on each other, for example limits of nginx and of the hub."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PREPULL = ROOT / "hub/kubernetes/prepull-daemonset.yaml"
 
 
 def images(manifest: str) -> list[str]:
-    """Return the images that a DaemonSet pulls to the nodes, then the image of its sleeping container."""
+    """Return the images that a DaemonSet pulls to the nodes. The last one is the image of the sleeping container."""
     pod: dict[str, Any] = yaml.safe_load(manifest)["spec"]["template"]["spec"]
     return [container["image"] for container in [*pod["initContainers"], *pod["containers"]]]
 
@@ -31,7 +31,7 @@ def test_proxy_keeps_connections_longer_than_nginx() -> None:
 
 
 def find_numbers(path: str, pattern: str) -> list[int]:
-    """Return the numbers of the only match of a pattern in a file of the checkout."""
+    """Search a file of the checkout for a pattern that matches once, and return the numbers in the pattern's groups."""
     (match,) = re.finditer(pattern, (ROOT / path).read_text(), re.MULTILINE)
     return [int(number) for number in match.groups()]
 
@@ -47,8 +47,8 @@ def test_header_limits_increase_along_the_chain() -> None:
         for path in ("hub/src/labhub/configuration.py", "jupyterlab/src/lsstlab/server_limits.py")
     ]
     assert cookies + len("Cookie: \r\n") <= 1024 * size, "a WebSocket sends all cookies in one header"
-    # Each server adds headers. For HTTP/2, nginx counts four bytes less for each header than HTTP/1.1 needs behind
-    # nginx.
+    # The limits differ by a margin, because each server adds headers. In addition, nginx counts four bytes less for
+    # each HTTP/2 header than the header needs in HTTP/1.1 behind nginx.
     margin = 8 * 1024
     assert 1024 * count * size + margin <= min(*proxies)[0]
     assert max(*proxies)[0] + margin <= 1024 * min(*servers)[0]
@@ -74,7 +74,7 @@ def test_documented_command_pulls_the_image_of_a_site() -> None:
     assert command
     manifest = subprocess.run(["sh", "-c", command[1]], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert set(images(manifest)) == {"registry.example.org/lab:7"}
-    # The site's DaemonSet has its own name and labels, so that applying a release does not change it.
+    # The site's DaemonSet has a different name and labels, so that the apply of a release does not change it.
     theirs, ours = yaml.safe_load(manifest), yaml.safe_load(PREPULL.read_text())
     assert theirs["metadata"]["name"] != ours["metadata"]["name"]
     for field in ("name", "component"):

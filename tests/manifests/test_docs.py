@@ -15,7 +15,7 @@ from tools.components import ROOT, list_images, version
 
 
 def labels_and_ports(file: str) -> tuple[dict[str, str], list[str]]:
-    """Return the labels of a Deployment's pods, and the names of their ports."""
+    """Return the labels of a Deployment's pods, and the names of the pods' ports."""
     template: dict[str, Any] = yaml.safe_load((ROOT / file).read_text())["spec"]["template"]
     ports = [port["name"] for container in template["spec"]["containers"] for port in container["ports"]]
     return template["metadata"]["labels"], ports
@@ -42,7 +42,7 @@ def test_the_registry_recipe_renames_every_image(tmp_path: Path) -> None:
         textwrap.dedent(block) for block in re.findall(r"^ *```sh\n(.+?)^ *```$", section, re.MULTILINE | re.DOTALL)
     ]
     copy, menu, check = blocks[1:4]
-    # The commands write to a folder beside the repository: use a temporary one.
+    # The documented commands write to a folder beside the repository. Replace it with a temporary folder.
     commands = "\n".join(["registry=registry.example.org/lsst", copy, menu]).replace(
         "../site-manifests", f"{tmp_path}/new"
     )

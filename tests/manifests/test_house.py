@@ -1,4 +1,4 @@
-"""Tests of the rules: good manifests pass, and each violation is reported with file, object and rule."""
+"""Tests of the rules for manifests: correct manifests have no complaint. A complaint names file, object and rule."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ GOOD = {
 
 
 def write(root: Path, files: dict[str, str], component: str = "lab") -> Folder:
-    """Write a component's folder of manifests."""
+    """Write a folder with the manifests of a component."""
     folder = root / component / "kubernetes"
     folder.mkdir(parents=True)
     for name, text in files.items():

@@ -1,4 +1,4 @@
-"""Tests that the manifests of all components keep the rules of `house.py`."""
+"""Tests that the manifests of all components follow the rules in `house.py`."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from tests.system.deployment import DEPLOYMENTS, HOST, Deployment, deploy, exter
 
 
 def pod_logs(deployment: str) -> str:
-    """Return the logs of the pods of a Deployment, or the error of kubectl."""
+    """Return the logs of a Deployment's pods, or the error of kubectl."""
     try:
         return kubectl("logs", f"deployment/{deployment}", "--namespace", NAMESPACE, "--tail=-1", "--all-containers")
     except KubectlError as error:
@@ -25,7 +25,7 @@ def pod_logs(deployment: str) -> str:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """Deploy the system, and print the logs of its pods at the end."""
+    """Deploy the whole system. After all tests, print the logs of its pods and delete it."""
     need_cluster()
     with (
         external_services(tmp_path_factory.mktemp("site")) as deployment,
@@ -39,7 +39,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
 
 @contextmanager
 def resolve_host(address: str) -> Iterator[None]:
-    """Resolve `HOST` to an address in this process until the end of the block, because no DNS server knows it."""
+    """Resolve `HOST` to this address in this process until the end of the block. DNS has no entry for `HOST`."""
     original = socket.getaddrinfo
 
     def resolve(host: Any, *more: Any, **named: Any) -> Any:
@@ -54,6 +54,6 @@ def resolve_host(address: str) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def browser(site: Deployment) -> Iterator[Browser]:
-    """Start a Chromium that resolves the name of the site."""
+    """Start a Chromium that resolves the site's host name and trusts its certificates."""
     with open_browser(site.trusted, f"--host-resolver-rules=MAP {HOST} {site.address}") as browser:
         yield browser

@@ -1,11 +1,14 @@
-"""The whole system on a cluster, deployed as in docs/admin/deploy.md: `configure`, then the folder of each component.
+"""The whole system on a cluster.
 
-Differences from the cluster of a site, and their reasons:
+As in docs/admin/deploy.md, `configure` runs first, and then each component is applied.
+
+The deployment differs from that of a site, for these reasons:
 
 - The cluster has no load balancer, so the Service `nginx` gets the address of the node.
-- The node may lack the NFS client and the cluster the CSI driver. So labs mount the folders that the fileserver exports
-  as hostPath volumes. `labtesting.nfs` reads the files of the labs through the Service of the fileserver.
-- Some machines cannot pull Elastic's image. The DaemonSet runs the image in `SHIPPER_IMAGE`, or our test shipper.
+- The node may lack the NFS client, and the cluster may lack the CSI driver. So labs mount the fileserver's folders as
+  hostPath volumes instead of NFS volumes. `labtesting.nfs` reads the labs' files through the fileserver's Service.
+- Some machines cannot pull Elastic's image of filebeat. So the DaemonSet runs the image that the variable
+  `SHIPPER_IMAGE` names, or our test shipper.
 """
 
 from __future__ import annotations
@@ -96,18 +99,19 @@ queue = "{queue}"
 
 @dataclass
 class Deployment:
-    """A running system, its external services and its users.
+    """A running system with its external services, and with the users that the tests create.
 
     Attributes
     ----------
     folder
         Folder with site.toml and the output of `configure`.
     address
-        Address of `HOST`: that of the node, which differs from that of this machine if the node is a container (kind).
+        Address of the node, to which `HOST` resolves. If the node is a container (kind), it differs from this machine's
+        address.
     trusted
-        Fingerprints of the certificates of nginx and GitHub, which Chromium trusts.
+        Fingerprints of the certificates of nginx and of the simulated GitHub, for Chromium.
     events
-        All events read from RabbitMQ.
+        All events that `read_events` has read so far.
     """
 
     folder: Path
@@ -121,11 +125,11 @@ class Deployment:
 
     @property
     def trust(self) -> ssl.SSLContext:
-        """A TLS context that trusts nginx and GitHub."""
+        """A TLS context that trusts the certificates of nginx and of the simulated GitHub."""
         return ssl.create_default_context(cafile=self.authority.file)
 
     def member(self, login: str) -> Account:
-        """Create a GitHub account, and add it to the organization whose members may log in."""
+        """Create an account at the simulated GitHub, and add it to the organization whose members may log in."""
         world = self.github.world
         account: Account = world.add_account(login)
         organization = world.find_organization(ORGANIZATION)
@@ -134,7 +138,7 @@ class Deployment:
         return account
 
     def visit(self, login: str) -> Visitor:
-        """Log in a user without a browser."""
+        """Log in a user without a browser, and return the user's session."""
         visitor = Visitor(URL, login, self.trust)
         self.visitors.append(visitor)
         page = visitor.log_in()
@@ -142,7 +146,7 @@ class Deployment:
         return visitor
 
     def read_events(self) -> list[dict[str, Any]]:
-        """Read and remove the events in the queue. Return all events that were ever read."""
+        """Remove the events from the queue. Return all events that this method has read so far."""
         settings = {
             "AMQP_HOST": self.broker.host,
             "AMQP_PORT": str(self.broker.tls_port),
@@ -153,13 +157,13 @@ class Deployment:
         command = [sys.executable, "-m", "tools.read_logs", QUEUE, "--json", "--once"]
         done = subprocess.run(command, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True, check=False)
         print(done.stderr)  # noqa: T201  (a broker that has just started may lack the queue)
-        # configurable-http-proxy and Ganesha do not use our log format.
+        # Skip events without a service: configurable-http-proxy and Ganesha do not use our log format.
         ours = (line.encode() for line in done.stdout.splitlines() if json.loads(line).get("service"))
         self.events += assert_shipped_events(ours)
         return self.events
 
     def client(self, visitor: Visitor) -> LabClient:
-        """Return a client of a user's lab, with the session of the user."""
+        """Return a client of a user's lab that uses the session of the user."""
         lab = LabClient(URL, visitor.login, self.trust)
         lab.http.close()
         lab.http = visitor.http
@@ -174,26 +178,26 @@ def log_in(page: Page, login: str) -> None:
 
 
 def node_address() -> str:
-    """Return the address of the node."""
+    """Return the internal IP address of the cluster's first node."""
     addresses = get("nodes")[0]["status"]["addresses"]
     return str(next(address["address"] for address in addresses if address["type"] == "InternalIP"))
 
 
 def own_address(node: str) -> str:
-    """Return the address of this machine that pods can reach."""
+    """Return an IP address of this machine that pods can reach."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect((node, 9))
         return str(probe.getsockname()[0])
 
 
 def groups_policy() -> str:
-    """Return the strictest groups policy that the node supports."""
+    """Return the strictest supplementalGroupsPolicy that the node supports."""
     features = get("nodes")[0]["status"].get("features", {})
     return "Strict" if features.get("supplementalGroupsPolicy") else "Merge"
 
 
 def configure(folder: Path) -> str:
-    """Run `labadmin configure`, and return its output."""
+    """Run `labadmin configure` for the site.toml in a folder, and return the output of the command."""
     paths = (str(folder / "site.toml"), "--output", str(folder / "site"))
     command = [sys.executable, "-m", "labadmin", "configure", *paths]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -203,7 +207,7 @@ def configure(folder: Path) -> str:
 
 @contextmanager
 def external_services(folder: Path) -> Iterator[Deployment]:
-    """Start the services that a site uses, GitHub and RabbitMQ, and write site.toml."""
+    """Start the external services of a site, a simulated GitHub and RabbitMQ, and write site.toml."""
     node = node_address()
     address = own_address(node)
     authority = Authority(folder)
@@ -234,7 +238,7 @@ def external_services(folder: Path) -> Iterator[Deployment]:
 
 
 def apply_component(name: str) -> None:
-    """Apply the folder of a component, with hostPath volumes in place of NFS volumes."""
+    """Apply the manifests of a component. Replace its NFS volumes with hostPath volumes."""
     folder = ROOT / name / "kubernetes"
     if name != "fileserver":
         kubectl("apply", "--filename", folder)
@@ -252,7 +256,7 @@ def apply_component(name: str) -> None:
 
 
 def filebeat_daemonset() -> dict[str, Any]:
-    """Return the DaemonSet of filebeat with the image for tests."""
+    """Return the manifest of filebeat's DaemonSet, with the image for tests."""
     daemonset: dict[str, Any] = yaml.safe_load((ROOT / "filebeat/kubernetes/daemonset.yaml").read_text())
     [container] = daemonset["spec"]["template"]["spec"]["containers"]
     container["image"] = shipper_image()
@@ -261,7 +265,7 @@ def filebeat_daemonset() -> dict[str, Any]:
 
 @contextmanager
 def deploy(site: Deployment) -> Iterator[None]:
-    """Deploy all components, and delete them at the end of the block."""
+    """Deploy the settings and all components of a site, and delete them at the end of the block."""
     with cluster.own_namespaces():
         configure(site.folder)
         apply_site(site)

@@ -1,4 +1,4 @@
-"""Tests of a user's day from login to logout, and of its traces in files, logs and the doctor's report."""
+"""Tests of a user's day from login to logout, and of the resulting files, logs and doctor's report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.system.deployment import COMPONENTS, ORGANIZATION, ROOT, URL, Deployment, configure, log_in
 
 SECONDS = 1000
-# The output is one line, so that the screenshot shows it.
+# Print a single line, so that the screenshot shows the whole output.
 CELL = (
     "import pathlib, lsst.daf.butler as butler; "
     "pathlib.Path('from-lab.txt').write_text('in the home'); "
@@ -28,10 +28,12 @@ CELL = (
 def test_second_configure_and_apply_change_nothing(site: Deployment) -> None:
     configure(site.folder)
     lines = kubectl("apply", "--filename", site.folder / "site").splitlines()
-    # deployment.py changes manifests of the excluded components: nginx's Service, the labs' volumes, filebeat's image.
+    # A second apply would change the other components, because deployment.py changes nginx's Service, the labs' volumes
+    # and filebeat's image.
     for name in {*COMPONENTS} - {"fileserver", "nginx", "filebeat"}:
         lines += kubectl("apply", "--filename", ROOT / name / "kubernetes").splitlines()
-    # kubectl reports a PodDisruptionBudget as configured each time. logstashrmq/tests/cluster explains the reason.
+    # kubectl reports a PodDisruptionBudget as `configured` at each apply. logstashrmq/tests/cluster explains the
+    # reason.
     changed = [line for line in lines if not line.endswith(" unchanged") and "poddisruptionbudget" not in line]
     assert changed == []
 
@@ -62,7 +64,7 @@ def test_user_logs_in_works_and_logs_out(site: Deployment, browser: Browser, tmp
 
 
 def run_cell(page: Page, code: str) -> None:
-    """Open a notebook with the LSST_Stack kernel, and run a cell."""
+    """Open a notebook with the LSST_Stack kernel in the browser, and run a cell."""
     page.locator(".jp-LauncherCard", has_text="LSST_Stack").first.click()
     expect(page.get_by_role("button", name="LSST_Stack | Idle")).to_be_visible()
     page.locator(".jp-Notebook .jp-Cell .cm-content").first.click()
@@ -71,7 +73,7 @@ def run_cell(page: Page, code: str) -> None:
 
 
 def assert_read_by_nfs(site: Deployment, uid: int, folder: Path) -> None:
-    """Check that an NFS client reads the files of the lab through the Service of the fileserver."""
+    """Check that an NFS client can read a file of the lab through the Service of the fileserver."""
     address = get("service", "fileserver")["spec"]["clusterIP"]
     organization = site.github.world.find_organization(ORGANIZATION)
     assert organization is not None
@@ -84,7 +86,7 @@ def assert_read_by_nfs(site: Deployment, uid: int, folder: Path) -> None:
 
 
 def sessions(site: Deployment, uid: int) -> set[str]:
-    """Return the actions of a user's session events that have arrived in RabbitMQ."""
+    """Return the actions of a user's session events, from the events that have arrived in RabbitMQ."""
     events = [event for event in site.read_events() if event.get("user.id") == str(uid)]
     return {event["event.action"] for event in events if event["event.dataset"] == "lab.session"}
 
@@ -97,11 +99,12 @@ def test_log_lines_of_each_component_arrive(site: Deployment) -> None:
 
 @pytest.mark.usefixtures("site")
 def test_doctor_finds_no_problem() -> None:
-    run_cronjob("retain-volumes")  # a new deployment may not have run it yet
+    run_cronjob("retain-volumes")  # a new deployment may not have run the CronJob yet
     done = subprocess.run(
         [sys.executable, "-m", "labadmin", "doctor", "--json"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     problems = {(row["check"], row["what"]) for row in json.loads(done.stdout) if row["status"] != "ok"}
-    # These checks can fail here: DNS does not know the site's name, no CSI driver is in use, and the disk may be full.
+    # Ignore three checks that can fail on a test cluster. DNS has no entry for the site's name, no CSI driver is used,
+    # and the disk may be full.
     assert {check for check, _ in problems} <= {"page", "csi-driver", "space"}, problems

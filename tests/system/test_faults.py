@@ -1,6 +1,6 @@
 """Tests of faults of a whole site: users lose no work, and no event is lost.
 
-The tests of each component cover its own faults. docs/dev/faults.md lists all faults and their tests.
+Faults of a single component are covered by the component's tests. docs/dev/faults.md lists all faults and their tests.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ LABEL = f"app.kubernetes.io/version: {version()}"
 
 @contextmanager
 def polling(site: Deployment, path: str) -> Iterator[list[str]]:
-    """Request a page repeatedly over new connections. Yield a list to which each failed request is added."""
+    """Request a page repeatedly, each time over a new connection.
+
+    Yield the list of failed requests, which grows until the end of the block.
+    """
     failed: list[str] = []
     done = threading.Event()
 
@@ -65,7 +68,7 @@ def test_restarted_proxy_reaches_the_labs_again(site: Deployment) -> None:
     kernel_id = lab.request("GET", "api/kernels").json()[0]["id"]
     killed = pod_names("proxy")
     kubectl("delete", "pod", "--namespace", NAMESPACE, "-l", "app.kubernetes.io/component=proxy", "--force")
-    # The killed proxy still answers for a moment, so wait for the new pod first.
+    # The killed proxy still answers for a moment. So wait for the new pod before the check of the answers.
     wait_until(lambda: pod_names("proxy") - killed, "there is a new proxy", 30)
     kubectl("wait", "pod", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=proxy", "--for=condition=Ready")
     wait_until(lambda: visitor.reaches_lab("hedy"), "the proxy reaches the lab again")
@@ -75,7 +78,8 @@ def test_restarted_proxy_reaches_the_labs_again(site: Deployment) -> None:
 def test_upgrade_keeps_running_labs(site: Deployment) -> None:
     """Check that a lab keeps its kernel during an upgrade.
 
-    The test applies the same images with another version label, so that each Deployment rolls out as in an upgrade.
+    The test simulates an upgrade: it changes only the version label of the manifests, so that each Deployment rolls
+    out.
     """
     site.member("lise")
     visitor = site.visit("lise")
@@ -83,7 +87,7 @@ def test_upgrade_keeps_running_labs(site: Deployment) -> None:
     lab = site.client(visitor)
     kernel_id = lab.request("POST", "api/kernels", json={"name": "python3"}).json()["id"]
     pods = {name: pod_names(name) for name in DEPLOYMENTS}
-    # The order is that of docs/admin/upgrade.md.
+    # docs/admin/upgrade.md applies the components in this order.
     for name in ("logstashrmq", "fileserver", "hub", "nginx"):
         for file in sorted((ROOT / name / "kubernetes").glob("*deployment.yaml")):
             kubectl(
@@ -97,7 +101,7 @@ def test_upgrade_keeps_running_labs(site: Deployment) -> None:
 
 
 def pod_names(component: str) -> set[str]:
-    """Return the names of a component's pods, without those that are being deleted."""
+    """Return the names of a component's pods, except pods that are being deleted."""
     pods = get("pods", selector=f"app.kubernetes.io/component={component}")
     return {pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]}
 
@@ -151,7 +155,8 @@ def test_files_survive_the_drain_of_a_node(site: Deployment) -> None:
     with site.client(visitor).kernel("python3") as kernel:
         kernel.execute("open('kept', 'w').write('before')")
     (node,) = [node["metadata"]["name"] for node in get("nodes")]
-    # On the only node, the disruption budgets of nginx and the relay would block the eviction of their last pods.
+    # Do not evict nginx and the relay: on a cluster with one node, their disruption budgets would block the eviction of
+    # their last pods.
     options = ["--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=200s"]
     selector = (
         "--pod-selector=app.kubernetes.io/part-of=jupyterlabdemo,app.kubernetes.io/component notin (nginx,logstashrmq)"
@@ -164,7 +169,8 @@ def test_files_survive_the_drain_of_a_node(site: Deployment) -> None:
         wait_for_rollout(name, 120)
     assert get("pods", namespace=LABS, selector=f"jupyterlabdemo.lsst.io/github-id={account.id}") == []
     wait_until(visitor.is_logged_in, "the hub answers")
-    # The hub was on the drained node, too, and may have missed the end of the lab.
+    # The page may show either message. The hub was on the drained node, too, so it may not have observed why the lab
+    # ended.
     assert re.search("drained for maintenance|could not observe it", visitor.get("/hub/spawn").text)
     visitor.spawn("kay", image="recommended", size="small")
     with site.client(visitor).kernel("python3") as kernel:

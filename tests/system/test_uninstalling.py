@@ -1,4 +1,4 @@
-"""Tests that uninstall a site and bring it back, delete it and recover its data, and delete it with its data.
+"""Tests that uninstall a site and deploy it again, that recover the data of a deleted site, and that delete all data.
 
 Each test starts from the state that the previous test left. The commands are those of docs/admin/uninstall.md.
 """
@@ -21,7 +21,7 @@ PAGE = ROOT / "docs/admin/uninstall.md"
 CLAIMS = ("fileserver", "hub")
 USER = "rosalind"
 WRITE = "import os; open('kept', 'w').write('all data'); os.sync()"
-# `kubectl get all` lists only some kinds.
+# All namespaced kinds of the components, because `kubectl get all` lists only some kinds.
 KINDS = (
     "deployments,daemonsets,replicasets,cronjobs,jobs,pods,services,secrets,configmaps,networkpolicies,roles,"
     "rolebindings,serviceaccounts,poddisruptionbudgets,horizontalpodautoscalers,persistentvolumeclaims"
@@ -30,7 +30,7 @@ CLUSTER_KINDS = "clusterroles,clusterrolebindings,validatingadmissionpolicies,va
 
 
 def uninstall(*options: str) -> str:
-    """Run `labadmin uninstall`, and return its output."""
+    """Run `labadmin uninstall` with these options, and return the output of the command."""
     command = [sys.executable, "-m", "labadmin", "uninstall", *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -38,23 +38,26 @@ def uninstall(*options: str) -> str:
 
 
 def names(kinds: str, *options: str) -> set[str]:
-    """Return the objects of these kinds, as kind and name."""
+    """Return the objects of these kinds, each in the form "kind/name"."""
     return set(kubectl("get", kinds, "--output", "name", *options).split())
 
 
 def volumes() -> dict[str, str]:
-    """Return the volume of each claim with data."""
+    """Return the name of the volume of each claim that contains data."""
     return {claim: str(get("pvc", claim)["spec"]["volumeName"]) for claim in CLAIMS}
 
 
 def bring_back(site: Deployment) -> None:
-    """Apply the site again. Its namespaces belong to the tests."""
+    """Deploy an uninstalled site again.
+
+    Mark its namespaces as namespaces of the tests, so that the tests may delete them.
+    """
     apply_site(site)
     kubectl("annotate", "namespace", NAMESPACE, LABS, f"{TEST_ANNOTATION}=", "--overwrite")
 
 
 def run_in_lab(site: Deployment, code: str) -> str:
-    """Log in, start a lab, run code in it and return the output. The lab keeps running."""
+    """Log in, start a lab, run code in the lab and return the output. The lab keeps running afterwards."""
     visitor = site.visit(USER)
     visitor.spawn(USER, image="recommended", size="small")
     wait_until(lambda: visitor.reaches_lab(USER), "the lab answers")

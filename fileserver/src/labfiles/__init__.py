@@ -1,1 +1,1 @@
-"""The HTTP service beside the NFS server: it creates homes and project folders, and measures their disk usage."""
+"""The HTTP service beside the NFS server. It creates homes and project folders, and measures their disk usage."""

@@ -1,4 +1,7 @@
-"""The program `python -m labfiles`. Environment variables contain its settings."""
+"""The program `python -m labfiles`, which creates folders and measures their usage.
+
+Its settings are environment variables.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ SERVICE = "fileserver"
 
 
 def main() -> None:
-    """Run until SIGTERM or SIGINT. If the start fails, print the error in one line and exit."""
+    """Run labfiles until SIGTERM or SIGINT. If the start fails, print the error in one line and exit."""
     settings = load_or_exit(os.environ)
     configure_root_logger(ServiceFormatter(SERVICE))
     try:
@@ -40,7 +43,7 @@ def run(settings: Settings) -> None:
     OSError
         Raised if a port is taken.
     """
-    # Both containers of the pod need these folders: the first one to start creates them.
+    # Both containers of the pod need the folders of the storage. The container that starts first creates the folders.
     storage = prepare_storage(settings.storage)
     scanner = Scanner(storage, settings.usage_seconds, settings.usage_rate)
     folders = FolderService(storage)
@@ -51,7 +54,8 @@ def run(settings: Settings) -> None:
 
     def stop(number: int, frame: FrameType | None) -> None:
         stopping.set()
-        # `shutdown` waits for the loop that this signal handler interrupts, so call it in another thread.
+        # `shutdown` waits for the end of `serve_forever`, which this signal handler interrupts. In this thread it would
+        # wait forever.
         threading.Thread(target=server.shutdown).start()
 
     for number in (signal.SIGTERM, signal.SIGINT):

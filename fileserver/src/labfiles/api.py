@@ -1,4 +1,7 @@
-"""The API for the hub: PUT /v1/homes/<uid> and /v1/projects/<gid>. Both are idempotent."""
+"""The API for the hub, which creates folders: PUT /v1/homes/<uid> and /v1/projects/<gid>.
+
+Both requests are idempotent.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,14 @@ logger = logging.getLogger(__name__)
 
 KINDS = {"homes": HOME, "projects": PROJECT}
 WANTED = "wanted PUT /v1/homes/<uid> or /v1/projects/<gid>"
-# The hub sends no body. A body up to this size is read and ignored.
+# Maximum size of a request's body. The hub sends no body. A body of up to this size is read and ignored.
 MAX_BODY = 4096
 MAX_DIGITS = len(str(MAX_BODY))
 FULL_ERRORS = {errno.ENOSPC, errno.EDQUOT}
 
 
 class RequestError(Exception):
-    """A refused request. The client receives the status and the message."""
+    """A refused request. The client receives the HTTP status and the message of this error."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -32,13 +35,15 @@ class RequestError(Exception):
 
 
 class _Server(LoggingHTTPServer):
-    # One spawn requests up to 17 folders at once, and many users may start labs. If the queue of the socket is full,
-    # the client's kernel repeats the connection attempt only after a second.
+    # One spawn requests up to 17 folders at once, and many users may start labs at the same time. So the socket's queue
+    # of new connections is large: if it is full, a client repeats its attempt only after a second.
     request_queue_size = 1024
 
 
 def create_server(host: str, port: int, folders: FolderService, read_token: Callable[[], str]) -> LoggingHTTPServer:
-    """Return an HTTP server for the API that already listens. `serve_forever` runs it.
+    """Return an HTTP server for the API.
+
+    The server already listens, and answers requests after `serve_forever` is called.
 
     Raises
     ------
@@ -99,10 +104,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _read_body(self) -> None:
         length = self.headers.get("Content-Length", "0")
-        # int() raises ValueError at more than 4300 digits.
+        # Check the number of digits first, because int() raises a ValueError for more than 4300 digits.
         fits = length.isdecimal() and len(length) <= MAX_DIGITS and int(length) <= MAX_BODY
         if "Transfer-Encoding" in self.headers or not fits:
-            self.close_connection = True  # otherwise the unread body would be parsed as the next request
+            self.close_connection = True  # the unread body would be parsed as the next request
             raise RequestError(413, f"wanted no body, or a Content-Length of at most {MAX_BODY} bytes")
         self.rfile.read(int(length))
 
@@ -128,4 +133,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Log nothing. Created folders and refused requests have log lines of their own."""
+        """Log nothing here. Other code logs created folders and refused requests."""

@@ -1,7 +1,7 @@
 """The extraction of a tar archive into an open folder, as root, without following symbolic links.
 
-An archive contains the links of users, and a link can lead to any other folder. So each step is relative to an open
-folder, and opens or creates one name without following a link.
+An archive contains links that users have created, and a link can lead to any other folder. So each system call is
+relative to an open folder, and opens or creates one name without following a link.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from labfiles.folders import OPEN_FOLDER
 
 CHUNK = 1 << 20
 CREATE_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-# The setuid and setgid bits of files are dropped: nodes mount the exports with `nosuid`, so they had no effect. The
-# setgid bit of a folder decides the group of new files.
+# The modes that a restore keeps. The setuid and setgid bits of files are dropped, because they have no effect: nodes
+# mount the exports with `nosuid`. The setgid bit of folders is kept: it sets the group of new files.
 FILE_BITS, FOLDER_BITS = 0o777, 0o3777
 
 
 class SkippedError(Exception):
-    """An entry that is not extracted. The message has the reason."""
+    """The error for an archive's entry that is not extracted. The message has the reason."""
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,16 @@ class Access:
 
 @dataclass
 class Extraction:
-    """The state of an extraction: the folder, and the entries that were extracted into it so far.
+    """The state of an extraction: the target folder, and the entries that were extracted so far.
 
     Attributes
     ----------
     folder
-        The file descriptor of the folder. Until `finish` only root may access it.
+        The file descriptor of the target folder. Only root may access the folder until `finish` is called.
     default
-        Owner and mode of folders that the archive does not contain, and of the folder itself.
+        Owner and mode of the target folder, and of parent folders that the archive does not contain.
     files
-        Number of extracted files, links included.
+        Number of extracted files and links.
     """
 
     folder: int
@@ -57,18 +57,18 @@ class Extraction:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no entry was extracted."""
+        """Whether no entry was extracted so far."""
         return not self.files and not self._folders
 
     def add(self, archive: TarFile, entry: TarInfo, path: PurePosixPath, link: PurePosixPath | None) -> None:
-        """Extract one entry of the archive into the folder.
+        """Extract one entry of the archive into the target folder.
 
         Parameters
         ----------
         path
-            The path of the entry, relative to the folder.
+            The path of the entry, relative to the target folder.
         link
-            The target of a hard link, relative to the folder. None if the target is outside the folder.
+            The target of a hard link, relative to the target folder. None if the link leads out of the target folder.
 
         Raises
         ------
@@ -99,7 +99,7 @@ class Extraction:
             os.close(parent)
 
     def finish(self) -> None:
-        """Set owners, modes and times of the folders, from the innermost to the outermost."""
+        """Set owners, modes and times of all extracted folders, from the innermost to the outermost."""
         for path, entry in sorted(self._folders.items(), key=lambda item: len(item[0].parts), reverse=True):
             folder = self._open_folder(path)
             try:
@@ -113,7 +113,7 @@ class Extraction:
         set_access(self.folder, self.default)
 
     def _open_folder(self, path: PurePosixPath, *, create: bool = False) -> int:
-        """Open a folder. With `create`, first create it and its parents if they are missing."""
+        """Open a folder inside the target folder. With `create`, first create missing folders on the path."""
         folder = os.dup(self.folder)
         try:
             for depth, name in enumerate(path.parts, start=1):
@@ -162,7 +162,7 @@ def write_file(archive: TarFile, entry: TarInfo, parent: int, name: str) -> None
 
 
 def remove_file(parent: int, name: str) -> None:
-    """Remove a file that was extracted to this name before. If an archive has two versions, the later one counts."""
+    """Remove an earlier version of a file. If an archive has several versions of a file, the last version is kept."""
     try:
         os.unlink(name, dir_fd=parent)
     except FileNotFoundError:
@@ -174,8 +174,8 @@ def remove_file(parent: int, name: str) -> None:
 def set_access(folder: int, access: Access) -> None:
     """Set mode and owner of an open folder.
 
-    A process without CAP_FSETID can set the setgid bit only while the folder belongs to the group of the process. A
-    later change of the owner keeps the bit.
+    Without CAP_FSETID, a process can set the setgid bit only while the folder belongs to the group of the process. So
+    the function sets the mode before the final owner. The kernel keeps the bit when the owner changes.
     """
     os.fchown(folder, -1, os.getegid())
     os.fchmod(folder, access.mode)
@@ -183,7 +183,10 @@ def set_access(folder: int, access: Access) -> None:
 
 
 def read_times(entry: TarInfo) -> tuple[int, int]:
-    """Return the times of access and modification of an entry, in nanoseconds. Both are the time of modification."""
+    """Return the access time and the modification time for `os.utime`, in nanoseconds.
+
+    Both are the modification time of the entry.
+    """
     # `TarInfo.mtime` is a float, which does not have enough digits for nanoseconds.
     modified = round(Decimal(entry.pax_headers.get("mtime", str(entry.mtime))) * 10**9)
     return modified, modified

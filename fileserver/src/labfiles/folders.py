@@ -1,7 +1,8 @@
-"""Creation of homes and project folders. Only this code creates something as root on behalf of users.
+"""Creation of homes and project folders, as root on behalf of users.
 
-A folder in an export is always complete: it gets its owner and mode outside the exports, and is then renamed into
-place without replacing anything. Each call is relative to an open folder and does not follow symlinks.
+A folder in an export is always complete. labfiles creates the folder outside the exports, sets the owner and mode, and
+then renames the folder into the export. The rename does not replace anything. Each system call is relative to an open
+folder and does not follow symlinks.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 RENAME_NOREPLACE = 1
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# The ids that the hub assigns to users and organizations. Operating systems use the ids in RESERVED_IDS.
+# The range of ids that the hub assigns to users and organizations, except RESERVED_IDS, which operating systems use.
 FIRST_ID, LAST_ID = 1000, 2**31 - 1
 RESERVED_IDS = range(60000, 65536)
 NUMBER = re.compile("[1-9][0-9]{0,9}", re.ASCII)
@@ -32,7 +33,10 @@ class InvalidIdError(ValueError):
 
 
 class FolderConflictError(Exception):
-    """An unexpected file or folder at the path of a home or project folder. The message names what is wanted."""
+    """An unexpected file or folder at the path of a home or project folder.
+
+    The message has the found and the expected state.
+    """
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,11 @@ class FolderKind:
     name
         The name in log lines and metrics.
     export
-        The name of the export that has folders of this kind.
+        The name of the NFS export that contains folders of this kind.
     mode
         The permissions of a folder.
     owned_by_user
-        Whether the user owns the folder. False means that root owns it and the group has access.
+        Whether a user owns the folder. If False, root owns the folder and a group has access.
     """
 
     name: str
@@ -57,7 +61,7 @@ class FolderKind:
     owned_by_user: bool
 
     def owner(self, number: int) -> tuple[int, int]:
-        """Return the UID and the GID of the folder with this id."""
+        """Return the UID and the GID that own the folder with this id."""
         return (number if self.owned_by_user else 0, number)
 
 
@@ -83,19 +87,22 @@ def parse_id(text: str) -> int:
 
 
 class FolderService:
-    """The thread-safe creator of the folders on one storage."""
+    """A service that creates homes and project folders on one storage.
+
+    Several threads can call `ensure` at the same time.
+    """
 
     def __init__(self, storage: Storage) -> None:
         making = storage.own / "making"
         create_folder(making, OWN_MODE)
         self._making = os.open(making, OPEN_FOLDER)
-        for name in os.listdir(self._making):  # remove incomplete folders that a killed process left behind
+        for name in os.listdir(self._making):  # remove incomplete folders of a killed process
             os.rmdir(name, dir_fd=self._making)
         self._roots = {kind: os.open(storage.root / kind.export, OPEN_FOLDER) for kind in (HOME, PROJECT)}
         self._lock = threading.Lock()
 
     def ensure(self, kind: FolderKind, number: int, asked_by: str) -> bool:
-        """Create a folder, or check that it exists with the right owner.
+        """Create a folder. If the folder exists, check its owner.
 
         Returns
         -------
@@ -119,12 +126,15 @@ class FolderService:
         return True
 
     def _check_existing(self, kind: FolderKind, number: int) -> bool:
-        """Return whether the folder exists. Raise a FolderConflictError if something else has its path."""
+        """Return whether the folder exists.
+
+        Raise a FolderConflictError if the path has another owner or is not a folder.
+        """
         try:
             folder = os.open(str(number), OPEN_FOLDER, dir_fd=self._roots[kind])
         except FileNotFoundError:
             return False
-        except OSError as error:  # ELOOP: a symlink; ENOTDIR: a file
+        except OSError as error:  # ELOOP means a symlink, ENOTDIR a file
             mode = os.stat(str(number), dir_fd=self._roots[kind], follow_symlinks=False).st_mode
             if stat.S_ISDIR(mode):
                 raise
@@ -146,8 +156,8 @@ class FolderService:
         try:
             folder = os.open(name, OPEN_FOLDER, dir_fd=self._making)
             try:
-                # fchmod comes before fchown: after fchown the process is not in the folder's group. Without CAP_FSETID
-                # the kernel then drops the setgid bit from a new mode.
+                # Call fchmod before fchown. After fchown the folder belongs to a group of which this process is not a
+                # member. A process without CAP_FSETID cannot set the setgid bit of such a folder.
                 os.fchmod(folder, kind.mode)
                 os.fchown(folder, *kind.owner(number))
                 os.fsync(folder)
@@ -170,7 +180,7 @@ def check_owner(kind: FolderKind, number: int, status: os.stat_result) -> None:
     """
     uid, gid = kind.owner(number)
     if kind is HOME:
-        # The group is not checked: users may change it to one of their groups.
+        # The group of a home is not checked, because users may change it to one of their groups.
         if status.st_uid != uid:
             raise FolderConflictError(f"/{kind.export}/{number}: found owner {status.st_uid}, wanted {uid}")
     elif (status.st_gid, stat.S_IMODE(status.st_mode)) != (gid, kind.mode):
@@ -182,14 +192,16 @@ def check_owner(kind: FolderKind, number: int, status: os.stat_result) -> None:
 
 
 def describe_type(mode: int) -> str:
-    """Return the type of a file that is not a folder, in words."""
+    """Return words for the type of a file that is not a folder, for an error message."""
     if stat.S_ISLNK(mode):
         return "a symbolic link"
     return "a file" if stat.S_ISREG(mode) else "a special file"
 
 
 def move(from_folder: int, name: str, to_folder: int, new_name: str) -> None:
-    """Rename a folder, and fail if the new name exists. Plain rename(2) would replace an empty folder.
+    """Rename a folder with renameat2, and fail if the new name exists.
+
+    The system call rename would replace an existing empty folder.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """The program `python -m labfiles.ganesha_launcher`, which starts the NFS server.
 
-It checks the storage, creates missing folders, loads the seccomp filter and replaces itself with Ganesha.
+The program checks the storage, creates missing folders, loads the seccomp filter and replaces itself with Ganesha.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ COMMAND = [GANESHA, "-F", "-f", "/etc/ganesha/ganesha.conf", "-L", "/dev/stdout"
 
 
 def main() -> None:
-    """Prepare the storage and become Ganesha. If that fails, print the error in one line and exit."""
+    """Prepare the storage and replace this process with Ganesha.
+
+    If a step fails, print the error in one line and exit.
+    """
     try:
         prepare_storage(STORAGE)
         mounts = Path("/proc/mounts").read_text()
@@ -32,7 +35,7 @@ def main() -> None:
 
 
 def print_warning(mounts: str) -> None:
-    """Print one line if the file system of the storage can be exported but has a known problem."""
+    """Print one line of warning if the file system of the storage has a known problem."""
     if warning := find_warning(STORAGE, mounts):
         sys.stderr.write(f"fileserver: {warning}\n")
 

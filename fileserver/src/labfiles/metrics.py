@@ -23,7 +23,7 @@ Family = GaugeMetricFamily | CounterMetricFamily
 
 
 def gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
-    """Return a metric with one value."""
+    """Return a gauge with this name, help text and value."""
     return GaugeMetricFamily(f"{PREFIX}_{name}", text, value=value)
 
 
@@ -34,7 +34,7 @@ class StorageCollector(Collector):
         self._storage, self._scanner = storage, scanner
 
     def collect(self) -> Iterator[Family]:
-        """Yield the current state of the file system, and the usage of the folders from the last scan."""
+        """Yield metrics of the current state of the file system, and of the folders' usage in the last scan."""
         disk = os.statvfs(self._storage.root)
         yield gauge("storage_bytes", "Size of the storage", disk.f_blocks * disk.f_frsize)
         yield gauge("storage_available_bytes", "Free space for users", disk.f_bavail * disk.f_frsize)
@@ -62,13 +62,13 @@ class StorageCollector(Collector):
 
 
 class NfsCollector(Collector):
-    """Metrics of Ganesha, measured from outside: Debian builds Ganesha without its own metrics."""
+    """Metrics of Ganesha, measured from outside, because Debian builds Ganesha without its own metrics."""
 
     def __init__(self, port: int, proc: Path = Path("/proc/net")) -> None:
         self._port, self._proc = port, proc
 
     def collect(self) -> Iterator[Family]:
-        """Yield the result of an NFS operation on each export, and the counters of the pod's network."""
+        """Yield metrics with the result of an NFS operation on each export, and with the pod's network traffic."""
         start = time.monotonic()
         try:
             nfs.check_exports("127.0.0.1", self._port)
@@ -83,7 +83,7 @@ class NfsCollector(Collector):
         yield CounterMetricFamily(f"{PREFIX}_network_sent_bytes", "Bytes that the pod has sent", sent)
 
     def _count_clients(self) -> int:
-        """Return the number of established connections from other machines."""
+        """Return the number of established connections to the NFS port, without those from this machine."""
         count = 0
         for name in ("tcp", "tcp6"):
             file = self._proc / name
@@ -94,7 +94,7 @@ class NfsCollector(Collector):
         return count
 
     def _sum_traffic(self) -> tuple[int, int]:
-        """Return the numbers of bytes received and sent on all interfaces except loopback."""
+        """Return the number of received bytes and of sent bytes on all network interfaces except loopback."""
         received = sent = 0
         for line in (self._proc / "dev").read_text().splitlines()[2:]:
             name, _, numbers = line.partition(":")
@@ -105,7 +105,7 @@ class NfsCollector(Collector):
 
 
 def create_registry(storage: Storage, scanner: Scanner, nfs_port: int | None) -> CollectorRegistry:
-    """Return the registry of all metrics. If the NFS port is None, the registry has no metrics of NFS."""
+    """Return a registry with all metrics of labfiles. If `nfs_port` is None, the registry has no metrics of NFS."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     registry.register(StorageCollector(storage, scanner))

@@ -1,9 +1,9 @@
 """The NFS probe, which runs one real operation on each export. The program is `python -m labfiles.nfs`.
 
 The operation is an NFSv4.0 COMPOUND (RFC 7530) of PUTROOTFH, LOOKUP of the export and GETATTR of its file system id.
-It needs neither a client id nor a session.
+The operation needs neither a client id nor a session.
 
-An open port is not enough: Ganesha reports that it is up even if an export failed. The name of a failed export does
+To check only the port is not enough, because Ganesha runs even if an export failed. The path of a failed export does
 not exist, or leads to a folder in the file system of the NFS root. So the probe compares the file system id.
 """
 
@@ -22,7 +22,7 @@ PUTROOTFH, LOOKUP, GETATTR = 24, 15, 9
 FSID = 8
 AUTH_SYS, ANONYMOUS_ID = 1, 65534
 SECONDS = 5
-# Filesystem_id of the exports in ganesha.conf.
+# The value Filesystem_id of each export in ganesha.conf.
 FSIDS = {"home": (1, 1), "project": (2, 2)}
 STATUS = {
     2: "no such export",
@@ -43,8 +43,8 @@ def pack_opaque(data: bytes) -> bytes:
 
 
 def pack_call(xid: int, export: str) -> bytes:
-    """Return the RPC call for an export as one record."""
-    # AUTH_SYS credential: UID and GID 65534, no other groups. The verifier is empty.
+    """Return the RPC call that requests the file system id of an export, as one RPC record."""
+    # The call has an AUTH_SYS credential with UID and GID 65534 and no other groups, and an empty verifier.
     user = struct.pack(">I", 0) + pack_opaque(b"probe") + struct.pack(">III", ANONYMOUS_ID, ANONYMOUS_ID, 0)
     credential = struct.pack(">I", AUTH_SYS) + pack_opaque(user) + struct.pack(">II", 0, 0)
     head = struct.pack(">IIIIII", xid, 0, 2, PROGRAM, VERSION, COMPOUND) + credential
@@ -72,7 +72,7 @@ def receive(connection: socket.socket, length: int) -> bytes:
 
 
 def read_fsid(reply: bytes, xid: int) -> tuple[int, int]:
-    """Parse the file system id in the reply to a call.
+    """Return the file system id in the reply to the call with the id `xid`.
 
     Raises
     ------
@@ -87,7 +87,8 @@ def read_fsid(reply: bytes, xid: int) -> tuple[int, int]:
             raise NfsError(f"the server refused the call: {(reply_xid == xid, kind, state, accepted)}")
         if status:
             raise NfsError(STATUS.get(status, f"NFS error {status}"))
-        # Skip the tag, the number of results, two results of 8 bytes, and the operation and status of the third result.
+        # Skip the tag, the number of results, and two results of 8 bytes. Then skip the operation and status of the
+        # third result.
         at += 12 + tag + (-tag % 4) + 4 + 16 + 8
         (words,) = struct.unpack_from(">I", reply, at)
         major, minor = struct.unpack_from(">QQ", reply, at + 4 + 4 * words + 4)
@@ -121,7 +122,7 @@ def ask_fsid(host: str, port: int, export: str, seconds: float = SECONDS) -> tup
 
 
 def check_exports(host: str, port: int, seconds: float = SECONDS) -> None:
-    """Check that each export exists with its own file system id.
+    """Check that each export exists and has the file system id of ganesha.conf.
 
     Raises
     ------

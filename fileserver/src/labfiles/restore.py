@@ -3,8 +3,9 @@
 FOLDER is `home/<uid>` or `project/<gid>`. The program puts the files into a new folder `restored-<date>` in FOLDER, and
 changes nothing else. Without a PATH it restores all files.
 
-FOLDER belongs to users, who may change its content during the restore. The new folder belongs to root until it is
-complete, so users can neither change nor read it. A user can rename it, which does no harm: the program keeps it open.
+FOLDER belongs to users, who may change its content during the restore. The new folder belongs to root until the restore
+is complete, so users can neither change nor read its content. A user can rename the new folder, which is harmless: the
+program keeps it open and does not use its name.
 """
 
 from __future__ import annotations
@@ -28,18 +29,18 @@ from labfiles.folders import HOME, OPEN_FOLDER, PROJECT, FolderKind, InvalidIdEr
 
 STORAGE = Path("/storage")
 KINDS = {kind.export: kind for kind in (HOME, PROJECT)}
-# An archive ends with two blocks of zeros (POSIX pax).
+# The end of a complete archive: two blocks of zeros (POSIX pax).
 END = b"\0" * 1024
 PREFIX = "restored-"
 INCOMPLETE_MODE = 0o700
 
 
 class RestoreError(Exception):
-    """A restore that is not possible. The message has the reason. Nothing has changed."""
+    """A restore that is not possible. The message has the reason. The program has changed nothing in FOLDER."""
 
 
 class Backup(io.BufferedIOBase):
-    """The stream of a tar archive. It remembers the last bytes, which show whether the archive is complete."""
+    """The stream of a tar archive. The object stores the last bytes, which show whether the archive is complete."""
 
     def __init__(self, stream: BinaryIO) -> None:
         super().__init__()
@@ -53,12 +54,12 @@ class Backup(io.BufferedIOBase):
         return data
 
     def check_end(self) -> None:
-        """Read the archive to its end, and check that it is complete.
+        """Read the rest of the archive, and check that the archive is complete.
 
         Raises
         ------
         RestoreError
-            Raised if the archive is cut off.
+            Raised if the end of the archive is missing.
         """
         while self.read(CHUNK):
             pass
@@ -76,7 +77,7 @@ def parse_folder(text: str) -> tuple[FolderKind, int]:
 
 
 def parse_path(text: str) -> PurePosixPath:
-    """Parse a path in the folder. Raise a RestoreError if it leads out of the folder."""
+    """Parse a PATH of the command line, relative to FOLDER. Raise a RestoreError if the path leads out of FOLDER."""
     path = PurePosixPath(text)
     if path.is_absolute() or ".." in path.parts or not path.parts:
         raise RestoreError(f"found the path {text!r}, wanted one relative to the folder, for example notebooks/a.ipynb")
@@ -84,7 +85,7 @@ def parse_path(text: str) -> PurePosixPath:
 
 
 def find_relative(name: str, folder: PurePosixPath) -> PurePosixPath | None:
-    """Return the path of an entry relative to the folder, or None if the entry is not in the folder."""
+    """Return the path of an archive's entry relative to `folder`, or None if the entry is not in `folder`."""
     path = PurePosixPath(name.removeprefix("./"))
     if ".." in path.parts or not path.is_relative_to(folder) or path == folder:
         return None
@@ -93,7 +94,10 @@ def find_relative(name: str, folder: PurePosixPath) -> PurePosixPath | None:
 
 @contextmanager
 def new_folder(parent: int, today: str) -> Iterator[tuple[int, str]]:
-    """Create a folder that only root may access, and yield its descriptor and name. Remove it if the block fails."""
+    """Create a folder that only root may access, and yield its descriptor and name.
+
+    If the block fails, remove the folder.
+    """
     remove_leftovers(parent)
     name, number = PREFIX + today, 1
     while True:
@@ -105,10 +109,11 @@ def new_folder(parent: int, today: str) -> Iterator[tuple[int, str]]:
             name = f"{PREFIX}{today}-{number}"
     try:
         folder = os.open(name, OPEN_FOLDER, dir_fd=parent)
-    except OSError as error:  # the user removed or replaced the new folder
+    except OSError as error:  # a user has removed or replaced the new folder
         raise RestoreError(f"{name}: changed during the restore, try again") from error
     try:
-        # A user can replace the folder before it is open, but cannot create a folder that root owns.
+        # A user can replace the new folder before it is open. But the replacement cannot belong to root, so this check
+        # detects it.
         if not is_incomplete(folder) or os.listdir(folder):
             raise RestoreError(f"{name}: changed during the restore, try again")
         fcntl.flock(folder, fcntl.LOCK_EX)
@@ -122,9 +127,9 @@ def new_folder(parent: int, today: str) -> Iterator[tuple[int, str]]:
 
 
 def is_incomplete(folder: int) -> bool:
-    """Return whether an open folder is one that a restore has not completed. Users cannot create such a folder."""
+    """Return whether a restore has created this open folder and not completed it. Users cannot create such a folder."""
     status = os.fstat(folder)
-    # In a project folder, a new folder also gets the setgid bit.
+    # Compare only the permission bits, because a new folder in a project folder also gets the setgid bit.
     return status.st_uid == os.geteuid() and status.st_mode & 0o777 == INCOMPLETE_MODE
 
 
@@ -133,18 +138,18 @@ def remove_leftovers(parent: int) -> None:
     for name in os.listdir(parent):
         if not name.startswith(PREFIX):
             continue
-        with suppress(OSError):  # a link or a file of the user is not a leftover
+        with suppress(OSError):  # the name belongs to a link or a file of a user
             folder = os.open(name, OPEN_FOLDER, dir_fd=parent)
             try:
                 if is_incomplete(folder):
-                    fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while the folder's own restore runs
+                    fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while another restore uses the folder
                     remove_folder(parent, name, folder)
             finally:
                 os.close(folder)
 
 
 def remove_folder(parent: int, name: str, folder: int) -> None:
-    """Remove an incomplete folder, unless the user has renamed it."""
+    """Remove the content of an incomplete folder. Remove the folder itself too, unless a user has renamed it."""
     for inner in os.listdir(folder):
         if stat.S_ISDIR(os.stat(inner, dir_fd=folder, follow_symlinks=False).st_mode):
             shutil.rmtree(inner, dir_fd=folder)
@@ -155,7 +160,7 @@ def remove_folder(parent: int, name: str, folder: int) -> None:
 
 
 def extract(stream: BinaryIO, folder: PurePosixPath, paths: Sequence[PurePosixPath], into: Extraction) -> None:
-    """Extract the wanted entries of an archive.
+    """Extract the entries below `paths` from an archive. Without paths, extract all entries of the folder.
 
     Raises
     ------
@@ -169,7 +174,8 @@ def extract(stream: BinaryIO, folder: PurePosixPath, paths: Sequence[PurePosixPa
     try:
         with tarfile.open(fileobj=backup, mode="r|") as archive:
             while (entry := archive.next()) is not None:
-                # A list of millions of entries would not fit into the memory of the container.
+                # tarfile keeps a list of all entries. Clear the list, because millions of entries would not fit into
+                # the container's memory.
                 archive.members = []  # type: ignore[attr-defined]
                 path = find_relative(entry.name, folder)
                 wanted = {one for one in paths if path and path.is_relative_to(one)}
@@ -195,9 +201,9 @@ def restore(storage: Path, folder: str, paths: Sequence[str], stream: BinaryIO) 
     Raises
     ------
     RestoreError
-        Raised if the files cannot be restored. Nothing has changed.
+        Raised if the files cannot be restored. The function has changed nothing.
     OSError
-        Raised if the disk is full or broken. Nothing has changed.
+        Raised if the disk is full or broken. The function has removed the new folder.
     """
     kind, number = parse_folder(folder)
     wanted = [parse_path(path) for path in paths]
@@ -221,14 +227,14 @@ def restore(storage: Path, folder: str, paths: Sequence[str], stream: BinaryIO) 
 
 
 def main() -> None:
-    """Restore the files that the command line names. If that fails, print the error in one line and exit."""
+    """Restore the files that the command line names. If the restore fails, print the error in one line and exit."""
     parser = argparse.ArgumentParser(prog="labfiles.restore", description=__doc__)
     parser.add_argument("folder", metavar="FOLDER", help="home/<uid> or project/<gid>")
     parser.add_argument("paths", metavar="PATH", nargs="*", help="a file or folder in FOLDER (default: all)")
     parser.add_argument("--storage", type=Path, default=STORAGE, help=argparse.SUPPRESS)
     options = parser.parse_args()
     os.umask(0)
-    os.nice(10)  # the hub's requests for folders have priority over a restore
+    os.nice(10)  # requests of the hub have priority over a restore
     try:
         line = restore(options.storage, options.folder, options.paths, sys.stdin.buffer)
     except RestoreError as error:

@@ -1,7 +1,7 @@
-"""A seccomp filter that refuses system calls that the NFS server never needs.
+"""A seccomp filter that refuses dangerous system calls, which the NFS server never needs.
 
 Until 2023 the default filters of container runtimes refused name_to_handle_at, without which Ganesha exports nothing.
-So the manifest turns the runtime's filter off for the server, and this filter refuses the other dangerous calls.
+So the manifest disables the runtime's filter for the NFS server. This filter refuses the dangerous calls instead.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ REFUSED_CALLS = (
         "syslog",
         "personality",
     ),
-    # file systems and namespaces
+    # calls that change file systems, mounts or namespaces
     *("mount", "umount2", "pivot_root", "chroot", "fsopen", "fsconfig", "fsmount", "fspick", "move_mount", "open_tree"),
     *("mount_setattr", "unshare", "setns", "swapon", "swapoff", "quotactl", "acct"),
-    # keys, the clock, and rarely used calls with a history of vulnerabilities
+    # calls that access kernel keys or set the clock, and rarely used calls with a history of vulnerabilities
     *("add_key", "request_key", "keyctl", "settimeofday", "clock_settime", "adjtimex", "clock_adjtime"),
     *("io_uring_setup", "io_uring_enter", "io_uring_register", "vhangup", "move_pages"),
 )
 
 
 class FilterError(Exception):
-    """A failure to load the filter. The message has the reason."""
+    """A failure to load the seccomp filter. The message has the reason."""
 
 
 def load_filter() -> None:
-    """Refuse the system calls of `REFUSED_CALLS` from now on, also after exec. The filter cannot be removed.
+    """Load a filter that refuses the system calls of `REFUSED_CALLS` in this process. The filter stays after exec.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def load_filter() -> None:
 
 
 def check_status(status: int, subject: str) -> None:
-    """Check the status that libseccomp returned for a rule or for the whole filter.
+    """Check the status that a function of libseccomp has returned.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The settings of labfiles. Only this module reads its environment variables."""
+"""The settings of labfiles. No other module reads environment variables."""
 
 from __future__ import annotations
 
@@ -28,17 +28,18 @@ class Settings:
     storage
         The folder where the volume is mounted.
     token_file
-        The file with the hub's token. Each request reads it again, because an administrator may change the Secret.
+        The file with the hub's token. labfiles reads the file for each request, because an administrator may change the
+        Secret.
     host, port
         The address where the API listens. Port 0 selects a free port.
     metrics_port
         The port of /metrics, /live and /ready. Port 0 selects a free port.
     nfs
-        Whether Ganesha runs in the same pod. If False, labfiles has no metrics of NFS.
+        Whether Ganesha runs in the same pod. If False, labfiles exports no metrics of NFS.
     nfs_port
         Ganesha's port on this machine.
     usage_seconds
-        Seconds between the starts of two scans.
+        Seconds from the start of a scan of disk usage to the start of the next scan.
     usage_rate
         The largest number of files that a scan reads per second.
     """
@@ -122,7 +123,7 @@ def parse_boolean(text: str) -> bool:
 
 
 def number_parser(least: int, most: int) -> Callable[[str], int]:
-    """Return a function that parses a number, and raises a ValueError outside this range."""
+    """Return a function that parses a number. The function raises a ValueError if the number is outside the range."""
 
     def parse(text: str) -> int:
         if not least <= (value := int(text)) <= most:
@@ -133,7 +134,7 @@ def number_parser(least: int, most: int) -> Callable[[str], int]:
 
 
 def load_or_exit(environ: Mapping[str, str]) -> Settings:
-    """Return all settings. If one is missing or wrong, print the error in one line and exit."""
+    """Return all settings. If a setting is missing or wrong, print the error in one line and exit."""
     try:
         return load(environ)
     except SettingsError as error:

@@ -1,4 +1,4 @@
-"""The storage: one file system with the folders below, and the checks at the start.
+"""The storage: one file system with the folders in this list, and checks of the storage at the start of the programs.
 
 home, project   the exports; only labfiles creates folders in their roots
 recovery        Ganesha's list of clients that may reclaim their locks after a restart
@@ -18,18 +18,20 @@ MAX_HANDLE = 128
 EXPORTS = ("home", "project")
 ROOT_MODE = 0o755
 OWN_MODE = 0o700
-# Ganesha ignores file systems of these types (populate_posix_file_systems), and reports that the folder does not exist.
+# Ganesha ignores file systems of these types (function populate_posix_file_systems), and then reports that the exported
+# folder does not exist.
 IGNORED_TYPES = {"tmpfs", "nfs", "nfs4"}
 WANTED = "wanted one that can be exported (ext4, xfs or btrfs)"
 
-# On these types Ganesha's file handles contain the device number. On ext4 and btrfs they contain the UUID.
+# On file systems of these types, Ganesha's file handles contain the device number of the disk. On ext4 and btrfs, file
+# handles contain the UUID of the file system.
 TYPES_WITH_DEVICE_HANDLES = {"xfs"}
 
 libc = ctypes.CDLL(None, use_errno=True)
 
 
 class StorageError(Exception):
-    """An unusable storage. The message says what the check found and what labfiles needs."""
+    """A storage that cannot be used. The message has the found state and the required state."""
 
 
 class _Handle(ctypes.Structure):
@@ -59,27 +61,27 @@ class Storage:
 
     @property
     def home(self) -> Path:
-        """The folder with the homes. The name of each is the UID of its user."""
+        """The folder that contains the homes. The name of a home is the UID of its user."""
         return self.root / "home"
 
     @property
     def project(self) -> Path:
-        """The folder with the project folders. The name of each is the GID of its organization."""
+        """The folder that contains the project folders. The name of a project folder is the GID of its organization."""
         return self.root / "project"
 
     @property
     def recovery(self) -> Path:
-        """The folder with Ganesha's recovery data."""
+        """The folder in which Ganesha stores the clients that may reclaim their locks after a restart."""
         return self.root / "recovery"
 
     @property
     def own(self) -> Path:
-        """The folder with the data of labfiles."""
+        """The folder for the data of labfiles: results of scans, and folders that are being created."""
         return self.root / "labfiles"
 
 
 def prepare_storage(root: Path) -> Storage:
-    """Create the missing folders of the storage, and return the storage.
+    """Check the storage and create its missing folders. Return the storage.
 
     Raises
     ------
@@ -98,7 +100,7 @@ def prepare_storage(root: Path) -> Storage:
 
 
 def check_writable(root: Path) -> None:
-    """Check that this process may write to a folder. A full disk passes the check.
+    """Check that this process may write to a folder. The check succeeds even if the disk is full.
 
     Raises
     ------
@@ -128,8 +130,8 @@ def check_exportable(path: Path, mounts: str) -> None:
     Raises
     ------
     StorageError
-        Raised if Ganesha ignores the file system, or if the kernel provides no file handles for it. NFS clients
-        identify files by handles.
+        Raised if Ganesha ignores file systems of this type, or if the kernel provides no file handles for the file
+        system. NFS clients identify files by handles.
     """
     kind = find_type(path, mounts)
     if kind in IGNORED_TYPES:
@@ -145,7 +147,7 @@ def check_exportable(path: Path, mounts: str) -> None:
 
 
 def find_warning(path: Path, mounts: str) -> str:
-    """Return a warning about a known problem of the file system of a folder, or an empty string.
+    """Return a warning if the file system of a folder has a known problem. Otherwise return an empty string.
 
     Parameters
     ----------
@@ -166,14 +168,14 @@ def find_warning(path: Path, mounts: str) -> str:
 def find_type(path: Path, mounts: str) -> str:
     """Return the type of the file system that contains a folder, from the text of /proc/mounts."""
     types = {}
-    for line in mounts.splitlines():  # a later mount hides an earlier mount on the same folder
+    for line in mounts.splitlines():  # a later mount on a folder hides an earlier one
         _, mount_point, kind, *_ = line.split()
         types[Path(mount_point.encode().decode("unicode_escape"))] = kind
     return next(types[folder] for folder in (path, *path.parents) if folder in types)
 
 
 def create_folder(path: Path, mode: int) -> None:
-    """Create a folder that this process's user owns, or restore the mode of an existing one.
+    """Create a folder with this mode, owned by this process's user. If the folder exists, restore its mode.
 
     Raises
     ------

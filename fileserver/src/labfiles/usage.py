@@ -1,7 +1,7 @@
 """The disk usage of each home and project folder, measured slowly in the background.
 
-A scan measures each folder once. The results are saved on the storage, so after a restart the scan continues with the
-next folder.
+A scan measures each folder once. The results are saved on the storage, so that an interrupted scan can continue with
+the next folder after a restart.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ logger = logging.getLogger(__name__)
 
 IOPRIO_SET, IOPRIO_WHO_PROCESS, IDLE = 251, 1, 3 << 13
 BLOCK = 512
-# Limits the open files: each level keeps two file descriptors open while the scan measures the levels below.
+# Maximum depth of nested folders. The limit bounds the number of open files: while the scan measures a subfolder, each
+# level above keeps two file descriptors open.
 MAX_DEPTH = 100
-# The scan sleeps only when it is this many seconds ahead of its rate.
+# The scan sleeps only if it is this many seconds ahead of its configured rate.
 AHEAD = 0.05
 SAVE_SECONDS = 10.0
-# Seconds before the retry of a failed scan, unless the interval is shorter.
+# Seconds until a failed scan is retried. If the interval of scans is shorter, the interval is used.
 RETRY_SECONDS = 60.0
 
 
@@ -40,7 +41,7 @@ class Usage:
     Attributes
     ----------
     bytes
-        Size of the blocks on the disk. A file with several names counts once.
+        Size of the folder's blocks on the disk. A file with several hard links counts once.
     files
         Number of files and folders.
     skipped
@@ -62,11 +63,12 @@ class Report:
     Attributes
     ----------
     started
-        Time when the current or last scan started (Unix time, seconds).
+        Time when the current scan started, or the last scan if none is running (Unix time, seconds).
     finished, seconds
-        Time when the last complete scan ended, and its duration. Both are 0 before the first complete scan.
+        Time when the last complete scan ended (Unix time), and its duration in seconds. Both are 0 before the first
+        complete scan.
     folders
-        The usage of each folder. The keys are "kind/id".
+        The usage of each folder. A key has the kind and the id of a folder, for example "home/5000".
     """
 
     started: float = 0
@@ -76,7 +78,7 @@ class Report:
 
     @classmethod
     def read(cls, file: Path) -> Report:
-        """Return the report in a file, or an empty report if the file is missing or broken."""
+        """Return the report that a file contains, or an empty report if the file is missing or broken."""
         try:
             saved = json.loads(file.read_text())
             folders = {str(key): Usage(**usage) for key, usage in saved.pop("folders").items()}
@@ -88,7 +90,10 @@ class Report:
             return cls()
 
     def write(self, file: Path) -> None:
-        """Save the report. If that fails, for example on a full disk, keep the old file and log a warning."""
+        """Save the report in a file.
+
+        If the file cannot be written, for example on a full disk, keep the old file and log a warning.
+        """
         new = file.with_suffix(".new")
         try:
             new.write_text(json.dumps(asdict(self)))
@@ -100,7 +105,7 @@ class Report:
 
 
 class StoppedError(Exception):
-    """The program is stopping. The exception ends the current measurement without a result."""
+    """An exception that ends the current measurement without a result, because the program is stopping."""
 
 
 class RateLimiter:
@@ -111,7 +116,7 @@ class RateLimiter:
         self._next = time.monotonic()
 
     def wait(self) -> None:
-        """Wait until the next file may be measured.
+        """Wait until the scan may measure the next file.
 
         Raises
         ------
@@ -132,7 +137,7 @@ def measure(folder: int, wait: Callable[[], None]) -> Usage:
     folder
         The file descriptor of the folder.
     wait
-        Function to call before each file. It limits the rate.
+        Function that is called before each file is measured. It waits in order to limit the rate.
     """
     usage, device, seen = Usage(), os.fstat(folder).st_dev, set[int]()
 
@@ -140,7 +145,7 @@ def measure(folder: int, wait: Callable[[], None]) -> Usage:
         with os.scandir(inside) as entries:
             for entry in entries:
                 wait()
-                with suppress(FileNotFoundError, NotADirectoryError):  # the file was removed or replaced since scandir
+                with suppress(FileNotFoundError, NotADirectoryError):  # skip a file that was removed or replaced
                     status = entry.stat(follow_symlinks=False)
                     if status.st_dev != device or status.st_ino in seen:
                         continue
@@ -158,7 +163,7 @@ def measure(folder: int, wait: Callable[[], None]) -> Usage:
         try:
             subfolder = os.open(name, OPEN_FOLDER, dir_fd=inside)
         except OSError as error:
-            raise FileNotFoundError from error  # the user replaced the folder since scandir: skip it
+            raise FileNotFoundError from error  # the caller skips a replaced folder
         try:
             measure_entries(subfolder, depth)
         finally:
@@ -171,7 +176,7 @@ def measure(folder: int, wait: Callable[[], None]) -> Usage:
 
 
 class Scanner:
-    """A thread that measures all folders at an interval, one folder at a time."""
+    """A thread that measures all folders at a regular interval, one folder after another."""
 
     def __init__(self, storage: Storage, interval: float, rate: float) -> None:
         self._storage, self._interval, self._rate = storage, interval, rate
@@ -200,15 +205,15 @@ class Scanner:
     def _try_scan(self) -> None:
         try:
             self._scan()
-        except OSError as error:  # a broken disk, or an export that is missing during a restore
+        except OSError as error:  # the disk is broken, or an export is missing during a restore
             seconds = min(self._interval, RETRY_SECONDS)
             logger.warning("cannot measure the folders, retry in %d s: %s", seconds, error)
             self._stop.wait(seconds)
 
     def _seconds_until_due(self) -> float:
-        if self.report.finished < self.report.started:  # continue the last scan, which is incomplete
+        if self.report.finished < self.report.started:  # the last scan is incomplete, so continue it
             return 0
-        # min() limits the wait if the clock was set back.
+        # If the clock was set back, the start of the last scan is in the future. min() limits the wait in this case.
         return min(self._interval, max(0.0, self.report.started + self._interval - time.time()))
 
     def _scan(self) -> None:
@@ -256,7 +261,7 @@ class Scanner:
             return
         finally:
             os.close(folder)
-        # A new dictionary, because the thread of a metrics request may iterate over the old one.
+        # Create a new dictionary, because another thread may iterate over the old one for a metrics request.
         self.report.folders = {**self.report.folders, key: usage}
 
 

@@ -1,4 +1,4 @@
-"""Tests of the unchanged manifests on a real cluster, with Linux's NFS client through the Service."""
+"""Tests of the unchanged manifests on a real cluster. Linux's NFS client connects through the Service."""
 
 from __future__ import annotations
 
@@ -55,19 +55,19 @@ except (urllib.error.URLError, TimeoutError) as error:
 
 
 def secret() -> dict[str, Any]:
-    """Return the Secret with the token that the hub and the fileserver share."""
+    """Return the manifest of the Secret with the token that the hub and the fileserver share."""
     metadata = {"name": "fileserver", "namespace": NAMESPACE}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"FILESERVER_TOKEN": TOKEN}}
 
 
 def volumes() -> list[Path]:
-    """Return the manifests of the volumes and claims that labs mount."""
+    """Return the paths of the manifests for the volumes and claims that labs mount."""
     return sorted(FOLDER.glob("shared-*.yaml"))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def deployment() -> Iterator[None]:
-    """Apply the manifests as the README describes."""
+    """Apply the manifests and the Secret as the README describes, and delete them after the tests."""
     with own_namespaces():
         kubectl("apply", "--filename", FOLDER)
         apply(secret())
@@ -81,7 +81,7 @@ def is_bound(claim: str) -> bool:
 
 
 def request_folder(name: str, labels: dict[str, str], path: str) -> str:
-    """Request a folder from a pod with these labels, and return the output of the pod."""
+    """Start a pod with these labels that requests a folder from labfiles, and return the pod's output."""
     container = {
         "name": "test",
         "image": f"{image_name('fileserver')}:{version()}",
@@ -99,13 +99,13 @@ def request_folder(name: str, labels: dict[str, str], path: str) -> str:
 
 
 def server_pod() -> str:
-    """Return the name of the fileserver's pod that is not being deleted."""
+    """Return the name of the only fileserver pod that is not being deleted."""
     (pod,) = [pod for pod in get("pod", selector=OURS) if "deletionTimestamp" not in pod["metadata"]]
     return str(pod["metadata"]["name"])
 
 
 def execute(*command: str, container: str = "server") -> str:
-    """Run a command in the fileserver's pod, and return its output."""
+    """Run a command in a container of the fileserver's pod, and return the command's output."""
     return kubectl("exec", server_pod(), "--container", container, "--namespace", NAMESPACE, "--", *command)
 
 
@@ -172,7 +172,7 @@ STORAGE_PAGE = ROOT / "docs/admin/storage.md"
 
 
 def follow(commands: str, folder: Path) -> str:
-    """Run commands of docs/admin/storage.md in a folder that has a link to the manifests of the repository."""
+    """Run commands of docs/admin/storage.md in a folder with a symbolic link to the repository's manifests."""
     if not (link := folder / "fileserver").exists():
         link.symlink_to(ROOT / "fileserver")
     return run_commands(commands, folder)
@@ -191,7 +191,7 @@ def test_a_backup_is_restored_on_another_disk(tmp_path: Path) -> None:
     _, show_policy, delete_claim, _, delete_disk = read_commands(STORAGE_PAGE, "Move to another disk")
     follow(back_up, tmp_path)
     old = str(get("pvc", "fileserver")["spec"]["volumeName"])
-    # The CronJob of hub/kubernetes does this on a site.
+    # On a site, the CronJob of hub/kubernetes sets this reclaim policy.
     kubectl("patch", "pv", old, "--patch", '{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}')
     assert follow(show_policy, tmp_path) == "Retain"
     follow(delete_claim, tmp_path)
@@ -234,10 +234,10 @@ def test_a_file_is_restored_beside_the_files_of_the_user(tmp_path: Path) -> None
 
 
 def test_in_tree_alternative_uses_the_service_address() -> None:
-    """Check that the alternative replaces the name of the Service by its address.
+    """Check that the in-tree alternative replaces the name of the Service with the Service's address.
 
-    PersistentVolumes cannot be changed, so applying the alternative fails until the existing PersistentVolumes are
-    deleted.
+    Kubernetes refuses changes of PersistentVolumes. So the alternative can be applied only after the existing
+    PersistentVolumes are deleted.
     """
     with pytest.raises(KubectlError, match=r"spec\.persistentvolumesource"):
         run_alternative()
@@ -256,7 +256,7 @@ def test_in_tree_alternative_uses_the_service_address() -> None:
 
 
 def run_alternative() -> str:
-    """Apply the in-tree alternative, and return the output of kubectl. Raise a KubectlError if that fails."""
+    """Apply the in-tree alternative, and return the output of kubectl. Raise a KubectlError if a command fails."""
     done = subprocess.run([IN_TREE], env=os.environ, capture_output=True, text=True, check=False)
     if done.returncode:
         raise KubectlError(done.stdout + done.stderr)
@@ -273,8 +273,8 @@ def test_single_node_alternative_creates_folders() -> None:
         ] == []
         for name in ("home", "project"):
             wait_until(partial(is_bound, name), f"{name} is bound")
-        # No user has this id. The folder is on the node. If a failed earlier run has left it there, the status is 200
-        # instead of 201.
+        # No user has this id. The folder is on the node's disk. If the folder is left from a failed earlier run, the
+        # status is 200 instead of 201.
         assert request_folder("test-hub", HUB, "homes/2147483000").startswith("20")
         kubectl("exec", "deployment/fileserver", "-n", NAMESPACE, "--", "/bin/rmdir", "/storage/home/2147483000")
     finally:

@@ -1,6 +1,6 @@
-"""Fixtures that run the image as the pod does: two containers with one address and one volume.
+"""Fixtures that run the image like the fileserver's pod: two containers with one address and one volume.
 
-A third container has the network address, so that the address stays when the server is killed.
+A third container keeps the network address, so that the address stays the same when the server is killed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Pod:
     Attributes
     ----------
     address
-        The address of both containers.
+        The common IP address of both containers.
     server
         The container with Ganesha.
     labfiles
@@ -59,7 +59,7 @@ class Pod:
 
 
 def confined(*capabilities: str) -> dict[str, Any]:
-    """Return the options of a container with the security context of the manifest."""
+    """Return the options that restrict a container like the security context in the manifest."""
     return {
         "read_only": True,
         "cap_drop": ["ALL"],
@@ -70,9 +70,9 @@ def confined(*capabilities: str) -> dict[str, Any]:
 
 
 def server_options(image: str, volume: str) -> dict[str, Any]:
-    """Return the options of Ganesha's container."""
+    """Return the Docker options of Ganesha's container."""
     options = confined(*SERVER_CAPABILITIES)
-    options["security_opt"].append("seccomp=unconfined")  # the NFS server loads its own seccomp filter
+    options["security_opt"].append("seccomp=unconfined")  # the launcher in the container loads a seccomp filter
     return {
         **options,
         "image": image,
@@ -83,7 +83,7 @@ def server_options(image: str, volume: str) -> dict[str, Any]:
 
 @contextmanager
 def volume_of(**options: str) -> Iterator[str]:
-    """Create a volume, and yield its name. Without options it is a folder on the engine's disk (usually ext4)."""
+    """Create a volume, and yield its name. Without options, the volume is a folder on the Docker engine's disk."""
     name = f"fileserver-{uuid.uuid4().hex[:8]}"
     volume = engine().volumes.create(name, driver_opts=options)
     try:
@@ -94,11 +94,11 @@ def volume_of(**options: str) -> Iterator[str]:
 
 @contextmanager
 def small_disk(folder: Path, size: str, inodes: int) -> Iterator[dict[str, str]]:
-    """Create a disk in a file, and yield the options of a volume on it."""
+    """Create a file with an ext4 file system, and yield the options of a volume on this disk."""
     program = need_program("mkfs.ext4", "/sbin/mkfs.ext4", how="apt install e2fsprogs")
     file = folder / "disk"
     subprocess.run(["truncate", f"--size={size}", file], check=True)
-    # `-m 0` reserves no blocks for root, so a disk that users fill is also full for root.
+    # `-m 0` reserves no blocks for root. So when users fill the disk, root cannot write to it either.
     subprocess.run([program, "-q", "-m", "0", "-N", str(inodes), file], check=True)
     losetup = [*root_command(), "losetup"]
     device = subprocess.run(
@@ -112,7 +112,7 @@ def small_disk(folder: Path, size: str, inodes: int) -> Iterator[dict[str, str]]
 
 @contextmanager
 def run_pod(image: str, volume: str, tokens: Path) -> Iterator[Pod]:
-    """Run both containers, and a third container that holds their address."""
+    """Run both containers of the pod, and a third container that keeps their address."""
     (tokens / "token").write_text(TOKEN)
     tokens.chmod(0o755)
     with ExitStack() as stack:
@@ -139,12 +139,12 @@ def run_pod(image: str, volume: str, tokens: Path) -> Iterator[Pod]:
 
 @pytest.fixture(scope="session")
 def image(request: pytest.FixtureRequest) -> str:
-    """Return the name of the image."""
+    """Return the name of the image under test."""
     return str(request.config.getoption("--image"))
 
 
 @pytest.fixture(scope="module")
 def pod(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
-    """Run the pod on a new volume."""
+    """Run both containers of the pod on a new volume."""
     with volume_of() as volume, run_pod(image, volume, tmp_path_factory.mktemp("tokens")) as running:
         yield running

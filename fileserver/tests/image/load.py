@@ -1,9 +1,9 @@
 """A program that runs on the NFS client and writes files while the server is killed: `python load.py FOLDER SECONDS`.
 
-It appends records to a file, syncs each record, and prints how many are synced. At the same time it holds two locks,
-and a thread writes large files without syncing. A record that takes more than a second is a pause. The program ends
-SECONDS after the end of the longest pause so far. Then it prints the length of this pause and the state of the files
-and locks.
+The program appends records to a file, syncs each record, and prints the number of synced records. At the same time the
+program holds two locks, and a thread writes large files without syncing. If a record takes more than a second, its
+duration counts as a pause. The program stops writing SECONDS after the end of the longest pause so far. Then it prints
+the length of this pause, and whether the files and locks are intact.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def print_fields(**fields: Any) -> None:
 
 
 def can_lock(path: Path, whole_file: bool) -> bool:
-    """Return whether the lock of a file is free: a child process tries to get it."""
+    """Return whether a file is unlocked. A child process tries to lock the file, with flock or with a POSIX lock."""
     pid = os.fork()
     if pid == 0:
         with path.open("r+") as file:
@@ -61,7 +61,10 @@ def write_large_files(path: Path, stop: threading.Event, digests: dict[str, str]
 
 
 def append_records(path: Path, seconds: float) -> tuple[int, float]:
-    """Append records until `seconds` after the longest pause. Return the number of records and the pause's length."""
+    """Append records until `seconds` after the longest pause.
+
+    Return the number of records and the length of the pause.
+    """
     count, longest, pause_end, started = 0, 0.0, 0.0, time.monotonic()
     with path.open("ab", buffering=0) as file:
         while not pause_end or time.monotonic() - pause_end < seconds:
@@ -79,7 +82,7 @@ def append_records(path: Path, seconds: float) -> tuple[int, float]:
 
 
 def main() -> None:
-    """Write until the server has been killed and restarted. Then check the files and locks."""
+    """Write files until the server has been killed and restarted. Then check the files and locks."""
     folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
     (folder / "early").write_bytes(b"early" * 1000)
     early = (folder / "early").open("rb")
@@ -96,7 +99,7 @@ def main() -> None:
         copying.join()
     written = b"".join(create_record(number) for number in range(count))
     os.sync()
-    Path("/proc/sys/vm/drop_caches").write_text("3")  # reads must reach the server, not the client's cache
+    Path("/proc/sys/vm/drop_caches").write_text("3")  # so that reads do not use the client's cache
     print_fields(
         count=count,
         pause=round(pause, 1),

@@ -1,4 +1,4 @@
-"""Tests of what users can and cannot do, on Linux's NFS 4.2 client with the mount options of our PersistentVolume."""
+"""Tests of users' operations on Linux's NFS 4.2 client, with the mount options of our PersistentVolume."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from labtesting.nfs import run_on_client
 from fileserver.tests.image import client
 from fileserver.tests.image.conftest import Pod
 
-# All checks run during the first test. One of them waits for a minute.
+# The first test runs all checks, one of which waits for a minute.
 
 
 @pytest.fixture(scope="module")
 def errors(pod: Pod, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Run all checks on one client, and return the error of each check (empty if it passed)."""
+    """Run all checks on one client, and return the error of each check. The error of a passed check is empty."""
     log = tmp_path_factory.mktemp("client") / "log"
-    # The client runs the command in the checkout, where Python finds the package.
+    # The client runs the command in the folder of the checkout, so that Python can import `fileserver`.
     command = (sys.executable, "-m", client.__name__, "/mnt", pod.api, TOKEN)
     with run_on_client(f"{pod.address}:/", *command, log=log) as running:
         lines = [json.loads(line) for line in running.finish(240).splitlines() if line.startswith("{")]

@@ -19,13 +19,13 @@ from labtesting.nfs import run_on_client
 from fileserver.tests.image.conftest import PYTHON, Pod, confined, run_pod, server_options, small_disk, volume_of
 
 HERE = Path(__file__).parent
-# The grace period is 30 s. Ganesha ends it early when all clients have reclaimed their locks.
+# The grace period lasts 30 s. Ganesha ends the grace period earlier if all clients have reclaimed their locks.
 MAX_PAUSE_SECONDS = 45
 HOME = 5000
 
 
 def request_folder(pod: Pod, path: str) -> int:
-    """Send the hub's request for a folder, and return the status."""
+    """Request a folder from labfiles, as the hub does, and return the HTTP status."""
     answer = httpx.put(f"{pod.api}/v1/{path}", headers={"Authorization": f"Bearer {TOKEN}"})
     return answer.status_code
 
@@ -38,18 +38,19 @@ def execute(pod: Pod, *command: str) -> str:
 
 
 def parse_lines(output: str) -> list[dict[str, Any]]:
-    """Return the JSON lines in the output of a program on the client."""
+    """Parse the JSON lines in the output of a program that ran on the NFS client."""
     return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
 
 
 def as_user(*command: str) -> list[str]:
-    """Return a command that runs another command as the user of the home."""
+    """Return a command that runs this command as the owner of the home."""
     return ["setpriv", f"--reuid={HOME}", f"--regid={HOME}", "--clear-groups", *command]
 
 
 def test_a_killed_server_keeps_all_data_and_locks(pod: Pod, tmp_path: Path) -> None:
     assert request_folder(pod, f"homes/{HOME}") in {200, 201}
-    # load.py runs as root. The server maps root to UID 65534 (Root_Squash), so UID 65534 must own the folder.
+    # load.py runs as root on the client. The server maps root to UID 65534 (Root_Squash), so UID 65534 must own the
+    # folder.
     folder = f"/storage/home/{HOME}/load"
     pod.labfiles.execute("/bin/mkdir", folder)
     execute(pod, "/bin/chown", "65534", folder)
@@ -83,7 +84,7 @@ def test_stopped_server_ends_at_once_and_starts_again(pod: Pod) -> None:
 
 
 def read_metric(pod: Pod, name: str) -> float:
-    """Return a metric of labfiles."""
+    """Return the value of a metric of labfiles."""
     text = httpx.get(f"http://{pod.address}:9465/metrics").text
     return float(re.search(rf"^{name} (\S+)$", text, re.MULTILINE)[1])  # type: ignore[index]  # the metric exists
 
@@ -128,7 +129,8 @@ def test_an_enlarged_disk_is_served(image: str, tmp_path: Path) -> None:
         with volume_of(**options) as volume, run_pod(image, volume, tmp_path / "tokens") as pod:
             assert request_folder(pod, f"homes/{HOME}") == 201
             before = read_metric(pod, "labfiles_storage_bytes")
-        # kubelet enlarges the disk of a claim with the same commands, but while the disk is mounted.
+        # kubelet enlarges the disk of a claim with the same commands. Unlike this test, kubelet does so while the disk
+        # is mounted.
         as_root("truncate", "--size=96M", tmp_path / "disk")
         as_root("losetup", "--set-capacity", options["device"])
         as_root(resize, "-f", options["device"])
@@ -196,12 +198,12 @@ PREPARE = 'from pathlib import Path; from labfiles.storage import prepare_storag
 
 
 def run_probe(server: Container) -> tuple[int, str]:
-    """Run the probe, and return its status and output."""
+    """Run the NFS probe in the server's container, and return the exit status and the output."""
     return server.execute(PYTHON, "-m", "labfiles.nfs")
 
 
 def test_the_containers_have_only_their_capabilities(pod: Pod) -> None:
-    # CHOWN 0, DAC_OVERRIDE 1, DAC_READ_SEARCH 2, FOWNER 3, SETGID 6, SETUID 7
+    # The bits of the capabilities: CHOWN 0, DAC_OVERRIDE 1, DAC_READ_SEARCH 2, FOWNER 3, SETGID 6, SETUID 7
     for container, held in ((pod.server, "cf"), (pod.labfiles, "b")):
         status = container.execute("/bin/cat", "/proc/1/status")[1]
         assert re.search(rf"CapEff:\s+0*{held}\n", status)

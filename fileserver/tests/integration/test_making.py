@@ -1,4 +1,4 @@
-"""Tests of labfiles over HTTP: what it creates and refuses, and that each folder is complete even after a crash."""
+"""Tests of labfiles over HTTP: created folders, refused requests, and complete folders even after a crash."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from labtesting.logevents import assert_log_events
 
 
 def read_owner(path: Path) -> tuple[int, int, str]:
-    """Return the owner, the group and the mode of a file."""
+    """Return the owner, the group and the mode of a file or folder."""
     status = path.lstat()
     return status.st_uid, status.st_gid, f"{stat.S_IMODE(status.st_mode):04o}"
 
@@ -166,7 +166,7 @@ def test_a_wrong_length_is_refused_before_the_token(length: str, labfiles: Labfi
 def test_a_client_that_disconnects_has_one_line_in_the_log(labfiles: Labfiles) -> None:
     port = int(labfiles.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)) as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # `close` sends a TCP reset
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # `close` resets the connection
         client.sendall(b"PUT /v1/homes/5000 HTTP/1.1\r\n")
     wait_until(lambda: "reset by peer" in labfiles.log.read_text(), "the reset is logged")
     line = assert_log_events(labfiles.log.read_text().splitlines())[-1]
@@ -206,7 +206,7 @@ def test_after_a_kill_all_folders_are_complete(tmp_path: Path) -> None:
                     time.sleep(0.001)
                 labfiles.signal(signal.SIGKILL)
                 assert 0 in set(statuses), "labfiles answered all requests before it was killed"
-        labfiles.log.unlink()  # the next process needs an empty log, from which its new ports are read
+        labfiles.log.unlink()  # the harness reads the ports of the next process from a new log
         assert {read_owner(path) for path in (storage / "project").iterdir()} == {
             (0, int(path.name), "2770") for path in (storage / "project").iterdir()
         }

@@ -45,12 +45,12 @@ def test_the_scan_has_idle_priority(labfiles: Labfiles) -> None:
 
 
 def nice(task: Path) -> int:
-    """Return the niceness of a thread."""
+    """Return the nice value of a thread."""
     return int((task / "stat").read_text().rpartition(")")[2].split()[16])
 
 
 def python_of(labfiles: Labfiles) -> int:
-    """Return the process id of labfiles. If the tests use sudo, labfiles is the child process of sudo."""
+    """Return the process id of labfiles. If the test uses sudo, this is the id of sudo's child process."""
     children = Path(f"/proc/{labfiles.process.pid}/task/{labfiles.process.pid}/children").read_text().split()
     return int(children[0]) if children else labfiles.process.pid
 

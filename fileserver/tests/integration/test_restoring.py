@@ -1,4 +1,4 @@
-"""Tests of `labfiles.restore` on real files as root: what it restores, and that no link of a user misleads it."""
+"""Tests of `labfiles.restore` on real files as root: restored files, refused archives, and links of users."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from labtesting.hub_process import wait_until
 
 USER, VICTIM, GROUP = 5000, 6000, 7000
 NEW = f"restored-{datetime.now(UTC):%Y-%m-%d}"
-# The capabilities of the container `labfiles`
+# A command prefix that limits a process to the capabilities of the container `labfiles`
 CAPABILITIES = ("setpriv", "--inh-caps=-all", "--bounding-set=-all,+chown,+dac_override,+fowner", "--clear-groups")
 
 
 @dataclass(frozen=True)
 class Disk:
-    """A storage with the homes of a user and of a victim, and a project folder."""
+    """A storage with a project folder and two homes: of a user, and of a victim whose files the user must not reach."""
 
     root: Path
 
@@ -41,18 +41,18 @@ class Disk:
         return self.root / f"home/{VICTIM}"
 
     def run(self, script: str, uid: int = USER, folder: str = "") -> None:
-        """Run a shell script as a user, in the user's home or in another folder of the storage."""
+        """Run a shell script as this user. The current folder is the user's home, or `folder` in the storage."""
         start = 'cd "$1" && exec setpriv --reuid="$2" --regid="$2" --groups="$3" bash -euc "$4"'
         folder = folder or f"home/{uid}"
         as_root("bash", "-euc", start, "bash", self.root / folder, str(uid), str(GROUP), f"umask 022; {script}")
 
     def back_up(self) -> bytes:
-        """Return a backup, as docs/admin/storage.md creates it."""
+        """Return a backup of the storage, created with the tar command of docs/admin/storage.md."""
         command = ["tar", "-C", str(self.root), "--numeric-owner", "--format=posix", "-cf", "-", "home", "project"]
         return subprocess.run([*root_command(), *command], capture_output=True, check=True).stdout
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start a restore with the capabilities of the container."""
+        """Start a restore with the capabilities of the container `labfiles`."""
         program = [sys.executable, "-m", "labfiles.restore", "--storage", str(self.root), *arguments]
         command = [*root_command(), *CAPABILITIES, "env", f"PYTHONPATH={SOURCE}", *program]
         pipe = subprocess.PIPE
@@ -65,21 +65,21 @@ class Disk:
         return running.returncode, (out + err).decode()
 
     def list_files(self, folder: str, *, times: bool = True) -> list[str]:
-        """Return path, owner, mode, type, target and time of everything in a folder of the storage."""
+        """Return a line for each file below a folder: path, owner, mode, type, link target and modification time."""
         shown = "%P %U:%G %m %y %l" + (" %T@" if times else "")
         command = ["find", str(self.root / folder), "-mindepth", "1", "-printf", f"{shown}\n"]
         done = subprocess.run([*root_command(), *command], capture_output=True, text=True, check=True)
         return sorted(done.stdout.splitlines())
 
     def read(self, path: str) -> str:
-        """Return the content of a file."""
+        """Return the content of a file in the storage."""
         command = [*root_command(), "cat", str(self.root / path)]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Disk:
-    """Create a storage with the homes and the project folder, and remove it after the test."""
+    """Create a storage with two homes, files in the homes, and a project folder."""
     found = Disk(tmp_path / "storage")
     for path, owner, mode in (
         ("home", "0:0", "755"),
@@ -97,7 +97,10 @@ def disk(tmp_path: Path) -> Disk:
 
 
 def craft(*entries: tuple[str, bytes, str]) -> bytes:
-    """Return an archive of the user's home. An entry has a name, a type, and its content or the target of a link."""
+    """Return an archive of the user's home with these entries.
+
+    An entry has a name, a type, and the content or link target.
+    """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for name, kind, text in entries:
@@ -206,7 +209,7 @@ def feed(running: subprocess.Popen[bytes], data: bytes) -> None:
 
 @pytest.fixture
 def large(disk: Disk) -> tuple[bytes, Callable[[], bool]]:
-    """Return a backup with a file of 4 MB, and a function that returns whether the restore has written a part of it."""
+    """Return a backup with a file of 4 MB, and a function that returns whether a restore has created this file."""
     disk.run("yes | head -c 4000000 > work/large")
     backup = disk.back_up()
     disk.run("rm work/large")

@@ -1,4 +1,4 @@
-"""Tests of the ids that name folders, and of the rename of a folder into place."""
+"""Tests of two functions: one parses the ids that name folders, the other renames a complete folder into an export."""
 
 from __future__ import annotations
 

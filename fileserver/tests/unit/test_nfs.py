@@ -1,4 +1,4 @@
-"""Tests of the probe's call and of its parser for replies. tests/image runs the probe on the real server."""
+"""Tests of the NFS probe: its call and its parser. tests/image runs the probe against the real server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from labfiles.nfs import NfsError, ask_fsid, pack_call, read_fsid
 
 
 def reply(xid: int, status: int = 0, fsid: tuple[int, int] = (1, 1)) -> bytes:
-    """Return the reply of a server as RFC 7530 defines it."""
+    """Return the reply of an NFS server to the probe's call, in the format of RFC 7530."""
     head = struct.pack(">IIIIII", xid, 1, 0, 0, 0, 0)
     if status:
         return head + struct.pack(">IIIIIII", status, 0, 2, 24, 0, 15, status)
@@ -50,7 +50,7 @@ def test_random_bytes_are_an_error(answer: bytes) -> None:
 
 @contextmanager
 def server(*parts: bytes) -> Iterator[int]:
-    """Run a server that answers one call, and sends each of these parts separately. Yield the server's port."""
+    """Run a server that answers one call with these parts, each sent separately. Yield the server's port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def run() -> None:

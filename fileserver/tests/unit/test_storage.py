@@ -1,4 +1,7 @@
-"""Tests of the checks of the storage at the start. Each failed check is reported in one line."""
+"""Tests of the checks of the storage at the start of labfiles.
+
+A failed check raises an error with a one-line message.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,7 @@ def test_a_file_system_that_ganesha_ignores_is_refused(kind: str, tmp_path: Path
 
 
 def test_a_disk_with_xfs_gets_a_warning_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """Ganesha's handles contain the fsid of statfs, which is the device number on xfs (nfs-ganesha, issue 1035)."""
+    """Check the warning. On xfs, Ganesha's file handles contain the device number (nfs-ganesha, issue 1035)."""
     print_warning("/dev/vda / ext4 rw 0 0\n/dev/vdb /storage xfs rw 0 0\n")
     assert capsys.readouterr().err == (
         "fileserver: /storage: found a file system of type xfs, ext4 is recommended: "

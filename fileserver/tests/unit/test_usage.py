@@ -1,4 +1,4 @@
-"""Tests of the scan, which measures folders completely and slowly, and follows no symlinks."""
+"""Tests of the scan of disk usage: the scan is complete, limits its rate, and does not follow symlinks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def fill(path: Path, megabytes: int = 1) -> None:
     for number in range(megabytes):
         with (path / str(number)).open("wb") as file:
             file.write(MEGABYTE)
-            os.fsync(file.fileno())  # data that is not written to the disk yet has no blocks
+            os.fsync(file.fileno())  # only data that is written to the disk has blocks
 
 
 def test_files_and_folders_count_by_their_blocks(tmp_path: Path) -> None:

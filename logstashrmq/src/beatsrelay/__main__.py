@@ -15,7 +15,7 @@ from beatsrelay.settings import load_settings_or_exit
 
 
 def create_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
+    """Return the parser for the command line of `python -m beatsrelay`."""
     parser = argparse.ArgumentParser(prog="beatsrelay", description=__doc__)
     parser.add_argument("--check", action="store_true", help="check whether the relay could publish, and exit")
     parser.add_argument(
@@ -28,14 +28,14 @@ def create_parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """Run the relay, or only check the connection to the broker."""
+    """Run the relay. With `--check`, only check the connection to the broker."""
     arguments = create_parser().parse_args()
     settings = load_settings_or_exit(os.environ)
     configure_logs(settings.log_level)
     if arguments.check:
         sys.exit(asyncio.run(run_check(settings, arguments.route)))
-    # The existing objects live as long as the process, and events create no reference cycles. So the garbage collector
-    # would only waste CPU: exclude the existing objects from it, and let it run rarely.
+    # All objects that exist now live as long as the process, and events create no reference cycles. So frequent garbage
+    # collection would waste CPU time. `freeze` excludes the existing objects, and the threshold makes collections rare.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     try:

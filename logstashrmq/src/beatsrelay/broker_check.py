@@ -1,4 +1,4 @@
-"""The check of the connection to RabbitMQ, step by step: `python -m beatsrelay --check`."""
+"""The command `python -m beatsrelay --check`, which checks the connection to RabbitMQ step by step."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def parse_route_argument(text: str) -> Route:
     Raises
     ------
     argparse.ArgumentTypeError
-        Raised if the text is not a route.
+        Raised if the text is not `EXCHANGE/KEY` or `/QUEUE`.
     """
     try:
         return parse_route(text)
@@ -42,7 +42,7 @@ async def run_check(settings: Settings, route: Route | None) -> int:
     Parameters
     ----------
     route
-        Route of the test message. None: send no message.
+        Route of the test message. With None, no message is sent.
 
     Returns
     -------
@@ -54,7 +54,7 @@ async def run_check(settings: Settings, route: Route | None) -> int:
 
 
 async def check_host(settings: Settings, host: str, route: Route | None) -> int:
-    """Run the steps for one host until a step fails. Return 0, or 1 if a step failed."""
+    """Run the steps for one host until a step fails. Return the exit status: 0, or 1 if a step failed."""
     session = Session(settings, BatchWriter())
     status = 0
     for name, step in create_steps(session, settings, host, route).items():
@@ -70,7 +70,7 @@ async def check_host(settings: Settings, host: str, route: Route | None) -> int:
 
 
 def create_steps(session: Session, settings: Settings, host: str, route: Route | None) -> dict[str, Step]:
-    """Return the steps by name. Each step returns a description of its result."""
+    """Return the steps of the check by name. Each step is a function that returns a description of its result."""
     steps: dict[str, Step] = {
         "name resolution": lambda: resolve_host(host, settings.amqp_port),
         "TLS" if settings.amqp_tls else "TCP": lambda: connect(settings, host),
@@ -87,19 +87,19 @@ def format_failure(error: OSError | BrokerError) -> str:
         return str(error)
     if (
         isinstance(error, TimeoutError) and not error.errno
-    ):  # raised by asyncio.timeout; the network's TimeoutError has an errno
+    ):  # asyncio.timeout raised the error; a TimeoutError of the network has an errno
         return f"no answer within {STEP_SECONDS} s"
     return format_amqp_error(error)
 
 
 async def resolve_host(host: str, port: int) -> str:
-    """Resolve the host name, and return its addresses."""
+    """Resolve the broker's host name, and return a text with its addresses."""
     results = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return ", ".join(dict.fromkeys(str(address[0]) for *_, address in results))
 
 
 async def connect(settings: Settings, host: str) -> str:
-    """Connect to the port, do the TLS handshake if it is enabled, and return the TLS version."""
+    """Connect to the broker's port. If TLS is enabled, do the handshake and return the TLS version."""
     context = create_client_context(settings) if settings.amqp_tls else None
     _, writer = await asyncio.open_connection(host, settings.amqp_port, ssl=context)
     tls = writer.get_extra_info("ssl_object")

@@ -1,4 +1,4 @@
-"""Validation and routing of events, and the fields that are added to them."""
+"""The event filter: it validates events, selects their routes, and adds configured fields."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from beatsrelay.settings import Settings
 
 @dataclass(frozen=True)
 class FilteredEvents:
-    """The result of filtering events.
+    """The result of the event filter for some events.
 
     Attributes
     ----------
     routed
-        Routes, each with consecutive events for this route, in the order of arrival.
+        Pairs of a route and the consecutive events for this route, in the order of arrival.
     malformed
         Events that are not JSON objects.
     """
@@ -30,7 +30,7 @@ class FilteredEvents:
 
 
 def has_object_shape(event: bytes) -> bool:
-    """Check whether an event looks like a JSON object: UTF-8 text in braces. The event is not parsed."""
+    """Check without parsing whether an event looks like a JSON object: UTF-8 text in braces."""
     if event[:1] != b"{" or event[-1:] != b"}":
         event = event.strip(b" \t\r\n")
         if event[:1] != b"{" or event[-1:] != b"}":
@@ -56,7 +56,7 @@ def parse_object(event: bytes) -> dict[str, Any] | None:
 class EventFilter:
     """A filter that separates malformed events, routes the others, and adds the configured fields.
 
-    The bytes of an event do not change, unless the settings name fields to add.
+    If the settings name no fields to add, the bytes of an event stay unchanged.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -68,7 +68,7 @@ class EventFilter:
         self._must_parse = settings.event_check == "json" or bool(self._added_fields) or self._constant_route is None
 
     def filter(self, events: Sequence[bytes]) -> FilteredEvents:
-        """Return the events that can be published, with their routes, and the malformed events."""
+        """Separate the events: return the valid ones with their routes, and the malformed ones."""
         if self._constant_route is None or self._must_parse:
             return self._filter_parsed(events)
         valid = [event for event in events if has_object_shape(event)]
@@ -79,7 +79,8 @@ class EventFilter:
         routed: list[tuple[Route, bytes]] = []
         malformed = []
         for event in events:
-            # Parse one event at a time, because thousands of live dicts slow down garbage collection.
+            # Only one parsed event exists at a time, because thousands of live dicts would slow down garbage
+            # collection.
             if (fields := parse_object(event)) is None or (body := self._add_fields(event, fields)) is None:
                 malformed.append(event)
                 continue
@@ -92,5 +93,5 @@ class EventFilter:
         if not self._added_fields:
             return event
         body = to_json(fields | self._added_fields)
-        # 1e400 is valid JSON, but is parsed as infinity, which has no JSON encoding.
+        # A number such as 1e400 is valid JSON, but is parsed as infinity, which JSON cannot encode.
         return None if b"Infinity" in body and parse_object(body) is None else body

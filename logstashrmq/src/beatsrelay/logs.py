@@ -10,9 +10,10 @@ SERVICE = "logstashrmq"
 
 
 def configure_logs(level: str) -> None:
-    """Write the log records of this process to standard error, if they have at least this level.
+    """Configure the log of this process: write records of at least this level to standard error.
 
-    pika logs each step of a connection, and errors that the relay logs too. Its records are shown with `DEBUG` only.
+    pika's records are shown only at level `DEBUG`: they describe each step of a connection, and errors that the relay
+    also logs.
     """
     configure_root_logger(ServiceFormatter(SERVICE), level)
     logging.getLogger("pika").setLevel(logging.DEBUG if level == "DEBUG" else logging.CRITICAL)

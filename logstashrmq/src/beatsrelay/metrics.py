@@ -1,11 +1,15 @@
-"""The Prometheus metrics of the relay. The Grafana dashboard, the alerts and docs/admin use their names."""
+"""The Prometheus metrics of the relay.
+
+The Grafana dashboard, the alerts and docs/admin use the names of the metrics.
+"""
 
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-# Reasons why events are not delivered, and reasons why they are published again. Every series exists from the start:
-# Prometheus sees no increase in a series that starts with its first event, so no alert would fire.
+# Reasons why events are not delivered, and reasons why events are published again. The relay creates a series for each
+# reason at its start. Prometheus would measure no increase if a series started with its first event, and no alert would
+# fire.
 UNDELIVERABLE_REASONS = ("malformed", "oversized", "unroutable", "above_broker_limit", "refused")
 REPUBLISH_REASONS = ("nacked", "returned", "lost", "refused")
 # Reply codes with which RabbitMQ refuses messages. Other codes get a series with their first refusal.
@@ -15,7 +19,7 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 
 class Metrics:
-    """All metrics, in a registry of their own."""
+    """All metrics of the relay, in a separate Prometheus registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

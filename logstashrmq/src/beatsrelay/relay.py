@@ -1,4 +1,4 @@
-"""The relay: passes events from Beats to the publisher, and confirmations back as acknowledgements."""
+"""The relay: it passes events from Beats to the publisher, and acknowledges events that the broker has confirmed."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Relay:
         self._trackers: set[AckTracker] = set()
 
     async def serve(self, peer: Peer) -> None:
-        """Relay the events of a connection until the peer ends it.
+        """Relay the events of a connection until the peer ends the connection.
 
-        Then wait until all events are acknowledged, or until the connection is closed.
+        After the end, wait until all received events are acknowledged, or until the connection is closed.
 
         Raises
         ------
@@ -53,8 +53,8 @@ class Relay:
             await peer.wait_while_connected(tracker.wait_until_empty())
         finally:
             self._trackers.discard(tracker)
-            # A shutdown may end this task inside a window. Acknowledge the confirmed part, so that the peer sends only
-            # the rest again.
+            # A shutdown may end this task inside a window. Acknowledge the confirmed part of the window, so that the
+            # peer sends only the rest again.
             tracker.send_keepalive(0)
         if failure:
             raise failure
@@ -98,7 +98,10 @@ class Relay:
             self._publisher.dead_letter(pending, [event.start], "oversized", describe_size(event.size))
 
     async def send_keepalives(self) -> None:
-        """Send keep-alives to peers that wait long for an acknowledgement, until this task is cancelled."""
+        """Send keep-alives to peers that wait long for an acknowledgement, so that they keep their connections open.
+
+        Run until this task is cancelled.
+        """
         seconds = self._settings.keepalive_seconds
         while True:
             await asyncio.sleep(min(seconds / 4, 1))

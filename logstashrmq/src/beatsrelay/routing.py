@@ -8,9 +8,10 @@ from typing import Any
 
 FIELD = re.compile(r"%\{((?:\[[^\[\]]+\])+)\}")
 FIELD_NAME = re.compile(r"\[([^\[\]]+)\]")
-# AMQP 0-9-1 encodes names as short strings: https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf, 4.2.5.3
+# Maximum length of a name in bytes, because AMQP 0-9-1 encodes names as short strings:
+# https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf, 4.2.5.3
 NAME_BYTES_MAX = 255
-# Replaces a field that is missing in the event.
+# The text that replaces a field that is missing in the event.
 MISSING_FIELD = "unknown"
 
 
@@ -38,24 +39,24 @@ def parse_route(text: str) -> Route:
 
 @dataclass(frozen=True)
 class RoutingKeyTemplate:
-    """A routing key with placeholders.
+    """A template for routing keys, with placeholders for fields of the event.
 
     Attributes
     ----------
     parts
-        Text and field paths in turn: the parts at odd indices are paths.
+        Alternating texts and paths of fields. The parts at odd indices are paths.
     """
 
     parts: tuple[str | tuple[str, ...], ...]
 
     @property
     def binding_key(self) -> str:
-        """The key that binds a queue to all routing keys of this template: `*` replaces each field."""
+        """The binding key that matches all routing keys of this template. It has `*` in place of each field."""
         return "".join(part if isinstance(part, str) else "*" for part in self.parts)
 
     @property
     def constant_key(self) -> str | None:
-        """The routing key, or None if it depends on the event."""
+        """The routing key if it is the same for all events. None if it depends on the event."""
         return str(self.parts[0]) if len(self.parts) == 1 else None
 
     def format_key(self, event: dict[str, Any]) -> str:
@@ -65,12 +66,12 @@ class RoutingKeyTemplate:
 
 
 def parse_template(text: str) -> RoutingKeyTemplate:
-    """Parse a routing key in which `%{[kubernetes][namespace]}` is a field, as in Logstash.
+    """Parse the template of a routing key. As in Logstash, `%{[kubernetes][namespace]}` is a placeholder for a field.
 
     Raises
     ------
     ValueError
-        Raised if the text without its fields is longer than 255 bytes, or if a `%{` does not start a field.
+        Raised if the text without the placeholders is longer than 255 bytes, or if a `%{` does not start a placeholder.
     """
     pieces = FIELD.split(text)
     if any("%{" in piece for piece in pieces[::2]) or len("".join(pieces[::2]).encode()) > NAME_BYTES_MAX:
@@ -81,7 +82,10 @@ def parse_template(text: str) -> RoutingKeyTemplate:
 
 
 def format_field(event: dict[str, Any], path: tuple[str, ...]) -> str:
-    """Return a field of an event as one word of a routing key. "_" replaces dots, because a dot separates words."""
+    """Return a field of an event as one word of a routing key.
+
+    Dots separate words, so "_" replaces each dot of the field.
+    """
     value: Any = event
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None

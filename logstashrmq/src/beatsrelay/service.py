@@ -1,4 +1,4 @@
-"""The service: creates all parts of the relay, runs them, and shuts them down without losing an acknowledgement."""
+"""The service: it creates all parts of the relay, runs them, and shuts them down without losing an acknowledgement."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StartError(Exception):
 
 @contextlib.contextmanager
 def convert_os_error(setting: str) -> Iterator[None]:
-    """Convert an OSError into a StartError that names a setting."""
+    """Convert an OSError in the block into a StartError that names this setting."""
     try:
         yield
     except OSError as error:
@@ -34,7 +34,7 @@ def convert_os_error(setting: str) -> Iterator[None]:
 
 
 class Service:
-    """The running relay with all its parts. Create it in a running event loop.
+    """The running relay with all its parts. Create an instance inside a running event loop.
 
     Raises
     ------
@@ -67,7 +67,10 @@ class Service:
         return int(probe_server.serve(host, port, self._metrics.registry, probes).server_address[1])
 
     async def run(self) -> None:
-        """Run until SIGTERM or SIGINT. Then wait up to `RELAY_DRAIN_SECONDS` until open windows are acknowledged."""
+        """Run the relay until SIGTERM or SIGINT.
+
+        Then wait up to `RELAY_DRAIN_SECONDS` until open windows are acknowledged.
+        """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
@@ -90,7 +93,7 @@ class Service:
             task.cancel()
         await asyncio.wait(background)
         for task in done:
-            task.result()  # raises the error of a part that failed
+            task.result()  # result() raises the error of a part that failed
 
     async def _wait_for_stop(self) -> None:
         await self._stopping.wait()

@@ -1,4 +1,4 @@
-"""Tests of the manifests on a real cluster: which pods may connect, and a rolling update under load."""
+"""Tests of the manifests on a real cluster: which pods may connect to the relay, and a rolling update under load."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ except TimeoutError:
 
 
 def address_for_pods() -> str:
-    """Return the address of this machine in the network of the nodes."""
+    """Return an address of this machine that pods of the cluster can reach."""
     nodes = json.loads(kubectl("get", "nodes", "--output", "json"))["items"]
     inside = next(item["address"] for item in nodes[0]["status"]["addresses"] if item["type"] == "InternalIP")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -51,7 +51,7 @@ def address_for_pods() -> str:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Return an authority with certificates for a server and a client."""
+    """Create a certificate authority, and certificates for a server and a client of the relay."""
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
@@ -68,7 +68,7 @@ def queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
 
 
 def config(kind: str, name: str, **data: str) -> dict[str, Any]:
-    """Return a ConfigMap or a Secret with this name and data."""
+    """Return the manifest of a ConfigMap or a Secret with this name and data."""
     field = "stringData" if kind == "Secret" else "data"
     return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, field: data}
 
@@ -99,7 +99,7 @@ def deployment(queue: Queue, certificates: Certificates) -> Iterator[None]:
 
 
 def start_pod(name: str, component: str, program: str) -> None:
-    """Run a Python program in a pod of a component, with the certificates of a client."""
+    """Start a pod with the labels of a component. It runs a Python program with a client certificate."""
     container = {
         "name": "test",
         "image": f"{image_name(NAME)}:{version()}",
@@ -124,7 +124,7 @@ def start_pod(name: str, component: str, program: str) -> None:
 
 
 def read_output(name: str) -> str:
-    """Wait until the program of a pod ends, delete the pod, and return the output."""
+    """Wait until the program in a pod ends, return the program's output, and delete the pod."""
     try:
         wait_until(
             lambda: cluster.get("pod", name)["status"].get("phase") in {"Succeeded", "Failed"}, f"{name} ends", 120
@@ -138,7 +138,8 @@ def test_applying_the_manifests_again_changes_nothing() -> None:
     generation = cluster.get("poddisruptionbudget", NAME)["metadata"]["generation"]
     output = kubectl("apply", "--filename", MANIFESTS).splitlines()
     assert len(output) == len(list(MANIFESTS.glob("*.yaml")))
-    # kubectl always replaces the selector of a PodDisruptionBudget, even if it is equal, and reports `configured`.
+    # `kubectl apply` always replaces the selector of a PodDisruptionBudget, so it reports `configured` for an unchanged
+    # budget.
     assert [line.partition("/")[0] for line in output if not line.endswith(" unchanged")] == [
         "poddisruptionbudget.policy"
     ]

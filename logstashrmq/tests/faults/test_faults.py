@@ -23,14 +23,14 @@ from logstashrmq.tests.tcp_proxy import TcpProxy
 
 EVENTS = 20_000
 MEGABYTE = 1024 * 1024
-# An idle relay uses 40 MB. The rest is for events in flight, stored as bodies and as frames.
+# An idle relay uses 40 MB of memory. Events in flight may use the rest. The relay stores them as bodies and as frames.
 BOUND = 120 * MEGABYTE
 LIMITS = {"RELAY_MAX_IN_FLIGHT": "5000", "BEATS_KEEPALIVE_SECONDS": "0.5", "AMQP_HEARTBEAT_SECONDS": "2"}
 
 
 @contextmanager
 def bounded_memory(relay: RelayProcess) -> Iterator[None]:
-    """Assert that the memory of a relay stays bounded while the block runs and the relay is alive."""
+    """Assert that the relay's memory stays bounded while the block runs. The block may end the relay."""
     with MemoryWatch(relay) as watch:
         yield
     assert 0 < watch.peak < BOUND
@@ -38,7 +38,10 @@ def bounded_memory(relay: RelayProcess) -> Iterator[None]:
 
 @contextmanager
 def shipping(relay: RelayProcess, *names: str, count: int = EVENTS, at: float = 0.2) -> Iterator[list[Shipper]]:
-    """Ship events, run the block when the fraction `at` of them is confirmed, and wait until all are acknowledged."""
+    """Ship events.
+
+    Run the block when the fraction `at` of them is confirmed, and then wait for all acknowledgements.
+    """
     shippers = [Shipper(relay.port, make_events(count // len(names), name)) for name in names]
     with bounded_memory(relay):
         for shipper in shippers:
@@ -50,7 +53,7 @@ def shipping(relay: RelayProcess, *names: str, count: int = EVENTS, at: float = 
 
 
 def assert_received(queue: Queue, *names: str, count: int = EVENTS) -> dict[str, int]:
-    """Assert that the queue has received all events. Return those that it has received more than once, with counts."""
+    """Assert that the queue has received all events. Return the events that arrived more than once, and how often."""
     received = queue.collect()
     expected = {f"{name}-{i}" for name in names for i in range(count // len(names))}
     assert expected - set(received) == set()
@@ -65,8 +68,8 @@ def test_broker_is_killed_and_restarted(start_relay: StartRelay, queue: Queue, b
         assert relay.ask("/live").status_code == 200
         assert relay.ask("/ready").status_code == 200, "the relay stays ready: a restart would not repair the broker"
         broker.start()
-        # RabbitMQ writes a new binding to the disk only after up to two seconds, so the kill may have lost the binding.
-        # Without the binding RabbitMQ returns all messages. The confirmed messages are on the disk.
+        # RabbitMQ writes a new binding to the disk after up to two seconds. So the kill may have lost the binding, and
+        # RabbitMQ would return all messages. Confirmed messages cannot be lost, because they are on the disk.
         queue.declare()
     assert_received(queue, "a", "b", count=40_000)
     assert [shipper.reconnects for shipper in shippers] == [0, 0], "the connections of filebeat stay open"
@@ -79,7 +82,7 @@ def test_broker_is_short_of_memory(start_relay: StartRelay, queue: Queue, broker
         try:
             broker.control("set_vm_memory_high_watermark", "0.0000001")
             relay.wait_for_metric("broker_blocked", 1)
-            # The relay must not read the events that filebeat continues to send.
+            # filebeat continues to send events. The relay must stop reading them, because it has no capacity.
             relay.wait_for_metric("readers_waiting", 1)
             acknowledged = shipper.acknowledged
             relay.wait_for_metric("keepalives_total", 5)

@@ -1,4 +1,4 @@
-"""Tests of refused messages under load, and of a broker that fails while the relay isolates them."""
+"""Tests of refused messages under load, and of a broker that fails while the relay isolates refused messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OPEN_ONLY = "^logs[.]open"
 
 
 def make_events(name: str, choose_namespace: Callable[[int], str]) -> list[bytes]:
-    """Return events of about 600 bytes. The function returns the namespace of each event by its number."""
+    """Return events of about 600 bytes. `choose_namespace` returns the namespace for the number of an event."""
     return [
         json.dumps({"id": f"{name}-{i}", "namespace": choose_namespace(i), "message": "x" * 500}).encode()
         for i in range(EVENTS // 2)
@@ -26,7 +26,7 @@ def make_events(name: str, choose_namespace: Callable[[int], str]) -> list[bytes
 
 
 def list_ids(events: list[bytes], namespace: str) -> set[str]:
-    """Return the ids of the events whose namespace starts with this text."""
+    """Return the ids of the events in namespaces whose name starts with `namespace`."""
     return {event["id"] for event in map(json.loads, events) if event["namespace"].startswith(namespace)}
 
 
@@ -45,7 +45,7 @@ def test_refused_events_under_load_need_few_channels(
     dead = Queue(broker)
     limited_user.allow_keys(queue, OPEN_ONLY)
     relay = start_relay(**limited_user.settings, **BY_NAMESPACE, AMQP_DEAD_LETTER=f"/{dead.name}")
-    # Sequences of events with the same namespace, as filebeat sends them
+    # Like filebeat, the client sends many consecutive events of one namespace.
     events = make_events("a", lambda i: "secret" if i // 50 % 10 == 9 else f"open-{i // 50 % 9}")
     shippers = ship(relay, events)
     for shipper in shippers:
@@ -64,7 +64,7 @@ def test_connection_is_cut_during_the_isolation(
     proxy = TcpProxy(broker.port)
     settings = {"AMQP_PORT": str(proxy.port), "AMQP_DEAD_LETTER": f"/{dead.name}"}
     relay = start_relay(**limited_user.settings, **BY_NAMESPACE, **settings)
-    # The first message of each namespace is published alone, so the isolation takes hundreds of steps.
+    # The relay publishes the first message of each namespace alone, so the isolation takes hundreds of steps.
     events = make_events("a", lambda i: f"secret-{i % 3}" if i % 1000 == 999 else f"open-{i // 5}")
     shippers = ship(relay, events)
     for connects in range(3, 6):
@@ -91,7 +91,7 @@ def test_broker_is_killed_during_the_isolation(
     relay.wait_for_metric('broker_refusals_total{code="406"}', 3)
     broker.kill()
     relay.wait_for_metric("broker_connect_failures_total", 1)
-    broker.start()  # without the plugin, so the refused events pass, too
+    broker.start()  # after the restart the plugin is not loaded, so the broker accepts all events
     queue.declare()
     for shipper in shippers:
         shipper.finish(60)
@@ -106,7 +106,7 @@ def test_new_permission_takes_effect_after_a_minute(
     limited_user.allow_keys(queue, OPEN_ONLY)
     relay = start_relay(**limited_user.settings, **BY_NAMESPACE)
     events = make_events("a", lambda i: "secret" if i % 2 else "open")
-    # The pauses let the consumer empty the queue: it reads until the queue is empty.
+    # `collect` reads until the queue is empty. Without pauses between the windows, the queue would never be empty.
     shipper = Shipper(relay.port, events, window=10, pipelining=1, pause=0.5)
     shipper.start()
     relay.wait_for_metric('events_dropped_total{reason="refused"}', 1)

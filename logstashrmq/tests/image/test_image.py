@@ -1,4 +1,4 @@
-"""Tests of the image: its user, its start and shutdown, and relaying to the RabbitMQ of Debian stable."""
+"""Tests of the image: user, start, shutdown, and events that arrive in the RabbitMQ of Debian stable."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from logstashrmq.tests.harness import PLAIN, Queue, wait_until
 from logstashrmq.tests.refusing_broker import LimitedUser
 
 BROKER = Path(__file__).parents[3] / "testing" / "rabbitmq"
-# The restrictions of the Pod Security level `restricted`
+# Container options that match the Pod Security level `restricted`
 POD: dict[str, Any] = {
     "read_only": True,
     "cap_drop": ["ALL"],
@@ -31,7 +31,7 @@ POD: dict[str, Any] = {
 
 @dataclass
 class BrokerContainer:
-    """A broker in a container."""
+    """A RabbitMQ broker in a container."""
 
     container: Container
     network: str
@@ -42,7 +42,7 @@ class BrokerContainer:
 
     @property
     def version(self) -> str:
-        """The version that the broker reports."""
+        """The version that the broker reports to rabbitmqctl."""
         login = pika.PlainCredentials(self.user, self.password)
         parameters = pika.ConnectionParameters("127.0.0.1", self.port, credentials=login)
         with pika.BlockingConnection(parameters) as connection:
@@ -64,18 +64,19 @@ class BrokerContainer:
 
 @pytest.fixture(scope="module")
 def image(request: pytest.FixtureRequest) -> str:
-    """Return the image under test."""
+    """Return the name of the image under test."""
     name: str = request.config.getoption("--image")
     return name
 
 
 @pytest.fixture(scope="module")
 def broker() -> Iterator[BrokerContainer]:
-    """Start the RabbitMQ of Debian stable."""
+    """Start RabbitMQ from Debian stable's package in a container."""
     built, _ = engine().images.build(path=str(BROKER), tag="jupyterlabdemo-test-rabbitmq", rm=True)
-    # Containers of a user-defined network have DNS names. The address of a container can change at a restart.
+    # The relay finds the broker by DNS name, because a container's address can change at a restart. Only user-defined
+    # networks have DNS names.
     network = engine().networks.create(f"beatsrelay-{uuid.uuid4().hex[:8]}")
-    # Erlang allocates memory for each possible file descriptor.
+    # Limit the file descriptors, because Erlang allocates memory for each possible descriptor.
     ulimits = [{"Name": "nofile", "Soft": 8192, "Hard": 8192}]
     try:
         options = {"name": f"{network.name}-broker", "network": network.name, "ulimits": ulimits}
@@ -89,7 +90,7 @@ def broker() -> Iterator[BrokerContainer]:
 
 @contextmanager
 def relay_to(image: str, broker: BrokerContainer, queue: Queue, **environ: str) -> Iterator[tuple[Container, int]]:
-    """Run the image as in its manifests, and yield the container and its port for Beats."""
+    """Run the image with the options of its manifests. Yield the container, and the port for Beats."""
     settings = PLAIN | {
         "AMQP_HOST": str(broker.container.docker.name),
         "AMQP_PORT": "5672",
@@ -117,7 +118,7 @@ def test_each_event_is_in_a_queue_of_rabbitmq_4_once(image: str, broker: BrokerC
 def test_no_event_is_lost_when_rabbitmq_4_is_killed(image: str, broker: BrokerContainer) -> None:
     queue = Queue(broker, "quorum")
     # RabbitMQ writes the name of a new queue to the disk after half a second (DETS table of ra). If RabbitMQ is killed
-    # before, the queue loses its messages and accepts no new ones.
+    # earlier, the queue loses its messages and accepts no new messages.
     time.sleep(2)
     with relay_to(image, broker, queue) as (_, port):
         shipper = Shipper(port, make_events(30_000, "a"))

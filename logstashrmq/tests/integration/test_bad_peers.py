@@ -1,4 +1,4 @@
-"""Tests of peers that violate the protocol or the limits: other peers are unaffected, and memory stays bounded."""
+"""Tests of peers that violate the protocol or the limits: no other peer is affected, and memory stays bounded."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EVENT = frames.encode_event(1, b"{}")
 
 
 def deflate_bomb(size: int) -> bytes:
-    """Return `size` compressed zeros, without creating them uncompressed."""
+    """Return `size` zero bytes, compressed. The function compresses in pieces, to use little memory."""
     compressor = zlib.compressobj(9)
     piece = b"\0" * MEGABYTE
     return b"".join(compressor.compress(piece) for _ in range(size // MEGABYTE)) + compressor.flush()
@@ -45,7 +45,7 @@ def event_bomb() -> bytes:
 
 
 def create_attack(*pieces: bytes) -> Attack:
-    """Return a function that connects, sends these bytes, and waits until the relay ends the connection."""
+    """Return a function that connects to a port, sends these pieces, and waits until the relay ends the connection."""
 
     def attack(port: int) -> None:
         with (
@@ -111,7 +111,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
 
 @contextmanager
 def unaffected_peer(relay: RelayProcess, queue: Queue) -> Iterator[None]:
-    """Ship events while the block runs.
+    """Ship events from a well-behaved peer while the block attacks the relay.
 
     Assert that each event arrives once, that the shipper does not reconnect, and that the relay's memory is bounded.
     """
@@ -143,7 +143,7 @@ def test_broken_framing_ends_the_connection_and_is_counted(shared_relay: RelayPr
 
 @pytest.fixture(scope="module")
 def shared_relay(start_relay_for_module: StartRelay) -> RelayProcess:
-    """Start a relay that all tests of broken framing in this module share."""
+    """Start one relay for all tests of broken framing in this module."""
     return start_relay_for_module(**LIMITS)
 
 
@@ -199,7 +199,7 @@ def test_oversized_events_affect_no_other_peer(start_relay: StartRelay, queue: Q
             peer = stack.enter_context(socket.create_connection(("127.0.0.1", relay.port), 180))
             for count in range(20):
                 peer.sendall(frames.encode_window(2) + frames.encode_event(count, b"{" + b" " * 3 * MEGABYTE) + EVENT)
-        # Wait before the peers disconnect, because a disconnect discards data that the relay has not read yet.
+        # Wait until the relay has read all events, because a disconnect discards unread data.
         relay.wait_for_metric('events_dropped_total{reason="oversized"}', 100)
 
 
@@ -228,7 +228,7 @@ def test_connections_above_the_limit_are_closed(start_relay: StartRelay, queue: 
 
 
 def connect_when_idle(relay: RelayProcess) -> BeatsClient:
-    """Connect after all other connections are closed."""
+    """Wait until all other connections are closed, and then connect a client."""
     wait_until(lambda: relay.metric("connections") == 0, "the other connections are closed")
     return BeatsClient(relay.port)
 

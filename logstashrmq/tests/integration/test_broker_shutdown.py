@@ -16,11 +16,11 @@ from pika.spec import Channel, Connection
 from logstashrmq.tests.harness import Queue, StartRelay
 from logstashrmq.tests.tcp_proxy import TcpProxy
 
-HEADER = struct.Struct(">BHI")  # frame type, channel, payload size; one byte ends each frame
+HEADER = struct.Struct(">BHI")  # frame type, channel, payload size; an end byte follows the payload
 GREETING = b"AMQP\0\0\x09\1"
 CLOSE = Connection.Close(320, "CONNECTION_FORCED - broker shutdown", 0, 0)
-# The steps of a broker on one connection. Each step has the method that the broker waits for, and the broker's answers
-# as pairs of channel and method. After the last step the broker closes the connection.
+# The steps of the simulated broker on one connection. In each step, the broker waits for a method, and then sends its
+# answers as pairs of channel and method. After the last step, the broker closes the connection.
 Script = list[tuple[type[Method], list[tuple[int, Method]]]]
 LOGIN: Script = [(Connection.StartOk, [(0, Connection.Tune(10, 131_072, 0))])]
 SHUTDOWNS: list[Script] = [
@@ -31,7 +31,7 @@ SHUTDOWNS: list[Script] = [
 
 
 def read_until(stream: BinaryIO, wanted: type[Method]) -> None:
-    """Read AMQP frames up to the frame of this method."""
+    """Read AMQP frames up to and including the frame with this method."""
     index = None
     while index != wanted.INDEX:
         _, _, size = HEADER.unpack(stream.read(HEADER.size))
@@ -39,14 +39,14 @@ def read_until(stream: BinaryIO, wanted: type[Method]) -> None:
 
 
 class StoppingBroker(threading.Thread):
-    """A broker that runs one script for each connection, and then closes the connection."""
+    """A simulated broker. It runs the next script of `SHUTDOWNS` on each connection, and then closes the connection."""
 
     def __init__(self, listener: socket.socket) -> None:
         super().__init__(daemon=True)
         self._listener = listener
 
     def run(self) -> None:
-        """Accept the connections one after another, and run the next script for each."""
+        """Accept one connection after another, and run the next script on each connection."""
         for script in SHUTDOWNS:
             client, _ = self._listener.accept()
             with client, client.makefile("rb") as stream:

@@ -1,4 +1,4 @@
-"""Tests with other projects' clients: if nothing fails, each event arrives in the queue once, with unchanged bytes."""
+"""Tests with clients of other projects. Without faults, each event arrives in the queue once, with unchanged bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from logstashrmq.tests.harness import Certificates, Queue, StartRelay, wait_unti
 
 
 def run_golumber(program: Path, port: int, *options: str, events: int = 1000, name: str = "go") -> None:
-    """Ship events with go-lumber, Elastic's own library."""
+    """Ship events with `golumber`, a client that uses Elastic's library go-lumber."""
     command: list[str | Path] = [program, "-address", f"127.0.0.1:{port}", "-events", f"{events}", "-name", name]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=180)
     assert done.stdout == f"acknowledged {events}\n", done.stderr
@@ -24,7 +24,7 @@ def run_golumber(program: Path, port: int, *options: str, events: int = 1000, na
 
 
 def each_once(name: str, count: int) -> dict[str, int]:
-    """Return the expected counts if a queue contains each event of a client once."""
+    """Return the expected counts for a queue that has received each event of a client once."""
     return {f"{name}-{i}": 1 for i in range(count)}
 
 
@@ -80,7 +80,7 @@ def test_pylogbeat_delivers_events(
     cert, key = map(str, certificates.client)
     files = {"ssl_enable": True, "ca_certs": str(certificates.ca), "certfile": cert, "keyfile": key} if tls else {}
     with PyLogBeatClient("127.0.0.1", relay.port, timeout=180, **files) as client:
-        for window in range(5):  # pylogbeat does not restart its sequence numbers in each window
+        for window in range(5):  # unlike filebeat, pylogbeat does not restart its sequence numbers in each window
             client.send([{"id": f"py-{window * 200 + i}", "message": "ä" * 100} for i in range(200)])
     assert queue.collect() == each_once("py", 1000)
 

@@ -1,4 +1,4 @@
-"""Tests that run `nox -s demo-logs` as a user in a terminal does."""
+"""Tests of `nox -s demo-logs`, which run the demo as a user in a terminal does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def start(file: Path, **environ: str) -> subprocess.Popen[str]:
-    """Start the demo for a log file."""
+    """Start the demo, which ships the lines of this log file."""
     return subprocess.Popen(
         [sys.executable, "-m", "tools.demo_logs", "--file", str(file)],
         cwd=ROOT,
@@ -30,7 +30,7 @@ def start(file: Path, **environ: str) -> subprocess.Popen[str]:
 
 
 def read_until(demo: subprocess.Popen[str], text: str) -> str:
-    """Return the output of the demo, up to the first line with this text."""
+    """Read and return the output of the demo, up to the first line that contains this text."""
     assert demo.stdout is not None
     output = ""
     while text not in output:
@@ -41,7 +41,7 @@ def read_until(demo: subprocess.Popen[str], text: str) -> str:
 
 
 def list_descendants(pid: int) -> list[int]:
-    """Return the descendants of a process."""
+    """Return all child processes of a process, and their children."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
     return children + [descendant for child in children for descendant in list_descendants(child)]

@@ -1,4 +1,4 @@
-"""Tests that the relay isolates the messages because of which RabbitMQ closes the channel, and delivers all others."""
+"""Tests of messages because of which RabbitMQ closes the channel: the relay isolates them and delivers all others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OPEN_ONLY = "^logs[.]open"
 
 
 def make_events(*namespaces: str, first: int = 0) -> list[bytes]:
-    """Return an event for each namespace. Its id is its number."""
+    """Return one event for each namespace. The id of an event is its index in the list."""
     return [
         json.dumps({"id": str(i), "namespace": namespace, "message": "x" * 300}).encode()
         for i, namespace in enumerate(namespaces, first)

@@ -26,7 +26,7 @@ ALERTS = Path(__file__).parents[3] / "docs/admin/alerts.rules.yaml"
 
 
 def run_relay(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run the command of the relay, and wait until it exits."""
+    """Run the command of the relay, and wait until the process exits."""
     return subprocess.run(
         [sys.executable, "-m", "beatsrelay", *arguments],
         env={"PATH": os.environ["PATH"]} | environ,
@@ -38,7 +38,7 @@ def run_relay(*arguments: str, **environ: str) -> subprocess.CompletedProcess[st
 
 
 def run_check(broker: RabbitMQ, queue: Queue, *arguments: str, **environ: str) -> tuple[int, list[str]]:
-    """Run `--check`, and return its exit status and its output lines."""
+    """Run the relay with `--check`, and return the exit status and the lines of the output."""
     result = run_relay("--check", *arguments, **environment(broker, queue) | environ)
     assert result.stderr == ""
     return result.returncode, result.stdout.splitlines()
@@ -201,7 +201,7 @@ def test_unroutable_events_are_dead_lettered(start_relay: StartRelay, queue: Que
 
 @pytest.fixture
 def small_messages(broker: RabbitMQ) -> Iterator[None]:
-    """Limit the broker to messages of 2,000 bytes."""
+    """Set the broker's maximum message size to 2,000 bytes."""
     limit = "persistent_term:put(max_message_size, {0}), application:set_env(rabbit, max_message_size, {0})"
     broker.evaluate(limit.format(2000))
     yield
@@ -271,7 +271,7 @@ def test_bytes_that_wait_for_the_broker_are_measured(start_relay: StartRelay, br
     assert relay.metric("broker_buffered_bytes") == 0
     proxy.reading.clear()
     with BeatsClient(relay.port) as client:
-        # 36 MB are more than the buffers of the network, which hold about 10 MB. The rest waits in the relay.
+        # The network buffers store about 10 MB of the 36 MB. The rest waits in the relay's buffer.
         client.send(make_events(40, "a", size=900_000))
         relay.wait_for_metric("broker_buffered_bytes", 1_000_000)
         proxy.reading.set()
@@ -282,7 +282,8 @@ def test_bytes_that_wait_for_the_broker_are_measured(start_relay: StartRelay, br
 
 def test_series_of_the_alerts_exist_from_the_start(start_relay: StartRelay) -> None:
     rules = ALERTS.read_text()
-    # Prometheus sees no increase in a series that starts with its first event.
+    # An alert needs the series before the first event. Prometheus measures no increase in a series that starts with its
+    # first event.
     required = set(re.findall(r"(beatsrelay_\w+(?:{[^}]*})?)", rules))
     metrics = start_relay().ask("/metrics").text
     assert len(required) > 5

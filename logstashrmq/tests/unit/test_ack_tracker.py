@@ -16,7 +16,7 @@ class RecordedTracker:
     acks
         Sequence numbers that were sent.
     seconds
-        Time of the clock.
+        Current time of the simulated clock, in seconds.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class RecordedTracker:
         self.tracker = AckTracker(self.acks.append, lambda _: None, clock=lambda: self.seconds)
 
     def add(self, sequence: int, *, last: bool) -> WindowPart:
-        """Add a part of a window that arrives at the current time of the clock."""
+        """Add a part of a window, which arrives at the current time of the simulated clock."""
         part = WindowPart(sequence, last, started=self.seconds)
         self.tracker.add(part)
         return part

@@ -1,4 +1,4 @@
-"""Tests of the limit on events in flight: connections wait in order, and only one chunk exceeds the limit."""
+"""Tests of the limit on events in flight: waiting connections continue in order, and one chunk can exceed the limit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Readers:
     Attributes
     ----------
     order
-        Numbers of the connections that got capacity, in this order.
+        Numbers of the connections in the order in which they received capacity.
     """
 
     def __init__(self, events: int, size: int) -> None:
@@ -23,7 +23,7 @@ class Readers:
         self.order: list[int] = []
 
     async def read(self, number: int, events: int = 1, size: int = 1) -> None:
-        """Wait for capacity, and then count these events as in flight."""
+        """Wait for capacity, and then count `events` events as in flight."""
         await self.limit.wait_for_capacity()
         self.limit.add(events, size)
         self.order.append(number)
@@ -34,7 +34,7 @@ class Readers:
 
 
 async def run_other_tasks() -> None:
-    """Let all other tasks run until they wait."""
+    """Let all other tasks run until each of them waits."""
     for _ in range(20):
         await asyncio.sleep(0)
 
@@ -43,7 +43,7 @@ async def run_other_tasks() -> None:
 async def test_capacity_is_assigned_in_order() -> None:
     readers = Readers(10, 1000)
     await readers.read(0, 8, 100)
-    await readers.read(1, 8, 100)  # a chunk of any size is allowed while capacity is above zero
+    await readers.read(1, 8, 100)  # while any capacity is left, a chunk of any size is allowed
     tasks = [readers.start_reading(number) for number in (2, 3, 4)]
     await run_other_tasks()
     tasks[1].cancel()

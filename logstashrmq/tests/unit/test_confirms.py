@@ -1,4 +1,4 @@
-"""Tests of publisher confirms: each message is answered once, in whatever order the broker answers."""
+"""Tests of publisher confirms: each message counts as answered exactly once, for each order of the broker's answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def create_batch(count: int) -> Batch:
 
 
 def identify(messages: Messages) -> set[Message]:
-    """Return for each message the id of its batch and its index in the batch."""
+    """Return a pair for each message: `id()` of its batch, and its index in the batch."""
     return {(id(published.batch), index) for published, indices in messages for index in indices}
 
 

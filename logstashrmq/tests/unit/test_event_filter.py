@@ -13,7 +13,7 @@ ROUTE = Route("logs", "logs")
 
 
 def create_filter(**settings: str) -> EventFilter:
-    """Return the filter of a relay with these settings."""
+    """Return the event filter of a relay with these settings."""
     return EventFilter(load_settings(PLAIN | settings))
 
 

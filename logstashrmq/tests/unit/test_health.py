@@ -23,7 +23,7 @@ async def test_relay_is_not_live_while_its_loop_is_blocked(monkeypatch: pytest.M
     server = probe_server.serve("127.0.0.1", 0, metrics.registry, {"/live": state.is_live})
     url = f"http://127.0.0.1:{server.server_address[1]}/live"
     assert (await asyncio.to_thread(httpx.get, url)).status_code == 200
-    # wait_until does not await, so the test itself blocks the event loop.
+    # wait_until sleeps without `await`, so this test blocks the event loop, as the scenario requires.
     wait_until(lambda: httpx.get(url).status_code == 503, "the probe reports that the relay is not live")
     await asyncio.sleep(0.05)
     assert (await asyncio.to_thread(httpx.get, url)).status_code == 200

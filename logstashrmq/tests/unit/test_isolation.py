@@ -1,4 +1,4 @@
-"""Tests of the isolation of refused messages, for any messages and routes that a broker refuses."""
+"""Tests of the isolation of refused messages, with random sets of refused messages and routes."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ ROUTES = "abc"
 
 
 class Simulation:
-    """A broker that refuses some routes and some messages, and a publisher that isolates them.
+    """A simulated broker that refuses some routes and messages, and a publisher that isolates refused messages.
 
     Attributes
     ----------
     accepted
-        Numbers of the messages that the broker accepted, in order. A number occurs twice if the broker refused a later
-        message of the same unit.
+        Numbers of the messages that the broker accepted, in order. If the broker refuses a later message of the same
+        unit, the number of an accepted message occurs again.
     refused
-        Numbers of the messages that the broker refused when published alone, or whose route it refused.
+        Numbers of the messages that the broker refused when they were published alone, and of messages with a refused
+        route.
     closes
         How often the broker closed the channel.
     """
@@ -43,7 +44,7 @@ class Simulation:
         return batch.route.key in self._known
 
     def run(self, batches: list[Batch]) -> None:
-        """Isolate the messages until each one is accepted or refused."""
+        """Isolate refused messages until the broker has accepted or refused each message."""
         self.isolation.restart(batches)
         while unit := self.isolation.next_unit():
             messages = [(batch, i) for batch in unit for i in range(len(batch))]
@@ -58,7 +59,7 @@ class Simulation:
 
     def _close(self, unit: list[Batch]) -> None:
         self.closes += 1
-        if sum(map(len, unit)) > 1:  # no message of the unit was confirmed before the channel was closed
+        if sum(map(len, unit)) > 1:  # publish again: in this model, a closed channel confirms nothing
             self.isolation.restart(unit)
             return
         self.refused += unit[0].numbers
@@ -68,7 +69,7 @@ class Simulation:
 
 
 def create_batches(sizes: list[tuple[str, int]]) -> list[Batch]:
-    """Return batches with these routing keys and numbers of messages."""
+    """Return batches. Each has one of these routing keys, and the given number of messages."""
     batches: list[Batch] = []
     for key, size in sizes:
         first = batches[-1].numbers[-1] + 1 if batches else 0

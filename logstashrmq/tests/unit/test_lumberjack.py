@@ -1,4 +1,7 @@
-"""Tests of the protocol without sockets: the result does not depend on how a stream is split, and memory is bounded."""
+"""Tests of the Lumberjack protocol without sockets.
+
+The result must not depend on how the stream is split into pieces.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +21,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 LIMITS = Limits(window=50, event=300, frame=10_000, inflated=20_000)
-# Events, oversized events, and the last sequence number
+# A received window: events, oversized events, and the last sequence number
 Window = tuple[list[bytes], list[OversizedEvent], int]
-# Events, and the compression level
+# A window to send: events, and the compression level
 SentWindow = tuple[list[bytes], int]
 
 
 def receive_chunks(connection: ServerConnection, pieces: Iterable[bytes]) -> Iterator[Chunk]:
-    """Pass pieces to a connection, and yield its chunks."""
+    """Pass the pieces of a stream to a connection, and yield the chunks that the connection returns."""
     for piece in pieces:
         connection.receive_data(piece)
         while True:
@@ -37,7 +40,7 @@ def receive_chunks(connection: ServerConnection, pieces: Iterable[bytes]) -> Ite
 
 
 def receive_windows(pieces: Iterable[bytes], limits: Limits = LIMITS) -> list[Window]:
-    """Return the windows of a stream. The chunks of a window are joined."""
+    """Return the windows that a server receives from the pieces of a stream. The chunks of each window are joined."""
     windows: list[Window] = []
     events: list[bytes] = []
     oversized: list[OversizedEvent] = []
@@ -52,7 +55,7 @@ def receive_windows(pieces: Iterable[bytes], limits: Limits = LIMITS) -> list[Wi
 
 
 def split_at(stream: bytes, offsets: list[int]) -> list[bytes]:
-    """Split a stream at offsets, modulo its length."""
+    """Split a stream at these offsets. An offset after the end counts from the start again."""
     inside = sorted({0, len(stream), *(offset % (len(stream) + 1) for offset in offsets)})
     return [stream[start:stop] for start, stop in itertools.pairwise(inside)]
 
@@ -132,7 +135,7 @@ def test_connection_is_idle_after_all_windows(level: int) -> None:
     connection = ServerConnection(LIMITS)
     window = ClientConnection().send([b"{}"] * 3, level=level)
     idle = [connection.idle]
-    for piece in (window + window[:1], window[1:]):  # the second window starts in the first piece
+    for piece in (window + window[:1], window[1:]):  # the first piece also contains the start of the second window
         connection.receive_data(piece)
         idle.append(connection.idle)
         assert len(list(iter(connection.next_event, NEED_DATA))) == 1

@@ -1,4 +1,4 @@
-"""Tests of message ids and of pending confirms."""
+"""Tests of message ids, and of the counter of pending confirmations."""
 
 from __future__ import annotations
 

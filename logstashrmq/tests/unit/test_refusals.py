@@ -1,4 +1,4 @@
-"""Tests of refusals: whether the broker's reply concerns a message, a route or all events, and when it is final."""
+"""Tests of refusals: the scope (a message, a route or all events), and when a refusal is final."""
 
 from __future__ import annotations
 
@@ -55,12 +55,15 @@ def clock() -> Clock:
 
 
 def create_refusals(clock: Clock, key: str = BY_FIELD) -> Refusals:
-    """Return the refusals of a relay with this routing key."""
+    """Return the `Refusals` object of a relay with this routing key."""
     return Refusals(load_settings(PLAIN | {"AMQP_ROUTING_KEY": key}), clock)
 
 
 def judge_twice(clock: Clock, batch: Batch, reply: Reply, *, accepted_between: bool) -> list[Refusal | None]:
-    """Judge the same message twice. If requested, the broker accepts an event in between."""
+    """Judge the refusal of a message twice.
+
+    With `accepted_between`, the broker accepts an event between the two refusals.
+    """
     refusals = create_refusals(clock)
     first = refusals.judge(batch, reply, last_accepted=0)
     clock.now += 2

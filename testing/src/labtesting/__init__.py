@@ -1,1 +1,1 @@
-"""Servers, clients and contracts that the components' tests share."""
+"""Servers, clients and contracts that are shared by the tests of all components."""

@@ -1,4 +1,4 @@
-"""Two Lumberjack clients: `BeatsClient` sends single windows, and `Shipper` ships events like filebeat."""
+"""Two Lumberjack clients: `BeatsClient` sends single windows, and `Shipper` sends a list of events like filebeat."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ TIMEOUT = 180
 
 
 def make_events(count: int, name: str, size: int = 500) -> list[bytes]:
-    """Return JSON events like those of filebeat. The id of each event contains its number."""
+    """Return JSON events like those of filebeat. The id of an event is the name and the event's number."""
     rest = {"agent": {"type": "filebeat", "hostname": "node-1"}, "kubernetes": {"namespace": "jupyterlabdemo"}}
     filling = "x" * size
     return [json.dumps({"id": f"{name}-{i}", "message": filling, **rest}).encode() for i in range(count)]
 
 
 class BeatsClient:
-    """A connection to a Lumberjack server.
+    """A client with one connection to a Lumberjack server, for example to the relay.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class BeatsClient:
         self.socket.close()
 
     def send(self, events: Sequence[bytes], *, level: int = 3, first: int = 1) -> None:
-        """Send a window. `first` is the sequence number of its first event."""
+        """Send a window. `first` is the sequence number of the window's first event."""
         self.socket.sendall(self._connection.send(events, level=level, first=first))
 
     def read_ack(self) -> int:
@@ -66,7 +66,7 @@ class BeatsClient:
         return ack
 
     def read_until(self, sequence: int) -> list[int]:
-        """Wait until a sequence number is acknowledged, and return all acknowledgements up to it."""
+        """Wait until a sequence number is acknowledged, and return all acknowledgements up to this one."""
         acks = [self.read_ack()]
         while acks[-1] != sequence:
             acks.append(self.read_ack())
@@ -83,7 +83,7 @@ class Shipper(threading.Thread):
     level
         Compression level, from 0 to 9.
     pipelining
-        Number of windows that may be sent and not yet acknowledged.
+        Maximum number of windows that are sent and not acknowledged.
     pause
         Seconds to wait before each window.
 
@@ -94,7 +94,7 @@ class Shipper(threading.Thread):
     reconnects
         Number of lost connections.
     errors
-        Acknowledgements that filebeat would refuse.
+        Messages about acknowledgements that filebeat would refuse.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Shipper(threading.Thread):
             except (OSError, ProtocolError):
                 self.reconnects += 1
                 self._stopped.wait(0.1)
-            if self._partly:  # After a partial acknowledgement, filebeat sends only the rest of the window again.
+            if self._partly:  # Like filebeat, send only the unacknowledged rest of the window again.
                 del self._windows[0][: self._partly]
                 self.acknowledged += self._partly
                 self._partly = 0
@@ -157,7 +157,7 @@ class Shipper(threading.Thread):
         self._partly = max(self._partly, ack)
 
     def stop(self) -> None:
-        """Stop sending, even if some events are not acknowledged yet."""
+        """Stop the thread, even if some events are not acknowledged yet."""
         self._stopped.set()
         self.join(TIMEOUT)
 

@@ -1,4 +1,4 @@
-"""Headless Chromium, as installed on the machine, driven by Playwright."""
+"""Headless Chromium: Playwright controls the Chromium that is installed on the machine."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ def open_browser(trusted: str = "", *more: str) -> Iterator[Browser]:
     Parameters
     ----------
     trusted
-        `labtesting.certificates.fingerprint` of a certificate to trust. Chromium caches nothing of untrusted servers.
+        Fingerprint of a certificate that Chromium trusts (`labtesting.certificates.fingerprint`). Chromium does not
+        cache the responses of untrusted servers.
     *more
-        Further arguments for Chromium.
+        Further command-line arguments for Chromium.
     """
     program = need_program("chromium", "google-chrome", how="apt install chromium")
     with sync_playwright() as playwright:
-        # As root, for example in CI, Chromium starts only without its sandbox.
+        # If the user is root, for example in CI, Chromium starts only without its sandbox.
         arguments = ["--no-sandbox", "--disable-dev-shm-usage", *more]
         if trusted:
             arguments.append(f"--ignore-certificate-errors-spki-list={trusted}")

@@ -1,4 +1,4 @@
-"""A certificate authority for tests, which signs valid and invalid certificates."""
+"""A certificate authority for tests. It signs valid and invalid certificates."""
 
 from __future__ import annotations
 
@@ -87,9 +87,9 @@ class Authority:
         key
             Private key. None creates a new one.
         start, end
-            Start and end of the validity, relative to now.
+            Start and end of the certificate's validity, relative to the current time.
         responder
-            URL of the OCSP responder. With it, `tls.crt` also contains the authority's certificate.
+            URL of the OCSP responder. If it is set, `tls.crt` also contains the authority's certificate.
         """
         key, now = key or new_key(), datetime.now(UTC)
         public, names = key.public_key(), names or ("localhost",)
@@ -109,7 +109,8 @@ class Authority:
             )
             builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
-        # Only nginx needs the authority's certificate in the chain, for OCSP requests. Clients trust the authority.
+        # Add the authority's certificate only for OCSP requests of nginx. Clients do not need it in the chain, because
+        # they trust the authority.
         chain = certificate.public_bytes(PEM) + (self.certificate.public_bytes(PEM) if responder else b"")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "tls.crt").write_bytes(chain)
@@ -117,7 +118,7 @@ class Authority:
         return certificate
 
     def sign_ocsp_response(self, certificate: x509.Certificate) -> bytes:
-        """Return a signed OCSP response, valid for a day, for a certificate that is not revoked."""
+        """Return a signed OCSP response, valid for a day. It confirms that this certificate is not revoked."""
         now = datetime.now(UTC)
         builder = ocsp.OCSPResponseBuilder().add_response(
             cert=certificate,
@@ -150,6 +151,6 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 
 def fingerprint(certificate: x509.Certificate) -> str:
-    """Return the hash of a certificate's public key in base 64, the form in which Chromium lists trusted keys."""
+    """Return the hash of a certificate's public key in base 64. Chromium's option for trusted keys has this format."""
     public = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return base64.b64encode(hashlib.sha256(public).digest()).decode()

@@ -1,4 +1,4 @@
-"""The Kubernetes cluster of KUBECONFIG, used through kubectl."""
+"""Functions that use the Kubernetes cluster of KUBECONFIG through kubectl."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ from labtesting.needs import need_program, skip_or_fail
 
 NAMESPACE = "jupyterlabdemo"
 LABS = "jupyterlabdemo-labs"
-# Objects without a namespace that the manifests create
+# The cluster-scoped objects that the components' manifests create
 CLUSTER_OBJECTS = (
     *("persistentvolume/jupyterlabdemo-home", "persistentvolume/jupyterlabdemo-project"),
     *("clusterrole/jupyterlabdemo-filebeat", "clusterrolebinding/jupyterlabdemo-filebeat"),
     *("clusterrole/jupyterlabdemo-retain-volumes", "clusterrolebinding/jupyterlabdemo-retain-volumes"),
     *("clusterrole/jupyterlabdemo-hub", "clusterrolebinding/jupyterlabdemo-hub"),
 )
-# Annotation of namespaces that a test created. It distinguishes the remains of a killed test run from a site.
+# Annotation of namespaces that a test has created. Without this annotation, a namespace belongs to a site, and tests
+# must not delete it.
 TEST_ANNOTATION = "jupyterlabdemo.test/made"
-# Annotation that allows the deletion of an object that the policy in hub/kubernetes protects
+# Annotation that allows the deletion of an object. Without the annotation, the policy in hub/kubernetes protects the
+# object.
 ALLOW_DELETION = "jupyterlabdemo.lsst.io/allow-delete=true"
-# Annotation of a volume that Kubernetes created for a claim
+# Name of the annotation that Kubernetes adds to each volume that it creates for a claim
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 
 
@@ -49,7 +51,7 @@ def kubectl(*arguments: str | Path, stdin: str | None = None, timeout: float = 1
 
 
 def need_cluster() -> None:
-    """Check that a cluster answers. Without a cluster the test is skipped, or fails in CI."""
+    """Check that a cluster answers. If none answers, the test is skipped, or fails in CI."""
     need_program("kubectl", how="https://kubernetes.io/docs/tasks/tools/")
     try:
         kubectl("get", "--raw", "/readyz", "--request-timeout=5s")
@@ -59,7 +61,7 @@ def need_cluster() -> None:
 
 
 def get(kind: str, name: str = "", *, namespace: str = NAMESPACE, selector: str = "") -> Any:
-    """Return an object, or without a name the list of objects of a kind.
+    """Return the object with this kind and name. Without a name, return the list of all objects of this kind.
 
     Raises
     ------
@@ -72,22 +74,22 @@ def get(kind: str, name: str = "", *, namespace: str = NAMESPACE, selector: str 
 
 
 def exists(kind: str, name: str, *, namespace: str = NAMESPACE) -> bool:
-    """Check whether an object exists."""
+    """Return whether an object with this kind and name exists."""
     arguments = ["get", kind, name, "--namespace", namespace, "--ignore-not-found", "--output", "name"]
     return bool(kubectl(*arguments).strip())
 
 
 @contextmanager
 def own_namespaces(*names: str) -> Iterator[None]:
-    """Create empty namespaces, and delete them at the end of the block with their content.
+    """Create empty namespaces, and delete them with their content at the end of the block.
 
-    Remains of a killed test run are deleted first. Without names, these are the namespaces of the components and of
-    the labs.
+    Namespaces from a killed test run are deleted first. Without names, the function creates the namespaces of the
+    components and of the labs.
 
     Raises
     ------
     KubectlError
-        Raised if a namespace exists that no test created.
+        Raised if one of the namespaces already exists and was not created by a test.
     """
     need_cluster()
     names = names or (NAMESPACE, LABS)
@@ -102,7 +104,8 @@ def own_namespaces(*names: str) -> Iterator[None]:
     _delete_namespaces(names)
     try:
         for name in names:
-            # If kubectl apply set the annotation, a later apply of the component's manifest would remove it.
+            # Do not set the annotation with kubectl apply, because a later apply of a component's manifest would remove
+            # the annotation.
             kubectl("create", "namespace", name)
             kubectl("annotate", "namespace", name, f"{TEST_ANNOTATION}=")
         yield
@@ -122,7 +125,7 @@ def _delete_namespaces(names: tuple[str, ...]) -> None:
 
 
 def _delete_volumes(names: tuple[str, ...]) -> None:
-    """Let Kubernetes delete the volumes that it has created for claims of these namespaces."""
+    """Let Kubernetes delete the volumes that it has created for claims in these namespaces."""
     for volume in get("persistentvolumes"):
         claim = volume["spec"].get("claimRef", {})
         if claim.get("namespace") in names and PROVISIONED_BY in volume["metadata"].get("annotations", {}):
@@ -130,7 +133,10 @@ def _delete_volumes(names: tuple[str, ...]) -> None:
 
 
 def delete_volume(name: str) -> None:
-    """Let Kubernetes delete a released volume, with its disk. This takes some seconds."""
+    """Let Kubernetes delete a released volume and its disk.
+
+    The deletion takes some seconds, for which this function does not wait.
+    """
     key, _, value = ALLOW_DELETION.partition("=")
     patch = {"metadata": {"annotations": {key: value}}, "spec": {"persistentVolumeReclaimPolicy": "Delete"}}
     try:
@@ -141,7 +147,7 @@ def delete_volume(name: str) -> None:
 
 
 def delete_data_policy() -> None:
-    """Delete the policy that protects the data of the site, with its binding."""
+    """Delete the policy that protects the data of a site, and the binding of the policy."""
     kinds = "validatingadmissionpolicies,validatingadmissionpolicybindings"
     selector = ("--selector", f"app.kubernetes.io/part-of={NAMESPACE}")
     for name in kubectl("get", kinds, *selector, "--output", "name").split():
@@ -150,12 +156,12 @@ def delete_data_policy() -> None:
 
 
 def apply(*objects: dict[str, Any]) -> None:
-    """Apply objects with kubectl."""
+    """Apply Kubernetes objects with kubectl."""
     kubectl("apply", "--filename", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
 
 
 def run_cronjob(name: str) -> str:
-    """Run a CronJob of the components' namespace now, and return its log.
+    """Run a CronJob of the components' namespace at once, wait for its end, and return its log.
 
     Raises
     ------
@@ -172,11 +178,11 @@ def run_cronjob(name: str) -> str:
 
 
 def wait_for_kube_proxy() -> None:
-    """Wait until kube-proxy has written its rules for Services that have just become ready.
+    """Wait until kube-proxy has written its rules for Services whose pods have just become ready.
 
-    kube-proxy writes two tables, one after the other. A connection that is opened between the two writes leaves the
-    node, and another host may accept it. A proxy would reuse this connection, and send later requests to the wrong
-    host.
+    kube-proxy writes two tables, one after the other. If a connection is opened between the two writes, its packets
+    leave the node, and another host may accept the connection. A proxy would reuse this connection, and send later
+    requests to the wrong host.
     """
     time.sleep(3)
 
@@ -187,7 +193,8 @@ def wait_for_rollout(deployment: str, timeout: float = 180) -> None:
     Raises
     ------
     KubectlError
-        Raised after `timeout` seconds. The message lists the pods and events of the namespace, and the end of the log.
+        Raised after `timeout` seconds. The message has the namespace's pods and events, and the end of the Deployment's
+        log.
     """
     arguments = ["--namespace", NAMESPACE, f"deployment/{deployment}"]
     try:

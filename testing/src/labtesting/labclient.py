@@ -19,7 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from labtesting.hub_stub import HubStub
 
-# Attempts to open a WebSocket. Each waits up to 10 s, the default of websockets.
+# Number of attempts to open a WebSocket. Each attempt waits up to 10 s, which is the default of the package websockets.
 ATTEMPTS = 4
 # The escape sequence for bracketed paste, which bash prints with each prompt.
 PROMPT = "\x1b[?2004h"
@@ -27,7 +27,7 @@ PROMPT = "\x1b[?2004h"
 
 @dataclass(frozen=True)
 class HubLogin:
-    """The URL of a hub, and the login of its only user."""
+    """The URL of a hub with a single user, and the user's name and password."""
 
     url: str
     user: str
@@ -36,7 +36,7 @@ class HubLogin:
 
 @dataclass
 class Output:
-    """The output of a cell, and its error if it failed."""
+    """The output of a cell, and the error if the cell failed."""
 
     stdout: str = ""
     stderr: str = ""
@@ -45,13 +45,13 @@ class Output:
 
 @dataclass
 class Kernel:
-    """An open connection to a kernel's channels."""
+    """A kernel, with an open WebSocket to the kernel's channels."""
 
     socket: ClientConnection
     session: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def send(self, kind: str, content: dict[str, Any]) -> str:
-        """Send a request on the shell channel, and return its id."""
+        """Send a request to the kernel on the shell channel, and return the id of the message."""
         message_id = uuid.uuid4().hex
         header = {
             "msg_id": message_id,
@@ -66,7 +66,7 @@ class Kernel:
         return message_id
 
     def replies(self, message_id: str, timeout: float) -> Iterator[dict[str, Any]]:
-        """Yield the messages that answer a request, until the kernel has replied and is idle."""
+        """Yield all messages that answer the request with this id, until the kernel has replied and is idle."""
         deadline = time.monotonic() + timeout
         waiting_for = {"idle", "reply"}
         while waiting_for:
@@ -99,17 +99,17 @@ class Kernel:
 
 @dataclass
 class Terminal:
-    """An open connection to a terminal."""
+    """A terminal of a lab, with an open WebSocket."""
 
     socket: ClientConnection
     seen: str = ""
 
     def type(self, line: str) -> None:
-        """Type a line and Enter."""
+        """Type a line into the terminal, and press Enter."""
         self.socket.send(json.dumps(["stdin", line + "\r"]))
 
     def read_until(self, text: str, timeout: float = 180) -> str:
-        """Wait until the terminal shows a text, and return everything that it has shown since the last call.
+        """Wait until the terminal prints a text. Return all output since the last call of this method.
 
         Raises
         ------
@@ -129,7 +129,7 @@ class Terminal:
 
 
 class LabClient:
-    """A browser's session with a hub, over plain HTTP and WebSockets.
+    """A client with the session of one user. It sends the HTTP requests and opens the WebSockets of a browser.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ class LabClient:
             time.sleep(0.1)
 
     def open_lab(self) -> None:
-        """Open the page of a running lab. The stub of the hub logs the browser in without a form."""
+        """Open the page of a running lab, to log in at a stub of the hub, which needs no login form."""
         self.http.get(f"{self.base}lab").raise_for_status()
 
     def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
@@ -204,7 +204,7 @@ class LabClient:
         """Open a WebSocket of the lab until the end of the block."""
         cookies = self.http.build_request("GET", self.base).headers["cookie"]
         url = f"{self.url.replace('http', 'ws', 1)}{self.base}{path}"
-        # JupyterLab also retries, because a proxy between the browser and the lab may be restarting.
+        # Retry like JupyterLab, because a proxy between the browser and the lab may be restarting.
         for attempts_left in reversed(range(ATTEMPTS)):
             try:
                 socket = connect(url, additional_headers={"Cookie": cookies}, max_size=None, ssl=self.trust)
@@ -218,9 +218,9 @@ class LabClient:
 
     @contextmanager
     def kernel(self, name: str, *, shut_down: bool = True) -> Iterator[Kernel]:
-        """Start a kernel and wait until it is ready. The end of the block shuts it down.
+        """Start a kernel and wait until it is ready. Shut the kernel down at the end of the block.
 
-        Pass `shut_down=False` if the lab has ended by then.
+        Pass `shut_down=False` if the lab has already ended at the end of the block.
         """
         kernel_id = self.request("POST", "api/kernels", json={"name": name}).json()["id"]
         try:
@@ -234,7 +234,10 @@ class LabClient:
 
     @contextmanager
     def terminal(self, *, close: bool = True) -> Iterator[Terminal]:
-        """Open a terminal, and close it at the end of the block. Pass `close=False` if the lab has ended by then."""
+        """Open a terminal, and close it at the end of the block.
+
+        Pass `close=False` if the lab has already ended at the end of the block.
+        """
         name = self.request("POST", "api/terminals").json()["name"]
         try:
             with self.socket(f"terminals/websocket/{name}") as socket:
@@ -246,17 +249,17 @@ class LabClient:
 
 @dataclass(frozen=True)
 class SpawnedLab:
-    """A lab that runs with a stub of the hub, and a client that is logged in to it."""
+    """A running lab with a stub of the hub, and a client that is logged in to the lab."""
 
     client: LabClient
     hub: HubStub
     process: subprocess.Popen[bytes]
 
     def last_activity(self) -> datetime:
-        """Return the time of last activity, as the lab reports it."""
+        """Return the time of last activity from the lab's REST API."""
         return datetime.fromisoformat(self.client.request("GET", "api/status").json()["last_activity"])
 
     def notices(self) -> list[dict[str, object]]:
-        """Return the lab's notices."""
+        """Return the notices that the lab currently shows."""
         notices: list[dict[str, object]] = self.client.request("GET", "lsstlab/notices").json()
         return notices

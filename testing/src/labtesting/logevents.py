@@ -1,4 +1,4 @@
-"""Checks of log lines and events against the contract `testing/contracts/log-event.json`."""
+"""Functions that check log lines and events against the contract `testing/contracts/log-event.json`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def flatten(event: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def find_violations(fields: Mapping[str, Any], contract: Draft202012Validator) -> list[str]:
-    """Return a message for each violation of a contract in a flattened event."""
+    """Return messages about a flattened event, one for each violation of the contract."""
     violations = [
         f"{'.'.join(map(str, error.path)) or 'the event'}: {error.message}" for error in contract.iter_errors(fields)
     ]
@@ -45,7 +45,7 @@ def find_violations(fields: Mapping[str, Any], contract: Draft202012Validator) -
 
 
 def assert_log_events(lines: Iterable[str]) -> list[dict[str, Any]]:
-    """Check the log lines of a component against the contract, and return them flattened.
+    """Check the log lines of a component against the contract, and return the lines as flattened events.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def assert_log_events(lines: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def assert_shipped_events(bodies: Iterable[bytes]) -> list[dict[str, Any]]:
-    """Check events from RabbitMQ against the contract, and return them flattened.
+    """Check events from RabbitMQ against the contract, and return the flattened events.
 
     Raises
     ------
@@ -76,7 +76,8 @@ def assert_shipped_events(bodies: Iterable[bytes]) -> list[dict[str, Any]]:
     events = []
     for body in bodies:
         flat = flatten(json.loads(body))
-        # Third-party programs choose the names of their fields. The fields that filebeat adds must be there.
+        # Third-party programs name their fields differently. So for their lines, only the fields that filebeat adds are
+        # required.
         violations = find_violations(flat, EVENT)
         assert not violations, f"{'; '.join(violations)}: {body.decode()}"
         events.append(flat)

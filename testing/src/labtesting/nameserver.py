@@ -1,4 +1,4 @@
-"""A name server with one address for each name. A test may change the addresses at any time."""
+"""A DNS server with one address for each name. A test may change the addresses at any time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def run_nameserver(addresses: dict[str, str], host: str = "127.0.0.1") -> Iterat
     Parameters
     ----------
     addresses
-        IPv4 addresses by name. A change of this dictionary applies to the next answer. The TTL of answers is one hour.
+        IPv4 addresses by name. A change of this dictionary takes effect with the next answer. The TTL of answers is one
+        hour.
     """
 
     class Handler(socketserver.BaseRequestHandler):

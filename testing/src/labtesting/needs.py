@@ -1,4 +1,4 @@
-"""Requirements of tests: programs and services of the machine."""
+"""Requirements of tests: the programs and services that the machine must have."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 
 
 def skip_or_fail(what: str, how: str) -> NoReturn:
-    """Fail the test in CI, and skip it elsewhere, because a requirement is missing.
+    """End the current test because a requirement is missing: the test fails in CI, and is skipped elsewhere.
 
     Parameters
     ----------
     what
         The missing requirement.
     how
-        How a developer can install it.
+        How a developer can install the requirement.
     """
     message = f"{what} is missing: {how}"
     if os.environ.get("CI"):
@@ -27,7 +27,10 @@ def skip_or_fail(what: str, how: str) -> NoReturn:
 
 
 def need_program(*names: str, how: str) -> Path:
-    """Return the path of the first installed program. If none is installed, the test is skipped, or fails in CI."""
+    """Return the path of the first of these programs that is installed.
+
+    If none of them is installed, the test is skipped, or fails in CI.
+    """
     for name in names:
         if found := shutil.which(name):
             return Path(found)

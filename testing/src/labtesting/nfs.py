@@ -3,7 +3,7 @@
     NFS_CLIENT SERVER:/PATH COMMAND...
 
 The program mounts the export on /mnt with the mount options of the variable NFS_OPTIONS. It then runs the command as
-root in the current folder. `.ci/nfs-client` is such a program for machines whose kernel has the NFS client.
+root in the current folder. On machines whose kernel has the NFS client, you can use the program `.ci/nfs-client`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ VOLUME = ROOT / "fileserver/kubernetes/shared-home-persistentvolume.yaml"
 
 
 def mount_options() -> str:
-    """Return the mount options of the PersistentVolume without the NFS version, which the client sets."""
+    """Return the mount options of the PersistentVolume, except the NFS version, which NFS_CLIENT's program sets."""
     volume: dict[str, Any] = yaml.safe_load(VOLUME.read_text())
     return ",".join(option for option in volume["spec"]["mountOptions"] if not option.startswith("nfsvers="))
 
 
 def nfs_client() -> list[str]:
-    """Return the command of NFS_CLIENT. Without it the test is skipped, or fails in CI."""
+    """Return the command in the variable NFS_CLIENT. Without the variable, the test is skipped, or fails in CI."""
     command = os.environ.get("NFS_CLIENT")
     if not command:
         skip_or_fail("an NFS client", "set NFS_CLIENT to the command that runs one, for example .ci/nfs-client")
@@ -40,13 +40,13 @@ def nfs_client() -> list[str]:
 
 
 class Client:
-    """A running command with a mounted export, and its output."""
+    """A command that runs on the NFS client with a mounted export, and the output of the command."""
 
     def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
         self.process, self.log = process, log
 
     def wait_for(self, condition: Callable[[str], bool], what: str, timeout: float = 180) -> str:
-        """Wait until the output so far fulfills a condition, and return the output.
+        """Wait until the output of the command fulfills a condition, and return the output.
 
         Parameters
         ----------
@@ -56,7 +56,7 @@ class Client:
         Raises
         ------
         AssertionError
-            Raised if the command ends before the condition is fulfilled, or after `timeout` seconds.
+            Raised if the command ends before the condition is fulfilled, or if `timeout` seconds have passed.
         """
         deadline = time.monotonic() + timeout
         while not condition(output := self.log.read_text()):

@@ -1,4 +1,4 @@
-"""A pytest plugin with options for all components' tests."""
+"""A pytest plugin with options and a fixture for the tests of all components."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def screenshots(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of `--screenshots`, or a temporary folder."""
+    """Return the folder that the option `--screenshots` names, or a temporary folder."""
     chosen: Path | None = request.config.getoption("--screenshots")
     return chosen or tmp_path_factory.mktemp("screenshots")

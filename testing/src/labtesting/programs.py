@@ -1,4 +1,4 @@
-"""The programs that run on this machine."""
+"""A function that finds running programs on this machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def find_programs(home: str) -> list[int]:
-    """Return the process ids of the programs whose variable HOME has this value."""
+    """Return the ids of the processes whose environment variable HOME has this value."""
     found = []
     for name in filter(str.isdigit, os.listdir("/proc")):
         with suppress(OSError):  # the program has just ended, or belongs to another user

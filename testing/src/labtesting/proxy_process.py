@@ -1,4 +1,4 @@
-"""The real configurable-http-proxy, started as its Deployment starts it."""
+"""The real configurable-http-proxy as a process, started with the command of its Deployment."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RunningProxy:
     address
         The `host:port` for browsers.
     routes
-        The URL of the routes in the proxy's API, which requires `TOKEN`.
+        The URL of the routes in the proxy's REST API. Requests need `TOKEN`.
     """
 
     address: str
@@ -43,7 +43,7 @@ class RunningProxy:
 
 
 def proxy_command(folder: Path, values: Mapping[str, object]) -> list[str]:
-    """Return the command of the Deployment, with the program in this folder and other values of options."""
+    """Return the command of the Deployment, with the program in this folder and with changed options."""
     container = yaml.safe_load(MANIFEST.read_text())["spec"]["template"]["spec"]["containers"][0]
     program, *arguments = (argument.replace(FOLDER_IN_IMAGE, str(folder)) for argument in container["args"])
     options = dict(argument.removeprefix("--").split("=", 1) for argument in arguments)
@@ -60,7 +60,7 @@ def run_proxy(folder: Path, hub: str) -> Iterator[RunningProxy]:
     folder
         The folder that install/proxy created.
     hub
-        The `host:port` of the hub, which may be unavailable.
+        The `host:port` of the hub. The hub may be unavailable.
     """
     port, api, metrics = free_ports(3)
     values = {"ip": "127.0.0.1", "port": port, "api-ip": "127.0.0.1", "api-port": api}

@@ -1,4 +1,4 @@
-"""A RabbitMQ broker from Debian's package, with its own ports and folders. It does not use the system's service.
+"""A RabbitMQ broker from Debian's package, with separate ports and folders. It does not use the system's service.
 
 `python -m labtesting.rabbitmq FOLDER` runs a broker until a signal arrives, and prints its port and login in one line.
 """
@@ -20,12 +20,12 @@ START_SECONDS = 180
 
 
 class RabbitMQError(Exception):
-    """RabbitMQ is not installed, does not start, or refuses a command."""
+    """The error if RabbitMQ is not installed, does not start, or refuses a command."""
 
 
 @dataclass(frozen=True)
 class Tls:
-    """Files of the broker's certificate, of its key, and of the authority that signs clients' certificates."""
+    """Paths of the broker's certificate, of the broker's key, and of the authority's certificate for clients."""
 
     cert: Path
     key: Path
@@ -33,7 +33,7 @@ class Tls:
 
 
 def programs() -> Path:
-    """Return the folder of RabbitMQ's own scripts. Debian's scripts on the PATH change the user first.
+    """Return the folder of RabbitMQ's own scripts, because Debian's scripts on the PATH would change the user.
 
     Raises
     ------
@@ -67,9 +67,9 @@ class RabbitMQ:
     Parameters
     ----------
     folder
-        Folder for its data and log. The data remains after a restart.
+        Folder for the broker's data and log. The data remains after a restart.
     tls
-        Files for TLS. With them the broker also listens with TLS, on `tls_port`.
+        Files for TLS. If they are given, the broker also listens with TLS, on `tls_port`.
     host
         Address to listen on.
 
@@ -141,7 +141,7 @@ class RabbitMQ:
         Raises
         ------
         RabbitMQError
-            Raised if the broker ends, or is not ready in time. The message has the end of its log.
+            Raised if the broker ends, or is not ready in time. The message has the end of the broker's log.
         """
         self._run(["epmd"])
         server = self._run([str(self._programs / "rabbitmq-server")])
@@ -216,7 +216,7 @@ class RabbitMQ:
 
 
 def main() -> None:
-    """Run a broker until SIGTERM, SIGINT or SIGHUP."""
+    """Run a broker with its data in the folder of the command line, until SIGTERM, SIGINT or SIGHUP."""
     ending = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
     signal.pthread_sigmask(signal.SIG_BLOCK, ending)
     try:

@@ -1,4 +1,4 @@
-"""A container registry over plain HTTP. It serves one image of the Docker engine, and fails as a test requests."""
+"""A container registry over plain HTTP. It serves one image of the Docker engine, and a test can make it fail."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ ERROR_CODES = {401: "UNAUTHORIZED", 403: "DENIED", 404: "MANIFEST_UNKNOWN", 429:
 
 @dataclass(frozen=True)
 class Blob:
-    """A part of the archive of an image."""
+    """A blob of an image: a part of the file that contains the image's archive."""
 
     start: int
     size: int
 
 
 class SavedImage:
-    """An image in an archive of `docker save`, with the layers as the engine stores them.
+    """An image in an archive that `docker save` has written. The layers are not compressed.
 
     Parameters
     ----------
@@ -59,7 +59,10 @@ class SavedImage:
 
 
 def _resolve(tar: tarfile.TarFile, name: str) -> tarfile.TarInfo:
-    """Return the file that a name in an archive stands for. `docker save` stores equal layers once."""
+    """Return the archive's member for a path.
+
+    `docker save` stores equal layers once, and links the other paths to the first.
+    """
     member = tar.getmember(name)
     while member.issym():
         member = tar.getmember(os.path.normpath(Path(member.name).parent / member.linkname))
@@ -77,7 +80,7 @@ def _digest(content: bytes) -> str:
 
 
 class Registry(ThreadingHTTPServer):
-    """A registry that serves the same image in each repository.
+    """A registry that serves the same image for each repository name.
 
     Parameters
     ----------
@@ -89,9 +92,9 @@ class Registry(ThreadingHTTPServer):
     Attributes
     ----------
     faults
-        HTTP status of the answers for a repository, instead of the image.
+        HTTP status with which requests for a repository fail, by the name of the repository.
     answers
-        Repository and HTTP status of each answer about a manifest.
+        Repository and HTTP status of each answer to a request for a manifest.
     """
 
     daemon_threads = True
@@ -108,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Answer a request."""
+        """Answer a GET request of the registry's API."""
         repository, is_manifest, _ = self.path.removeprefix("/v2/").partition("/manifests/")
         if self.path == "/v2/":
             self._answer(200, b"{}")
@@ -125,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_blob(self.path.rpartition("/blobs/")[2])
 
     def do_HEAD(self) -> None:
-        """Answer a request without a body."""
+        """Answer a HEAD request: the same answer as for GET, without the body."""
         self.do_GET()
 
     def _send_blob(self, digest: str) -> None:
@@ -164,12 +167,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: Any) -> None:
-        """Log nothing. `Registry.answers` has the requests."""
+        """Log nothing, because `Registry.answers` records the requests."""
 
 
 @contextmanager
 def run_registry(image: str, folder: Path, host: str = "127.0.0.1") -> Iterator[Registry]:
-    """Run a registry with an image of the Docker engine.
+    """Run a registry with an image of the Docker engine until the end of the block.
 
     Parameters
     ----------
@@ -191,7 +194,7 @@ def run_registry(image: str, folder: Path, host: str = "127.0.0.1") -> Iterator[
 
 @contextmanager
 def serve_image(image: SavedImage, host: str = "127.0.0.1") -> Iterator[Registry]:
-    """Run a registry with a saved image."""
+    """Run a registry with a saved image until the end of the block."""
     with Registry(host, image) as registry:
         Thread(target=registry.serve_forever, daemon=True).start()
         try:

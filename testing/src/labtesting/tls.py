@@ -1,4 +1,7 @@
-"""TLS sockets that two threads can use at the same time, as WebSocket clients do: one reads, one writes."""
+"""TLS sockets that two threads can use at the same time.
+
+In a WebSocket client, one thread reads and another one writes.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,14 @@ from typing import Any
 class LockedSocket(ssl.SSLSocket):
     """A TLS socket that never reads and writes at the same time.
 
-    Before version 3.13, Python calls OpenSSL for a read and a write at the same time. One of the two calls then
-    sometimes fails with "internal error", or never ends.
+    Before version 3.13, Python lets two threads call OpenSSL at the same time, one to read and one to write. One of
+    these calls then sometimes fails with "internal error", or never ends.
     """
 
     lock: threading.Lock
 
     def __new__(cls, *_: Any, **__: Any) -> LockedSocket:
-        """Create a socket with its lock. `SSLContext.wrap_socket` sets all other attributes."""
+        """Create a socket with a lock. `SSLContext.wrap_socket` sets all other attributes."""
         created = super().__new__(cls)
         created.lock = threading.Lock()
         return created
@@ -46,7 +49,7 @@ class LockedSocket(ssl.SSLSocket):
 
 
 def create_tls_context(authority: Path) -> ssl.SSLContext:
-    """Return a client's TLS context that trusts the certificates of an authority."""
+    """Return a TLS context for a client that trusts the certificates of this authority."""
     context = ssl.create_default_context(cafile=authority)
     context.sslsocket_class = LockedSocket
     return context

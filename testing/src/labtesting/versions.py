@@ -1,4 +1,4 @@
-"""Simulated versions of installed packages: a folder with other metadata, which a test puts first on PYTHONPATH."""
+"""Simulated versions of installed packages: a test adds a folder with changed metadata to the start of PYTHONPATH."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ UNTESTED = "99.0"
 
 
 def fake_version(folder: Path, *distributions: str, version: str = UNTESTED) -> Path:
-    """Create the metadata of one version for each distribution, and return the folder for PYTHONPATH.
+    """Create metadata that simulates this version of each distribution, and return the folder for PYTHONPATH.
 
-    `importlib.metadata` reports the version that is first on the path. Imports still load the installed package.
+    `importlib.metadata` reports the version in the first folder of the path. Imports still load the installed packages.
     """
     for name in distributions:
         info = folder / f"{name}-{version}.dist-info"

@@ -1,4 +1,4 @@
-"""A client of a hub without a browser. It logs in with the simulated GitHub and keeps the cookies."""
+"""A client of a hub without a browser. It logs in through the simulated GitHub and stores the cookies."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from labtesting.hub_process import wait_until
 
 
 class Visitor:
-    """A user's session with cookies.
+    """A user's session at a hub, with the cookies of a browser.
 
     Parameters
     ----------
     hub_url
         URL of the hub for browsers.
     login
-        The user's login at GitHub.
+        The user's name at GitHub.
     tls
         TLS context for connections with https.
 
@@ -31,7 +31,7 @@ class Visitor:
     pages
         The text of each response of the hub and the labs.
     states
-        OAuth states of this session, and the `state_id` in each of them.
+        OAuth states that the hub has created in this session, and the `state_id` in each state.
     """
 
     def __init__(self, hub_url: str, login: str, tls: ssl.SSLContext | None = None) -> None:
@@ -56,14 +56,14 @@ class Visitor:
             self.pages.append(response.text)
 
     def start_login(self) -> httpx.Response:
-        """Start a login that leads to the hub's home page, and return GitHub's page."""
+        """Start a login, and return GitHub's login page. After the login, the hub redirects to its home page."""
         page = self.http.get("/hub/oauth_login?next=/hub/home")
         state = page.url.params["state"]
         self.states += [state, json.loads(base64.urlsafe_b64decode(state))["state_id"]]
         return page
 
     def log_in(self, *, agree: bool = True) -> httpx.Response:
-        """Log in, or cancel the login at GitHub, and return the page that follows."""
+        """Log in, or cancel the login on GitHub's page. Return the page that follows."""
         page = self.start_login()
         assert page.status_code == 200, page.text
         return self.http.post(page.url, data={"login": self.login if agree else ""})
@@ -73,7 +73,7 @@ class Visitor:
         return self.http.get(path, **arguments)
 
     def is_logged_in(self) -> bool:
-        """Check whether the hub shows the user's home page."""
+        """Check whether the hub shows the user's home page, and not the login page."""
         return self.get("/hub/home", follow_redirects=False).status_code == 200
 
     def log_out(self) -> None:
@@ -83,18 +83,19 @@ class Visitor:
     def reaches_lab(self, user: str) -> bool:
         """Check whether this session can reach a user's lab."""
         status = f"/user/{user}/api/status"
-        # The lab refuses API requests without its own cookie. A request for a page gets the cookie through the hub.
+        # The lab refuses API requests without the lab's own cookie. A request for a page is redirected to the hub and
+        # back, which sets this cookie.
         if self.get(status, follow_redirects=False).status_code == 403:
             self.get(f"/user/{user}/files/")
         return self.get(status, follow_redirects=False).status_code == 200
 
     def xsrf(self) -> dict[str, str]:
-        """Return the header that the hub requires in requests that change something."""
+        """Return the XSRF header, which the hub requires in requests that change data."""
         cookies = (cookie for cookie in self.http.cookies.jar if cookie.name == "_xsrf" and cookie.path == "/hub/")
         return {"X-XSRFToken": next(cookie.value or "" for cookie in cookies)}
 
     def xsrf_field(self) -> dict[str, str]:
-        """Return the XSRF token as a field of a form."""
+        """Return the XSRF token as a form field."""
         return {"_xsrf": self.xsrf()["X-XSRFToken"]}
 
     def submit_spawn_form(self, **choice: str) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""A fixture that creates the namespaces. In a dry run, the API server refuses an object whose namespace is missing."""
+"""A fixture that creates the components' namespaces. A dry run of an object fails if its namespace is missing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tools.components import ROOT
 
 @pytest.fixture(scope="session", autouse=True)
 def namespaces() -> Iterator[None]:
-    """Create the namespaces from the hub's manifests."""
+    """Create the namespaces of the components and of the labs, from the manifests in hub/kubernetes."""
     with own_namespaces():
         for name in ("00-namespace", "labs-namespace"):
             kubectl("apply", "--filename", ROOT / f"hub/kubernetes/{name}.yaml")

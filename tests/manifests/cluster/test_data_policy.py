@@ -1,4 +1,4 @@
-"""Tests of the policy that protects the data of a site: an API server refuses to delete the namespaces and claims."""
+"""Tests of the policy that protects a site's data: the API server refuses to delete namespaces, claims and volumes."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ POLICIES = sorted((ROOT / "hub/kubernetes").glob("*validatingadmissionpolicy.yam
 CLAIMS = {name: ROOT / name / "kubernetes/persistentvolumeclaim.yaml" for name in ("fileserver", "hub")}
 NAME = "jupyterlabdemo-data"
 COMMAND = re.compile(r"To allow the deletion: (kubectl .+)$", re.MULTILINE)
-# Name of a second namespace and policy, with which a test sees when the API server stops applying a deleted policy
+# Name of a second namespace and of a second policy, a copy without a finalizer. When the deleted copy is no longer in
+# force, the API server has processed the deletion.
 OTHER = "jupyterlabdemo-data-test"
 
 
 def refusal(*arguments: str | Path) -> str:
-    """Run `kubectl delete`, and return its error, or an empty string if it succeeds."""
+    """Run `kubectl delete`, and return the error of kubectl, or an empty string if the deletion succeeds."""
     try:
         kubectl("delete", *arguments, "--wait=false")
     except KubectlError as error:
@@ -39,7 +40,7 @@ def refusal(*arguments: str | Path) -> str:
 
 
 def is_refused(*what: str) -> bool:
-    """Return whether the policy refuses a deletion. The deletion is a dry run, which deletes nothing."""
+    """Return whether the policy refuses a deletion. The function requests a dry run, which deletes nothing."""
     return f"'{NAME}'" in refusal(*what, "--dry-run=server")
 
 
@@ -53,7 +54,7 @@ def volume_of(claim: str) -> str:
 
 @pytest.fixture(autouse=True)
 def volumes() -> Iterator[dict[str, str]]:
-    """Apply the policy and the claims, wait until the policy is in force, and return the volume of each claim."""
+    """Apply the policy and the claims, wait until the policy is in force, and yield the volume of each claim."""
     kubectl("apply", *(f"--filename={file}" for file in (POLICY, BINDING, *CLAIMS.values())))
     for claim in CLAIMS:
         wait_until(lambda name=claim: volume_of(name), f"{claim} is bound")  # type: ignore[misc]
@@ -66,7 +67,7 @@ def test_deleting_manifest_folders_keeps_the_data(volumes: dict[str, str], tmp_p
     site = SampleSite.make(tmp_path, example.with_defaults())
     site.configure()
     folders = [*find_folders(ROOT), *find_alternatives(ROOT), site.output]
-    # An administrator who sees an error may run the command a second time.
+    # Run each command twice, because an administrator may repeat a command after an error.
     for folder in [*folders, *folders]:
         output = refusal("--filename", folder, "--ignore-not-found")
         if any(folder.glob("*namespace.yaml")):
@@ -95,9 +96,9 @@ def test_a_deletion_is_refused(arguments: list[str], volumes: dict[str, str]) ->
 
 
 def test_collection_of_claims_is_not_deleted(volumes: dict[str, str]) -> None:
-    """Check that the policy refuses one request for all objects, which a controller may send.
+    """Check that the policy refuses a single request to delete all claims, which a controller may send.
 
-    `kubectl delete --all` sends a request for each object instead.
+    The test cannot use `kubectl delete --all`, which sends a separate request for each object.
     """
     with pytest.raises(KubectlError, match=NAME):
         kubectl("delete", "--raw", f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims")
@@ -126,12 +127,12 @@ def test_volume_without_a_claim_is_not_deleted(claim: str, volumes: dict[str, st
 
 
 def phase_of(volume: str) -> str:
-    """Return the phase of a volume."""
+    """Return the phase of a PersistentVolume, for example "Released"."""
     return str(get("pv", volume)["status"]["phase"])
 
 
 def allow(message: str) -> None:
-    """Run the command in an error message of the policy, which allows the deletion."""
+    """Run the command that an error message of the policy names. The command allows the deletion."""
     found = COMMAND.search(message)
     assert found, message
     kubectl(*found[1].split()[1:])
@@ -148,9 +149,10 @@ def test_the_command_in_the_error_allows_the_deletion() -> None:
 
 
 def test_the_annotation_of_a_namespace_includes_its_claims() -> None:
-    """Check that the annotation of the namespace also allows the deletion of its claims.
+    """Check that the annotation of a namespace allows the deletion of the namespace and of the claims in it.
 
-    If the policy still refused the claims, the namespace would lose all other objects and stay `Terminating`.
+    If the policy still protected the claims, Kubernetes would delete all other objects, and the namespace would stay
+    `Terminating`.
     """
     message = refusal("namespace", NAMESPACE)
     assert f"the namespace {NAMESPACE} contains the homes of all users and the database of the hub" in message
@@ -235,8 +237,8 @@ def test_the_api_server_knows_the_fields_of_a_policy(file: Path) -> None:
 def test_a_deleted_policy_stays_in_force() -> None:
     """Check that the finalizer keeps a deleted policy in force.
 
-    The test deletes a copy without a finalizer at the same time. When the copy ends, the API server has noticed both
-    deletions.
+    The test deletes the policy, and then a copy without a finalizer. When the copy is no longer in force, the API
+    server has processed both deletions.
     """
     with cluster.own_namespaces(OTHER):
         copies = [yaml.safe_load(file.read_text().replace(NAMESPACE, OTHER)) for file in (POLICY, BINDING)]

@@ -34,7 +34,7 @@ def test_api_server_accepts_the_policies_of_several_hubs(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("ports: [{name: http, port: 80}, {name: http, port: 81}]", "Duplicate value"),  # schemas do not detect this
+        ("ports: [{name: http, port: 80}, {name: http, port: 81}]", "Duplicate value"),  # the JSON schema accepts this
         ("prots: []", 'unknown field "spec.prots"'),
     ],
 )

@@ -1,4 +1,4 @@
-"""Tests of `own_namespaces` on a cluster that already has a namespace with this name."""
+"""Tests of the function `own_namespaces` on a cluster that already has a namespace with the requested name."""
 
 from __future__ import annotations
 

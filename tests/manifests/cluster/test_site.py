@@ -1,4 +1,4 @@
-"""Tests that a real API server accepts the manifests that `nox -s configure` writes, also when applied twice."""
+"""Tests that a real API server accepts the manifests that `nox -s configure` writes, and a second apply of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_api_server_accepts_the_written_objects(text: str, tmp_path: Path) -> No
 def test_second_apply_removes_unset_settings(tmp_path: Path) -> None:
     site = SampleSite.make(tmp_path, example.with_defaults())
     site.configure()
-    # A separate namespace, so that the test does not change the settings of a deployed site.
+    # The tests use a separate namespace, so that they do not change the settings of a deployed site.
     namespace = f"{NAMESPACE}-configure-test"
     with own_namespaces(namespace):
         for _ in range(2):
@@ -42,7 +42,7 @@ def test_second_apply_removes_unset_settings(tmp_path: Path) -> None:
 
 
 def apply_objects(site: SampleSite, namespace: str) -> str:
-    """Apply all objects, except the Namespace, in another namespace."""
+    """Apply all objects of the manifests, except the Namespace, in the test's namespace."""
     files = [file for file in sorted(site.output.glob("*.yaml")) if "namespace" not in file.name]
     text = "\n---\n".join(
         file.read_text().replace(f"namespace: {NAMESPACE}", f"namespace: {namespace}") for file in files

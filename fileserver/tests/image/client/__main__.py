@@ -26,15 +26,15 @@ from fileserver.tests.image.client.registry import (
 
 
 def become_user(uid: int, groups: tuple[int, ...]) -> None:
-    """Change the user and the groups of this process."""
+    """Change the user and the groups of this process, and set HOME to a temporary folder."""
     os.setgroups(groups)
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
-    os.environ["HOME"] = tempfile.mkdtemp()  # a local folder for the files of git and other programs
+    os.environ["HOME"] = tempfile.mkdtemp()  # a local folder, for the configuration of git and other programs
 
 
 def run_check(function: Check, uid: int, groups: tuple[int, ...], share: tuple[Path, str, str]) -> None:
-    """Run one check as its user, and print its result."""
+    """Run one check as this user and with these groups, and print the result."""
     start, error = time.monotonic(), ""
     try:
         if uid != ROOT:
@@ -47,12 +47,13 @@ def run_check(function: Check, uid: int, groups: tuple[int, ...], share: tuple[P
 
 
 def main() -> None:
-    """Create the folders of the users, and run all checks."""
+    """Request the homes and project folders, and run all checks."""
     mount, api, token = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
     share = Share(mount, api, token, ADA)
     for path in (f"homes/{ADA}", f"homes/{BOB}", *(f"projects/{gid}" for gid in (*GROUPS, ONE_MORE))):
         assert share.request_folder(path) == 201
-    # Import all modules of the notebook check as root, because the users may lack the right to read Python's files.
+    # Run the notebook check once as root, so that all of its modules are imported. The users may lack the right to read
+    # the modules' files.
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(save_notebook(Path(folder)))
     for function, uid, groups in CHECKS.values():

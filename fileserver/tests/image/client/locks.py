@@ -1,4 +1,4 @@
-"""Checks of locks, and of SQLite, which depends on locks."""
+"""Checks of file locks, and of SQLite, which depends on file locks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fileserver.tests.image.client.registry import OtherProcess, Share, call_in_
 
 
 def can_lock(lock: Callable[[int, int], None], path: Path) -> bool:
-    """Return whether this process can lock the file. It can if no other process has the lock."""
+    """Return whether this process can lock the file, which is possible if no other process holds the lock."""
     with path.open("r+") as file:
         try:
             lock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -58,7 +58,7 @@ def a_waiting_process_gets_a_released_lock(share: Share) -> None:
     with path.open("r+") as file:
         fcntl.lockf(file.fileno(), fcntl.LOCK_EX)
         waiting = OtherProcess(wait_for_lock, path)
-        time.sleep(0.5)  # the test cannot see whether the other process already waits for the lock
+        time.sleep(0.5)  # let the other process start to wait, which the check cannot observe
         released = time.time()
         fcntl.lockf(file.fileno(), fcntl.LOCK_UN)
         assert released <= waiting.result()

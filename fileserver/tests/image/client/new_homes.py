@@ -1,4 +1,4 @@
-"""Checks of how soon a client sees a home that labfiles has created beside the NFS server."""
+"""Checks of the time until a new home appears on a client. labfiles creates homes directly on the disk, without NFS."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def a_new_home_exists_at_once(share: Share) -> None:
     (share.home / "first").write_text("x")
 
 
-# A client caches a folder for 30 s (acdirmin), or up to 60 s (acdirmax) if the folder did not change before. Then the
-# server may still use its own cache, for 5 s.
+# A client caches the content of a folder for 30 s (acdirmin). If the folder has not changed for long, the limit is 60 s
+# (acdirmax). After this time, the server may use the server's cache for 5 s more.
 CLIENT_SECONDS = 80
 
 

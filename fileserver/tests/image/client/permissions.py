@@ -1,4 +1,4 @@
-"""Checks of what users, and root on a node, may do with the files of other users."""
+"""Checks of permissions: access to the files of other users, by users and by root on a node."""
 
 from __future__ import annotations
 

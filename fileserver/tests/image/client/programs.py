@@ -1,4 +1,4 @@
-"""Checks of programs that users run on their files: git and JupyterLab's file manager."""
+"""Checks of programs that work with the files of users: git and JupyterLab's file manager."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def git_commits_and_clones(share: Share) -> None:
 
 
 async def save_notebook(folder: Path) -> None:
-    """Save, change, restore and rename a notebook, and upload a file in chunks, as JupyterLab does."""
+    """Save, change, restore and rename a notebook with JupyterLab's file manager, and upload a file in chunks."""
     from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
     from nbformat.v4 import new_code_cell, new_notebook
 

@@ -1,4 +1,4 @@
-"""The list of checks, and the code that they share: users, groups, the mounted share and a second process."""
+"""The list of checks, and their common code: users, groups, the mounted share, and calls in another process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 ADA, BOB, ROOT = 583231, 583232, 0
-# The GIDs of 16 groups, the most that AUTH_SYS transmits, and of one more. Each group has a project folder.
+# GROUPS has the GIDs of 16 groups, which is the maximum that AUTH_SYS transmits. ONE_MORE is another group. Each of the
+# 17 groups has a project folder.
 GROUPS = tuple(range(7000, 7016))
 ONE_MORE = 7016
 Check = Callable[["Share"], None]
@@ -38,7 +39,7 @@ class Share:
         self.home, self.project = mount / f"home/{uid}", mount / f"project/{GROUPS[0]}"
 
     def request_folder(self, path: str) -> int:
-        """Send the hub's request for a folder, and return the status."""
+        """Request a folder from labfiles, as the hub does, and return the HTTP status."""
         request = urllib.request.Request(  # noqa: S310  (our own URL)
             f"{self._api}/v1/{path}", method="PUT", headers={"Authorization": f"Bearer {self._token}"}
         )
@@ -47,7 +48,10 @@ class Share:
 
 
 def check(uid: int = ADA, groups: tuple[int, ...] = GROUPS) -> Callable[[Check], Check]:
-    """Return a decorator that registers a check. The program runs the check as this user with these groups."""
+    """Return a decorator that registers a function as a check.
+
+    The program runs the check as this user with these groups.
+    """
 
     def register(function: Check) -> Check:
         CHECKS[function.__name__] = (function, uid, groups)
@@ -71,7 +75,8 @@ def expect_error(*numbers: int) -> Iterator[None]:
 class OtherProcess:
     """A function call in a forked process of the same user.
 
-    multiprocessing cannot replace it: its pools need shared memory, which a client may lack.
+    The class does not use multiprocessing, because the pools of multiprocessing need shared memory, which a client may
+    lack.
     """
 
     def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
@@ -90,7 +95,7 @@ class OtherProcess:
         os.close(write)
 
     def result(self) -> Any:
-        """Return the result of the function, after the process has ended."""
+        """Wait until the process has ended, and return the result of the function."""
         with os.fdopen(self._read) as pipe:
             output = pipe.read()
         assert os.waitpid(self.pid, 0)[1] == 0, "the function failed in the other process"

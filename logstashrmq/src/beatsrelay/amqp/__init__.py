@@ -1,1 +1,1 @@
-"""The RabbitMQ side: AMQP sessions, and publishing each message until RabbitMQ confirms it."""
+"""The RabbitMQ side of the relay: AMQP sessions, and a publisher that repeats messages until RabbitMQ confirms them."""

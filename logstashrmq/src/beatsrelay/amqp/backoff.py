@@ -6,7 +6,7 @@ import random
 
 
 class Backoff:
-    """Exponential backoff with jitter.
+    """Exponential backoff with jitter: delays that double after each call, and are partly random.
 
     Parameters
     ----------
@@ -20,10 +20,13 @@ class Backoff:
         self._next = first
 
     def next_delay(self) -> float:
-        """Return the next delay in seconds. Half of it is random, so that replicas do not reconnect together."""
+        """Return the next delay in seconds.
+
+        Half of the delay is random, so that replicas reconnect at different times.
+        """
         delay, self._next = self._next, min(self._next * 2, self._longest)
         return delay * random.uniform(0.5, 1)  # noqa: S311
 
     def reset(self) -> None:
-        """Start with the first delay again, after a success."""
+        """Start with the first delay again. The caller calls this method after a success."""
         self._next = self._first

@@ -1,4 +1,4 @@
-"""Publisher confirms of one channel: which messages the broker has confirmed, by their delivery tags.
+"""Publisher confirms of one channel: a record of the messages that wait for an answer of the broker, by delivery tag.
 
 https://www.rabbitmq.com/docs/confirms#publisher-confirms
 """
@@ -12,14 +12,14 @@ from operator import attrgetter
 
 from beatsrelay.amqp.messages import Batch, PublishedBatch
 
-# Batches, and for each the indices of some of its messages
+# Selected messages: each batch with the indices of its selected messages
 Messages = list[tuple[PublishedBatch, Sequence[int]]]
 
 
 class UnconfirmedMessages:
     """The messages of one channel that the broker has not answered with an ack or a nack.
 
-    The broker answers in any order: a nack of tag 7 can precede an ack of all tags up to 9.
+    The broker answers in any order. For example, a nack of tag 7 can arrive before an ack of all tags up to 9.
     """
 
     def __init__(self) -> None:
@@ -32,21 +32,26 @@ class UnconfirmedMessages:
         return self._next_tag - 1 - self._low_water_mark - len(self._answered_above)
 
     def add(self, batch: Batch) -> PublishedBatch:
-        """Assign the next delivery tags to a batch. The broker counts the same tags."""
+        """Assign the next delivery tags to a batch.
+
+        The broker assigns the same tags, because both sides count the messages.
+        """
         published = PublishedBatch(batch, self._next_tag, time.monotonic())
         self._next_tag += len(batch)
         self._batches.append(published)
         return published
 
     def remove(self, tag: int, *, multiple: bool) -> Messages:
-        """Remove the messages that the broker answered, and return those that were not answered before.
+        """Remove and return the messages that an answer of the broker covers.
+
+        Messages with an earlier answer are omitted.
 
         Parameters
         ----------
         tag
             Delivery tag from the broker.
         multiple
-            Whether the answer is for all tags up to `tag`. Then tag 0 means all tags.
+            Whether the answer is for all tags up to `tag`. With `multiple`, tag 0 means all published messages.
         """
         tag = self._next_tag - 1 if multiple and tag == 0 else tag
         is_known = self._low_water_mark < tag < self._next_tag
@@ -80,7 +85,7 @@ class UnconfirmedMessages:
         return [tag - published.first_tag for tag in range(start, end) if tag not in self._answered_above]
 
     def _skip_answered(self) -> None:
-        """Move the low-water mark to the last tag before the first unanswered one."""
+        """Raise the low-water mark to the last tag before the first unanswered tag."""
         while self._low_water_mark + 1 in self._answered_above:
             self._low_water_mark += 1
             self._answered_above.discard(self._low_water_mark)
@@ -88,7 +93,7 @@ class UnconfirmedMessages:
             del self._batches[0]
 
     def list_all(self) -> Messages:
-        """Return the unconfirmed messages, in the order of publishing."""
+        """Return all messages without an answer of the broker, in the order of publishing."""
         return [
             (published, indices)
             for published in self._batches

@@ -1,4 +1,4 @@
-"""The parameters of pika for a connection to RabbitMQ: address, login and TLS."""
+"""Connection parameters for pika: address, login and TLS of RabbitMQ."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pika
 
 from beatsrelay.settings import Settings
 
-# Time limit for opening a session, in seconds
+# Time limit in seconds for opening a session with the broker
 OPEN_SECONDS = 20
 
 
@@ -27,7 +27,7 @@ def create_client_context(settings: Settings) -> ssl.SSLContext:
 
 
 def create_connection_parameters(settings: Settings, host: str) -> pika.ConnectionParameters:
-    """Return pika's parameters for one of the hosts in the settings.
+    """Return pika's parameters for a connection to this host, which is one of the hosts in the settings.
 
     Raises
     ------

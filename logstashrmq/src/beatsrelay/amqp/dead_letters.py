@@ -1,4 +1,7 @@
-"""Messages for the dead-letter route: events that cannot be delivered, with the reason in their AMQP headers."""
+"""Dead letters: events that cannot be delivered.
+
+The relay publishes them to a separate route, with the reason in AMQP headers.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ def create_dead_letters(
     reason: str,
     details: Headers,
 ) -> Batch:
-    """Return a batch for the dead-letter route.
+    """Return a batch of dead letters, to publish to the dead-letter route.
 
     Parameters
     ----------
@@ -36,15 +39,15 @@ def create_dead_letters(
 
 
 def describe_route(route: Route) -> Headers:
-    """Return the headers for a message that no queue received: the route that it was published to."""
+    """Return the dead-letter headers of a message that no queue received. The headers name the route of the message."""
     return {"x-exchange": route.exchange, "x-key": route.key}
 
 
 def describe_refusal(route: Route, reply: Reply) -> Headers:
-    """Return the headers for a message that the broker refused: its route, and the broker's reply."""
+    """Return the dead-letter headers of a message that the broker refused: the message's route and the reply."""
     return {**describe_route(route), "x-reply-code": reply.code, "x-reply-text": reply.text}
 
 
 def describe_size(size: int) -> Headers:
-    """Return the headers for a truncated event: its original size in bytes."""
+    """Return the dead-letter header of a truncated event: the original size of the event in bytes."""
     return {"x-size": size}

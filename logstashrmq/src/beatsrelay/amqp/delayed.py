@@ -1,4 +1,4 @@
-"""Batches that are published again after a delay."""
+"""Batches that the publisher publishes again after a delay."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from beatsrelay.amqp.messages import Batch
 
 
 class DelayedBatches:
-    """Batches that wait together for the same delay. Each delay is longer than the last, until `reset`.
+    """Batches that wait for the end of one common delay. Each delay is longer than the delay before, until `reset`.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class DelayedBatches:
         self._backoff = Backoff()
 
     def add(self, batch: Batch) -> float | None:
-        """Add a batch. If it is the first to wait, start a delay and return its seconds. Otherwise return None."""
+        """Add a batch. If no other batch waits, start a delay and return the seconds. Otherwise return None."""
         self._batches.append(batch)
         if len(self._batches) > 1:
             return None
@@ -37,6 +37,9 @@ class DelayedBatches:
         self._publish(batches)
 
     def reset(self) -> None:
-        """After a success, start with the shortest delay again, unless a batch is waiting."""
+        """Reset the next delay to the shortest one, unless a batch is waiting.
+
+        The caller calls this method after a success.
+        """
         if not self._batches:
             self._backoff.reset()

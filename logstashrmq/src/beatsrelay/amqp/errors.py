@@ -18,22 +18,22 @@ from pika.exceptions import (
     ShortStringTooLong,
 )
 
-# pika's text for a ChannelClosedByBroker or a ConnectionClosedByBroker
+# Matches pika's text for a ChannelClosedByBroker or a ConnectionClosedByBroker
 CLOSED_BY_BROKER = re.compile(r"ClosedByBroker: \((\d+)\) '(.*)'$")
-# Reply codes of a closed connection that a message can cause: errors of frames, methods and resources, and 541, an
-# error inside the broker. A message cannot cause the others: 320 (the broker shuts down), 402 and 530 (the virtual
-# host).
+# A message can cause the broker to close the connection with these reply codes. The codes mean errors of frames,
+# methods and resources; 541 is an error inside the broker. Other codes have other causes: 320 (the broker shuts down),
+# 402 and 530 (the virtual host).
 # https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf, 1.3
 CONNECTION_CODES = {501, 502, 503, 504, 505, 506, 540, 541}
 
 
 class BrokerError(Exception):
-    """A failed operation on the broker. The message is the reason, as one line."""
+    """A failed operation on the broker. The text of the exception is the reason, as one line."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """The broker's reply when it closes a channel, or a connection, because of a message.
+    """The reply with which the broker closes a channel or a connection because of a message.
 
     Attributes
     ----------
@@ -56,9 +56,9 @@ class Loss:
     reason
         The reason as one line.
     reply
-        The broker's reply to a message. None if no message caused the end.
+        The broker's reply, if a message caused the end of the channel. Otherwise None.
     connection_open
-        Whether the connection is still open: a new channel can be opened on it.
+        Whether the connection is still open, so that the relay can open a new channel on the connection.
     """
 
     reason: str
@@ -67,7 +67,7 @@ class Loss:
 
 
 def describe_loss(error: BaseException) -> Loss:
-    """Return the reason for the end of a channel, from the error that pika reports."""
+    """Return a description of the end of a channel, from the error that pika reports."""
     reply = None
     if isinstance(error, ChannelClosedByBroker) or (
         isinstance(error, ConnectionClosedByBroker) and error.reply_code in CONNECTION_CODES
@@ -77,7 +77,7 @@ def describe_loss(error: BaseException) -> Loss:
 
 
 def format_amqp_error(error: BaseException) -> str:
-    """Return the reason for an error of pika as one line, with the setting to check."""
+    """Return one line with the reason for pika's error, and the setting that the administrator should check."""
     if isinstance(error, ProbableAuthenticationError):
         return "the broker refused the login: check AMQP_USER and AMQP_PASSWORD"
     if isinstance(error, ProbableAccessDeniedError):
@@ -86,7 +86,7 @@ def format_amqp_error(error: BaseException) -> str:
 
 
 def format_root_cause(error: object) -> str:
-    """Return the message of the error that pika has wrapped, as one line."""
+    """Return one line with the message of the original error that pika has wrapped into another error."""
     if isinstance(error, ConnectionClosed | ChannelClosed):
         return f"{error.reply_text} ({error.reply_code})"
     if isinstance(error, ShortStringTooLong):
@@ -112,5 +112,6 @@ def format_os_error(error: OSError) -> str:
         return f"TLS failed: {error.reason} (is AMQP_PORT a TLS port?)"
     if not error.errno:
         return ""
-    # asyncio replaces the text of network errors, so look the text up. The resolver's error numbers are negative.
+    # asyncio replaces the text of network errors, so use the standard text of the error number. Errors of the resolver
+    # have negative numbers without a standard text, so keep their text.
     return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)

@@ -10,14 +10,15 @@ Measured gain
     The relay uses 5.2 us of CPU for an event, instead of 19.5 us (docs/dev/relay.md). To measure the gain, run
     `nox -s "bench(relay)"` with and without the option `--pika-encoder`.
 Version guard
-    If the installed version of pika is not in `TESTED_VERSIONS`, the relay publishes with `basic_publish`. It logs a
-    warning once, at its start.
+    If the installed version of pika is not in `TESTED_VERSIONS`, the relay publishes with `basic_publish`. The relay
+    then logs one warning at its start.
 Unnecessary when
-    pika has a public method that publishes many messages with common properties. We know of no upstream issue.
-    https://github.com/pika/pika/pull/1676 makes pika's encoder faster: measure again before you add a version.
+    pika has a public method that publishes many messages with common properties. No upstream issue about such a method
+    is known. https://github.com/pika/pika/pull/1676 makes pika's encoder faster. So measure the gain again before you
+    add a version to `TESTED_VERSIONS`.
 
-`read_buffered_bytes` and `abort_connection` use the private attribute `_transport` of pika, which has no public method
-for either. They check that the attribute exists.
+pika has no public method to read the size of its buffer, or to abort a connection. So `read_buffered_bytes` and
+`abort_connection` use pika's private attribute `_transport`. Both functions check that the attribute exists.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ logger = logging.getLogger(__name__)
 TESTED_VERSIONS = {"1.4.4"}
 CONTENT_TYPE = "application/json"
 PERSISTENT = 2
-# TLS writes 16 KiB at a time, and pika copies the rest of a block after each write. Larger blocks cost more CPU.
+# TLS writes 16 KiB at a time, and pika copies the rest of a block after each write. So blocks larger than this cost
+# more CPU time.
 BLOCK_BYTES = 64 * 1024
 
 # The frame layout of AMQP 0-9-1: https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf, 4.2.3 and 4.2.6
@@ -48,12 +50,13 @@ BODY_FRAME = 3
 BASIC_CLASS = 60
 FRAME_END = b"\xce"
 BODY_START = struct.Struct(">BHI")  # frame type, channel, payload size
-HEADER_START = struct.Struct(">BHIHH")  # frame type, channel, payload size, class, weight
+HEADER_START = struct.Struct(">BHIHH")  # frame type, channel, payload size, class id, weight
 BODY_SIZE = struct.Struct(">Q")
 FLAGS = (
     BasicProperties.FLAG_CONTENT_TYPE | BasicProperties.FLAG_DELIVERY_MODE | BasicProperties.FLAG_MESSAGE_ID
 ).to_bytes(2, "big")
-# The property flags, and the encoded properties up to the number in the message id
+# The start of the encoded properties, which all messages share: the flags, and the properties up to the number in the
+# message id
 PROPERTIES = b"".join(
     (
         FLAGS,
@@ -66,14 +69,14 @@ HEADER_SIZE = HEADER_START.size - BODY_START.size + BODY_SIZE.size + len(PROPERT
 
 
 class BatchWriter:
-    """A writer of batches to a channel, as mandatory and persistent messages.
+    """A writer that publishes batches on a channel. All messages are mandatory and persistent.
 
-    It logs a warning if the installed version of pika was not tested.
+    The constructor logs a warning if the installed version of pika was not tested.
 
     Attributes
     ----------
     bypasses_pika
-        Whether this class encodes batches without headers, instead of pika.
+        Whether this class encodes the batches that have no headers. If False, pika encodes all batches.
     """
 
     def __init__(self) -> None:
@@ -83,7 +86,7 @@ class BatchWriter:
         self.bypasses_pika = not warning
 
     def write(self, channel: Channel, batch: Batch) -> None:
-        """Publish the messages of a batch."""
+        """Publish the messages of a batch, with this module's encoder if possible, and else through pika."""
         if self.bypasses_pika and batch.headers is None:
             body_max = channel.connection.params.frame_max - BODY_START.size - len(FRAME_END)
             for block in encode_blocks(batch, channel.channel_number, body_max):
@@ -93,14 +96,14 @@ class BatchWriter:
 
 
 def publish_with_pika(channel: Channel, batch: Batch) -> None:
-    """Publish the messages of a batch through pika's public method."""
+    """Publish the messages of a batch through pika's public method `basic_publish`."""
     exchange, key = batch.route.exchange, batch.route.key
     for body, number in zip(batch.bodies, batch.numbers, strict=True):
         channel.basic_publish(exchange, key, body, create_properties(batch, number), mandatory=True)
 
 
 def create_properties(batch: Batch, number: int) -> BasicProperties:
-    """Return the AMQP properties of a message of a batch."""
+    """Return the AMQP properties of the message with this number in the batch."""
     return BasicProperties(
         content_type=CONTENT_TYPE,
         delivery_mode=PERSISTENT,
@@ -110,18 +113,20 @@ def create_properties(batch: Batch, number: int) -> BasicProperties:
 
 
 def encode_blocks(batch: Batch, channel: int, body_max: int) -> Iterator[bytes]:
-    """Yield the frames of a batch without headers, in blocks of about `BLOCK_BYTES`. A block has at least one message.
+    """Yield the encoded frames of a batch that has no headers, in blocks of about `BLOCK_BYTES`.
+
+    A block has at least one whole message.
 
     Parameters
     ----------
     channel
         Number of the channel.
     body_max
-        Maximum payload of a frame in bytes. A larger body is split.
+        Maximum payload of a frame in bytes. A larger body is split into several frames.
     """
     method = Method(channel, Basic.Publish(0, batch.route.exchange, batch.route.key, True)).marshal()
     start = method + HEADER_START.pack(HEADER_FRAME, channel, HEADER_SIZE, BASIC_CLASS, 0)
-    # All bytes before the body of a message, if the body fits into one frame
+    # Encodes all bytes before the body of a message whose body fits into one frame
     pack = struct.Struct(f">{len(start)}sQ{len(PROPERTIES)}s{NUMBER_DIGITS}scBHI").pack
     parts: list[bytes] = []
     block_size = 0
@@ -143,20 +148,23 @@ def encode_blocks(batch: Batch, channel: int, body_max: int) -> Iterator[bytes]:
 
 
 def encode_body(body: bytes, channel: int, body_max: int) -> Iterator[bytes]:
-    """Yield the parts of the body frames of a message."""
+    """Yield the bytes of the frames that contain the body of a message, in several parts."""
     for offset in range(0, len(body), body_max):
         payload = body[offset : offset + body_max]
         yield from (BODY_START.pack(BODY_FRAME, channel, len(payload)), payload, FRAME_END)
 
 
 def read_buffered_bytes(connection: AsyncioConnection) -> int:
-    """Return the number of bytes that wait for the socket, or 0 if the number is unknown."""
+    """Return the number of bytes in pika's buffer, which the socket has not accepted yet.
+
+    Return 0 if the number is unknown.
+    """
     transport = getattr(connection, "_transport", None)
     return int(transport.get_write_buffer_size()) if transport else 0
 
 
 def abort_connection(connection: AsyncioConnection) -> None:
-    """Close the socket without waiting for the broker's answer."""
+    """Close the connection's socket at once, without AMQP's closing handshake."""
     transport = getattr(connection, "_transport", None)
     if transport:
         transport.abort()

@@ -1,4 +1,4 @@
-"""Isolation of the message that made the broker close the channel: suspects are published again in small units."""
+"""Isolation of a refused message: the relay publishes the messages of a closed channel again in small units."""
 
 from __future__ import annotations
 
@@ -8,60 +8,63 @@ from collections.abc import Callable, Iterable
 from beatsrelay.amqp.messages import Batch
 from beatsrelay.routing import Route
 
-# Largest number of messages in a unit. The messages of a refused unit are published again, so up to this number of
-# messages arrive twice. With larger units the relay would wait for the broker less often: with this size, 8,192
-# suspects take 40 units if the broker accepts their routes.
+# Maximum number of messages in a unit. The messages of a refused unit are published again, so up to this number of
+# messages arrive twice. The relay waits for the broker after each unit. With this size, 8,192 suspects need about 40
+# units if the broker accepts their routes. Larger units would need fewer waits, but cause more duplicates.
 UNIT_MAX = 256
 
 
 class Isolation:
-    """The suspects: messages that were unconfirmed when the broker closed the channel, in their order.
+    """The suspects: the messages that were unconfirmed when the broker closed the channel because of one of them.
 
-    The first message of a route is published alone, because a refusal with 403 concerns the route. If the broker
-    accepts the route, units of several messages follow. The size of a unit doubles after each accepted unit, and is one
-    again after a refused unit.
+    The first message of each route is published alone, because reply code 403 refuses the whole route. If the broker
+    accepts this message, units with several messages of the route follow. The size of a unit doubles after each
+    accepted unit. After a refused unit, the size is one message again.
 
     Parameters
     ----------
     remove_refused
-        Called with suspects before they are published. If the broker is known to refuse their route, the function
-        handles the suspects and returns True.
+        Called with suspects before they are published. If the relay knows that the broker refuses their route, the
+        function handles the suspects and returns True. Otherwise it returns False.
     """
 
     def __init__(self, remove_refused: Callable[[Batch], bool]) -> None:
         self._remove_refused = remove_refused
         self._suspects: deque[Batch] = deque()
-        self._unit: list[Batch] = []  # published, and not refused
+        self._unit: list[Batch] = []  # the last published unit, which the broker has not refused
         self._accepted: set[Route] = set()
         self._unit_size = 1
 
     @property
     def active(self) -> bool:
-        """Whether suspects are left, or the last unit is not answered."""
+        """Whether suspects are left, or the broker has not answered the last unit."""
         return bool(self._suspects or self._unit)
 
     def __len__(self) -> int:
         return sum(map(len, self._suspects))
 
     def restart(self, batches: Iterable[Batch]) -> None:
-        """Add suspects before all others, and start with single messages again, because the channel was closed."""
+        """Insert suspects before all others, and reset the size of a unit to one message.
+
+        Call this method after a channel was closed.
+        """
         self._suspects.extendleft(reversed(list(batches)))
         self._unit = []
         self._unit_size = 1
 
     def add(self, batch: Batch) -> None:
-        """Add suspects after all others."""
+        """Add suspects at the end of the list."""
         self._suspects.append(batch)
 
     def remove_all(self) -> list[Batch]:
-        """Remove the suspects that were not published, and return them."""
+        """Remove and return all suspects that are not part of the last published unit."""
         suspects, self._suspects = list(self._suspects), deque()
         return suspects
 
     def next_unit(self) -> list[Batch]:
-        """Return the messages to publish next, or nothing at the end.
+        """Return the next unit to publish. An empty list means that no suspects are left.
 
-        Call it after the broker has answered the previous unit.
+        Call this method after the broker has accepted the previous unit, or after `restart`.
         """
         if self._unit:
             self._accepted.update(batch.route for batch in self._unit)
@@ -86,7 +89,7 @@ class Isolation:
         return unit
 
     def _take(self, count: int) -> Batch:
-        """Remove up to `count` messages from the first batch, and return them."""
+        """Remove up to `count` messages from the first batch of suspects, and return them as a batch."""
         batch = self._suspects.popleft()
         if len(batch) <= count:
             return batch

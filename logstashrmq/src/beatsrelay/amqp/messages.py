@@ -1,4 +1,4 @@
-"""Messages to publish: batches, message ids, and the confirmations that are pending for them."""
+"""Messages to publish: batches of messages, message ids, and counters of pending confirmations."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 
 from beatsrelay.routing import Route
 
-# Distinguishes the messages of this process from those of all others.
+# A random prefix of message ids, which distinguishes the messages of this process from the messages of all others.
 PROCESS_ID = secrets.token_hex(4)
 NUMBER_DIGITS = 12
 MESSAGE_ID_SIZE = len(PROCESS_ID) + 1 + NUMBER_DIGITS
 
 
 def format_message_id(number: int) -> str:
-    """Return the id of a message. The id stays the same when the message is published again."""
+    """Return the id of a message from its number. The id stays the same when the message is published again."""
     return f"{PROCESS_ID}-{number:0{NUMBER_DIGITS}x}"
 
 
 def parse_message_id(message_id: str | None) -> int | None:
-    """Return the number of a message, or None if another process created the id."""
+    """Return the number in a message id, or None if another process created the id."""
     process_id, _, digits = (message_id or "").partition("-")
     return int(digits, 16) if process_id == PROCESS_ID and digits else None
 
@@ -34,14 +34,14 @@ class PendingConfirmation:
     remaining
         Number of messages that are not confirmed.
     on_complete
-        Called once, when all messages are confirmed.
+        Function that is called once, when all messages are confirmed.
     """
 
     remaining: int
     on_complete: Callable[[], None]
 
     def confirm(self, count: int) -> None:
-        """Count messages as confirmed."""
+        """Count `count` messages as confirmed. Call `on_complete` if no message remains."""
         self.remaining -= count
         if self.remaining == 0:
             self.on_complete()
@@ -49,14 +49,14 @@ class PendingConfirmation:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Batch:
-    """Messages with one route, published together.
+    """Messages with the same route, which are published together.
 
     Attributes
     ----------
     pending
         Counts the confirmations of these messages.
     bodies, numbers
-        Body of each message, and the number in its message id.
+        Body of each message, and the number in the message id of each message.
     headers
         AMQP headers of every message. Only dead letters have headers.
     """
@@ -72,11 +72,11 @@ class Batch:
 
     @property
     def is_dead_letter(self) -> bool:
-        """Whether the messages are dead letters."""
+        """Whether the messages of this batch are dead letters."""
         return self.headers is not None
 
     def select(self, indices: Sequence[int]) -> Batch:
-        """Return a batch of the messages with these indices."""
+        """Return a new batch with the messages at these indices."""
         bodies = [self.bodies[i] for i in indices]
         return Batch(self.pending, self.route, bodies, [self.numbers[i] for i in indices], self.headers)
 
@@ -88,7 +88,7 @@ class PublishedBatch:
     Attributes
     ----------
     first_tag
-        Delivery tag of the first message. The tags of the others follow.
+        Delivery tag of the first message. The other messages have the tags that follow.
     time
         When the batch was published, in seconds of `time.monotonic`.
     """

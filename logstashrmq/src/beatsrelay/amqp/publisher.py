@@ -1,4 +1,4 @@
-"""The publisher: it stores messages, reconnects, and publishes each message until RabbitMQ confirms it."""
+"""The publisher: it queues messages, reconnects to RabbitMQ, and publishes each message until RabbitMQ confirms it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from beatsrelay.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-# pika's buffer has no limit. Above this size, the publisher sends nothing until the broker has confirmed messages.
+# pika's buffer has no limit. While the buffer is larger than this, the publisher waits for confirms and sends nothing.
 BUFFER_BYTES = 4 * 1024 * 1024
 
 
@@ -34,12 +34,12 @@ class Publisher:
     """A publisher that publishes each message until the broker confirms it.
 
     The publisher does not limit its memory: the caller must limit the messages in flight. Messages keep their order
-    while the broker accepts them, and while a refused message is isolated.
+    while the broker accepts all messages, and while the publisher isolates a refused message.
 
     Attributes
     ----------
     connected
-        Set once, when the first session is open.
+        Event that is set when the first session is open, and then stays set.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
@@ -47,13 +47,13 @@ class Publisher:
         self._metrics = metrics
         self._writer = BatchWriter()
         self._queue: deque[Batch] = deque()
-        self._returned_batches = DelayedBatches(self._publish_again)  # also nacked ones
-        self._kept_batches = DelayedBatches(self._test_kept)  # the broker has closed the channel because of them
+        self._returned_batches = DelayedBatches(self._publish_again)  # returned or nacked messages
+        self._kept_batches = DelayedBatches(self._test_kept)  # messages whose refusal is not final
         self._refusals = Refusals(settings)
         self._isolation = Isolation(self._remove_refused)
         self._last_accepted = 0.0  # when the broker last confirmed an event, in seconds of time.monotonic
         self._unconfirmed = UnconfirmedMessages()
-        self._returned: set[int] = set()  # numbers of messages that were returned and are not confirmed yet
+        self._returned: set[int] = set()  # numbers of returned messages that the broker has not confirmed yet
         self._session: Session | None = None
         self._blocked = False
         self._size_limit = SizeLimit()
@@ -67,17 +67,17 @@ class Publisher:
         return range(first, first + count)
 
     def publish(self, batch: Batch) -> None:
-        """Publish a batch. `batch.pending` counts the confirmations."""
+        """Publish a batch until the broker confirms each message. `batch.pending` counts the confirmations."""
         self._enqueue(batch)
         self._publish_queue()
 
     def dead_letter(self, pending: PendingConfirmation, bodies: Sequence[bytes], reason: str, headers: Headers) -> None:
-        """Publish undeliverable events to the dead-letter route. Without a route, drop and count them.
+        """Publish undeliverable events to the dead-letter route, or drop the events if the settings have no such route.
 
         Parameters
         ----------
         pending
-            Counts the confirmations. Dropped events count as confirmed.
+            Counts the confirmations. A dropped event counts as confirmed.
         reason
             Short name: the label of a metric, and a header of the messages.
         headers
@@ -101,7 +101,7 @@ class Publisher:
         pending.confirm(len(bodies))
 
     async def run(self) -> None:
-        """Keep a session with the broker open, until this task is cancelled."""
+        """Keep a session with the broker open: reconnect after each loss, until this task is cancelled."""
         hosts = itertools.cycle(random.sample(self._settings.amqp_hosts, len(self._settings.amqp_hosts)))
         for host in hosts:
             session = Session(self._settings, self._writer)
@@ -160,7 +160,7 @@ class Publisher:
         session.publish(batch)
 
     def _publish_suspects(self, session: Session) -> None:
-        """Publish the next unit of suspects if the broker has answered all messages. Until then the queue waits."""
+        """Publish the next unit of suspects if the broker has answered all messages. Other messages wait."""
         if self._unconfirmed:
             return
         for batch in self._isolation.next_unit():
@@ -203,7 +203,7 @@ class Publisher:
         published.batch.pending.confirm(count)
 
     def _separate_returned(self, published: PublishedBatch, indices: Sequence[int]) -> None:
-        """Separate the messages that a queue received from the returned ones: the broker confirms both."""
+        """Separate returned messages from those that a queue received, because the broker confirms both kinds."""
         batch = published.batch
         returned = [i for i in indices if batch.numbers[i] in self._returned]
         if returned:
@@ -220,7 +220,7 @@ class Publisher:
             self._publish_later(batch, "returned")
 
     def _publish_later(self, batch: Batch, reason: str) -> None:
-        """Publish a batch again after a delay, together with all batches that the broker refuses until then."""
+        """Publish a batch again after a delay, together with all batches that are added before the end of the delay."""
         self._metrics.published_again.labels(reason).inc(len(batch))
         if delay := self._returned_batches.add(batch):
             fields = {"event.reason": reason, "again_in_seconds": delay}
@@ -232,7 +232,7 @@ class Publisher:
         self._publish_queue()
 
     def _handle_loss(self, loss: Loss) -> bool:
-        """Handle the end of a channel. Return whether to open another one on the same connection."""
+        """Handle the end of a channel. Return whether the caller should open another channel on the same connection."""
         self._session = None
         self._metrics.buffered.set(0)
         batches = [published.batch.select(indices) for published, indices in self._unconfirmed.list_all()]
@@ -248,7 +248,7 @@ class Publisher:
         return False
 
     def _requeue(self, batches: list[Batch]) -> None:
-        """Queue the unconfirmed messages of a closed channel again, before all others."""
+        """Insert the unconfirmed messages of a closed channel at the start of the queue, or of a running isolation."""
         self._metrics.published_again.labels("lost").inc(sum(map(len, batches)))
         if self._isolation.active:
             self._isolation.restart(batches)
@@ -256,12 +256,12 @@ class Publisher:
             self._queue.extendleft(reversed(batches))
 
     def _handle_refusal(self, batches: list[Batch], reply: Reply) -> bool:
-        """Find the message that the broker refused, or isolate it. Return whether the broker accepts other events.
+        """Find or isolate the message that the broker has refused. Return False if the broker refuses all events.
 
         Parameters
         ----------
         batches
-            The unconfirmed messages. One of them was refused, and others may be stored in a queue already.
+            The unconfirmed messages. The broker refused one of them, and may have stored others in a queue already.
         """
         if self._size_limit.learn(reply, batches):
             self._apply_size_limit(batches)
@@ -314,7 +314,7 @@ class Publisher:
         self._publish_queue()
 
     def _apply_size_limit(self, batches: list[Batch]) -> None:
-        """Dead-letter the messages above the broker's limit, and queue the smaller ones again, before all others."""
+        """Publish messages above the size limit as dead letters, and insert the others at the start of the queue."""
         suspects = self._isolation.remove_all()
         self._enqueue_again()
         self._requeue([rest for batch in batches if (rest := self._remove_large(batch))])
@@ -323,13 +323,13 @@ class Publisher:
                 self._isolation.add(rest)
 
     def _enqueue_again(self) -> None:
-        """Apply a new refusal or limit to all queued messages."""
+        """Build the queue again, after the publisher has learned a new refusal or size limit of the broker."""
         queued, self._queue = self._queue, deque()
         for batch in queued:
             self._enqueue(batch)
 
     def _enqueue(self, batch: Batch) -> None:
-        """Add a batch to the queue, except the messages that the broker is known to refuse."""
+        """Add a batch to the queue. Handle messages separately if the publisher knows that the broker refuses them."""
         if not (rest := self._remove_large(batch)):
             return
         refusal = self._refusals.find(batch.route)
@@ -341,7 +341,7 @@ class Publisher:
             self._apply(refusal, rest)
 
     def _remove_large(self, batch: Batch) -> Batch | None:
-        """Dead-letter the messages above the broker's limit, and return the others."""
+        """Publish the messages above the broker's size limit as dead letters, and return the others."""
         deliverable, large = self._size_limit.split(batch)
         for body in large:
             start = body[: self._size_limit.bytes_max]

@@ -1,6 +1,6 @@
-"""Refusals of the broker: find out whether one concerns a message, a route or all events, and remember refused routes.
+"""Refusals of the broker: decide whether a refusal concerns a message, a route or all events. Remember refused routes.
 
-RabbitMQ closes the channel when it refuses a message, and names no delivery tag:
+RabbitMQ closes the channel when it refuses a message, without the delivery tag of the refused message:
 https://www.rabbitmq.com/docs/channels#error-handling
 """
 
@@ -23,30 +23,32 @@ logger = logging.getLogger(__name__)
 
 ACCESS_REFUSED = 403
 NOT_FOUND = 404
+# Patterns for the texts of the broker's refusals. The broker truncates a text after 255 bytes.
 # https://github.com/rabbitmq/rabbitmq-server/blob/v4.1.0/deps/rabbit/src/rabbit_access_control.erl: check_topic_access.
-# The broker cuts its text after 255 bytes.
 TOPIC_REFUSED = re.compile(r"ACCESS_REFUSED - (?:\w+ )?access to topic '")
 TOPIC_END = re.compile(r"' in exchange '.*' in vhost '.*' refused for user '.*'", re.DOTALL)
 EXCHANGE_REFUSED = re.compile(r"ACCESS_REFUSED - (?:(?:\w+ )?access to|cannot publish to internal) exchange '")
-# The end of the text if the login backend failed, for example because its LDAP server does not answer
+# The end of the reply text if the broker's authorization backend failed, for example because an LDAP server does not
+# answer
 BACKEND_FAILED = re.compile(TOPIC_END.pattern + r", backend \w+ returned an error: ", re.DOTALL)
-# A refused route is tested again with its next event after this time, so that a new permission takes effect.
+# After this time, the next event of a refused route is published as a test, so that a new permission takes effect.
 TEST_SECONDS = 60
-# Each test makes all other messages wait for some milliseconds. So the relay tests at most one route in this time.
+# While the relay tests a route, all other messages wait for some milliseconds. So the relay starts at most one test in
+# this time.
 TEST_PAUSE_SECONDS = 1
-# A second refusal is final only if the broker has accepted an event since the first one. But filebeat may send no event
-# until a refused dead letter is acknowledged. So for dead letters, an event accepted up to this time before the first
-# refusal counts, too.
+# A second refusal is final only if the broker has accepted an event since the first refusal. But filebeat may send no
+# further event until a refused dead letter is acknowledged. So for dead letters, an event also counts if the broker
+# accepted the event up to this time before the first refusal.
 DEAD_LETTER_SECONDS = 60
 # After this number of refused events in a row, the broker probably refuses all. Without this limit, an attempt would
 # close one channel for each event in flight.
 IN_A_ROW_MAX = 100
-# Limit on remembered routes and messages
+# Maximum number of remembered routes, and of remembered messages
 ENTRIES_MAX = 10_000
 
 
 class Scope(Enum):
-    """What a refusal concerns: one message, a route, or all events."""
+    """The scope of a refusal: one message, all messages of a route, or all events."""
 
     MESSAGE = auto()
     ROUTE = auto()
@@ -55,16 +57,16 @@ class Scope(Enum):
 
 @dataclass(frozen=True)
 class Refusal:
-    """A refused route, or a refused message.
+    """The broker's refusal of a message or of a route.
 
     Attributes
     ----------
     reply
         The broker's reply.
     scope
-        Whether it concerns the message or its route.
+        Whether the refusal concerns only the message, or its whole route.
     final
-        Whether the messages cannot be delivered. Otherwise the relay publishes them again.
+        Whether the relay treats the messages as undeliverable. If False, the relay publishes them again.
     test_time
         When the next event of the route is published as a test, in seconds of `time.monotonic`.
     """
@@ -76,14 +78,14 @@ class Refusal:
 
 
 def find_scope(reply: Reply, batch: Batch, *, constant_key: bool) -> tuple[Scope, bool]:
-    """Return what a refusal concerns, by its code and text, and whether the reply is clear about it.
+    """Return the scope of a refusal, from the reply's code and text, and whether the reply states the scope clearly.
 
     Parameters
     ----------
     batch
         The refused message.
     constant_key
-        Whether all events have the same routing key.
+        Whether all events have the same routing key. A refusal of this key concerns all events.
     """
     if reply.code not in (ACCESS_REFUSED, NOT_FOUND):
         return Scope.MESSAGE, False
@@ -92,7 +94,8 @@ def find_scope(reply: Reply, batch: Batch, *, constant_key: bool) -> tuple[Scope
     if reply.code == NOT_FOUND or constant_key or EXCHANGE_REFUSED.match(reply.text):
         return Scope.ALL, True
     topic, key = TOPIC_REFUSED.match(reply.text), batch.route.key
-    # A field of an event can contain any text. So remove the key before reading the text after it.
+    # The routing key can contain any text from fields of the event. So remove the key before the rest of the text is
+    # compared.
     if not topic or not reply.text.startswith(key, topic.end()):
         return Scope.ROUTE, False
     end = reply.text[topic.end() + len(key) :]
@@ -100,7 +103,7 @@ def find_scope(reply: Reply, batch: Batch, *, constant_key: bool) -> tuple[Scope
 
 
 class Refusals:
-    """A judge of the broker's refusals. It decides whether a refusal is final, and remembers refused routes.
+    """The rules for refusals: this class decides whether a refusal is final, and remembers refused routes.
 
     - The refusal of a routing key is final. The relay does not publish further events with this key.
     - The refusal of the dead-letter route is never final. The relay keeps the dead letters, and publishes them again.
@@ -117,7 +120,8 @@ class Refusals:
         self._clock = clock
         self._constant_key = settings.routing_key.constant_key is not None
         self._routes: dict[Route, Refusal] = {}
-        self._first_refused: dict[Route | int, float] = {}  # times of refusals that are not final
+        # The time of the first refusal of each route, or of each message by its number. Final refusals are removed.
+        self._first_refused: dict[Route | int, float] = {}
         self._next_test = 0.0
         self._in_a_row = 0  # unclear refusals in this attempt, since the broker last accepted an event
         self._last_refused = 0.0
@@ -128,12 +132,12 @@ class Refusals:
         return self._in_a_row > IN_A_ROW_MAX
 
     def judge(self, batch: Batch, reply: Reply, last_accepted: float) -> Refusal | None:
-        """Return the refusal of a message, and remember its route if it is refused. None: all events are refused.
+        """Return the refusal of a message, and remember a refused route. Return None if the broker refuses all events.
 
         Parameters
         ----------
         batch
-            The message, published alone.
+            The refused message, which was published alone.
         last_accepted
             When the broker last accepted an event, in seconds of `time.monotonic`.
         """
@@ -175,7 +179,10 @@ class Refusals:
         return self._routes.get(route)
 
     def start_test(self, refusal: Refusal, route: Route) -> bool:
-        """Forget the refusal of a route if it is time to test the route. Return whether to test it."""
+        """Forget the refusal of a route if a test of the route is due.
+
+        Return whether the caller should start the test.
+        """
         now = self._clock()
         if not refusal.final or now < max(refusal.test_time, self._next_test):
             return False
@@ -184,19 +191,19 @@ class Refusals:
         return True
 
     def start_attempt(self) -> None:
-        """Forget the routes whose messages the relay keeps, because it publishes them again."""
+        """Forget the routes with a refusal that is not final, so that the relay publishes their kept messages again."""
         self._in_a_row = 0
         self._routes = {route: refusal for route, refusal in self._routes.items() if refusal.final}
 
 
 def remove_oldest(entries: dict[Any, Any]) -> None:
-    """Remove the oldest entry above `ENTRIES_MAX`."""
+    """Remove the oldest entry if there are more than `ENTRIES_MAX` entries."""
     if len(entries) > ENTRIES_MAX:
         del entries[next(iter(entries))]
 
 
 def log_refusal(batch: Batch, refusal: Refusal) -> None:
-    """Log a refusal, and what the relay does with the message, or with all messages of its route."""
+    """Log a refusal, and how the relay handles the message or the route."""
     fields = describe_message(batch, refusal.reply)
     what = "dead letter" if batch.is_dead_letter else "event"
     if refusal.final and refusal.scope is Scope.ROUTE:

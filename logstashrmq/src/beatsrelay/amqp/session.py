@@ -1,4 +1,7 @@
-"""One connection to RabbitMQ with one channel at a time, in confirm mode. Futures replace the callbacks of pika."""
+"""A session: one connection to RabbitMQ with one channel in confirm mode.
+
+Its methods await futures instead of pika's callbacks.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from beatsrelay.amqp.frames import BatchWriter, abort_connection, read_buffered_
 from beatsrelay.amqp.messages import Batch, parse_message_id
 from beatsrelay.settings import Settings
 
-# Time limit for closing a connection, in seconds. Then it is aborted.
+# Time limit for closing a connection, in seconds. After this time the connection is aborted.
 CLOSE_SECONDS = 2
 Result = TypeVar("Result")
 
@@ -33,13 +36,13 @@ class Session:
     lost
         Future that is done when the channel or its connection is closed. Its result is the reason.
     on_confirm
-        Called with a delivery tag, whether the answer is for all tags up to it, and whether the broker accepted the
-        messages (ack) or not (nack).
+        Called with a delivery tag and two flags. The first flag is True if the answer is for all tags up to the
+        delivery tag. The second is True for an ack, and False for a nack.
     on_return
-        Called with the number of a message that the broker returned because no queue is bound for it. The confirm
-        follows. None: an unknown message.
+        Called with the number of a message that the broker returned because no queue is bound for its route. The number
+        is None for an unknown message. The broker's confirm of the message follows.
     on_blocked
-        Called with whether the broker blocks publishers.
+        Called with True when the broker starts to block publishers, and with False when the block ends.
     """
 
     def __init__(self, settings: Settings, writer: BatchWriter) -> None:
@@ -53,7 +56,7 @@ class Session:
         self.remove_callbacks()
 
     def remove_callbacks(self) -> None:
-        """Ignore all further events of this session."""
+        """Disconnect the callbacks, so that the owner receives no further events of this session."""
         self.on_confirm: Callable[[int, bool, bool], None] = lambda _tag, _multiple, _accepted: None
         self.on_return: Callable[[int | None], None] = lambda _number: None
         self.on_blocked: Callable[[bool], None] = lambda _blocked: None
@@ -84,7 +87,7 @@ class Session:
         except BrokerError as error:
             await self.close()
             raise BrokerError(f"{host}: {error}") from error
-        except AMQPError as error:  # pika refuses invalid values, for example a name that is too long
+        except AMQPError as error:  # pika raises these errors for invalid values, for example a name that is too long
             await self.close()
             raise BrokerError(f"{host}: {format_amqp_error(error)}") from error
         except BaseException:
@@ -139,7 +142,10 @@ class Session:
         await self._call(channel.confirm_delivery, self._handle_confirm)
 
     async def _declare(self) -> None:
-        """Declare the exchange and the queue if the settings require it. Else check that the exchange exists."""
+        """Declare the exchange and the queue if the settings require the declaration.
+
+        Otherwise check that the exchange exists.
+        """
         assert self._channel  # noqa: S101
         channel, settings = self._channel, self._settings
         if settings.declare:
@@ -163,7 +169,7 @@ class Session:
             await self._call(channel.queue_declare, dead_letter.key, passive=True)
 
     async def _call(self, method: Callable[..., Any], *arguments: Any, **options: Any) -> None:
-        """Call a method of pika, and wait for the broker's answer."""
+        """Call a method of pika that takes a callback, and wait for the broker's answer."""
         answered: asyncio.Future[object] = self._loop.create_future()
         method(*arguments, **options, callback=lambda frame: set_result_once(answered, frame))
         await self._wait_unless_lost(answered)
@@ -171,7 +177,8 @@ class Session:
     async def _wait_unless_lost(self, future: asyncio.Future[Result]) -> Result:
         futures: list[asyncio.Future[Any]] = [future, self.lost]
         await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
-        # Check the loss first, because a broker that shuts down can still answer just before it closes the channel.
+        # Check first whether the channel is lost. A broker that shuts down can answer this call and then close the
+        # channel.
         if self.lost.done():
             raise BrokerError(self.lost.result().reason)
         return future.result()
@@ -185,17 +192,17 @@ class Session:
         set_result_once(self._connection_closed, None)
 
     def publish(self, batch: Batch) -> None:
-        """Publish a batch. Nothing is sent if the channel is closed or closing."""
+        """Publish a batch. If the channel is closed or closing, nothing is sent."""
         if self._channel and self._channel.is_open and not self.lost.done():
             self._writer.write(self._channel, batch)
 
     @property
     def buffered_bytes(self) -> int:
-        """Number of bytes that wait for the socket."""
+        """Number of bytes in pika's buffer, which the socket has not accepted yet."""
         return read_buffered_bytes(self._connection) if self._connection else 0
 
     async def close(self) -> None:
-        """Close the connection. Abort it if the broker does not answer in time."""
+        """Close the connection. Abort the connection if the broker does not answer in time."""
         connection = self._connection
         if connection is None:
             return

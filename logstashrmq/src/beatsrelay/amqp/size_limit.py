@@ -8,20 +8,22 @@ from beatsrelay.amqp.errors import Reply
 from beatsrelay.amqp.messages import Batch
 
 PRECONDITION_FAILED = 406
-# The broker closes the channel with this text, from which the relay learns the limit. Other texts of the broker can
-# contain a routing key, and so any text of an event.
+# When a message is too large, the broker closes the channel with this reply text, which names the limit. The pattern
+# must match the whole text, because other replies can contain a routing key, and so any text of an event.
 MESSAGE_TOO_LARGE = re.compile(
     r"PRECONDITION_FAILED - message size \d+ (?:is )?larger than (?:configured )?max size (\d+)"
 )
 
 
 class SizeLimit:
-    """The limit. It is unknown until the broker has refused a message because of it.
+    """The broker's limit on the size of a message.
+
+    It is unknown until the broker has refused a message that is too large.
 
     Attributes
     ----------
     bytes_max
-        Bytes of the largest message that the broker accepts. None: unknown.
+        Bytes of the largest message that the broker accepts. None means that the limit is unknown.
     """
 
     def __init__(self) -> None:
@@ -33,7 +35,7 @@ class SizeLimit:
         Parameters
         ----------
         batches
-            The messages that the reply may concern.
+            The unconfirmed messages, one of which the broker has refused.
 
         Returns
         -------
@@ -47,7 +49,10 @@ class SizeLimit:
         return any(self.split(batch)[1] for batch in batches)
 
     def split(self, batch: Batch) -> tuple[Batch | None, list[bytes]]:
-        """Return the messages up to the limit, or None if there are none, and the bodies of the larger ones."""
+        """Return a batch of the messages up to the limit, and the bodies of the larger messages.
+
+        The batch is None if all messages are too large.
+        """
         limit = self.bytes_max
         if limit is None or all(len(body) <= limit for body in batch.bodies):
             return batch, []

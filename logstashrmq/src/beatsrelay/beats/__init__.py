@@ -1,1 +1,1 @@
-"""The Beats side: TCP and TLS connections of Beats, and their acknowledgements in order."""
+"""The Beats side of the relay: TCP and TLS connections of Beats, and acknowledgements in the order of the events."""

@@ -1,4 +1,4 @@
-"""The acknowledgements that one connection expects: parts of windows, acknowledged in the order of their arrival."""
+"""The acknowledgements of one connection: parts of windows are acknowledged in the order of their arrival."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-# Maximum of received and unacknowledged windows of a connection. filebeat sends two at a time (`pipelining: 2`).
+# Maximum number of unacknowledged windows of a connection. filebeat sends two windows at a time (`pipelining: 2`).
 WINDOWS_MAX = 2
 
 
@@ -22,7 +22,7 @@ class WindowPart:
     sequence
         Sequence number that acknowledges this part and all parts before it.
     last
-        Whether the window ends with this part.
+        Whether this part is the last one of its window.
     started
         When the relay started to work on this part, in seconds of the tracker's clock.
     confirmed
@@ -36,7 +36,7 @@ class WindowPart:
 
 
 class AckTracker:
-    """The acknowledgements of one connection. Each is sent when all events up to it are confirmed.
+    """The acknowledgements of one connection. A window is acknowledged when all events up to its end are confirmed.
 
     Parameters
     ----------
@@ -63,16 +63,16 @@ class AckTracker:
         self._report_window = report_window
         self._clock = clock
         self._parts: deque[WindowPart] = deque()
-        self._windows = 0  # number of windows that are completely received and not acknowledged
+        self._windows = 0  # number of windows that are completely received but not acknowledged
         self._window_started: float | None = None
-        self._confirmed_sequence = 0  # last confirmed number in the first incomplete window; 0: no number
+        self._confirmed_sequence = 0  # last confirmed sequence number in the first unconfirmed window; 0 if none
         self._last_sent = self.wait_started = clock()
         self._waiting = False
         self._changed = asyncio.Event()
 
     @contextmanager
     def waiting_for_capacity(self) -> Iterator[None]:
-        """Send keep-alives while the data of the peer waits for capacity in flight."""
+        """Enable keep-alives in this block, while the data of the peer waits for capacity (`InFlightLimit`)."""
         self.wait_started = self._clock()
         self._start_silence(self.wait_started)
         self._waiting = True
@@ -82,13 +82,13 @@ class AckTracker:
             self._waiting = False
 
     def add(self, part: WindowPart) -> None:
-        """Add a received part. It will be acknowledged after all parts added before it."""
+        """Add a received part. The part is acknowledged after all parts that were added before."""
         self._start_silence(part.started)
         self._parts.append(part)
         self._windows += part.last
 
     def confirm(self, part: WindowPart) -> None:
-        """Mark a part as confirmed, and acknowledge each window that is now complete."""
+        """Mark a part as confirmed, and acknowledge each window whose parts are now all confirmed."""
         part.confirmed = True
         while self._parts and self._parts[0].confirmed:
             first = self._parts.popleft()
@@ -107,15 +107,15 @@ class AckTracker:
         return bool(self._parts or self._confirmed_sequence or self._waiting)
 
     def _start_silence(self, now: float) -> None:
-        """Start the time until the next keep-alive, if the peer did not expect an acknowledgement before."""
+        """Start to measure the time until the next keep-alive, unless the peer already expects an acknowledgement."""
         if not self._ack_expected:
             self._last_sent = max(self._last_sent, now)
 
     def send_keepalive(self, silence_seconds: float) -> bool:
-        """Acknowledge the confirmed part of the first incomplete window, or send 0 if it has no confirmed part.
+        """Send a keep-alive: acknowledge the confirmed events of the oldest window, or send 0 if it has none.
 
-        Later windows are not acknowledged in part, because a peer relates each number to its first window that is not
-        completely acknowledged.
+        Only the first window can be acknowledged in part. The peer applies each sequence number to its oldest window
+        that is not completely acknowledged.
 
         Parameters
         ----------
@@ -138,16 +138,16 @@ class AckTracker:
 
     @property
     def is_full(self) -> bool:
-        """Whether the connection must not read another window."""
+        """Whether the connection has reached `WINDOWS_MAX` and must not read another window."""
         return self._windows >= WINDOWS_MAX
 
     async def wait_until_not_full(self) -> None:
-        """Wait until the connection may read another window."""
+        """Wait until fewer than `WINDOWS_MAX` windows are unacknowledged. Then the connection may read another one."""
         while self.is_full:
             await self._wait_for_change()
 
     async def wait_until_empty(self) -> None:
-        """Wait until all parts are acknowledged."""
+        """Wait until all received parts are confirmed and acknowledged."""
         while self._parts:
             await self._wait_for_change()
 

@@ -1,4 +1,7 @@
-"""One connection of a Beat: it is read with time limits, and closed without losing an acknowledgement."""
+"""One connection of a Beat.
+
+The relay reads with time limits, and closes the connection without losing an acknowledgement.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,14 @@ from beatsrelay.lumberjack.connection import NEED_DATA, Chunk, NeedData, ServerC
 from beatsrelay.settings import Settings
 
 READ_BYTES = 64 * 1024
-# Limits on reading while the relay closes a connection. Closing a socket with unread data resets the connection, and a
-# reset discards acknowledgements that the peer has not received yet.
+# Limits on the data that the relay reads while it closes a connection. If a socket is closed while data is unread, the
+# kernel resets the connection. A reset discards acknowledgements that the peer has not received yet.
 LINGER_SECONDS = 2
 LINGER_BYTES = 16 * 1024 * 1024
 
 
 class PeerError(Exception):
-    """A peer is too slow, or has ended the connection inside a window. The relay closes the connection.
+    """A peer that is too slow, or that has ended the connection inside a window. The relay closes the connection.
 
     Attributes
     ----------
@@ -34,7 +37,7 @@ class PeerError(Exception):
 
 
 class Peer:
-    """One open connection of a Beat."""
+    """One open connection of a Beat, with methods to read events, send acknowledgements and close the connection."""
 
     def __init__(self, settings: Settings, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._settings = settings
@@ -49,12 +52,12 @@ class Peer:
         self._stopping = False
 
     async def read_chunks(self, wait_for_capacity: Callable[[], Awaitable[None]]) -> AsyncIterator[Chunk]:
-        """Yield the received events, until the peer ends its side or `stop_reading` takes effect.
+        """Yield chunks of received events, until the peer ends the connection or `stop_reading` takes effect.
 
         Parameters
         ----------
         wait_for_capacity
-            Awaited before each chunk is parsed and inflated.
+            Function that waits for capacity. It is awaited before each chunk is inflated and parsed.
 
         Raises
         ------
@@ -85,9 +88,12 @@ class Peer:
                 await asyncio.sleep(0)  # let other connections run
 
     async def _read(self) -> bytes:
-        """Read data, or return nothing at the end of the stream.
+        """Return data from the peer.
 
-        The time for a window is limited in total: a peer cannot extend it by sending a few bytes from time to time.
+        Empty bytes mean that reading ends: end of the stream, an idle peer, or a network error.
+
+        The limit applies to the total time for a window, so a peer cannot extend the time by sending a few bytes at a
+        time.
         """
         in_message = self._connection.in_message
         settings = self._settings
@@ -109,13 +115,13 @@ class Peer:
                 self._window_read_seconds += time.monotonic() - start
 
     def stop_reading(self) -> None:
-        """Read the current window to its end, and then stop reading."""
+        """Let `read_chunks` read the current window to its end, and then stop."""
         self._stopping = True
         if self._read_timeout and not self._connection.in_window:
             self._read_timeout.reschedule(0)
 
     def acknowledge(self, sequence: int) -> None:
-        """Send an acknowledgement. A keep-alive (0) is skipped while the peer has not read earlier data."""
+        """Send an acknowledgement. Do not send a keep-alive (0) while earlier data is still in the send buffer."""
         if self._writer.is_closing() or (sequence == 0 and self._has_unsent_data):
             return
         self._writer.write(frames.encode_ack(sequence))
@@ -138,7 +144,7 @@ class Peer:
         Returns
         -------
         bool
-            Whether the awaitable is done. It is cancelled if the connection was closed first.
+            Whether the awaitable is done. If the connection was closed first, the awaitable is cancelled.
         """
         try:
             async with asyncio.timeout(0 if self._closed.done() else None) as self._wait_timeout:
@@ -150,10 +156,14 @@ class Peer:
         return True
 
     async def close(self) -> None:
-        """Send the last acknowledgement, end our sending side, wait until the peer ends its side, and close."""
+        """Close the connection without losing an acknowledgement.
+
+        Send the last acknowledgement, end the relay's side, wait until the peer ends its side, and close the socket.
+        """
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(LINGER_SECONDS):
-                self._writer.transport.set_write_buffer_limits(1)  # with 0, TLS counts an empty buffer as full
+                # With a limit of 0, a TLS transport of asyncio would treat its empty buffer as full.
+                self._writer.transport.set_write_buffer_limits(1)
                 await self._writer.drain()
                 self._writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
                 allowance = LINGER_BYTES

@@ -1,4 +1,4 @@
-"""The listening socket for Beats: it accepts connections, does TLS handshakes, and drains at shutdown."""
+"""The server for Beats: it accepts connections, does TLS handshakes, and lets connections end at shutdown."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from beatsrelay.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-# An acknowledgement has six bytes. A larger buffer would only store acknowledgements for a peer that does not read.
+# An acknowledgement has six bytes, so a small buffer is enough. A larger one would store more acknowledgements for a
+# peer that does not read.
 SEND_BUFFER_BYTES = 32 * 1024
-# Delay in seconds after an attempt to accept a connection has failed
+# Delay in seconds before the next attempt, after a connection could not be accepted
 ACCEPT_RETRY_SECONDS = 1
 
 
@@ -28,7 +29,8 @@ class Server:
     Parameters
     ----------
     serve
-        Serves a peer. The connection is closed when `serve` returns, or raises ProtocolError or PeerError.
+        Function that serves a peer. The connection is closed when the function returns, or raises ProtocolError or
+        PeerError.
     """
 
     def __init__(
@@ -48,7 +50,7 @@ class Server:
         self._draining = False
 
     def listen(self) -> int:
-        """Open the port and return its number.
+        """Open the port for Beats, and return the port's number.
 
         Raises
         ------
@@ -70,7 +72,7 @@ class Server:
         while True:
             try:
                 accepted, address = await loop.sock_accept(self._socket)
-            except OSError as error:  # for example: too many open files
+            except OSError as error:  # for example, the process has too many open files
                 logger.warning("cannot accept a connection", extra={"event.reason": str(error)})
                 await asyncio.sleep(ACCEPT_RETRY_SECONDS)
                 continue
@@ -84,7 +86,10 @@ class Server:
             task.add_done_callback(self._tasks.discard)
 
     async def drain(self, seconds: float) -> None:
-        """Close the port, let each open window end, and close the connections that are still open after `seconds`."""
+        """Close the port, and let each connection complete its current window.
+
+        Connections that are still open after `seconds` are closed.
+        """
         self._draining = True
         if self._socket:
             self._socket.close()
@@ -122,9 +127,10 @@ class Server:
             await peer.close()
 
     async def _connect(self, accepted: socket.socket) -> Peer:
-        """Do the TLS handshake, with the current certificates.
+        """Do the TLS handshake of a new connection, with the current certificates.
 
-        asyncio's own server would keep the TLS context from its start, and would not report failed handshakes.
+        This class does not use asyncio's TLS server, which would keep the TLS context from its start, and not report
+        failed handshakes.
         """
         loop = asyncio.get_running_loop()
         accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
@@ -142,13 +148,13 @@ class Server:
 
 
 def log_peer_error(message: str, address: str, reason: str, error: Exception) -> None:
-    """Log an error of a peer as a warning."""
+    """Log a protocol error or a failed handshake of a peer as a warning."""
     fields = {"client.address": address, "event.reason": reason, "error.message": str(error)}
     logger.warning(message, extra=fields)
 
 
 def classify_handshake_error(error: OSError) -> str:
-    """Return a short name for the reason of a failed handshake: the label of a metric."""
+    """Return a short name for the reason of a failed TLS handshake, for the label of a metric."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return "certificate_refused"
     if isinstance(error, ssl.SSLError):

@@ -1,4 +1,4 @@
-"""The TLS certificates of the Beats port: loaded at the start, and again when their files change."""
+"""The TLS certificates of the Beats port. They are loaded at the start, and reloaded when their files change."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ POLL_SECONDS = 2
 
 
 def create_server_context(settings: Settings) -> ssl.SSLContext:
-    """Return a TLS context with the current content of the certificate files.
+    """Return a TLS context for the Beats port, with the current content of the certificate files.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def read_content(path: Path) -> bytes | None:
 
 
 class Certificates:
-    """The certificates for the next handshake.
+    """The certificates of the Beats port, which the server uses for the next handshake.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class Certificates:
         return [read_content(path) for path in self._files]
 
     def reload(self) -> None:
-        """Load the files again. If that fails, log the reason and keep the current certificates."""
+        """Load the files again. If they cannot be loaded, log the reason and keep the current certificates."""
         if not self.context:
             return
         try:
@@ -83,7 +83,8 @@ class Certificates:
     async def watch_files(self) -> None:
         """Load the files again whenever their content changes, until this task is cancelled.
 
-        The contents are compared, because the files of a Kubernetes Secret are symbolic links with constant times.
+        The method compares contents. The files of a mounted Secret are symbolic links, whose own times do not show a
+        change.
         """
         while True:
             await asyncio.sleep(POLL_SECONDS)

@@ -1,1 +1,1 @@
-"""Lumberjack v2, the protocol of Beats: both sides of a connection, without sockets."""
+"""The Lumberjack v2 protocol of Beats: the client and server side of a connection, independent of sockets."""

@@ -1,4 +1,4 @@
-"""Both sides of a Lumberjack connection, without sockets: `receive_data` stores bytes, `next_event` parses them."""
+"""The client and server side of a Lumberjack connection. `receive_data` stores bytes, `next_event` parses them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from beatsrelay.lumberjack.limits import Limits
 
 
 class NeedData(Enum):
-    """The type of `NEED_DATA`: no complete event is stored, so the caller must call `receive_data` first."""
+    """The type of `NEED_DATA`.
+
+    The value means that the caller must call `receive_data` before the next `next_event`.
+    """
 
     NEED_DATA = "need data"
 
@@ -33,11 +36,11 @@ class Chunk:
     events
         Bytes of each event, as the peer sent them.
     sequence
-        Highest sequence number of the window so far. It acknowledges the window up to the end of this chunk.
+        Highest sequence number of the window so far. An acknowledgement of this number covers all events of this chunk.
     last
         Whether the window ends with this chunk.
     oversized
-        Events above the limit.
+        Events above the size limit.
     """
 
     events: Sequence[bytes]
@@ -49,14 +52,14 @@ class Chunk:
 class ServerConnection:
     """The server side of a Lumberjack connection, which receives events.
 
-    The limits bound the memory of a connection to one piece of inflated data and one event. After an error, each call
-    of `next_event` raises the same error.
+    Because of the limits, a connection stores at most one piece of inflated data and one event. After an error, each
+    call of `next_event` raises the same error.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._outer = EventReader(limits)  # frames as received
-        self._inner = EventReader(limits)  # frames of the compressed frame that is being inflated
+        self._outer = EventReader(limits)  # parses the frames as received
+        self._inner = EventReader(limits)  # parses the frames inside the current compressed frame
         self._inflater: Inflater | None = None
         self._missing_events = 0
         self._sequence = 0
@@ -64,17 +67,17 @@ class ServerConnection:
 
     @property
     def in_window(self) -> bool:
-        """Whether events of the current window are missing."""
+        """Whether the current window is incomplete: some of its events were not received yet."""
         return self._missing_events > 0
 
     @property
     def in_message(self) -> bool:
-        """Whether the rest of a window or of a frame is missing."""
+        """Whether a window or a frame was received only in part."""
         return self.in_window or len(self._outer) > 0 or self._inflater is not None
 
     @property
     def idle(self) -> bool:
-        """Whether `next_event` would return `NEED_DATA` for certain."""
+        """Whether `next_event` will certainly return `NEED_DATA`. False means that a complete event may be stored."""
         inflated = self._inflater is None or (self._inflater.finished and not len(self._inner))
         return inflated and not self._outer.ready
 
@@ -84,7 +87,7 @@ class ServerConnection:
             self._outer.receive_data(data)
 
     def next_event(self) -> Chunk | NeedData:
-        """Return the next events, or `NEED_DATA`.
+        """Return the next received events as a chunk, or `NEED_DATA`.
 
         Raises
         ------
@@ -143,7 +146,7 @@ class ServerConnection:
             raise ProtocolError(
                 "window_too_large", f"received a window of {count} events, wanted up to {self._limits.window}"
             )
-        # A new window ends an incomplete window, as in Logstash.
+        # A new window replaces a window with missing events, as in Logstash.
         unfinished = Chunk((), self._sequence, last=True) if self.in_window else None
         self._missing_events, self._sequence = count, 0
         return unfinished or (None if count else Chunk((), 0, last=True))
@@ -170,7 +173,8 @@ class ServerConnection:
             piece = inflater.inflate()
             inner.receive_data(piece)
             if piece:
-                # Return after each piece, even without a complete event: the caller then lets other connections run.
+                # Return after each inflated piece, even without a complete event, so that the caller can let other
+                # connections run.
                 return self._read_events(inner, Chunk((), self._sequence, last=False))
             if not inflater.finished:
                 return NEED_DATA
@@ -181,13 +185,16 @@ class ServerConnection:
 
 
 class ClientConnection:
-    """The side that sends events. Tests, the demo and the benchmark use it."""
+    """The client side of a Lumberjack connection, which sends events.
+
+    Tests, the demo and the benchmark use this class.
+    """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def send(self, payloads: Sequence[bytes], *, level: int = 3, first: int = 1) -> bytes:
-        """Return the frames of a window.
+        """Return the frames of a window, ready to send.
 
         Parameters
         ----------
@@ -206,12 +213,12 @@ class ClientConnection:
         self._buffer += data
 
     def next_ack(self) -> int | NeedData:
-        """Return the next acknowledged sequence number, or `NEED_DATA`.
+        """Return the sequence number of the next acknowledgement from the server, or `NEED_DATA`.
 
         Raises
         ------
         ProtocolError
-            Raised if the server sent a frame of another kind.
+            Raised if the server sent a frame that is not an acknowledgement.
         """
         if len(self._buffer) < frames.SHORT_HEADER.size:
             return NEED_DATA

@@ -1,4 +1,4 @@
-"""A reader that parses events out of a stream of frames, with bounded memory."""
+"""A reader that parses events from a stream of frames, with bounded memory."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from beatsrelay.lumberjack.frames import DATA, EVENT_HEADER, SHORT_HEADER, ProtocolError
 from beatsrelay.lumberjack.limits import Limits
 
-# The reader keeps this many bytes from the start of an oversized event, for the dead-letter message.
+# Number of bytes from the start of an oversized event that the reader keeps for the dead letter.
 OVERSIZED_BYTES_KEPT = 64 * 1024
 
 
 @dataclass(frozen=True)
 class OversizedEvent:
-    """An event above the limit.
+    """An event above the size limit.
 
     Attributes
     ----------
     size
         Bytes of the event.
     start
-        Its first bytes, up to `OVERSIZED_BYTES_KEPT`.
+        The first bytes of the event, at most `OVERSIZED_BYTES_KEPT`.
     """
 
     size: int
@@ -28,7 +28,7 @@ class OversizedEvent:
 
 
 class EventReader:
-    """A parser of the event frames at the start of a buffer.
+    """A parser that reads event frames from the start of a buffer.
 
     The buffer holds at most the last received data and one event of the maximum size.
 
@@ -41,9 +41,9 @@ class EventReader:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._buffer = bytearray()
-        self._frame_size = 0  # size of the incomplete frame at the start of the buffer; 0: unknown
-        self._skip_size = 0  # bytes of the oversized event that still have to be skipped
-        self._oversized_size = 0  # size of the oversized event that is being skipped; 0: none
+        self._frame_size = 0  # size of the incomplete frame at the start of the buffer; 0 if unknown
+        self._skip_size = 0  # number of bytes of the oversized event that are still to be skipped
+        self._oversized_size = 0  # size of the oversized event that is being skipped; 0 if there is none
         self._oversized_start = bytearray()
         self.sequence = 0
 
@@ -57,7 +57,7 @@ class EventReader:
 
     @property
     def ready(self) -> bool:
-        """Whether the buffer may contain a complete frame, or the rest of the event being skipped."""
+        """Whether the buffer may contain a complete frame, or all remaining bytes of an event that is being skipped."""
         return len(self._buffer) >= (self._skip_size or self._frame_size or SHORT_HEADER.size)
 
     def receive_data(self, data: bytes) -> None:
@@ -65,7 +65,7 @@ class EventReader:
         self._buffer += data
 
     def peek_code(self) -> int | None:
-        """Return the code of the next frame, or None if its two bytes were not received yet."""
+        """Return the code of the next frame, or None if the two bytes of the code were not received yet."""
         return int.from_bytes(self._buffer[:2], "big") if len(self._buffer) >= 2 else None
 
     def pop_bytes(self, size: int) -> bytes:
@@ -75,7 +75,9 @@ class EventReader:
         return data
 
     def read(self, limit: int) -> tuple[list[bytes], list[OversizedEvent]]:
-        """Return up to `limit` complete events. Reading stops before a frame of another kind.
+        """Return up to `limit` complete events, and the oversized events among them.
+
+        Reading stops before a frame of another kind.
 
         Raises
         ------

@@ -20,14 +20,14 @@ DATA = 0x324A
 COMPRESSED = 0x3243
 ACK = 0x3241
 
-# The code and one number: windows, acknowledgements, and the start of a compressed frame.
+# A code and one number: a window frame, an acknowledgement, or the start of a compressed frame.
 SHORT_HEADER = struct.Struct(">HI")
-# The code, a sequence number and a length: the start of an event.
+# A code, a sequence number and a length: the start of an event frame.
 EVENT_HEADER = struct.Struct(">HII")
 
 
 class ProtocolError(Exception):
-    """A violation of the protocol by the peer. The rest of its stream cannot be parsed.
+    """A violation of the protocol by the peer. The rest of the peer's stream cannot be parsed.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ def encode_event(sequence: int, payload: bytes) -> bytes:
 
 
 def encode_compressed(frames: bytes, level: int) -> bytes:
-    """Return one compressed frame that contains these frames; `level` is zlib's, 0 to 9."""
+    """Return one compressed frame that contains these frames. `level` is the compression level of zlib, 0 to 9."""
     compressed = zlib.compress(frames, level)
     return SHORT_HEADER.pack(COMPRESSED, len(compressed)) + compressed
 

@@ -7,7 +7,8 @@ import zlib
 from beatsrelay.lumberjack.frames import ProtocolError
 from beatsrelay.lumberjack.limits import Limits
 
-# Maximum number of bytes that one call inflates. A connection holds at most these bytes and one incomplete event.
+# Maximum number of bytes that one call of `inflate` returns. A connection stores at most these bytes and one incomplete
+# event.
 INFLATE_BYTES = 256 * 1024
 
 
@@ -17,14 +18,14 @@ class Inflater:
     Parameters
     ----------
     size
-        Bytes of the compressed content.
+        Number of bytes of the compressed content.
     limits
         Limits of the connection.
 
     Attributes
     ----------
     missing
-        Compressed bytes that the peer has not sent yet.
+        Number of compressed bytes that the peer has not sent yet.
     """
 
     def __init__(self, size: int, limits: Limits) -> None:
@@ -36,16 +37,16 @@ class Inflater:
 
     @property
     def finished(self) -> bool:
-        """Whether the whole content was received and inflated."""
+        """Whether the whole content of the frame was received and inflated."""
         return not self.missing and not self._pending and self._zlib.eof
 
     def receive_data(self, data: bytes) -> None:
-        """Store compressed bytes."""
+        """Store compressed bytes that the peer has sent."""
         self.missing -= len(data)
         self._pending += data
 
     def inflate(self) -> bytes:
-        """Return the next piece of the content, or nothing if more compressed bytes are needed.
+        """Return the next piece of the inflated content, or empty bytes if more compressed bytes are needed.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Limits on the windows, events and frames of a peer."""
+"""Limits on the windows, events and frames that a peer may send."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of one connection.
+    """Limits on the data that a peer may send over one connection.
 
     Attributes
     ----------

@@ -7,7 +7,7 @@ from beatsrelay.settings.model import Settings
 
 
 def check_combinations(settings: Settings) -> None:
-    """Check settings that are valid alone, but not together.
+    """Check combinations of settings that are valid alone, but may contradict each other.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def check_combinations(settings: Settings) -> None:
 
 
 def check_required(settings: Settings) -> None:
-    """Check that all settings exist that other settings require.
+    """Check that no setting is missing that another setting requires.
 
     Raises
     ------

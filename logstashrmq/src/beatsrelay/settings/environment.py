@@ -1,4 +1,4 @@
-"""Reading the settings: from environment variables, and from the file that RELAY_SETTINGS_FILE names."""
+"""The settings are read from environment variables, and from the file that the variable RELAY_SETTINGS_FILE names."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     Raises
     ------
     SettingsError
-        Raised if a setting is missing or invalid, or a file cannot be read. The message names the first such setting.
+        Raised if a setting is missing or invalid, or a file cannot be read. The message names the first setting with an
+        error.
     """
     values = read_values(environ)
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
         name = str(error.errors()[0]["loc"][0])
-        # `from None`: pydantic's message contains the value, which can be a password.
+        # `from None` hides pydantic's error, whose message contains the value. The value can be a password.
         raise SettingsError(format_invalid(name, values.get(name))) from None
     except OSError as error:
         name = next(name for name, value in values.items() if value == error.filename)
@@ -39,7 +40,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
 
 
 def load_settings_or_exit(environ: Mapping[str, str]) -> Settings:
-    """Return the settings. If one is missing or invalid, exit with the error as one line."""
+    """Return the settings. If a setting is missing or invalid, print the error as one line and exit."""
     try:
         return load_settings(environ)
     except SettingsError as error:
@@ -47,7 +48,9 @@ def load_settings_or_exit(environ: Mapping[str, str]) -> Settings:
 
 
 def read_values(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the value of each setting that is not empty. Secrets are read from their files.
+    """Return the value of each setting that is not empty.
+
+    If a file is named for a secret, the secret is read from the file.
 
     Raises
     ------
@@ -65,7 +68,7 @@ def read_values(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def read_settings_file(file: Path) -> dict[str, str]:
-    """Return the settings of a file with NAME=value lines. Empty lines and lines that start with `#` are ignored.
+    """Return the settings in a file with lines NAME=value. Empty lines and lines that start with `#` are ignored.
 
     Raises
     ------

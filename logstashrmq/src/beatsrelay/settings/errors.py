@@ -17,7 +17,7 @@ def format_invalid(name: str, value: str | None) -> str:
     name
         Name of the setting, as an environment variable.
     value
-        Its value; None: the setting is missing.
+        Value of the setting. None means that the setting is missing.
     """
     accepted = next(field.description for field in Settings.model_fields.values() if field.alias == name)
     if value is None:

@@ -1,4 +1,7 @@
-"""The model of the settings. A field's alias is its environment variable, its description lists the accepted values."""
+"""The model of the settings.
+
+A field's alias is an environment variable, and its description lists the accepted values.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from beatsrelay.lumberjack.limits import Limits
 from beatsrelay.routing import Route, RoutingKeyTemplate, parse_route, parse_template
 from beatsrelay.settings.validators import check_readable, parse_fields, parse_hosts
 
-# A secret may also be in a file. The variable `<NAME>_FILE` names the file.
+# Names of the secrets. A secret is in the variable `<NAME>`, or in a file that the variable `<NAME>_FILE` names.
 SECRETS = {"AMQP_PASSWORD"}
 
 Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
@@ -130,6 +133,6 @@ class Settings(BaseModel):
 
 
 def list_setting_names() -> list[str]:
-    """Return the names of all settings, as environment variables."""
+    """Return the names of the environment variables of all settings."""
     names = [str(field.alias) for field in Settings.model_fields.values()]
     return names + [f"{name}_FILE" for name in SECRETS]

@@ -1,4 +1,4 @@
-"""Parsers and checks of single settings. A ValueError or OSError becomes a SettingsError that names the setting."""
+"""Parsers and checks of single settings. The caller converts their ValueErrors and OSErrors into SettingsErrors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def parse_fields(text: str) -> dict[str, Any]:
         Raised if the text is not a JSON object with a field, or contains a number that cannot be encoded again.
     """
     fields = from_json(text, allow_inf_nan=False)
-    # 1e400 is parsed as infinity, which has no JSON encoding. It would make each event invalid.
+    # A number such as 1e400 is parsed as infinity, which JSON cannot encode. The field would make each event invalid.
     from_json(to_json(fields), allow_inf_nan=False)
     if not isinstance(fields, dict) or not fields:
         raise ValueError("not a JSON object with fields")

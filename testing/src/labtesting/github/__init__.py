@@ -1,6 +1,7 @@
 """A simulated GitHub for tests and the demo: OAuth login, the REST API for users and organizations, and faults.
 
-It answers like GitHub Enterprise, with the REST API below `/api/v3`. Start it with `python -m labtesting.github`.
+The simulated GitHub answers like GitHub Enterprise, with the REST API below `/api/v3`. Start it with
+`python -m labtesting.github`.
 """
 
 from labtesting.github.server import FakeGitHub, run_fake_github

@@ -1,4 +1,4 @@
-"""A simulated GitHub with sample users: `python -m labtesting.github --port 8090`."""
+"""The program `python -m labtesting.github --port 8090`, a simulated GitHub with sample users."""
 
 from __future__ import annotations
 

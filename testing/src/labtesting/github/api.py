@@ -24,7 +24,7 @@ class Caller:
     Attributes
     ----------
     base
-        URL of the API, as the client reaches it.
+        URL of the API at the address that the client uses.
     """
 
     def __init__(self, world: World, request: Request, token: Token) -> None:
@@ -39,15 +39,19 @@ class Caller:
         return not self.token.scopes.isdisjoint(scopes)
 
     def answer_missing_scope(self) -> Response:
-        """Return the answer to a token without the scope: an error, or no entries for a fine-grained token."""
+        """Return the answer to a token that lacks the required scope.
+
+        It is an error, or an empty list for a fine-grained token.
+        """
         if self.token.fine_grained:
             return Response(200, [])
         return Response(403, {"message": "You need at least read:org scope to list your organizations."})
 
     def filter_visible(self, organizations: list[Organization]) -> tuple[list[Organization], dict[str, str]]:
-        """Return the organizations that the app may see, and the headers of the response.
+        """Return those of the organizations that the OAuth app may see, and the headers of the response.
 
-        A header lists organizations that are hidden by single sign-on. Other hidden organizations are not mentioned.
+        A header lists the organizations that are hidden because of single sign-on. The response does not mention
+        organizations that are hidden for other reasons.
         """
         protected = ",".join(str(organization.id) for organization in organizations if organization.sso)
         headers = {"X-GitHub-SSO": f"partial-results; organizations={protected}"} if protected else {}
@@ -55,7 +59,7 @@ class Caller:
 
 
 def refuse_hidden(organization: Organization) -> Response | None:
-    """Return an error 403 if the app may not see the organization, else None."""
+    """Return a response with status 403 if the OAuth app may not see the organization. Otherwise return None."""
     if organization.sso:
         url = f"https://example.org/orgs/{organization.login}/sso"
         message = "Resource protected by organization SAML enforcement."
@@ -66,12 +70,12 @@ def refuse_hidden(organization: Organization) -> Response | None:
 
 
 def describe(owner: Account | Organization, kind: str) -> dict[str, Any]:
-    """Return the short form of an account or an organization, which other objects of the API contain."""
+    """Return the short description of an account or an organization, which is part of other objects of the API."""
     return {"login": owner.login, "id": owner.id, "node_id": f"n{owner.id}", "type": kind}
 
 
 def paginate(caller: Caller, items: list[Any], headers: dict[str, str]) -> Response:
-    """Return the requested page, with the URLs of other pages in the Link header."""
+    """Return the page of a list that the request names, with the URLs of other pages in the Link header."""
     query = caller.request.query
     size = min(max(int(query.get("per_page", PAGE_SIZE)), 1), PAGE_SIZE_MAX)
     page, last = max(int(query.get("page", 1)), 1), max(-(-len(items) // size), 1)
@@ -117,7 +121,7 @@ def get_memberships(caller: Caller) -> Response:
 
 
 def describe_membership(caller: Caller, organization: Organization) -> dict[str, Any]:
-    """Return the caller's membership in an organization."""
+    """Return the API's description of the caller's membership in an organization."""
     return {
         "state": organization.members[caller.account.id],
         "role": "member",
@@ -127,7 +131,7 @@ def describe_membership(caller: Caller, organization: Organization) -> dict[str,
 
 
 def get_membership(caller: Caller, login: str) -> Response:
-    """Answer GET /user/memberships/orgs/{org}: the caller's membership, or 404 for an organization without one."""
+    """Answer GET /user/memberships/orgs/{org}: the caller's membership, or status 404 if the caller has none."""
     organization = caller.world.find_organization(login)
     if organization is None:
         return NOT_FOUND
@@ -141,7 +145,10 @@ def get_membership(caller: Caller, login: str) -> Response:
 
 
 def get_member(caller: Caller, login: str, user: str) -> Response:
-    """Answer GET /orgs/{org}/members/{username}. A caller who is not a member is redirected to the public list."""
+    """Answer GET /orgs/{org}/members/{username}: whether the user is a member.
+
+    A caller who is not a member is redirected to the list of public members.
+    """
     organization, account = caller.world.find_organization(login), caller.world.find_account(user)
     if organization is None:
         return NOT_FOUND
@@ -159,7 +166,7 @@ def get_public_member(caller: Caller, login: str, user: str) -> Response:
 
 
 def get_teams(caller: Caller) -> Response:
-    """Answer GET /user/teams: the teams of the account in organizations that the app may see."""
+    """Answer GET /user/teams: the teams of the account, in organizations that the OAuth app may see."""
     if not caller.has_scope("user", "read:org"):
         return caller.answer_missing_scope()
     organizations, headers = caller.filter_visible(caller.world.memberships(caller.account, "active"))
@@ -179,7 +186,10 @@ def get_org(world: World, login: str) -> Response:
 
 
 def delete_token(world: World, request: Request, client_id: str, kind: str) -> Response:
-    """Answer DELETE /applications/{client_id}/token (one token) or /grant (all tokens of the token's account)."""
+    """Answer DELETE /applications/{client_id}/token or /grant.
+
+    `grant` revokes all tokens of the user.
+    """
     credentials = base64.b64encode(f"{world.app.client_id}:{world.app.client_secret}".encode()).decode()
     if client_id != world.app.client_id or request.headers.get("authorization") != f"Basic {credentials}":
         return NOT_FOUND
@@ -210,7 +220,7 @@ WITH_TOKEN: list[tuple[re.Pattern[str], Callable[..., Response]]] = [
 
 
 def answer(world: World, request: Request) -> Response:
-    """Return the answer to an API request."""
+    """Return the response to a request to the REST API."""
     path = request.path.removeprefix(API)
     if not request.headers.get("user-agent"):
         return Response(403, "Request forbidden by administrative rules. Please make sure it has a User-Agent.")

@@ -16,9 +16,9 @@ class Request:
     Attributes
     ----------
     headers
-        Values by the header's name in lower case.
+        Values of the headers. The keys are the names of the headers in lower case.
     base
-        The server's URL as the client reaches it, without a slash at the end.
+        The server's URL at the address that the client uses, without a slash at the end.
     """
 
     method: str
@@ -29,12 +29,12 @@ class Request:
 
     @property
     def path(self) -> str:
-        """The path without the query."""
+        """The path of the request, without the query."""
         return urlsplit(self.target).path
 
     @property
     def query(self) -> dict[str, str]:
-        """The parameters of the query. If a name is repeated, its last value counts."""
+        """The parameters in the query of the URL. If a name is repeated, its last value counts."""
         return {name: values[-1] for name, values in parse_qs(urlsplit(self.target).query).items()}
 
     @property

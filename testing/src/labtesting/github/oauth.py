@@ -38,12 +38,12 @@ def authorize(world: World, request: Request) -> Response:
 
 
 def is_registered(world: World, url: str) -> bool:
-    """Check whether a URL is the app's callback URL or below it."""
+    """Check whether a URL is the callback URL of the OAuth app, or a path below the callback URL."""
     return url == world.app.callback or url.startswith(world.app.callback.rstrip("/") + "/")
 
 
 def exchange(world: World, request: Request) -> Response:
-    """Return a token for a code. Errors have status 200, as on GitHub."""
+    """Return a response with a token for a valid code. Responses with an error have status 200, as on GitHub."""
     form = request.form
     if (form.get("client_id"), form.get("client_secret")) != (world.app.client_id, world.app.client_secret):
         return failure("incorrect_client_credentials", "The client_id and/or client_secret passed are incorrect.")
@@ -59,11 +59,14 @@ def exchange(world: World, request: Request) -> Response:
 
 
 def failure(error: str, description: str) -> Response:
-    """Return an OAuth error, which GitHub sends with status 200."""
+    """Return a response with an OAuth error. The status is 200, as on GitHub."""
     return Response(200, {"error": error, "error_description": description})
 
 
 def matches_challenge(challenge: str, verifier: str) -> bool:
-    """Check whether a verifier matches the login's challenge (PKCE, S256). An empty challenge matches any verifier."""
+    """Check whether a verifier matches the challenge of the login (PKCE, S256).
+
+    An empty challenge matches any verifier.
+    """
     digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
     return not challenge or digest == challenge

@@ -33,7 +33,7 @@ PAGE = """<!doctype html>
 
 
 def authorize_page(world: World, target: str, scopes: list[str]) -> str:
-    """Return the page with a button for each user."""
+    """Return the login page, with a button for each user."""
     buttons = "\n".join(user_button(world, account) for account in world.accounts.values())
     requested = " ".join(f"<code>{escape(scope)}</code>" for scope in scopes) or "none"
     body = f"""<h1>Choose a user</h1>
@@ -48,7 +48,7 @@ def authorize_page(world: World, target: str, scopes: list[str]) -> str:
 
 
 def user_button(world: World, account: Account) -> str:
-    """Return the button of a user, with the id, the state and the first organizations."""
+    """Return the HTML of a user's button, with the user's id, state and first organizations."""
     names = [organization.login for organization in world.memberships(account, "active")]
     names += [f"{organization.login} (invited)" for organization in world.memberships(account, "pending")]
     shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -1,4 +1,4 @@
-"""Sample users and organizations, with a user for each result of a login at the hub."""
+"""Sample users and organizations. For each possible result of a login at the hub, there is a user."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ CLUBS = 120
 
 
 def populate(world: World) -> None:
-    """Add the sample users and organizations. The hub should allow the members of `lsst-sqre`."""
+    """Add the sample users and organizations. The hub of the demo should allow the members of `lsst-sqre` to log in."""
     ada = world.add_account("ada", name="Ada Amber, member", email="ada@example.org")
     ben = world.add_account("Ben-Bolt", name="Ben Bolt, member and administrator", email="ben@example.org")
     cleo = world.add_account("cleo", name=f"Cleo Crane, member of {CLUBS + 1} organizations", email="cleo@example.org")

@@ -22,7 +22,7 @@ TOKEN = "/login/oauth/access_token"  # noqa: S105
 
 
 class ConcurrencyCounter:
-    """A counter of the threads that are in a `with` block at the same time.
+    """A counter of the threads that run inside `with` blocks of this object at the same time.
 
     Attributes
     ----------
@@ -45,12 +45,12 @@ class ConcurrencyCounter:
 
 
 class FakeGitHub(ThreadingHTTPServer):
-    """A simulated GitHub that listens.
+    """The HTTP server of a simulated GitHub. It listens as soon as it is created.
 
     Parameters
     ----------
     world
-        Its accounts, organizations and faults. A test may change them at any time.
+        The accounts, organizations and faults of the server. A test may change them at any time.
     port
         Port to listen on; 0 means a free port.
     host
@@ -63,11 +63,11 @@ class FakeGitHub(ThreadingHTTPServer):
     requests
         Method and path of each request so far.
     exchanging
-        The number of token requests that are answered at the same time.
+        A counter of the token requests that are answered at the same time.
     """
 
     daemon_threads = True
-    request_queue_size = 1024  # With Python's default of 5, the kernel resets connections in tests with many logins.
+    request_queue_size = 1024  # With Python's default of 5, many logins at once fail.
 
     def __init__(self, world: World, port: int = 0, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         super().__init__((host, port), Handler)
@@ -75,8 +75,8 @@ class FakeGitHub(ThreadingHTTPServer):
         self.scheme = "https" if tls else "http"
         self.url = f"{self.scheme}://{host}:{self.server_port}"
         if tls:
-            # The handshake runs in the connection's thread. In the accepting thread, a client without a handshake
-            # would block all other clients.
+            # Do the TLS handshake in the connection's thread. In the thread that accepts connections, a client that
+            # sends no handshake would block all other clients.
             self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.requests: list[str] = []
         self.closing = threading.Event()
@@ -107,7 +107,7 @@ class FakeGitHub(ThreadingHTTPServer):
         return Response(404, error_page(f"The simulated GitHub has no page {request.path}."))
 
     def trouble_answer(self, trouble: Trouble) -> Response | None:
-        """Return the response of a GitHub with this fault."""
+        """Return the response that the fault causes, or None to close the connection without a response."""
         match trouble.kind:
             case "limited":
                 headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "4102444800"}
@@ -128,7 +128,7 @@ class FakeGitHub(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """The handler that converts between `http.server` and `Request` and `Response`."""
+    """The request handler. It converts a request of `http.server` to a `Request`, and sends the `Response`."""
 
     server: FakeGitHub
     protocol_version = "HTTP/1.1"

@@ -11,7 +11,7 @@ State = Literal["active", "pending"]
 
 @dataclass
 class Account:
-    """A user's account. The login can change and be reused by another account, the id cannot."""
+    """A user's account. The login can change, and another account can then get it. The id never changes."""
 
     id: int
     login: str
@@ -28,11 +28,11 @@ class Organization:
     Attributes
     ----------
     members
-        State of the membership by account id.
+        State of each membership, by account id.
     public
         Ids of the accounts with a public membership.
     teams
-        Account ids by the team's slug.
+        Account ids of the members of each team, by the team's slug.
     app_approved
         Whether the owners of the organization have approved the OAuth app.
     sso
@@ -49,7 +49,7 @@ class Organization:
 
     @property
     def hidden(self) -> bool:
-        """Whether the app can see only the public page of the organization."""
+        """Whether the OAuth app can see only public data of the organization."""
         return self.sso or not self.app_approved
 
 
@@ -64,7 +64,7 @@ class App:
 
 @dataclass(frozen=True)
 class Token:
-    """The account and the rights of a token."""
+    """The account and the scopes of a token."""
 
     account_id: int
     scopes: frozenset[str]
@@ -73,7 +73,10 @@ class Token:
 
 @dataclass(frozen=True)
 class Code:
-    """The rights that a user has granted at the login, until the app exchanges the code for a token."""
+    """The data of a code: the account and the scopes that a user has granted at the login.
+
+    The app exchanges the code for a token.
+    """
 
     account_id: int
     scopes: frozenset[str]
@@ -83,7 +86,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Trouble:
-    """A fault of requests whose path starts with `path`.
+    """A fault that affects all requests whose path starts with `path`.
 
     Attributes
     ----------
@@ -103,13 +106,13 @@ class World:
     Attributes
     ----------
     issued
-        All tokens and codes ever issued. A test checks that no log contains them.
+        All tokens and codes that were ever issued, so that a test can check that no log contains them.
     trouble
-        The current fault, or None.
+        The current fault, or None without a fault.
     pause
         Delay of each answer in seconds.
     granted
-        The scopes that users grant, or None if they grant all requested scopes.
+        The scopes that users grant at a login. None means that users grant all requested scopes.
     """
 
     def __init__(self, app: App) -> None:
@@ -125,12 +128,12 @@ class World:
         self._last_id = 1_000_000
 
     def next_id(self) -> int:
-        """Return a new id. Accounts and organizations share one sequence."""
+        """Return a new id. Accounts and organizations get ids from one sequence."""
         self._last_id += 1
         return self._last_id
 
     def add_account(self, login: str, account_id: int = 0, **fields: str) -> Account:
-        """Add an account. No other account may have the login."""
+        """Add an account. The login must not belong to another account."""
         assert self.find_account(login) is None, f"{login} is taken"
         account = Account(account_id or self.next_id(), login, **fields)  # type: ignore[arg-type]
         self.accounts[account.id] = account
@@ -144,16 +147,16 @@ class World:
         return organization
 
     def find_account(self, login: str) -> Account | None:
-        """Return the account with this login in any case, or None if there is none."""
+        """Return the account with this login, or None if it does not exist. The case of letters is ignored."""
         return next((account for account in self.accounts.values() if account.login.lower() == login.lower()), None)
 
     def find_organization(self, login: str) -> Organization | None:
-        """Return the organization with this login in any case, or None if there is none."""
+        """Return the organization with this login, or None if it does not exist. The case of letters is ignored."""
         found = (each for each in self.organizations.values() if each.login.lower() == login.lower())
         return next(found, None)
 
     def memberships(self, account: Account, *states: State) -> list[Organization]:
-        """Return the organizations in which an account's membership has one of these states, sorted by id."""
+        """Return the organizations in which an account has a membership with one of these states, sorted by id."""
         organizations = sorted(self.organizations.values(), key=lambda organization: organization.id)
         return [organization for organization in organizations if organization.members.get(account.id) in states]
 
