@@ -1,4 +1,4 @@
-"""A program in a lab that needs time to save when the lab stops."""
+"""A program in a lab that needs time to save its work when the lab stops."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from labtesting.hub_process import wait_until
 from hub.tests.cluster.deployment import Deployment
 from hub.tests.cluster.node import node_command
 
-# A program that needs 3 s to save when it gets SIGTERM, three times the grace period of KubeSpawner
+# A program that needs 3 s to save its work after SIGTERM. This is three times the default grace period of KubeSpawner.
 PROGRAM = """
 import pathlib, signal, sys, time
 
@@ -26,7 +26,7 @@ time.sleep(3600)
 
 
 def run_program(deployment: Deployment, account: Account) -> None:
-    """Start a program that needs 3 s to save in a kernel of a running lab, and wait until it runs."""
+    """Start `PROGRAM` in a kernel of a running lab, and wait until the program runs."""
     with deployment.visitor(account.login) as visitor:
         visitor.log_in()
         assert visitor.reaches_lab(account.login)
