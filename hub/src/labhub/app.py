@@ -43,7 +43,7 @@ class LabHub(HookedJupyterHub):
     recovering_labs = False
     """Whether the hub is recovering lost labs. The hub refuses to start labs until the recovery has finished."""
     labs_recovered = False
-    """Whether the hub knows all running labs. Until then it must not delete routes and pods of unknown labs."""
+    """Whether the recovery of lost labs has finished. Until then, the hub keeps routes and pods of unknown labs."""
 
     @default("config_file")
     def _default_config_file(self) -> str:
@@ -85,9 +85,11 @@ class LabHub(HookedJupyterHub):
         waits for the API, the routes of the labs stay, and the hub's pages work.
         """
         start_garbage_collection()
-        if not self.patched:  # otherwise `SpawnPauseMixin` refuses the start
+        # With the patches, `SpawnPauseMixin` refuses a start during a pause. Without them, this hook refuses it.
+        if not self.patched:
             self.config.LabSpawner.pre_spawn_hook = refuse_during_pause
-        known_until = last_known_activity(self.db)  # before a login changes it
+        # Read the time before the first login, because each login changes the last activity.
+        known_until = last_known_activity(self.db)
         self.launcher = LabSpawner.launcher = self._make_launcher()
         self._export_metrics()
         checked = await check()

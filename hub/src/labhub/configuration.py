@@ -25,11 +25,11 @@ TEMPLATES = Path(__file__).parent / "web/templates"
 # secret.
 ANNOUNCEMENT_FILE = Path("announcement.json")
 # Maximum size of all headers of a request, in bytes. Tornado's default is 64 KiB, which is less than the proxy accepts.
-# To a request with larger headers, Tornado would close the connection without an answer.
+# If a request had larger headers, Tornado would close the connection without an answer.
 HEADERS_MAX = 128 * 1024
 # Maximum size of a request's body, in bytes. The hub reads the body before it authenticates the request. With Tornado's
-# default, 100 MB, 20 requests from one lab would exhaust the hub's memory. JupyterHub's largest bodies are lists of
-# users.
+# default, 100 MB, 20 requests from one lab would exhaust the hub's memory. The largest bodies that JupyterHub needs are
+# lists of users.
 BODY_MAX = 1024**2
 CULLER = "idle-culler"
 CULLER_SCOPES = ("list:users", "read:users:activity", "read:servers", "delete:servers")
@@ -47,7 +47,7 @@ def configure_login(c: Config, settings: LoginSettings) -> None:
     login.oauth_callback_url = settings.callback_url
     login.github_url = settings.github_url
     login.scope = list(SCOPES)
-    login.validate_server_cert = True  # the variable OAUTH_TLS_VERIFY cannot turn this off
+    login.validate_server_cert = True  # so that the variable OAUTH_TLS_VERIFY cannot turn the check off
     # `LabAuthenticator.authenticate` applies the access rules. Without this list, oauthenticator would warn that no
     # user may log in.
     login.allowed_organizations = {str(rule) for rule in settings.allowed}
@@ -71,7 +71,7 @@ def configure_requests() -> None:
 
 
 def configure(c: Config, settings: LoginSettings) -> None:
-    """Set the options of each hub, whether its labs run on Kubernetes or as local processes."""
+    """Set the options that are the same for labs on Kubernetes and for labs as local processes."""
     configure_requests()
     configure_login(c, settings)
     configure_logs(c)

@@ -35,7 +35,7 @@ def test_busy_lab_is_stopped_only_at_its_maximum_age(culling: Deployment) -> Non
     idle.spawn("tess", image="recommended", size="small")
     run_program(culling, account)
     busy, _ = culling.member("uwe")
-    started = time.monotonic()  # a lab's age counts from the request
+    started = time.monotonic()  # a lab's age counts from the request for the lab
     busy.spawn("uwe", image="recommended", size="small")
     with culling.client(busy, "uwe").kernel("python3", shut_down=False) as kernel:
         # The kernel runs for ten minutes without a message. Only the kernel's execution state shows that it is busy.

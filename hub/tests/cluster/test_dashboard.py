@@ -104,8 +104,8 @@ def panel_queries(url: str) -> list[tuple[str, str, str]]:
     for panel in panels:
         for target in panel["targets"]:
             expression = re.sub(r"\$(\w+)", lambda name: values[name[1]], target["expr"])
-            # Remove the suffixes of the dashboard. " > 0" would hide series without events, and " or vector(0)" would
-            # hide that a metric is missing.
+            # Remove two suffixes of the dashboard's queries. " > 0" would hide series without events. " or vector(0)"
+            # would hide that a metric is missing.
             expression = expression.removesuffix(" > 0").removesuffix(" or vector(0)")
             queries.append((panel["title"], expression, target["legendFormat"]))
     return queries

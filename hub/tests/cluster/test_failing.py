@@ -73,7 +73,7 @@ def test_home_owned_by_another_user_is_refused(browser: Browser, deployment: Dep
 def test_slow_github_delays_the_start_of_a_lab(deployment: Deployment) -> None:
     visitor, _ = deployment.member("lou")
     world = deployment.github.world
-    time.sleep(RECENT_SECONDS)  # then the spawn repeats the login's check
+    time.sleep(RECENT_SECONDS)  # after this time, a spawn repeats the login's membership check
     world.trouble = Trouble("hang")
     recovery = threading.Timer(3, setattr, (world, "trouble", None))
     recovery.start()

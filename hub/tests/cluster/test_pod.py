@@ -98,7 +98,7 @@ def test_home_is_private_to_the_uid_of_its_user(ada: Person, ben: Person) -> Non
     ada.run("sh", "-c", "echo mine > ~/secret")
     with pytest.raises(KubectlError, match="No such file"):
         ben.run("ls", "/home/ada-amber")
-    # Labs cannot mount the whole storage. Even there, the permissions refuse ben's UID access to ada's home.
+    # Labs cannot mount the whole storage. On the storage, the permissions also refuse ben's UID access to ada's home.
     as_ben = f"setpriv --reuid={ben.account.id} --regid={ben.account.id} --clear-groups"
     home = f"/storage/home/{ada.account.id}"
     script = f"test $(cat {home}/secret) = mine && ! {as_ben} cat {home}/secret && ! {as_ben} ls {home}"
@@ -163,7 +163,7 @@ def test_lab_reaches_no_private_address_except_the_hub(ada: Person, ben: Person)
 def pod_beside_the_hub(component: str) -> Iterator[str]:
     """Run a pod in the hub's namespace with a component's label, and yield the pod's name.
 
-    The pod lacks the label with the name, so no Service sends requests to the pod.
+    The pod lacks the label `app.kubernetes.io/name`, so no Service sends requests to the pod.
     """
     name = f"test-like-{component}"
     pod = foreign_pod(name, **{"app.kubernetes.io/component": component})

@@ -1,4 +1,4 @@
-"""Tests of labs that wait for a node. The progress page shows this soon, and the user can cancel the start."""
+"""Tests of labs that wait for a node. The progress page shows the wait, and the user can cancel the start."""
 
 from __future__ import annotations
 

@@ -195,8 +195,8 @@ def test_hub_reconnects_to_a_restarted_postgresql(postgresql: PostgreSQL, tmp_pa
         wait_until(lambda: site.token_works(token), "the hub has reconnected to its database")
         assert visitor.is_logged_in()
         assert PASSWORD not in site.hub.log
-        # JupyterHub logs one traceback for the first request after the restart, because its database connection was
-        # closed. The following requests must not log another one.
+        # JupyterHub logs one traceback for the first request after the restart, because the request's database
+        # connection was closed. The following requests must not log another one.
         site.hub.log_file.write_text("")
         site.member("grace")
     with postgresql.connect("new") as connection:

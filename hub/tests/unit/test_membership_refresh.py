@@ -233,5 +233,5 @@ async def test_each_user_with_a_lab_is_checked_in_turn() -> None:
         await refresher.sweep()
     assert all(user._auth_refreshed for user in users.values())
     assert idle._auth_refreshed is None
-    # The hub has no token of this user, who has logged out. Its access must not be confirmed.
+    # This user has logged out. So the hub has no token of the user, and cannot confirm the membership.
     assert gone._auth_refreshed is None

@@ -1,4 +1,4 @@
-"""Tests of the patches of JupyterHub and SQLAlchemy: a review of the replaced code, and the effect of each patch."""
+"""Tests that the source of the patched functions is unchanged, and tests of the effect of each patch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JupyterHub's application with the hooks that upstream lacks."""
+"""Subclass of JupyterHub's application, with hooks that JupyterHub itself lacks."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ Route = tuple[str, type[Any]]
 
 
 class HookedJupyterHub(JupyterHub):  # type: ignore[misc]  # untyped
-    """JupyterHub with hooks before it opens the database and before it checks the labs, and with routes of our own.
+    """JupyterHub with the hub's routes, and with two hooks: before it opens the database, and before it checks the labs.
 
     Why: JupyterHub's `initialize` opens the database and checks the labs without a hook before either step. The option
     `extra_handlers` adds routes after JupyterHub's routes, so it cannot replace a page.
-    Gain: the hub does not work without these hooks. Each override calls JupyterHub's method, so that it works with any
-    version.
+    Gain: the hub does not work without these hooks. Each method calls the JupyterHub method that it overrides, so the
+    class works with any version of JupyterHub.
     Upstream: `pre_init` hooks, and an option that puts `extra_handlers` before JupyterHub's routes.
     """
 
     patched = False
-    """Whether the hub has applied the patches of JupyterHub, because the installed version is a tested one."""
+    """Whether the hub has applied its patches of JupyterHub, which requires a tested version of JupyterHub."""
 
     def init_db(self) -> None:
         """Apply the patches, then open the database with `open_database`."""
@@ -32,7 +32,7 @@ class HookedJupyterHub(JupyterHub):  # type: ignore[misc]  # untyped
         self.open_database(super().init_db)
 
     def open_database(self, init_db: Callable[[], None]) -> None:
-        """Open the hub's database with JupyterHub's `init_db`. A subclass can check the database before."""
+        """Open the hub's database with JupyterHub's `init_db`. A subclass can first check the database."""
         init_db()
 
     def init_handlers(self) -> None:
@@ -60,7 +60,8 @@ class HookedJupyterHub(JupyterHub):  # type: ignore[misc]  # untyped
         Why: JupyterHub's function sends an HTTP request to each lab. It also loads each user with four queries, because
         its option `populate_existing` discards the users that are already loaded.
         Gain: half of the time of a restart with 2,000 labs.
-        Upstream: load the users with one query; skip the HTTP request if `poll` is None.
+        Upstream: load the users with one query; skip the HTTP request if `poll` returns None, which means that the lab
+        runs.
         """
         if not self.patched:
             return await self.check_labs(super().init_spawners)

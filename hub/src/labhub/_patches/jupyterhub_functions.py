@@ -44,7 +44,8 @@ def hash_lab_secrets_once() -> None:
 def _add_client(server: Any, client_id: str, client_secret: str, *args: Any, **kwargs: Any) -> Any:
     if not client_id.startswith(LAB_CLIENT_PREFIX):
         return add_client(server, client_id, client_secret, *args, **kwargs)
-    # `add_client` contains no `await`, so no other task creates a client before `hash_token` is restored.
+    # Replace `hash_token` only during this call. `add_client` contains no `await`, so no other task can use the
+    # replacement.
     provider.hash_token = partial(utils.hash_token, rounds=1)
     try:
         return add_client(server, client_id, client_secret, *args, **kwargs)

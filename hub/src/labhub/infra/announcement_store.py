@@ -1,4 +1,4 @@
-"""Storage of the current announcement in a file, so that a restarted hub still shows it and still pauses spawning."""
+"""Storage of the current announcement in a file, so that the announcement continues after a restart of the hub."""
 
 from __future__ import annotations
 

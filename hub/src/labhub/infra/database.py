@@ -53,7 +53,7 @@ def use_write_ahead_log() -> None:
 
     A spawn commits about twenty times. Without this log, the whole hub would wait for the disk at each commit, for
     example 5 ms on a network disk. A power failure can lose the last commits, but a crash of the hub cannot:
-    https://www.sqlite.org/wal.html. The hub recovers labs that are missing from its database
+    https://www.sqlite.org/wal.html. After such a loss, the hub recovers labs that are missing from its database
     (`labhub.lifecycle.lab_recovery`).
     """
     if not event.contains(Engine, "connect", _set_journal_mode):

@@ -1,8 +1,8 @@
 """Fair scheduling of request handlers, so that many simultaneous requests do not delay the hub's other tasks.
 
 An event loop runs all ready callbacks in one pass. The callback of a new event waits until this pass is over. With 200
-requests of 10 ms each, a pass takes two seconds. So `yield_turn` allows only one of the tasks that wait in it to
-continue in each pass.
+requests of 10 ms each, a pass takes two seconds. If the handlers call `yield_turn` first, only one of them continues in
+each pass.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ class LabProxy(ConfigurableHTTPProxy):  # type: ignore[misc]  # untyped
     _retry: asyncio.Task[None] | None = None
 
     async def get_all_routes(self) -> dict[str, Any]:
-        """Return the routes without their activity times."""
+        """Return the proxy's routes without the times of their last activity."""
         if self.app.http_server is None:
             # JupyterHub calls this method before it listens for requests, and would exit if the proxy did not answer.
             # So do not send a request yet.

@@ -21,7 +21,7 @@ PAUSE_MIN, PAUSE_MAX = 0.2, 2.0
 
 
 class ProvisioningError(Exception):
-    """Error for a folder that cannot be created. The message is shown to the user."""
+    """Error for a folder that the fileserver cannot create. The hub shows the message to the user."""
 
 
 class _TransientError(Exception):

@@ -1,4 +1,4 @@
-"""Errors of the Kubernetes API."""
+"""Errors of requests to the Kubernetes API: the types of exceptions, and the texts in error responses."""
 
 from __future__ import annotations
 

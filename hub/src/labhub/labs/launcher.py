@@ -72,11 +72,11 @@ class LabLauncher:
         return f"{self.namespace}/{name}"
 
     def find_pod(self, name: str) -> Pod | None:
-        """Return a pod as the Kubernetes API has last reported it, or None."""
+        """Return the last known version of a pod, or None if the pod does not exist."""
         return self.pods.objects.get(self._key(name))
 
     def find_deleted_pod(self, name: str) -> Pod | None:
-        """Return a deleted pod with its last status, or None."""
+        """Return a deleted pod with its last status, or None if the hub has not observed a deletion."""
         return self.pods.deleted.get(self._key(name))
 
     def find_events(self, name: str) -> list[PodEvent]:
@@ -154,7 +154,7 @@ class LabLauncher:
         raise SpawnFailedError(diagnose_refusal(response.status, message))
 
     async def wait_until_ready(self, name: str, limits: StartLimits) -> StartedLab:
-        """Wait until a lab answers.
+        """Wait until a lab accepts connections. Return the lab's pod and the times of the stages of its start.
 
         Raises
         ------

@@ -11,7 +11,7 @@ from labhub.models.profiles import Choice
 
 TMP = "/tmp"  # noqa: S108  (a volume of the pod)
 SCRATCH = f"{TMP}/lab"
-# Path of the announcement on the hub, served by `labhub.web.announcement`
+# URL path of the hub's API call for the announcement, which `labhub.web.announcement` handles
 ANNOUNCEMENT_PATH = "/hub/api/announcement"
 
 

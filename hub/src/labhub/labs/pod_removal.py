@@ -221,7 +221,7 @@ class PodRemover:
             _log.warning("the pod %s still exists: %s", self._key(name), reason)
 
     async def _wait_until_ended(self, name: str, seconds: float, check_after: float) -> str:
-        """Wait until a deleted pod no longer exists or only has finalizers.
+        """Wait until a deleted pod no longer exists, or exists only because of finalizers.
 
         Return why the pod still exists, or an empty text.
 

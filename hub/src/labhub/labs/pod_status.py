@@ -165,7 +165,7 @@ def diagnose_refusal(status: int, message: str) -> Diagnosis:
 def diagnose_culling(
     started: datetime, last_activity: datetime | None, now: datetime, settings: PodSettings
 ) -> Diagnosis | None:
-    """Return `age` or `idle` if the culler stops a lab for this reason, or None if the lab is below both limits."""
+    """Return the diagnosis `age` or `idle` if the lab has reached this limit of the culler, otherwise None."""
     age, idle = now - started, now - (last_activity or started)
     if settings.max_age_seconds and age.total_seconds() >= settings.max_age_seconds:
         return diagnose("age", time=format_duration(settings.max_age_seconds))

@@ -1,8 +1,8 @@
-"""Reflectors: local copies of the labs' pods and events. They watch the Kubernetes API, and reconnect after an outage.
+"""Reflectors: local copies of the labs' pods and events, updated by watches of the Kubernetes API.
 
-The hub does not use KubeSpawner's reflector. That reflector stops after an outage of 30 s
-(https://github.com/jupyterhub/kubespawner/issues/938), lists all objects every 10 s, and parses them into client
-objects that the hub does not need.
+After an outage of the API, a reflector reconnects. The hub does not use KubeSpawner's reflector, which stops after an
+outage of 30 s (https://github.com/jupyterhub/kubespawner/issues/938), and lists all objects every 10 s. It also parses
+them into client objects that the hub does not need.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Reflector(ABC):
     Attributes
     ----------
     objects
-        The objects by `<namespace>/<name>`.
+        The objects. Their keys have the form `<namespace>/<name>`.
     seen_at
         Time of the API's last confirmation that `objects` is complete, in seconds of `time.monotonic`.
     tried_at
@@ -141,7 +141,7 @@ class Reflector(ABC):
                 pause = RETRY_MIN
             except ApiException as error:
                 version = None
-                if error.status != HTTPStatus.GONE:  # if GONE, list again without a pause
+                if error.status != HTTPStatus.GONE:  # GONE only means that the version is too old
                     pause = await self._pause(pause, error)
             # No error may end this task. `asyncio` and `aiohttp` raise errors of a dozen types, so catch all of them.
             except Exception as error:

@@ -1,4 +1,4 @@
-"""JupyterHub's spawner for labs. `labhub.labs.launcher` sends its requests to Kubernetes: docs/dev/spawner.md."""
+"""JupyterHub's spawner for labs. `labhub.labs.launcher` sends the requests to Kubernetes: docs/dev/spawner.md."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class LabSpawner(LabOptions, Spawner):  # type: ignore[misc]  # untyped
     pod_name = ""
     image = ""
     recovered_pod: Pod | None = None
-    """While the hub recovers a lab that is missing from the database: the lab's running pod. Otherwise None."""
+    """The running pod of a lab that the hub is recovering, because the database lacks the lab. Otherwise None."""
     client_scopes: tuple[str, ...] = ()
     """Scopes that the lab's OAuth client may request from the hub."""
     _end_noted = False
@@ -122,7 +122,7 @@ class LabSpawner(LabOptions, Spawner):  # type: ignore[misc]  # untyped
             self.orm_spawner.state = self.get_state()
 
     def get_env(self) -> dict[str, str]:
-        """Return the environment variables of a lab that a hub with KubeSpawner would also set."""
+        """Return the environment variables that JupyterHub sets for a lab, and those that KubeSpawner would add."""
         interval = self.pod_settings.idle_seconds // 16 or REPORT_SECONDS_MAX
         environment: dict[str, str] = super().get_env()
         return environment | {

@@ -63,7 +63,7 @@ def find_lost_labs(pods: Iterable[Pod], claimed: Iterable[str], known_until: dat
 
 
 async def recover_labs(app: JupyterHub, pods: Iterable[Pod]) -> None:
-    """Store lost labs in the database, and create those of their users that are missing from the database."""
+    """Store lost labs in the database. If a lab's user is also missing from the database, create the user."""
     slots = asyncio.Semaphore(CONCURRENT_RECOVERIES)
 
     async def recover(pod: Pod) -> None:
@@ -106,7 +106,7 @@ async def _recover_lab(app: JupyterHub, pod: Pod) -> None:
 async def _find_owner(app: JupyterHub, pod: Pod) -> User | None:
     """Return the user of a lab, and create a missing user.
 
-    The label of the pod with the GitHub id identifies the user. Return None if the user name now belongs to another
+    The label `github-id` of the lab's pod identifies the user. Return None if the user name now belongs to another
     GitHub account.
     """
     github_id = int(pod["metadata"]["labels"][GITHUB_ID])

@@ -56,7 +56,7 @@ def find_orphans(
 
 
 class Reconciler:
-    """The task that deletes orphaned pods and releases ghosts."""
+    """The task that deletes orphaned pods, and marks ghosts (labs without a running pod) as stopped."""
 
     def __init__(self, app: JupyterHub, launcher: LabLauncher) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""Check of all labs in the database at the hub's start, with the list of running pods from Kubernetes.
+"""Check of all labs in the database at the hub's start, by comparison with the pods in Kubernetes.
 
 This replaces JupyterHub's `init_spawners`, for three reasons. JupyterHub's method loads each user with several queries,
 sends an HTTP request to each lab, and stops a lab that answers slowly.
@@ -104,7 +104,7 @@ async def _finish_start(app: JupyterHub, user: User, spawner: LabSpawner) -> Non
         raise
     spawner.server.ip, spawner.server.port = url.hostname, url.port
     app.db.commit()
-    await user._wait_up(spawner)  # stops a lab that does not answer
+    await user._wait_up(spawner)  # JupyterHub's method stops a lab that does not answer
     try:
         await app.proxy.add_user(user, spawner.name)
     except Exception:  # JupyterHub's proxies raise various errors
@@ -115,7 +115,7 @@ async def _finish_start(app: JupyterHub, user: User, spawner: LabSpawner) -> Non
 async def _release_failed_start(user: User, spawner: LabSpawner) -> None:
     try:
         await user.stop(spawner.name)
-    except Exception as error:  # log it, so that the caller reports why the start has failed
+    except Exception as error:  # the caller raises the error of the start instead
         _log.warning("cannot stop the lab of %s, which did not start: %r", user.name, error)
 
 

@@ -83,7 +83,7 @@ class GitHub:
         Raises
         ------
         GitHubError
-            Raised as the subclass for the failure. After the timeout, and for an invalid response, this is
+            Raised as the subclass that describes the failure. After the timeout, and for an invalid response, this is
             `UnavailableError`.
         """
         try:

@@ -66,7 +66,7 @@ def check_status(response: Response) -> None:
     Raises
     ------
     GitHubError
-        Raised as the subclass for the status, if the status is 300 or higher.
+        Raised as the subclass that describes the failure, if the status is 300 or higher.
     """
     status = response.status
     if status < 300:

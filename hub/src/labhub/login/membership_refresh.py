@@ -156,7 +156,8 @@ class MembershipRefresher:
         """Start tasks that stop the running labs of a user, and return the names of these labs."""
         names = tuple(name for name, spawner in user.spawners.items() if spawner.active and not spawner.pending)
         for name in names:
-            user.spawners[name]._stop_pending = True  # as in JupyterHub's stop_single_user
+            # Set the flag before the task starts, as JupyterHub's `stop_single_user` does.
+            user.spawners[name]._stop_pending = True
             task = asyncio.create_task(self._stop_lab(user, name))
             self._stopping.add(task)
             task.add_done_callback(self._stopping.discard)

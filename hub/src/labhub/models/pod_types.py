@@ -18,7 +18,7 @@ SELECTOR = {"app.kubernetes.io/part-of": "jupyterlabdemo", "app.kubernetes.io/co
 OWNER = f"{PREFIX}/hub-user"
 GITHUB_ID = f"{PREFIX}/github-id"
 
-# Stages of a start. `pulled`: the image is on the node and the volumes are mounted.
+# Stages of a start, in their order. At the stage `pulled`, the image is on the node and the volumes are mounted.
 STAGES = ("created", "scheduled", "pulled", "started")
 
 

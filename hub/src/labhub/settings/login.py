@@ -22,7 +22,7 @@ def split_list(text: str) -> list[str]:
 
 
 def parse_rules(text: str) -> tuple[Rule, ...]:
-    """Parse access rules, `org` or `org:team`, between commas."""
+    """Parse a list of access rules, separated by commas. Each rule is `org` or `org:team`."""
     rules = tuple(dict.fromkeys(parse_rule(part) for part in split_list(text)))
     if not rules:
         raise ValueError("the list is empty: no user could log in")
@@ -30,7 +30,7 @@ def parse_rules(text: str) -> tuple[Rule, ...]:
 
 
 def parse_admins(text: str) -> tuple[int | Rule, ...]:
-    """Parse administrators, GitHub ids or `org:team`, between commas.
+    """Parse a list of administrators, separated by commas. Each entry is a GitHub id or `org:team`.
 
     A GitHub login is invalid here, because another account can take over the login.
     """
@@ -41,7 +41,7 @@ def parse_admins(text: str) -> tuple[int | Rule, ...]:
 
 
 def parse_keys(text: str) -> tuple[SecretStr, ...]:
-    """Parse encryption keys between semicolons, the newest key first.
+    """Parse a list of encryption keys, separated by semicolons, the newest key first.
 
     Each key has 32 bytes, as 64 hexadecimal digits or in base64.
     """

@@ -1,4 +1,4 @@
-"""Cancellation of a lab's start while it is pending, for example while it waits for a node."""
+"""Cancellation of a lab's pending start, for example of a lab that waits for a node."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def check_stop_allowed(spawner: LabSpawner) -> None:
 async def cancel_start(proxy: Proxy, user: User, spawner: LabSpawner) -> bool:
     """Cancel the pending start of a lab. Return whether the lab has stopped within `CANCEL_SECONDS`.
 
-    If the start is already being cancelled, wait for this first cancellation. If the lab becomes ready during the
+    If another request is already cancelling the start, wait for that cancellation. If the lab becomes ready during the
     cancellation, stop the lab.
     """
-    if getattr(spawner, "_stop_future", None) is None:  # unset before the first stop
+    if getattr(spawner, "_stop_future", None) is None:  # JupyterHub sets the attribute at the first stop
         # Set this flag before the first `await`. While it is set, JupyterHub neither starts nor stops the lab.
         spawner._stop_pending = True
         spawner._stop_future = asyncio.ensure_future(_cancel(proxy, user, spawner, spawner._spawn_future))

@@ -1,7 +1,7 @@
 """Interpretation of failed image pulls: the cause of a failure, and whether a later pull can succeed.
 
 Each container runtime and each registry has its own error texts. An unknown text counts as a transient failure, because
-kubelet repeats the pull. The source code of the texts: `core/remotes/docker/*.go` of containerd, and
+kubelet repeats the pull. The texts are in the source files `core/remotes/docker/*.go` of containerd, and in
 `pkg/kubelet/images` of Kubernetes.
 """
 

@@ -1,4 +1,4 @@
-"""A problem of a pod that is starting: how long the spawn waits for its end, and what the progress page shows."""
+"""Problems of starting pods: how long the spawn tolerates each problem, and what the progress page shows."""
 
 from __future__ import annotations
 
