@@ -14,7 +14,7 @@ Route = tuple[str, type[Any]]
 
 
 class HookedJupyterHub(JupyterHub):  # type: ignore[misc]  # untyped
-    """JupyterHub with the hub's routes, and with two hooks: before it opens the database, and before it checks the labs.
+    """JupyterHub with the hub's routes, and with hooks before the database is opened and before the labs are checked.
 
     Why: JupyterHub's `initialize` opens the database and checks the labs without a hook before either step. The option
     `extra_handlers` adds routes after JupyterHub's routes, so it cannot replace a page.
