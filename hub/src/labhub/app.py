@@ -85,7 +85,8 @@ class LabHub(HookedJupyterHub):
         waits for the API, the routes of the labs stay, and the hub's pages work.
         """
         start_garbage_collection()
-        # With the patches, `SpawnPauseMixin` refuses a start during a pause. Without them, this hook refuses it.
+        # With the patches, `SpawnPauseMixin` refuses a start during a pause. Without the patches, this hook refuses
+        # such a start.
         if not self.patched:
             self.config.LabSpawner.pre_spawn_hook = refuse_during_pause
         # Read the time before the first login, because each login changes the last activity.
@@ -93,8 +94,8 @@ class LabHub(HookedJupyterHub):
         self.launcher = LabSpawner.launcher = self._make_launcher()
         self._export_metrics()
         checked = await check()
-        # Recover the labs in a separate task. If this method awaited the recovery, JupyterHub would log a traceback
-        # when it is stopped during the recovery.
+        # Recover the labs in a separate task. If this method awaited the recovery, JupyterHub would log a traceback if
+        # the hub stops during the recovery.
         self._recovery = asyncio.create_task(self._recover_labs(known_until))
         return checked
 

@@ -151,7 +151,7 @@ def configure_spawner(c: Config, settings: LabSettings) -> None:
     leftover_seconds = settings.stop_seconds + KUBELET_SECONDS
     launch_seconds = settings.unschedulable_seconds + settings.pull_seconds + settings.lab_seconds
     spawner.start_timeout = int(RETRY_SECONDS) + leftover_seconds + launch_seconds + 60
-    # Timeout in seconds for a lab that a restarted hub checks. It has no effect on a normal start, because
+    # Timeout in seconds for a lab that a restarted hub checks. This timeout has no effect on a normal start, because
     # `LabSpawner.start` returns only when the lab answers.
     spawner.http_timeout = 120
     spawner.default_url = "/lab"

@@ -39,7 +39,7 @@ class Deployment:
         return self.visitors[-1]
 
     def member(self, login: str, *others: str) -> tuple[Visitor, Account]:
-        """Create an account, add it to the allowed organization and to `others`, and log in with it."""
+        """Create an account, add it to the allowed organization and to other organizations, and log in with it."""
         world = self.github.world
         account: Account = world.add_account(login)
         for name in ("lsst-sqre", *others):

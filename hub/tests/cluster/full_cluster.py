@@ -58,7 +58,7 @@ def make_room() -> None:
 
 @contextmanager
 def full_cluster() -> Iterator[None]:
-    """Fill all nodes with pods, so that no further lab fits. The end of the block and `make_room` delete these pods."""
+    """Fill all nodes with pods, so that no further lab fits. `make_room` or the end of the block deletes them."""
     nodes = [node for node in get("nodes") if not node["spec"].get("unschedulable")]
     apply(*(filler(node) for node in nodes))
     try:
@@ -105,7 +105,7 @@ def send_new_event(pod: str, name: str, *, reason: str, note: str, component: st
 
 
 def send_odd_events(pod: str) -> None:
-    """Create events that Kubernetes accepts although their usual fields are missing or unknown."""
+    """Create events about a lab's pod that lack usual fields or have unknown values. Kubernetes accepts such events."""
     reference = pod_reference(pod)
     send_event(pod, "bare", type="Strange")
     send_event(pod, "no-times", reason="Odd", lastTimestamp=None, firstTimestamp=None, eventTime=None, message=None)

@@ -1,4 +1,4 @@
-"""A second node of the cluster. A program on the developer's machine starts and kills it.
+"""A second node of the cluster. A program on the developer's machine starts and kills the node.
 
 The environment variable SECOND_NODE contains the program and the program's first arguments. docs/dev/faults.md, "A
 second node", lists the commands that the program must support.
@@ -34,7 +34,7 @@ class SecondNode:
     Attributes
     ----------
     program
-        Program on the developer's machine that starts and kills the node, with its first arguments.
+        The program on the developer's machine that starts and kills the node, and the program's first arguments.
     name
         Name of the node in the cluster.
     """
@@ -97,7 +97,7 @@ def first_node() -> str:
 
 @contextmanager
 def cordoned(node: str) -> Iterator[None]:
-    """Cordon a node, so that no new pod starts on the node until the end of the block."""
+    """Cordon a node, so that no new pod starts on the node until the end of the `with` block."""
     kubectl("cordon", node)
     try:
         yield

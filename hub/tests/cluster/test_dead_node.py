@@ -39,7 +39,7 @@ def program() -> tuple[str, ...]:
 
 @pytest.fixture(scope="module")
 def dead_node(program: tuple[str, ...], deployment: Deployment) -> Iterator[SecondNode]:
-    """Start a lab of each user on the second node, kill the node, and yield it."""
+    """Start a lab of each user on the second node, kill the node, and yield the node."""
     with run_second_node(program) as node:
         with cordoned(first_node()):
             for login in (ASKING, WAITING):
@@ -113,7 +113,7 @@ def test_a_user_starts_a_new_lab_within_two_minutes(
 
 
 def expect_lost_node(page: Page, path: str, node: SecondNode) -> None:
-    """Load a page until it reports that the node does not answer.
+    """Reload a page until the page reports that the node does not answer.
 
     Kubernetes changes the status of the dead node's pods one by one.
     """

@@ -90,8 +90,8 @@ def test_slow_github_delays_the_start_of_a_lab(deployment: Deployment) -> None:
 
 def test_lab_without_memory_is_explained(deployment: Deployment) -> None:
     visitor, account = deployment.member("kim")
-    # Allocate the memory in the lab's main process. With several processes, it depends on the node which of them is
-    # killed.
+    # Allocate the memory in the lab's main process. If several processes used the memory, nodes would differ in which
+    # process they kill.
     hungry = "import threading; threading.Timer(8, lambda: print(len(bytes(10**6) * 1000))).start()"
     home = f"/storage/home/{account.id}"
     write = f"mkdir -p {home}/.jupyter && echo '{hungry}' > {home}/.jupyter/jupyter_server_config.py"

@@ -46,7 +46,7 @@ def wait_reconciled() -> None:
 
 @contextmanager
 def api_out_of_reach() -> Iterator[None]:
-    """Block the hub's connections to the Kubernetes API until the end of the block. The hub can reach only pods."""
+    """Block the hub's connections to all addresses except pods, and so to the Kubernetes API."""
     to: list[dict[str, Any]] = [{"namespaceSelector": {}, "podSelector": {}}]
     policy = {
         "apiVersion": "networking.k8s.io/v1",

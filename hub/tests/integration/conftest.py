@@ -106,7 +106,7 @@ class Site:
 
     @contextmanager
     def trouble(self, kind: Any, path: str = "/api/v3") -> Iterator[None]:
-        """Let the fake GitHub fail until the end of the block."""
+        """Let requests to the fake GitHub fail in the given way until the end of the `with` block."""
         self.world.trouble = Trouble(kind, path)
         try:
             yield

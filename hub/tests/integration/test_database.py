@@ -43,7 +43,7 @@ def database_config(url: str) -> str:
 
 @dataclass
 class PostgreSQL:
-    """A PostgreSQL server. For tests that run as root, it runs as `nobody`, because it refuses to run as root."""
+    """A PostgreSQL server. If the tests run as root, it runs as `nobody`, because PostgreSQL refuses to run as root."""
 
     folder: Path
     programs: Path
@@ -89,7 +89,7 @@ class PostgreSQL:
         return f"postgresql+psycopg://hub:{PASSWORD}@127.0.0.1:{self.port}/{name}"
 
     def create(self, name: str) -> str:
-        """Create a database on the PostgreSQL server, and return its URL."""
+        """Create a database on the PostgreSQL server, and return the URL of the database."""
         with self.connect("postgres") as connection:
             connection.execute(f"CREATE DATABASE {name}".encode())
         return self.url(name)
@@ -126,7 +126,7 @@ def lab(tmp_path: Path) -> Iterator[tuple[int, int]]:
 
 
 def old_database(kind: str, lab: tuple[int, int]) -> tuple[str, str]:
-    """Return an SQL dump of a database of JupyterHub 5.3.0, and ada's API token in it.
+    """Return the SQL dump of a JupyterHub 5.3.0 database, and the API token of ada in this database.
 
     In the dump, `lab` is ada's running lab.
     """
@@ -196,7 +196,7 @@ def test_hub_reconnects_to_a_restarted_postgresql(postgresql: PostgreSQL, tmp_pa
         assert visitor.is_logged_in()
         assert PASSWORD not in site.hub.log
         # JupyterHub logs one traceback for the first request after the restart, because the request's database
-        # connection was closed. The following requests must not log another one.
+        # connection was closed. The following requests must not log another traceback.
         site.hub.log_file.write_text("")
         site.member("grace")
     with postgresql.connect("new") as connection:

@@ -1,4 +1,4 @@
-"""Test that the dashboard matches Grafana's published types. tests/cluster/test_dashboard.py tests its queries."""
+"""Test that the dashboard's JSON has Grafana's format. tests/cluster/test_dashboard.py tests the queries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of the client of GitHub with unusual answers, after which it must not leak a token or end a user's access."""
+"""Tests of the client of GitHub: unusual answers must not leak a token, and must not end a user's access."""
 
 from __future__ import annotations
 

@@ -228,7 +228,8 @@ def users(db: Session) -> UserDict:
 
 def add_labs(users: UserDict) -> None:
     users[2] = users[3] = users[1]
-    # JupyterHub sets the metric to a full count at the request for a lab, and increments it when the lab has started.
+    # JupyterHub sets the metric to a full count at the request for a lab. When the lab has started, JupyterHub
+    # increments the metric.
     RUNNING_SERVERS.set(1)
     RUNNING_SERVERS.inc()
 

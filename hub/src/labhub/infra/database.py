@@ -16,7 +16,7 @@ class DatabaseError(Exception):
 
 
 def describe_failure(url: str, reason: str | Exception) -> DatabaseError:
-    """Return the error for a database that the hub cannot use."""
+    """Return the error for a database that the hub cannot use, with the database's URL and the reason."""
     shown_url = make_url(url).set(query={}).render_as_string(hide_password=True)
     text = " ".join(str(reason.orig if isinstance(reason, DBAPIError) else reason).split())
     return DatabaseError(f"the database {shown_url} cannot be used: {text}")

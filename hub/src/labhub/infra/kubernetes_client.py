@@ -11,8 +11,8 @@ def make_api() -> CoreV1Api:
 
     In a pod, the client uses the hub's own cluster. Elsewhere it uses the cluster in the file that KUBECONFIG names.
 
-    The client verifies certificates with OpenSSL's default checks. Python 3.13 adds a stricter check by default. It
-    rejects certificate authorities without a key usage extension, and many clusters have such an authority:
+    The client verifies certificates with OpenSSL's default checks. Python 3.13 adds a stricter check by default. That
+    check rejects certificate authorities without a key usage extension, and many clusters have such an authority:
     https://docs.python.org/3/library/ssl.html#ssl.VERIFY_X509_STRICT.
     """
     load_config()

@@ -1,4 +1,4 @@
-"""The launcher creates and watches labs' pods. `pod_removal` deletes them."""
+"""The launcher, which creates labs' pods and waits until the labs answer. `pod_removal` deletes the pods."""
 
 from __future__ import annotations
 

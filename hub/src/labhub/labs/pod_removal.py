@@ -245,7 +245,7 @@ class PodRemover:
         return ""
 
     async def remove_leftover(self, name: str, wait_seconds: float) -> None:
-        """Delete the pod of an earlier lab, and wait until it no longer exists.
+        """Delete the pod of an earlier lab, and wait until the pod no longer exists.
 
         The programs of the earlier lab have the grace period to save. If the node cannot end the lab, remove the pod by
         force.

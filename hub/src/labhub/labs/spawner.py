@@ -91,7 +91,7 @@ class LabSpawner(LabOptions, Spawner):  # type: ignore[misc]  # untyped
         self.pod_name = ""
 
     def _note_end(self, end: Diagnosis) -> None:
-        """Store why the lab has ended. Only the first reason counts, because later ones are its consequences."""
+        """Store why the lab has ended. Later reasons are ignored, because they are consequences of the first."""
         if self._end_noted:
             return
         self._end_noted = True
@@ -279,8 +279,8 @@ class LabSpawner(LabOptions, Spawner):  # type: ignore[misc]  # untyped
             await self.launcher.remover.delete_pod(name)
             return pod_status.exit_status(pod)
         if pod_status.is_terminating(pod) and (node := await self.find_lost_node()):
-            # The lab counts as ended, because kubelet ends it as soon as the node answers again. The user has to start
-            # a new lab.
+            # The lab counts as ended, because kubelet ends the lab as soon as the node answers again. The user has to
+            # start a new lab.
             self._note_end(diagnose("node", f"The node {node} does not answer."))
             return 1
         return None

@@ -91,11 +91,11 @@ async def _recover_lab(app: JupyterHub, pod: Pod) -> None:
     try:
         await user.spawn("", options={name: labels[f"{PREFIX}/{name}"] for name in ("image", "size")})
     finally:
-        # Reset both attributes even if the recovery has failed, so that the user's next spawn works.
+        # Reset the two attributes even if the recovery has failed, so that the user's next spawn works.
         spawner._spawn_pending, spawner.recovered_pod = False, None
     row = spawner.orm_spawner
-    # Correct two fields. JupyterHub has stored the current time as the start of the lab. It has also cleared the
-    # scopes, because the lab has brought its own token.
+    # Correct two fields. JupyterHub has stored the current time as the start of the lab. JupyterHub has also cleared
+    # the scopes, because the spawner has set the API token itself.
     row.started = creation_time(pod)
     row.oauth_client.allowed_scopes = list(spawner.client_scopes)
     app.db.commit()

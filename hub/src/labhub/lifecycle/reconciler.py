@@ -33,7 +33,7 @@ INTERVAL_SECONDS = 30
 GRACE_SECONDS = 60
 # Maximum age of the reflector's data, in seconds. While the data is older, the reconciler does nothing.
 DATA_AGE_MAX = 60
-# Plain SQL, because SQLAlchemy logs a warning for statements with JupyterHub's JSON columns, and does not cache them.
+# Use plain SQL, because SQLAlchemy does not cache statements with JupyterHub's JSON columns, and logs a warning.
 STATES_OF_SERVERS = text("SELECT state FROM spawners WHERE server_id IS NOT NULL")
 
 
@@ -45,8 +45,8 @@ def find_orphans(
     Parameters
     ----------
     first_seen
-        Time at which each pod was first seen without a server. Each call updates this dictionary. Pass the same one to
-        the next call.
+        Time at which each pod was first seen without a server. Each call updates this dictionary. Pass the same
+        dictionary to the next call.
     """
     unclaimed = set(pods) - set(claimed)
     for name in list(first_seen):

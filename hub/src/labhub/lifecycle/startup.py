@@ -80,8 +80,8 @@ def resume_start(app: JupyterHub, user: User, spawner: LabSpawner) -> None:
     """Continue the start of a lab that was starting when the hub stopped.
 
     JupyterHub treats this start like a start that the user has just requested. So the progress page shows the start,
-    and the user can cancel it. The hub does not wait for the labs before it answers requests, because the wait for a
-    node can take minutes.
+    and the user can cancel the start. The hub does not wait for the labs before it answers requests, because the wait
+    for a node can take minutes.
     """
     _log.info("continuing the start of the lab of %s", user.name)
     spawner._spawn_pending = True

@@ -34,8 +34,8 @@ def ignore_hidden(memberships: Memberships, known: Collection[str]) -> Membershi
 
     `known` contains the logins of the organizations of which the user was a member at the last decision.
 
-    An allowed organization that has not approved the OAuth app hides its members. Without this function, every user
-    could be a hidden member of it, so no user could lose access.
+    An allowed organization that has not approved the OAuth app hides its members. Without this function, each user
+    could be a hidden member of such an organization. So no user would ever lose access.
     """
     organizations = {
         login: Membership.NONE if membership is Membership.HIDDEN and login not in known else membership

@@ -73,9 +73,9 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
     async def authenticate(self, handler: BaseHandler, data: object = None, **_: object) -> dict[str, Any]:
         """Return the auth model of a user whom GitHub has redirected back to the hub.
 
-        The method replaces OAuthenticator's for three reasons. OAuthenticator does not keep the ids of organizations.
-        It splits scopes at spaces, but GitHub separates scopes with commas. It cannot distinguish an outage of GitHub
-        from a refusal.
+        This method replaces the method of OAuthenticator for three reasons. OAuthenticator does not keep the ids of
+        organizations. OAuthenticator splits scopes at spaces, but GitHub separates scopes with commas. OAuthenticator
+        cannot distinguish an outage of GitHub from a refusal.
 
         Raises
         ------
@@ -163,7 +163,7 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
         users, identity = self.parent.users, state.identity
         user = find_user(users, identity.github_id)
         old_name = user.name if user else None
-        # Check the block list for the old name, because JupyterHub has checked it only for the new name.
+        # Check whether the old name is on the block list, because JupyterHub has checked only the new name.
         if user and not self.check_blocked_users(old_name, auth_model):
             raise LoginRefusedError(LoginRefusal.BLOCKED, identity.name, identity.github_id)
         name = await resolve_username(users, identity)
@@ -187,7 +187,7 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
         return await self.membership_refresher.refresh(user)
 
     async def release_token(self, user: User) -> bool:
-        """Revoke the stored token of a user if revocation is enabled, and return whether GitHub has confirmed it.
+        """Revoke the stored token of a user, if revocation is enabled. Return whether GitHub has confirmed this.
 
         The identity stays in the auth state, so that GitHub's last answer still counts for a running lab. The hub
         deletes its copy of the token even if GitHub does not answer, because GitHub may have revoked the token.

@@ -42,7 +42,8 @@ class GitHubUser:
     Attributes
     ----------
     organizations
-        Organizations of which the account is a member. They include known organizations that GitHub now hides.
+        Organizations of which the account is a member. The list includes organizations in `known` whose membership
+        GitHub now hides.
     memberships
         Organizations and teams of the account in the form that the access rules need.
     """

@@ -1,7 +1,7 @@
 """Regular re-check of the memberships of logged-in users.
 
-If GitHub reports that a user is no longer a member, the hub ends the user's sessions and lab. An outage of GitHub does
-not end them.
+If GitHub reports that a user is no longer a member, the hub ends the user's sessions and lab. During an outage of
+GitHub, sessions and labs continue.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from labhub.models.identity import Identity
 from labhub.models.login_errors import LoginRefusal, LoginRefusedError
 
 ID_KEY = "github_id"
-# Plain SQL, because SQLAlchemy logs a warning for statements with JupyterHub's JSON columns, and does not cache them.
+# Use plain SQL, because SQLAlchemy does not cache statements with JupyterHub's JSON columns, and logs a warning.
 USERS_BY_INFO = text("SELECT id, user_info FROM users WHERE user_info LIKE :pattern")
 
 

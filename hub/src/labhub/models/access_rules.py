@@ -11,7 +11,7 @@ ENTRY = re.compile(r"[a-z0-9][a-z0-9-]*(?::[a-z0-9_][a-z0-9._-]*)?")
 
 
 class Membership(Enum):
-    """GitHub's answer whether one account is a member of one organization."""
+    """GitHub's answer to the question whether one account is a member of one organization."""
 
     ACTIVE = "active"
     PENDING = "pending"

@@ -1,4 +1,4 @@
-"""The announcement of an administrator to all users, which can also pause spawning."""
+"""An administrator's announcement, which all users see, and which can pause spawning."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Announcement:
     spawning: str = "allowed"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as a dictionary, the form in which the hub's API and the hub's file contain them."""
+        """Return the announcement as a dictionary, the form in which the hub's API and the hub's file contain it."""
         ends = f"{self.ends:%Y-%m-%dT%H:%M:%SZ}" if self.ends else None
         return {"message": self.message, "level": self.level, "ends": ends, "spawning": self.spawning}
 

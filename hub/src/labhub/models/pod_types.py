@@ -13,8 +13,8 @@ CONTAINER = "notebook"
 PORT = 8888
 PORT_NAME = "notebook-port"
 SELECTOR = {"app.kubernetes.io/part-of": "jupyterlabdemo", "app.kubernetes.io/component": "lab"}
-# Annotation with the user name in the hub. The hub can trust it, because only the hub and administrators of the cluster
-# can create pods in the labs' namespace.
+# Annotation with the user name in the hub. The hub can trust this name, because only the hub and administrators of the
+# cluster can create pods in the labs' namespace.
 OWNER = f"{PREFIX}/hub-user"
 GITHUB_ID = f"{PREFIX}/github-id"
 

@@ -25,8 +25,8 @@ def check_service(url: str) -> str:
 def check_database(url: SecretStr) -> SecretStr:
     """Return the URL if it names an SQLite file or a PostgreSQL database.
 
-    Reject a URL with a password that JupyterHub and SQLAlchemy would not hide in log lines. They hide the password only
-    at its usual place in the URL, and only if its special characters are percent-encoded.
+    Reject a URL with a password that JupyterHub and SQLAlchemy would not hide in log lines. They hide a password only
+    at the usual place in the URL, and only if special characters in the password are percent-encoded.
     """
     text = url.get_secret_value()
     parts = urlsplit(text)

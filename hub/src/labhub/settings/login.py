@@ -1,4 +1,4 @@
-"""Settings of the login: GitHub, its OAuth app, and who may log in."""
+"""Settings of the login: GitHub, the OAuth app at GitHub, and who may log in."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def check_callback(url: str) -> str:
 
 
 def read_names(path: Path) -> dict[str, int]:
-    """Return the number of each name in a passwd or group file."""
+    """Return the UIDs in a passwd file by user name, or the GIDs in a group file by group name."""
     fields = (line.split(":") for line in path.read_text().splitlines() if line and not line.startswith("#"))
     return {name: int(number) for name, _, number, *_ in fields}
 

@@ -31,8 +31,8 @@ class AnnouncementHandler(APIHandler):  # type: ignore[misc]  # untyped
     async def prepare(self) -> None:
         """Authenticate a request that changes the announcement.
 
-        GET requests need no login, and each open page of a lab sends one every minute. So avoid the cost of
-        authentication for them.
+        GET requests need no login, and each open page of a lab sends such a request every minute. So the hub avoids the
+        cost of authentication for GET requests.
         """
         if self.request.method != "GET":
             await super().prepare()
@@ -47,7 +47,7 @@ class AnnouncementHandler(APIHandler):  # type: ignore[misc]  # untyped
     def get(self) -> None:
         """Answer with the current announcement, or with an empty message.
 
-        If the client already has this answer, tornado replaces it by status 304, because the ETag is equal.
+        If the client already has this answer, tornado sends status 304 instead, because the ETag is equal.
         """
         self.set_header("Cache-Control", "no-cache")
         self.finish(json.dumps((self.app.announcements.current or NO_ANNOUNCEMENT).to_dict()))

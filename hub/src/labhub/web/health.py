@@ -26,7 +26,7 @@ class LiveHandler(HealthCheckHandler):  # type: ignore[misc]  # untyped
     """Handler of the liveness probe. If a reflector is dead, the probe fails, so that kubelet restarts the hub.
 
     If the Kubernetes API is unavailable, the probe still succeeds. A restart of the hub would not help, and would
-    interrupt its users.
+    interrupt the hub's users.
     """
 
     app: HubApp

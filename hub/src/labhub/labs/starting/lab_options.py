@@ -48,7 +48,7 @@ class LabOptions(HasTraits):
     async def get_options_form(self) -> str:
         """Return a non-empty text if the user can choose an image, a size or clean settings.
 
-        JupyterHub then shows the spawn page, otherwise it starts the lab without asking.
+        For a non-empty text, JupyterHub shows the spawn page. For an empty text, JupyterHub starts the lab at once.
         """
         form: str = await Spawner.get_options_form(self)
         return form or ("clean settings" if self.suspects_settings else "")

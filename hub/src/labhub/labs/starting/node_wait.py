@@ -59,8 +59,8 @@ def assess(scheduler_message: str, events: Sequence[PodEvent]) -> NodeOutlook:
     """Return the chance that a waiting pod gets a node.
 
     Only a message of the cluster autoscaler can prove that no node will ever fit, because the message contains the
-    reason of each node group. Karpenter's message can omit instance types that would fit: it omits those that a limit
-    of a NodePool excludes at the moment.
+    reason of each node group. Karpenter's message omits instance types that would fit, if a limit of a NodePool
+    excludes them at the moment.
 
     Parameters
     ----------
@@ -73,7 +73,8 @@ def assess(scheduler_message: str, events: Sequence[PodEvent]) -> NodeOutlook:
     too_small = exceeds_nodes(scheduler_message)
     if not answers:
         return NodeOutlook("too_small" if too_small else "full", scheduler_message)
-    # An autoscaler can send an event of each kind, `ADDED` and `DECLINED`, in the same second. It then adds a node.
+    # An autoscaler can send an event of each kind, `ADDED` and `DECLINED`, in the same second. In this case the
+    # autoscaler adds a node.
     last = max(answers, key=lambda event: (event.time[:19], event.reason in ADDED))
     if last.reason in ADDED:
         return NodeOutlook("coming", last.message)

@@ -14,9 +14,9 @@ from labhub.models.pod_types import STAGES, Pod
 class ProgressFeed:
     """The progress events of one start, without repetitions.
 
-    JupyterHub defines the keys `progress` (a percentage) and `message`. If the message is about the state of the start,
-    its two parts are also in `notice` and `detail`, for the hub's progress page. Messages of Kubernetes' events have no
-    such parts.
+    JupyterHub defines the keys `progress` (a percentage) and `message`. An event about the state of the start has a
+    message of two parts. The keys `notice` and `detail` contain these parts for the hub's progress page. An event with
+    a message of Kubernetes lacks these keys.
 
     Parameters
     ----------
