@@ -65,7 +65,7 @@ class LabHub(HookedJupyterHub):
             self._exit_with(error)
         except DBAPIError as error:
             self._exit_with(database.describe_failure(self.db_url, error))
-        except CalledProcessError:  # alembic has logged its error
+        except CalledProcessError:  # alembic, which migrates the schema, has logged the error
             reason = "its migration failed; restore a backup (docs/admin/database.md)"
             self._exit_with(database.describe_failure(self.db_url, reason))
 

@@ -52,7 +52,7 @@ def configure_login(c: Config, settings: LoginSettings) -> None:
     # user may log in.
     login.allowed_organizations = {str(rule) for rule in settings.allowed}
     login.enable_auth_state = True
-    login.auth_refresh_age = settings.refresh_seconds  # 0 would also turn off refresh_pre_spawn
+    login.auth_refresh_age = settings.refresh_seconds  # with 0, JupyterHub would ignore refresh_pre_spawn
     login.refresh_pre_spawn = True
     login.auth_refresh_strict = True  # a lost membership also ends the user's API tokens
     timeouts = {"request_timeout": settings.timeout_seconds, "connect_timeout": settings.timeout_seconds}
@@ -88,7 +88,7 @@ def configure_labs(c: Config, settings: LabSettings) -> None:
 
 
 def configure_hub(c: Config, settings: LabSettings) -> None:
-    """Set the hub's addresses, timers and limits."""
+    """Set the options of the hub's own process: addresses, timers and limits."""
     c.LabHub.metrics_port = settings.metrics_port
     c.LabHub.lab_namespace = settings.namespace
     c.JupyterHub.hub_bind_url = "http://0.0.0.0:8081"
@@ -122,7 +122,7 @@ def configure_announcements(c: Config) -> None:
 
 
 def configure_proxy(c: Config, settings: LabSettings) -> None:
-    """Set the proxy, which runs in a pod of its own and survives a restart of the hub."""
+    """Set the options of the proxy, which runs in a pod of its own and continues to run when the hub stops."""
     c.JupyterHub.cleanup_proxy = False
     c.JupyterHub.proxy_class = LabProxy
     c.LabProxy.should_start = False
@@ -131,13 +131,13 @@ def configure_proxy(c: Config, settings: LabSettings) -> None:
 
 
 def configure_database(c: Config, url: str) -> None:
-    """Set the database. JupyterHub migrates an older schema, and keeps a copy of an SQLite file."""
+    """Set the options of the database. JupyterHub migrates an older schema, and keeps a copy of an SQLite file."""
     c.JupyterHub.db_url = url
     c.JupyterHub.upgrade_db = True
 
 
 def configure_spawner(c: Config, settings: LabSettings) -> None:
-    """Set the menu, the pods and the timeouts of labs."""
+    """Set the options of the spawner: the menu, the labs' pods and the timeouts."""
     c.JupyterHub.spawner_class = LabSpawner
     spawner = c.LabSpawner
     spawner.pod_settings = settings.pod_settings
@@ -168,7 +168,7 @@ def configure_spawner(c: Config, settings: LabSettings) -> None:
 
 
 def configure_culler(c: Config, settings: LabSettings) -> None:
-    """Set the service that stops idle and old labs."""
+    """Set the options of the culler, the service that stops idle labs and labs above the maximum age."""
     idle, age = settings.idle_seconds, settings.max_age_seconds
     if not idle and not age:
         return

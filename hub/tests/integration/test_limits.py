@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-COOKIES = "; ".join(f"{number:03}={'x' * 4000}" for number in range(18))  # 72 kB
+COOKIES = "; ".join(f"{number:03}={'x' * 4000}" for number in range(18))  # 72 kB of cookies
 
 
 @pytest.mark.parametrize("path", ["/hub/login", "/hub/home", "/hub/api/"])

@@ -17,7 +17,7 @@ from labtesting.contracts import read_contract
 from hub.tests.unit.test_lab_pages import MENU, PAGES, SPAWNER, STOPPED, render
 from hub.tests.unit.test_spawner import Lab, fileserver, lab
 
-__all__ = ["fileserver", "lab"]  # fixtures
+__all__ = ["fileserver", "lab"]  # so that pytest finds these fixtures
 FAILED = {
     "phase": "Failed",
     "containerStatuses": [
@@ -48,7 +48,7 @@ async def test_clean_settings_apply_to_one_start(lab: Lab) -> None:
     Draft202012Validator(read_contract("lab-environment")).validate(environment)
     assert stored_options(lab) == {"image": "recommended", "size": "large"}
     await lab.user.stop("")
-    await lab.user.spawn("", options=None)  # uses the stored options
+    await lab.user.spawn("", options=None)  # a start without options uses the stored options
     assert "LAB_CLEAN_SETTINGS" not in lab_environment(lab)
 
 
@@ -78,7 +78,7 @@ async def test_after_a_failed_start_the_spawn_page_opens(lab: Lab) -> None:
     stored = lab.user.orm_user.orm_spawners[""].state["last_end"]
     assert (stored["reason"], stored["started"]) == ("ended", False)
     assert "No such directory" in stored["detail"]
-    spawner = lab.user.get_spawner("", replace_failed=True)  # as the spawn page does
+    spawner = lab.user.get_spawner("", replace_failed=True)  # in the same way as the spawn page
     assert await spawner.get_options_form()
     assert spawner.suspects_settings
 

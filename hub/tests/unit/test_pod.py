@@ -94,7 +94,7 @@ def test_environment_cannot_change_the_identity() -> None:
 def test_pod_of_any_account_is_valid_and_unprivileged(number: int, login: str, teams: list[tuple[int, str]]) -> None:
     try:
         identity = build_identity(Account(number, login), [Organization(*team) for team in teams], (), ReservedNames())
-    except Exception:  # not every login can be a user name
+    except Exception:  # some logins cannot be user names
         return
     pod = build(identity)
     spec, metadata = pod["spec"], pod["metadata"]

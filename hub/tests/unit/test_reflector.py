@@ -33,7 +33,7 @@ def api(cluster: Cluster) -> FakeApi:
 
 @pytest_asyncio.fixture
 async def pods(cluster: Cluster) -> AsyncIterator[PodReflector]:
-    """Create a reflector of pods. The test starts it."""
+    """Create a reflector of pods, which the test has to start."""
     pods = PodReflector(cluster.client, "labs", label_selector="app=lab")
     yield pods
     await stop(pods._task)
@@ -41,7 +41,7 @@ async def pods(cluster: Cluster) -> AsyncIterator[PodReflector]:
 
 @pytest_asyncio.fixture
 async def events(cluster: Cluster) -> AsyncIterator[EventReflector]:
-    """Create a reflector of events. The test starts it."""
+    """Create a reflector of events, which the test has to start."""
     events = EventReflector(cluster.client, "labs", field_selector="involvedObject.kind=Pod")
     yield events
     await stop(events._task)
@@ -182,7 +182,7 @@ async def test_long_outage_does_not_end_the_reflector(api: FakeApi, pods: PodRef
     pods.start()
     await pods.wait_until_loaded()
     api.is_down = True
-    await wait_until(lambda: pods.age > 2)  # about 40 failed attempts
+    await wait_until(lambda: pods.age > 2)  # in this time, about 40 attempts fail
     assert pods.idle < 1
     api.is_down, api.pods = False, [make_pod("z", 9)]
     await wait_until(lambda: set(pods.objects) == {"labs/z"})

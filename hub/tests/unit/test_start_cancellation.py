@@ -24,7 +24,7 @@ from hub.tests.unit.test_spawner import NAME, Lab, fileserver, lab
 from hub.tests.unit.test_start_problem import unscheduled
 from hub.tests.unit.test_start_tracker import NOT_FOUND
 
-__all__ = ["fileserver", "lab"]  # fixtures
+__all__ = ["fileserver", "lab"]  # so that pytest finds these fixtures
 pytestmark = pytest.mark.asyncio
 FULL = unscheduled("0/1 nodes are available: 1 Insufficient memory.")["status"]
 

@@ -11,8 +11,8 @@ import logging
 
 from labhub.shared.version_guard import find_untested_version
 
-# Before you add a version, run hub/tests/unit/test_patches.py. The tests report which upstream functions have changed.
-# Review these functions, and measure with `nox -s "bench(scale)"`.
+# Before you add a version to the tested versions, run hub/tests/unit/test_patches.py. The tests report which upstream
+# functions have changed. Review these functions, and measure with `nox -s "bench(scale)"`.
 TESTED_JUPYTERHUB = frozenset({"6.1.1"})
 TESTED_SQLALCHEMY = frozenset({"2.1.9"})
 

@@ -44,7 +44,7 @@ class HookedJupyterHub(JupyterHub):  # type: ignore[misc]  # untyped
     def _replaced_routes(self) -> Sequence[Route]:
         if not self.patched:
             return ()
-        from labhub._patches import jupyterhub_handlers  # fails with an untested JupyterHub
+        from labhub._patches import jupyterhub_handlers  # this import can fail with an untested JupyterHub
 
         return jupyterhub_handlers.ROUTES
 

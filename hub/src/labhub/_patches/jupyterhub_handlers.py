@@ -81,7 +81,7 @@ class SpawnPage(SpawnPauseMixin, SpawnHandler):  # type: ignore[misc]  # untyped
         *arguments: object,
     ) -> None:
         await confirm_access(self, user)
-        if spawner.active:  # another browser tab started it during the check
+        if spawner.active:  # another browser tab has started the lab during the check
             self.redirect(pending_url)
         else:
             await super()._wrap_spawn_single_user(user, server_name, display_name, spawner, pending_url, *arguments)

@@ -9,7 +9,7 @@ from labhub.models.identity import Identity
 from labhub.models.pod_types import CONTAINER, GITHUB_ID, OWNER, PORT, PORT_NAME, PREFIX, SELECTOR, Pod, PodSettings
 from labhub.models.profiles import Choice
 
-TMP = "/tmp"  # noqa: S108  (a volume of the pod)
+TMP = "/tmp"  # noqa: S108  (a volume of the lab's pod)
 SCRATCH = f"{TMP}/lab"
 # URL path of the hub's API call for the announcement, which `labhub.web.announcement` handles
 ANNOUNCEMENT_PATH = "/hub/api/announcement"

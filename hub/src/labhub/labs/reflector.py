@@ -141,7 +141,7 @@ class Reflector(ABC):
                 pause = RETRY_MIN
             except ApiException as error:
                 version = None
-                if error.status != HTTPStatus.GONE:  # GONE only means that the version is too old
+                if error.status != HTTPStatus.GONE:  # GONE only means that the version of the watch is too old
                     pause = await self._pause(pause, error)
             # No error may end this task. `asyncio` and `aiohttp` raise errors of a dozen types, so catch all of them.
             except Exception as error:
@@ -152,7 +152,7 @@ class Reflector(ABC):
         """Log the error, wait before the next attempt, and return the longer pause for the attempt after that."""
         self.tried_at = time.monotonic()
         _log.warning("the watch of %s was lost and is restarted: %s", self.kind, format_api_error(error))
-        await asyncio.sleep(seconds * random.uniform(0.5, 1))  # noqa: S311  (not a secret)
+        await asyncio.sleep(seconds * random.uniform(0.5, 1))  # noqa: S311  (the pause is not a secret)
         return min(seconds * 2, RETRY_MAX)
 
     async def _load(self) -> str:

@@ -1,4 +1,4 @@
-"""JupyterHub's authenticator for logins with GitHub."""
+"""The authenticator, the class with which JupyterHub logs users in with their GitHub accounts."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from labhub.settings.login import LoginSettings
 from labhub.telemetry import audit
 
 SCOPES = ("read:org", "user:email")
-# Limit of concurrent logins. GitHub allows 100 concurrent requests. Further logins wait for a semaphore, which has no
-# timeout. In the queue of the HTTP client, many of a hundred logins would time out, and the error page would name
-# GitHub as the cause.
+# Limit of concurrent logins, because GitHub allows 100 concurrent requests. Further logins wait for a semaphore, which
+# has no timeout. Without the semaphore they would wait in the queue of the HTTP client. With a hundred logins, many
+# would time out in this queue, and the error page would name GitHub as the cause.
 LOGINS_MAX = 32
 # Scopes that include `read:org`. If an app requests several of them, GitHub grants only the widest one.
 READ_ORG = {"read:org", "write:org", "admin:org"}
@@ -59,7 +59,7 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
 
     @default("http_client")
     def _make_http_client(self) -> AsyncHTTPClient:
-        return AsyncHTTPClient(force_instance=True, max_clients=LOGINS_MAX)  # instead of tornado's default, 10
+        return AsyncHTTPClient(force_instance=True, max_clients=LOGINS_MAX)  # tornado's default is 10
 
     def get_handlers(self, app: JupyterHub) -> list[tuple[str, type[BaseHandler]]]:
         """Return the handlers of logins and logouts.

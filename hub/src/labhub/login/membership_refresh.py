@@ -146,7 +146,7 @@ class MembershipRefresher:
     async def _end_access(self, user: User, state: AuthState, reason: str) -> bool:
         """Stop a user's labs, and return False, so that JupyterHub ends the user's sessions and API tokens."""
         pending = any(spawner.pending for spawner in user.spawners.values())
-        user._auth_refreshed = None  # JupyterHub re-checks at the next request
+        user._auth_refreshed = None  # so JupyterHub re-checks the user at the next request
         audit.log_revocation(user.name, state.identity.github_id, reason, self._stop_labs(user))
         if not pending:  # the next re-check needs the auth state to stop a starting lab
             await user.save_auth_state(None)

@@ -28,7 +28,7 @@ class Admission(Enum):
     PENDING = "pending"
     OUTSIDER = "outsider"
     UNKNOWN = "unknown"
-    """GitHub hides a membership that the decision needs. A login is refused, but a session continues."""
+    """GitHub hides a membership that the decision needs. The hub refuses a login, but does not end a session."""
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ class Identity:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Identity:
-        """Return the identity in a dictionary that `to_dict` has returned.
+        """Return the identity for a dictionary in the form that `to_dict` returns.
 
         Raises
         ------

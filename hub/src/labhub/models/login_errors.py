@@ -15,7 +15,7 @@ class LoginRefusal(Enum):
     """The organization does not show its members to the OAuth app."""
     SUSPENDED = ("suspended", 403)
     REUSED_LOGIN = ("reused_login", 403)
-    """The hub's user with this login's name belongs to another GitHub account."""
+    """The hub already has a user with this name, who belongs to another GitHub account."""
     NO_IDENTITY = ("no_identity", 403)
     """The GitHub account cannot become a POSIX user."""
     SCOPE = ("scope", 403)

@@ -26,7 +26,7 @@ RECOVERING_MESSAGE = "The hub has just started and is looking for running labs. 
 class SpawnPausedError(web.HTTPError):
     """Error for a request to start a lab while spawning is paused."""
 
-    headers: ClassVar = {"Retry-After": RETRY_AFTER_SECONDS}  # JupyterHub adds these to the response
+    headers: ClassVar = {"Retry-After": RETRY_AFTER_SECONDS}  # JupyterHub adds these headers to the response
 
     def __init__(self, message: str) -> None:
         super().__init__(PAUSED_STATUS, message)
