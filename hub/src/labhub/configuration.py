@@ -25,7 +25,7 @@ TEMPLATES = Path(__file__).parent / "web/templates"
 # secret.
 ANNOUNCEMENT_FILE = Path("announcement.json")
 # Maximum size of all headers of a request, in bytes. Tornado's default is 64 KiB, which is less than the proxy accepts.
-# If a request had larger headers, Tornado would close the connection without an answer.
+# With this default, Tornado would close the connection of a request with larger headers, without an answer.
 HEADERS_MAX = 128 * 1024
 # Maximum size of a request's body, in bytes. The hub reads the body before it authenticates the request. With Tornado's
 # default, 100 MB, 20 requests from one lab would exhaust the hub's memory. The largest bodies that JupyterHub needs are
@@ -155,8 +155,8 @@ def configure_spawner(c: Config, settings: LabSettings) -> None:
     # `LabSpawner.start` returns only when the lab answers.
     spawner.http_timeout = 120
     spawner.default_url = "/lab"
-    # No timer that polls each lab: the reflector reports a lab that ends, and the reconciler finds a lab whose end the
-    # reflector has missed.
+    # Do not poll each lab regularly, because the reflector reports a lab that ends. If the reflector misses the end of
+    # a lab, the reconciler finds it.
     spawner.poll_interval = 0
     # `LabSpawner` reads the user options itself. Without this function JupyterHub would warn about unused options.
     spawner.apply_user_options = lambda _spawner, _options: None

@@ -1,4 +1,4 @@
-"""Tests of announcements and of paused spawning. The hub is complete, but its labs are local processes."""
+"""Tests of announcements and of paused spawning. The hub has its complete configuration. Labs are local processes."""
 
 from __future__ import annotations
 

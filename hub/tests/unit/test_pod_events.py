@@ -38,7 +38,7 @@ NEW_FORM = {
     "eventTime": "2026-11-30T12:00:01.000000Z",
     "series": {"count": 2, "lastObservedTime": "2026-11-30T12:00:05.250000Z"},
 }
-# The API also accepts an event without a message and a time, or with an unknown type.
+# The API accepts even an event without a message and a time, or with an unknown type.
 BARE = {
     "metadata": METADATA,
     "involvedObject": POD,

@@ -21,8 +21,8 @@ from labhub.web.start_cancellation import cancel_start, check_stop_allowed
 class SpawnPauseMixin(BaseHandler):  # type: ignore[misc]  # untyped
     """Refusal of a lab's start while spawning is paused, before JupyterHub writes to its database.
 
-    Why: otherwise the hook `pre_spawn_hook` would refuse the start, but only after JupyterHub has stored a server and a
-    token.
+    Why: without this class, only the hook `pre_spawn_hook` could refuse the start, after JupyterHub has stored a server
+    and a token.
     Gain: the refused start does not count as a failed spawn of the user. The response has status 429 and the header
     `Retry-After`.
     Upstream: a hook before `spawn_single_user`.

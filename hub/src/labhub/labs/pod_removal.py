@@ -215,7 +215,7 @@ class PodRemover:
         pod = self._find_pod(name)
         check_after = 0 if pod and is_cut_off(pod) else NODE_CHECK_SECONDS
         async with asyncio.timeout(RETRY_SECONDS):
-            while not await self.delete_pod(name, grace_period=grace_period):  # noqa: ASYNC110  (a pause before a retry)
+            while not await self.delete_pod(name, grace_period=grace_period):  # noqa: ASYNC110  (pause before a retry)
                 await asyncio.sleep(RETRY_PAUSE)
         if reason := await self._wait_until_ended(name, grace_period + KUBELET_SECONDS, check_after):
             _log.warning("the pod %s still exists: %s", self._key(name), reason)

@@ -297,7 +297,7 @@ class PodReflector(Reflector):
             return
         try:
             self.on_end(changed)
-        except Exception:  # otherwise an error for one lab would end the watch of all labs
+        except Exception:  # an error for one lab must not end the watch of all labs
             _log.exception("cannot handle the end of the pod %s", key)
 
 

@@ -94,8 +94,8 @@ async def confirm_access(handler: BaseHandler, user: User) -> None:
         Raised with status 403 if the user has lost access.
     """
     if user._auth_refreshed and time.monotonic() - user._auth_refreshed < RECENT_SECONDS:
-        # Add the user to the set of users whom JupyterHub has already re-checked during this request, so that
-        # JupyterHub does not check the user again.
+        # Add the user to the users whom JupyterHub has already re-checked during this request. So JupyterHub does not
+        # check the user again.
         handler._refreshed_users = {user.name}
     elif await handler.refresh_auth(user, force=True) is None:
         raise web.HTTPError(403, "Your login has expired, %s. Log in again.", user.name)

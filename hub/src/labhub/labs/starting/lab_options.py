@@ -42,7 +42,7 @@ class LabOptions(HasTraits):
 
     @default("options_form")
     def _default_options_form(self) -> str:
-        """Return a non-empty text if the menu has more than one image or size. JupyterHub then shows the spawn page."""
+        """Return a non-empty text, so that JupyterHub shows the spawn page, if the menu has several images or sizes."""
         return "the menu" if len(self.menu.images) > 1 or len(self.menu.sizes) > 1 else ""
 
     async def get_options_form(self) -> str:
