@@ -34,7 +34,7 @@ class SettingsError(Exception):
 
 
 class ShownError(ValueError):
-    """Error for an invalid value, with a text that contains no secret, so that a `SettingsError` may quote the text."""
+    """Error for an invalid value. A `SettingsError` may quote the text of this error, which contains no secret."""
 
 
 def read_variable(environ: Mapping[str, str], name: str) -> str | None:

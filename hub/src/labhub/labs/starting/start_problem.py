@@ -44,7 +44,7 @@ class Patience(Enum):
     SECONDS = "seconds"
     """A few seconds, because kubelet may report a problem that other parts of Kubernetes are about to solve."""
     NODE = "node"
-    """As long as the setting for the wait for a node with room allows."""
+    """Up to the time in the setting `LAB_UNSCHEDULABLE_SECONDS`, because a node with room may appear."""
     DEADLINE = "deadline"
     """Until the deadline of the current stage of the start."""
 
