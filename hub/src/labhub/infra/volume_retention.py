@@ -28,7 +28,7 @@ NOT_FOUND = 404
 
 
 def needs_change(claim: V1PersistentVolumeClaim, volume: V1PersistentVolume) -> bool:
-    """Return whether Kubernetes would delete a claim's disk with the claim, and no administrator has allowed this."""
+    """Return whether Kubernetes would delete a volume with its claim although no administrator has allowed this."""
     is_bound = getattr(volume.spec.claim_ref, "uid", None) == claim.metadata.uid
     is_given_up = (volume.metadata.annotations or {}).get(ALLOW_DELETION) == "true"
     return is_bound and not is_given_up and volume.spec.persistent_volume_reclaim_policy != RETAIN
