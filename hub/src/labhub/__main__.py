@@ -3,8 +3,8 @@
 import gc
 import sys
 
-# Turn off garbage collection during the imports, because the imported objects stay in memory.
-# `LabHub.check_labs` turns it on again.
+# Turn off garbage collection during the imports, because the imported objects stay in memory. `LabHub.check_labs` turns
+# garbage collection on again.
 gc.disable()
 
 from labhub.app import main  # noqa: E402

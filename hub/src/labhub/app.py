@@ -28,8 +28,8 @@ from labhub.telemetry import metrics
 from labhub.web.routes import ROUTES
 from labhub.web.spawn import refuse_during_pause
 
-# Thresholds of Python's garbage collector. A full collection blocks the hub for a second with 2,000 labs, and with the
-# default thresholds a busy hub had one every ten seconds.
+# Thresholds of Python's garbage collector. With 2,000 labs, a full collection blocks the hub for a second. With
+# Python's default thresholds, a busy hub would run a full collection every ten seconds.
 GC_THRESHOLDS = (10_000, 20, 50)
 
 
@@ -41,9 +41,9 @@ class LabHub(HookedJupyterHub):
     lab_namespace = Unicode(help="Namespace of the labs' pods").tag(config=True)
     launcher: LabLauncher
     recovering_labs = False
-    """Whether the hub is recovering lost labs. No lab starts until it has finished."""
+    """Whether the hub is recovering lost labs. The hub refuses to start labs until the recovery has finished."""
     labs_recovered = False
-    """Whether the hub knows all running labs. Only then may it delete the routes and pods of unknown labs."""
+    """Whether the recovery of lost labs has finished. Until then, the hub keeps routes and pods of unknown labs."""
 
     @default("config_file")
     def _default_config_file(self) -> str:
@@ -51,7 +51,7 @@ class LabHub(HookedJupyterHub):
 
     @property
     def announcements(self) -> AnnouncementStore:
-        """The store of the current announcement, which the page templates use, too."""
+        """The store of the current announcement. The page templates use the same object."""
         store: AnnouncementStore = self.template_vars["announcements"]
         return store
 
@@ -65,7 +65,7 @@ class LabHub(HookedJupyterHub):
             self._exit_with(error)
         except DBAPIError as error:
             self._exit_with(database.describe_failure(self.db_url, error))
-        except CalledProcessError:  # alembic has logged its error
+        except CalledProcessError:  # alembic, which migrates the schema, has logged the error
             reason = "its migration failed; restore a backup (docs/admin/database.md)"
             self._exit_with(database.describe_failure(self.db_url, reason))
 
@@ -80,18 +80,22 @@ class LabHub(HookedJupyterHub):
     async def check_labs(self, check: Callable[[], Awaitable[int]]) -> int:
         """Start the reflectors, check which labs run, and start the background tasks.
 
-        `LabSpawner.poll` waits for the first answer of the Kubernetes API. Otherwise JupyterHub would assume that all
-        labs have ended, and delete them: https://github.com/jupyterhub/kubespawner/issues/786. Until the API answers,
-        the checks are pending: the routes of the labs stay, and the hub's pages work.
+        `LabSpawner.poll` waits for the first answer of the Kubernetes API. Without this wait, JupyterHub would assume
+        that all labs have ended, and delete them: https://github.com/jupyterhub/kubespawner/issues/786. While the hub
+        waits for the API, the routes of the labs stay, and the hub's pages work.
         """
         start_garbage_collection()
-        if not self.patched:  # the patched handlers refuse a start earlier, before JupyterHub changes its state
+        # With the patches, `SpawnPauseMixin` refuses a start during a pause. Without the patches, this hook refuses
+        # such a start.
+        if not self.patched:
             self.config.LabSpawner.pre_spawn_hook = refuse_during_pause
-        known_until = last_known_activity(self.db)  # read before the first login, which changes the last activity
+        # Read the time before the first login, because each login changes the last activity.
+        known_until = last_known_activity(self.db)
         self.launcher = LabSpawner.launcher = self._make_launcher()
         self._export_metrics()
         checked = await check()
-        # Recover the labs in a separate task: JupyterHub logs a traceback if it stops while it awaits this method.
+        # Recover the labs in a separate task. If this method awaited the recovery, JupyterHub would log a traceback if
+        # the hub stops during the recovery.
         self._recovery = asyncio.create_task(self._recover_labs(known_until))
         return checked
 
@@ -111,7 +115,7 @@ class LabHub(HookedJupyterHub):
                 reflector.kind, partial(getattr, reflector, "age"), partial(getattr, reflector, "idle")
             )
         metrics.SPAWNING_STOPPED.set_function(lambda: bool(self.announcements.pause))
-        # A copy, because the metrics server reads it from another thread.
+        # Count a copy of the list, because the metrics server calls this function in another thread.
         metrics.export_labs(lambda: count_labs(list(pods.objects.values())))
         metrics.serve_metrics(self.metrics_port, MESSAGES)
 
@@ -128,12 +132,15 @@ class LabHub(HookedJupyterHub):
 
 
 def start_garbage_collection() -> None:
-    """Turn on garbage collection, which `labhub.__main__` has turned off, and exempt the objects of the imports."""
+    """Turn on garbage collection, which `labhub.__main__` has turned off.
+
+    Exempt all objects that exist now, because imported modules stay in memory.
+    """
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     gc.enable()
 
 
 def main(arguments: Sequence[str] = ()) -> None:
-    """Run the hub with the options of JupyterHub's command line."""
+    """Run the hub. The command line has the same options as JupyterHub's."""
     LabHub.launch_instance(list(arguments))

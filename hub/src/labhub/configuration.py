@@ -21,21 +21,22 @@ from labhub.telemetry.logs import logging_config
 
 CONFIG_FILE = Path(__file__).parent / "jupyterhub_config.py"
 TEMPLATES = Path(__file__).parent / "web/templates"
-# Path relative to the hub's working directory, which is a volume and also contains JupyterHub's cookie secret
+# File name in the hub's working directory. The directory is on a volume, which also contains JupyterHub's cookie
+# secret.
 ANNOUNCEMENT_FILE = Path("announcement.json")
-# Maximum size of all headers of a request, in bytes. With Tornado's default, 64 KiB, the proxy would accept larger
-# headers than the hub, and Tornado would close the connection without an answer.
+# Maximum size of all headers of a request, in bytes. Tornado's default is 64 KiB, which is less than the proxy accepts.
+# With this default, Tornado would close the connection of a request with larger headers, without an answer.
 HEADERS_MAX = 128 * 1024
 # Maximum size of a request's body, in bytes. The hub reads the body before it authenticates the request. With Tornado's
-# default, 100 MB, 20 requests from one lab would exhaust the hub's memory. JupyterHub's largest bodies are lists of
-# users.
+# default, 100 MB, 20 requests from one lab would exhaust the hub's memory. The largest bodies that JupyterHub needs are
+# lists of users.
 BODY_MAX = 1024**2
 CULLER = "idle-culler"
 CULLER_SCOPES = ("list:users", "read:users:activity", "read:servers", "delete:servers")
 
 
 def configure_login(c: Config, settings: LoginSettings) -> None:
-    """Set who may log in, and how often the hub re-checks a membership."""
+    """Set the options of the login: GitHub's OAuth app, the access rules, and the interval of the membership checks."""
     c.JupyterHub.authenticator_class = LabAuthenticator
     c.JupyterHub.template_paths = [str(TEMPLATES)]
     c.CryptKeeper.keys = [key.get_secret_value() for key in settings.crypt_keys]
@@ -46,11 +47,12 @@ def configure_login(c: Config, settings: LoginSettings) -> None:
     login.oauth_callback_url = settings.callback_url
     login.github_url = settings.github_url
     login.scope = list(SCOPES)
-    login.validate_server_cert = True  # otherwise oauthenticator's variable OAUTH_TLS_VERIFY could turn it off
-    # `LabAuthenticator.authenticate` applies the rules. This list only prevents a warning that no user may log in.
+    login.validate_server_cert = True  # so that the variable OAUTH_TLS_VERIFY cannot turn the check off
+    # `LabAuthenticator.authenticate` applies the access rules. Without this list, oauthenticator would warn that no
+    # user may log in.
     login.allowed_organizations = {str(rule) for rule in settings.allowed}
     login.enable_auth_state = True
-    login.auth_refresh_age = settings.refresh_seconds  # 0 would also turn off refresh_pre_spawn
+    login.auth_refresh_age = settings.refresh_seconds  # with 0, JupyterHub would ignore refresh_pre_spawn
     login.refresh_pre_spawn = True
     login.auth_refresh_strict = True  # a lost membership also ends the user's API tokens
     timeouts = {"request_timeout": settings.timeout_seconds, "connect_timeout": settings.timeout_seconds}
@@ -64,19 +66,19 @@ def configure_logs(c: Config) -> None:
 
 
 def configure_requests() -> None:
-    """Set the largest request that the hub accepts, with Tornado's documented way to change a default."""
+    """Set the maximum sizes of a request's headers and body. Tornado documents this way to change its defaults."""
     HTTPServer.configure(None, max_header_size=HEADERS_MAX, max_body_size=BODY_MAX)
 
 
 def configure(c: Config, settings: LoginSettings) -> None:
-    """Set the options that do not depend on where labs run."""
+    """Set the options that are the same for labs on Kubernetes and for labs as local processes."""
     configure_requests()
     configure_login(c, settings)
     configure_logs(c)
 
 
 def configure_labs(c: Config, settings: LabSettings) -> None:
-    """Set the options of the hub, its proxy and its database, and of labs on Kubernetes."""
+    """Set the options of a hub whose labs run on Kubernetes: hub, proxy, database, labs and culler."""
     configure_hub(c, settings)
     configure_announcements(c)
     configure_proxy(c, settings)
@@ -86,29 +88,31 @@ def configure_labs(c: Config, settings: LabSettings) -> None:
 
 
 def configure_hub(c: Config, settings: LabSettings) -> None:
-    """Set the hub's addresses, timers and limits."""
+    """Set the options of the hub's own process: addresses, timers and limits."""
     c.LabHub.metrics_port = settings.metrics_port
     c.LabHub.lab_namespace = settings.namespace
     c.JupyterHub.hub_bind_url = "http://0.0.0.0:8081"
     c.JupyterHub.hub_connect_url = settings.connect_url
     c.JupyterHub.cookie_secret_file = "/srv/jupyterhub/cookie_secret"  # noqa: S105  (a path, not a secret)
-    # Labs survive a restart of the hub.
+    # Labs continue to run when the hub stops.
     c.JupyterHub.cleanup_servers = False
-    # API tokens in the configuration are random, so one round of hashing is enough. JupyterHub's default is 16,384
-    # rounds at each request.
+    # Rounds of hashing for API tokens in the configuration. One round is enough, because these tokens are random.
+    # JupyterHub's default is 16,384 rounds, which it repeats at each request.
     c.JupyterHub.trust_user_provided_tokens = True
-    # Minimum time in seconds between two writes of a token's last use. JupyterHub's default, 30 seconds, would cause a
-    # write for each activity report of a lab, by default every 15 minutes.
+    # Minimum time in seconds before JupyterHub stores a new time of a token's last use. With JupyterHub's default, 30
+    # seconds, each activity report of a lab would cause a write to the database.
     c.JupyterHub.activity_resolution = 3600
-    # Seconds between two measurements of the event loop's delay. The default is 0.05.
+    # Seconds between two measurements of the event loop's delay. JupyterHub's default is 0.05. The larger value saves
+    # CPU time.
     c.PeriodicMetricsCollector.event_loop_interval_resolution = 0.2
-    # Seconds after which the hub answers requests, even if it is still checking which labs run
+    # Seconds after which a starting hub answers requests, even if it is still checking which labs run
     c.JupyterHub.init_spawners_timeout = 1
     # Seconds between two checks of the routes. A restarted proxy has no routes until the next check.
     c.JupyterHub.last_activity_interval = 60
-    # Show the progress page at once.
+    # Redirect from the spawn page to the progress page at once, without waiting for the lab.
     c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}
-    # No limit on concurrent spawns: JupyterHub would refuse users instead of queueing them. Kubernetes queues pods.
+    # No limit on concurrent spawns. With a limit, JupyterHub would refuse further users. Kubernetes queues pods
+    # instead.
     c.JupyterHub.concurrent_spawn_limit = 0
 
 
@@ -118,7 +122,7 @@ def configure_announcements(c: Config) -> None:
 
 
 def configure_proxy(c: Config, settings: LabSettings) -> None:
-    """Set the proxy, which runs in a pod of its own and survives a restart of the hub."""
+    """Set the options of the proxy, which runs in a pod of its own and continues to run when the hub stops."""
     c.JupyterHub.cleanup_proxy = False
     c.JupyterHub.proxy_class = LabProxy
     c.LabProxy.should_start = False
@@ -127,13 +131,13 @@ def configure_proxy(c: Config, settings: LabSettings) -> None:
 
 
 def configure_database(c: Config, url: str) -> None:
-    """Set the database. JupyterHub migrates an older schema, and keeps a copy of an SQLite file."""
+    """Set the options of the database. JupyterHub migrates an older schema, and keeps a copy of an SQLite file."""
     c.JupyterHub.db_url = url
     c.JupyterHub.upgrade_db = True
 
 
 def configure_spawner(c: Config, settings: LabSettings) -> None:
-    """Set the menu, the pods and the timeouts of labs."""
+    """Set the options of the spawner: the menu, the labs' pods and the timeouts."""
     c.JupyterHub.spawner_class = LabSpawner
     spawner = c.LabSpawner
     spawner.pod_settings = settings.pod_settings
@@ -142,27 +146,29 @@ def configure_spawner(c: Config, settings: LabSettings) -> None:
     spawner.pull_seconds = settings.pull_seconds
     spawner.lab_seconds = settings.lab_seconds
     spawner.unschedulable_seconds = settings.unschedulable_seconds
-    # Longer than the sum of the launcher's timeouts. The launcher's timeouts report a reason to the user, but
-    # JupyterHub's timeout does not.
+    # JupyterHub's timeout of a start is longer than the sum of the launcher's timeouts. So the launcher's timeouts end
+    # a slow start, and the user sees the reason. JupyterHub's timeout would show no reason.
     leftover_seconds = settings.stop_seconds + KUBELET_SECONDS
     launch_seconds = settings.unschedulable_seconds + settings.pull_seconds + settings.lab_seconds
     spawner.start_timeout = int(RETRY_SECONDS) + leftover_seconds + launch_seconds + 60
-    # Timeout in seconds for a lab that a restarted hub checks. It has no effect on a normal start, because
+    # Timeout in seconds for a lab that a restarted hub checks. This timeout has no effect on a normal start, because
     # `LabSpawner.start` returns only when the lab answers.
     spawner.http_timeout = 120
     spawner.default_url = "/lab"
-    # No timer for each lab: the reflector reports labs that end, and the reconciler finds those that it missed.
+    # Do not poll each lab regularly, because the reflector reports a lab that ends. If the reflector misses the end of
+    # a lab, the reconciler finds it.
     spawner.poll_interval = 0
     # `LabSpawner` reads the user options itself. Without this function JupyterHub would warn about unused options.
     spawner.apply_user_options = lambda _spawner, _options: None
-    # Failed spawns must not restart the hub: the cause can be a missing image.
+    # No number of failed spawns restarts the hub. A restart would not help, for example if an image is missing.
     spawner.consecutive_failure_limit = 0
-    # The scopes of the role `server`. Without them JupyterHub would look up the role at each start.
+    # The scopes of JupyterHub's role `server`. If this setting was empty, JupyterHub would read the role from its
+    # database at each start of a lab.
     spawner.server_token_scopes = ["users:activity!user", "access:servers!server"]
 
 
 def configure_culler(c: Config, settings: LabSettings) -> None:
-    """Set the service that stops idle and old labs."""
+    """Set the options of the culler, the service that stops idle labs and labs above the maximum age."""
     idle, age = settings.idle_seconds, settings.max_age_seconds
     if not idle and not age:
         return
@@ -170,7 +176,8 @@ def configure_culler(c: Config, settings: LabSettings) -> None:
     interval = min(600, max(5, min(idle or never, age or never) // 6))
     command = [
         *(sys.executable, "-m", "jupyterhub_idle_culler"),
-        # 127.0.0.1 instead of the Service: the hub's NetworkPolicy rejects requests from the hub's own pod.
+        # Use 127.0.0.1 instead of the Service, because the hub's NetworkPolicy rejects requests that the hub's own pod
+        # sends to the Service.
         "--url=http://127.0.0.1:8081/hub/api",
         *(f"--timeout={idle or never}", f"--max-age={age}", f"--cull-every={interval}"),
     ]

@@ -1,4 +1,4 @@
-"""Fixtures for tests of the hub on a real cluster, with the hub's manifests and image, a fake GitHub, and real pods."""
+"""Fixtures for tests on a real cluster. The hub runs from its manifests and its image. Only GitHub is a fake."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def github(authority: trustme.CA) -> Iterator[FakeGitHub]:
 
 @pytest.fixture(scope="session")
 def deployment(github: FakeGitHub, authority: trustme.CA) -> Iterator[Deployment]:
-    """Deploy the hub, and two pods that the hub did not create."""
+    """Deploy the hub, and create two pods in the labs' namespace that the hub has not created."""
     with deploy(github, authority) as deployed:
         cluster.apply(foreign_pod(STRANGER), foreign_pod(ORPHAN, **LAB_LABELS))
         yield deployed
@@ -42,13 +42,13 @@ def deployment(github: FakeGitHub, authority: trustme.CA) -> Iterator[Deployment
 
 @pytest.fixture(scope="session")
 def registry(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """Run a container registry from which the nodes pull images."""
+    """Run a container registry from which the cluster's nodes can pull images."""
     with serve_on_nodes(tmp_path_factory.mktemp("registry")) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Run Chromium until the end of the module's tests."""
+    """Start Chromium, and stop it after the last test of the module."""
     with open_browser() as chromium:
         yield chromium

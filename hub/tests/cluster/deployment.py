@@ -1,4 +1,4 @@
-"""A hub that is deployed from its manifests, and sessions of its users."""
+"""A hub that the tests deploy from its manifests, and the sessions of the hub's users."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MANIFESTS = ROOT / "hub/kubernetes"
 
 @dataclass
 class Deployment:
-    """A running hub, and the sessions of its users."""
+    """A hub that runs on the cluster, and the sessions of the hub's users."""
 
     github: FakeGitHub
     tls: ssl.SSLContext
@@ -39,7 +39,7 @@ class Deployment:
         return self.visitors[-1]
 
     def member(self, login: str, *others: str) -> tuple[Visitor, Account]:
-        """Add a user to the allowed organization and to other organizations, and log in as this user."""
+        """Create an account, add it to the allowed organization and to other organizations, and log in with it."""
         world = self.github.world
         account: Account = world.add_account(login)
         for name in ("lsst-sqre", *others):
@@ -50,7 +50,7 @@ class Deployment:
         return visitor, account
 
     def join(self, account: Account, organization: str) -> None:
-        """Add a user to an organization."""
+        """Add an account to an organization at the fake GitHub."""
         joined = self.github.world.find_organization(organization)
         assert joined is not None
         joined.members[account.id] = "active"
@@ -58,13 +58,14 @@ class Deployment:
     def api(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         """Send a request to the hub's REST API as the administrator."""
         headers = {"Authorization": f"token {self.token}"}
-        # On a busy machine the proxy can be unready for a short time, and its Service then refuses connections.
+        # Repeat the request, because on a busy machine the proxy can be unready for a short time. The proxy's Service
+        # then refuses connections.
         transport = httpx.HTTPTransport(retries=5)
         with httpx.Client(transport=transport, headers=headers, timeout=60) as client:
             return client.request(method, f"{URL}/hub/api{path}", **arguments)
 
     def is_up(self) -> bool:
-        """Return whether the hub answers through the proxy."""
+        """Return whether the hub answers a request that goes through the proxy."""
         try:
             return httpx.get(f"{URL}/hub/health", timeout=5).status_code == 200
         except httpx.TransportError:
@@ -79,20 +80,20 @@ class Deployment:
         return kubectl("exec", self.lab(account), "--namespace", LABS, "--container", "notebook", "--", *command)
 
     def server(self, user: str) -> dict[str, Any]:
-        """Return what the hub's REST API says about a user's lab, or an empty dictionary if the user has no lab."""
+        """Return the hub's REST API object of a user's lab, or an empty dictionary if the user has no lab."""
         model: dict[str, Any] = self.api("GET", f"/users/{user}").json()["servers"].get("", {})
         return model
 
     def progress(self, user: str) -> str:
-        """Return all progress events of a spawn, after the lab is ready or has failed."""
+        """Wait until the lab of a user is ready or has failed, and return all progress events of the spawn."""
         return self.api("GET", f"/users/{user}/server/progress").text
 
     def wait_stopped(self, user: str) -> None:
-        """Wait until a user has no lab in the hub."""
+        """Wait until the hub's REST API reports that a user has no lab."""
         wait_until(lambda: not self.server(user), f"the lab of {user} has stopped")
 
     def client(self, visitor: Visitor, user: str) -> LabClient:
-        """Return a client of a user's lab that logs in with the user's session at the hub."""
+        """Return a client of a user's lab. The client logs in to the lab with the user's session at the hub."""
         lab = LabClient(URL, user)
         lab.http.close()
         lab.http = visitor.http
@@ -103,7 +104,7 @@ class Deployment:
         return kubectl("logs", "deployment/hub", "--namespace", NAMESPACE, "--tail=-1")
 
     def metric(self, name: str, **labels: str) -> float:
-        """Return the value of a metric of the hub, read inside the hub's pod."""
+        """Return the value of a metric of the hub. The request runs in the hub's pod."""
         script = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9464/metrics').read().decode())"
         text = kubectl("exec", "deployment/hub", "--namespace", NAMESPACE, "--", "python", "-c", script)
         pairs = {f'{key}="{value}"' for key, value in labels.items()}
@@ -119,7 +120,7 @@ class Deployment:
         wait_until(self.is_up, "the hub answers")
 
     def kill_hub(self) -> None:
-        """Kill the hub's process with SIGKILL. kubelet restarts its container."""
+        """Kill the hub's process with SIGKILL. kubelet then restarts the hub's container."""
         kill = "kill -9 $(cat /proc/1/task/1/children)"
         kubectl("exec", "deployment/hub", "--namespace", NAMESPACE, "--", "sh", "-c", kill)
 
@@ -135,7 +136,7 @@ def administrator_token(deployment: Deployment) -> str:
 
 @contextmanager
 def run_github(authority: trustme.CA) -> Iterator[FakeGitHub]:
-    """Run a fake GitHub with HTTPS, at an address that the pods and this machine can reach."""
+    """Run a fake GitHub with HTTPS at an address that the cluster's pods and this machine can reach."""
     address = own_address()
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert(address).configure_cert(tls)
@@ -147,7 +148,7 @@ def run_github(authority: trustme.CA) -> Iterator[FakeGitHub]:
 
 @contextmanager
 def deploy(github: FakeGitHub, authority: trustme.CA) -> Iterator[Deployment]:
-    """Deploy the hub as in its README, and delete all objects and files at the end."""
+    """Deploy the hub as hub/README.md describes. At the end, delete all Kubernetes objects and files of the test."""
     with cluster.own_namespaces():
         try:
             for name in ("00-namespace", "labs-namespace"):

@@ -1,4 +1,4 @@
-"""A cluster without room for another lab, and events about a pod, as autoscalers and other programs send them."""
+"""A full cluster, in which no further lab fits, and events about pods like those of autoscalers and other programs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from labtesting.hub_process import wait_until
 
 from tools.components import version
 
-# Millicores of CPU that stay free on each node: less than a lab requests
+# CPU in millicores that stays free on each node. It is less than a lab requests.
 FREE_CPU = 20
 
 
@@ -30,7 +30,7 @@ def requested_cpu(node: str) -> int:
 
 
 def filler(node: dict[str, Any]) -> dict[str, Any]:
-    """Return a pod that requests the free CPU of a node and uses none."""
+    """Return the manifest of a pod that requests the free CPU of a node, but uses no CPU."""
     name = node["metadata"]["name"]
     free = cpu_millicores(node["status"]["allocatable"]["cpu"]) - requested_cpu(name) - FREE_CPU
     container = {
@@ -58,7 +58,7 @@ def make_room() -> None:
 
 @contextmanager
 def full_cluster() -> Iterator[None]:
-    """Fill all nodes, so that no further lab fits until the end of the block or until `make_room`."""
+    """Fill all nodes with pods, so that no further lab fits. `make_room` or the end of the block deletes them."""
     nodes = [node for node in get("nodes") if not node["spec"].get("unschedulable")]
     apply(*(filler(node) for node in nodes))
     try:
@@ -72,13 +72,13 @@ def full_cluster() -> Iterator[None]:
 
 
 def pod_reference(pod: str) -> dict[str, str]:
-    """Return the reference of an event to a lab's pod."""
+    """Return the field of an event that refers to the event's pod."""
     uid = get("pod", pod, namespace=LABS)["metadata"]["uid"]
     return {"kind": "Pod", "namespace": LABS, "name": pod, "uid": uid}
 
 
 def send_event(pod: str, name: str, **fields: Any) -> None:
-    """Create an event about a lab's pod in the older API. `fields` are all its other fields."""
+    """Create an event about a lab's pod with the older API of events (v1). `fields` are the event's other fields."""
     event = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": f"{pod}.{name}", "namespace": LABS}}
     fields = {"involvedObject": pod_reference(pod), **fields}
     path = f"/api/v1/namespaces/{LABS}/events"
@@ -86,7 +86,7 @@ def send_event(pod: str, name: str, **fields: Any) -> None:
 
 
 def send_new_event(pod: str, name: str, *, reason: str, note: str, component: str) -> None:
-    """Create an event about a lab's pod with events.k8s.io/v1. Such an event has no `lastTimestamp`."""
+    """Create an event about a lab's pod with the newer API (events.k8s.io/v1). The event has no `lastTimestamp`."""
     event = {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
@@ -105,7 +105,7 @@ def send_new_event(pod: str, name: str, *, reason: str, note: str, component: st
 
 
 def send_odd_events(pod: str) -> None:
-    """Create events that Kubernetes accepts although their usual fields are missing or unknown."""
+    """Create events about a lab's pod that lack usual fields or have unknown values. Kubernetes accepts such events."""
     reference = pod_reference(pod)
     send_event(pod, "bare", type="Strange")
     send_event(pod, "no-times", reason="Odd", lastTimestamp=None, firstTimestamp=None, eventTime=None, message=None)

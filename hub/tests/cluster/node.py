@@ -1,4 +1,4 @@
-"""The node of the cluster: its address, its features and its storage."""
+"""The cluster's first node: its address, its features and its storage."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from labtesting.cluster import NAMESPACE, kubectl
 
 from tools.components import version
 
-# Port of the test's registry at `localhost` of each node
+# Port on each node's `localhost` at which the node reaches the tests' container registry
 REGISTRY_PORT = 35017
-# The node's folder for homes and project folders
+# Folder on the node that contains the homes and project folders
 STORAGE = "/var/tmp/jupyterlabdemo-test-storage"
 
 
@@ -31,14 +31,14 @@ def own_address() -> str:
 
 
 def node_command(name: str, script: str) -> None:
-    """Run a script as root in a pod on the node, with the node's storage at /storage."""
+    """Run a script as root in a pod on the node. The pod mounts the node's storage folder at /storage."""
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": name, "namespace": NAMESPACE},
         "spec": {
             "restartPolicy": "Never",
-            # A fixed node bypasses the scheduler, which may still be starting after a test.
+            # Set the node here, because the scheduler may still be starting after an earlier test.
             "nodeName": cluster.get("nodes")[0]["metadata"]["name"],
             "automountServiceAccountToken": False,
             "containers": [

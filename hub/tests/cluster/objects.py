@@ -19,10 +19,11 @@ NODE_PORT = 30080
 URL = f"http://127.0.0.1:{NODE_PORT}"
 ORPHAN, STRANGER = "lab-4711", "stranger"
 LAB_LABELS = {"app.kubernetes.io/part-of": "jupyterlabdemo", "app.kubernetes.io/component": "lab"}
-# The node's folder for homes and project folders in the manifests for a site without NFS
+# Storage folder on the node in the manifests for a site without NFS. The tests replace it by a folder of their own.
 SITE_STORAGE = "/var/lib/jupyterlabdemo"
 ADMIN_ID = 4242
-# Images of the test's registry. The tag differs in each run, because a node keeps the images that it has pulled.
+# Images in the tests' registry. The tag differs in each run of the tests, because a node keeps the images that it has
+# pulled.
 TAG = secrets.token_hex(4)
 IMAGES = {name: f"localhost:{REGISTRY_PORT}/{name}/lab:{TAG}" for name in ("missing", "denied", "limited", "down")}
 MENU = """
@@ -67,7 +68,7 @@ memory = "64Ti"
 
 
 def fileserver() -> str:
-    """Return the fileserver's manifests for one node without NFS, changed to use the tests' storage folder."""
+    """Return the fileserver's manifests for a site without NFS, with the tests' storage folder."""
     files = sorted((ROOT / "fileserver/alternatives/hostpath").glob("*.yaml"))
     manifests = "\n---\n".join(file.read_text() for file in files)
     assert SITE_STORAGE in manifests
@@ -75,7 +76,7 @@ def fileserver() -> str:
 
 
 def settings(github: FakeGitHub, authority: trustme.CA) -> list[dict[str, Any]]:
-    """Return the ConfigMaps and Secrets with the settings of the tests' site."""
+    """Return the ConfigMaps and Secrets that contain the settings of the tests' site."""
 
     def build(kind: str, name: str, data: dict[str, str]) -> dict[str, Any]:
         return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, "data": data}
@@ -122,7 +123,7 @@ def node_port() -> dict[str, Any]:
 
 
 def foreign_pod(name: str, **labels: str) -> dict[str, Any]:
-    """Return a pod in the labs' namespace that the hub did not create."""
+    """Return the manifest of a pod in the labs' namespace that the test creates instead of the hub."""
     image = "lsstsqre/jupyterlabdemo-hub:" + version()
     restricted = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     spec = {
@@ -138,9 +139,10 @@ def foreign_pod(name: str, **labels: str) -> dict[str, Any]:
 
 
 def slow_pod(name: str) -> dict[str, Any]:
-    """Return a pod in the labs' namespace that has an hour to end.
+    """Return the manifest of a pod in the labs' namespace with a grace period of one hour, which ignores SIGTERM.
 
-    It ignores SIGTERM, as the first process of a container ignores each signal for which it has no handler.
+    The pod's process has no handler for SIGTERM. In a container, Linux does not deliver such a signal to the first
+    process.
     """
     pod = foreign_pod(name)
     pod["spec"]["terminationGracePeriodSeconds"] = 3600

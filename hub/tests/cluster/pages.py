@@ -1,4 +1,4 @@
-"""The hub's pages in a browser: choose a lab, and read why it waits or does not start."""
+"""The hub's pages in a browser: start a lab, and read why the lab waits or does not start."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hub.tests.cluster.objects import URL
 
 # Maximum time in seconds from the click until the page shows the reason
 SOON = 15
-# Each page also has a hidden alert for errors of its scripts.
+# Selector of the visible alert. Each page also has a hidden alert, for errors of the page's scripts.
 SHOWN = ".alert-danger:visible"
 # Width and height of a laptop's and of a phone's window, in pixels
 WINDOWS = ((1440, 900), (390, 844))
@@ -22,7 +22,7 @@ WINDOWS = ((1440, 900), (390, 844))
 
 @contextmanager
 def page_of(browser: Browser, deployment: Deployment, login: str) -> Iterator[Page]:
-    """Log in as a new member, and yield the spawn page."""
+    """Log in as a new member, and yield the browser's page, which shows the spawn page."""
     account = deployment.github.world.add_account(login)
     deployment.join(account, "lsst-sqre")
     with log_in(browser, login) as page:
@@ -31,7 +31,7 @@ def page_of(browser: Browser, deployment: Deployment, login: str) -> Iterator[Pa
 
 @contextmanager
 def log_in(browser: Browser, login: str) -> Iterator[Page]:
-    """Log in as a member, and yield the page that follows: the spawn page or the user's lab."""
+    """Log in as a member, and yield the browser's page, which shows the spawn page or the user's lab."""
     context = browser.new_context(ignore_https_errors=True)
     page = context.new_page()
     page.goto(f"{URL}/hub/oauth_login?next=/hub/spawn")
@@ -44,7 +44,7 @@ def log_in(browser: Browser, login: str) -> Iterator[Page]:
 
 
 def choose(page: Page, image: str, size: str) -> float:
-    """Choose an image and a size and start the lab with the keyboard only. Return the time of the request."""
+    """Choose an image and a size, and start the lab, with the keyboard only. Return the time of the request."""
     page.locator(f"input[value={image}]").focus()
     page.keyboard.press("Space")
     page.locator(f"input[value={size}]").focus()
@@ -58,13 +58,13 @@ def choose(page: Page, image: str, size: str) -> float:
 def failure(page: Page, seconds: float = 60) -> str:
     """Wait until the page reports that the lab did not start, and return the message."""
     page.locator("text=Your lab did not start").or_(page.locator(SHOWN)).first.wait_for(timeout=seconds * 1000)
-    # The message is on the progress page or on the spawn page. If the spawn failed before the progress page was loaded,
-    # the message is on the page of a stopped lab.
+    # The progress page or the spawn page shows the message. If the spawn has failed before the progress page was
+    # loaded, the hub shows the message on the page of a stopped lab.
     return page.locator(f"#progress-message, #lab-message, {SHOWN}").first.inner_text()
 
 
 def expect_lab(page: Page, login: str) -> None:
-    """Wait until the browser shows the lab."""
+    """Wait until the browser shows the user's lab."""
     page.wait_for_url(f"**/user/{login}/lab*", timeout=120_000)
 
 
@@ -76,7 +76,7 @@ def pod_name(deployment: Deployment, login: str) -> str:
 
 
 def take_pictures(page: Page, folder: Path, name: str) -> None:
-    """Save a picture of the page for each window, and check that the page does not scroll sideways."""
+    """Save a screenshot of the page for each size in `WINDOWS`, and check that the page does not scroll sideways."""
     size = page.viewport_size
     for width, height in WINDOWS:
         page.set_viewport_size({"width": width, "height": height})

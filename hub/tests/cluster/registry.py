@@ -1,7 +1,7 @@
-"""A container registry at `localhost` of each node, whose answers a test can replace by errors.
+"""A container registry that each node reaches at `localhost`, and whose answers a test can replace by errors.
 
-Container runtimes use plain HTTP for a registry at `localhost`. The registry runs on the machine of the tests. A pod on
-each node forwards connections to it.
+The address is `localhost`, because container runtimes use plain HTTP only for a registry at `localhost`. The registry
+itself runs on the machine of the tests. A pod on each node forwards connections to this machine.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ asyncio.run(main())
 
 
 def forwarder(address: str, port: int) -> dict[str, Any]:
-    """Return the DaemonSet that forwards the registry's port of each node."""
+    """Return the DaemonSet that forwards the registry's port on each node to the machine of the tests."""
     labels = {"app": "registry-test"}
     container = {
         "name": "forward",
@@ -66,7 +66,7 @@ def forwarder(address: str, port: int) -> dict[str, Any]:
 
 @contextmanager
 def serve_on_nodes(folder: Path) -> Iterator[Registry]:
-    """Run the registry with the image of the lab in each repository, and make it available on each node."""
+    """Run the registry, and forward its port on each node. Each repository contains the lab's image."""
     address = own_address()
     with run_registry(f"lsstsqre/jupyterlabdemo:{version()}", folder, address) as registry:
         cluster.apply(forwarder(address, registry.server_address[1]))

@@ -1,4 +1,4 @@
-"""A program in a lab that needs time to save when the lab stops."""
+"""A program in a lab that needs time to save its work when the lab stops."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from labtesting.hub_process import wait_until
 from hub.tests.cluster.deployment import Deployment
 from hub.tests.cluster.node import node_command
 
-# A program that needs some seconds to save when it gets SIGTERM
+# A program that needs some seconds to save its work after SIGTERM
 PROGRAM = """
 import pathlib, signal, sys, time
 
@@ -30,7 +30,7 @@ SAVE_SECONDS = 3
 
 
 def run_program(deployment: Deployment, account: Account, seconds: int = SAVE_SECONDS) -> None:
-    """Start a program that needs some seconds to save in a kernel of a running lab, and wait until it runs."""
+    """Start `PROGRAM` in a kernel of a running lab, and wait until the program runs."""
     program = PROGRAM.format(seconds=seconds)
     with deployment.visitor(account.login) as visitor:
         visitor.log_in()

@@ -1,7 +1,7 @@
-"""A second node that a test starts and kills, with a program of the developer's machine.
+"""A second node of the cluster. A program on the developer's machine starts and kills the node.
 
-The environment variable SECOND_NODE has the program and its first arguments. docs/dev/faults.md, "A second node", lists
-the commands that the program needs.
+The environment variable SECOND_NODE contains the program and the program's first arguments. docs/dev/faults.md, "A
+second node", lists the commands that the program must support.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from labtesting.needs import skip_or_fail
 from hub.tests.cluster.node import STORAGE
 from tools.components import version
 
-# Timeout of one command in seconds. A slow node needs three minutes to unpack the image of the lab.
+# Timeout of one command in seconds. A slow node needs three minutes to unpack the lab's image.
 COMMAND_SECONDS = 800
 LAB_IMAGE = f"lsstsqre/jupyterlabdemo:{version()}"
 
@@ -34,7 +34,7 @@ class SecondNode:
     Attributes
     ----------
     program
-        Command that starts and kills the node.
+        The program on the developer's machine that starts and kills the node, and the program's first arguments.
     name
         Name of the node in the cluster.
     """
@@ -47,15 +47,15 @@ class SecondNode:
         _call(self.program, "run", "sh", "-ec", script)
 
     def create_home(self, account: Account) -> None:
-        """Create the home of a user. The node has its own homes, because pods cannot mount those of the first node."""
+        """Create the home of a user on this node. Pods on this node cannot mount the homes of the first node."""
         self.run(f"install -d -m 700 -o {account.id} -g {account.id} {STORAGE}/home/{account.id}")
 
     def kill(self) -> None:
-        """Cut the power of the node."""
+        """Kill the node at once, as a power failure does."""
         _call(self.program, "kill")
 
     def is_ready(self) -> bool:
-        """Return whether Kubernetes considers the node ready."""
+        """Return whether Kubernetes reports that the node is ready."""
         conditions = cluster.get("node", self.name)["status"]["conditions"]
         return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
@@ -67,7 +67,7 @@ def _call(program: tuple[str, ...], *arguments: str) -> None:
 
 
 def need_second_node() -> tuple[str, ...]:
-    """Return the program that starts and kills the second node. Without it the test is skipped, or fails in CI."""
+    """Return the program that starts and kills the second node. Without SECOND_NODE, skip the test, or fail in CI."""
     program = tuple(shlex.split(os.environ.get("SECOND_NODE", "")))
     if not program:
         skip_or_fail("the variable SECOND_NODE", "set it to a program that starts and kills a node: docs/dev/faults.md")
@@ -76,10 +76,10 @@ def need_second_node() -> tuple[str, ...]:
 
 @contextmanager
 def run_second_node(program: tuple[str, ...]) -> Iterator[SecondNode]:
-    """Start the second node with the image of the lab and empty homes, and remove it from the cluster at the end."""
+    """Start the second node with the lab's image and without homes. At the end, remove the node from the cluster."""
     try:
         _call(program, "start")
-        # kubectl lists nodes in alphabetical order, and the first one runs the site.
+        # kubectl lists nodes in alphabetical order. The first node runs the hub, so the new node is the last.
         node = SecondNode(program, cluster.get("nodes")[-1]["metadata"]["name"])
         assert node.name != first_node(), "the program has started no second node"
         wait_until(node.is_ready, f"{node.name} is ready")
@@ -92,13 +92,13 @@ def run_second_node(program: tuple[str, ...]) -> Iterator[SecondNode]:
 
 
 def first_node() -> str:
-    """Return the name of the node that runs the site."""
+    """Return the name of the node on which the hub and the fileserver run."""
     return str(cluster.get("nodes")[0]["metadata"]["name"])
 
 
 @contextmanager
 def cordoned(node: str) -> Iterator[None]:
-    """Let a node accept no new pods until the end of the block."""
+    """Cordon a node, so that no new pod starts on the node until the end of the `with` block."""
     kubectl("cordon", node)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Tests of a start with clean settings, for a user whose settings end each lab."""
+"""Tests of a start with clean settings. The settings of the user contain a line that ends each lab."""
 
 from __future__ import annotations
 
@@ -15,44 +15,45 @@ from hub.tests.cluster.deployment import Deployment
 from hub.tests.cluster.objects import URL
 from hub.tests.cluster.pages import choose, failure, page_of
 
-# `os._exit` ends the process without an exception, so the lab cannot continue without the user's file.
+# A settings file that ends the lab with `os._exit`. If the file raised an exception, the lab would continue without the
+# file.
 ENDS_THE_LAB = "import os; os._exit(3)"
 
 
 def expect_lab(page: Page, login: str) -> None:
-    """Wait until the browser shows the launcher of the lab."""
+    """Wait until the browser shows the launcher of the user's JupyterLab."""
     page.wait_for_url(f"**/user/{login}/lab*", timeout=120_000)
     expect(page.locator(".jp-LauncherCard").first).to_be_visible(timeout=60_000)
 
 
 def account_of(deployment: Deployment, login: str) -> Account:
-    """Return the account of a user."""
+    """Return the account of a user at the fake GitHub."""
     account: Account | None = deployment.github.world.find_account(login)
     assert account is not None
     return account
 
 
 def write_settings(deployment: Deployment, login: str, text: str) -> None:
-    """Write a file of settings in the running lab of a user, and stop the lab."""
+    """Write a settings file into the home of a user with a running lab, and stop the lab."""
     script = f"mkdir -p ~/.jupyter && echo '{text}' > ~/.jupyter/jupyter_server_config.py"
     deployment.run(account_of(deployment, login), "sh", "-c", script)
     stop(deployment, login)
 
 
 def stop(deployment: Deployment, login: str) -> None:
-    """Stop the lab of a user, and wait until the hub has forgotten it."""
+    """Stop the lab of a user, and wait until the hub reports that the user has no lab."""
     deployment.api("DELETE", f"/users/{login}/server").raise_for_status()
     deployment.wait_stopped(login)
 
 
 def moved_folders(deployment: Deployment, login: str) -> list[str]:
-    """Return the folders with moved settings in the home of a user whose lab runs."""
+    """Return the folders into which clean starts have moved a user's settings. The user's lab must be running."""
     command = "ls -d ~/settings-*/jupyter 2>/dev/null || true"
     return deployment.run(account_of(deployment, login), "sh", "-c", command).split()
 
 
 def requests_clean_settings(deployment: Deployment, login: str) -> bool:
-    """Return whether the pod of a user's lab has the variable for clean settings."""
+    """Return whether the pod of a user's lab has the environment variable that requests clean settings."""
     pod = cluster.get("pod", deployment.lab(account_of(deployment, login)), namespace=LABS)
     return "LAB_CLEAN_SETTINGS" in {variable["name"] for variable in pod["spec"]["containers"][0]["env"]}
 
@@ -79,7 +80,7 @@ def test_after_a_failed_start_the_spawn_page_leads_to_a_lab(
         expect(page.locator(".Toastify__toast")).to_contain_text(f"~/{Path(folder).parent.name}")
 
         stop(deployment, "mia")
-        # A start without options repeats the stored ones.
+        # A start without options uses the stored options of the user's last start.
         deployment.api("POST", "/users/mia/server").raise_for_status()
         wait_until(lambda: deployment.server("mia").get("ready"), "the lab of mia runs", 120)
         assert not requests_clean_settings(deployment, "mia")

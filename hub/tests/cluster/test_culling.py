@@ -18,7 +18,7 @@ IDLE, AGE = 40, 110
 
 @pytest.fixture
 def culling(deployment: Deployment) -> Iterator[Deployment]:
-    """Restart the hub with short limits for labs, and restore the settings at the end."""
+    """Restart the hub with short limits for labs' idle time and age, and restore the settings at the end."""
 
     def change(**settings: str | None) -> None:
         patch = json.dumps({"data": settings})
@@ -35,10 +35,10 @@ def test_busy_lab_is_stopped_only_at_its_maximum_age(culling: Deployment) -> Non
     idle.spawn("tess", image="recommended", size="small")
     run_program(culling, account)
     busy, _ = culling.member("uwe")
-    started = time.monotonic()  # the age of a lab counts from the request to start it
+    started = time.monotonic()  # a lab's age counts from the request for the lab
     busy.spawn("uwe", image="recommended", size="small")
     with culling.client(busy, "uwe").kernel("python3", shut_down=False) as kernel:
-        # The kernel sends no message for ten minutes. Only its state shows that it is busy.
+        # The kernel runs for ten minutes without a message. Only the kernel's execution state shows that it is busy.
         kernel.send("execute_request", {"code": "import time; time.sleep(600)", "silent": False})
         wait_until(lambda: not culling.server("tess"), "the idle lab is stopped", 2 * IDLE)
         check_saved(account)

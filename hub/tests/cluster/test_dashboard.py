@@ -1,4 +1,4 @@
-"""Tests of the queries of the dashboard and the alerts, with a real Prometheus that scrapes a real hub."""
+"""Tests of the PromQL queries in the dashboard and in the alert rules, with a real Prometheus and a real hub."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def forwarded(deployment: str) -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def prometheus(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run Prometheus, and yield its URL after it has scraped the hub and the proxy several times."""
+    """Run Prometheus. Yield the URL of Prometheus after it has scraped the hub and the proxy several times."""
     program = need_program("prometheus", how="apt install prometheus")
     folder = tmp_path_factory.mktemp("prometheus")
     with ExitStack() as stack:
@@ -68,7 +68,7 @@ def prometheus(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory)
 
 
 def query(url: str, expression: str) -> list[Any]:
-    """Return Prometheus' result for a PromQL expression, or an empty list while Prometheus is unavailable."""
+    """Return Prometheus' series for a PromQL expression, or an empty list while Prometheus is unavailable."""
     try:
         response = httpx.get(f"{url}/api/v1/query", params={"query": expression}).json()
     except httpx.TransportError:
@@ -104,7 +104,8 @@ def panel_queries(url: str) -> list[tuple[str, str, str]]:
     for panel in panels:
         for target in panel["targets"]:
             expression = re.sub(r"\$(\w+)", lambda name: values[name[1]], target["expr"])
-            # " > 0" would hide series without events, and " or vector(0)" would hide a missing metric.
+            # Remove two suffixes of the dashboard's queries. " > 0" would hide series without events. " or vector(0)"
+            # would hide that a metric is missing.
             expression = expression.removesuffix(" > 0").removesuffix(" or vector(0)")
             queries.append((panel["title"], expression, target["legendFormat"]))
     return queries

@@ -1,6 +1,8 @@
-"""A node that loses its power: the pages say so, and its users start new labs on another node within two minutes.
+"""Tests of labs on a node that loses its power.
 
-The tests need the environment variable SECOND_NODE: see `second_node`.
+The hub's pages report the dead node, and users start new labs on another node within two minutes.
+
+The tests need the environment variable SECOND_NODE, which the module `second_node` describes.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from hub.tests.cluster.second_node import SecondNode, cordoned, first_node, need
 
 # Maximum time in seconds from the request for a new lab until the lab works
 NEW_LAB_SECONDS = 120
-# A user who asks for a new lab, and one whose pod Kubernetes has deleted before
+# Two users with labs on the dead node. The first user starts a new lab. Kubernetes deletes the second user's pod first.
 ASKING, WAITING = "otto", "paula"
 
 
@@ -37,13 +39,14 @@ def program() -> tuple[str, ...]:
 
 @pytest.fixture(scope="module")
 def dead_node(program: tuple[str, ...], deployment: Deployment) -> Iterator[SecondNode]:
-    """Start a lab of each user on the second node, and cut its power."""
+    """Start a lab of each user on the second node, kill the node, and yield the node."""
     with run_second_node(program) as node:
         with cordoned(first_node()):
             for login in (ASKING, WAITING):
                 start_lab(deployment, node, login)
         node.kill()
-        # Kubernetes deletes the pods of a dead node after 300 s. This test does not wait for that.
+        # By default Kubernetes deletes the pods of a dead node after 300 s. The test does not wait, and deletes one pod
+        # itself.
         kubectl("delete", "pod", lab(deployment, WAITING), "--namespace", LABS, "--wait=false")
         killed = time.monotonic()
         wait_until(lambda: not node.is_ready(), "Kubernetes marks the node", 120)
@@ -110,7 +113,10 @@ def test_a_user_starts_a_new_lab_within_two_minutes(
 
 
 def expect_lost_node(page: Page, path: str, node: SecondNode) -> None:
-    """Wait until a page says that the node does not answer. Kubernetes marks the pods of a dead node one by one."""
+    """Reload a page until the page reports that the node does not answer.
+
+    Kubernetes changes the status of the dead node's pods one by one.
+    """
     deadline = time.monotonic() + 60
     while page.goto(URL + path) and not page.locator("#lost-node").count():
         assert time.monotonic() < deadline, page.content()
@@ -126,7 +132,7 @@ def test_a_lab_that_kubernetes_has_deleted_ends(
     pod = lab(deployment, WAITING)
     uid = pod_uid(pod)
     with log_in(browser, WAITING) as page:
-        # The pod stays Terminating. The hub ends the lab when its grace period and 30 s have passed.
+        # The pod stays `Terminating`. The hub treats the lab as ended when the pod's grace period and 30 s have passed.
         wait_until(lambda: not deployment.server(WAITING), "the hub ends the lab", 180)
         assert pod_uid(pod) == uid, "no user has asked for a new lab"
         page.goto(f"{URL}/hub/spawn")

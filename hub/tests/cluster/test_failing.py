@@ -1,4 +1,4 @@
-"""Tests of labs that fail to start or that end early: the page shows the reason within seconds."""
+"""Tests of labs that do not start or that end early. The hub's pages show the reason within seconds."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ def test_page_shows_the_spawn_failure_within_seconds(
     wait_until(lambda: not deployment.server(login), "the hub has released the lab")
     pod = pod_name(deployment, login)
     wait_until(lambda: not cluster.exists("pod", pod, namespace=LABS), "the pod is deleted")
-    # The log contains messages of Kubernetes, but no output of a lab.
+    # The hub's log contains the message of Kubernetes, but not the output of a lab. Only the image `broken` has started
+    # and written output.
     assert f"{login}: the lab did not start: " in deployment.log()
     assert (message in deployment.log()) == (image != "broken")
 
@@ -72,7 +73,7 @@ def test_home_owned_by_another_user_is_refused(browser: Browser, deployment: Dep
 def test_slow_github_delays_the_start_of_a_lab(deployment: Deployment) -> None:
     visitor, _ = deployment.member("lou")
     world = deployment.github.world
-    time.sleep(RECENT_SECONDS)  # a spawn repeats the login's check only if the check is this old
+    time.sleep(RECENT_SECONDS)  # after this time, a spawn repeats the login's membership check
     world.trouble = Trouble("hang")
     recovery = threading.Timer(3, setattr, (world, "trouble", None))
     recovery.start()
@@ -80,7 +81,8 @@ def test_slow_github_delays_the_start_of_a_lab(deployment: Deployment) -> None:
         page = visitor.submit_spawn_form(image="recommended", size="small")
     finally:
         recovery.join()
-    # After one second JupyterHub's unpatched handler would show a page with the message that no lab is starting.
+    # Without the hub's patch, JupyterHub would redirect after one second, and the page would report that no lab is
+    # starting.
     assert page.url.path == "/hub/spawn-pending/lou"
     assert "/progress" in page.text
     wait_until(lambda: visitor.reaches_lab("lou"), "the lab of lou answers")
@@ -88,7 +90,8 @@ def test_slow_github_delays_the_start_of_a_lab(deployment: Deployment) -> None:
 
 def test_lab_without_memory_is_explained(deployment: Deployment) -> None:
     visitor, account = deployment.member("kim")
-    # The memory is allocated in the lab's main process, because nodes differ in which of several processes they kill.
+    # Allocate the memory in the lab's main process. If several processes used the memory, nodes would differ in which
+    # process they kill.
     hungry = "import threading; threading.Timer(8, lambda: print(len(bytes(10**6) * 1000))).start()"
     home = f"/storage/home/{account.id}"
     write = f"mkdir -p {home}/.jupyter && echo '{hungry}' > {home}/.jupyter/jupyter_server_config.py"

@@ -1,4 +1,4 @@
-"""Tests of the deployed manifests: repeated apply, Pod Security, image pulls and the hub's permissions."""
+"""Tests of the deployed manifests: a second `kubectl apply`, Pod Security, image pulls and the hub's permissions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of the pod of a lab: its identity, folders, labels, permissions, and the addresses that it can reach."""
+"""Tests of a lab's pod: the identity, folders, labels and permissions, and the addresses that the pod can reach."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class Person:
         return self.deployment.run(self.account, *command).strip()
 
     def reaches(self, host: str, port: int) -> bool:
-        """Return whether the lab can open a connection."""
+        """Return whether a process in the lab can open a connection to an address."""
         return self.run("python3", "-c", CONNECT, host, str(port)) == "open"
 
     @property
     def pod(self) -> dict[str, object]:
-        """The Kubernetes object of the lab's pod."""
+        """The Kubernetes object of the pod of the user's lab."""
         pod: dict[str, object] = get("pod", self.deployment.lab(self.account), namespace=LABS)
         return pod
 
@@ -61,7 +61,7 @@ def ada(deployment: Deployment) -> Person:
 
 @pytest.fixture(scope="module")
 def ben(deployment: Deployment) -> Person:
-    """Return a second member of both organizations, with a running lab."""
+    """Return a second member of the allowed organization and of `rubin`, with a running lab."""
     visitor, account = deployment.member("ben", "rubin")
     visitor.spawn("ben", image="recommended", size="small")
     return Person(visitor, account, deployment)
@@ -69,14 +69,14 @@ def ben(deployment: Deployment) -> Person:
 
 @pytest.fixture(scope="module")
 def cleo(deployment: Deployment) -> Person:
-    """Return a member of the allowed organization only, with a running lab."""
+    """Return a member of the allowed organization, but not of `rubin`, with a running lab."""
     visitor, account = deployment.member("cleo")
     visitor.spawn("cleo", image="recommended", size="small")
     return Person(visitor, account, deployment)
 
 
 def group(deployment: Deployment, name: str) -> int:
-    """Return the GitHub id of an organization of this name."""
+    """Return the id of an organization at the fake GitHub."""
     organization = deployment.github.world.find_organization(name)
     assert organization is not None
     return int(organization.id)
@@ -98,7 +98,7 @@ def test_home_is_private_to_the_uid_of_its_user(ada: Person, ben: Person) -> Non
     ada.run("sh", "-c", "echo mine > ~/secret")
     with pytest.raises(KubectlError, match="No such file"):
         ben.run("ls", "/home/ada-amber")
-    # On the storage itself, which labs do not mount, the modes also keep ben's UID out of the home.
+    # Labs cannot mount the whole storage. On the storage, the permissions also refuse ben's UID access to ada's home.
     as_ben = f"setpriv --reuid={ben.account.id} --regid={ben.account.id} --clear-groups"
     home = f"/storage/home/{ada.account.id}"
     script = f"test $(cat {home}/secret) = mine && ! {as_ben} cat {home}/secret && ! {as_ben} ls {home}"
@@ -161,7 +161,10 @@ def test_lab_reaches_no_private_address_except_the_hub(ada: Person, ben: Person)
 
 @contextmanager
 def pod_beside_the_hub(component: str) -> Iterator[str]:
-    """Run a pod in the hub's namespace with a component's label. Without the name label, no Service selects the pod."""
+    """Run a pod in the hub's namespace with a component's label, and yield the pod's name.
+
+    The pod lacks the label `app.kubernetes.io/name`, so no Service sends requests to the pod.
+    """
     name = f"test-like-{component}"
     pod = foreign_pod(name, **{"app.kubernetes.io/component": component})
     pod["metadata"]["namespace"] = NAMESPACE
@@ -181,7 +184,8 @@ def test_only_the_proxy_reaches_a_lab(ada: Person) -> None:
         return kubectl("exec", pod, "--namespace", NAMESPACE, "--", *command).strip() == "open"
 
     with pod_beside_the_hub("nginx") as other, pod_beside_the_hub("proxy") as proxy:
-        # The NetworkPolicy applies to a new pod with a delay. The pod `other` is older than the pod `proxy`.
+        # Wait, because a NetworkPolicy applies to a new pod with a delay. When it applies to the pod `proxy`, it also
+        # applies to the older pod `other`.
         wait_until(lambda: reaches(proxy), "the NetworkPolicy applies to the new pods", 30)
         assert not reaches(other)
 

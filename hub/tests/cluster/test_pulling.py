@@ -1,4 +1,4 @@
-"""Tests of image pulls that fail: transient failures delay the lab, and the page shows the reason."""
+"""Tests of failed image pulls. A transient failure delays the lab's start, and the progress page shows the reason."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_lab_waits_while_the_registry_refuses_pulls(
         choose(page, image, "small")
         expect(page.locator("#notice")).to_have_text(IMAGE_NOTICE, timeout=SOON * 1000)
         expect(page.locator("#detail")).to_contain_text(reason)
-        # kubelet repeats the pull after ten seconds, and then reports ImagePullBackOff.
+        # kubelet repeats the pull after ten seconds. If this pull also fails, kubelet reports ImagePullBackOff.
         expect(page.locator("#detail")).to_contain_text("ImagePullBackOff", timeout=60_000)
         expect(page.locator("#detail")).to_contain_text(reason)
         first = registry.answers.count((repository, status))

@@ -1,4 +1,4 @@
-"""Labs that stop: their programs can save, and neither a finalizer nor a slow pod blocks the user without a reason."""
+"""Tests of labs that stop. Their programs can save, and if a pod still exists, the next start shows the reason."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hub.tests.cluster.pages import choose, expect_lab, failure, page_of, pod_na
 from hub.tests.cluster.pods import evict, pod_uid, set_finalizers
 from hub.tests.cluster.saving import check_saved, run_program
 
-# Default of `LAB_STOP_SECONDS`
+# Default of the setting `LAB_STOP_SECONDS`, the grace period of a lab
 STOP_SECONDS = 30
 # The page of a stopping lab opens when JupyterHub answers, after its `slow_stop_timeout` of 10 s.
 SLOW_SECONDS = 15
@@ -30,7 +30,7 @@ Stop = Callable[[Deployment, Account], None]
 
 
 def start_program(deployment: Deployment, account: Account) -> None:
-    """Start the lab of a new member, and in a kernel a program that needs 3 s to save."""
+    """Start the lab of a new member, and start a program in the lab that needs 3 s to save its work."""
     deployment.join(account, "lsst-sqre")
     visitor = deployment.visitor(account.login)
     visitor.log_in()
@@ -39,19 +39,19 @@ def start_program(deployment: Deployment, account: Account) -> None:
 
 
 def stop_by_user(deployment: Deployment, account: Account) -> None:
-    """Stop a lab through the REST API."""
+    """Stop a user's lab through the hub's REST API."""
     assert deployment.api("DELETE", f"/users/{account.login}/server").status_code in {202, 204}
 
 
 def revoke(deployment: Deployment, account: Account) -> None:
-    """Remove a user from the allowed organization."""
+    """Remove a user from the allowed organization, so that the hub stops the user's lab."""
     organization = deployment.github.world.find_organization("lsst-sqre")
     assert organization is not None
     del organization.members[account.id]
 
 
 def drain(deployment: Deployment, account: Account) -> None:
-    """Evict a lab's pod, as `kubectl drain` does."""
+    """Evict the pod of a user's lab, as `kubectl drain` does."""
     evict(deployment.lab(account))
 
 
@@ -80,7 +80,7 @@ def test_the_page_shows_that_a_lab_saves_and_stops(browser: Browser, deployment:
         expect(page.get_by_role("heading", name=STOPPING)).to_be_visible()
         expect(page.get_by_text(f"up to {STOP_SECONDS} seconds")).to_be_visible()
         take_pictures(page, screenshots, "stopping")
-        # The page reloads by itself until the lab has stopped.
+        # The page reloads without a click until the lab has stopped.
         expect(page.get_by_role("button", name="Start my lab")).to_be_visible(timeout=60_000)
         check_saved(account)
 
@@ -125,7 +125,7 @@ def restart(page: Page, login: str) -> None:
 def test_a_slow_pod_on_a_ready_node_is_not_removed_by_force(browser: Browser, deployment: Deployment) -> None:
     with page_of(browser, deployment, "fritz") as page:
         pod = pod_name(deployment, "fritz")
-        # A pod of this name that ignores SIGTERM stands for a lab that kubelet cannot end.
+        # Instead of a lab that does not end, create a pod with the name of the user's pod that ignores SIGTERM.
         cluster.apply(slow_pod(pod))
         try:
             kubectl("wait", "--for=condition=Ready", f"pod/{pod}", "--namespace", LABS, "--timeout=60s")

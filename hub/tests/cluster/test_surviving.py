@@ -39,14 +39,14 @@ def claimed(deployment: Deployment) -> set[str]:
 
 
 def wait_reconciled() -> None:
-    """Create an orphaned pod, and wait until the hub has deleted this pod and so all older orphaned pods."""
+    """Create an orphaned pod, and wait until the hub has deleted this pod, and so also all older orphaned pods."""
     cluster.apply(foreign_pod(LATE_ORPHAN, **LAB_LABELS))
     wait_until(lambda: not cluster.exists("pod", LATE_ORPHAN, namespace=LABS), "the late orphan is deleted", 180)
 
 
 @contextmanager
 def api_out_of_reach() -> Iterator[None]:
-    """Block the hub's connections to the Kubernetes API and to all other addresses except pods."""
+    """Block the hub's connections to all addresses except pods, and so to the Kubernetes API."""
     to: list[dict[str, Any]] = [{"namespaceSelector": {}, "podSelector": {}}]
     policy = {
         "apiVersion": "networking.k8s.io/v1",
@@ -69,7 +69,7 @@ def test_only_orphaned_pods_of_this_hub_are_removed(deployment: Deployment) -> N
     visitor, account = deployment.member("mia")
     visitor.spawn("mia", image="recommended", size="small")
     uid = pod_uid(deployment.lab(account))
-    # The fixture `deployment` has created the pods ORPHAN and STRANGER.
+    # The fixture `deployment` has created both pods, ORPHAN and STRANGER.
     wait_until(lambda: not cluster.exists("pod", ORPHAN, namespace=LABS), "the orphan is deleted", 180)
     assert cluster.exists("pod", STRANGER, namespace=LABS)
     assert pod_uid(deployment.lab(account)) == uid
@@ -116,7 +116,7 @@ def test_killed_hub_finds_ten_starting_labs(deployment: Deployment) -> None:
     for user in started:
         wait_until(lambda user=user: deployment.server(user).get("ready"), f"the lab of {user} is ready", 120)  # type: ignore[misc]
         wait_until(lambda user=user: users[user][0].reaches_lab(user), f"the lab of {user} answers", 60)  # type: ignore[misc]
-    # The users whose labs had no pod when the hub was killed start their labs again.
+    # For the other users, the hub was killed before it had created a pod. These users start their labs again.
     for user in set(users) - started:
         users[user][0].spawn(user, image="recommended", size="small")
     wait_reconciled()
@@ -176,14 +176,14 @@ def test_hub_recovers_labs_after_losing_its_database(deployment: Deployment) -> 
     deployment.token = administrator_token(deployment)
     created = get("pod", deployment.lab(account), namespace=LABS)["metadata"]["creationTimestamp"]
     assert deployment.server("wilma")["started"].startswith(created.rstrip("Z"))
-    # The sessions were lost with the database. After a new login the user has the old lab.
+    # The user's session was lost with the database. After a new login, the user reaches the same lab.
     assert not visitor.is_logged_in()
     again = deployment.visitor("wilma")
     again.log_in()
     assert again.reaches_lab("wilma")
     assert len(deployment.client(again, "wilma").request("GET", "api/kernels").json()) == 1
     assert pod_uid(deployment.lab(account)) == uid
-    # The lab reports its activity with its API token, so the token must still be valid.
+    # The lab's API token, with which the lab reports its activity, must still be valid.
     assert json.loads(deployment.run(account, "python3", "-c", WHO_AM_I))["name"] == "wilma"
     assert deployment.api("DELETE", "/users/wilma/server").status_code in {202, 204}
     deployment.wait_stopped("wilma")

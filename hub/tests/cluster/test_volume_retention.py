@@ -1,4 +1,4 @@
-"""Tests of the CronJob that keeps disks when their claims are deleted, and of its service account's permissions."""
+"""Tests of the CronJob `retain-volumes`, which protects the site's disks, and of the CronJob's permissions."""
 
 from __future__ import annotations
 
@@ -22,19 +22,22 @@ LATE = "jupyterlabdemo-late-test"
 
 
 def policy(volume: str) -> str:
-    """Return the reclaim policy of a volume."""
+    """Return the reclaim policy of a PersistentVolume."""
     return str(get("pv", volume)["spec"]["persistentVolumeReclaimPolicy"])
 
 
 def set_policy(volume: str, policy: str, *as_account: str) -> None:
-    """Set the reclaim policy of a volume."""
+    """Set the reclaim policy of a PersistentVolume."""
     patch = json.dumps({"spec": {"persistentVolumeReclaimPolicy": policy}})
     kubectl("patch", "pv", volume, "--patch", patch, *as_account)
 
 
 @pytest.fixture
 def volume(deployment: Deployment) -> Iterator[str]:
-    """Return the volume of the hub's claim, with the policy of most StorageClasses. The CronJob does not run."""
+    """Return the volume of the hub's claim, with the reclaim policy `Delete`.
+
+    Most StorageClasses set this policy. The CronJob is suspended, so that it does not change the policy during a test.
+    """
     suspend = ("patch", "cronjob", CRONJOB, "--namespace", NAMESPACE, "--patch")
     kubectl(*suspend, '{"spec": {"suspend": true}}')
     name = str(get("pvc", "hub")["spec"]["volumeName"])

@@ -1,4 +1,4 @@
-"""Tests of labs that wait for a node: the page shows it within seconds, and the user can cancel the start."""
+"""Tests of labs that wait for a node. The progress page shows the wait, and the user can cancel the start."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ FULL, TOO_SMALL, COMING, DECLINED = (
 SCALE_UP = "pod triggered scale-up: [{pool-a 1->2 (max: 3)}]"
 NO_FIT = "pod didn't trigger scale-up: 1 Insufficient memory, 1 node(s) had untolerated taint(s)"
 AT_MAXIMUM = "pod didn't trigger scale-up: 1 max node group size reached"
-# Seconds until a node has room in the test of a growing cluster
+# Seconds until a node has room again, in the test of a cluster that is full at first
 GROWTH_SECONDS = 60
 
 
 @pytest.fixture
 def full() -> Iterator[None]:
-    """Fill the cluster until the end of the test."""
+    """Fill all nodes of the cluster with pods until the end of the test."""
     with full_cluster():
         yield
 
 
 def expect_notice(page: Page, text: str, seconds: float = SOON) -> None:
-    """Wait until the progress page shows a text."""
+    """Wait until the progress page shows a notice with this text."""
     expect(page.locator("#notice")).to_have_text(text, timeout=seconds * 1000)
 
 
 def gone(deployment: Deployment, login: str) -> bool:
-    """Return whether neither the hub nor Kubernetes has a lab of a user."""
+    """Return whether the hub has no lab of a user, and Kubernetes has no pod of the user's lab."""
     return not deployment.server(login) and not cluster.exists("pod", pod_name(deployment, login), namespace=LABS)
 
 
@@ -88,7 +88,8 @@ def test_a_size_that_no_node_type_has_fails_at_once(
         expect_notice(page, TOO_SMALL)
         assert time.monotonic() - started < SOON
         take_pictures(page, screenshots, "too-small")
-        # The scheduler's message does not exclude that a larger node is added. The autoscaler's message does.
+        # After the scheduler's message the start continues, because an autoscaler could add a larger node. The
+        # autoscaler's message then proves that it never adds such a node.
         assert deployment.server("pat")["pending"] == "spawn"
         send_event(pod_name(deployment, "pat"), "1", reason="NotTriggerScaleUp", message=NO_FIT)
         answered = time.monotonic()
@@ -103,7 +104,7 @@ def test_malformed_events_do_not_stop_a_start(browser: Browser, deployment: Depl
         choose(page, "recommended", "small")
         expect_notice(page, FULL)
         send_odd_events(pod_name(deployment, "quin"))
-        # One of the odd events has a message. The page shows it, so the hub can read odd events.
+        # One of the odd events has a message. When the page shows this message, the hub has read the odd events.
         expect(page.locator("#progress-log")).to_contain_text("a made-up event", timeout=SOON * 1000)
         make_room()
         expect_lab(page, "quin")
@@ -146,7 +147,7 @@ def test_a_killed_hub_continues_the_wait(browser: Browser, deployment: Deploymen
         uid = pod_uid(pod_name(deployment, "uma"))
         deployment.kill_hub()
         expect_notice(page, "The hub does not answer. The start of your lab continues when it is back.", 60)
-        # The page finds the new hub by itself, and shows the wait again.
+        # The page reconnects to the restarted hub without a click, and shows again that the lab waits for a node.
         expect_notice(page, FULL, 120)
         make_room()
         expect_lab(page, "uma")

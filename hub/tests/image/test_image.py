@@ -1,4 +1,4 @@
-"""Tests of the hub's image: its contents, its user and its start."""
+"""Tests of the hub's image: the contents, the user, and the start of the hub and of the proxy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from labtesting.container import engine, run_container
 from labtesting.hub_process import wait_until
 
-# The restrictions that the manifests set for the hub's container
+# Docker's options for the restrictions that the hub's manifests set for the hub's container
 STRICT: dict[str, Any] = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"]}
 CHP = ["/opt/proxy/node", "/opt/proxy/node_modules/configurable-http-proxy/bin/configurable-http-proxy"]
 
@@ -41,7 +41,7 @@ def test_image_also_runs_the_proxy(image: str) -> None:
         url = f"http://127.0.0.1:{container.port(8000)}/"
         wait_until(lambda: httpx.get(url).status_code == 404, "the proxy answers 404 without routes")
         container.docker.stop(timeout=5)
-        assert container.docker.wait()["StatusCode"] == 2  # the proxy's exit status after SIGTERM; SIGKILL would be 137
+        assert container.docker.wait()["StatusCode"] == 2  # the proxy's status after SIGTERM, not SIGKILL (137)
 
 
 def test_image_has_no_compiler_and_no_installer(image: str) -> None:

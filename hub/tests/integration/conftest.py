@@ -1,4 +1,4 @@
-"""A real hub with real labs, and a fake GitHub."""
+"""Fixtures for tests with a real hub, real labs and a fake GitHub."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from playwright.sync_api import Browser, Page
 
 from tools.parts import PROXY, prepare
 
-# Script that reports the content of a page when the page has loaded, and again before the browser leaves it, because
-# scripts may have changed the page. A report at a later event ("pagehide") does not arrive.
+# Script that records the content of a page when the page has loaded. The script records it again before the browser
+# leaves the page, because other scripts may have changed the page. The script does not use the later event "pagehide",
+# because the test would not receive the content.
 REPORT = """
 for (const type of ["load", "beforeunload"])
   addEventListener(type, () => record(document.documentElement.outerHTML));
@@ -30,8 +31,8 @@ for (const type of ["load", "beforeunload"])
 CONTRACT = Draft202012Validator(read_contract("audit-event"))
 CLIENT_SECRET = "made-up-client-secret"
 CONTACT = "help@lsst.example"
-# The configuration of the hub, without Kubernetes: labs are processes. JupyterHub's own program runs it, with the
-# patches of `labhub.app`.
+# Configuration file of a hub without Kubernetes, whose labs are local processes. The program `jupyterhub` runs this
+# hub, so the file applies the patches that `labhub.app` normally applies.
 CONFIG = """
 import os
 import logging
@@ -43,7 +44,7 @@ from labhub.settings.login import LoginSettings
 configure(c, load_or_exit(os.environ, LoginSettings))
 apply_patches(logging.getLogger())
 """
-# Addresses, labs and logs, which are the same for our hub and a stock hub
+# Part of the configuration file that is the same for our hub and for a stock JupyterHub: addresses, labs and logs
 PLACE = """
 c.JupyterHub.bind_url = {url!r}
 c.JupyterHub.hub_bind_url = "http://127.0.0.1:{hub_port}"
@@ -65,33 +66,33 @@ c.JupyterHub.load_roles = [
 
 
 def make_proxy() -> list[str]:
-    """Install the proxy if necessary, and return the command that starts it."""
+    """Install the proxy if necessary, and return the command that starts the proxy."""
     return [str(prepare(PROXY) / PROXY.name / "start-proxy")]
 
 
 @dataclass
 class Site:
-    """A hub, its fake GitHub, and the sessions of users."""
+    """A hub, the fake GitHub that the hub uses, and the sessions of users."""
 
     hub: HubProcess
     github: FakeGitHub
     secrets: list[str]
     visitors: list[Visitor] = field(default_factory=list)
     browser_pages: list[str] = field(default_factory=list)
-    """The hub's pages that Chromium has shown."""
+    """HTML of the hub's pages that Chromium has shown."""
 
     @property
     def world(self) -> Any:
-        """The accounts and organizations at GitHub."""
+        """The accounts and organizations at the fake GitHub, which a test can change."""
         return self.github.world
 
     def visitor(self, login: str) -> Visitor:
-        """Return a new session of a user."""
+        """Return a new HTTP session of a user."""
         self.visitors.append(Visitor(self.hub.url, login))
         return self.visitors[-1]
 
     def member(self, login: str) -> tuple[Visitor, Account]:
-        """Create a member of the first allowed organization, and log the member in."""
+        """Create an account, add it to the organization `lsst-sqre`, and log in with it."""
         account: Account = self.world.add_account(login, email=f"{login}@example.org")
         self.world.find_organization("lsst-sqre").members[account.id] = "active"
         visitor = self.visitor(login)
@@ -100,12 +101,12 @@ class Site:
         return visitor, account
 
     def events(self, event: str, user: str) -> list[dict[str, Any]]:
-        """Return the audit events of one kind about one user."""
+        """Return the audit events about one user with one action, for example `login`."""
         return [line for line in self.hub.events if line["event.action"] == event and line.get("user.name") == user]
 
     @contextmanager
     def trouble(self, kind: Any, path: str = "/api/v3") -> Iterator[None]:
-        """Simulate a failure of GitHub until the end of the block."""
+        """Let requests to the fake GitHub fail in the given way until the end of the `with` block."""
         self.world.trouble = Trouble(kind, path)
         try:
             yield
@@ -113,12 +114,12 @@ class Site:
             self.world.trouble = None
 
     def last_outcome(self, user: str) -> str:
-        """Return the outcome of the last re-check of a user."""
+        """Return the outcome of a user's last membership check, or an empty text."""
         outcomes = [event["hub.outcome"] for event in self.events("refresh", user)]
         return str(outcomes[-1]) if outcomes else ""
 
     def api_token(self, user: str) -> str:
-        """Create an API token of a user."""
+        """Create and return an API token of a user. `leaks` also searches for this token."""
         self.secrets.append(str(self.hub.api("POST", f"/users/{user}/tokens", json={}).json()["token"]))
         return self.secrets[-1]
 
@@ -127,17 +128,17 @@ class Site:
         return self.visitor("api").get("/hub/api/user", headers={"Authorization": f"token {token}"}).status_code == 200
 
     def lab_runs(self, user: str) -> bool:
-        """Return whether the user's lab is ready, according to the hub."""
+        """Return whether the hub's REST API reports that the user's lab is ready."""
         return bool(self.hub.user(user)["servers"].get("", {}).get("ready"))  # type: ignore[index]
 
     def stop_lab(self, user: str) -> None:
-        """Stop the user's lab."""
+        """Stop the user's lab, and wait until the hub reports this."""
         self.hub.api("DELETE", f"/users/{user}/server")
         wait_until(lambda: not self.lab_runs(user), f"the lab of {user} stops")
 
     @contextmanager
     def browse(self, browser: Browser, width: int = 1100, height: int = 760) -> Iterator[Page]:
-        """Yield a page of Chromium with a new session. `leaks` searches all shown pages of the hub for secrets."""
+        """Yield a page of Chromium in a new session, and record each page of the hub that it shows, for `leaks`."""
         context = browser.new_context(viewport={"width": width, "height": height})
         context.expose_binding("record", lambda source, text: self._record(source["frame"].url, text))
         context.add_init_script(REPORT)
@@ -153,7 +154,7 @@ class Site:
             self.browser_pages.append(text)
 
     def leaks(self) -> list[str]:
-        """Return the secrets that are in the log or on a page."""
+        """Return the secrets that the hub's log or a page of the hub contains."""
         states = [state for visitor in self.visitors for state in visitor.states]
         pages = [*self.browser_pages, *(page for visitor in self.visitors for page in visitor.pages)]
         text = "\n".join([self.hub.log, *pages])
@@ -161,7 +162,7 @@ class Site:
 
 
 def login_settings(github_url: str, callback: str) -> dict[str, str]:
-    """Return the settings of a hub that re-checks memberships every second, without the encryption key."""
+    """Return the login settings of a hub that re-checks memberships every second. They lack the encryption key."""
     return {
         "GITHUB_CLIENT_ID": "labhub-test",
         "GITHUB_CLIENT_SECRET": CLIENT_SECRET,
@@ -178,7 +179,7 @@ def login_settings(github_url: str, callback: str) -> dict[str, str]:
 def run_site(
     folder: Path, config: str = CONFIG, program: Sequence[str] = ("-m", "jupyterhub"), **settings: str
 ) -> Iterator[Site]:
-    """Run a hub and a fake GitHub. At the end, check that no secret is in the log or on a page."""
+    """Run a hub and a fake GitHub. At the end, check that the hub's log and pages contain no secret."""
     port, hub_port, proxy_port = free_ports(3)
     url, token, crypt_key = f"http://127.0.0.1:{port}", secrets.token_hex(16), secrets.token_hex(32)
     callback = f"{url}/hub/oauth_callback"
@@ -211,12 +212,12 @@ def run_site(
 
 @pytest.fixture(scope="session")
 def start_site() -> Callable[..., Any]:
-    """Return the function that starts a separate site for a test."""
+    """Return the function `run_site`, with which a test starts a hub of its own."""
     return run_site
 
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Start a hub that re-checks memberships every second. The tests share it, and each test creates its own users."""
+    """Start a hub that re-checks memberships every second. All tests share this hub, but create their own users."""
     with run_site(tmp_path_factory.mktemp("hub"), GITHUB_ADMINS="rubin:admins") as site:
         yield site

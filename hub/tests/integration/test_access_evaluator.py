@@ -38,7 +38,10 @@ def evaluator(github: FakeGitHub) -> AccessEvaluator:
 async def evaluate_twice(
     github: FakeGitHub, evaluator: AccessEvaluator, leaves: Organization, hides: Organization
 ) -> AccessDecision:
-    """Evaluate a member of two organizations, end one membership, hide the other, and return the second decision."""
+    """Evaluate a member of two organizations twice, and return the second decision.
+
+    Between the evaluations, the member leaves one organization, and the other organization hides the membership.
+    """
     ada = github.world.accounts[next(iter(leaves.members))]
     token = github.world.issue_token(ada, "read:org")
     first = await evaluator.evaluate(token)

@@ -1,4 +1,4 @@
-"""Tests of announcements and of paused spawning, with the complete hub. The labs are processes."""
+"""Tests of announcements and of paused spawning. The hub has its complete configuration. Labs are local processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from playwright.sync_api import expect
 
 from hub.tests.integration.conftest import CONFIG, run_site
 
-# Arguments and settings of the complete hub. Its labs are processes, and its address of Kubernetes does not answer.
+# Program and settings of the complete hub. The hub's labs are local processes, and no Kubernetes API answers at the
+# configured address.
 PROGRAM = ("-m", "labhub")
 KUBECONFIG = """
 apiVersion: v1
@@ -44,7 +45,7 @@ PATH = "/hub/api/announcement"
 
 @dataclass
 class Announcing:
-    """A hub that was restarted during an announcement."""
+    """A hub that a fixture has restarted during an announcement."""
 
     site: Any
     metrics: str
@@ -52,7 +53,7 @@ class Announcing:
     admin: Visitor
 
     def put(self, **announcement: Any) -> httpx.Response:
-        """Set an announcement as the administrator, with the same request as the page."""
+        """Set an announcement as the administrator, with the request that the page for announcements sends."""
         return self.admin.http.put(PATH, json=announcement, headers=self.admin.xsrf())
 
     def stopped(self) -> float:
@@ -62,13 +63,13 @@ class Announcing:
         return float(sample[1])
 
     def events(self) -> list[dict[str, Any]]:
-        """Return the audit events of announcements."""
+        """Return all audit events about announcements."""
         return [event for event in self.site.hub.events if event["event.action"].startswith("announcement")]
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Announcing]:
-    """Run the hub, set an announcement, and restart the hub."""
+    """Run the hub, set an announcement that pauses spawning, and restart the hub."""
     folder = tmp_path_factory.mktemp("announcement")
     (folder / "kubeconfig").write_text(KUBECONFIG)
     settings = {"KUBECONFIG": str(folder / "kubeconfig"), "GITHUB_ADMINS": "rubin:admins"}
@@ -162,7 +163,7 @@ def test_only_administrators_change_the_announcement(whole: Announcing) -> None:
         vic.http.put(PATH, json=STOP, headers=vic.xsrf()),
         vic.http.delete(PATH, headers=vic.xsrf()),
         httpx.put(f"{whole.site.hub.url}{PATH}", json=STOP),
-        whole.admin.http.put(PATH, json=STOP),  # without the XSRF token, as in a request that another web site causes
+        whole.admin.http.put(PATH, json=STOP),  # without an XSRF token, as from another web site
         vic.get("/hub/announce"),
     ):
         assert answer.status_code == 403
@@ -190,7 +191,7 @@ def test_log_and_metric_show_paused_spawning(whole: Announcing) -> None:
     assert httpx.get(f"{whole.site.hub.url}{PATH}").json() == NOTHING
     whole.put(message="Back again")
     whole.admin.http.delete(PATH, headers=whole.admin.xsrf())
-    whole.admin.http.delete(PATH, headers=whole.admin.xsrf())  # logs nothing: no announcement exists
+    whole.admin.http.delete(PATH, headers=whole.admin.xsrf())  # without an announcement, this logs no event
     fields = ("event.action", "log.level", "hub.announcement_message", "hub.announcement_spawning")
     assert [tuple(event[field] for field in fields) for event in whole.events()[before:]] == [
         ("announcement", "warning", MESSAGE, "stopped"),
@@ -223,7 +224,7 @@ def test_administrator_announces_with_the_keyboard(whole: Announcing, screenshot
         expect(banner).to_contain_text("Down from noon: save your work, please")
         expect(banner).to_contain_text("Jan 1, 2099")
         assert whole.site.hub.api("GET", "/announcement").json()["level"] == "warning"
-        # The form shows the current announcement.
+        # The page's form contains the announcement that the administrator has just set.
         expect(page.get_by_label("Message")).to_have_value("Down from noon: save your work, please")
         expect(page.get_by_label("Until")).to_have_value("2099-01-01T12:00")
         expect(page.get_by_label("Pause spawning")).to_be_checked()

@@ -1,4 +1,4 @@
-"""Tests of the pages of the login and of a user's lab in a real browser."""
+"""Tests of the hub's pages in a real browser: the login, refusals, and the start of a lab."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from hub.tests.integration.conftest import CONFIG
 
-# The heading of the page for each user whom the hub refuses. The empty login is a user who cancels the login at GitHub.
+# Heading of the page for each account whose login the hub refuses. The empty text stands for a user who cancels the
+# login at GitHub.
 REFUSED = {
     "eve": "You are not a member yet",
     "dan": "Accept your invitation first",
@@ -44,7 +45,7 @@ def page(browser: Browser, site: Any) -> Iterator[Page]:
 
 
 def choose(page: Page, site: Any, login: str) -> None:
-    """Log in with an account of the fake GitHub."""
+    """Log in through the fake GitHub, which shows a button for each account."""
     page.goto(f"{site.hub.url}/hub/login?next=/hub/home")
     page.get_by_role("button", name="Sign in with GitHub").click()
     page.locator(f'button[name="login"][value="{login}"]').click()
@@ -98,7 +99,7 @@ def test_a_user_starts_and_stops_a_lab(page: Page, site: Any, screenshots: Path)
     assert not site.lab_runs("ada")
 
 
-# Labs that never answer, and an immediate redirect to the progress page
+# Settings of a hub whose labs never answer, and which redirects to the progress page at once
 SLOW = """
 c.SimpleLocalProcessSpawner.cmd = ["sh", "-c", "exec sleep 600"]
 c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}
@@ -117,7 +118,8 @@ def test_a_user_cancels_the_start_of_a_lab(
             expect(page.locator("#progress-log")).to_contain_text("Lab requested")
             page.screenshot(path=screenshots / "starting.png", full_page=True)
             page.get_by_role("button", name="Cancel the start").click()
-            # The menu of this hub has one image and one size, so its spawn page would start the lab again.
+            # The browser must show the home page. This hub's menu has one image and one size, so the spawn page would
+            # start the lab again.
             expect(page.get_by_role("button", name="Start my lab")).to_be_visible(timeout=180_000)
             assert page.url.endswith("/hub/home")
             assert not site.lab_runs("ada")
@@ -135,5 +137,5 @@ def test_leak_check_finds_a_secret_on_a_page(page: Page, site: Any) -> None:
     try:
         assert site.leaks() == ["a-secret-of-this-test"]
     finally:
-        # The teardown of `site` also searches for secrets.
+        # Remove the secret, because the teardown of `site` also searches for secrets.
         site.secrets.pop()

@@ -1,4 +1,4 @@
-"""Tests with databases on SQLite and PostgreSQL: a new one, one of JupyterHub 5.3.0, and unusable ones."""
+"""Tests of the hub with SQLite and PostgreSQL: new databases, databases of JupyterHub 5.3.0, and unusable databases."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ CREATE TABLE users (id INTEGER);
 
 
 def database_config(url: str) -> str:
-    """Return the configuration of a hub with this database."""
+    """Return the configuration file of a hub that uses the database at this URL."""
     settings = f"from labhub.configuration import configure_database\nconfigure_database(c, {url!r})\n"
     return f"{settings}{CONFIG}c.JupyterHub.cleanup_servers = False\n"
 
 
 @dataclass
 class PostgreSQL:
-    """A PostgreSQL server. It runs as the user `nobody`, because it refuses to run as root."""
+    """A PostgreSQL server. If the tests run as root, it runs as `nobody`, because PostgreSQL refuses to run as root."""
 
     folder: Path
     programs: Path
@@ -51,7 +51,7 @@ class PostgreSQL:
     process: subprocess.Popen[bytes] | None = None
 
     def run(self, program: str, *arguments: str | Path) -> subprocess.Popen[bytes]:
-        """Run one of PostgreSQL's programs."""
+        """Start one of PostgreSQL's programs, for example `initdb`."""
         switch_user: list[str] = []
         if os.getuid() == 0:
             account = pwd.getpwnam("nobody")
@@ -60,7 +60,7 @@ class PostgreSQL:
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder)
 
     def create_data(self) -> None:
-        """Create PostgreSQL's data folder."""
+        """Create the data folder of the PostgreSQL server."""
         if os.getuid() == 0:
             for folder in (self.folder, *self.folder.parents[:3]):
                 folder.chmod(0o755)
@@ -72,14 +72,14 @@ class PostgreSQL:
         assert self.run("initdb", f"--pgdata={self.folder}/data", f"--pwfile={password}", *options).wait() == 0
 
     def start(self) -> None:
-        """Start the server, and wait until it answers."""
+        """Start the PostgreSQL server, and wait until it answers."""
         settings = ("-c", "listen_addresses=127.0.0.1", "-c", "fsync=off")
         self.process = self.run("postgres", "-D", self.folder / "data", "-k", self.folder, f"-p{self.port}", *settings)
         ready = ("pg_isready", "--host=127.0.0.1", f"--port={self.port}", "--quiet")
         wait_until(lambda: self.run(*ready).wait() == 0, "PostgreSQL answers")
 
     def stop(self) -> None:
-        """Stop the server as an upgrade of PostgreSQL does, which ends all connections."""
+        """Stop the PostgreSQL server and all its connections, as an upgrade of PostgreSQL does."""
         assert self.process
         self.process.send_signal(2)
         self.process.wait()
@@ -89,13 +89,13 @@ class PostgreSQL:
         return f"postgresql+psycopg://hub:{PASSWORD}@127.0.0.1:{self.port}/{name}"
 
     def create(self, name: str) -> str:
-        """Create a database, and return its URL."""
+        """Create a database on the PostgreSQL server, and return the URL of the database."""
         with self.connect("postgres") as connection:
             connection.execute(f"CREATE DATABASE {name}".encode())
         return self.url(name)
 
     def connect(self, name: str) -> psycopg.Connection:
-        """Connect to a database, independently of the hub."""
+        """Connect to a database directly, without the hub."""
         return psycopg.connect(self.url(name).replace("+psycopg", ""), autocommit=True)
 
 
@@ -114,7 +114,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[tuple[int, int]]:
-    """Run a web server in place of a lab that JupyterHub 5.3.0 has started. Yield its process id and port."""
+    """Run a web server instead of a lab that JupyterHub 5.3.0 has started. Yield the server's process id and port."""
     (tmp_path / "lab/user/ada").mkdir(parents=True)
     (tmp_path / "lab/user/ada/index.html").write_text("still here")
     port = free_ports(1)[0]
@@ -126,14 +126,17 @@ def lab(tmp_path: Path) -> Iterator[tuple[int, int]]:
 
 
 def old_database(kind: str, lab: tuple[int, int]) -> tuple[str, str]:
-    """Return the SQL dump of JupyterHub 5.3.0, with this lab as the running lab of ada, and ada's API token."""
+    """Return the SQL dump of a JupyterHub 5.3.0 database, and the API token of ada in this database.
+
+    In the dump, `lab` is ada's running lab.
+    """
     text = (DATA / f"jupyterhub-5.3-{kind}.sql").read_text()
     filled = text.replace("{{PID}}", str(lab[0])).replace("{{PORT}}", str(lab[1]))
     return filled, text.split("-- token of ada: ", 1)[1].split()[0]
 
 
 def make_sqlite(file: Path, script: str = "") -> str:
-    """Create an SQLite database, and return its URL."""
+    """Create an SQLite database with an SQL script, and return the URL of the database."""
     with closing(sqlite3.connect(file)) as database:
         database.executescript(script)
     return f"sqlite:///{file}"
@@ -141,7 +144,7 @@ def make_sqlite(file: Path, script: str = "") -> str:
 
 @contextmanager
 def upgraded(url: str, token: str, folder: Path) -> Iterator[Any]:
-    """Run our hub with the database of JupyterHub 5.3.0. Check that no data is lost before and after ada's login."""
+    """Run our hub with a database of JupyterHub 5.3.0. Check before and after ada's login that no data is lost."""
     keys = {"JUPYTERHUB_CRYPT_KEY": f"{'6' * 64};{OLD_KEY}", "JUPYTERHUB_CRYPT_KEY_FILE": ""}
     with run_site(folder, database_config(url), **keys) as site:
         ada = site.hub.user("ada")
@@ -151,10 +154,10 @@ def upgraded(url: str, token: str, folder: Path) -> Iterator[Any]:
         assert site.hub.user("grace") is not None
         tokens = site.hub.api("GET", "/users/ada/tokens").json()["api_tokens"]
         assert "made with 5.3.0" in [stored["note"] for stored in tokens]
-        # ada's lab is running, and the proxy has its route.
+        # The hub treats ada's lab as running, and the proxy has a route to the lab.
         assert ada["servers"][""]["ready"]
         assert httpx.get(f"{site.hub.url}/user/ada/").text == "still here"
-        # An API token of JupyterHub 5.3.0 is valid again after its owner's first login to our hub.
+        # ada's API token of JupyterHub 5.3.0 becomes valid again with ada's first login to our hub.
         assert not site.token_works(token)
         account = site.world.add_account("ada", ADA)
         site.world.find_organization("lsst-sqre").members[account.id] = "active"
@@ -192,7 +195,8 @@ def test_hub_reconnects_to_a_restarted_postgresql(postgresql: PostgreSQL, tmp_pa
         wait_until(lambda: site.token_works(token), "the hub has reconnected to its database")
         assert visitor.is_logged_in()
         assert PASSWORD not in site.hub.log
-        # JupyterHub logs one traceback, for the request whose database connection was closed. No more may follow.
+        # JupyterHub logs one traceback for the first request after the restart, because the request's database
+        # connection was closed. The following requests must not log another traceback.
         site.hub.log_file.write_text("")
         site.member("grace")
     with postgresql.connect("new") as connection:
@@ -200,7 +204,7 @@ def test_hub_reconnects_to_a_restarted_postgresql(postgresql: PostgreSQL, tmp_pa
 
 
 def start(url: str, folder: Path) -> tuple[str, str]:
-    """Start the hub as its image does, with an unusable database. Return its output and the last message."""
+    """Start the hub with an unusable database, as the hub's image does. Return all output and the last log message."""
     tokens = {"CONFIGPROXY_AUTH_TOKEN": "made-up", "FILESERVER_TOKEN": "made-up-for-this-test"}
     environment = os.environ | COMPLETE | tokens | {"HUB_DATABASE_URL": url}
     run = "import sys; from labhub.app import LabHub; LabHub.launch_instance(sys.argv[1:])"
@@ -233,7 +237,7 @@ def test_failed_migration_ends_the_hub_and_keeps_the_copy(tmp_path: Path) -> Non
 
 
 def schema_error(url: str) -> str:
-    """Check that `check_schema` rejects an unusable database, and return the error message."""
+    """Call `check_schema` with an unusable database, and return the message of the error."""
     with pytest.raises(DatabaseError) as error:
         check_schema(url)
     message = str(error.value)

@@ -1,4 +1,4 @@
-"""Tests of the demo with `--github`: logins of several users, and labs as processes on this machine."""
+"""Tests of the demo `nox -s demo -- --github`: logins of several users, and labs as processes on this machine."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tools.parts import ROOT
 
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the demo's state."""
+    """Return the folder in which the demo stores its state."""
     return tmp_path_factory.mktemp("state")
 
 
 @pytest.fixture(scope="module")
 def url(state: Path) -> Iterator[str]:
-    """Start the demo and return the hub's URL."""
+    """Start the demo, and return the URL of the demo's hub."""
     options = ["--github", "--port", str(free_ports(1)[0]), "--state", str(state)]
     demo = subprocess.Popen([sys.executable, "-m", "tools.demo", *options], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:

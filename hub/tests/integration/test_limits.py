@@ -1,4 +1,4 @@
-"""Tests of the size of requests that the hub accepts through the real proxy."""
+"""Tests of the maximum size of a request that the hub accepts through the real proxy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-COOKIES = "; ".join(f"{number:03}={'x' * 4000}" for number in range(18))  # 72 kB
+COOKIES = "; ".join(f"{number:03}={'x' * 4000}" for number in range(18))  # 72 kB of cookies
 
 
 @pytest.mark.parametrize("path", ["/hub/login", "/hub/home", "/hub/api/"])
@@ -26,7 +26,8 @@ def test_a_user_with_72_kb_of_cookies_logs_in(site: Any) -> None:
 
 
 def test_the_hub_does_not_read_a_large_body(site: Any) -> None:
-    # The hub rejects a large body before it checks the token, and closes the connection. The proxy may then answer 503.
+    # The hub rejects a large body before it checks the token, and then closes the connection. If the proxy is still
+    # sending the body, the proxy answers 503.
     for path in ("/hub/login", "/hub/api/users"):
         answer = httpx.post(f"{site.hub.url}{path}", content=b"x" * 2_000_000, timeout=180)
         assert answer.status_code in {400, 503}

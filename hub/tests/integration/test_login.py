@@ -1,4 +1,4 @@
-"""Tests of logins: which accounts may log in, which identity they get, and the reasons of refusals."""
+"""Tests of logins: accounts that may log in, their POSIX identities, and the reasons for refusals."""
 
 from __future__ import annotations
 
@@ -252,7 +252,10 @@ def test_login_during_an_outage_shows_the_reason(site: Any, trouble: Trouble, re
 
 
 def test_many_simultaneous_logins_do_not_time_out(start_site: Any, tmp_path: Path) -> None:
-    """Check that no login times out in tornado's queue, which handles ten logins at a time by default."""
+    """Check that simultaneous logins do not time out in the queue of tornado's HTTP client.
+
+    By default this client sends only ten requests at a time.
+    """
     with start_site(tmp_path, GITHUB_TIMEOUT_SECONDS="30") as site:
         visitors = [site.visitor(f"early-{number}") for number in range(40)]
         for visitor in visitors:

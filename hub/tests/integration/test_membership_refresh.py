@@ -1,4 +1,4 @@
-"""Tests of membership re-checks: a lost membership ends the session and the lab, an outage of GitHub does not."""
+"""Tests of membership re-checks. A lost membership ends the session and the lab, but an outage of GitHub does not."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_lost_membership_ends_session_token_and_lab(site: Any, change: Change, r
     token = site.api_token(name)
     assert site.token_works(token)
     change(site.world, account)
-    # The hub re-checks a user with a running lab, even if the user sends no request.
+    # Send no requests here. The hub must re-check a user with a running lab without a request of the user.
     wait_until(lambda: not site.lab_runs(name), "the lab is stopped", 5)
     assert not visitor.is_logged_in()
     assert not visitor.reaches_lab(name)
@@ -67,7 +67,7 @@ def test_readmitted_member_keeps_the_same_user(site: Any) -> None:
 
 @pytest.fixture(scope="module")
 def resident(site: Any) -> Any:
-    """Return the session of a member of the allowed organization."""
+    """Return the logged-in session of a member of the allowed organization."""
     visitor, _ = site.member("resident")
     return visitor
 

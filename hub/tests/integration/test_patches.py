@@ -1,4 +1,4 @@
-"""Tests of the handlers that the hub replaces, and of a hub with an untested JupyterHub or SQLAlchemy."""
+"""Tests of JupyterHub's handlers that the hub replaces, and of a hub with an untested JupyterHub or SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ default_handlers[:0] = [route for route in jupyterhub_handlers.ROUTES if route[1
 c.JupyterHub.tornado_settings.update({"slow_spawn_timeout": 0})
 """
 
-# The hook that `LabHub.check_labs` sets for an untested JupyterHub
+# Settings with the hook that `LabHub.check_labs` sets if the version of JupyterHub is untested
 PAUSE = """
 from labhub.web.spawn import refuse_during_pause
 SimpleLocalProcessSpawner.recovered_pod = None
@@ -55,7 +55,10 @@ def test_a_report_notifies_only_a_pending_start(tmp_path: Path) -> None:
 
 
 def make_version(folder: Path, package: str) -> None:
-    """Write the metadata of version 99.0. Python uses it if the folder is first on the import path."""
+    """Write metadata of an installed package with version 99.0.
+
+    If the folder is the first on the import path, Python reports this version instead of the real one.
+    """
     metadata = folder / f"{package}-99.0.dist-info"
     metadata.mkdir(parents=True)
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 99.0\n")

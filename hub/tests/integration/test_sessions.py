@@ -1,4 +1,4 @@
-"""Tests of what a logout, a second login and a rename change in sessions, tokens and labs."""
+"""Tests of the effects of a logout, a second login and a rename on the user's sessions, tokens and labs."""
 
 from __future__ import annotations
 

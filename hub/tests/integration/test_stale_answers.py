@@ -1,4 +1,4 @@
-"""Tests of how long GitHub's last answer counts while GitHub is unavailable."""
+"""Tests of how long GitHub's last answer about a user is valid while GitHub is unavailable."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from labtesting.hub_process import wait_until
 
 @pytest.fixture(scope="module")
 def site(start_site: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Start a hub for which GitHub's last answer counts for three seconds."""
+    """Start a hub in which GitHub's last answer is valid for three seconds."""
     folder: Path = tmp_path_factory.mktemp("bound")
     with start_site(folder, GITHUB_STALE_SECONDS="3") as site:
         yield site

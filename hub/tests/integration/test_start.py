@@ -1,4 +1,4 @@
-"""Tests of the errors when the hub starts with missing settings."""
+"""Tests of the error messages of a hub that starts with missing settings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COMPLETE = {
 def run_hub(
     module: str, *arguments: str | Path, settings: dict[str, str], folder: Path
 ) -> subprocess.CompletedProcess[str]:
-    """Run a hub with only these settings until it exits, and return its status and output."""
+    """Run a hub with only these settings until the hub exits. Return the exit status and the output."""
     environment = {key: value for key, value in os.environ.items() if key not in COMPLETE}
     return subprocess.run(
         [sys.executable, "-m", module, *arguments],

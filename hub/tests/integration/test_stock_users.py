@@ -1,4 +1,4 @@
-"""Tests of a database of a hub with the stock GitHubOAuthenticator: its users log in to our hub."""
+"""Tests of a database from a hub with the stock GitHubOAuthenticator. The users of that hub log in to our hub."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ def test_stock_users_are_matched_by_their_github_id(start_site: Any, tmp_path: P
         assert "belongs to another account" in refused.text
         assert ours.hub.user("leaves")["user_info"] is None
         assert ours.hub.user("leaves")["auth_state"]["github_user"]["id"] == 5002
-        # A user that an administrator has created belongs to the account with this login.
+        # A user whom an administrator has created has no GitHub id. The user belongs to the account whose login is the
+        # user name.
         assert enroll(ours, "planned", 5004).log_in().status_code == 200
         assert ours.hub.user("planned")["user_info"] == {"github_id": 5004}

@@ -1,4 +1,4 @@
-"""Options and fixtures of the unit tests."""
+"""Options and fixtures for the hub's unit tests."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from hub.tests.unit.fake_api import FakeApi, run_fake_api
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option --update-golden."""
+    """Add the option `--update-golden` to pytest."""
     parser.addoption("--update-golden", action="store_true", help="write the golden files instead of comparing them")
 
 
 @dataclass
 class Cluster:
-    """A fake Kubernetes API with a client."""
+    """A fake Kubernetes API, and a client of this API."""
 
     api: FakeApi
     client: CoreV1Api
@@ -31,7 +31,7 @@ class Cluster:
 
 @pytest_asyncio.fixture
 async def cluster(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
-    """Run a fake API, and shorten the reflectors' timeouts from seconds to milliseconds."""
+    """Run a fake Kubernetes API, and shorten the reflectors' timeouts from seconds to milliseconds."""
     monkeypatch.setattr(reflector, "WATCH_SECONDS", 0.3)
     monkeypatch.setattr(reflector, "SILENCE_SECONDS", 0.2)
     monkeypatch.setattr(reflector, "RETRY_MIN", 0.01)
@@ -51,7 +51,7 @@ async def stop(*tasks: asyncio.Task[None] | None) -> None:
 
 @pytest_asyncio.fixture
 async def launcher(cluster: Cluster) -> AsyncIterator[LabLauncher]:
-    """Create a launcher whose reflectors follow the fake API."""
+    """Create a launcher whose reflectors watch the fake Kubernetes API."""
     pods, events = PodReflector(cluster.client, "labs"), EventReflector(cluster.client, "labs")
     tasks = [pods.start(), events.start()]
     yield LabLauncher(cluster.client, pods, events)

@@ -1,4 +1,4 @@
-"""A fake Kubernetes API over real HTTP, whose behaviour a test sets. The tests in tests/cluster use a real API."""
+"""A fake Kubernetes API with real HTTP. A test sets how it behaves. The tests in tests/cluster use a real API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Behaviour = Callable[["FakeApi", web.StreamResponse], Awaitable[None]]
 
 
 def make_pod(name: str, version: int = 1, **changes: Any) -> dict[str, Any]:
-    """Return a pod whose container waits for its image."""
+    """Return a pod that is pending and has no container status."""
     metadata = {"name": name, "namespace": "labs", "resourceVersion": str(version), "uid": f"uid-{name}"}
     return {"metadata": metadata, "spec": {"containers": []}, "status": {"phase": "Pending"}} | changes
 
@@ -36,42 +36,45 @@ def make_running_pod(name: str, port: int, version: int = 1) -> dict[str, Any]:
 
 
 async def stay_silent(_api: FakeApi, _response: web.StreamResponse) -> None:
-    """Keep a watch open without sending an event."""
+    """Keep the response to a watch request open without sending an event."""
     await asyncio.Event().wait()
 
 
 class FakeApi:
-    """A part of the Kubernetes API: list and watch of pods and events; create, read and delete of pods; read of nodes.
+    """A fake of a part of the Kubernetes API.
+
+    It supports the list and watch of pods and events, the creation, read and deletion of pods, and the read of nodes.
 
     Attributes
     ----------
     pods, events
-        Objects that a list returns.
+        Objects that the API returns for a list request.
     lists, watches
-        Number of requests for pods.
+        Number of list requests and of watch requests for pods.
     is_down
         Whether all requests fail with status 500.
     watch, event_watch
-        Behaviour of the next watch of pods or of events, after its headers.
+        Function that sends the body of the next watch response for pods, or for events.
     running_port
-        If set, a created pod runs at once, and its lab has this port.
+        If set, a created pod runs at once, and the pod's lab listens on this port.
     pending_status
-        If set, a created pod has this status and does not run.
+        If set, a created pod has this status, and does not run.
     creation_gate
-        If set, the API creates a pod only when this event is set, even if the client has gone.
+        If not None, the API delays the creation of a pod until this event is set. The API then creates the pod even if
+        the client has closed the connection.
     answers
-        Status and message for the next requests that create a pod. If empty, the status is 201.
+        Status and message of the next responses to requests that create a pod. If the list is empty, the status is 201.
     created
-        Bodies of the requests that created a pod.
+        Bodies of all requests to create a pod.
     deleted
-        Pod name and body of the requests that deleted a pod.
+        Pod name and body of all requests to delete a pod.
     removes_pods
-        Whether kubelet removes a deleted pod. If False, the pod stays until it is deleted with a grace period of 0, and
-        longer if it has a finalizer.
+        Whether a deleted pod without finalizers disappears at once. If False, such a pod disappears only after a
+        deletion with a grace period of 0.
     nodes
-        Status of the condition `Ready` by node. Other nodes do not exist.
+        Status of the condition `Ready` by the name of the node. For other names, the API answers 404.
     node_status
-        HTTP status of the requests that read a node.
+        HTTP status of the responses to requests that read a node.
     """
 
     def __init__(self) -> None:
@@ -164,19 +167,22 @@ class FakeApi:
 
 
 def deletion_fields(grace_period: int, *, age: int = 0) -> dict[str, Any]:
-    """Return what a deletion adds to the metadata of a pod.
+    """Return the fields that a deletion adds to the metadata of a pod.
 
     Parameters
     ----------
     age
-        Seconds since the request.
+        Seconds since the request to delete the pod.
     """
     deadline = datetime.now(UTC) + timedelta(seconds=grace_period - age)
     return {"deletionTimestamp": f"{deadline:%Y-%m-%dT%H:%M:%SZ}", "deletionGracePeriodSeconds": grace_period}
 
 
 def send_events(*events: dict[str, Any] | bytes) -> Behaviour:
-    """Return a behaviour that sends these events to one watch. b"" ends the response. The next watch stays silent."""
+    """Return a function that sends these events to one watch, for `FakeApi.watch` or `FakeApi.event_watch`.
+
+    The following watches get no event. The value b"" at the end closes the response.
+    """
 
     async def send(api: FakeApi, response: web.StreamResponse) -> None:
         api.watch = api.event_watch = stay_silent
@@ -191,7 +197,7 @@ def send_events(*events: dict[str, Any] | bytes) -> Behaviour:
 
 @asynccontextmanager
 async def run_fake_api() -> AsyncIterator[tuple[FakeApi, CoreV1Api]]:
-    """Run an API, and yield it with a client."""
+    """Run a fake Kubernetes API, and yield the API and a client."""
     api, application = FakeApi(), web.Application()
     for kind in ("pods", "events"):
         application.router.add_get(f"/api/v1/namespaces/labs/{kind}", api.list_or_watch)
@@ -210,7 +216,7 @@ async def run_fake_api() -> AsyncIterator[tuple[FakeApi, CoreV1Api]]:
 
 
 async def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait until a condition is true, for at most a minute."""
+    """Wait until a condition is true. Raise a TimeoutError after a minute."""
     async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110  (no event to wait for)
             await asyncio.sleep(0.01)

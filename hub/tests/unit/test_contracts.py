@@ -41,7 +41,11 @@ WRITTEN: list[Callable[[], None]] = [
 
 @pytest.fixture
 def audit_log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.LogCaptureFixture]:
-    """Capture audit events only. JupyterHub's handler, which other tests install, would add fields to the records."""
+    """Capture only audit events.
+
+    `propagate` is turned off, because other tests install a handler of JupyterHub, which would add fields to the
+    events.
+    """
     logger = logging.getLogger(audit.LOGGER)
     monkeypatch.setattr(logger, "propagate", False)
     logger.addHandler(caplog.handler)

@@ -1,4 +1,4 @@
-"""Test that the dashboard matches Grafana's published types. tests/cluster/test_dashboard.py tests its queries."""
+"""Test that the dashboard's JSON has Grafana's format. tests/cluster/test_dashboard.py tests the queries."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ COLUMNS = 24
 
 @pytest.fixture(scope="module")
 def dashboard() -> dict[str, Any]:
-    """Return the parsed JSON of the dashboard in the hub's manifest."""
+    """Return the dashboard, parsed from the JSON text in the hub's ConfigMap."""
     content: dict[str, Any] = json.loads(yaml.safe_load(FILE.read_text())["data"]["jupyterlabdemo-hub.json"])
     return content
 
 
 def find_losses(ours: Any, parsed: Any, path: str = "") -> list[str]:
-    """Return the paths and values of our JSON that are lost or changed when Grafana's types parse and write it."""
+    """Return each value of our dashboard that Grafana's types lose or change, with the path of the value."""
     if isinstance(ours, dict) and isinstance(parsed, dict):
         pairs = [(key, value, parsed.get(key)) for key, value in ours.items()]
     elif isinstance(ours, list) and isinstance(parsed, list) and len(ours) == len(parsed):

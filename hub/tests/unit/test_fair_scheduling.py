@@ -1,4 +1,4 @@
-"""Tests of `yield_turn`: one waiting task continues in each pass of the event loop."""
+"""Tests of `yield_turn`: in each pass of the event loop, only one of the waiting tasks continues."""
 
 from __future__ import annotations
 

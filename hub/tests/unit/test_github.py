@@ -1,4 +1,4 @@
-"""Tests of answers of GitHub that could leak a token or end a user's access by mistake."""
+"""Tests of the client of GitHub: unusual answers must not leak a token, and must not end a user's access."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ API = "https://api.github.example"
 
 
 def answer(path: str, code: int = 200, body: bytes = b"[]", **headers: str) -> Response:
-    """Return a response of GitHub's API."""
+    """Return a response of GitHub's API to a GET request."""
     return Response("GET", path, code, headers, body)
 
 

@@ -1,4 +1,4 @@
-"""Tests of the liveness probe while all reflectors work, and after one reflector has stopped."""
+"""Tests of the liveness probe: while all reflectors work, and after one reflector has died."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of the hub's client of the fileserver, with the real program `labfiles`."""
+"""Tests of `HomeProvisioner`, the hub's client of the fileserver, with the fileserver's real program `labfiles`."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def test_wrong_token_is_refused_without_a_retry(labfiles: Labfiles) -> Non
 async def test_hub_waits_for_a_paused_fileserver(labfiles: Labfiles, folders: HomeProvisioner) -> None:
     labfiles.signal(signal.SIGSTOP)
     task = asyncio.create_task(folders.create_folders(ADA))
-    await asyncio.sleep(0.1)  # wait until the client has sent the request, which gets no response
+    await asyncio.sleep(0.1)  # wait until the client has sent the request
     assert not task.done()
     labfiles.signal(signal.SIGCONT)
     await task

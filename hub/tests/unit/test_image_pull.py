@@ -1,4 +1,4 @@
-"""Tests of the causes that the hub finds in real error texts of kubelet, container runtimes and registries."""
+"""Tests of how the hub interprets real error texts of kubelet, container runtimes and registries."""
 
 from __future__ import annotations
 

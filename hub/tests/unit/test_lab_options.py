@@ -1,4 +1,4 @@
-"""Tests of clean settings: a request applies to one start, and the pages offer them after a failure.
+"""Tests of clean settings. The pages offer clean settings after a failure. A request for them applies to one start.
 
 The tests use a real JupyterHub user and a fake Kubernetes API. `cluster/test_clean_settings.py` uses real labs.
 """
@@ -17,7 +17,7 @@ from labtesting.contracts import read_contract
 from hub.tests.unit.test_lab_pages import MENU, PAGES, SPAWNER, STOPPED, render
 from hub.tests.unit.test_spawner import Lab, fileserver, lab
 
-__all__ = ["fileserver", "lab"]  # fixtures
+__all__ = ["fileserver", "lab"]  # so that pytest finds these fixtures
 FAILED = {
     "phase": "Failed",
     "containerStatuses": [
@@ -27,13 +27,13 @@ FAILED = {
 
 
 def lab_environment(lab: Lab) -> dict[str, str]:
-    """Return the variables of the last pod, without those of JupyterHub."""
+    """Return the environment variables of the last created pod, without those that JupyterHub sets."""
     variables = lab.cluster.api.created[-1]["spec"]["containers"][0]["env"]
     return {item["name"]: item["value"] for item in variables if not item["name"].startswith(("JUPYTER", "JPY_"))}
 
 
 def stored_options(lab: Lab) -> dict[str, str]:
-    """Return the user options in the database."""
+    """Return the user options of the lab in JupyterHub's database."""
     options: dict[str, str] = lab.user.orm_user.orm_spawners[""].user_options
     return options
 
@@ -48,7 +48,7 @@ async def test_clean_settings_apply_to_one_start(lab: Lab) -> None:
     Draft202012Validator(read_contract("lab-environment")).validate(environment)
     assert stored_options(lab) == {"image": "recommended", "size": "large"}
     await lab.user.stop("")
-    await lab.user.spawn("", options=None)  # a start without options repeats the stored options
+    await lab.user.spawn("", options=None)  # a start without options uses the stored options
     assert "LAB_CLEAN_SETTINGS" not in lab_environment(lab)
 
 
@@ -78,7 +78,7 @@ async def test_after_a_failed_start_the_spawn_page_opens(lab: Lab) -> None:
     stored = lab.user.orm_user.orm_spawners[""].state["last_end"]
     assert (stored["reason"], stored["started"]) == ("ended", False)
     assert "No such directory" in stored["detail"]
-    spawner = lab.user.get_spawner("", replace_failed=True)  # the spawn page creates the spawner like this
+    spawner = lab.user.get_spawner("", replace_failed=True)  # in the same way as the spawn page
     assert await spawner.get_options_form()
     assert spawner.suspects_settings
 

@@ -15,9 +15,10 @@ from labhub.labs.pod_status import diagnose
 from labhub.models.announcement import Announcement
 from labhub.models.profiles import parse_menu
 
-# The folders are in JupyterHub's search order. The prefix `templates/` selects JupyterHub's own templates.
+# Search for a template in the same folders and order as JupyterHub. A name with the prefix `templates/` selects
+# JupyterHub's own template.
 FOLDERS = [TEMPLATES, Path(DATA_FILES_PATH) / "templates", DATA_FILES_PATH]
-# JupyterHub renders asynchronously, which changes what `super()` returns.
+# Render asynchronously as JupyterHub does, because `super()` in a template then returns another type.
 PAGES = Environment(
     loader=FileSystemLoader(FOLDERS), undefined=ChainableUndefined, autoescape=select_autoescape(), enable_async=True
 )
@@ -32,7 +33,7 @@ PAUSE = SimpleNamespace(current=Announcement("Maintenance"), pause=Announcement(
 
 
 def render(name: str, end: object = None, **variables: Any) -> str:
-    """Return the visible text of a page without the navigation bar."""
+    """Return the text of a page that a user sees, without the navigation bar."""
     user = SimpleNamespace(
         name="ada", escaped_name="ada", json_escaped_name="ada", spawner=SimpleNamespace(last_end=end)
     )

@@ -1,4 +1,4 @@
-"""Tests of `find_lost_labs`: which labs the hub recovers because they are missing from its database."""
+"""Tests of `find_lost_labs`, which selects the labs that the hub recovers after the loss of its database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of the launcher with a fake Kubernetes API and real ports."""
+"""Tests of the launcher with a fake Kubernetes API, and with TCP ports of this machine instead of labs."""
 
 from __future__ import annotations
 

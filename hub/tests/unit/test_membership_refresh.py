@@ -1,4 +1,4 @@
-"""Tests of a membership re-check that runs at the same time as a login, the start of a lab, or another re-check."""
+"""Tests of membership re-checks, for example during a login, during a lab's start, or during another re-check."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STATE = AuthState(IDENTITY, "gho_old", ("read:org",), 1.0)
 
 @dataclass
 class FakeSpawner:
-    """A spawner with a state that the test sets."""
+    """A spawner whose state a test sets."""
 
     pending: str | None = None
     active: bool = True
@@ -43,7 +43,7 @@ class FakeSpawner:
 
 @dataclass
 class FakeUser:
-    """The part of JupyterHub's user that a re-check uses."""
+    """A user with the attributes of JupyterHub's `User` that a re-check uses."""
 
     id: int = 1
     name: str = "ada"
@@ -74,7 +74,7 @@ class FakeUser:
 
 @dataclass
 class FakeProxy:
-    """A proxy that records the deleted routes."""
+    """A proxy that records the routes that a re-check deletes."""
 
     is_down: bool = False
     deleted: list[tuple[str, str]] = field(default_factory=list)
@@ -87,14 +87,14 @@ class FakeProxy:
 
 @dataclass
 class FakeApp:
-    """The part of the hub that a re-check uses."""
+    """A hub with the attributes that a re-check uses."""
 
     users: dict[int, FakeUser]
     proxy: FakeProxy = field(default_factory=FakeProxy)
 
 
 class SlowEvaluator(AccessEvaluator):
-    """An access evaluator that returns its decision only after the event `may_answer` is set."""
+    """An access evaluator that waits for the event `may_answer` before it returns a decision."""
 
     def __init__(self, answer: AccessDecision | Exception) -> None:
         super().__init__(GitHub("https://api.github.example", 1), SETTINGS)
@@ -138,7 +138,7 @@ async def test_unchanged_answer_stores_only_its_time() -> None:
     assert await refresher.refresh(user) is True
     stored = user.stored
     assert stored is not None
-    # An immediate second re-check stores nothing.
+    # A second re-check directly after the first stores no new auth state, because GitHub's answer is unchanged.
     assert await refresher.refresh(user) is True
     assert user.stored is stored
     assert stored.pop("checked_at") >= start
@@ -213,7 +213,7 @@ async def test_refusal_forces_a_check_at_the_next_request() -> None:
     evaluator, user = SlowEvaluator(OUTSIDER), FakeUser(_auth_refreshed=time.monotonic())
     evaluator.may_answer.set()
     assert await MembershipRefresher(None, evaluator).refresh(user) is False
-    # JupyterHub re-checks at the next request if the time of the last re-check is missing.
+    # Without a time of the last re-check, JupyterHub re-checks the user at the next request.
     assert user._auth_refreshed is None
 
 
@@ -227,11 +227,11 @@ async def test_each_user_with_a_lab_is_checked_in_turn() -> None:
     idle = FakeUser(300)
     refresher = MembershipRefresher(FakeApp({0: gone, **users, 300: idle}), evaluator)
     await refresher.sweep()
-    # One sweep checks only a share of the users, although all are due.
+    # One sweep checks only a part of the users, although the re-check of all users is due.
     assert evaluator.calls == 37
     for _ in range(SWEEPS - 1):
         await refresher.sweep()
     assert all(user._auth_refreshed for user in users.values())
     assert idle._auth_refreshed is None
-    # The hub has no token of a user who has logged out, so it must not check this user before the others.
+    # This user has logged out. So the hub has no token of the user, and cannot confirm the membership.
     assert gone._auth_refreshed is None

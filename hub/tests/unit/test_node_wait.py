@@ -1,4 +1,4 @@
-"""Tests of the wait for a node, with real messages of the scheduler, the cluster autoscaler and Karpenter."""
+"""Tests of the interpretation of real messages of the scheduler, the cluster autoscaler and Karpenter."""
 
 from __future__ import annotations
 
@@ -98,14 +98,15 @@ def test_only_permanent_reasons_exclude_a_node_group(message: str, excluded: boo
         (FULL, [event("FailedScaleUp", "Node scale up in zones a failed: GCE quota exceeded", 1)], "declined"),
         (TOO_SMALL, [event("NotTriggerScaleUp", NO_FIT, 1)], "impossible"),
         (TOO_SMALL, [event("NotTriggerScaleUp", AT_MAXIMUM, 1), event("NotTriggerScaleUp", NO_FIT, 12)], "impossible"),
-        # `declined`, not `impossible`: a full node outside the autoscaler's groups can get room again.
+        # The result is not `impossible`, because a full node outside the autoscaler's node groups can get room again.
         (FULL, [event("NotTriggerScaleUp", NO_FIT, 1)], "declined"),
-        # An earlier answer of the autoscaler named a group that fits.
+        # The result is not `impossible`, because the first event shows that a node group fits.
         (TOO_SMALL, [event("TriggeredScaleUp", SCALE_UP, 1), event("NotTriggerScaleUp", NO_FIT, 12)], "declined"),
-        # If the autoscaler sends both answers in the same second, the API can list the two in any order.
+        # If the autoscaler sends two events in the same second, the API can list them in either order.
         (TOO_SMALL, [event("NotTriggerScaleUp", NO_FIT, 1), event("TriggeredScaleUp", SCALE_UP, 1)], "coming"),
         (TOO_SMALL, [event("TriggeredScaleUp", SCALE_UP, 1), event("NotTriggerScaleUp", NO_FIT, 1)], "coming"),
-        # Karpenter leaves out the instance types that a limit of the NodePool excludes now.
+        # The result is not `impossible`, because Karpenter's message can omit instance types that a limit of the
+        # NodePool excludes now.
         (TOO_SMALL, [karpenter("no instance type has enough resources, requirements=..., resources=...")], "declined"),
         (TOO_SMALL, [karpenter("all available instance types exceed limits for nodepool")], "declined"),
     ],

@@ -1,4 +1,4 @@
-"""Tests of the patches of JupyterHub and SQLAlchemy: the replaced upstream code, and the effect of each patch."""
+"""Tests that the source of the patched functions is unchanged, and tests of the effect of each patch."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ from sqlalchemy import event, text
 from sqlalchemy.orm import Session, selectinload
 
 REQUIREMENTS = Path(__file__).parents[2] / "requirements.txt"
-# The first characters of the SHA-256 of each source that a patch replaces or relies on. If a hash differs, review the
-# changes of the source, adapt the patch if necessary, measure with `nox -s "bench(scale)"`, and update the hash.
+# SHA-256 hash (first 16 digits) of the source of each upstream function that a patch replaces or relies on. If a hash
+# differs, review the changes in the function, and adapt the patch if necessary. Then measure with `nox -s
+# "bench(scale)"`, and update the hash.
 REVIEWED = {
     orm.APIToken.new: "dabfc88217041f03",
     jupyterhub_functions.add_client: "37e7d04b6eb9bdad",
@@ -74,7 +75,7 @@ def test_the_locked_version_is_a_tested_one(package: str, tested: frozenset[str]
 
 @pytest.fixture
 def unpatched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove the patches of JupyterHub after the test."""
+    """Restore the functions and relations that the patches replace, after the test."""
     places: list[tuple[Any, str]] = [
         (provider.JupyterHubOAuthServer, "add_client"),
         (UserDict, "count_active_users"),
@@ -88,7 +89,7 @@ def unpatched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def db(tmp_path: Path, unpatched: None) -> Iterator[Session]:
-    """Open the database of a patched hub."""
+    """Apply the patches, and open a new database of a hub."""
     use_write_ahead_log()
     assert _patches.apply_patches(logging.getLogger("test"))
     with orm.new_session_factory(f"sqlite:///{tmp_path}/hub.sqlite")() as session:
@@ -99,7 +100,7 @@ def db(tmp_path: Path, unpatched: None) -> Iterator[Session]:
 
 @pytest.fixture
 def statements(db: Session) -> list[str]:
-    """Record the statements that the database executes."""
+    """Return a list, to which each SQL statement that the database executes is added."""
     executed: list[str] = []
 
     def record(_connection: object, _cursor: object, statement: str, *_: object) -> None:
@@ -118,7 +119,7 @@ def add_user(db: Session, name: str, **columns: Any) -> orm.User:
 
 
 def executed_selects(statements: list[str]) -> list[str]:
-    """Return the recorded statements without JupyterHub's test of the connection (SELECT 1)."""
+    """Return the recorded statements without `SELECT 1`, with which JupyterHub tests the connection."""
     return [statement for statement in statements if statement != "SELECT 1"]
 
 
@@ -163,7 +164,7 @@ def test_a_list_of_users_needs_no_query_for_each(db: Session, statements: list[s
         add_user(db, f"user-{number}")
     db.expunge_all()
     statements.clear()
-    # This is the query of JupyterHub's `UserListAPIHandler`.
+    # Send the query with which JupyterHub's `UserListAPIHandler` lists users.
     users = db.query(orm.User).options(selectinload(orm.User.roles), selectinload(orm.User.groups)).all()
     assert all(user.roles[0].name == "user" and not user.groups for user in users)
     assert len(executed_selects(statements)) == 3
@@ -218,7 +219,7 @@ async def test_a_rotated_key_overwrites_no_newer_auth_state(db: Session, monkeyp
 
 @pytest.fixture
 def users(db: Session) -> UserDict:
-    """Return a user with a running lab. `add_labs` adds two more users."""
+    """Return JupyterHub's dictionary of users, with one user whose lab runs. `add_labs` adds two more such users."""
     lab = SimpleNamespace(pending=None, active=True, ready=True)
     users = UserDict(lambda: db, {})
     users[1] = SimpleNamespace(spawners={"": lab})
@@ -227,7 +228,8 @@ def users(db: Session) -> UserDict:
 
 def add_labs(users: UserDict) -> None:
     users[2] = users[3] = users[1]
-    # JupyterHub sets the metric when a lab starts, and increments the metric when the lab has started.
+    # JupyterHub sets the metric to a full count at the request for a lab. When the lab has started, JupyterHub
+    # increments the metric.
     RUNNING_SERVERS.set(1)
     RUNNING_SERVERS.inc()
 

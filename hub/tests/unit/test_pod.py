@@ -1,6 +1,7 @@
-"""Tests of the manifest of a lab's pod, which is compared with the files in golden/.
+"""Tests that compare the manifest of a lab's pod with the expected manifests in golden/.
 
-After an intended change run `nox -s "test(hub)" -- -k golden --update-golden`, and check the diff.
+After an intended change of the manifest, run `nox -s "test(hub)" -- -k golden --update-golden`, and check the diff of
+the files.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ ADA = Identity(
 
 
 def build(identity: Identity = ADA, site: PodSettings = SITE, **more: Any) -> dict[str, Any]:
-    """Build a pod with the settings of the tests."""
+    """Build the manifest of a lab's pod with the settings of the tests."""
     environment = {"JUPYTERHUB_API_TOKEN": "made-up", "JUPYTERHUB_USER": identity.name}
     return build_pod(identity, CHOICE, site, environment, **{"hub_user": identity.name, **more})
 
@@ -93,7 +94,7 @@ def test_environment_cannot_change_the_identity() -> None:
 def test_pod_of_any_account_is_valid_and_unprivileged(number: int, login: str, teams: list[tuple[int, str]]) -> None:
     try:
         identity = build_identity(Account(number, login), [Organization(*team) for team in teams], (), ReservedNames())
-    except Exception:  # a login that cannot be a POSIX user gets no pod
+    except Exception:  # some logins cannot be user names
         return
     pod = build(identity)
     spec, metadata = pod["spec"], pod["metadata"]

@@ -1,4 +1,4 @@
-"""Tests with pod events as the Kubernetes API returns them. `cluster/test_waiting.py` uses a real API."""
+"""Tests of the parser of pods' events, with events in the API's forms. `cluster/test_waiting.py` uses a real API."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KUBELET = {
     "eventTime": None,
     "count": 2,
 }
-# The API v1 returns this for an event that was created with the newer API events.k8s.io/v1.
+# The older API of events (v1) returns an event in this form if it was created with the newer one (events.k8s.io/v1).
 NEW_FORM = {
     "metadata": METADATA,
     "involvedObject": POD,
@@ -38,7 +38,7 @@ NEW_FORM = {
     "eventTime": "2026-11-30T12:00:01.000000Z",
     "series": {"count": 2, "lastObservedTime": "2026-11-30T12:00:05.250000Z"},
 }
-# The API accepts an event without a message and a time, and with an unknown type.
+# The API accepts even an event without a message and a time, or with an unknown type.
 BARE = {
     "metadata": METADATA,
     "involvedObject": POD,

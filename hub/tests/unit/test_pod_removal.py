@@ -26,7 +26,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lab_pod(ready: str = "True", **metadata: Any) -> dict[str, Any]:
-    """Return the pod of a running lab on `NODE`, with a status of its condition `Ready`."""
+    """Return the pod of a running lab on the node `NODE`. The condition `Ready` of the pod has the given status."""
     pod = make_running_pod(NAME, 8888)
     pod["metadata"] |= metadata
     pod["spec"]["nodeName"] = NODE
@@ -35,14 +35,17 @@ def lab_pod(ready: str = "True", **metadata: Any) -> dict[str, Any]:
 
 
 async def load(cluster: Cluster, launcher: LabLauncher, pod: dict[str, Any], **nodes: str) -> None:
-    """Put a pod and nodes into the cluster, whose kubelet removes no pod, and wait until the hub knows the pod."""
+    """Add a pod and nodes to the fake API, and wait until the reflector knows the pod.
+
+    In this cluster, a deleted pod disappears only if it is removed by force.
+    """
     cluster.api.removes_pods = False
     cluster.api.pods, cluster.api.nodes = [pod], nodes
     await wait_until(lambda: launcher.find_pod(NAME) is not None)
 
 
 def count_forced(cluster: Cluster) -> int:
-    """Return the number of requests that removed a pod by force."""
+    """Return the number of requests to remove a pod by force, which have a grace period of 0."""
     return sum(options.get("gracePeriodSeconds") == 0 for _, options in cluster.api.deleted)
 
 

@@ -1,4 +1,4 @@
-"""Tests of how the hub interprets pod statuses that kubelet and the scheduler write."""
+"""Tests of how the hub interprets the status of a pod, as kubelet and the scheduler write it."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ DRAINED = {
 
 
 def container(name: str, **state: Any) -> dict[str, Any]:
-    """Return the status of a container."""
+    """Return the status of a pod's container."""
     return {"name": name, "image": "lsst/lab:1", "ready": "running" in state, "state": state}
 
 
 def pod(*containers: dict[str, Any], conditions: list[dict[str, Any]] | None = None, **status: Any) -> dict[str, Any]:
-    """Return a pod with these container statuses, conditions and other fields of its status."""
+    """Return a pod whose status has these container statuses, conditions and other fields."""
     fields = {"phase": "Pending", "conditions": [SCHEDULED] if conditions is None else conditions, **status}
     if containers:
         fields["containerStatuses"] = list(containers)

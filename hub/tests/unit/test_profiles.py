@@ -1,4 +1,4 @@
-"""Tests of the menu, and of the choices that users make."""
+"""Tests of the menu file, and of users' choices from the menu."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of the hub's client of the proxy."""
+"""Tests of `LabProxy`, the hub's client of configurable-http-proxy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of orphaned pods, which have no lab in the database, and of ghosts, which are labs without a pod."""
+"""Tests of the reconciler with orphaned pods (without a lab in the database) and ghosts (labs without a pod)."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ RUNNING = make_running_pod("lab-1", 8888)
 
 @dataclass
 class FakeUser:
-    """A user with one lab.
+    """A user of the hub with one lab.
 
     Attributes
     ----------
     exit_status
-        Result of `poll`.
+        Result of the method `poll` of the user's spawner.
     """
 
     exit_status: int | None
@@ -53,7 +53,7 @@ class FakeUser:
 
 @dataclass
 class FakeProxy:
-    """A proxy that records the deleted routes."""
+    """A proxy that records the routes that the reconciler deletes."""
 
     deleted: list[tuple[str, str]] = field(default_factory=list)
 
@@ -63,7 +63,7 @@ class FakeProxy:
 
 @dataclass
 class FakeApp:
-    """The attributes of the hub that the reconciler reads."""
+    """A hub with the attributes that the reconciler reads."""
 
     db: Session
     users: dict[int, FakeUser]
@@ -72,7 +72,7 @@ class FakeApp:
 
 @pytest.fixture
 def db() -> Iterator[Session]:
-    """Open an empty database."""
+    """Open an empty JupyterHub database in memory."""
     with orm.new_session_factory("sqlite:///:memory:")() as session:
         yield session
 

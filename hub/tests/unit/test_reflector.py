@@ -1,4 +1,4 @@
-"""Tests of the reflectors with a fake API that fails in various ways. The tests in tests/cluster use a real API."""
+"""Tests of the reflectors with a fake Kubernetes API that fails. The tests in tests/cluster use a real one."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ pytestmark = pytest.mark.asyncio
 
 
 def make_event(name: str, uid: str, second: int) -> dict[str, Any]:
-    """Return an event of a pod."""
+    """Return a Kubernetes event about a pod."""
     metadata = {"name": name, "namespace": "labs", "resourceVersion": "5"}
     return {"metadata": metadata, "involvedObject": {"uid": uid}, "lastTimestamp": f"2026-11-23T00:00:0{second}Z"}
 
 
 @pytest.fixture
 def api(cluster: Cluster) -> FakeApi:
-    """Return a fake Kubernetes API with one pod."""
+    """Return the fake Kubernetes API, to which one pod was added."""
     cluster.api.pods = [make_pod("a")]
     return cluster.api
 
 
 @pytest_asyncio.fixture
 async def pods(cluster: Cluster) -> AsyncIterator[PodReflector]:
-    """Create a reflector of pods. The test starts it."""
+    """Create a reflector of pods, which the test has to start."""
     pods = PodReflector(cluster.client, "labs", label_selector="app=lab")
     yield pods
     await stop(pods._task)
@@ -41,7 +41,7 @@ async def pods(cluster: Cluster) -> AsyncIterator[PodReflector]:
 
 @pytest_asyncio.fixture
 async def events(cluster: Cluster) -> AsyncIterator[EventReflector]:
-    """Create a reflector of events. The test starts it."""
+    """Create a reflector of events, which the test has to start."""
     events = EventReflector(cluster.client, "labs", field_selector="involvedObject.kind=Pod")
     yield events
     await stop(events._task)
@@ -182,7 +182,7 @@ async def test_long_outage_does_not_end_the_reflector(api: FakeApi, pods: PodRef
     pods.start()
     await pods.wait_until_loaded()
     api.is_down = True
-    await wait_until(lambda: pods.age > 2)  # about 40 attempts; KubeSpawner's reflector stops after eight
+    await wait_until(lambda: pods.age > 2)  # in this time, about 40 attempts fail
     assert pods.idle < 1
     api.is_down, api.pods = False, [make_pod("z", 9)]
     await wait_until(lambda: set(pods.objects) == {"labs/z"})

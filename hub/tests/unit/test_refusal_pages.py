@@ -1,4 +1,4 @@
-"""Tests that the page of a refused login has a text for each reason."""
+"""Tests that the page about a refused login has a text for each reason."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from labhub.configuration import TEMPLATES
 from labhub.models.access_rules import Rule
 from labhub.models.login_errors import LoginRefusal
 
-# The folders are in JupyterHub's search order. The prefix `templates/` selects JupyterHub's own templates.
+# Search for a template in the same folders and order as JupyterHub. A name with the prefix `templates/` selects
+# JupyterHub's own template.
 FOLDERS = [TEMPLATES, Path(DATA_FILES_PATH) / "templates", DATA_FILES_PATH]
 PAGES = Environment(loader=FileSystemLoader(FOLDERS), undefined=ChainableUndefined, autoescape=select_autoescape())
 
 
 def render(reason: LoginRefusal, **changes: Any) -> str:
-    """Return the main part of a page, without the navigation bar."""
+    """Return the main part of a rendered page, without the navigation bar."""
     variables = {
         "reason": reason.code,
         "login": "ada",

@@ -145,7 +145,7 @@ def test_each_setting_has_a_description() -> None:
         "postgresql://hub:geheim@db.example/hub",
         "sqlite:///relative.sqlite",
         "postgresql+psycopg://db.example",
-        # JupyterHub or SQLAlchemy would not recognize these passwords, and would log them
+        # URLs with passwords that JupyterHub or SQLAlchemy would not recognize, and would write to the log
         "postgresql+psycopg://hub:ge/heim@db.example/hub",
         "postgresql+psycopg://hub:12/heim@db.example/hub",
         "postgresql+psycopg://hub:ge@heim@db.example/hub",
@@ -176,7 +176,8 @@ def test_sqlite_and_postgresql_urls_are_accepted(url: str) -> None:
 def test_failed_spawns_do_not_end_the_hub() -> None:
     config = Config()
     configure_spawner(config, load(COMPLETE | TOKENS, LabSettings))
-    # 0 is JupyterHub's default. With another value, for example 5 in Zero to JupyterHub, failed spawns end the hub.
+    # With a value above 0, for example 5 in Zero to JupyterHub, this number of consecutive failed spawns would end the
+    # hub.
     assert config.LabSpawner.consecutive_failure_limit == 0
 
 

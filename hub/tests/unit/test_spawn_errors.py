@@ -1,4 +1,4 @@
-"""Tests of the errors of failed spawns: the user sees the output of the lab, which the hub does not log."""
+"""Tests of the errors of failed spawns. The user sees the output of the lab, but the hub's log does not contain it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SECRET = "password=hunter2"
 
 
 def diagnose_exit(reason: str, status: int) -> Diagnosis:
-    """Return the diagnosis of a lab that has ended and whose output contains a secret."""
+    """Return the diagnosis of a lab that has ended. The lab's output contains a secret."""
     state = {"terminated": {"exitCode": status, "reason": reason, "message": SECRET}}
     return diagnose_end(
         {"metadata": {}, "status": {"phase": "Failed", "containerStatuses": [{"name": "notebook", "state": state}]}}
@@ -28,7 +28,7 @@ def test_the_output_of_a_lab_is_on_the_page_only(diagnosis: Diagnosis) -> None:
     text, html = format_exception(error, only_jupyterhub=True)
     assert SECRET in text
     assert SECRET in html
-    # JupyterHub logs the message, the `repr` and the traceback of an exception.
+    # JupyterHub can log an exception in three forms: the message, the `repr` and the traceback.
     logged = "\n".join([error.get_message(), repr(error), *traceback.format_exception(error)])
     assert diagnosis.message in str(error)
     assert SECRET not in logged

@@ -1,4 +1,4 @@
-"""Tests of `check_spawning_allowed`, which refuses new labs while spawning is paused."""
+"""Tests of `check_spawning_allowed`, which refuses to start labs while spawning is paused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAUSE = Announcement("Maintenance", "warning", datetime(2099, 1, 1, tzinfo=UTC),
 
 @dataclass
 class App:
-    """The attributes of the hub that `check_spawning_allowed` reads."""
+    """A hub with the attributes that `check_spawning_allowed` reads."""
 
     announcements: AnnouncementStore
     recovering_labs: bool = False

@@ -1,4 +1,4 @@
-"""Tests of LabSpawner with a real JupyterHub user, a fake Kubernetes API and the real fileserver program."""
+"""Tests of `LabSpawner` with a real JupyterHub user, a fake Kubernetes API and the fileserver's real program."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ MENU = Menu(
 
 @pytest.fixture(scope="module")
 def fileserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labfiles]:
-    """Run the fileserver's program."""
+    """Run the fileserver's real program, `labfiles`."""
     with run_labfiles(tmp_path_factory.mktemp("files")) as running:
         yield running
 
 
 @dataclass
 class Lab:
-    """A user whose lab the tests start."""
+    """A user whose lab a test starts, and the fake cluster in which the lab runs."""
 
     user: User
     cluster: Cluster
@@ -64,7 +64,7 @@ class Lab:
         return spawner
 
     async def start(self, **options: str) -> None:
-        """Start the lab as JupyterHub does."""
+        """Start the user's lab as JupyterHub does."""
         await self.user.spawn("", options=options)
 
 
@@ -72,7 +72,7 @@ class Lab:
 async def lab(
     cluster: Cluster, launcher: LabLauncher, fileserver: Labfiles, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Lab]:
-    """Create a user, and a server on a port that answers like a lab."""
+    """Create a user, and start an HTTP server on this machine that answers like the user's lab."""
     monkeypatch.setattr(LabSpawner, "launcher", launcher, raising=False)
     monkeypatch.setattr(CryptKeeper.instance(), "keys", [b"1" * 32])
     config = Config()
@@ -159,7 +159,7 @@ async def test_a_user_without_auth_state_gets_no_pod(lab: Lab) -> None:
 
 
 async def test_a_refused_start_leaves_a_running_pod(lab: Lab) -> None:
-    """Check that the hook refuses a start without the patches, and that no running pod is deleted."""
+    """Check that the hook `refuse_during_pause` refuses a start, and that the user's running pod is not deleted."""
     port = lab.cluster.api.running_port
     assert port
     running = make_running_pod(NAME, port)
@@ -219,7 +219,7 @@ async def test_a_lab_that_has_ended_is_explained(lab: Lab) -> None:
 
 
 async def lose_node(lab: Lab, **metadata: Any) -> None:
-    """Put the running lab on a node that does not answer, and wait until the hub knows it."""
+    """Move the running lab's pod to a node that does not answer, and wait until the hub knows this."""
     lab.cluster.api.removes_pods = False
     lab.cluster.api.nodes = {"node1": "Unknown"}
     [pod] = lab.cluster.api.pods
@@ -292,7 +292,7 @@ async def test_a_restarted_hub_finds_pod_and_address(lab: Lab) -> None:
     restarted = lab.user._new_spawner("")
     assert restarted.pod_name == NAME
     assert await restarted.get_url() == f"http://127.0.0.1:{port}"
-    # KubeSpawner stores `pod_name` under the same key, and more keys.
+    # This is a state that KubeSpawner has stored, which has more keys than the hub's.
     restarted.load_state({"pod_name": "lab-1", "namespace": "labs", "dns_name": "x", "kubespawner_version": "7.1.0"})
     assert restarted.pod_name == "lab-1"
 

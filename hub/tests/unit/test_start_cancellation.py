@@ -24,19 +24,19 @@ from hub.tests.unit.test_spawner import NAME, Lab, fileserver, lab
 from hub.tests.unit.test_start_problem import unscheduled
 from hub.tests.unit.test_start_tracker import NOT_FOUND
 
-__all__ = ["fileserver", "lab"]  # fixtures
+__all__ = ["fileserver", "lab"]  # so that pytest finds these fixtures
 pytestmark = pytest.mark.asyncio
 FULL = unscheduled("0/1 nodes are available: 1 Insufficient memory.")["status"]
 
 
 @dataclass
 class FakeProxy:
-    """A proxy that records the added and deleted routes.
+    """A proxy that records the routes that the hub adds and deletes.
 
     Attributes
     ----------
     error
-        Raised by each deletion.
+        Error that each deletion of a route raises, or None.
     """
 
     routes: list[str] = field(default_factory=list)
@@ -57,7 +57,7 @@ def begin_start(lab: Lab, route: asyncio.Event | None = None) -> None:
     Parameters
     ----------
     route
-        Event that the proxy waits for when it adds the route.
+        Event for which the start waits before it is complete, as if the proxy was slow to add the route.
     """
     spawner = lab.spawner
     spawner._spawn_pending = True
@@ -79,12 +79,12 @@ def begin_start(lab: Lab, route: asyncio.Event | None = None) -> None:
 
 
 def cancelled_starts() -> float:
-    """Return the number of cancelled starts in the metrics."""
+    """Return the value of the metric that counts cancelled starts."""
     return float(metrics.FAILURES.labels("cancelled")._value.get())
 
 
 async def wait_for_node(lab: Lab) -> LabSpawner:
-    """Start the lab on a full cluster, and wait until the hub knows its pod."""
+    """Start the lab on a full cluster, and wait until the hub knows the pod of the lab."""
     lab.cluster.api.pending_status = FULL
     begin_start(lab)
     await wait_until(lambda: lab.launcher.find_pod(NAME) is not None)
@@ -92,7 +92,7 @@ async def wait_for_node(lab: Lab) -> LabSpawner:
 
 
 def assert_released(lab: Lab) -> None:
-    """Check that neither the hub nor Kubernetes has a lab."""
+    """Check that the hub has no lab of the user, and that the fake Kubernetes API has no pod."""
     assert lab.cluster.api.pods == []
     assert "" not in lab.user.spawners
     assert lab.user.orm_user.orm_spawners[""].server is None
@@ -184,7 +184,7 @@ async def test_a_lab_that_is_checked_or_recovered_is_not_stopped(lab: Lab, flag:
 
 
 async def restart_hub(lab: Lab) -> FakeProxy:
-    """Discard the state in the hub's memory, as if the hub was killed, and check the labs as a new hub does."""
+    """Discard the hub's state in memory, as if the hub was killed. Then check all labs as a restarted hub does."""
     if start := lab.spawner._spawn_future:
         start.cancel()
         await asyncio.wait([start])

@@ -1,4 +1,4 @@
-"""Tests of `find_problem` and of the progress page, with the reports of kubelet and the scheduler about a pod."""
+"""Tests of the problems and progress events that the hub derives from the status and the events of a pod."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SCHEDULED = {"type": "PodScheduled", "status": "True"}
 
 
 def waiting(reason: str, message: str = "") -> dict[str, Any]:
-    """Return a pod whose container is in the state `waiting` with this reason."""
+    """Return a pod whose container waits for the given reason."""
     state = {"waiting": {"reason": reason, "message": message}}
     status = {"name": "notebook", "image": "lsst/lab:1", "state": state}
     return make_pod("lab-1", status={"phase": "Pending", "conditions": [SCHEDULED], "containerStatuses": [status]})
 
 
 def unscheduled(message: str, reason: str = "Unschedulable") -> dict[str, Any]:
-    """Return a pod that has no node yet, with the scheduler's message."""
+    """Return a pod that has no node yet. The scheduler's message is in the condition `PodScheduled`."""
     condition = {"type": "PodScheduled", "status": "False", "reason": reason, "message": message}
     return make_pod("lab-1", status={"phase": "Pending", "conditions": [condition]})
 

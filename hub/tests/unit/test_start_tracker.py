@@ -1,4 +1,4 @@
-"""Tests of `StartTracker`: the stages of a start, lasting problems, and the deadline."""
+"""Tests of `StartTracker`: the stages of a start, problems that last too long, and the deadline."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def make_tracker() -> StartTracker:
 
 
 def failure(tracker: StartTracker, pod: dict[str, Any] | None, now: float, *events: PodEvent) -> tuple[str, str]:
-    """Check that an update of the tracker ends the start with an error. Return the error's reason and detail."""
+    """Update the tracker, check that this raises an error, and return the reason and the detail of the error."""
     with pytest.raises(SpawnFailedError) as failed:
         tracker.update(pod, events, now)
     return failed.value.diagnosis.reason, failed.value.diagnosis.detail

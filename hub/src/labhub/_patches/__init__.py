@@ -1,8 +1,8 @@
 """Changes to the internals of JupyterHub and SQLAlchemy. Only `labhub.app` imports this package.
 
-Each module is about one project. Each patch states what it changes, why, the measured gain, and the upstream change
-that would make it unnecessary. docs/dev/hub-patches.md lists all patches. If the installed version of a project is not
-one of the tested versions, its patches are not applied, and the hub logs one warning.
+Each module contains the patches of one project. The docstring of a patch states the change, the reason, the measured
+gain, and the upstream change that would make the patch unnecessary. docs/dev/hub-patches.md lists all patches. If the
+installed version of a project is untested, the hub does not apply the patches of this project, and logs one warning.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import logging
 
 from labhub.shared.version_guard import find_untested_version
 
-# Before you add a version, run hub/tests/unit/test_patches.py. Review the functions that it reports as changed, and
-# measure with `nox -s "bench(scale)"`.
+# Before you add a version to the tested versions, run hub/tests/unit/test_patches.py. The tests report which upstream
+# functions have changed. Review these functions, and measure with `nox -s "bench(scale)"`.
 TESTED_JUPYTERHUB = frozenset({"6.1.1"})
 TESTED_SQLALCHEMY = frozenset({"2.1.9"})
 
@@ -25,7 +25,8 @@ def apply_patches(log: logging.Logger) -> bool:
     sqlalchemy = find_untested_version("sqlalchemy", TESTED_SQLALCHEMY, "the hub uses more CPU")
     for warning in filter(None, (jupyterhub, sqlalchemy)):
         log.warning("%s", warning)
-    # The modules are imported here, because an untested version may lack what they import.
+    # Import the modules here. At the top of the file, an import would fail if an untested version lacks a name that a
+    # module needs.
     if not jupyterhub:
         from labhub._patches import jupyterhub_functions
 

@@ -1,4 +1,4 @@
-"""JupyterHub's application with the hooks that upstream lacks."""
+"""Subclass of JupyterHub's application, with hooks that JupyterHub itself lacks."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ Route = tuple[str, type[Any]]
 
 
 class HookedJupyterHub(JupyterHub):  # type: ignore[misc]  # untyped
-    """JupyterHub with hooks before it opens the database and before it checks the labs, and with routes of our own.
+    """JupyterHub with the hub's routes, and with hooks before the database is opened and before the labs are checked.
 
-    Why: upstream calls these methods in `initialize` without a hook in between. Its option `extra_handlers` adds
-    routes after JupyterHub's, so it cannot replace a page.
-    Gain: required by the hub. Each override calls upstream's method, so that it works with any version.
-    Upstream: `pre_init` hooks, and `extra_handlers` before JupyterHub's.
+    Why: JupyterHub's `initialize` opens the database and checks the labs without a hook before either step. The option
+    `extra_handlers` adds routes after JupyterHub's routes, so it cannot replace a page.
+    Gain: the hub does not work without these hooks. Each method calls the JupyterHub method that it overrides, so the
+    class works with any version of JupyterHub.
+    Upstream: `pre_init` hooks, and an option that puts `extra_handlers` before JupyterHub's routes.
     """
 
     patched = False
-    """Whether the installed JupyterHub is a tested version, so that its patches are applied."""
+    """Whether the hub has applied its patches of JupyterHub, which requires a tested version of JupyterHub."""
 
     def init_db(self) -> None:
         """Apply the patches, then open the database with `open_database`."""
@@ -31,11 +32,11 @@ class HookedJupyterHub(JupyterHub):  # type: ignore[misc]  # untyped
         self.open_database(super().init_db)
 
     def open_database(self, init_db: Callable[[], None]) -> None:
-        """Open the hub's database with JupyterHub's `init_db`. A subclass can check the database first."""
+        """Open the hub's database with JupyterHub's `init_db`. A subclass can first check the database."""
         init_db()
 
     def init_handlers(self) -> None:
-        """Add the hub's routes before JupyterHub's."""
+        """Add the hub's routes before JupyterHub's routes, so that the hub can replace a page."""
         super().init_handlers()
         routes = [*self._replaced_routes(), *self.own_routes()]
         self.handlers[:0] = self.add_url_prefix(self.hub_prefix, routes)
@@ -43,25 +44,29 @@ class HookedJupyterHub(JupyterHub):  # type: ignore[misc]  # untyped
     def _replaced_routes(self) -> Sequence[Route]:
         if not self.patched:
             return ()
-        from labhub._patches import jupyterhub_handlers  # an untested JupyterHub may lack what this module imports
+        from labhub._patches import jupyterhub_handlers  # this import can fail with an untested JupyterHub
 
         return jupyterhub_handlers.ROUTES
 
     def own_routes(self) -> Sequence[Route]:
-        """Return the routes that the hub adds, below the hub's prefix."""
+        """Return the routes that the hub adds to JupyterHub. Their paths are relative to the hub's prefix `/hub`."""
         return ()
 
     async def init_spawners(self) -> int:
         """Call `check_labs` with the function that checks the labs.
 
-        Why: upstream's function sends an HTTP request to each lab. It loads each user with four queries, because its
-        `populate_existing` discards the users that are already loaded.
+        This is the hub's function `check_running_labs`. If the patches are not applied, it is JupyterHub's function.
+
+        Why: JupyterHub's function sends an HTTP request to each lab. JupyterHub's function also loads each user with
+        four queries, because the option `populate_existing` discards the users that are already loaded.
         Gain: half of the time of a restart with 2,000 labs.
-        Upstream: load the users with one query; skip the HTTP request if `poll` is None.
+        Upstream: load the users with one query; skip the HTTP request if `poll` returns None, which means that the lab
+        runs.
         """
         if not self.patched:
             return await self.check_labs(super().init_spawners)
-        # Imported here, because an untested JupyterHub may lack what `startup` imports.
+        # Import the module here. At the top of the file, the import would fail if an untested JupyterHub lacks a name
+        # that `startup` needs.
         from labhub.lifecycle.startup import check_running_labs
 
         return await self.check_labs(partial(check_running_labs, self))

@@ -19,7 +19,7 @@ from jupyterhub.user import User, UserDict  # type: ignore[import-untyped]
 
 from labhub.infra.fair_scheduling import yield_turn
 
-# Upstream's functions. hub/tests/unit/test_patches.py has a hash of the source of each.
+# JupyterHub's functions before the patches. hub/tests/unit/test_patches.py compares a hash of each function's source.
 add_client = provider.JupyterHubOAuthServer.add_client
 count_active_users = UserDict.count_active_users
 get_auth_state = User.get_auth_state
@@ -33,8 +33,9 @@ def hash_lab_secrets_once() -> None:
     """Hash the OAuth client secret of a lab with one round instead of 16,384.
 
     Why: the secret is the lab's API token, 128 random bits, and JupyterHub itself stores that token with one round. The
-    16,384 rounds protect guessable secrets, so the secrets of configured services keep them.
-    Gain: 7 ms at the start of a lab and 7 ms at each login to a lab, 4 % of a spawn's CPU.
+    16,384 rounds protect guessable secrets. So the patch does not change the hashing of other clients, for example of
+    configured services.
+    Gain: 7 ms at the start of a lab, and 7 ms at each login to a lab. This is 4 % of the hub's CPU time for a spawn.
     Upstream: pass `generated=True` for the hub's own tokens to `hash_token`, as `APIToken.new` does.
     """
     provider.JupyterHubOAuthServer.add_client = _add_client
@@ -43,7 +44,8 @@ def hash_lab_secrets_once() -> None:
 def _add_client(server: Any, client_id: str, client_secret: str, *args: Any, **kwargs: Any) -> Any:
     if not client_id.startswith(LAB_CLIENT_PREFIX):
         return add_client(server, client_id, client_secret, *args, **kwargs)
-    # `add_client` contains no `await`, so no other task creates a client before `hash_token` is restored.
+    # Replace `hash_token` only during this call. `add_client` contains no `await`, so no other task can use the
+    # replacement.
     provider.hash_token = partial(utils.hash_token, rounds=1)
     try:
         return add_client(server, client_id, client_secret, *args, **kwargs)
@@ -54,9 +56,10 @@ def _add_client(server: Any, client_id: str, client_secret: str, *args: Any, **k
 def count_labs_periodically() -> None:
     """Count the active labs every five seconds instead of at each spawn.
 
-    Why: JupyterHub loops over all users at each spawn, for two limits and a metric. If `active_server_limit` or
-    `concurrent_spawn_limit` is set, the patch is inactive, so that JupyterHub enforces the limit exactly.
-    Gain: 14 % of a spawn's CPU.
+    Why: at each spawn JupyterHub counts the active labs of all users, for two limits and for a metric. If
+    `active_server_limit` or `concurrent_spawn_limit` is set, the patch has no effect, so that JupyterHub enforces the
+    limit exactly.
+    Gain: 14 % of the hub's CPU time for a spawn.
     Upstream: count only if a limit is set.
     """
     UserDict.count_active_users = _count_active_users
@@ -71,18 +74,19 @@ def _count_active_users(users: UserDict) -> Counter[str]:
         users._counted_at = now
         counts: Counter[str] = count_active_users(users)
         return counts
-    # The metric RUNNING_SERVERS replaces a full count. JupyterHub sets it to the result of each full count, and updates
-    # it at each start and stop of a lab.
+    # Between two full counts, return the value of the metric RUNNING_SERVERS. JupyterHub sets the metric to the result
+    # of each full count, and updates the metric at each start and stop of a lab.
     return Counter(active=int(RUNNING_SERVERS._value.get()))
 
 
 def keep_newest_auth_state() -> None:
     """Keep the auth state that a login or logout stores while JupyterHub decrypts the older one.
 
-    Why: during a key rotation, with two keys, JupyterHub re-encrypts the auth state that it has read, and stores it.
-    If the user logs out in between, JupyterHub overwrites the newer auth state, and restores the revoked token.
+    Why: while two encryption keys are configured, JupyterHub re-encrypts and stores each auth state that it reads. If
+    the user logs out before JupyterHub stores the old auth state, JupyterHub overwrites the new one, and so restores
+    the revoked token.
     Gain: correctness.
-    Upstream: compare the stored value before writing.
+    Upstream: store the re-encrypted auth state only if the database still contains the value that was read.
     """
     User.get_auth_state = _get_auth_state
 
@@ -105,12 +109,12 @@ async def _get_auth_state(user: User) -> dict[str, Any] | None:
 
 
 def queue_requests() -> None:
-    """Queue the requests that need the database. Probes and metrics do not wait.
+    """Queue the requests that need the database. Requests for probes and metrics do not wait in the queue.
 
-    Why: 200 simultaneous requests run in one pass of the event loop, and block it for seconds
+    Why: the event loop runs 200 simultaneous requests in one pass, which blocks all other tasks for seconds
     (`labhub.infra.fair_scheduling`).
-    Gain: the slowest health page during 200 spawns takes 0.2 s instead of 2.7 s.
-    Upstream: no proposal, because tornado has no queue of requests.
+    Gain: during 200 spawns, the slowest request for the health page takes 0.2 s instead of 2.7 s.
+    Upstream: no proposal yet, because tornado, JupyterHub's web server, has no queue of requests.
     """
     BaseHandler.prepare = _prepare
 

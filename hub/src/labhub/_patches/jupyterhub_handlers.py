@@ -1,4 +1,7 @@
-"""Replacements for handlers of JupyterHub. An untested version of JupyterHub keeps its own handlers."""
+"""Replacements for handlers of JupyterHub.
+
+If the installed version of JupyterHub is untested, the hub uses JupyterHub's own handlers.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,12 @@ from labhub.web.start_cancellation import cancel_start, check_stop_allowed
 
 
 class SpawnPauseMixin(BaseHandler):  # type: ignore[misc]  # untyped
-    """Refusal of starts during a pause, before JupyterHub changes its state.
+    """Refusal of a lab's start while spawning is paused, before JupyterHub writes to its database.
 
-    Why: otherwise `pre_spawn_hook` refuses the start, after JupyterHub has stored a server and a token.
-    Gain: no failed spawn in the user's history, and status 429 with `Retry-After`.
+    Why: without this class, only the hook `pre_spawn_hook` could refuse the start, after JupyterHub has stored a server
+    and a token.
+    Gain: the refused start does not count as a failed spawn of the user. The response has status 429 and the header
+    `Retry-After`.
     Upstream: a hook before `spawn_single_user`.
     """
 
@@ -28,7 +33,7 @@ class SpawnPauseMixin(BaseHandler):  # type: ignore[misc]  # untyped
     async def spawn_single_user(
         self, user: User, server_name: str = "", display_name: str = "", options: object = None
     ) -> None:
-        """Start a lab.
+        """Start a lab, unless spawning is paused.
 
         Raises
         ------
@@ -40,14 +45,18 @@ class SpawnPauseMixin(BaseHandler):  # type: ignore[misc]  # untyped
 
 
 class SpawnPage(SpawnPauseMixin, SpawnHandler):  # type: ignore[misc]  # untyped
-    """The spawn page. It shows a pause, and re-checks the user's membership before it redirects to the progress page.
+    """The spawn page, with a re-check of the user's membership before the redirect to the progress page.
 
-    If a lab has lost its node, the page shows that instead of a redirect to the lab.
+    While spawning is paused, the hub shows a page about the pause instead of the spawn page.
 
-    Why: JupyterHub re-checks the membership during the spawn, and redirects after a second. If GitHub takes longer, the
-    progress page finds no pending spawn and reports that the lab is not running. JupyterHub treats a lab that has lost
-    its node as running until the pod has ended.
-    Gain: correctness. A spawn is half a second faster if the membership has just been checked at the login.
+    If the node of the user's lab does not answer, the hub shows a page that reports this, and does not redirect to the
+    lab.
+
+    Why: JupyterHub re-checks the membership during the request for a spawn, and redirects to the progress page after a
+    second. If GitHub has not answered by then, no spawn is pending, and the progress page reports that the lab is not
+    running. If the node of a lab does not answer, JupyterHub treats the lab as running until the pod has ended.
+    Gain: correctness. If the login has just checked the membership, the spawn is half a second faster than with a
+    second check.
     Upstream: count the re-check as part of the pending spawn.
     """
 
@@ -72,19 +81,19 @@ class SpawnPage(SpawnPauseMixin, SpawnHandler):  # type: ignore[misc]  # untyped
         *arguments: object,
     ) -> None:
         await confirm_access(self, user)
-        if spawner.active:  # started from another browser tab during the check
+        if spawner.active:  # another browser tab has started the lab during the check
             self.redirect(pending_url)
         else:
             await super()._wrap_spawn_single_user(user, server_name, display_name, spawner, pending_url, *arguments)
 
 
 class ServerHandler(SpawnPauseMixin, UserServerAPIHandler):  # type: ignore[misc]  # untyped
-    """The API calls that start and stop a lab. The admin page uses them, too.
+    """The API calls that start and stop a lab. The hub's own pages and JupyterHub's admin page send these calls.
 
-    Why: JupyterHub interrupts a pending start, waits a second, and then stops the lab. During this second its pages
-    show that no lab is starting, and a second request to stop the lab fails with status 500. A pod that JupyterHub has
-    requested just before the interruption is not deleted. While a restarted hub checks a lab, a request to stop the lab
-    fails with status 500.
+    Why: to cancel a pending start, JupyterHub interrupts the start, waits a second, and then stops the lab. During this
+    second JupyterHub's pages show that no lab is starting, and a second request to stop the lab fails with status 500.
+    If the hub has requested a pod just before the interruption, JupyterHub does not delete the pod. While a restarted
+    hub checks a lab, a request to stop the lab fails with status 500.
     Gain: correctness. A user can cancel a start that waits for a node, and start another lab at once.
     Upstream: mark the lab as stopping before the interruption.
     """
@@ -105,22 +114,22 @@ class ServerHandler(SpawnPauseMixin, UserServerAPIHandler):  # type: ignore[misc
 
 
 class ActivityHandler(ActivityAPIHandler):  # type: ignore[misc]  # untyped
-    """The API call with which a lab reports its activity.
+    """The API call with which a lab reports its activity to the hub.
 
-    Why: for each report JupyterHub re-checks the user at GitHub, although the hub's regular sweep does this, too. It
-    also stores the time at which the lab's token was used.
-    Gain: a third of the CPU of an idle hub with thousands of labs. The first report also wakes a pending start,
-    because the lab is about to answer.
-    Upstream: a setting to skip `refresh_auth` and the token's activity for reports.
+    Why: for each report JupyterHub re-checks the user's membership at GitHub, although the hub re-checks all users with
+    a running lab regularly. For each report JupyterHub also stores the time at which the lab's token was last used.
+    Gain: a third of the CPU time of an idle hub with thousands of labs. In addition, a lab's first report wakes its
+    pending start, which then connects to the lab without a pause.
+    Upstream: a setting that turns off `refresh_auth` and the update of the token's last use for activity reports.
     """
 
     def post(self, user_name: str) -> None:
-        """Store the report, and wake the user's pending starts."""
+        """Store the report of a lab, and wake the tasks that wait for the start of the user's labs."""
         super().post(user_name)
         notify_pending_starts(self.find_user(user_name))
 
     async def refresh_auth(self, user: User, force: bool = False) -> User:
-        """Return the user without a re-check of the membership."""
+        """Return the user unchanged, without a re-check of the membership at GitHub."""
         return user
 
     def _record_activity(self, obj: object, timestamp: object = None) -> bool:

@@ -1,4 +1,4 @@
-"""Storage of the current announcement in a file, so that a restarted hub still shows it and still pauses spawning."""
+"""Storage of the current announcement in a file, so that the announcement continues after a restart of the hub."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class AnnouncementStore:
     Parameters
     ----------
     file
-        JSON file. It is written at each change, and read at the first use, when JupyterHub has configured its log.
+        JSON file. The store writes the file at each change. It reads the file only at the first use, because errors can
+        be logged only after JupyterHub has configured its log.
     """
 
     def __init__(self, file: Path) -> None:
@@ -29,7 +30,7 @@ class AnnouncementStore:
 
     @property
     def current(self) -> Announcement | None:
-        """The announcement, or None if none is stored or it has ended."""
+        """The stored announcement, or None if the store is empty or the announcement has ended."""
         stored = self._stored()
         return stored if stored and not (stored.ends and stored.ends <= datetime.now(UTC)) else None
 
@@ -40,7 +41,7 @@ class AnnouncementStore:
         return current if current and current.spawning == "stopped" else None
 
     def replace(self, announcement: Announcement | None) -> None:
-        """Store an announcement in place of the current one; None removes it.
+        """Store an announcement in place of the current one. With None, remove the current announcement.
 
         Raises
         ------
@@ -65,8 +66,8 @@ class AnnouncementStore:
 
     def _read(self) -> Announcement | None:
         try:
-            # Pass the earliest time as `now`, because the parser rejects an end in the past, and a stored announcement
-            # may have ended.
+            # The parser rejects an announcement that ends before `now`, but a stored announcement may have ended. So
+            # pass the earliest possible time as `now`.
             return parse_announcement(json.loads(self._file.read_text()), datetime.min.replace(tzinfo=UTC))
         except FileNotFoundError:
             return None

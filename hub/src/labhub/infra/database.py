@@ -12,11 +12,11 @@ from sqlalchemy.exc import DBAPIError
 
 
 class DatabaseError(Exception):
-    """The database cannot be used. The message has the reason on one line, and no password."""
+    """Error for a database that the hub cannot use. The message states the reason on one line, without passwords."""
 
 
 def describe_failure(url: str, reason: str | Exception) -> DatabaseError:
-    """Return the error for a database that cannot be used."""
+    """Return the error for a database that the hub cannot use, with the database's URL and the reason."""
     shown_url = make_url(url).set(query={}).render_as_string(hide_password=True)
     text = " ".join(str(reason.orig if isinstance(reason, DBAPIError) else reason).split())
     return DatabaseError(f"the database {shown_url} cannot be used: {text}")
@@ -25,13 +25,13 @@ def describe_failure(url: str, reason: str | Exception) -> DatabaseError:
 def check_schema(url: str) -> None:
     """Check that the database answers, and that its schema is not newer than this JupyterHub.
 
-    JupyterHub tries to migrate each schema that differs from its own. With a newer hub's SQLite file, each start would
-    create a copy of the file and then fail.
+    JupyterHub tries to migrate each schema that differs from its own. With the SQLite file of a newer hub, each start
+    would copy the file, and then fail.
 
     Raises
     ------
     DatabaseError
-        Raised if the database does not answer, or has a newer schema.
+        Raised if the database does not answer, or if the schema is newer than this JupyterHub.
     """
     engine = create_engine(url)
     try:
@@ -49,11 +49,11 @@ def check_schema(url: str) -> None:
 
 
 def use_write_ahead_log() -> None:
-    """Set SQLite to write changes to a log beside the file, and to wait for the disk only at checkpoints.
+    """Let SQLite write changes to a log beside the database file, and wait for the disk only at checkpoints.
 
-    A spawn commits about twenty times. Without the log the whole hub waits for the disk at each commit, 5 ms on a
-    network disk. A power failure can lose the last commits, but a crash of the hub cannot:
-    https://www.sqlite.org/wal.html. The hub recovers labs that are missing from its database
+    A spawn commits about twenty times. Without this log, the whole hub would wait for the disk at each commit, for
+    example 5 ms on a network disk. A power failure can lose the last commits, but a crash of the hub cannot:
+    https://www.sqlite.org/wal.html. After such a loss, the hub recovers labs that are missing from its database
     (`labhub.lifecycle.lab_recovery`).
     """
     if not event.contains(Engine, "connect", _set_journal_mode):

@@ -7,10 +7,13 @@ from kubespawner.clients import load_config, shared_client  # type: ignore[impor
 
 
 def make_api() -> CoreV1Api:
-    """Return a client for the cluster that the hub runs in, or that KUBECONFIG names.
+    """Return a client of the Kubernetes API.
 
-    The client verifies certificates as OpenSSL does. Python 3.13 also rejects certificate authorities without a key
-    usage extension, which many clusters have: https://docs.python.org/3/library/ssl.html#ssl.VERIFY_X509_STRICT.
+    In a pod, the client uses the hub's own cluster. Elsewhere it uses the cluster in the file that KUBECONFIG names.
+
+    The client verifies certificates with OpenSSL's default checks. Python 3.13 adds a stricter check by default. That
+    check rejects certificate authorities without a key usage extension, and many clusters have such an authority:
+    https://docs.python.org/3/library/ssl.html#ssl.VERIFY_X509_STRICT.
     """
     load_config()
     configuration = Configuration.get_default_copy()

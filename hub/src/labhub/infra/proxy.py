@@ -12,18 +12,20 @@ from jupyterhub.user import UserDict  # type: ignore[import-untyped]
 
 
 class LabProxy(ConfigurableHTTPProxy):  # type: ignore[misc]  # untyped
-    """Client that ignores the proxy's activity times, and that lets the hub start while the proxy is unavailable.
+    """Client that ignores the proxy's activity times, and that allows the hub to start while the proxy is unavailable.
 
-    The proxy counts each byte as activity, even the WebSocket pings of a forgotten browser tab, so a lab would never be
-    idle (https://github.com/jupyterhub/jupyterhub/issues/1498). Labs report their own activity: docs/dev/lab.md.
+    The proxy counts each byte as activity, even the WebSocket pings of a forgotten browser tab. With the proxy's times,
+    a lab with such a tab would never be idle (https://github.com/jupyterhub/jupyterhub/issues/1498). Labs report their
+    own activity: docs/dev/lab.md.
     """
 
     _retry: asyncio.Task[None] | None = None
 
     async def get_all_routes(self) -> dict[str, Any]:
-        """Return the routes without their activity times."""
+        """Return the proxy's routes without the times of their last activity."""
         if self.app.http_server is None:
-            # JupyterHub calls this before it listens, and exits if the proxy does not answer.
+            # JupyterHub calls this method before it listens for requests, and would exit if the proxy did not answer.
+            # So do not send a request yet.
             return {}
         routes: dict[str, Any] = await super().get_all_routes()
         for route in routes.values():
@@ -33,9 +35,10 @@ class LabProxy(ConfigurableHTTPProxy):  # type: ignore[misc]  # untyped
     async def check_routes(
         self, user_dict: UserDict, service_dict: Mapping[str, Service], routes: dict[str, Any] | None = None
     ) -> None:
-        """Correct the routes. Routes of unknown labs stay until the hub has recovered lost labs.
+        """Correct the proxy's routes. Until the hub has recovered lost labs, the routes of unknown labs stay.
 
-        If the proxy does not answer within half a minute, a background task retries, so that the hub can start.
+        If the proxy does not answer within half a minute, a background task repeats the check, so that the hub can
+        continue its start.
         """
         try:
             routes = routes or await self.get_all_routes()

@@ -1,8 +1,8 @@
-"""Set the reclaim policy of the volumes of claims to `Retain`, so that Kubernetes keeps their disks.
+"""Set the reclaim policy of claims' volumes to `Retain`, so that Kubernetes keeps the disks of deleted claims.
 
 A CronJob runs `python -m labhub.infra.volume_retention NAMESPACE CLAIM ...` regularly, because a claim can get a new
-volume at any time. Some claims get a volume only when a pod uses them, and an administrator can move the data to
-another disk.
+volume at any time. For example, a claim can get its first volume only when a pod uses the claim. An administrator can
+also replace the volume to move the data to another disk.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from labhub.shared.json_logs import ServiceFormatter, configure_root_logger
 logger = logging.getLogger("labhub.volume_retention")
 
 RETAIN = "Retain"
-# With this annotation an administrator deletes a volume: docs/admin/uninstall.md
+# Annotation of a volume with which an administrator allows Kubernetes to delete the disk: docs/admin/uninstall.md
 ALLOW_DELETION = "jupyterlabdemo.lsst.io/allow-delete"
 NOT_FOUND = 404
 
 
 def needs_change(claim: V1PersistentVolumeClaim, volume: V1PersistentVolume) -> bool:
-    """Return whether Kubernetes would delete the disk with the claim, and no administrator has requested this."""
+    """Return whether Kubernetes would delete a volume with its claim although no administrator has allowed this."""
     is_bound = getattr(volume.spec.claim_ref, "uid", None) == claim.metadata.uid
     is_given_up = (volume.metadata.annotations or {}).get(ALLOW_DELETION) == "true"
     return is_bound and not is_given_up and volume.spec.persistent_volume_reclaim_policy != RETAIN
 
 
 async def find_volume(api: CoreV1Api, namespace: str, name: str) -> V1PersistentVolume | None:
-    """Return the volume of a claim if its policy needs a change, otherwise None."""
+    """Return the volume of a claim if the volume's reclaim policy needs a change, otherwise None."""
     try:
         claim = await api.read_namespaced_persistent_volume_claim(name, namespace)
         if not claim.spec.volume_name:
@@ -43,23 +43,24 @@ async def find_volume(api: CoreV1Api, namespace: str, name: str) -> V1Persistent
         volume = await api.read_persistent_volume(claim.spec.volume_name)
     except ApiException as error:
         if error.status == NOT_FOUND:
-            return None  # a site may lack a claim: fileserver/alternatives/hostpath
+            return None  # some sites have no such claim: fileserver/alternatives/hostpath
         raise
     return volume if needs_change(claim, volume) else None
 
 
 async def retain_volume(api: CoreV1Api, namespace: str, claim: str) -> None:
-    """Set the reclaim policy of a claim's volume to `Retain`, and log the change.
+    """Set the reclaim policy of a claim's volume to `Retain` if necessary, and log the change.
 
     Raises
     ------
     ApiException
-        Raised if the API refuses the change, for example because the volume has changed in the meantime.
+        Raised if the API refuses the change, for example because another client has just changed the volume.
     """
     if (volume := await find_volume(api, namespace, claim)) is None:
         return
     patch = {
-        # With the version the API refuses the change if the volume now belongs to another claim.
+        # Because of `resourceVersion`, the API refuses this patch if the volume has changed, for example to another
+        # claim.
         "metadata": {"resourceVersion": volume.metadata.resource_version},
         "spec": {"persistentVolumeReclaimPolicy": RETAIN},
     }
@@ -69,7 +70,7 @@ async def retain_volume(api: CoreV1Api, namespace: str, claim: str) -> None:
 
 
 def describe_error(error: Exception) -> str:
-    """Return the message of the Kubernetes API, or of the connection."""
+    """Return the message of an error of the Kubernetes API, or of the connection to the API."""
     if not isinstance(error, ApiException):
         return str(error) or type(error).__name__
     try:
@@ -79,7 +80,7 @@ def describe_error(error: Exception) -> str:
 
 
 async def retain_volumes(namespace: str, claims: list[str]) -> bool:
-    """Set the reclaim policy of all claims' volumes, and return whether that succeeded."""
+    """Set the reclaim policy of all claims' volumes to `Retain`, and return whether all changes succeeded."""
     api = make_api()
     succeeded = True
     for claim in claims:
@@ -92,7 +93,7 @@ async def retain_volumes(namespace: str, claims: list[str]) -> bool:
 
 
 def main() -> None:
-    """Set the reclaim policies, and exit with status 1 if one cannot be set."""
+    """Set the reclaim policies of the volumes, and exit with status 1 if a policy cannot be set."""
     parser = argparse.ArgumentParser(prog="labhub.infra.volume_retention", description=__doc__)
     parser.add_argument("namespace", metavar="NAMESPACE", help="namespace of the claims")
     parser.add_argument("claims", metavar="CLAIM", nargs="+", help="name of a claim")

@@ -1,1 +1,1 @@
-"""The labs: the spawner, the pods, and their status in Kubernetes."""
+"""The labs: the spawner, the labs' pods, and the status of the pods in Kubernetes."""

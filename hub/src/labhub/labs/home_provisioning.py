@@ -14,17 +14,18 @@ from labhub.models.identity import Identity
 
 # The fileserver answers a request in about a millisecond.
 REQUEST_TIMEOUT = aiohttp.ClientTimeout(5)
-# A restarted fileserver answers after a few seconds, or after up to a minute if its disk moves to another node.
+# A restarted fileserver answers after a few seconds, or after up to a minute if Kubernetes attaches its disk to another
+# node.
 RETRY_SECONDS = 60.0
 PAUSE_MIN, PAUSE_MAX = 0.2, 2.0
 
 
 class ProvisioningError(Exception):
-    """Error for a folder that cannot be created. The message is shown to the user."""
+    """Error for a folder that the fileserver cannot create. The hub shows the message to the user."""
 
 
 class _TransientError(Exception):
-    """Error for a transient failure of the fileserver. The client retries the request."""
+    """Error for a transient failure of the fileserver, after which the client repeats the request."""
 
 
 class HomeProvisioner:
@@ -37,7 +38,7 @@ class HomeProvisioner:
     token
         Secret that the hub and the fileserver share.
     retry_seconds
-        Time in seconds for which requests are retried while the fileserver does not answer.
+        Time in seconds for which the client repeats failed requests while the fileserver does not answer.
     """
 
     def __init__(self, url: str, token: str, retry_seconds: float = RETRY_SECONDS) -> None:
@@ -46,12 +47,12 @@ class HomeProvisioner:
         self._headers = {"Authorization": f"Bearer {token}"}
 
     async def create_folders(self, identity: Identity, on_delay: Callable[[str], None] = lambda _: None) -> None:
-        """Create the user's home and the folder of each group. Folders that exist stay unchanged.
+        """Create the user's home and the project folder of each group. Existing folders stay unchanged.
 
         Parameters
         ----------
         on_delay
-            Called with the reason before each retry.
+            Called before each retry, with the reason for the failure.
 
         Raises
         ------
@@ -59,7 +60,8 @@ class HomeProvisioner:
             Raised if the fileserver refuses to create a folder, or does not answer in time.
         """
         deadline = time.monotonic() + self._retry_seconds
-        # Create the home first. While the fileserver is unavailable, this limits each user to one pending request.
+        # Create the home before the project folders. So each user has only one pending request while the fileserver is
+        # unavailable.
         await self._create("homes", identity.uid, deadline, on_delay)
         tasks = [
             asyncio.ensure_future(self._create("projects", group.gid, deadline, on_delay)) for group in identity.groups
@@ -67,7 +69,7 @@ class HomeProvisioner:
         try:
             await asyncio.gather(*tasks)
         finally:
-            # The first error decides the result, so the other requests are cancelled.
+            # After the first error the start of the lab fails, so cancel the other requests.
             for task in tasks:
                 task.cancel()
 
@@ -102,7 +104,11 @@ class HomeProvisioner:
 
 
 async def _read_error(response: aiohttp.ClientResponse) -> str:
-    """Return the error message of a response, or its reason phrase if the body is not the fileserver's JSON."""
+    """Return the error message in a response.
+
+    If the body is not the fileserver's JSON, for example if a proxy has sent the response, return the HTTP reason
+    phrase.
+    """
     try:
         return str((await response.json(content_type=None))["error"])
     except (ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""The launcher creates and watches labs' pods. `pod_removal` deletes them."""
+"""The launcher, which creates labs' pods and waits until the labs answer. `pod_removal` deletes the pods."""
 
 from __future__ import annotations
 
@@ -23,25 +23,27 @@ from labhub.models.pod_events import PodEvent
 from labhub.models.pod_types import PORT, PORT_NAME, Pod
 
 _log = logging.getLogger(__name__)
-# Transient refusals: the API is busy, or two requests have changed a quota at the same time
+# Statuses of transient refusals. 409: two requests have changed a quota at the same time. 429: the API is busy.
 TRANSIENT_STATUSES = {HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS}
-# Timeout for a connection to a lab. A NetworkPolicy that takes effect late drops the first SYN packet. Linux repeats it
-# after one second, so a new connection is faster.
+# Timeout in seconds for a connection to a lab. If the NetworkPolicy takes effect late, the node drops the first SYN
+# packet of a connection. Linux would repeat this packet only after one second, so the launcher opens a new connection
+# earlier.
 CONNECT_SECONDS = 0.25
-# Pause between two connections to a starting lab, in seconds, and the factor by which it grows
+# Bounds of the pause between two connections to a starting lab, in seconds, and the factor by which the pause grows
 CONNECT_PAUSE_MIN, CONNECT_PAUSE_GROWTH, CONNECT_PAUSE_MAX = 0.02, 1.5, 1.0
 
 
 @dataclass(frozen=True)
 class StartedLab:
-    """A lab that answers.
+    """The result of a successful start: a lab that accepts connections.
 
     Attributes
     ----------
     pod
         Pod of the lab.
     reached
-        Time at which the lab reached each stage, including `ready`, in seconds of a monotonic clock.
+        Time at which the lab reached each stage of its start, in seconds of a monotonic clock. The last stage is
+        `ready`.
     """
 
     pod: Pod
@@ -49,7 +51,7 @@ class StartedLab:
 
 
 class LabLauncher:
-    """Launcher of labs in one namespace. The hub has one launcher for all labs.
+    """Launcher of the labs in one namespace. The hub has one launcher for all users' labs.
 
     Parameters
     ----------
@@ -70,24 +72,24 @@ class LabLauncher:
         return f"{self.namespace}/{name}"
 
     def find_pod(self, name: str) -> Pod | None:
-        """Return the last known status of a pod."""
+        """Return the last known version of a pod, or None if the pod does not exist."""
         return self.pods.objects.get(self._key(name))
 
     def find_deleted_pod(self, name: str) -> Pod | None:
-        """Return the last status of a deleted pod."""
+        """Return a deleted pod with its last status, or None if the hub has not observed a deletion."""
         return self.pods.deleted.get(self._key(name))
 
     def find_events(self, name: str) -> list[PodEvent]:
-        """Return the events of a pod. Events of an earlier pod with the same name are not included."""
+        """Return the events of a pod, without the events of an earlier pod with the same name."""
         pod = self.find_pod(name)
         return self.events.find_events(pod["metadata"].get("uid", "")) if pod else []
 
     async def wait_for_change(self, name: str, seconds: float) -> bool:
-        """Wait for a change of a pod, and return whether the pod changed in time."""
+        """Wait until a pod changes. Return whether it changed before the timeout."""
         return await self.pods.wait_for_change(self._key(name), seconds)
 
     def notify(self, name: str) -> None:
-        """Wake `wait_until_ready`: the lab has sent its first activity report to the hub."""
+        """Wake the task that waits in `wait_until_ready`. The lab has sent its first activity report to the hub."""
         self.pods.notify(self._key(name))
 
     async def create_pod(
@@ -100,7 +102,7 @@ class LabLauncher:
         leftover_timeout
             Seconds to wait until the pod of an earlier lab no longer exists.
         on_leftover
-            Called before this wait.
+            Called before the wait for the pod of an earlier lab.
 
         Raises
         ------
@@ -125,8 +127,8 @@ class LabLauncher:
     async def _try_create(self, manifest: Pod) -> bool:
         """Create a pod. Return False if a pod with this name already exists.
 
-        If the client closes the connection, the API can still create the pod. So a cancelled task waits for the answer.
-        The hub then stops the lab, and finds and deletes the pod.
+        The API can create the pod even after the client has closed the connection. So a cancelled task waits for the
+        API's answer before it ends. The hub can then find and delete the pod.
         """
         request = asyncio.ensure_future(self._request_creation(manifest))
         try:
@@ -136,7 +138,8 @@ class LabLauncher:
             raise
 
     async def _request_creation(self, manifest: Pod) -> bool:
-        # By default the client parses the response into objects, which costs 3 % of a spawn's CPU time.
+        # By default the client parses the response into objects. `_preload_content=False` avoids this, and saves 3 % of
+        # the hub's CPU time for a spawn.
         response = await self._api.create_namespaced_pod(
             self.namespace, manifest, _request_timeout=REQUEST_SECONDS, _preload_content=False
         )
@@ -151,12 +154,12 @@ class LabLauncher:
         raise SpawnFailedError(diagnose_refusal(response.status, message))
 
     async def wait_until_ready(self, name: str, limits: StartLimits) -> StartedLab:
-        """Wait until a lab answers.
+        """Wait until a lab accepts connections. Return the lab's pod and the times of the stages of its start.
 
         Raises
         ------
         SpawnFailedError
-            Raised if a problem outlasts its grace period, or if the lab does not answer before the deadline.
+            Raised if a problem lasts too long, or if the lab does not answer before the deadline.
         """
         tracker = StartTracker(limits, time.monotonic())
         pause = CONNECT_PAUSE_MIN
@@ -168,15 +171,15 @@ class LabLauncher:
                 return StartedLab(pod, tracker.reached | {"ready": time.monotonic()})
             tracker.check_deadline(events, now)
             if running:
-                # The pause grows, because labs are slow if many start on one node. It is short again after the lab's
-                # first report, which the lab sends just before it listens.
+                # The pause grows, because labs start slowly if many start on one node. A lab sends its first activity
+                # report just before it listens, so the report makes the pause short again.
                 reported = await self.wait_for_change(name, pause)
                 pause = CONNECT_PAUSE_MIN if reported else min(pause * CONNECT_PAUSE_GROWTH, CONNECT_PAUSE_MAX)
             else:
                 await self.wait_for_change(name, 1)
 
     async def _accepts_connections(self, pod: Pod) -> bool:
-        """Return whether a process listens on the lab's port. JupyterHub then checks that it is a lab."""
+        """Return whether a process accepts connections on the lab's port. JupyterHub then checks that it is a lab."""
         address = pod["status"]["podIP"]
         try:
             with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as connection:
@@ -188,7 +191,7 @@ class LabLauncher:
         return True
 
     async def wait_until_running(self, name: str, seconds: float) -> Pod | None:
-        """Wait until a lab's container runs. Return its pod, or None if the lab ends or after the timeout."""
+        """Wait until a lab's container runs. Return the pod, or None if the lab has ended or the timeout has passed."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             pod = self.find_pod(name)
@@ -201,7 +204,7 @@ class LabLauncher:
 
 
 def find_port(pod: Pod) -> int:
-    """Return the port of the lab in a pod."""
+    """Return the port number on which the lab in a pod listens."""
     ports = (port for container in pod["spec"]["containers"] for port in container.get("ports") or [])
     return next((int(port["containerPort"]) for port in ports if port.get("name") == PORT_NAME), PORT)
 

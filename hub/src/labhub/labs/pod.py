@@ -1,4 +1,4 @@
-"""The pod of one lab, built from the user's identity and choice. docs/dev/pods.md explains its contents."""
+"""Manifest of a lab's pod, built from the user's identity, image and size. docs/dev/pods.md explains its contents."""
 
 from __future__ import annotations
 
@@ -9,32 +9,35 @@ from labhub.models.identity import Identity
 from labhub.models.pod_types import CONTAINER, GITHUB_ID, OWNER, PORT, PORT_NAME, PREFIX, SELECTOR, Pod, PodSettings
 from labhub.models.profiles import Choice
 
-TMP = "/tmp"  # noqa: S108  (in the pod's own volume)
+TMP = "/tmp"  # noqa: S108  (a volume of the lab's pod)
 SCRATCH = f"{TMP}/lab"
-# Path of the announcement on the hub, served by `labhub.web.announcement`
+# URL path of the hub's API call for the announcement, which `labhub.web.announcement` handles
 ANNOUNCEMENT_PATH = "/hub/api/announcement"
 
 
 def pod_name(identity: Identity, server: str = "") -> str:
-    """Return the pod's name. It contains the UID, which does not change when GitHub renames the user."""
+    """Return the name of the pod of a user's lab. It contains the UID, because a user's login at GitHub can change."""
     return f"lab-{identity.uid}" + (f"-{server}" if server else "")
 
 
 def passwd_file(identity: Identity, image_lines: str) -> str:
-    """Return the image's passwd file with a line for the user."""
-    # The field for the full name stays empty: a name at GitHub can contain a colon or a line break.
+    """Return the lines of the image's passwd file, and a line for the user."""
+    # The field for the full name stays empty, because a full name at GitHub can contain a colon or a line break.
     return f"{image_lines.rstrip()}\n{identity.name}:x:{identity.uid}:{identity.uid}::/home/{identity.name}:/bin/bash\n"
 
 
 def group_file(identity: Identity, image_lines: str) -> str:
-    """Return the image's group file with the groups of the user."""
+    """Return the lines of the image's group file, and a line for each group of the user."""
     lines = [f"{identity.name}:x:{identity.uid}:"]
     lines += [f"{group.name}:x:{group.gid}:{identity.name}" for group in identity.groups]
     return "\n".join([image_lines.rstrip(), *lines]) + "\n"
 
 
 def lab_environment(identity: Identity, settings: PodSettings) -> dict[str, str]:
-    """Return the variables that only labs read. The contract is `testing/contracts/lab-environment.json`."""
+    """Return the variables that the project's lab image reads, in addition to those of JupyterHub.
+
+    The contract is `testing/contracts/lab-environment.json`.
+    """
     limits = {
         "LAB_IDLE_SECONDS": settings.idle_seconds,
         "LAB_MAX_AGE_SECONDS": settings.max_age_seconds,
@@ -57,7 +60,8 @@ def build_labels(identity: Identity, choice: Choice) -> dict[str, str]:
     return {
         "app.kubernetes.io/name": "jupyterlab",
         **SELECTOR,
-        # A login can end in - or _, but a label's value cannot. The GitHub id distinguishes two such logins.
+        # A user name can end in - or _, but the value of a label cannot. The label with the GitHub id distinguishes
+        # users such as `ada` and `ada-`.
         f"{PREFIX}/user": identity.name.rstrip("-_"),
         GITHUB_ID: str(identity.github_id),
         f"{PREFIX}/image": choice.image.key,
@@ -66,7 +70,10 @@ def build_labels(identity: Identity, choice: Choice) -> dict[str, str]:
 
 
 def build_security_context() -> dict[str, Any]:
-    """Return a security context for Pod Security `restricted`, with a read-only root file system."""
+    """Return the container's part of a security context that Pod Security `restricted` admits.
+
+    The root file system is read-only.
+    """
     return {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
@@ -82,8 +89,9 @@ def build_container(identity: Identity, choice: Choice, environment: Mapping[str
         {"name": "names", "mountPath": "/etc/passwd", "subPath": "passwd", "readOnly": True},
         {"name": "names", "mountPath": "/etc/group", "subPath": "group", "readOnly": True},
     ]
-    # On the storage, the folder's name is the organization's id, so a rename at GitHub keeps the files. Two groups can
-    # have the same login if one organization was renamed and another took the name between two membership checks.
+    # On the storage, a project folder's name is the organization's id, so the files stay when the organization is
+    # renamed at GitHub. Two groups can have the same login: one organization was renamed, and another has taken the
+    # former name, between two membership checks.
     logins = {group.gid: group.organization.login for group in reversed(identity.groups)}
     for gid, login in sorted(logins.items()):
         name = login if list(logins.values()).count(login) == 1 else f"{login}-{gid}"
@@ -103,7 +111,7 @@ def build_container(identity: Identity, choice: Choice, environment: Mapping[str
 
 
 def build_volumes(settings: PodSettings) -> list[dict[str, Any]]:
-    """Return the volumes: home and project folders, scratch space, and the passwd and group files."""
+    """Return the volumes of a lab's pod: home and project folders, scratch space, and the passwd and group files."""
     names = [
         {"path": name, "fieldRef": {"fieldPath": f"metadata.annotations['{PREFIX}/{name}']"}}
         for name in ("passwd", "group")
@@ -138,9 +146,9 @@ def build_pod(
     environment
         Variables that JupyterHub sets for its single-user server.
     hub_user
-        User name in the hub. After a rename at GitHub it can be the former login.
+        User name in the hub. After a rename at GitHub, the user name can still be the former login.
     server
-        Name of the lab. It is empty, because each user has one lab.
+        JupyterHub's name of the lab. The name is empty, because each user has one lab.
     """
     variables = {**environment, **lab_environment(identity, settings)}
     if choice.clean_settings:
@@ -155,17 +163,19 @@ def build_pod(
                 OWNER: hub_user,
                 f"{PREFIX}/passwd": passwd_file(identity, settings.passwd),
                 f"{PREFIX}/group": group_file(identity, settings.group),
-                # The autoscaler must not move the pod, because the state of the lab's kernels would be lost.
+                # The autoscaler must not evict the pod to free its node, because the state of the lab's kernels would
+                # be lost.
                 "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
             },
         },
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
-            # A restarted container has lost its kernels. The hub shows why the lab ended, and the user starts it again.
+            # kubelet does not restart the container, because the kernels would be lost. The hub shows the user why the
+            # lab ended.
             "restartPolicy": "Never",
-            # The grace period also applies to deletions that the hub does not request: a drain of the node and an
-            # eviction.
+            # The grace period in the pod also applies if another client deletes the pod, for example during a drain of
+            # the node.
             "terminationGracePeriodSeconds": settings.stop_seconds,
             "securityContext": {
                 "runAsNonRoot": True,

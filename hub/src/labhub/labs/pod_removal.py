@@ -1,7 +1,7 @@
 """Removal of labs' pods: with their grace period, and by force only if their node does not answer.
 
-A pod that is removed by force disappears from the Kubernetes API at once. If its node has only lost the network, the
-lab's processes still run there. docs/dev/pods.md, "Removal", explains the rules.
+A pod that is removed by force disappears from the Kubernetes API at once. If the node has only lost the network, the
+lab's processes continue to run on the node. docs/dev/pods.md, "Removal", explains the rules.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from labhub.labs.spawn_errors import SpawnFailedError
 from labhub.models.pod_types import Pod
 
 _log = logging.getLogger(__name__)
-# Timeout of one request, and how long to retry a failed request, in seconds
+# In seconds: the timeout of one request, the time for which the hub repeats a failed request, and the pause before each
+# repetition
 REQUEST_SECONDS = 5
 RETRY_SECONDS = 30
 RETRY_PAUSE = 2
@@ -32,7 +33,8 @@ RETRY_PAUSE = 2
 KUBELET_SECONDS = 30
 # Seconds between two checks whether the node of a stopping lab still answers
 NODE_CHECK_SECONDS = 5
-# Grace period in seconds of a lab that ends at once. With 0 the API would remove the pod before its processes end.
+# Grace period in seconds for a lab that gets no time to save. With 0, the API would remove the pod before the lab's
+# processes have ended.
 AT_ONCE = 1
 
 
@@ -42,11 +44,12 @@ class NodeState(Enum):
     Attributes
     ----------
     READY
-        kubelet reports that it can run pods, or the state is unknown to the hub.
+        kubelet reports that it can run pods. The hub also assumes this state if it cannot read the node.
     NOT_READY
-        kubelet reports a problem, for example that the container runtime does not answer. It may still end pods.
+        kubelet reports a problem, for example that the container runtime does not answer. kubelet may still be able to
+        end pods.
     UNREACHABLE
-        kubelet does not report, or the node has been deleted. The node cannot end pods.
+        kubelet has stopped sending reports, or the node has been deleted. The node cannot end pods.
     """
 
     READY = "is ready"
@@ -55,19 +58,20 @@ class NodeState(Enum):
 
 
 def is_overdue(pod: Pod) -> bool:
-    """Return whether kubelet should have removed a pod, because its grace period and `KUBELET_SECONDS` have passed."""
+    """Return whether a deleted pod still exists although its grace period and `KUBELET_SECONDS` have passed."""
     if not is_terminating(pod):
         return False
-    # The API sets the time of the request plus the grace period.
+    # The API sets `deletionTimestamp` to the time of the request plus the grace period.
     deadline = datetime.fromisoformat(pod["metadata"]["deletionTimestamp"])
     return datetime.now(UTC) > deadline + timedelta(seconds=KUBELET_SECONDS)
 
 
 def is_cut_off(pod: Pod) -> bool:
-    """Return whether Kubernetes reports that a lab has lost its node.
+    """Return whether Kubernetes reports that the node of a lab's pod does not answer.
 
-    Labs have no readiness probe, so kubelet reports a running lab as ready. The node lifecycle controller changes the
-    condition when kubelet no longer reports: https://kubernetes.io/docs/concepts/architecture/nodes/#condition.
+    Labs have no readiness probe, so kubelet sets the condition `Ready` of a running lab's pod to `True`. When kubelet
+    stops sending reports, the node lifecycle controller sets the condition to `False`:
+    https://kubernetes.io/docs/concepts/architecture/nodes/#condition.
     """
     if is_terminating(pod):
         return is_overdue(pod)
@@ -76,21 +80,22 @@ def is_cut_off(pod: Pod) -> bool:
 
 
 def is_held(pod: Pod) -> bool:
-    """Return whether only finalizers keep a deleted pod in the API. Its lab has ended, or was removed by force.
+    """Return whether a deleted pod still exists only because it has finalizers.
 
-    When the containers have ended, kubelet sets the grace period to 0, which removes a pod without finalizers.
+    When the containers have ended, kubelet sets the grace period to 0. A forced removal also sets the grace period to
+    0. The API then removes the pod, unless the pod has finalizers.
     """
     metadata = pod["metadata"]
     return bool(metadata.get("finalizers")) and metadata.get("deletionGracePeriodSeconds") == 0
 
 
 def node_name(pod: Pod) -> str:
-    """Return the name of the node that a pod is on, or an empty text."""
+    """Return the name of the node that a pod is on, or an empty text if the pod has no node yet."""
     return str(pod["spec"].get("nodeName") or "")
 
 
 def diagnose_leftover(pod: Pod) -> Diagnosis:
-    """Return why the pod of an earlier lab still exists although its deletion was requested."""
+    """Return why the pod of an earlier lab still exists, although the hub has requested its deletion."""
     name = pod["metadata"]["name"]
     if is_held(pod):
         return diagnose("finalizer", f"Pod: {name}. Finalizers: {', '.join(pod['metadata']['finalizers'])}")
@@ -132,7 +137,7 @@ class PodRemover:
         return await _read_object(response)
 
     async def read_node_state(self, pod: Pod) -> NodeState:
-        """Return the state of the node that a pod is on. It is `READY` if the hub cannot find out."""
+        """Return the state of the node that a pod is on, or `READY` if the hub cannot read the state."""
         name = node_name(pod)
         if not name:
             return NodeState.READY
@@ -150,19 +155,22 @@ class PodRemover:
         return "" if await self.read_node_state(pod) is NodeState.READY else node_name(pod)
 
     async def is_lost(self, pod: Pod) -> bool:
-        """Return whether the node of a pod cannot end the lab: it does not answer, or is not ready and overdue."""
+        """Return whether the node of a pod cannot end the lab.
+
+        The node does not answer, or the node is not ready and the pod is overdue.
+        """
         state = await self.read_node_state(pod)
         overdue = state is NodeState.NOT_READY and is_overdue(pod)
         return state is NodeState.UNREACHABLE or overdue
 
     async def delete_pod(self, name: str, *, grace_period: int | None = None, uid: str | None = None) -> bool:
-        """Request the deletion of a pod without waiting for it. Return whether the API has accepted the request.
+        """Request the deletion of a pod, and return whether the API has accepted the request.
 
         Parameters
         ----------
         grace_period
             Seconds between SIGTERM and SIGKILL. 0 removes the pod from the API without waiting for its node. None means
-            the value in the pod.
+            the grace period in the pod's specification.
         uid
             Delete only the pod with this UID.
 
@@ -187,16 +195,16 @@ class PodRemover:
         return True
 
     async def delete_at_once(self, name: str) -> None:
-        """Delete a pod without time to save. If its node is not ready, remove the pod by force."""
+        """Delete a pod without time for the lab to save. If the pod's node is not ready, remove the pod by force."""
         pod = self._find_pod(name)
         by_force = pod is not None and bool(await self.find_lost_node(pod))
         await self.delete_pod(name, grace_period=0 if by_force else AT_ONCE)
 
     async def stop_pod(self, name: str, *, grace_period: int) -> None:
-        """Delete a pod and wait until its lab has ended, at most for the grace period and `KUBELET_SECONDS`.
+        """Delete a pod, and wait until its lab has ended, at most for the grace period and `KUBELET_SECONDS`.
 
-        The wait ends early if the node of the lab does not answer. The pod then exists until the node is back, or until
-        the user starts a new lab.
+        The wait ends early if the node of the lab does not answer. The pod then exists until the node answers again, or
+        until the user starts a new lab.
 
         Raises
         ------
@@ -207,13 +215,15 @@ class PodRemover:
         pod = self._find_pod(name)
         check_after = 0 if pod and is_cut_off(pod) else NODE_CHECK_SECONDS
         async with asyncio.timeout(RETRY_SECONDS):
-            while not await self.delete_pod(name, grace_period=grace_period):  # noqa: ASYNC110  (a retry)
+            while not await self.delete_pod(name, grace_period=grace_period):  # noqa: ASYNC110  (pause before a retry)
                 await asyncio.sleep(RETRY_PAUSE)
         if reason := await self._wait_until_ended(name, grace_period + KUBELET_SECONDS, check_after):
             _log.warning("the pod %s still exists: %s", self._key(name), reason)
 
     async def _wait_until_ended(self, name: str, seconds: float, check_after: float) -> str:
-        """Wait until a deleted pod has ended. Return why it still exists, or an empty text.
+        """Wait until a deleted pod no longer exists, or exists only because of finalizers.
+
+        Return why the pod still exists, or an empty text.
 
         Parameters
         ----------
@@ -235,9 +245,10 @@ class PodRemover:
         return ""
 
     async def remove_leftover(self, name: str, wait_seconds: float) -> None:
-        """Delete the pod of an earlier lab, and wait until it no longer exists.
+        """Delete the pod of an earlier lab, and wait until the pod no longer exists.
 
-        The earlier lab has its grace period to save. The pod is removed by force only if its node cannot end it.
+        The programs of the earlier lab have the grace period to save. If the node cannot end the lab, remove the pod by
+        force.
 
         Raises
         ------

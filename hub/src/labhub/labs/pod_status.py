@@ -1,4 +1,4 @@
-"""Interpretation of a pod's status: the stage of a start, the reason for a failure or an end, and the message.
+"""Interpretation of a pod's status: the stage of a lab's start, and the reason why a lab has failed or ended.
 
 A pod is a dictionary in the form of the Kubernetes API. The functions send no requests.
 """
@@ -46,8 +46,8 @@ STAGE_MESSAGES = {
     "pulled": "Creating your lab's container",
     "started": "Starting JupyterLab",
 }
-# The details of these diagnoses contain the lab's output. The user may see the output, but the hub's log must not
-# contain it.
+# The details of diagnoses with these reasons contain the output of the user's lab. The user may see the output, but the
+# hub's log must not contain it.
 REASONS_WITH_OUTPUT = {"ended", "memory"}
 
 
@@ -58,7 +58,7 @@ class Diagnosis:
     Attributes
     ----------
     reason
-        A key of `MESSAGES`, or `choice` if the user's choice is not on the menu. Metrics and logs contain it.
+        A key of `MESSAGES`, or `choice` if the user's choice is not on the menu. Metrics and logs contain this reason.
     message
         Text for the user.
     detail
@@ -74,34 +74,34 @@ class Diagnosis:
 
     @property
     def log_text(self) -> str:
-        """The text for the hub's log, without the lab's output."""
+        """The text of this diagnosis for the hub's log, without the output of the user's lab."""
         return self.message if self.reason in REASONS_WITH_OUTPUT else str(self)
 
 
 def diagnose(reason: str, detail: str = "", **values: str) -> Diagnosis:
-    """Return the diagnosis for a reason; `values` fill the placeholders of its message."""
+    """Return the diagnosis for a reason. The `values` replace the placeholders in the reason's message."""
     return Diagnosis(reason, MESSAGES[reason].format(**values), detail.strip())
 
 
 def container_statuses(pod: Pod) -> Iterator[dict[str, Any]]:
-    """Yield the statuses of all containers."""
+    """Yield the status of each container of a pod. If Kubernetes has left out the state, add an empty dictionary."""
     for status in (pod.get("status") or {}).get("containerStatuses") or []:
         yield {**status, "state": status.get("state") or {}}
 
 
 def lab_states(pod: Pod) -> Iterator[dict[str, Any]]:
-    """Yield the state of the lab's container, if kubelet has reported it."""
+    """Yield the state of the lab's container, or nothing if kubelet has not reported the state yet."""
     yield from (status["state"] for status in container_statuses(pod) if status.get("name") == CONTAINER)
 
 
 def find_condition(pod: Pod, kind: str) -> dict[str, Any]:
-    """Return a condition of the pod, or an empty dictionary."""
+    """Return a pod's condition, for example `Ready`, or an empty dictionary if the pod has no such condition."""
     conditions = (pod.get("status") or {}).get("conditions") or []
     return next((condition for condition in conditions if condition.get("type") == kind), {})
 
 
 def is_terminating(pod: Pod) -> bool:
-    """Return whether the pod is being deleted."""
+    """Return whether the deletion of the pod was requested."""
     return "deletionTimestamp" in pod["metadata"]
 
 
@@ -128,7 +128,7 @@ def diagnose_end(pod: Pod) -> Diagnosis:
     target = find_condition(pod, "DisruptionTarget")
     if target.get("status") == "True" or status.get("reason") in {"NodeLost", "Shutdown"}:
         return diagnose("node", target.get("message") or status.get("message") or "")
-    if is_terminating(pod):  # the containers have ended because of the deletion
+    if is_terminating(pod):  # the deletion has ended the containers
         return diagnose("deleted")
     for container in container_statuses(pod):
         if terminated := container["state"].get("terminated"):
@@ -148,12 +148,15 @@ def _diagnose_exit(terminated: dict[str, Any]) -> Diagnosis:
 
 
 def diagnose_deletion(pod: Pod | None) -> Diagnosis:
-    """Return why a pod no longer exists, from its last status. The status is None if the hub missed the deletion."""
+    """Return why a pod no longer exists.
+
+    The argument is the pod with its last status, or None if the hub did not observe the deletion.
+    """
     return diagnose_end(pod) if pod else diagnose("unseen")
 
 
 def diagnose_refusal(status: int, message: str) -> Diagnosis:
-    """Return why the Kubernetes API has refused to create a pod, from its response."""
+    """Return why the Kubernetes API has refused to create a pod, from the status and the message of the response."""
     if status == 403 and "exceeded quota" in message:
         return diagnose("quota", message)
     return diagnose("refused", f"{status}: {message}")
@@ -162,7 +165,7 @@ def diagnose_refusal(status: int, message: str) -> Diagnosis:
 def diagnose_culling(
     started: datetime, last_activity: datetime | None, now: datetime, settings: PodSettings
 ) -> Diagnosis | None:
-    """Return the rule by which the culler stops a lab, or None if no rule applies."""
+    """Return the diagnosis `age` or `idle` if the lab has reached this limit of the culler, otherwise None."""
     age, idle = now - started, now - (last_activity or started)
     if settings.max_age_seconds and age.total_seconds() >= settings.max_age_seconds:
         return diagnose("age", time=format_duration(settings.max_age_seconds))
@@ -172,18 +175,18 @@ def diagnose_culling(
 
 
 def find_stage(pod: Pod | None, events: Iterable[PodEvent]) -> str:
-    """Return the stage of a start: one of `STAGES`.
+    """Return the stage that a lab's start has reached: one of `STAGES`.
 
     Parameters
     ----------
     pod
-        The pod; None before Kubernetes has reported it.
+        The pod of the lab, or None if Kubernetes has not reported the pod yet.
     events
-        Events of the pod. Only an event shows that the image was pulled.
+        Events of the pod. The stage `pulled` is visible only in an event, not in the pod's status.
     """
     if pod is None or find_condition(pod, "PodScheduled").get("status") != "True":
         return "created"
-    # An empty state counts as waiting.
+    # An empty state means that the container waits.
     if any("running" in state or "terminated" in state for state in lab_states(pod)):
         return "started"
     return "pulled" if any(event.reason == "Pulled" for event in events) else "scheduled"
@@ -205,7 +208,7 @@ def count_labs(pods: Iterable[Pod]) -> Counter[str]:
 
 
 def exit_status(pod: Pod) -> int:
-    """Return the exit status of the lab, or 1 if it is unknown."""
+    """Return the exit status of the lab's process, or 1 if the status is unknown."""
     for state in lab_states(pod):
         if "terminated" in state:
             return int(state["terminated"].get("exitCode", 1))

@@ -1,7 +1,8 @@
-"""Reflectors: local copies of the labs' pods and events. They follow the Kubernetes API, and reconnect after an outage.
+"""Reflectors: local copies of the labs' pods and events, updated by watches of the Kubernetes API.
 
-KubeSpawner's reflector stops after an outage of 30 s (https://github.com/jupyterhub/kubespawner/issues/938), lists all
-objects every 10 s, and parses them into client objects that the hub does not need.
+After an outage of the API, a reflector reconnects. The hub does not use KubeSpawner's reflector, which stops after an
+outage of 30 s (https://github.com/jupyterhub/kubespawner/issues/938), and lists all objects every 10 s. KubeSpawner's
+reflector also parses each object into an object of the client, which costs CPU time.
 """
 
 from __future__ import annotations
@@ -25,14 +26,15 @@ from labhub.models.pod_events import PodEvent, parse_event
 from labhub.models.pod_types import Pod
 
 _log = logging.getLogger(__name__)
-# Seconds after which the API ends a watch. The next watch continues from the last version and costs one request. The
-# limit also detects a connection that a firewall has dropped.
+# Seconds after which the API ends a watch. The reflector then starts the next watch from the last version, with one
+# request. Because of this limit, the reflector also notices if a firewall has dropped the connection of a watch.
 WATCH_SECONDS = 30
-# If the API has not ended the watch after this many more seconds, the connection counts as dead.
+# If the API has not ended a watch this many seconds after `WATCH_SECONDS`, the reflector closes the connection.
 SILENCE_SECONDS = 10
 # Timeout for one page of a list, in seconds
 LIST_SECONDS = 15
-# Objects per page of a list. Parsing a page blocks the event loop, and thousands of pods are megabytes of JSON.
+# Objects per page of a list. Parsing a page blocks the event loop. A single page with thousands of pods would be
+# megabytes of JSON.
 PAGE_SIZE = 100
 # Types of watch events that report a change of an object
 CHANGES = {"ADDED", "MODIFIED", "DELETED"}
@@ -55,12 +57,12 @@ class Reflector(ABC):
     Attributes
     ----------
     objects
-        The objects by `<namespace>/<name>`.
+        The objects. Their keys have the form `<namespace>/<name>`.
     seen_at
         Time of the API's last confirmation that `objects` is complete, in seconds of `time.monotonic`.
     tried_at
-        Time at which the last attempt ended, successful or not. A reflector that is alive tries at least every
-        `WATCH_SECONDS + SILENCE_SECONDS`.
+        Time at which the last attempt to list or watch the objects ended, successful or not, in seconds of
+        `time.monotonic`. A reflector that works ends an attempt at least every `WATCH_SECONDS + SILENCE_SECONDS`.
     """
 
     kind: ClassVar[str]
@@ -95,28 +97,32 @@ class Reflector(ABC):
         return self._loaded.is_set()
 
     def start(self) -> asyncio.Task[None]:
-        """Start to follow the API, even if it does not answer yet. The task ends only if it is cancelled."""
+        """Start a task that lists and watches the objects, and return the task.
+
+        The task repeats failed requests, so it ends only if it is cancelled.
+        """
         self._task = asyncio.create_task(self._follow())
         return self._task
 
     async def wait_until_loaded(self) -> None:
-        """Wait until the API has answered once."""
+        """Wait until the API has returned all objects at least once."""
         await self._loaded.wait()
 
     async def wait_for_change(self, key: str, seconds: float) -> bool:
-        """Wait for a change of one object, and return whether the object changed in time.
+        """Wait until one object changes, and return whether it changed before the timeout.
 
         Changes of other objects do not wake the waiting task.
         """
         change = self._changes.setdefault(key, asyncio.Event())
         with contextlib.suppress(TimeoutError):
-            # Python 3.11's `wait_for` can lose a cancellation (https://github.com/python/cpython/issues/86296).
+            # Use `timeout`, because `wait_for` of Python 3.11 can lose a cancellation
+            # (https://github.com/python/cpython/issues/86296).
             async with asyncio.timeout(seconds):
                 return await change.wait()
         return False
 
     def notify(self, key: str) -> None:
-        """Wake the tasks that wait for one object."""
+        """Wake the tasks that wait in `wait_for_change` for this object."""
         if change := self._changes.pop(key, None):
             change.set()
 
@@ -135,22 +141,22 @@ class Reflector(ABC):
                 pause = RETRY_MIN
             except ApiException as error:
                 version = None
-                if error.status != HTTPStatus.GONE:  # the API has forgotten this version: list again
+                if error.status != HTTPStatus.GONE:  # GONE only means that the version of the watch is too old
                     pause = await self._pause(pause, error)
-            # The reflector must survive all errors. `asyncio` and `aiohttp` raise errors of a dozen types.
+            # No error may end this task. `asyncio` and `aiohttp` raise errors of a dozen types, so catch all of them.
             except Exception as error:
                 version = None
                 pause = await self._pause(pause, error)
 
     async def _pause(self, seconds: float, error: Exception) -> float:
-        """Wait before a retry, and return the next pause."""
+        """Log the error, wait before the next attempt, and return the longer pause for the attempt after that."""
         self.tried_at = time.monotonic()
         _log.warning("the watch of %s was lost and is restarted: %s", self.kind, format_api_error(error))
-        await asyncio.sleep(seconds * random.uniform(0.5, 1))  # noqa: S311  (not a secret)
+        await asyncio.sleep(seconds * random.uniform(0.5, 1))  # noqa: S311  (the pause is not a secret)
         return min(seconds * 2, RETRY_MAX)
 
     async def _load(self) -> str:
-        """List all objects, and return the version of the list."""
+        """Replace the copies by a new list of all objects, and return the version of the list for the next watch."""
         objects: dict[str, dict[str, Any]] = {}
         position: dict[str, str] = {}
         while True:
@@ -168,7 +174,7 @@ class Reflector(ABC):
         return str(page["metadata"]["resourceVersion"])
 
     def _read_items(self, items: Iterable[Any]) -> dict[str, dict[str, Any]]:
-        """Return the objects of a list by key. One unreadable object must not hide the others."""
+        """Return the objects of a list by key, without unreadable objects."""
         objects = {}
         for item in items:
             if key := object_key(item):
@@ -186,7 +192,8 @@ class Reflector(ABC):
             _request_timeout=WATCH_SECONDS + SILENCE_SECONDS,
         )
         try:
-            # aiohttp's `readline` is not used: it refuses lines of more than 128 kB, and a pod can be larger.
+            # Split the lines here. aiohttp's `readline` refuses lines of more than 128 kB, but the JSON of a pod can be
+            # larger.
             rest = b""
             async for chunk in response.content.iter_any():
                 *lines, rest = (rest + chunk).split(b"\n")
@@ -196,7 +203,7 @@ class Reflector(ABC):
             response.release()
 
     async def _request(self, **arguments: Any) -> Any:
-        """Send a list or watch request, and return the raw response, because client objects are expensive."""
+        """Send a list or watch request, and return the raw response. The client's own parser needs much CPU time."""
         response = await self._list_call()(
             namespace=self.namespace, **self._selectors, _preload_content=False, **arguments
         )
@@ -206,7 +213,7 @@ class Reflector(ABC):
         return response
 
     def _apply(self, event: dict[str, Any], version: str) -> str:
-        """Apply a watch event, and return the version after it. Events of unknown types are ignored.
+        """Apply a watch event to the copies, and return the version after the event. Ignore events of unknown types.
 
         Raises
         ------
@@ -242,7 +249,11 @@ class Reflector(ABC):
 
 
 def trim(item: dict[str, Any]) -> dict[str, Any]:
-    """Remove `managedFields`, which is a third of an object. It lists the client that set each field."""
+    """Remove the field `managedFields` from an object, and return the object.
+
+    The hub does not need this field, which is a third of an object's size. `managedFields` lists which client has set
+    each field of the object.
+    """
     item["metadata"].pop("managedFields", None)
     return item
 
@@ -261,9 +272,10 @@ class PodReflector(Reflector):
     Attributes
     ----------
     deleted
-        Last status of each deleted pod, until a new pod has the same name. It shows why the lab ended.
+        The deleted pods with their last status, which shows why the lab ended. An entry stays until a new pod has the
+        same name.
     on_end
-        Called with each pod that has ended or was deleted.
+        Function that the reflector calls with each pod that has ended or was deleted.
     """
 
     kind = "pods"
@@ -285,7 +297,7 @@ class PodReflector(Reflector):
             return
         try:
             self.on_end(changed)
-        except Exception:  # an error about one lab must not end the watch of all labs
+        except Exception:  # an error for one lab must not end the watch of all labs
             _log.exception("cannot handle the end of the pod %s", key)
 
 
@@ -322,6 +334,6 @@ class EventReflector(Reflector):
                 del self._by_uid[event.pod_uid]
 
     def _store(self, key: str, event: PodEvent) -> None:
-        # An event without a UID could be about an earlier pod with the same name.
+        # Ignore an event without the UID of a pod, because it could be about an earlier pod with the same name.
         if event.pod_uid:
             self._by_uid.setdefault(event.pod_uid, {})[key] = event

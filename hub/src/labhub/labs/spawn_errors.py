@@ -1,4 +1,4 @@
-"""The error of a failed spawn, and its conversion to JupyterHub's exception."""
+"""The error of a failed spawn, and its conversion into JupyterHub's `SpawnException`."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class SpawnFailedError(Exception):
         self.status = status
 
     def for_jupyterhub(self) -> SpawnException:
-        """Return JupyterHub's exception. The progress page and the page of a stopped lab show its message."""
+        """Convert the error into the `SpawnException` whose message JupyterHub shows on its pages."""
         diagnosis = self.diagnosis
         message_html = f"<strong>{html.escape(diagnosis.message)}</strong>"
         if diagnosis.detail:
             message_html += f'<pre class="lab-detail">{html.escape(diagnosis.detail)}</pre>'
-        # JupyterHub logs the first argument. The parameter `log_message` fails in JupyterHub 6.1.1, because tornado's
-        # HTTPError has an attribute of this name.
+        # Pass the log text as the first argument, which JupyterHub logs. In JupyterHub 6.1.1 the parameter
+        # `log_message` fails, because tornado's HTTPError has an attribute of this name.
         error = SpawnException(
             diagnosis.log_text, reason=diagnosis.reason, message_html=message_html, status_code=self.status
         )
-        # The pages of JupyterHub 6.1.1 read these attributes, and ignore `message_html`.
+        # The pages of JupyterHub 6.1.1 show the text in these attributes, and ignore the parameter `message_html`.
         error.jupyterhub_message, error.jupyterhub_html_message = str(diagnosis), message_html
         return error

@@ -1,4 +1,4 @@
-"""The spawner of labs for JupyterHub. The launcher sends the requests to Kubernetes: docs/dev/spawner.md."""
+"""JupyterHub's spawner for labs. `labhub.labs.launcher` sends the requests to Kubernetes: docs/dev/spawner.md."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LEFTOVER_DELAY_MESSAGE = "Waiting until your previous lab has stopped"
 
 
 class LabSpawner(LabOptions, Spawner):  # type: ignore[misc]  # untyped
-    """Spawner of one user's lab. `labhub.configuration` sets the traits."""
+    """Spawner of one user's lab. `labhub.configuration` sets the spawner's options (traits)."""
 
     launcher: ClassVar[LabLauncher]
     """The launcher, which all spawners share. `labhub.app` sets it before JupyterHub creates the first spawner."""
@@ -49,9 +49,9 @@ class LabSpawner(LabOptions, Spawner):  # type: ignore[misc]  # untyped
     pod_name = ""
     image = ""
     recovered_pod: Pod | None = None
-    """Running pod of a lab that is missing from the database. `labhub.lifecycle.lab_recovery` sets it."""
+    """The running pod of a lab that the hub is recovering, because the database lacks the lab. Otherwise None."""
     client_scopes: tuple[str, ...] = ()
-    """Scopes of the lab's OAuth client."""
+    """Scopes that the lab's OAuth client may request from the hub."""
     _end_noted = False
     _delay_message = ""
     _identity: Identity | None = None
@@ -59,7 +59,7 @@ class LabSpawner(LabOptions, Spawner):  # type: ignore[misc]  # untyped
 
     @default("ip")
     def _default_ip(self) -> str:
-        return "0.0.0.0"  # noqa: S104  (in the pod)
+        return "0.0.0.0"  # noqa: S104  (the lab listens on all addresses of its pod)
 
     @default("port")
     def _default_port(self) -> int:
@@ -67,28 +67,31 @@ class LabSpawner(LabOptions, Spawner):  # type: ignore[misc]  # untyped
 
     @default("env_keep")
     def _default_env_keep(self) -> list[str]:
-        return []  # the hub's own variables do not apply in a pod
+        return []  # pass no variables of the hub to a pod
 
     # --- the state in the database ------------------------------------------------------------------------------------
 
     def get_state(self) -> dict[str, Any]:
-        """Return the name of the pod, and why the last lab ended."""
+        """Return the state that JupyterHub stores in its database: the name of the pod, and why the last lab ended."""
         state: dict[str, Any] = {**super().get_state(), "last_end": self.last_end}
         return state | ({"pod_name": self.pod_name} if self.pod_name else {})
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Restore the stored state. KubeSpawner stores the pod's name under the same key."""
+        """Restore the state from JupyterHub's database.
+
+        A hub with KubeSpawner has stored the pod's name under the same key.
+        """
         super().load_state(state)
         self.pod_name = state.get("pod_name", "")
         self.last_end = state.get("last_end")
 
     def clear_state(self) -> None:
-        """Forget the pod of a lab that has ended."""
+        """Remove the name of the pod from the state, because the lab has ended."""
         super().clear_state()
         self.pod_name = ""
 
     def _note_end(self, end: Diagnosis) -> None:
-        """Store why the lab has ended. Later reasons are consequences of the first and are ignored."""
+        """Store why the lab has ended. Later reasons are ignored, because they are consequences of the first."""
         if self._end_noted:
             return
         self._end_noted = True
@@ -103,10 +106,12 @@ class LabSpawner(LabOptions, Spawner):  # type: ignore[misc]  # untyped
         return LabSpawner._receive_auth_state
 
     def _receive_auth_state(self, auth_state: dict[str, Any] | None) -> None:
-        """Store the name of the pod before the pod is created. If the hub is killed, the next hub finds the pod.
+        """Store the identity from auth state, and the pod's name, before the pod is created.
 
-        JupyterHub commits the stored name directly after this hook. It also calls the hook for the spawn page, where no
-        spawn is pending. Then the hook stores nothing.
+        If the hub is killed during the start, the restarted hub finds the pod by the stored name.
+
+        This method is JupyterHub's `auth_state_hook`. JupyterHub commits the stored name directly after the hook. For
+        the spawn page, when no start is pending, JupyterHub also calls the hook, which then stores only the identity.
         """
         state = AuthState.from_dict(auth_state or {})
         self._identity = state.identity if state else None
@@ -117,20 +122,20 @@ class LabSpawner(LabOptions, Spawner):  # type: ignore[misc]  # untyped
             self.orm_spawner.state = self.get_state()
 
     def get_env(self) -> dict[str, str]:
-        """Return the variables that JupyterHub and KubeSpawner set for a lab."""
+        """Return the environment variables that JupyterHub sets for a lab, and those that KubeSpawner would add."""
         interval = self.pod_settings.idle_seconds // 16 or REPORT_SECONDS_MAX
         environment: dict[str, str] = super().get_env()
         return environment | {
             "JUPYTER_IMAGE": self.image,
             "JUPYTER_IMAGE_SPEC": self.image,
-            # The hub can stop an idle lab up to one interval too early, because it learns of activity only from the
-            # next report. A shorter interval costs CPU: with thousands of labs, activity reports are most of the hub's
-            # load.
+            # Seconds between two activity reports of a lab. The hub can stop a lab up to one interval too early,
+            # because activity since the last report is unknown to the hub. A shorter interval would cost CPU time: with
+            # thousands of labs, activity reports are most of the hub's load.
             "JUPYTERHUB_ACTIVITY_INTERVAL": str(max(REPORT_SECONDS_MIN, min(REPORT_SECONDS_MAX, interval))),
         }
 
     async def start(self) -> str:
-        """Start the lab, wait until it answers, and return its URL.
+        """Start the lab, wait until the lab answers, and return the lab's URL.
 
         Raises
         ------
@@ -141,7 +146,7 @@ class LabSpawner(LabOptions, Spawner):  # type: ignore[misc]  # untyped
         return await self._start_task
 
     async def resume(self) -> str:
-        """Continue a start that was pending when the hub stopped: wait until the lab answers, and return its URL.
+        """Continue a start that was pending when the hub stopped. Wait until the lab answers, and return the lab's URL.
 
         Raises
         ------
@@ -157,7 +162,7 @@ class LabSpawner(LabOptions, Spawner):  # type: ignore[misc]  # untyped
         return await self._finish_start(self._launch())
 
     async def _finish_start(self, launch: Awaitable[StartedLab]) -> str:
-        """Wait for a launch, and return the lab's URL. Delete the pod if the launch fails."""
+        """Wait until the lab answers, and return the lab's URL. If the start fails, delete the pod."""
         began = time.monotonic()
         try:
             lab = await launch
@@ -174,7 +179,7 @@ class LabSpawner(LabOptions, Spawner):  # type: ignore[misc]  # untyped
         return lab_url(lab.pod)
 
     async def _launch(self) -> StartedLab:
-        """Create the folders and the pod, and wait until the lab answers."""
+        """Create the user's folders and the lab's pod, and wait until the lab answers."""
         await yield_turn()
         identity = self._identity
         if identity is None:
@@ -189,7 +194,7 @@ class LabSpawner(LabOptions, Spawner):  # type: ignore[misc]  # untyped
         try:
             return await self._wait_until_ready()
         except SpawnFailedError:
-            # A lab that has never answered has nothing to save.
+            # The pod needs no grace period, because a lab that has never answered has nothing to save.
             await self.launcher.remover.delete_pod(self.pod_name, grace_period=AT_ONCE)
             raise
 
@@ -198,7 +203,7 @@ class LabSpawner(LabOptions, Spawner):  # type: ignore[misc]  # untyped
         return await self.launcher.wait_until_ready(self.pod_name, limits)
 
     def _adopt_pod(self, pod: Pod) -> str:
-        """Adopt a running pod with its API token, and return the lab's URL."""
+        """Use a running pod as the user's lab, with the API token in the pod, and return the lab's URL."""
         self.recovered_pod, self.pod_name = None, pod["metadata"]["name"]
         container = lab_container(pod)
         self.image = container["image"]
@@ -232,15 +237,15 @@ class LabSpawner(LabOptions, Spawner):  # type: ignore[misc]  # untyped
             self._delay_message = ""
 
     def notify_report(self) -> None:
-        """Wake a pending start, because the lab has sent its first activity report."""
+        """Wake the task that waits until this lab answers. The lab has sent its first activity report."""
         self.launcher.notify(self.pod_name)
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield a progress event for each event of the pod, for each stage of the start, and for each problem."""
+        """Yield the events for the progress page: each event of the pod, each stage of the start, and each problem."""
         feed = ProgressFeed(pod_status.format_duration(self.unschedulable_seconds))
         while not (self._start_task and self._start_task.done()):
             pod, events = self.launcher.find_pod(self.pod_name), self.launcher.find_events(self.pod_name)
-            if self._delay_message == LEFTOVER_DELAY_MESSAGE:  # the pod is that of the previous lab
+            if self._delay_message == LEFTOVER_DELAY_MESSAGE:  # the pod is still that of the previous lab
                 news = feed.update(None, (), self._delay_message, diagnose_leftover(pod).detail if pod else "")
             else:
                 news = feed.update(pod, events, self._delay_message)
@@ -251,13 +256,13 @@ class LabSpawner(LabOptions, Spawner):  # type: ignore[misc]  # untyped
     # --- the running lab ----------------------------------------------------------------------------------------------
 
     async def poll(self) -> int | None:
-        """Return None if the lab runs or if its state is unknown, else an exit status.
+        """Return None if the lab runs or the state of the lab is unknown, else an exit status.
 
-        An API that does not answer must not count as an ended lab: JupyterHub would forget the lab and delete its
-        route.
+        While the Kubernetes API does not answer, the state is unknown. If this method returned an exit status,
+        JupyterHub would treat the lab as ended, and delete the lab's route.
         """
         await self.launcher.pods.wait_until_loaded()
-        name = self.pod_name  # a concurrent stop clears the attribute
+        name = self.pod_name  # a concurrent `stop` can clear the attribute
         pod = self.launcher.find_pod(name)
         if pod is None or pod_status.has_ended(pod):
             try:
@@ -274,14 +279,15 @@ class LabSpawner(LabOptions, Spawner):  # type: ignore[misc]  # untyped
             await self.launcher.remover.delete_pod(name)
             return pod_status.exit_status(pod)
         if pod_status.is_terminating(pod) and (node := await self.find_lost_node()):
-            # kubelet ends the lab if the node comes back, so the user has to start a new one.
+            # The lab counts as ended, because kubelet ends the lab as soon as the node answers again. The user has to
+            # start a new lab.
             self._note_end(diagnose("node", f"The node {node} does not answer."))
             return 1
         return None
 
     @property
     def cut_off_pod(self) -> Pod | None:
-        """The lab's pod if Kubernetes reports that the pod has lost its node, else None. The pages use it."""
+        """The lab's pod if Kubernetes reports that the pod's node does not answer, else None."""
         pod = self.launcher.find_pod(self.pod_name)
         return pod if pod and is_cut_off(pod) else None
 
@@ -290,13 +296,13 @@ class LabSpawner(LabOptions, Spawner):  # type: ignore[misc]  # untyped
         return await self.launcher.remover.find_lost_node(self.cut_off_pod) if self.cut_off_pod else ""
 
     async def get_url(self) -> str:
-        """Return the lab's URL after a restart of the hub. Wait for a lab that was starting when the hub stopped."""
+        """Return the lab's URL after a restart of the hub. If the lab is still starting, wait for its container."""
         seconds = self.unschedulable_seconds + self.pull_seconds + self.lab_seconds
         pod = await self.launcher.wait_until_running(self.pod_name, seconds)
         return lab_url(pod) if pod else str(self.server.url)
 
     async def stop(self, now: bool = False) -> None:
-        """Stop the lab. If a rule of the culler applies, store it as the reason."""
+        """Stop the lab. If the lab has reached the maximum age or idle time, store this as the reason for the end."""
         if rule := self._find_culling_rule():
             self._note_end(rule)
         if self.pod_name:
@@ -304,13 +310,13 @@ class LabSpawner(LabOptions, Spawner):  # type: ignore[misc]  # untyped
             await self.launcher.remover.stop_pod(self.pod_name, grace_period=grace_period)
 
     def _find_culling_rule(self) -> Diagnosis | None:
-        """Return the culler's rule that applies to the lab, or None."""
+        """Return the limit that the lab has reached, maximum age or idle time, or None."""
         row = self.orm_spawner
         if not row or not row.started:
             return None
         return pod_status.diagnose_culling(row.started, row.last_activity, utcnow(with_tz=False), self.pod_settings)
 
     async def force_delete(self) -> None:
-        """Delete the pod at once, by force if its node does not answer."""
+        """Delete the lab's pod at once, without time to save. If its node is not ready, remove the pod by force."""
         if self.pod_name:
             await self.launcher.remover.delete_at_once(self.pod_name)

@@ -11,7 +11,7 @@ from labhub.labs.starting.start_problem import Patience, StartProblem, find_prob
 from labhub.models.pod_events import PodEvent
 from labhub.models.pod_types import STAGES, Pod
 
-# Seconds for which a problem with `Patience.SECONDS` must last before the spawn fails
+# Seconds for which a problem with the patience `SECONDS` must last before the spawn fails
 CONFIRM_SECONDS = 5.0
 
 
@@ -22,11 +22,11 @@ class StartLimits:
     Attributes
     ----------
     pull
-        From the assignment of a node until the image is on the node and the volumes are mounted.
+        Maximum time from the assignment of a node until the image is on the node and the volumes are mounted.
     lab
-        From the end of this phase (image and volumes) until the lab answers.
+        Maximum time of each later stage: until the container has started, and then until the lab answers.
     unschedulable
-        From the first report of the scheduler that no node has room until a node is assigned.
+        Maximum time from the scheduler's first report that no node has room until the assignment of a node.
     """
 
     pull: float
@@ -35,12 +35,12 @@ class StartLimits:
 
 
 class ProblemTimer:
-    """Timer of the problems of a start. A problem ends the start if it lasts longer than its patience allows.
+    """Timer of the problems of a start. The start fails if a problem lasts longer than its `Patience` allows.
 
     Parameters
     ----------
     seconds
-        For each `Patience`, the seconds for which a problem may last.
+        For each `Patience`, the number of seconds for which a problem with this patience may last.
     """
 
     def __init__(self, seconds: Mapping[Patience, float]) -> None:
@@ -48,17 +48,17 @@ class ProblemTimer:
         self._first_seen: dict[tuple[str, Patience], float] = {}
 
     def has_expired(self, problem: StartProblem, now: float) -> bool:
-        """Return whether a problem has lasted too long. A new detail of the same problem does not restart the timer."""
+        """Return whether a problem has lasted too long. If only the problem's detail changes, the timer continues."""
         first_seen = self._first_seen.setdefault((problem.diagnosis.reason, problem.patience), now)
         return now - first_seen >= self._seconds[problem.patience]
 
     def reset(self) -> None:
-        """Forget all problems, because they have passed."""
+        """Reset the times of all problems, because all problems have passed."""
         self._first_seen.clear()
 
 
 class StartTracker:
-    """The state of one start. The caller passes the pod, its events and the time.
+    """The state of one lab's start. The caller passes the lab's pod, the pod's events and the time.
 
     Parameters
     ----------
@@ -70,13 +70,13 @@ class StartTracker:
     Attributes
     ----------
     reached
-        Time at which each stage was reached, by the same clock.
+        Time at which the start reached each stage, in seconds of the same clock as `now`.
     """
 
     def __init__(self, limits: StartLimits, now: float) -> None:
         self._limits = limits
-        # If the scheduler reports that no node has room, `Patience.NODE` limits the wait. This deadline ends the start
-        # if the scheduler reports nothing.
+        # If the scheduler reports that no node has room, the patience `NODE` limits the wait. If the scheduler reports
+        # nothing, this deadline limits the wait.
         self._deadline = now + limits.unschedulable + limits.pull
         self._timer = ProblemTimer(
             {
@@ -92,7 +92,7 @@ class StartTracker:
         self.reached: dict[str, float] = {}
 
     def update(self, pod: Pod | None, events: Sequence[PodEvent], now: float) -> None:
-        """Update the stage from the pod and its events.
+        """Update the stage, the deadline and the current problem of the start from the pod and its events.
 
         Raises
         ------
@@ -114,12 +114,13 @@ class StartTracker:
             raise SpawnFailedError(self._problem.diagnosis)
 
     def check_deadline(self, events: Sequence[PodEvent], now: float) -> None:
-        """Check that the deadline has not passed.
+        """Check that the deadline of the start has not passed.
 
         Raises
         ------
         SpawnFailedError
-            Raised after the deadline, with the problem that lasts, or with the last warning of Kubernetes.
+            Raised after the deadline. The error contains the current problem, or else the last warning among the
+            events.
         """
         if now <= self._deadline:
             return

@@ -1,1 +1,1 @@
-"""Tasks that keep the database and the running labs consistent: at the hub's start and every 30 seconds."""
+"""Tasks that compare the database with the labs' pods, and correct differences: at the hub's start and every 30 s."""

@@ -1,7 +1,7 @@
 """Recovery of labs that are running but missing from the database, for example after a backup was restored.
 
-The pod contains all required data. The data can be trusted, because only the hub and administrators of the cluster can
-create these pods.
+The hub reads all required data from the lab's pod. The hub can trust this data, because only the hub and administrators
+of the cluster can create pods in the labs' namespace.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CONCURRENT_RECOVERIES = 10
 
 
 def last_known_activity(db: Session) -> datetime:
-    """Return the time of the last activity in the database, in UTC without a time zone, as JupyterHub stores it."""
+    """Return the latest time of an activity in the database, in UTC without a time zone, as JupyterHub stores it."""
     columns = (orm.User.created, orm.User.last_activity, orm.Spawner.started, orm.Spawner.last_activity)
     times = (time for column in columns for (time,) in db.query(func.max(column)).all())
     return max((time for time in times if time), default=datetime.min)
@@ -41,15 +41,15 @@ def creation_time(pod: Pod) -> datetime:
 def find_lost_labs(pods: Iterable[Pod], claimed: Iterable[str], known_until: datetime) -> list[Pod]:
     """Return the running labs that were created after the database's last activity.
 
-    A pod that is older than this activity and missing from the database is not lost: the hub had decided to stop it.
-    The reconciler deletes such a pod.
+    If a pod is older than this activity, but missing from the database, the hub had already released the lab. Such a
+    lab is not lost, and the reconciler deletes its pod.
 
     Parameters
     ----------
     claimed
-        Names of the pods that the database knows.
+        Names of the pods of all labs in the database.
     known_until
-        Time of the database's last activity.
+        Time of the last activity in the database.
     """
     claimed = set(claimed)
     return [
@@ -63,14 +63,15 @@ def find_lost_labs(pods: Iterable[Pod], claimed: Iterable[str], known_until: dat
 
 
 async def recover_labs(app: JupyterHub, pods: Iterable[Pod]) -> None:
-    """Store lost labs in the database, and create the users that are missing there."""
+    """Store lost labs in the database. If a lab's user is also missing from the database, create the user."""
     slots = asyncio.Semaphore(CONCURRENT_RECOVERIES)
 
     async def recover(pod: Pod) -> None:
         async with slots:
             try:
                 await _recover_lab(app, pod)
-            # An error for one lab must not prevent the recovery of the others. The reconciler deletes this pod later.
+            # Catch all errors, because an error for one lab must not prevent the recovery of the others. The reconciler
+            # later deletes the pod of a lab that was not recovered.
             except Exception as error:
                 _log.warning("cannot recover the lab %s: %s", pod["metadata"]["name"], error)
 
@@ -84,16 +85,17 @@ async def _recover_lab(app: JupyterHub, pod: Pod) -> None:
     labels = pod["metadata"]["labels"]
     spawner = user.get_or_create_spawner("", "", replace_failed=True)
     spawner.recovered_pod = pod
-    # Other tasks, such as the check of routes, ignore a lab with this flag. JupyterHub's own handlers set it, too.
+    # Set this flag as JupyterHub's own handlers do before a start. Other tasks, such as the check of routes, ignore a
+    # lab with the flag.
     spawner._spawn_pending = True
     try:
         await user.spawn("", options={name: labels[f"{PREFIX}/{name}"] for name in ("image", "size")})
     finally:
-        # A failed recovery must not affect the user's next spawn.
+        # Reset the two attributes even if the recovery has failed, so that the user's next spawn works.
         spawner._spawn_pending, spawner.recovered_pod = False, None
     row = spawner.orm_spawner
-    # Correct two fields. JupyterHub has stored the current time as the start of the lab, and has cleared the scopes
-    # because the lab has its own token.
+    # Correct two fields. JupyterHub has stored the current time as the start of the lab. JupyterHub has also cleared
+    # the scopes, because the spawner has set the API token itself.
     row.started = creation_time(pod)
     row.oauth_client.allowed_scopes = list(spawner.client_scopes)
     app.db.commit()
@@ -102,7 +104,11 @@ async def _recover_lab(app: JupyterHub, pod: Pod) -> None:
 
 
 async def _find_owner(app: JupyterHub, pod: Pod) -> User | None:
-    """Return the user with the lab's GitHub id, or None if another account has the name. Create a missing user."""
+    """Return the user of a lab, and create a missing user.
+
+    The label `github-id` of the lab's pod identifies the user. Return None if the user name now belongs to another
+    GitHub account.
+    """
     github_id = int(pod["metadata"]["labels"][GITHUB_ID])
     if user := find_user(app.users, github_id):
         return user

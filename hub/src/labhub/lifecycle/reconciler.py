@@ -1,8 +1,8 @@
 """The reconciler compares the labs in the database with the pods in Kubernetes every 30 s, and corrects differences.
 
-An orphaned pod has no server in the database, for example because the hub was killed during a spawn, or because the API
-was unavailable during a deletion. A ghost is a server whose pod has ended or no longer exists, or whose deleted pod is
-on a node that does not answer. JupyterHub's tables call a lab a server.
+JupyterHub's tables call a lab a server. An orphaned pod is a pod without a server in the database. For example, the hub
+was killed during a spawn, or the Kubernetes API was unavailable during a deletion. A ghost is a server whose pod has
+ended or no longer exists, or whose deleted pod is on a node that does not answer.
 """
 
 from __future__ import annotations
@@ -28,24 +28,25 @@ from labhub.telemetry import metrics
 
 _log = logging.getLogger(__name__)
 INTERVAL_SECONDS = 30
-# Seconds without a server after which a pod counts as orphaned. A spawn stores the server before it creates the pod, so
-# this time only covers delays of the reflector.
+# A pod counts as orphaned if it has had no server in the database for this time, in seconds. A spawn stores the server
+# before it creates the pod, so the time only has to cover delays of the reflector.
 GRACE_SECONDS = 60
-# The reconciler does nothing while the reflector's data is older than this, in seconds.
+# Maximum age of the reflector's data, in seconds. While the data is older, the reconciler does nothing.
 DATA_AGE_MAX = 60
-# Plain SQL, because SQLAlchemy does not cache statements with JupyterHub's JSON columns, and logs a warning.
+# Use plain SQL, because SQLAlchemy does not cache statements with JupyterHub's JSON columns, and logs a warning.
 STATES_OF_SERVERS = text("SELECT state FROM spawners WHERE server_id IS NOT NULL")
 
 
 def find_orphans(
     pods: Collection[str], claimed: Collection[str], first_seen: dict[str, float], now: float
 ) -> list[str]:
-    """Return the pods that have had no server for the grace period.
+    """Return the names of the pods that have had no server in the database for `GRACE_SECONDS`.
 
     Parameters
     ----------
     first_seen
-        Time at which each pod was first seen without a server. The function updates the dictionary between calls.
+        Time at which each pod was first seen without a server. Each call updates this dictionary. Pass the same
+        dictionary to the next call.
     """
     unclaimed = set(pods) - set(claimed)
     for name in list(first_seen):
@@ -55,7 +56,7 @@ def find_orphans(
 
 
 class Reconciler:
-    """The task that deletes orphaned pods and releases ghosts."""
+    """The task that deletes orphaned pods, and marks ghosts (labs without a running pod) as stopped."""
 
     def __init__(self, app: JupyterHub, launcher: LabLauncher) -> None:
         self.app = app
@@ -65,12 +66,12 @@ class Reconciler:
         self._timer = PeriodicCallback(self.run, INTERVAL_SECONDS * 1000)
 
     def start(self) -> None:
-        """Start the periodic comparison, and poll the server of each pod that ends."""
+        """Start the periodic comparison. Also poll a lab as soon as its pod has ended."""
         self.launcher.pods.on_end = self.poll_owner
         self._timer.start()
 
     def poll_owner(self, pod: Pod) -> None:
-        """Poll the lab of a pod that has ended, so that JupyterHub marks the lab as stopped at once."""
+        """Poll the lab of a pod that has ended, so that JupyterHub marks the lab as stopped immediately."""
         owner = orm.User.find(self.app.db, pod["metadata"].get("annotations", {}).get(OWNER))
         if owner is None or owner not in self.app.users:
             return
@@ -80,7 +81,7 @@ class Reconciler:
                 task.add_done_callback(self._polls.discard)
 
     async def run(self) -> None:
-        """Compare the pods with the database and correct the differences, if the reflector's data is fresh."""
+        """Compare pods with the database, and correct differences. If the reflector's data is too old, do nothing."""
         if self.launcher.pods.age > DATA_AGE_MAX:
             return
         pods = {pod["metadata"]["name"]: pod for pod in self.launcher.pods.objects.values()}
@@ -95,7 +96,7 @@ class Reconciler:
                 await self._release_ghost(user, spawner)
 
     def claimed_pods(self) -> set[str]:
-        """Return the pods of all servers in the database, including those of users who are not loaded."""
+        """Return the names of the pods of all labs in the database, even if the hub has not loaded the lab's user."""
         states = self.app.db.execute(STATES_OF_SERVERS).scalars()
         return self._claimed_in_memory() | {str(json.loads(state or "{}").get("pod_name")) for state in states}
 
@@ -111,12 +112,12 @@ class Reconciler:
         if is_terminating(pod):
             return
         _log.warning("deleting the orphaned pod %s, which is missing from the database", name)
-        # The UID protects a new pod with the same name.
+        # Pass the UID, so that the API does not delete a new pod with the same name.
         if await self.launcher.remover.delete_pod(name, uid=pod["metadata"]["uid"]):
             metrics.RECONCILED.labels("orphan").inc()
 
     async def _release_ghost(self, user: User, spawner: LabSpawner) -> None:
-        """Release a server without a pod. Before that, `poll` reads the pod or its node from the API."""
+        """Mark a lab as stopped, and delete its route, if the Kubernetes API confirms that the lab has ended."""
         if await spawner.poll() is None:
             return
         _log.warning("the pod of %s no longer runs: marking the lab as stopped", user.name)

@@ -1,7 +1,7 @@
-"""Check of all labs in the database at the hub's start: Kubernetes reports which of their pods run.
+"""Check of all labs in the database at the hub's start, by comparison with the pods in Kubernetes.
 
-This replaces JupyterHub's `init_spawners`, which loads each user with several queries, sends an HTTP request to each
-lab, and stops a lab that answers slowly.
+This replaces JupyterHub's `init_spawners`, for three reasons. JupyterHub's method loads each user with several queries,
+sends an HTTP request to each lab, and stops a lab that answers slowly.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ _log = logging.getLogger(__name__)
 
 
 async def check_running_labs(app: JupyterHub) -> int:
-    """Check all labs that were running when the hub stopped, and return their number.
+    """Check all labs that were running when the hub stopped, and return the number of these labs.
 
-    All spawners are marked as being checked before the first `await`, so no second lab starts and no route is deleted.
+    Mark all labs as being checked before the first `await`. So no other task starts a second lab for a user, or deletes
+    a lab's route.
     """
     rows = (
         app.db.query(orm.Spawner)
@@ -56,7 +57,7 @@ async def _check_lab(app: JupyterHub, user: User, spawner: LabSpawner) -> None:
             resume_start(app, user, spawner)
         else:
             _follow_lab(app, user, spawner)
-    # An error for one lab must not prevent the check of the others.
+    # Catch all errors, because an error for one lab must not prevent the check of the others.
     except Exception:
         _log.exception("cannot check the lab of %s", user.name)
     finally:
@@ -64,7 +65,10 @@ async def _check_lab(app: JupyterHub, user: User, spawner: LabSpawner) -> None:
 
 
 def is_starting(spawner: LabSpawner) -> bool:
-    """Return whether a lab was starting when the hub stopped: its pod exists, and its address is not stored."""
+    """Return whether a lab was starting when the hub stopped.
+
+    A starting lab has a pod, and the database does not yet contain the address of the lab.
+    """
     pod = spawner.launcher.find_pod(spawner.pod_name)
     if pod is None or has_ended(pod) or is_terminating(pod):
         return False
@@ -75,15 +79,16 @@ def is_starting(spawner: LabSpawner) -> bool:
 def resume_start(app: JupyterHub, user: User, spawner: LabSpawner) -> None:
     """Continue the start of a lab that was starting when the hub stopped.
 
-    JupyterHub treats the start like one that the user has just requested: the progress page shows it, and the user can
-    cancel it. The hub's own start does not wait for it, because the wait for a node can take minutes.
+    JupyterHub treats this start like a start that the user has just requested. So the progress page shows the start,
+    and the user can cancel the start. The hub does not wait for the labs before it answers requests, because the wait
+    for a node can take minutes.
     """
     _log.info("continuing the start of the lab of %s", user.name)
     spawner._spawn_pending = True
     start = spawner._spawn_future = asyncio.ensure_future(_finish_start(app, user, spawner))
 
     def note_end(start: asyncio.Future[None]) -> None:
-        # JupyterHub keeps the future of a failed start, because the pages show its error.
+        # Keep the future of a failed start, as JupyterHub does, because the pages show the error in the future.
         if start.cancelled() or start.exception() is None:
             spawner._spawn_future = None
         spawner._spawn_pending = False
@@ -110,7 +115,7 @@ async def _finish_start(app: JupyterHub, user: User, spawner: LabSpawner) -> Non
 async def _release_failed_start(user: User, spawner: LabSpawner) -> None:
     try:
         await user.stop(spawner.name)
-    except Exception as error:  # this error must not hide why the start has failed
+    except Exception as error:  # the caller raises the error of the start instead
         _log.warning("cannot stop the lab of %s, which did not start: %r", user.name, error)
 
 
@@ -120,7 +125,7 @@ def _follow_lab(app: JupyterHub, user: User, spawner: LabSpawner) -> None:
 
 
 async def _release_lab(app: JupyterHub, user: User, name: str) -> None:
-    """Delete the route and the server of a lab that has ended, as JupyterHub does."""
+    """Delete the route of a lab that has ended, and mark the lab as stopped, as JupyterHub does."""
     _log.warning("the lab of %s has ended", user.name)
     await app.proxy.delete_user(user, name)
     await user.stop(name)

@@ -1,4 +1,4 @@
-"""Evaluation of the access of a token's owner, at a login and at each re-check."""
+"""Evaluation of whether the owner of a GitHub token has access to the hub, at a login and at each re-check."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from labhub.settings.login import LoginSettings
 
 @dataclass(frozen=True)
 class AccessDecision:
-    """The access decision about one account.
+    """The decision whether one GitHub account has access to the hub.
 
     Attributes
     ----------
@@ -30,12 +30,12 @@ class AccessDecision:
 
 
 def ignore_hidden(memberships: Memberships, known: Collection[str]) -> Memberships:
-    """Return the memberships, with `NONE` for each hidden organization of which the user was not a member before.
+    """Return the memberships, with `NONE` for each hidden membership in an organization that is not in `known`.
 
     `known` contains the logins of the organizations of which the user was a member at the last decision.
 
-    Without this rule, an allowed organization that never approves the OAuth app would make every user's membership
-    unknown, and no user could lose access.
+    An allowed organization that has not approved the OAuth app hides its members. Without this function, each user
+    could be a hidden member of such an organization. So no user would ever lose access.
     """
     organizations = {
         login: Membership.NONE if membership is Membership.HIDDEN and login not in known else membership
@@ -45,7 +45,7 @@ def ignore_hidden(memberships: Memberships, known: Collection[str]) -> Membershi
 
 
 class AccessEvaluator:
-    """Evaluator that applies the access rules of the settings to GitHub's answers."""
+    """Evaluator that applies the access rules in the settings to GitHub's answers about an account."""
 
     def __init__(self, github: GitHub, settings: LoginSettings) -> None:
         self.github = github
@@ -53,19 +53,19 @@ class AccessEvaluator:
         self._admin_teams = {admin for admin in settings.admins if isinstance(admin, Rule)}
 
     async def evaluate(self, token: str, known: Iterable[Organization] = ()) -> AccessDecision:
-        """Query GitHub about the owner of a token, and return the access decision.
+        """Query GitHub about the owner of a token, and return the decision about the owner's access.
 
         Parameters
         ----------
         token
             Access token of the user.
         known
-            Logins of the organizations of which the user was a member at the last decision.
+            Organizations of which the user was a member at the last decision.
 
         Raises
         ------
         GitHubError
-            Raised if GitHub's answer is missing or insufficient for a decision.
+            Raised if GitHub does not answer, or if the answer is insufficient for a decision.
         """
         known = tuple(known)
         known_logins = {organization.login.lower() for organization in known}

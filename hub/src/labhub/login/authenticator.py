@@ -1,4 +1,4 @@
-"""JupyterHub's authenticator for logins with GitHub."""
+"""The authenticator, the class with which JupyterHub logs users in with their GitHub accounts."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ from labhub.settings.login import LoginSettings
 from labhub.telemetry import audit
 
 SCOPES = ("read:org", "user:email")
-# Limit of concurrent logins. Further logins wait for a semaphore without a timeout: in the queue of the HTTP client,
-# a hundred logins would time out, and the page would blame GitHub. GitHub allows 100 concurrent requests.
+# Limit of concurrent logins, because GitHub allows 100 concurrent requests. Further logins wait for a semaphore, which
+# has no timeout. Without the semaphore they would wait in the queue of the HTTP client. With a hundred logins, many
+# would time out in this queue, and the error page would name GitHub as the cause.
 LOGINS_MAX = 32
-# GitHub grants only the widest scope of a group. Each of these scopes includes `read:org`.
+# Scopes that include `read:org`. If an app requests several of them, GitHub grants only the widest one.
 READ_ORG = {"read:org", "write:org", "admin:org"}
 REFUSALS = {
     Admission.OUTSIDER: LoginRefusal.NOT_A_MEMBER,
@@ -58,18 +59,23 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
 
     @default("http_client")
     def _make_http_client(self) -> AsyncHTTPClient:
-        return AsyncHTTPClient(force_instance=True, max_clients=LOGINS_MAX)  # instead of tornado's default, 10
+        return AsyncHTTPClient(force_instance=True, max_clients=LOGINS_MAX)  # tornado's default is 10
 
     def get_handlers(self, app: JupyterHub) -> list[tuple[str, type[BaseHandler]]]:
-        """Return the handlers. JupyterHub calls this once, with a running event loop, so the sweep starts here."""
+        """Return the handlers of logins and logouts.
+
+        This method also starts the regular re-check of memberships, because JupyterHub calls it once, after the event
+        loop has started.
+        """
         self.membership_refresher.start()
         return list(super().get_handlers(app))
 
     async def authenticate(self, handler: BaseHandler, data: object = None, **_: object) -> dict[str, Any]:
-        """Return the auth model of a user who returns from GitHub.
+        """Return the auth model of a user whom GitHub has redirected back to the hub.
 
-        OAuthenticator's own method does not keep organization ids. It splits scopes at spaces, but GitHub uses
-        commas. It cannot distinguish an outage of GitHub from a refusal.
+        This method replaces the method of OAuthenticator for three reasons. OAuthenticator does not keep the ids of
+        organizations. OAuthenticator splits scopes at spaces, but GitHub separates scopes with commas. OAuthenticator
+        cannot distinguish an outage of GitHub from a refusal.
 
         Raises
         ------
@@ -108,7 +114,8 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
                 LoginRefusal.RATE_LIMITED if error.code == 429 else LoginRefusal.GITHUB_DOWN
             ) from error
         except web.HTTPError as error:
-            # OAuthenticator's error 500 contains GitHub's complete answer, which can include a token.
+            # For an unexpected answer, OAuthenticator raises an error 500 that contains the complete answer, and so
+            # maybe a token. `from None` keeps this text out of the log.
             if error.status_code != 403:
                 raise LoginRefusedError(LoginRefusal.GITHUB_DOWN) from None
             self.log.warning("GitHub: %s", error.log_message)  # for example a wrong secret or an expired code
@@ -135,28 +142,33 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
             raise LoginRefusedError(LoginRefusal.TOKEN_REFUSED) from error
 
     def check_allowed(self, username: str, auth_model: dict[str, Any] | None) -> bool:
-        """Return True, because `authenticate` applies the rules. OAuthenticator would admit administrators by login."""
+        """Return True for each user with an auth model, because `authenticate` has already applied the access rules.
+
+        OAuthenticator's own method would admit administrators by their GitHub login, which another account can take
+        over.
+        """
         return auth_model is not None
 
     async def run_post_auth_hook(self, handler: BaseHandler, auth_model: dict[str, Any]) -> dict[str, Any]:
-        """Set the user name. This is the last step before JupyterHub writes to its database.
+        """Set the user name of a login. JupyterHub writes to its database directly after this hook.
 
         Raises
         ------
         LoginRefusedError
-            Raised if the hub knows the login as another account's name, or if the user is blocked under a former name.
+            Raised if the hub's user with this name belongs to another GitHub account. Also raised if the user is
+            blocked under a former name.
         """
         state = AuthState.from_dict(auth_model["auth_state"])
         assert state is not None  # noqa: S101  (`authenticate` has just created it)
         users, identity = self.parent.users, state.identity
         user = find_user(users, identity.github_id)
         old_name = user.name if user else None
-        # JupyterHub has compared only the new name with its block list.
+        # Check whether the old name is on the block list, because JupyterHub has checked only the new name.
         if user and not self.check_blocked_users(old_name, auth_model):
             raise LoginRefusedError(LoginRefusal.BLOCKED, identity.name, identity.github_id)
         name = await resolve_username(users, identity)
         if user:
-            await self.release_token(user)  # the hub no longer needs the token of the former login
+            await self.release_token(user)  # the new login has its own token
         audit.log_login(
             name,
             identity.github_id,
@@ -167,23 +179,24 @@ class LabAuthenticator(GitHubOAuthenticator):  # type: ignore[misc]  # untyped
         return auth_model | {"name": name}
 
     async def refresh_user(self, user: User, handler: BaseHandler | None = None, **_: object) -> dict[str, Any] | bool:
-        """Re-check a user; `MembershipRefresher.refresh` lists the results."""
+        """Re-check a user's membership. The result is that of `MembershipRefresher.refresh`."""
         if handler is not None and not hasattr(handler, "_token_authenticated"):
-            # If the result is False, JupyterHub 6.1.1 reads this attribute, but sets it only for requests with a token.
-            # A request with a cookie would fail with an AttributeError.
+            # If this method returns False, JupyterHub 6.1.1 reads this attribute of the handler. JupyterHub sets the
+            # attribute only for requests with a token, so a request with a cookie would fail with an AttributeError.
             handler._token_authenticated = False
         return await self.membership_refresher.refresh(user)
 
     async def release_token(self, user: User) -> bool:
-        """Revoke the stored token of a user if revocation is enabled, and return whether GitHub has confirmed it.
+        """Revoke the stored token of a user, if revocation is enabled. Return whether GitHub has confirmed this.
 
-        The identity stays stored, so that the last answer still counts for a running lab. The token is deleted even if
-        GitHub does not answer: GitHub may have revoked it, and the user may log in again at the same time.
+        The identity stays in the auth state, so that GitHub's last answer still counts for a running lab. The hub
+        deletes its copy of the token even if GitHub does not answer, because GitHub may have revoked the token.
         """
         state = AuthState.from_dict(await user.get_auth_state() or {})
         if not (self.settings.revoke_on_logout and state and state.access_token):
             return False
-        # Delete before revoking: otherwise a re-check in between gets 401 and ends the user's access.
+        # Delete the stored token before GitHub revokes it. Otherwise a re-check at this moment would get status 401 for
+        # the token, and end the user's access.
         await user.save_auth_state(replace(state, access_token=None).to_dict())
         try:
             await self.github.revoke(state.access_token, self.client_id, self.client_secret)

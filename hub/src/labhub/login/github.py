@@ -1,4 +1,4 @@
-"""Client of GitHub's REST API. Each query uses the access token of the user in question."""
+"""Client of GitHub's REST API. Each query about a user uses the access token of this user."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from labhub.login.github_responses import (
 from labhub.models.access_rules import Membership, Memberships, Rule
 from labhub.models.identity import Account, Organization
 
-PAGE_SIZE = 100  # GitHub's maximum; the default is 30
+PAGE_SIZE = 100  # GitHub's maximum
 PAGES_MAX = 100
 HEADERS = {
     "Accept": "application/vnd.github+json",
@@ -37,14 +37,15 @@ NEXT_PAGE = re.compile(r'<([^>]+)>\s*;[^,]*rel="next"')
 
 @dataclass(frozen=True)
 class GitHubUser:
-    """An account with its organizations and teams.
+    """A GitHub account with its organizations and teams.
 
     Attributes
     ----------
     organizations
-        Organizations that the account is a member of, with their ids.
+        Organizations of which the account is a member. The list includes organizations in `known` whose membership
+        GitHub now hides.
     memberships
-        Input of the access rules.
+        Organizations and teams of the account in the form that the access rules need.
     """
 
     account: Account
@@ -60,7 +61,7 @@ class GitHub:
     api_url
         URL of the REST API, without a trailing slash.
     timeout
-        Seconds for one call, which can consist of several requests.
+        Timeout in seconds for one method call, which can send several requests.
     """
 
     def __init__(self, api_url: str, timeout: float) -> None:
@@ -75,26 +76,28 @@ class GitHub:
         token
             Access token of the user.
         rules
-            Access rules. The result includes the membership in each of their organizations.
+            Access rules. The result includes the account's membership in each organization that the rules name.
         known
-            Organizations in the last answer. If GitHub now hides one of them, the result still includes it.
+            Organizations in GitHub's last answer about this account. If GitHub now hides the membership in one of these
+            organizations, the result still includes the organization.
 
         Raises
         ------
         GitHubError
-            Raised as one of its subclasses; as `UnavailableError` also after the timeout or for an invalid response.
+            Raised as the subclass that describes the failure. After the timeout, and for an invalid response, this is
+            `UnavailableError`.
         """
         try:
             async with asyncio.timeout(self.timeout):
                 return await self._fetch_user(token, frozenset(rules), tuple(known))
         except TimeoutError as error:
             raise UnavailableError(f"no answer within {self.timeout} s") from error
-        # If GitHub refuses to list the user's organizations or teams, the membership is unknown.
+        # If GitHub refuses to list the user's organizations or teams, the user's membership is unknown.
         except (ForbiddenError, NotFoundError) as error:
             raise UnavailableError(str(error)) from error
 
     async def fetch_email(self, token: str) -> str | None:
-        """Return the primary e-mail address, or None if GitHub does not provide it."""
+        """Return the primary e-mail address of a token's owner, or None if GitHub does not provide the address."""
         try:
             async with asyncio.timeout(self.timeout):
                 emails = await self._fetch_list(token, "/user/emails")
@@ -107,12 +110,12 @@ class GitHub:
         return None
 
     async def revoke(self, token: str, client_id: str, client_secret: str) -> None:
-        """Revoke a token. A token that is already invalid is not an error.
+        """Revoke a user's token at GitHub. If the token is already invalid, do nothing.
 
         Raises
         ------
         GitHubError
-            Raised if GitHub refuses or does not answer.
+            Raised if GitHub refuses the request or does not answer.
         """
         response = await self._send(
             "DELETE",
@@ -128,7 +131,8 @@ class GitHub:
         organizations = {each.login.lower(): each for each in await self._fetch_organizations(token)}
         memberships = dict.fromkeys(organizations, Membership.ACTIVE)
         known_by_login = {each.login.lower(): each for each in known}
-        # The list omits organizations to which the app has no access, so the hub requests each missing one by name.
+        # GitHub's list omits organizations to which the OAuth app has no access. So request the membership in each
+        # missing organization by name.
         missing = sorted(({rule.organization for rule in rules} | known_by_login.keys()) - organizations.keys())
         answers = await asyncio.gather(*(self._fetch_membership(token, login) for login in missing))
         for login, (membership, organization) in zip(missing, answers, strict=True):

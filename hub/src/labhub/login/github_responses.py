@@ -1,4 +1,4 @@
-"""Responses of GitHub's REST API: their errors, and the objects that the hub reads from them.
+"""Responses of GitHub's REST API: the errors for failed requests, and the objects that the hub reads from responses.
 
 No error message contains a token.
 """
@@ -14,27 +14,27 @@ from labhub.models.login_errors import LoginRefusal
 
 
 class GitHubError(Exception):
-    """GitHub did not return the requested data."""
+    """Error for a request to which GitHub has not returned the requested data."""
 
 
 class RevokedError(GitHubError):
-    """The token is no longer valid (401)."""
+    """Error for a token that is no longer valid (status 401)."""
 
 
 class SuspendedError(GitHubError):
-    """GitHub has suspended the account."""
+    """Error for an account that GitHub has suspended (status 403)."""
 
 
 class ForbiddenError(GitHubError):
-    """The token has no access to the data (403)."""
+    """Error for a token that has no access to the requested data (status 403)."""
 
 
 class NotFoundError(GitHubError):
-    """The data does not exist, or GitHub hides it (404)."""
+    """Error for requested data that does not exist, or that GitHub hides from the token (status 404)."""
 
 
 class UnavailableError(GitHubError):
-    """GitHub cannot answer at the moment, so the user's membership is unknown.
+    """Error for a request that GitHub cannot answer at the moment. The user's membership is then unknown.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class UnavailableError(GitHubError):
 
 @dataclass(frozen=True)
 class Response:
-    """A response of the API. The names of its headers are case-insensitive."""
+    """A response of GitHub's API, and the request's method and path. The names in `headers` are case-insensitive."""
 
     method: str
     path: str
@@ -59,14 +59,14 @@ class Response:
 
 
 def check_status(response: Response) -> None:
-    """Raise the error that corresponds to the response's status, if any.
+    """Raise the error for a response with an error status.
 
     https://docs.github.com/rest/using-the-rest-api/troubleshooting-the-rest-api
 
     Raises
     ------
     GitHubError
-        Raised as one of its subclasses, unless the status is below 300.
+        Raised as the subclass that describes the failure, if the status is 300 or higher.
     """
     status = response.status
     if status < 300:
@@ -78,7 +78,8 @@ def check_status(response: Response) -> None:
         raise UnavailableError(text, LoginRefusal.RATE_LIMITED)
     if status == 401:
         raise RevokedError(text)
-    # Only the answer to `/user` is about the account. A suspended organization or app must not end the user's access.
+    # Only a response to `/user` reports that the account is suspended. In other responses the organization or the app
+    # is suspended, which must not end the user's access.
     if status == 403 and "suspended" in message and response.path == "/user":
         raise SuspendedError(text)
     if status == 403:
@@ -89,7 +90,7 @@ def check_status(response: Response) -> None:
 
 
 def read_message(response: Response) -> str:
-    """Return the message of an error response, or an empty string."""
+    """Return the message in the body of an error response, or an empty string if the body has no message."""
     try:
         return str(json.loads(response.body)["message"])
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -111,17 +112,17 @@ def parse_json(response: Response) -> object:
 
 
 def parse_account(value: object) -> Account:
-    """Parse a GitHub account in a JSON object of the API."""
+    """Parse a JSON object of the API that describes an account."""
     return Account(*_parse_id_and_login(value))
 
 
 def parse_organization(value: object) -> Organization:
-    """Parse a GitHub organization in a JSON object of the API."""
+    """Parse a JSON object of the API that describes an organization."""
     return Organization(*_parse_id_and_login(value))
 
 
 def _parse_id_and_login(value: object) -> tuple[int, str]:
-    # During outages GitHub has sent HTML pages and incomplete objects with status 200.
+    # Check the fields, because during outages GitHub has sent incomplete objects with status 200.
     match value:
         case {"id": int(number), "login": str(login)} if number > 0 and login:
             return number, login

@@ -1,4 +1,4 @@
-"""Handlers of GitHub's OAuth callback and of the logout."""
+"""Handlers of the OAuth callback, to which GitHub redirects a user who logs in, and of the logout."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ TEMPORARY = {LoginRefusal.GITHUB_DOWN, LoginRefusal.RATE_LIMITED}
 
 
 class Authenticator(Protocol):
-    """The part of the authenticator that the handlers use."""
+    """The part of `LabAuthenticator` that the handlers use."""
 
     settings: LoginSettings
 
     async def release_token(self, user: User) -> bool:
-        """Revoke the stored token of a user."""
+        """Revoke the stored GitHub token of a user, and return whether GitHub has confirmed this."""
         ...
 
 
 class CallbackHandler(OAuthCallbackHandler):  # type: ignore[misc]  # untyped
-    """Handler of the browser's return from GitHub."""
+    """Handler of the OAuth callback, to which GitHub redirects the browser of a user who logs in."""
 
     authenticator: Authenticator
 
@@ -44,7 +44,8 @@ class CallbackHandler(OAuthCallbackHandler):  # type: ignore[misc]  # untyped
     def _find_reason(self, error: web.HTTPError) -> LoginRefusal:
         if self.get_argument("error", "") == "access_denied":
             return LoginRefusal.CANCELLED
-        # JupyterHub answers 403 if the user is on its block list. All other refusals are LoginRefusedError.
+        # JupyterHub raises an error with status 403 only for a user on its block list. The hub's own refusals are
+        # `LoginRefusedError`.
         return LoginRefusal.BLOCKED if error.status_code == 403 else LoginRefusal.BAD_REQUEST
 
     async def _show_refusal(self, refusal: LoginRefusedError) -> None:
@@ -66,7 +67,7 @@ class CallbackHandler(OAuthCallbackHandler):  # type: ignore[misc]  # untyped
 
 
 class LogoutHandler(OAuthLogoutHandler):  # type: ignore[misc]  # untyped
-    """Handler of a logout, which also revokes the user's GitHub token."""
+    """Handler of a logout. The logout also revokes the user's GitHub token."""
 
     authenticator: Authenticator
 

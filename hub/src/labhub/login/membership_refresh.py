@@ -1,6 +1,7 @@
-"""Regular re-check of the membership of logged-in users.
+"""Regular re-check of the memberships of logged-in users.
 
-A lost membership ends the session and the lab; an outage of GitHub does not.
+If GitHub reports that a user is no longer a member, the hub ends the user's sessions and lab. During an outage of
+GitHub, sessions and labs continue.
 """
 
 from __future__ import annotations
@@ -25,18 +26,19 @@ from labhub.models.login_errors import LoginRefusal
 from labhub.telemetry import audit
 
 RefreshResult = dict[str, Any] | bool
-# Sweeps per `refresh_seconds`. Each re-checks the users who are due before the next sweep.
+# Number of sweeps in `refresh_seconds`. A sweep re-checks the users with a running lab whose next re-check is due
+# before the next sweep.
 SWEEPS = 10
-# Limits for the number of users in one sweep. After a start of the hub, all users are due. A re-check uses 3.6 ms of
-# CPU.
+# Limits for the number of users in one sweep. The maximum is necessary because all users are due after a start of the
+# hub, and each re-check uses 3.6 ms of CPU time.
 SWEEP_USERS_MIN, SWEEP_USERS_MAX = 20, 100
-# Concurrent requests to GitHub, in addition to those of logins: GitHub allows 100.
+# Maximum number of concurrent re-checks in a sweep. GitHub allows 100 concurrent requests, of which logins need some.
 REQUESTS_MAX = 16
-# Share of `stale_seconds` within which an unchanged answer is not stored again. The answer can expire earlier by this
-# time.
+# Part of `stale_seconds` for which the hub does not store an unchanged answer of GitHub again. Because the stored time
+# is older than the last answer, the answer can expire earlier by up to this part.
 STORE_INTERVAL = 1 / 100
-# Seconds by which the clock may be set back. After a larger step the last answer counts as expired, because otherwise
-# it would stay valid for too long.
+# Seconds by which the hub's clock may be set back. After a larger step, GitHub's last answer counts as expired.
+# Otherwise the answer would be valid for longer than `stale_seconds`.
 CLOCK_SKEW = 60
 SIGNED_OUT = "signed_out"
 TOKEN_REVOKED = "token_revoked"  # noqa: S105  (the name of a reason)
@@ -47,12 +49,12 @@ _log = logging.getLogger(__name__)
 
 
 async def is_replaced(user: User, state: AuthState) -> bool:
-    """Return whether a login or logout has changed the stored auth state since it was read."""
+    """Return whether a login or logout has replaced the user's auth state since the re-check has read it."""
     return bool(await user.get_auth_state() != state.to_dict())
 
 
 class MembershipRefresher:
-    """Re-check of users at GitHub, with at most one running check for each user."""
+    """Re-check of users' memberships at GitHub, with at most one running re-check for each user."""
 
     def __init__(self, app: JupyterHub, access_evaluator: AccessEvaluator) -> None:
         self.app = app
@@ -65,19 +67,20 @@ class MembershipRefresher:
         self._timer = PeriodicCallback(self.sweep, self.settings.refresh_seconds * 1000 / SWEEPS)
 
     def start(self) -> None:
-        """Start the task that regularly re-checks the users with a running lab."""
+        """Start the regular sweeps, which re-check the users with a running lab."""
         self._timer.start()
 
     async def refresh(self, user: User) -> RefreshResult:
-        """Re-check a user, and return the result that JupyterHub's `refresh_user` needs.
+        """Re-check a user, and return the result that JupyterHub expects from `refresh_user`.
 
         Returns
         -------
         dict, True or False
-            A dict is a changed auth model. True: nothing has changed. False: the user's access has ended.
+            A dict is the user's new auth model. True means that the user keeps the access, and the auth model is
+            unchanged. False means that the user's sessions end.
         """
         task = self._refreshing.get(user.id)
-        if task is None:  # the requests of one page arrive at the same time and share a task
+        if task is None:  # simultaneous requests of one page share a task
             task = self._refreshing[user.id] = asyncio.create_task(self._refresh(user))
             task.add_done_callback(lambda _: self._refreshing.pop(user.id, None))
         result = await asyncio.shield(task)
@@ -88,7 +91,8 @@ class MembershipRefresher:
         if state is None:
             return False
         if state.access_token is None:
-            # The user has logged out, so the hub cannot query GitHub: sessions and tokens end, a running lab stays.
+            # The hub cannot query GitHub, because the user's logout has deleted the token. Sessions and API tokens end.
+            # A running lab continues until GitHub's last answer expires.
             self._use_last_answer(user, state, SIGNED_OUT)
             return False
         try:
@@ -117,17 +121,19 @@ class MembershipRefresher:
         audit.log_refresh(user.name, decision.account.id, "confirmed", age=0)
         fresh = AuthState(decision.identity, state.access_token, state.scopes, time.time(), state.email)
         if fresh == replace(state, checked_at=fresh.checked_at) and decision.admin == user.admin:
-            # The result True avoids work: after a dict, JupyterHub would look up all roles of the user again.
+            # Return True instead of the equal auth model, because JupyterHub reads all roles of the user again after a
+            # dict.
             if not 0 <= fresh.checked_at - state.checked_at < STORE_INTERVAL * self.settings.stale_seconds:
                 await user.save_auth_state(fresh.to_dict())
             return True
         return fresh.to_auth_model(admin=decision.admin)
 
     def _use_last_answer(self, user: User, state: AuthState, reason: str) -> bool:
-        """Return whether GitHub's last answer is still valid.
+        """Return whether GitHub's last answer about the user is still valid.
 
-        When it has expired, the user's sessions end. A running lab stays, because GitHub has not denied the access. The
-        lab of a user who has logged out is stopped, because the hub cannot query GitHub about that user.
+        When the answer has expired, the caller ends the user's sessions. A running lab continues, because GitHub has
+        not reported the end of the membership. But stop the lab of a user who has logged out, because the hub has no
+        token to query GitHub about this user.
         """
         age = time.time() - state.checked_at
         valid = -CLOCK_SKEW <= age <= self.settings.stale_seconds
@@ -138,11 +144,11 @@ class MembershipRefresher:
         return valid
 
     async def _end_access(self, user: User, state: AuthState, reason: str) -> bool:
-        """End a user's sessions, tokens (`auth_refresh_strict`) and labs, and return False."""
+        """Stop a user's labs, and return False, so that JupyterHub ends the user's sessions and API tokens."""
         pending = any(spawner.pending for spawner in user.spawners.values())
-        user._auth_refreshed = None  # JupyterHub re-checks the session with the next request, not after its interval
+        user._auth_refreshed = None  # so JupyterHub re-checks the user at the next request
         audit.log_revocation(user.name, state.identity.github_id, reason, self._stop_labs(user))
-        if not pending:  # if a lab is starting, keep the auth state: the next re-check needs it to stop the lab
+        if not pending:  # the next re-check needs the auth state to stop a starting lab
             await user.save_auth_state(None)
         return False
 
@@ -150,7 +156,8 @@ class MembershipRefresher:
         """Start tasks that stop the running labs of a user, and return the names of these labs."""
         names = tuple(name for name, spawner in user.spawners.items() if spawner.active and not spawner.pending)
         for name in names:
-            user.spawners[name]._stop_pending = True  # set before the task starts, as in JupyterHub's stop_single_user
+            # Set the flag before the task starts, as JupyterHub's `stop_single_user` does.
+            user.spawners[name]._stop_pending = True
             task = asyncio.create_task(self._stop_lab(user, name))
             self._stopping.add(task)
             task.add_done_callback(self._stopping.discard)
@@ -163,7 +170,10 @@ class MembershipRefresher:
             await user.stop(name)
 
     async def sweep(self) -> None:
-        """Re-check the users with a running lab who are due. JupyterHub itself re-checks a user only at a request."""
+        """Re-check those users with a running lab whose re-check is due.
+
+        The sweep is necessary because JupyterHub itself re-checks a user only when the user sends a request.
+        """
         refresh_seconds = self.settings.refresh_seconds
         running = [user for user in self.app.users.values() if user.active]
         due_before = time.monotonic() - refresh_seconds + refresh_seconds / SWEEPS
@@ -172,11 +182,12 @@ class MembershipRefresher:
         async with asyncio.TaskGroup() as group:
             for user in due:
                 group.create_task(self._sweep_user(user))
-                # Spread the re-checks over the interval, so that the hub answers requests in between.
+                # Spread the re-checks over most of the time until the next sweep, so that the hub answers requests
+                # between them.
                 await asyncio.sleep(0.8 * refresh_seconds / SWEEPS / len(due))
 
     def _last_checked(self, user: User) -> float:
-        """Return the time of the last re-check, successful or not."""
+        """Return the time of the user's last re-check, whether it succeeded or failed."""
         return max(user._auth_refreshed or 0.0, self._swept_at.get(user.id, 0.0))
 
     async def _sweep_user(self, user: User) -> None:

@@ -1,4 +1,4 @@
-"""The hub's user of a GitHub account. The stored GitHub id identifies the user, because a login can change."""
+"""Find the hub's user of a GitHub account by the GitHub id, because the account's login can change."""
 
 from __future__ import annotations
 
@@ -15,24 +15,28 @@ from labhub.models.identity import Identity
 from labhub.models.login_errors import LoginRefusal, LoginRefusedError
 
 ID_KEY = "github_id"
-# Plain SQL: SQLAlchemy does not cache statements with JupyterHub's type for JSON columns, and warns.
+# Use plain SQL, because SQLAlchemy does not cache statements with JupyterHub's JSON columns, and logs a warning.
 USERS_BY_INFO = text("SELECT id, user_info FROM users WHERE user_info LIKE :pattern")
 
 
 def user_info(github_id: int) -> dict[str, Any]:
-    """Return the value for JupyterHub's `user_info` column, which is not encrypted."""
+    """Return the value for the column `user_info` of JupyterHub's table of users. The column is not encrypted."""
     return {ID_KEY: github_id}
 
 
 def find_user(users: UserDict, github_id: int) -> User | None:
-    """Return the user with this GitHub id. The user's name in the hub can be a former login."""
-    # The database filters the stored text, so that a login does not load thousands of users.
+    """Return the hub's user with this GitHub id, or None. The user name in the hub can be a former login."""
+    # Let the database search the text of the column, so that the hub does not load thousands of users for one login.
     rows = users.db.execute(USERS_BY_INFO, {"pattern": f'%"{ID_KEY}": {github_id}%'})
     return next((users[row_id] for row_id, info in rows if json.loads(info).get(ID_KEY) == github_id), None)
 
 
 async def get_github_id(user: User) -> int | None:
-    """Return a user's stored GitHub id, or None. JupyterHub's GitHubOAuthenticator stores the id in auth state only."""
+    """Return a user's stored GitHub id, or None.
+
+    The hub stores the id in the column `user_info` and in auth state. JupyterHub's GitHubOAuthenticator has stored the
+    id only in auth state.
+    """
     info: Mapping[str, Any] = user.user_info or {}
     if ID_KEY in info:
         return int(info[ID_KEY])
@@ -44,15 +48,15 @@ async def get_github_id(user: User) -> int | None:
 
 
 async def resolve_username(users: UserDict, identity: Identity) -> str:
-    """Return the user name for a login.
+    """Return the user name in the hub for an account that logs in.
 
-    If the login was renamed at GitHub, this renames the hub's user, unless the new name is taken or the user has a
-    running lab: the lab's URL and tokens contain the old name.
+    If the account was renamed at GitHub, rename the hub's user. Keep the old name if another user has the new name, or
+    if a lab of the user runs. The URL and the tokens of a running lab contain the old name.
 
     Raises
     ------
     LoginRefusedError
-        Raised if the hub knows the login as another account's name. Nothing is written.
+        Raised if the hub's user with this name belongs to another GitHub account.
     """
     owner = orm.User.find(users.db, identity.name)
     user = find_user(users, identity.github_id)
@@ -66,8 +70,9 @@ async def resolve_username(users: UserDict, identity: Identity) -> str:
 
 
 def rename_user(users: UserDict, user: User, name: str) -> None:
-    """Rename a user without a running lab."""
+    """Rename a user who has no running lab."""
     user.orm_user.name = name
     users.db.commit()
-    # Discard the wrapper object, which contains paths with the old name. `del` would also expunge the database row.
+    # Discard JupyterHub's `User` object, which contains URL paths with the old name. Use `pop`, because `del` would
+    # also expunge the database row from the session.
     users.pop(user.id)

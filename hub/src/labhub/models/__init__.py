@@ -1,1 +1,1 @@
-"""Data types and rules without input or output: they need no network, file, JupyterHub or Kubernetes."""
+"""Data types and rules. They use no network and no files, and do not depend on JupyterHub or the Kubernetes API."""

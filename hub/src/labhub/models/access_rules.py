@@ -11,11 +11,11 @@ ENTRY = re.compile(r"[a-z0-9][a-z0-9-]*(?::[a-z0-9_][a-z0-9._-]*)?")
 
 
 class Membership(Enum):
-    """GitHub's answer about one account in one organization."""
+    """GitHub's answer to the question whether one account is a member of one organization."""
 
     ACTIVE = "active"
     PENDING = "pending"
-    """The account is invited and has not accepted."""
+    """The account was invited to the organization, and has not accepted the invitation."""
     NONE = "none"
     HIDDEN = "hidden"
     """GitHub hides the membership: the organization has not approved the OAuth app, or requires single sign-on."""
@@ -28,7 +28,7 @@ class Admission(Enum):
     PENDING = "pending"
     OUTSIDER = "outsider"
     UNKNOWN = "unknown"
-    """GitHub hides the membership. This does not end a session."""
+    """GitHub hides a membership that the decision needs. The hub refuses a login, but does not end a session."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ class Rule:
 
 @dataclass(frozen=True)
 class Memberships:
-    """The organizations and teams of one account.
+    """The memberships of one account in organizations and teams.
 
     Attributes
     ----------
     organizations
-        Membership by the organization's login in lower case. All organizations in the rules are included.
+        Membership by the organization's login in lower case. Contains all organizations that the access rules name.
     teams
-        Teams as `organization:slug`, in lower case.
+        Teams of which the account is a member, as `organization:slug` in lower case.
     """
 
     organizations: Mapping[str, Membership]
@@ -59,7 +59,7 @@ class Memberships:
 
 
 def parse_rule(text: str) -> Rule:
-    """Parse `org` or `org:team`, in any case.
+    """Parse an access rule, `org` or `org:team`, in upper or lower case.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def parse_rule(text: str) -> Rule:
 
 
 def apply_rule(rule: Rule, memberships: Memberships) -> Admission:
-    """Return the result of one rule for an account with these memberships."""
+    """Return the result of one access rule for an account with these memberships."""
     match memberships.organizations.get(rule.organization, Membership.NONE):
         case Membership.HIDDEN:
             return Admission.UNKNOWN
@@ -86,10 +86,10 @@ def apply_rule(rule: Rule, memberships: Memberships) -> Admission:
 
 
 def decide_admission(rules: Iterable[Rule], memberships: Memberships) -> Admission:
-    """Return the combined result of all rules.
+    """Return the combined result of all access rules for an account with these memberships.
 
-    One rule that admits the account is enough. A hidden membership has priority over a refusal, because it could admit
-    the account.
+    If one rule admits the account, the account is admitted. Otherwise, if a membership is hidden, the result is
+    `UNKNOWN` and not a refusal, because the account may be a member.
     """
     results = {apply_rule(rule, memberships) for rule in rules}
     for result in (Admission.ADMITTED, Admission.UNKNOWN, Admission.PENDING):

@@ -1,4 +1,4 @@
-"""The announcement of an administrator to all users, which can also pause spawning."""
+"""An administrator's announcement, which all users see, and which can pause spawning."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 LEVELS = ("info", "warning", "error")
 SPAWNING = ("allowed", "stopped")
 FIELDS = ("message", "level", "ends", "spawning")
-# JupyterLab truncates the text of a notification at this length.
+# JupyterLab truncates the text of a notification to this number of characters.
 MESSAGE_MAX = 140
 
 
 class AnnouncementError(Exception):
-    """A request for an announcement is invalid. The message names the field, the value and the expected value."""
+    """Error for an invalid announcement. The message names the field, the value and the expected value."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Announcement:
     message
         Plain text on one line.
     level
-        One of `LEVELS`. It sets the colour.
+        One of `LEVELS`. The level sets the colour of the announcement.
     ends
-        Time at which the announcement ends, or None if it stays until an administrator ends it.
+        Time at which the announcement ends, or None if an administrator has to end it.
     spawning
-        One of `SPAWNING`: whether users may start labs.
+        `allowed`, or `stopped` if no new lab may start during the announcement.
     """
 
     message: str
@@ -40,12 +40,12 @@ class Announcement:
     spawning: str = "allowed"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as a dictionary: the JSON object in the API and in the hub's file."""
+        """Return the announcement as a dictionary, the form in which the hub's API and the hub's file contain it."""
         ends = f"{self.ends:%Y-%m-%dT%H:%M:%SZ}" if self.ends else None
         return {"message": self.message, "level": self.level, "ends": ends, "spawning": self.spawning}
 
     def pause_message(self) -> str:
-        """Return the message for a user whose lab cannot start."""
+        """Return the message for a user whose lab cannot start because of this announcement."""
         until = f"until {self.ends:%Y-%m-%d %H:%M} UTC" if self.ends else "now"
         return f"No new lab can start {until}: {self.message}"
 
@@ -54,7 +54,7 @@ NO_ANNOUNCEMENT = Announcement("")
 
 
 def parse_announcement(value: object, now: datetime) -> Announcement:
-    """Parse a dictionary with the fields of `Announcement.to_dict`. All except the message are optional.
+    """Parse a dictionary with the fields of `Announcement.to_dict`. All fields except the message are optional.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def parse_announcement(value: object, now: datetime) -> Announcement:
 
 
 def parse_message(value: object) -> str:
-    """Return the text without white space at both ends.
+    """Return the text of an announcement without white space at both ends.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def parse_message(value: object) -> str:
 
 
 def parse_end(value: object, now: datetime) -> datetime | None:
-    """Parse a time in the future. Return it in UTC, or None for an empty value.
+    """Parse the time at which an announcement ends. Return the time in UTC, or None for an empty value.
 
     Raises
     ------

@@ -14,20 +14,20 @@ from labhub.models.identity import Identity, IdentityError
 
 @dataclass(frozen=True)
 class AuthState:
-    """The last known answer of GitHub about one user.
+    """GitHub's last answer about one user, with the user's token.
 
     Attributes
     ----------
     identity
-        The POSIX user.
+        The POSIX user that the hub has derived from the GitHub account.
     access_token
-        GitHub token for the next check; None after a logout has revoked it.
+        GitHub token for the next membership check, or None after a logout.
     scopes
-        Scopes of the token.
+        Scopes of the GitHub token.
     checked_at
         Time of GitHub's answer, as Unix time in seconds.
     email
-        Primary address for git in the lab, if GitHub provided it.
+        Primary e-mail address, which git in the lab uses, or None if GitHub has not provided it.
     """
 
     identity: Identity
@@ -37,19 +37,22 @@ class AuthState:
     email: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the dict that JupyterHub stores."""
+        """Return the dict that JupyterHub encrypts and stores."""
         return asdict(self) | {"identity": self.identity.to_dict(), "scopes": list(self.scopes)}
 
     def to_auth_model(self, *, admin: bool) -> dict[str, Any]:
         """Return the auth model that JupyterHub needs after a login or a re-check.
 
-        `admin` is always set: with None, JupyterHub would keep a user's former rights.
+        The field `admin` is always True or False. With None, JupyterHub would keep the former rights of the user.
         """
         return {"name": self.identity.name, "admin": admin, "auth_state": self.to_dict()}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> AuthState | None:
-        """Return the stored auth state, or None if JupyterHub's GitHubOAuthenticator or an older version stored it."""
+        """Return the auth state that `to_dict` has stored.
+
+        Return None if the stored dict has another format, for example that of JupyterHub's GitHubOAuthenticator.
+        """
         try:
             return cls(
                 identity=Identity.from_dict(stored["identity"]),

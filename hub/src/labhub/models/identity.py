@@ -7,22 +7,23 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-# GitHub's rule for logins. The logins of managed users also have a `_` before the short code of their company.
+# GitHub's rule for logins, in lower case. Only logins of managed users contain `_`, before the short code of their
+# enterprise.
 LOGIN = re.compile(r"[a-z0-9][a-z0-9_-]{0,38}")
-# IDs that operating systems reserve: below 1000, and from 60000 (Debian) to 65535
+# UIDs and GIDs that operating systems reserve: below 1000, and from 60000 (Debian) to 65535
 RESERVED_RANGES = (range(1000), range(60000, 65536))
-# Offset for GitHub ids that are reserved or in use in the image. GitHub has 300 million accounts, so no GitHub id is
-# that large.
+# If a GitHub id is a reserved number, or a UID or GID in the image, `posix_id` adds this offset to the id. All GitHub
+# ids are smaller than the offset, because GitHub has about 300 million accounts.
 MAPPED_OFFSET = 2_000_000_000
 # Kubernetes stores runAsUser and runAsGroup as signed 32-bit numbers.
 ID_MAX = 2**31 - 1
-# NFS with AUTH_SYS transmits at most 16 supplementary groups. The server would not receive further groups.
+# NFS with AUTH_SYS transmits at most 16 supplementary groups. The NFS server would ignore all further groups of a user.
 GROUPS_MAX = 16
 PREFIX = "gh-"
 
 
 class IdentityError(Exception):
-    """A GitHub account cannot become a POSIX user. The message says why."""
+    """Error for a GitHub account that cannot become a POSIX user. The message contains the reason."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,10 @@ class Account:
     Attributes
     ----------
     id
-        Permanent number. GitHub never reuses it.
+        Permanent number of the account. GitHub never uses the number for another account.
     login
-        Name in GitHub's spelling. The owner can change it, and another account can then take the old name.
+        Name of the account in GitHub's spelling. The account's owner can change the name, and another account can then
+        take the old name.
     """
 
     id: int
@@ -43,7 +45,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Organization:
-    """An organization at GitHub. Accounts and organizations share one sequence of ids."""
+    """An organization at GitHub. Its id differs from all accounts' ids, because GitHub numbers both in one sequence."""
 
     id: int
     login: str
@@ -56,9 +58,9 @@ class ReservedNames:
     Attributes
     ----------
     ids
-        UIDs and GIDs together, because the GID of a user's primary group equals the UID.
+        All UIDs and GIDs in one set, because a lab's user needs a number that is free as a UID and as a GID.
     users, groups
-        Names.
+        Names of the users, and names of the groups.
     """
 
     ids: frozenset[int] = frozenset()
@@ -82,15 +84,16 @@ class Identity:
     Attributes
     ----------
     github_id, login
-        The GitHub account; the login has GitHub's spelling.
+        Id and login of the GitHub account. The login has GitHub's spelling.
     name
         Name of the user and of the primary group.
     uid
-        UID and primary GID. It is also the name of the home's folder on the storage.
+        UID and primary GID. The folder of the user's home on the storage has the same number as its name.
     groups
         Supplementary groups, at most 16.
     dropped
-        Organizations without a group, because of the limit or because they have no valid GID.
+        Organizations of the user without a group, because of the limit of 16 or because the organization's id cannot
+        become a GID.
     """
 
     github_id: int
@@ -106,7 +109,7 @@ class Identity:
         return tuple(group.organization for group in self.groups) + self.dropped
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the identity as a JSON-compatible dictionary, which auth state stores."""
+        """Return the identity as a JSON-compatible dictionary, the form in which auth state contains the identity."""
         return asdict(self) | {
             "groups": [asdict(group) for group in self.groups],
             "dropped": [asdict(organization) for organization in self.dropped],
@@ -114,7 +117,7 @@ class Identity:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Identity:
-        """Return the identity that `to_dict` stored.
+        """Return the identity for a dictionary in the form that `to_dict` returns.
 
         Raises
         ------
@@ -157,9 +160,10 @@ def posix_id(github_id: int, taken: Collection[int]) -> int:
 
 
 def free_name(login: str, taken: Collection[str]) -> str:
-    """Return the login, or `gh-<login>` if the image already has this name.
+    """Return the login, or `gh-<login>` if the image already has a user or group with this name.
 
-    A login that starts with `gh-` gets the prefix, too. Otherwise `gh-docker` and `docker` could collide.
+    Also add the prefix `gh-` to a login that starts with `gh-`. Otherwise the accounts `docker` and `gh-docker` could
+    both get the name `gh-docker`.
     """
     lowered = login.lower()
     return f"{PREFIX}{login}" if lowered in taken or lowered.startswith(PREFIX) else login
@@ -184,14 +188,14 @@ def user_name(login: str, taken: Collection[str]) -> str:
 def build_groups(
     organizations: Iterable[Organization], preferred: Collection[str], reserved: ReservedNames
 ) -> tuple[tuple[Group, ...], tuple[Organization, ...]]:
-    """Return the groups for the organizations, and the organizations without a group."""
+    """Return the POSIX groups for a user's organizations, and the organizations that get no group."""
     by_id = {organization.id: organization for organization in organizations}
     kept: list[Group] = []
     dropped: list[Organization] = []
     for organization in sorted(by_id.values(), key=lambda each: (each.login.lower() not in preferred, each.id)):
         try:
             name, gid = free_name(organization.login, reserved.groups), posix_id(organization.id, reserved.ids)
-        except IdentityError:  # skip the group: its members can still log in
+        except IdentityError:  # without the group, the user can still log in
             dropped.append(organization)
             continue
         if len(kept) < GROUPS_MAX:

@@ -1,4 +1,4 @@
-"""Reasons for refused logins. Each has a code for the audit log and a text in `templates/login_refused.html`."""
+"""Reasons for refused logins. Each reason has a code for the audit log, and a text in the page `login_refused.html`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class LoginRefusal(Enum):
-    """Reason for a refused login, with its code in the audit log and the HTTP status of its page."""
+    """Reason for a refused login, with its code in the audit log, and the HTTP status of the page for the user."""
 
     NOT_A_MEMBER = ("not_a_member", 403)
     PENDING = ("pending", 403)
@@ -15,9 +15,9 @@ class LoginRefusal(Enum):
     """The organization does not show its members to the OAuth app."""
     SUSPENDED = ("suspended", 403)
     REUSED_LOGIN = ("reused_login", 403)
-    """On this hub, the login belongs to another GitHub account."""
+    """The hub already has a user with this name, who belongs to another GitHub account."""
     NO_IDENTITY = ("no_identity", 403)
-    """The account cannot become a POSIX user."""
+    """The GitHub account cannot become a POSIX user."""
     SCOPE = ("scope", 403)
     """GitHub did not grant the scopes that the hub needs."""
     BLOCKED = ("blocked", 403)
@@ -25,7 +25,7 @@ class LoginRefusal(Enum):
     CANCELLED = ("cancelled", 403)
     TOKEN_REFUSED = ("token_refused", 403)
     BAD_REQUEST = ("bad_request", 400)
-    # Not 503: nginx replaces the hub's 503 with its own page for an unavailable hub.
+    # The status is not 503, because nginx replaces each page with status 503 by its own page for an unavailable hub.
     GITHUB_DOWN = ("github_down", 424)
     RATE_LIMITED = ("rate_limited", 424)
 
@@ -40,7 +40,7 @@ class LoginRefusedError(Exception):
     Attributes
     ----------
     reason
-        Reason for the refusal.
+        Reason why the hub refuses the login.
     user
         GitHub login in lower case, if known.
     github_id

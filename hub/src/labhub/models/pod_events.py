@@ -1,4 +1,4 @@
-"""Events of pods. Kubernetes can leave out each field of an event, so the fields are read here only."""
+"""Events of pods. Only this module reads an event's fields, because each can be missing or of an unexpected type."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ class PodEvent:
     Attributes
     ----------
     pod_uid
-        UID of the pod.
+        UID of the pod that the event is about.
     reason
-        Reason in the form of Kubernetes, for example `Pulled`.
+        Kubernetes' short name of the reason, for example `Pulled`.
     message
-        Text for people.
+        Text of the event in plain English.
     type
         `Normal` or `Warning`. Kubernetes may add other types.
     component
         Program that sent the event, for example `default-scheduler`.
     time
-        Time of the last occurrence, in a form whose alphabetical order is the order in time.
+        Time of the event's last occurrence, as text. The alphabetical order of these texts is the order in time.
     """
 
     pod_uid: str = ""
@@ -36,7 +36,10 @@ class PodEvent:
 
 
 def parse_event(item: Mapping[str, Any]) -> PodEvent:
-    """Parse an event in the form of the Kubernetes API, of any of its generations. Unreadable fields are empty."""
+    """Parse an event as the Kubernetes API returns it. A missing or unreadable field becomes an empty text.
+
+    The event may have been created with the older API of events (v1) or with the newer one (events.k8s.io/v1).
+    """
     return PodEvent(
         pod_uid=_text(_part(item, "involvedObject"), "uid"),
         reason=_text(item, "reason"),
@@ -50,8 +53,9 @@ def parse_event(item: Mapping[str, Any]) -> PodEvent:
 def last_time(item: Mapping[str, Any]) -> str:
     """Return the latest time in an event, or an empty text.
 
-    Programs that use the older API set `lastTimestamp`. The scheduler and others set only `eventTime`, and `series`
-    if the event repeats. The API server always sets `creationTimestamp`.
+    Programs that use the older API of events set `lastTimestamp`. Programs that use the newer one, such as the
+    scheduler, set only `eventTime`, and `series` if the event repeats. The API server sets `creationTimestamp` in each
+    event.
     """
     times = (
         _text(_part(item, "series"), "lastObservedTime"),
@@ -60,7 +64,7 @@ def last_time(item: Mapping[str, Any]) -> str:
         _text(item, "firstTimestamp"),
         _text(_part(item, "metadata"), "creationTimestamp"),
     )
-    # Without the final Z, a time in full seconds sorts before one with a fraction of the same second.
+    # Remove the final Z. A time in full seconds then sorts before a time with a fraction of the same second.
     return max(time.rstrip("Z") for time in times)
 
 

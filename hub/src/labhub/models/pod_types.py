@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-# A pod in the form of the Kubernetes API
+# A pod as a dictionary, in the form of the Kubernetes API
 Pod = dict[str, Any]
 
 PREFIX = "jupyterlabdemo.lsst.io"
@@ -13,33 +13,34 @@ CONTAINER = "notebook"
 PORT = 8888
 PORT_NAME = "notebook-port"
 SELECTOR = {"app.kubernetes.io/part-of": "jupyterlabdemo", "app.kubernetes.io/component": "lab"}
-# Annotation with the name of the hub's user. Only the hub and administrators of the cluster can create these pods.
+# Annotation with the user name in the hub. The hub can trust this name, because only the hub and administrators of the
+# cluster can create pods in the labs' namespace.
 OWNER = f"{PREFIX}/hub-user"
 GITHUB_ID = f"{PREFIX}/github-id"
 
-# Stages of a start. `pulled`: the image is on the node and the volumes are mounted.
+# Stages of a start, in their order. At the stage `pulled`, the image is on the node and the volumes are mounted.
 STAGES = ("created", "scheduled", "pulled", "started")
 
 
 @dataclass(frozen=True)
 class PodSettings:
-    """Settings that are the same for all labs of a site.
+    """Settings of a pod that are the same for all labs of a site.
 
     Attributes
     ----------
     home_claim, project_claim
-        PersistentVolumeClaims in the labs' namespace, bound to the fileserver's exports.
+        Names of the PersistentVolumeClaims in the labs' namespace that are bound to the fileserver's exports.
     passwd, group
         Contents of /etc/passwd and /etc/group in the lab's image.
     groups_policy
-        Kubernetes' `supplementalGroupsPolicy`. `Strict`: the process has only the groups of the identity.
-        `Merge`: the container runtime also adds the groups of the UID in the image, which has none for users. `Merge`
-        is for nodes whose container runtime does not support `Strict`.
+        Kubernetes' `supplementalGroupsPolicy`. `Strict`: the lab's processes have only the groups of the identity.
+        `Merge`: they also have the groups to which the image's group file adds the UID, but the image adds users' UIDs
+        to no group. `Merge` is for nodes whose container runtime does not support `Strict`.
     idle_seconds, max_age_seconds, warning_seconds
-        The hub stops a lab after `idle_seconds` without activity, and at the age `max_age_seconds`. The lab warns its
-        user `warning_seconds` before. 0 disables each of them.
+        The hub stops a lab after `idle_seconds` without activity, and at the age of `max_age_seconds`. The lab warns
+        its user `warning_seconds` before the hub stops the lab. The value 0 turns off the limit or the warning.
     stop_seconds
-        Time between SIGTERM and SIGKILL in which a lab's programs can save.
+        Time in seconds between SIGTERM and SIGKILL, in which a lab's programs can save.
     """
 
     home_claim: str
@@ -54,6 +55,6 @@ class PodSettings:
 
 
 def lab_container(pod: Pod) -> dict[str, Any]:
-    """Return the lab's container in a pod's specification."""
+    """Return the specification of the lab's container in a pod."""
     container: dict[str, Any] = next(each for each in pod["spec"]["containers"] if each["name"] == CONTAINER)
     return container

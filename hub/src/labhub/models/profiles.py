@@ -13,7 +13,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
-# Valid as the value of a Kubernetes label, because pods are labelled with the keys of image and size.
+# Pattern of a key. Each key is a valid value of a Kubernetes label, because a lab's pod has labels with the keys of the
+# image and the size.
 KEY = r"^[a-z0-9]([a-z0-9.-]{0,38}[a-z0-9])?$"
 NAME = r"^[^\s:@]+(:[0-9]+/[^\s:@]+)?(:[\w.-]+)?(@sha256:[0-9a-f]{64})?$"
 QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
@@ -21,25 +22,26 @@ FACTORS = {"": 1.0, "m": 0.001, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12} | {
     f"{prefix}i": 1024.0**power for power, prefix in enumerate("KMGT", 1)
 }
 
-# Values of the option `settings`: the lab uses the user's settings, or moves them away first
+# Values of the option `settings`. `kept`: the lab uses the user's settings. `clean`: the lab first moves the user's
+# settings into a dated folder.
 KEPT, CLEAN = "kept", "clean"
 
 
 class MenuError(Exception):
-    """The menu's file is invalid. The message names the place, the value and the expected value."""
+    """Error for an invalid menu file. The message names the place in the file, the value and the expected value."""
 
 
 class ChoiceError(Exception):
-    """A choice is not on the menu. The message names it and the valid choices."""
+    """Error for a choice that is not on the menu. The message names the choice and the valid choices."""
 
 
 def parse_quantity(text: str) -> float:
-    """Return the number of a Kubernetes quantity such as `500m` or `2Gi`.
+    """Return a Kubernetes quantity such as `500m` or `2Gi` as a number.
 
     Raises
     ------
     ValueError
-        Raised if the text is not a quantity, or not above zero.
+        Raised if the text is not a quantity, or if the number is not above zero.
     """
     matched = QUANTITY.fullmatch(text)
     number = float(matched[1]) * FACTORS[matched[2] or ""] if matched else 0
@@ -55,7 +57,7 @@ def check_quantity(text: str) -> str:
 
 
 def fill_version(text: object, info: ValidationInfo) -> object:
-    """Replace `{version}` in an image's name by the project's version."""
+    """Replace `{version}` in an image's name by the version in the validation context."""
     return text.replace("{version}", (info.context or {}).get("version", "")) if isinstance(text, str) else text
 
 
@@ -69,7 +71,7 @@ class MenuEntry(BaseModel):
     Attributes
     ----------
     key
-        Value that the spawn page sends and the hub stores. It is also a label of the pod.
+        Value that the spawn page sends and that the hub stores. The pod's labels also contain the key.
     title, description
         Text on the spawn page.
     """
@@ -87,7 +89,7 @@ class Image(MenuEntry):
     Attributes
     ----------
     image
-        Name with a tag or a digest.
+        Name of the container image, with a tag or a digest.
     """
 
     image: Annotated[str, BeforeValidator(fill_version), Field(pattern=NAME)]
@@ -101,8 +103,8 @@ class Size(MenuEntry):
     cpu, memory
         The resource limits.
     cpu_request, memory_request
-        The resource requests. By default the memory request equals the limit: when a node runs out of memory, kubelet
-        first evicts pods that use more than they requested.
+        The resource requests. By default the memory request equals the memory limit. When a node runs out of memory,
+        kubelet first evicts pods that use more memory than they request.
     """
 
     cpu: Quantity
@@ -112,7 +114,7 @@ class Size(MenuEntry):
 
     @property
     def requests(self) -> dict[str, str]:
-        """Resource requests of the pod. The default for CPU is a quarter of the limit."""
+        """Resource requests of the pod. By default the CPU request is a quarter of the CPU limit."""
         share = f"{max(1, round(parse_quantity(self.cpu) * 250))}m"
         return {"cpu": self.cpu_request or share, "memory": self.memory_request or self.memory}
 
@@ -124,7 +126,7 @@ class Size(MenuEntry):
 
 @dataclass(frozen=True)
 class Choice:
-    """The image and size of one lab, and whether it starts with clean settings."""
+    """The image and the size of one lab, and whether the lab starts with clean settings."""
 
     image: Image
     size: Size
@@ -140,7 +142,7 @@ AnyEntry = TypeVar("AnyEntry", bound=MenuEntry)
 
 
 def check_unique_keys(entries: tuple[AnyEntry, ...]) -> tuple[AnyEntry, ...]:
-    """Return the entries if all keys differ."""
+    """Return the entries of a menu, or raise a ValueError if two entries have the same key."""
     keys = [entry.key for entry in entries]
     if duplicates := {key for key in keys if keys.count(key) > 1}:
         raise ValueError(f"found the key {duplicates.pop()!r} twice, wanted unique keys")
@@ -148,7 +150,7 @@ def check_unique_keys(entries: tuple[AnyEntry, ...]) -> tuple[AnyEntry, ...]:
 
 
 class Menu(BaseModel):
-    """All images and sizes of a site. The first of each is the default."""
+    """All images and sizes that a site offers. The first image and the first size are the defaults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -156,12 +158,12 @@ class Menu(BaseModel):
     sizes: Annotated[tuple[Size, ...], Field(min_length=1), AfterValidator(check_unique_keys)]
 
     def choose(self, requested: Mapping[str, Any]) -> Choice:
-        """Return the requested image, size and settings; the default replaces a missing value.
+        """Return the requested image, size and settings. A default replaces each missing value.
 
         Raises
         ------
         ChoiceError
-            Raised if a value is not on the menu, or if a name is unknown.
+            Raised if a value is not on the menu, or if the name of an option is unknown.
         """
         if unknown := sorted(set(requested) - {"image", "size", "settings"}):
             raise ChoiceError(f"found {unknown[0]!r}, wanted only image, size and settings")
@@ -181,7 +183,7 @@ class Menu(BaseModel):
         raise ChoiceError(f"{field}: found {str(key)[:60]!r}, wanted one of {keys}")
 
     def restore_choice(self, stored: Mapping[str, Any]) -> Choice:
-        """Return a stored choice, without clean settings. The default replaces a value that is not on the menu."""
+        """Return a stored choice without clean settings. A default replaces each value that is not on the menu."""
         images = {image.key: image for image in self.images}
         sizes = {size.key: size for size in self.sizes}
         image, size = str(stored.get("image")), str(stored.get("size"))
@@ -194,7 +196,7 @@ def parse_menu(text: str, version: str) -> Menu:
     Parameters
     ----------
     version
-        Replaces `{version}` in the names of images.
+        Text that replaces `{version}` in the names of images.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Parser of settings models from environment variables."""
+"""Parser that builds the settings models from environment variables."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ SECRETS = {
     "FILESERVER_TOKEN",
     "HUB_DATABASE_URL",
 }
-# Second names of variables. Both names are valid.
+# Second names of environment variables. A site can set a variable under either name.
 SECOND_NAMES = {"GITHUB_ORGANIZATION_WHITELIST": "GITHUB_ALLOWED_ORGANIZATIONS"}
-# Default paths of settings that name a file
+# Default paths of the settings whose value is the path of a file
 FILES = {
     "LAB_PASSWD": "/etc/passwd",
     "LAB_GROUP": "/etc/group",
@@ -30,20 +30,20 @@ AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 
 class SettingsError(Exception):
-    """A setting is missing or invalid. The message names the variable, the value and the expected value."""
+    """Error for a missing or invalid setting. The message names the variable, the value and the expected value."""
 
 
 class ShownError(ValueError):
-    """An invalid value. The text contains no secret, so the settings error may quote it."""
+    """Error for an invalid value. A `SettingsError` may quote the text of this error, which contains no secret."""
 
 
 def read_variable(environ: Mapping[str, str], name: str) -> str | None:
-    """Return the value of a variable, which can be set under either of its names, or None if it is unset or empty.
+    """Return the value of a variable under either of its names, or None if the variable is unset or empty.
 
     Raises
     ------
     SettingsError
-        Raised if the variable is set under both names, or if the file of a secret cannot be read.
+        Raised if the variable is set under both names, or if the hub cannot read the file of a secret.
     """
     if name in SECRETS:
         try:
@@ -82,13 +82,13 @@ def load(environ: Mapping[str, str], model: type[AnyModel]) -> AnyModel:
 
 
 def _name_in_use(environ: Mapping[str, str], name: str) -> str:
-    """Return the name under which a variable is set."""
+    """Return the name under which the environment contains a variable: the first or the second name."""
     second_name = SECOND_NAMES.get(name, "")
     return second_name if environ.get(second_name) else name
 
 
 def describe_problem(model: type[BaseModel], name: str, value: str | None, shown_name: str = "") -> str:
-    """Return an error message for a setting. The message contains the length of a secret, never its value."""
+    """Return an error message for a setting. For a secret, the message contains the length instead of the value."""
     wanted = next(field.description for field in model.model_fields.values() if field.alias == name)
     if value is None:
         return f"{shown_name or name}: missing, wanted {wanted}"
@@ -97,7 +97,10 @@ def describe_problem(model: type[BaseModel], name: str, value: str | None, shown
 
 
 def load_or_exit(environ: Mapping[str, str], model: type[AnyModel]) -> AnyModel:
-    """Parse the settings of one model, or exit with one line on stderr. JupyterHub would print a traceback."""
+    """Parse the settings of one model, or exit with one line on stderr.
+
+    Without this exit, JupyterHub would print a traceback for an invalid setting.
+    """
     try:
         return load(environ, model)
     except SettingsError as error:

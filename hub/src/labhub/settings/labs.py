@@ -1,4 +1,4 @@
-"""Settings of the labs: proxy, database, fileserver, menu and timeouts."""
+"""Settings of a hub that starts labs: proxy, database, fileserver, menu, pods and timeouts."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def check_service(url: str) -> str:
 def check_database(url: SecretStr) -> SecretStr:
     """Return the URL if it names an SQLite file or a PostgreSQL database.
 
-    JupyterHub and SQLAlchemy hide a password in log lines only if it is at its usual place in the URL, and if its
-    special characters are percent-encoded.
+    Reject a URL with a password that JupyterHub and SQLAlchemy would not hide in log lines. They hide a password only
+    at the usual place in the URL, and only if special characters in the password are percent-encoded.
     """
     text = url.get_secret_value()
     parts = urlsplit(text)
@@ -39,7 +39,7 @@ def check_database(url: SecretStr) -> SecretStr:
 
 
 def read_menu(path: str) -> Menu:
-    """Parse a menu file."""
+    """Parse the menu in a TOML file."""
     try:
         return parse_menu(Path(path).read_text(), version("labhub"))
     except MenuError as error:
@@ -52,7 +52,10 @@ MenuFile = Annotated[Menu, BeforeValidator(read_menu)]
 
 
 class LabSettings(BaseModel):
-    """Settings of the labs. A field's alias is its environment variable; errors quote its description."""
+    """Settings of the labs.
+
+    The alias of a field is the name of the environment variable. Error messages quote the description of a field.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -129,7 +132,7 @@ class LabSettings(BaseModel):
 
     @property
     def pod_settings(self) -> PodSettings:
-        """The settings that the pods of all labs share."""
+        """The part of the settings that the pods of all labs share."""
         return PodSettings(
             self.home_claim,
             self.project_claim,

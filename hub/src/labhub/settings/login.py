@@ -1,4 +1,4 @@
-"""Settings of the login: GitHub, its OAuth app, and who may log in."""
+"""Settings of the login: GitHub, the OAuth app at GitHub, and who may log in."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 def split_list(text: str) -> list[str]:
-    """Return the parts between commas, without white space and empty parts."""
+    """Return the parts of a text between commas, without white space at their ends and without empty parts."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def parse_rules(text: str) -> tuple[Rule, ...]:
-    """Parse a list of `org` and `org:team`."""
+    """Parse a list of access rules, separated by commas. Each rule is `org` or `org:team`."""
     rules = tuple(dict.fromkeys(parse_rule(part) for part in split_list(text)))
     if not rules:
         raise ValueError("the list is empty: no user could log in")
@@ -30,7 +30,10 @@ def parse_rules(text: str) -> tuple[Rule, ...]:
 
 
 def parse_admins(text: str) -> tuple[int | Rule, ...]:
-    """Parse a list of GitHub ids and `org:team`. A login is invalid, because another account can take it over."""
+    """Parse a list of administrators, separated by commas. Each entry is a GitHub id or `org:team`.
+
+    A GitHub login is invalid here, because another account can take over the login.
+    """
     admins = tuple(int(part) if part.isascii() and part.isdigit() else parse_rule(part) for part in split_list(text))
     if any(isinstance(admin, Rule) and admin.team is None for admin in admins):
         raise ValueError("an entry is neither a number nor org:team")
@@ -38,7 +41,10 @@ def parse_admins(text: str) -> tuple[int | Rule, ...]:
 
 
 def parse_keys(text: str) -> tuple[SecretStr, ...]:
-    """Parse encryption keys, newest first. Each has 32 bytes, as 64 hexadecimal digits or in base64."""
+    """Parse a list of encryption keys, separated by semicolons, the newest key first.
+
+    Each key has 32 bytes, as 64 hexadecimal digits or in base64.
+    """
     keys = tuple(SecretStr(part.strip()) for part in text.split(";") if part.strip())
     for key in keys:
         text = key.get_secret_value()
@@ -50,7 +56,10 @@ def parse_keys(text: str) -> tuple[SecretStr, ...]:
 
 
 def check_url(url: str) -> str:
-    """Return the URL without a trailing slash, if it uses https, or http to this machine."""
+    """Return a URL without a trailing slash, or raise a ValueError.
+
+    The URL must use https. A URL of the hub's own machine may use http.
+    """
     parts = urlsplit(url)
     safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
     if not (safe and parts.hostname) or parts.query or parts.fragment or parts.username:
@@ -59,14 +68,14 @@ def check_url(url: str) -> str:
 
 
 def check_callback(url: str) -> str:
-    """Return the URL if its path is the hub's OAuth callback."""
+    """Return a URL if its path is that of the hub's OAuth callback, else raise a ValueError."""
     if not check_url(url).endswith("/hub/oauth_callback"):
         raise ValueError("not the path of the OAuth callback")
     return url
 
 
 def read_names(path: Path) -> dict[str, int]:
-    """Parse the names and numbers in a passwd or group file."""
+    """Return the UIDs in a passwd file by user name, or the GIDs in a group file by group name."""
     fields = (line.split(":") for line in path.read_text().splitlines() if line and not line.startswith("#"))
     return {name: int(number) for name, _, number, *_ in fields}
 
@@ -76,7 +85,10 @@ Required = Annotated[str, Field(min_length=1)]
 
 
 class LoginSettings(BaseModel):
-    """Settings of the login. A field's alias is its environment variable; errors quote its description."""
+    """Settings of the login.
+
+    The alias of a field is the name of the environment variable. Error messages quote the description of a field.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -117,6 +129,6 @@ class LoginSettings(BaseModel):
 
     @property
     def reserved_names(self) -> ReservedNames:
-        """Users and groups of the lab's image."""
+        """Users and groups of the lab's image, whose names and numbers no user of the hub gets."""
         ids = frozenset(self.passwd.values()) | frozenset(self.group.values())
         return ReservedNames(ids, frozenset(self.passwd), frozenset(self.group))

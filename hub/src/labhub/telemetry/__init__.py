@@ -1,1 +1,1 @@
-"""Log lines, audit events and metrics."""
+"""The hub's log lines, audit events and metrics."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from labhub.shared.json_logs import ServiceFormatter
 
-# tornado logs the URL of a failed request, so a refused login would leave `code` and `state` in the log. The equals
-# sign is %3D or %253D in a URL inside a URL.
+# Secrets in the query string of a URL. tornado logs the URL of each failed request. So the log of a refused login would
+# contain `code` and `state`. In a URL inside another URL, the equals sign is encoded as %3D or %253D.
 URL_SECRET = re.compile(
     r"((?:code|state|token|code_verifier|client_secret|_xsrf)(?:=|%(?:25)*3D))((?:(?!%(?:25)*26)[^&\s\"'\\)<>,])*)",
     re.IGNORECASE,
@@ -20,7 +20,7 @@ SESSION_SECRET = re.compile(r"(Setting new xsrf cookie for) b'[^']*'")
 
 
 def remove_secrets(text: str) -> str:
-    """Return a log line without the values of OAuth secrets."""
+    """Return a log line with a placeholder instead of each OAuth secret and session id."""
     return SESSION_SECRET.sub(r"\1 [secret]", STATE_SECRET.sub(r"\1", URL_SECRET.sub(r"\1[secret]", text)))
 
 

@@ -1,4 +1,4 @@
-"""The hub's metrics for Prometheus, on a separate port, because the hub's port is public through nginx."""
+"""The hub's metrics for Prometheus. They have a separate port, because nginx makes the hub's main port public."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ SPAWNING_STOPPED = Gauge("labhub_spawning_stopped", "1 while an announcement pau
 
 
 def count_spawn(began: float, reached: Mapping[str, float]) -> None:
-    """Count a successful spawn.
+    """Add a successful spawn to the metrics: the duration of each phase and of the whole spawn.
 
     Parameters
     ----------
     began
         Start of the spawn, in seconds of a monotonic clock.
     reached
-        Time at which each phase ended, by the same clock.
+        Time at which each phase ended, in seconds of the same clock as `began`.
     """
     before = began
     for phase in PHASES:
@@ -53,12 +53,12 @@ def count_spawn(began: float, reached: Mapping[str, float]) -> None:
 
 
 def count_spawn_failure(reason: str) -> None:
-    """Count a failed spawn."""
+    """Add a failed spawn to the metric of failures by reason."""
     FAILURES.labels(reason).inc()
 
 
 def export_watch(kind: str, get_age: Callable[[], float], get_idle: Callable[[], float]) -> None:
-    """Export the age of a watch's data and the time since its last attempt, both in seconds."""
+    """Add two metrics of a reflector's watch: the age of the data, and the time since the last attempt, in seconds."""
     WATCH_AGE.labels(kind).set_function(get_age)
     WATCH_IDLE.labels(kind).set_function(get_idle)
 
@@ -69,14 +69,14 @@ class LabCollector(Collector):
     Parameters
     ----------
     count_labs
-        Returns the number of labs in each state of `STATES`.
+        Function that returns the number of labs in each state of `STATES`.
     """
 
     def __init__(self, count_labs: Callable[[], Mapping[str, int]]) -> None:
         self._count_labs = count_labs
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield the metric with the number of labs in each state."""
+        """Yield the metric `labhub_labs` with the current number of labs in each state."""
         counts = self._count_labs()
         family = GaugeMetricFamily("labhub_labs", "Pods of labs, by state", labels=["state"])
         for state in STATES:
@@ -85,17 +85,18 @@ class LabCollector(Collector):
 
 
 def export_labs(count_labs: Callable[[], Mapping[str, int]]) -> None:
-    """Add the metric with the number of labs in each state."""
+    """Add the metric `labhub_labs`, with the number of labs in each state, to the metrics for Prometheus."""
     REGISTRY.register(LabCollector(count_labs))
 
 
 def serve_metrics(port: int, reasons: Iterable[str]) -> None:
-    """Start the HTTP server for Prometheus.
+    """Start the HTTP server from which Prometheus reads the metrics.
 
     Parameters
     ----------
     reasons
-        All reasons of failures. Their counters start at zero, because `increase()` ignores the first value of a series.
+        All reasons for failed spawns and for ends of labs. The counter of each reason starts at zero, because
+        Prometheus' function `increase()` ignores the first value of a series.
 
     Raises
     ------
@@ -107,4 +108,4 @@ def serve_metrics(port: int, reasons: Iterable[str]) -> None:
     for reason in reasons:
         FAILURES.labels(reason)
         ENDS.labels(reason)
-    probe_server.serve("0.0.0.0", port, REGISTRY, {})  # noqa: S104  (a NetworkPolicy admits Prometheus only)
+    probe_server.serve("0.0.0.0", port, REGISTRY, {})  # noqa: S104  (a NetworkPolicy protects the port)

@@ -1,4 +1,4 @@
-"""Handle the activity reports that labs send to the hub."""
+"""Reaction of the hub to the activity reports that labs send."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from labhub.labs.spawner import LabSpawner
 
 
 def notify_pending_starts(user: User | None) -> None:
-    """Wake the user's pending starts to check their labs. A lab sends its first report just before it answers."""
+    """Wake the tasks that wait until a lab of the user answers.
+
+    A lab sends its first activity report just before it answers.
+    """
     for spawner in user.spawners.values() if user else ():
         if spawner.pending == "spawn" and isinstance(spawner, LabSpawner):
             spawner.notify_report()

@@ -1,4 +1,4 @@
-"""The page and the API call for the announcement."""
+"""The page and the API calls with which an administrator changes the announcement, and labs read it."""
 
 from __future__ import annotations
 
@@ -24,24 +24,31 @@ from labhub.web.app_protocol import HubApp
 
 
 class AnnouncementHandler(APIHandler):  # type: ignore[misc]  # untyped
-    """The API call `/hub/api/announcement`. All clients may read it without a login; administrators may change it."""
+    """Handler of `/hub/api/announcement`. Each client may read the announcement. Only administrators may change it."""
 
     app: HubApp
 
     async def prepare(self) -> None:
-        """Authenticate the request, except for GET, which each open page of each lab sends every minute."""
+        """Authenticate a request that changes the announcement.
+
+        GET requests need no login, and each open page of a lab sends such a request every minute. So the hub avoids the
+        cost of authentication for GET requests.
+        """
         if self.request.method != "GET":
             await super().prepare()
 
     def _log(self) -> None:
-        """Write a log line, except for GET."""
+        """Write a log line for the request, but only update the metrics for the frequent GET requests."""
         if self.request.method == "GET":
             prometheus_log_method(self)
         else:
             super()._log()
 
     def get(self) -> None:
-        """Answer with the announcement, or with an empty message. tornado answers 304 if the ETag is unchanged."""
+        """Answer with the current announcement, or with an empty message.
+
+        If the client already has this answer, tornado sends status 304 instead, because the ETag is equal.
+        """
         self.set_header("Cache-Control", "no-cache")
         self.finish(json.dumps((self.app.announcements.current or NO_ANNOUNCEMENT).to_dict()))
 
@@ -49,7 +56,7 @@ class AnnouncementHandler(APIHandler):  # type: ignore[misc]  # untyped
     def put(self) -> None:
         """Replace the current announcement by the one in the request."""
         try:
-            # Not `get_json_body`: JupyterHub logs a traceback for invalid JSON.
+            # Do not use JupyterHub's `get_json_body`, which logs a traceback for invalid JSON.
             announcement = parse_announcement(json.loads(self.request.body or b"null"), datetime.now(UTC))
         except ValueError:
             raise web.HTTPError(400, "found invalid JSON, wanted an object with a message") from None
@@ -80,5 +87,5 @@ class AnnouncePage(BaseHandler):  # type: ignore[misc]  # untyped
     @web.authenticated
     @needs_scope("admin:servers")  # type: ignore[untyped-decorator]
     async def get(self) -> None:
-        """Show the page. Its form contains the current announcement."""
+        """Show the page. The page's form contains the current announcement."""
         self.finish(await self.render_template("announce.html", levels=LEVELS, longest=MESSAGE_MAX))

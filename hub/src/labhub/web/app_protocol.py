@@ -1,4 +1,7 @@
-"""Protocol of the application for handlers. It avoids an import cycle: `labhub.app` imports the handlers."""
+"""Protocol (type) of the hub's application, for handlers.
+
+Handlers cannot import the class itself from `labhub.app`, because `labhub.app` imports the handlers.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,9 @@ class HubApp(Protocol):
     announcements
         The store of the current announcement.
     launcher
-        The launcher with its reflectors.
+        The launcher of labs, which contains the reflectors.
     recovering_labs
-        Whether the hub is recovering lost labs. No lab starts until the recovery has finished.
+        Whether the hub is recovering lost labs. The hub refuses to start labs until the recovery has finished.
     """
 
     announcements: AnnouncementStore

@@ -1,4 +1,4 @@
-"""Checks before a spawn: paused spawning, a lab that has lost its node, and the user's membership."""
+"""Checks before a spawn: whether spawning is paused, whether the node of the user's lab answers, and the membership."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tornado.httputil import url_concat
 from labhub.labs.spawner import LabSpawner
 from labhub.web.app_protocol import HubApp
 
-# Not 503: nginx replaces the hub's 503 with its own page for an unavailable hub. JupyterHub also answers 429 if too
-# many labs are running.
+# HTTP status of a refused start. It is not 503, because nginx replaces each page with status 503 by its own page for an
+# unavailable hub. JupyterHub itself answers 429 if too many labs are starting.
 PAUSED_STATUS = 429
 RETRY_AFTER_SECONDS = "60"
-# Seconds for which a membership check is valid for a spawn. A request to GitHub takes half a second, and GitHub limits
+# Seconds after a membership check in which a spawn needs no new check. The check takes half a second, and GitHub limits
 # the number of requests.
 RECENT_SECONDS = 30
 RECOVERING_MESSAGE = "The hub has just started and is looking for running labs. Try again in a minute."
@@ -26,14 +26,14 @@ RECOVERING_MESSAGE = "The hub has just started and is looking for running labs. 
 class SpawnPausedError(web.HTTPError):
     """Error for a request to start a lab while spawning is paused."""
 
-    headers: ClassVar = {"Retry-After": RETRY_AFTER_SECONDS}  # JupyterHub adds these to the response
+    headers: ClassVar = {"Retry-After": RETRY_AFTER_SECONDS}  # JupyterHub adds these headers to the response
 
     def __init__(self, message: str) -> None:
         super().__init__(PAUSED_STATUS, message)
 
 
 def check_spawning_allowed(app: HubApp) -> None:
-    """Check that users may start labs. The pause applies to all users, including administrators.
+    """Check that users may start labs. A pause applies to all users, including administrators.
 
     Raises
     ------
@@ -43,21 +43,22 @@ def check_spawning_allowed(app: HubApp) -> None:
     if announcement := app.announcements.pause:
         raise SpawnPausedError(announcement.pause_message())
     if app.recovering_labs:
-        # The lab of this user can be one of the lost labs.
+        # The user's lab may be a running lab that the hub is about to recover. A second lab must not start.
         raise SpawnPausedError(RECOVERING_MESSAGE)
 
 
 async def show_pause(handler: BaseHandler, app: HubApp, user_name: str, server_name: str) -> bool:
-    """Show the pause instead of the spawn page if spawning is paused, and return whether the page was shown.
+    """Show the page `spawn_paused.html` if an announcement pauses spawning. Return whether this page was shown.
 
-    A user with a running lab is redirected to the lab as usual.
+    Do not show the page to a user with a running lab, whom JupyterHub redirects to the lab.
     """
     user = handler.find_user(user_name)
     if not app.announcements.pause or not user or _has_active_lab(user, server_name):
         return False
     handler.set_status(PAUSED_STATUS)
     handler.set_header("Retry-After", RETRY_AFTER_SECONDS)
-    # Keep only `next`: JupyterHub would interpret any other argument as a choice, and start a lab with it.
+    # Keep only the argument `next` in the link. JupyterHub would interpret any other argument as an option, and start a
+    # lab at once.
     arguments = {"next": handler.get_argument("next")} if handler.get_argument("next", "") else {}
     retry_url = url_concat(handler.request.path, arguments)
     handler.finish(await handler.render_template("spawn_paused.html", for_user=user, again=retry_url))
@@ -69,10 +70,9 @@ def _has_active_lab(user: User, server_name: str) -> bool:
 
 
 async def show_lost_lab(handler: BaseHandler, user_name: str, server_name: str) -> bool:
-    """Show a page instead of a redirect to a lab that has lost its node, and return whether the page was shown.
+    """Show the page `lost_lab.html` if the node of the user's lab does not answer. Return whether this page was shown.
 
-    If the lab has ended, JupyterHub marks it as stopped and the page is not shown. The spawn page then shows why the
-    lab ended.
+    If the lab has ended, mark it as stopped and do not show the page. The spawn page then shows why the lab has ended.
     """
     user = handler.find_user(user_name)
     if not user or not _has_active_lab(user, server_name):
@@ -87,7 +87,7 @@ async def show_lost_lab(handler: BaseHandler, user_name: str, server_name: str) 
 
 
 async def confirm_access(handler: BaseHandler, user: User) -> None:
-    """Re-check the user's membership before a spawn, unless the last check is recent, for example from the login.
+    """Re-check the user's membership before a spawn, unless the last check is at most `RECENT_SECONDS` old.
 
     Raises
     ------
@@ -95,7 +95,8 @@ async def confirm_access(handler: BaseHandler, user: User) -> None:
         Raised with status 403 if the user has lost access.
     """
     if user._auth_refreshed and time.monotonic() - user._auth_refreshed < RECENT_SECONDS:
-        # JupyterHub re-checks a user once per request, and skips the users in this set.
+        # Add the user to the users whom JupyterHub has already re-checked during this request. So JupyterHub does not
+        # check the user again.
         handler._refreshed_users = {user.name}
     elif await handler.refresh_auth(user, force=True) is None:
         raise web.HTTPError(403, "Your login has expired, %s. Log in again.", user.name)
@@ -104,18 +105,19 @@ async def confirm_access(handler: BaseHandler, user: User) -> None:
 def refuse_during_pause(spawner: LabSpawner) -> None:
     """Refuse a start during a pause. This is JupyterHub's `pre_spawn_hook`.
 
-    The hook is for an untested version of JupyterHub, whose own handlers start labs. JupyterHub calls it late: a pause
-    that begins during a start ends this start, too. The recovery of a lost lab is not refused.
+    The hub uses this hook only with an untested version of JupyterHub. With a tested version, `SpawnPauseMixin` refuses
+    the start earlier. JupyterHub calls the hook some time after the request, so a pause that begins in this time also
+    refuses the start. The hook does not refuse the recovery of a lost lab.
 
     Raises
     ------
     SpawnPausedError
-        Raised during a pause.
+        Raised while spawning is paused.
     """
     if spawner.recovered_pod is not None:
         return
     try:
         check_spawning_allowed(spawner.user.settings["app"])
     except SpawnPausedError:
-        spawner.pod_name = ""  # JupyterHub now calls `stop`, which must not delete a running pod of this name
+        spawner.pod_name = ""  # the following `stop` must not delete a running pod
         raise

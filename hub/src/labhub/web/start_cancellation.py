@@ -1,4 +1,4 @@
-"""Cancellation of a lab's start while it is pending, for example while it waits for a node."""
+"""Cancellation of a lab's pending start, for example of a lab that waits for a node."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ from labhub.labs.spawner import LabSpawner
 from labhub.telemetry import metrics
 
 _log = logging.getLogger(__name__)
-# Seconds for which a request waits for the end of the lab. kubelet needs one or two for a pod on a node.
+# Seconds for which the request to cancel a start waits until the lab has stopped. If the pod is on a node, kubelet
+# needs one or two seconds to stop the lab.
 CANCEL_SECONDS = 10
-# Not 503: nginx replaces the hub's 503 with its own page.
+# The status is not 503, because nginx replaces each page with status 503 by its own page for an unavailable hub.
 BUSY_STATUS = 409
 BUSY_MESSAGE = "The hub has just started and is looking for your lab. Try again in a minute."
 
 
 def check_stop_allowed(spawner: Spawner) -> None:
-    """Check that a lab can be stopped, or its start cancelled.
+    """Check that the hub can stop a lab or cancel its start now.
 
     Raises
     ------
     HTTPError
-        Raised while a restarted hub checks or recovers the lab. JupyterHub would answer with status 500.
+        Raised with status 409 while a restarted hub checks or recovers the lab. Without this check, JupyterHub would
+        answer with status 500.
     """
     recovering = spawner.pending == "spawn" and spawner._spawn_future is None
     if spawner.pending == "check" or recovering:
@@ -37,7 +39,8 @@ def check_stop_allowed(spawner: Spawner) -> None:
 async def cancel_start(proxy: Proxy, user: User, spawner: Spawner) -> bool:
     """Cancel the pending start of a lab. Return whether the lab has stopped within `CANCEL_SECONDS`.
 
-    A second request waits for the first cancellation. If the lab becomes ready at the same time, it is stopped.
+    If another request is already cancelling the start, wait for that cancellation. If the lab becomes ready during the
+    cancellation, stop the lab.
     """
     if getattr(spawner, "_stop_future", None) is None:  # JupyterHub sets the attribute at the first stop
         # Set this flag before the first `await`. While it is set, JupyterHub neither starts nor stops the lab.
@@ -52,21 +55,22 @@ async def _cancel(proxy: Proxy, user: User, spawner: Spawner, start: asyncio.Fut
         start.cancel()
         await asyncio.wait([start])
         if user.spawners.get(spawner.name) is not spawner:
-            return  # an administrator has reset the user
+            return  # an administrator has just reset the user
         metrics.count_spawn_failure("cancelled")
         if isinstance(spawner, LabSpawner):  # the hub of the demo starts labs as processes
             await spawner.force_delete()  # a lab that has never answered has nothing to save
         await _delete_route(proxy, user, spawner)
         await user.stop(spawner.name)
     except Exception as error:
-        # `user.stop` has released the lab. The reconciler deletes a pod that still exists.
+        # Do not repeat the deletion. `user.stop` has marked the lab as stopped, and the reconciler deletes the pod if
+        # it still exists.
         _log.warning("the start of the lab of %s was cancelled, and its pod stays for now: %r", user.name, error)
     finally:
         spawner._stop_future, spawner._stop_pending = None, False
 
 
 async def _delete_route(proxy: Proxy, user: User, spawner: Spawner) -> None:
-    """Delete the route of a lab that has become ready during the cancellation."""
+    """Delete the proxy's route to a lab. A route exists if the lab has become ready during the cancellation."""
     try:
         await proxy.delete_user(user, spawner.name)
     except (OSError, TimeoutError, web.HTTPError) as error:

@@ -1,4 +1,4 @@
-"""The page and the API call with which an administrator resets a user whose lab is stuck."""
+"""The page and the API call with which an administrator resets a user whose lab does not stop or start as usual."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ PENDING_FLAGS = ("_spawn_pending", "_start_pending", "_stop_pending", "_check_pe
 
 
 class ResetHandler(APIHandler):  # type: ignore[misc]  # untyped
-    """The API call `POST /hub/api/users/<name>/reset`, which stops the user's labs in any state."""
+    """Handler of `POST /hub/api/users/<name>/reset`, which stops the user's labs in any state."""
 
     @needs_scope("admin:servers")  # type: ignore[untyped-decorator]
     async def post(self, user_name: str) -> None:
-        """Reset a user, and answer with the former states of the user's labs."""
+        """Reset a user. The answer contains the former state of each lab of the user."""
         user = self.find_user(user_name)
         if user is None:
             raise web.HTTPError(404, f"no such user: {user_name}")
@@ -33,7 +33,7 @@ class ResetHandler(APIHandler):  # type: ignore[misc]  # untyped
 
 
 async def reset_lab(handler: BaseHandler, user: User, name: str) -> str:
-    """Delete a lab's pod, route and stored state at once, and return its former state."""
+    """Delete a lab's pod, route and stored state at once. Return the state of the lab before the reset."""
     spawner: LabSpawner = user.spawners[name]
     state = spawner.pending or ("running" if spawner.ready else "stopped")
     for future in (spawner._spawn_future, getattr(spawner, "_stop_future", None)):
@@ -57,12 +57,12 @@ async def reset_lab(handler: BaseHandler, user: User, name: str) -> str:
 
 
 class ResetPage(BaseHandler):  # type: ignore[misc]  # untyped
-    """The page on which an administrator resets a user."""
+    """Handler of the page on which an administrator resets a user."""
 
     @web.authenticated
     @needs_scope("admin:servers")  # type: ignore[untyped-decorator]
     async def get(self) -> None:
-        """Show the page with the state of each lab."""
+        """Show the page, with the state of each lab that is running, pending or failed."""
         labs = [
             {"user": user.name, "state": spawner.pending or ("running" if spawner.ready else "failed")}
             for user in self.users.values()

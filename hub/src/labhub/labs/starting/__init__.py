@@ -1,1 +1,1 @@
-"""The start of a lab: its options, the problems that delay or prevent it, and the events on the progress page."""
+"""The start of a lab: options, problems that delay or prevent a start, and the events on the progress page."""

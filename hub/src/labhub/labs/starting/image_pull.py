@@ -1,8 +1,8 @@
-"""Interpretation of failed image pulls: their causes, and whether a later pull can succeed.
+"""Interpretation of failed image pulls: the cause of a failure, and whether a later pull can succeed.
 
-Each container runtime and each registry has its own texts. An unknown error counts as transient, because kubelet
-repeats the pull. The texts of containerd are in its files `core/remotes/docker/*.go`, those of kubelet in
-`pkg/kubelet/images`.
+Each container runtime and each registry has its own error texts. An unknown text counts as a transient failure, because
+kubelet repeats the pull. The texts are in the source files `core/remotes/docker/*.go` of containerd, and in
+`pkg/kubelet/images` of Kubernetes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from labhub.models.pod_events import PodEvent
 
-# Reasons of a container that waits for its image
+# Reasons that kubelet reports for a container that waits for its image
 REASONS = {
     "ErrImagePull",
     "ImagePullBackOff",
@@ -24,9 +24,9 @@ REASONS = {
     "InvalidImageName",
 }
 FINAL_REASONS = {"SignatureValidationFailed", "ErrImageNeverPull", "InvalidImageName"}
-# The registry, the network or the node is overloaded or unavailable. If kubelet has tried several credentials, one
-# message contains several errors, and a transient error takes precedence. The patterns do not match names of images,
-# which contain no spaces.
+# Texts of transient failures: the registry, the network or the node is overloaded or unavailable. If kubelet has tried
+# several credentials, the message contains an error for each. If one of these errors is transient, the failure is
+# transient.
 TRANSIENT = re.compile(
     r"429 \(?too many requests|too many requests|toomanyrequests:|qps exceeded"
     r"|\b5\d\d \(?(internal server error|bad gateway|service unavailable|gateway time-?out)"
@@ -35,8 +35,8 @@ TRANSIENT = re.compile(
     r"|network is unreachable|no route to host|: (unexpected )?eof\b",
     re.IGNORECASE,
 )
-# The image does not exist, the site may not pull it, or its name is invalid. "not found" alone is not final: containerd
-# also reports it for a layer that the node has deleted at the same time.
+# Texts of final failures: the image does not exist, the site may not pull the image, or the image's name is invalid.
+# The text "not found" alone is not in the list. containerd also reports it for a layer that the node has just deleted.
 FINAL = re.compile(
     r"failed to resolve (reference|image) .*: not found|manifest unknown|name unknown|not known to registry"
     r"|no match for platform in manifest|repository does not exist|no such image|404 not found"
@@ -52,8 +52,8 @@ BACK_OFF = re.compile(r'Back-off pulling image ("[^"]*")\.?')
 def find_cause(waiting: dict[str, Any], events: Sequence[PodEvent]) -> str:
     """Return the cause of the last failed image pull, as text.
 
-    While kubelet waits before the next attempt, it reports `ImagePullBackOff`. The message of older kubelets then lacks
-    the cause, which is only in an event.
+    While kubelet waits before the next attempt, it reports the reason `ImagePullBackOff`. With older versions of
+    kubelet, the message of this reason lacks the cause. Then the cause is only in an event.
 
     Parameters
     ----------

@@ -13,25 +13,26 @@ from labhub.labs.pod_status import Diagnosis
 from labhub.labs.spawn_errors import SpawnFailedError
 from labhub.models.profiles import Choice, ChoiceError, Menu
 
-# Reasons in `last_end` that a mistake in the user's settings can cause
+# Reasons for the end of a lab that a mistake in the user's settings can cause
 SETTINGS_REASONS = {"ended", "timeout"}
 
 
 class LabOptions(HasTraits):
-    """The part of a spawner that the spawn page uses: the options, and why the last lab ended.
+    """The part of a spawner that the spawn page reads: the options of a start, and why the last lab ended.
 
-    It is a mixin, because JupyterHub refuses subclasses of Spawner that lack `start`, `stop` or `poll`.
+    This class is a mixin and not a subclass of Spawner, because JupyterHub refuses subclasses that lack `start`, `stop`
+    or `poll`.
     """
 
     orm_spawner: Any
     menu = Instance(Menu).tag(config=True)
 
     last_end: dict[str, Any] | None = None
-    """Why the last lab ended: reason, message, detail, `at` (the Unix time in seconds), and whether it had started."""
+    """Why the last lab ended: reason, message, detail, Unix time in seconds (`at`), and whether the lab had started."""
 
     @property
     def last_choice(self) -> Choice:
-        """The user's last choice, which the spawn page preselects."""
+        """The image and the size that the user has chosen last. The spawn page preselects them."""
         return self.menu.restore_choice(self.orm_spawner.user_options or {})
 
     @property
@@ -41,11 +42,14 @@ class LabOptions(HasTraits):
 
     @default("options_form")
     def _default_options_form(self) -> str:
-        """Return a non-empty text if the menu offers a choice: JupyterHub then shows `templates/spawn.html`."""
+        """Return a non-empty text, so that JupyterHub shows the spawn page, if the menu has several images or sizes."""
         return "the menu" if len(self.menu.images) > 1 or len(self.menu.sizes) > 1 else ""
 
     async def get_options_form(self) -> str:
-        """Return a non-empty text if the menu offers a choice, or if the spawn page offers clean settings."""
+        """Return a non-empty text if the user can choose an image, a size or clean settings.
+
+        For a non-empty text, JupyterHub shows the spawn page. For an empty text, JupyterHub starts the lab at once.
+        """
         form: str = await Spawner.get_options_form(self)
         return form or ("clean settings" if self.suspects_settings else "")
 
@@ -54,9 +58,10 @@ class LabOptions(HasTraits):
         return self._read_options
 
     def options_from_query(self, query_data: dict[str, list[str]]) -> dict[str, str]:
-        """Return the user options for a query string.
+        """Return the user options for the query string of a link to the spawn page.
 
-        A query cannot request clean settings: a link on another site would move the settings of a user who follows it.
+        A query string cannot request clean settings. Otherwise a link on another web site could move the settings of a
+        user who follows the link.
 
         Raises
         ------
@@ -81,13 +86,13 @@ class LabOptions(HasTraits):
             raise SpawnFailedError(Diagnosis("choice", str(error)), status=400) from error
 
     def forget_clean_settings(self) -> None:
-        """Remove the request for clean settings from the stored options, so that the next start does not repeat it."""
+        """Remove clean settings from the stored options, so that the next start uses the user's settings."""
         options = self.orm_spawner.user_options or {}
         if "settings" in options:
             self.orm_spawner.user_options = {name: value for name, value in options.items() if name != "settings"}
 
     def note_failed_start(self, failure: Diagnosis) -> None:
-        """Store why the lab did not start, if the user's settings may be the reason."""
+        """Store why the lab did not start, but only if the user's settings may be the reason."""
         if failure.reason in SETTINGS_REASONS:
             self.store_end(failure, started=False)
 

@@ -1,8 +1,8 @@
-"""Interpretation of what the scheduler and the autoscalers report about a pod that has no node.
+"""Interpretation of the reports of the scheduler and the autoscalers about a pod that has no node.
 
-Events of the cluster autoscaler: `processors/status/eventing_scale_up_processor.go` and
-`core/scaleup/orchestrator/skippedreasons.go` of https://github.com/kubernetes/autoscaler. Events of Karpenter:
-`pkg/controllers/provisioning/scheduling/events.go` of https://github.com/kubernetes-sigs/karpenter.
+Source code of the cluster autoscaler's events: `processors/status/eventing_scale_up_processor.go` and
+`core/scaleup/orchestrator/skippedreasons.go` of https://github.com/kubernetes/autoscaler. Source code of Karpenter's
+events: `pkg/controllers/provisioning/scheduling/events.go` of https://github.com/kubernetes-sigs/karpenter.
 """
 
 from __future__ import annotations
@@ -14,21 +14,22 @@ from typing import Literal
 
 from labhub.models.pod_events import PodEvent
 
-# Reasons of events with which an autoscaler reports that it adds a node, or has found one
+# Reasons of events with which an autoscaler reports that it adds a node for the pod, or has found a node for the pod
 ADDED = {"TriggeredScaleUp", "Nominated"}
-# `FailedScaleUp` is an event of Google's autoscaler. Karpenter's event has the same reason as the scheduler's,
-# `FailedScheduling`, so `_is_from_karpenter` recognizes it by its component.
+# Reasons of events with which an autoscaler reports that it adds no node. `FailedScaleUp` is a reason of Google's
+# autoscaler. Karpenter's reason, `FailedScheduling`, is not in this list, because the scheduler uses the same reason.
+# `_is_from_karpenter` recognizes Karpenter's events by their component.
 DECLINED = {"NotTriggerScaleUp", "FailedScaleUp"}
 KARPENTER = "karpenter"
-# Reasons for which the cluster autoscaler can never use a node group for the pod. Other reasons are temporary. For
-# example, a group has its maximum size, pauses after a failure, or is not ready.
+# Reasons for which the cluster autoscaler can never use a node group for the pod. All other reasons are temporary. For
+# example, the group has reached its maximum size, pauses after a failure, or is not ready.
 PERMANENT = re.compile(
     r"\d+ (Insufficient \S+|node\(s\) didn't match (Pod's node affinity/selector|node selector)"
     r"|node\(s\) had untolerated taint.*|node\(s\) had taint.*)"
 )
-# The scheduler's message about a pod that would fit on no node even if other pods were deleted. Since Kubernetes 1.34
-# the second part of the message counts the nodes that are smaller than the request, but does not count nodes that are
-# only full: https://github.com/kubernetes/kubernetes/pull/131345
+# The scheduler's message about a pod that does not fit on any node, even if other pods are deleted. Since Kubernetes
+# 1.34, the second part of the message counts the nodes that are smaller than the request. Nodes that are large enough
+# but full are not counted: https://github.com/kubernetes/kubernetes/pull/131345
 TOO_SMALL = re.compile(
     r"0/(?P<nodes>\d+) nodes are available: (?P<reasons>[^.]*)\. .*"
     r"preemption: 0/(?P=nodes) nodes are available: (?P=nodes) Preemption is not helpful for scheduling\."
@@ -38,7 +39,7 @@ Kind = Literal["full", "too_small", "coming", "declined", "impossible"]
 
 @dataclass(frozen=True)
 class NodeOutlook:
-    """The chance that a waiting pod gets a node, from the messages of the scheduler and the autoscalers.
+    """The chance that a waiting pod gets a node, according to the scheduler and the autoscalers.
 
     Attributes
     ----------
@@ -57,8 +58,9 @@ class NodeOutlook:
 def assess(scheduler_message: str, events: Sequence[PodEvent]) -> NodeOutlook:
     """Return the chance that a waiting pod gets a node.
 
-    Only the cluster autoscaler's message can prove that no node will fit, because it lists the reason of each node
-    group. Karpenter's message does not mention instance types that a limit of a NodePool excludes at the moment.
+    Only a message of the cluster autoscaler can prove that no node will ever fit, because the message contains the
+    reason of each node group. Karpenter's message omits instance types that would fit, if a limit of a NodePool
+    excludes them at the moment.
 
     Parameters
     ----------
@@ -71,7 +73,8 @@ def assess(scheduler_message: str, events: Sequence[PodEvent]) -> NodeOutlook:
     too_small = exceeds_nodes(scheduler_message)
     if not answers:
         return NodeOutlook("too_small" if too_small else "full", scheduler_message)
-    # An autoscaler can send both answers in the same second. In this case it adds a node.
+    # An autoscaler can send an event of each kind, `ADDED` and `DECLINED`, in the same second. In this case the
+    # autoscaler adds a node.
     last = max(answers, key=lambda event: (event.time[:19], event.reason in ADDED))
     if last.reason in ADDED:
         return NodeOutlook("coming", last.message)
@@ -86,13 +89,13 @@ def _is_from_karpenter(event: PodEvent) -> bool:
 
 
 def exceeds_nodes(scheduler_message: str) -> bool:
-    """Return whether the pod's request is too large for each existing node, even for an empty one."""
+    """Return whether the pod's request is larger than each existing node, even without other pods on the node."""
     found = TOO_SMALL.match(scheduler_message)
     reasons = found["reasons"].split(", ") if found else ["0 unknown"]
     return all(reason.partition(" ")[2].startswith("Insufficient ") for reason in reasons)
 
 
 def excludes_all_groups(autoscaler_message: str) -> bool:
-    """Return whether the cluster autoscaler can never use any node group: each group has a permanent reason."""
+    """Return whether the cluster autoscaler's message contains a permanent reason against each node group."""
     reasons = [reason for reason in re.split(r", (?=\d+ )", autoscaler_message.partition(": ")[2]) if reason.strip()]
     return bool(reasons) and all(PERMANENT.fullmatch(reason.strip()) for reason in reasons)

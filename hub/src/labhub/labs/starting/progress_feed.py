@@ -14,13 +14,14 @@ from labhub.models.pod_types import STAGES, Pod
 class ProgressFeed:
     """The progress events of one start, without repetitions.
 
-    JupyterHub defines the keys `progress` (a percentage) and `message`. The hub's progress page also reads `notice` and
-    `detail`, the two parts of the message about the state of the start. Events of Kubernetes have neither.
+    JupyterHub defines the keys `progress` (a percentage) and `message`. An event about the state of the start has a
+    message of two parts. The keys `notice` and `detail` contain these parts for the hub's progress page. An event with
+    a message of Kubernetes lacks these keys.
 
     Parameters
     ----------
     node_limit
-        Time limit of the wait for a node, as text.
+        Time limit of the wait for a node, as text for the page, for example `2 hours`.
     """
 
     def __init__(self, node_limit: str) -> None:
@@ -40,9 +41,9 @@ class ProgressFeed:
         events
             Events of the pod, oldest first.
         delay
-            Reason why the pod is not created yet.
+            Text about the reason why the hub has not created the pod yet. Empty without such a reason.
         delay_detail
-            Details of this reason.
+            Details of the reason in `delay`.
         """
         percent = 20 * (1 + STAGES.index(find_stage(pod, events)))
         for event in events:
@@ -50,13 +51,13 @@ class ProgressFeed:
                 self._seen.add(event.message)
                 yield {"progress": percent, "message": event.message}
         shown = (delay, delay_detail) if delay else self._describe(pod, events)
-        if shown != self._shown:  # compared with the last notice only, so that a notice appears again after a delay
+        if shown != self._shown:  # so a notice appears again if another notice was shown in between
             self._shown = shown
             notice, detail = shown
             yield {"progress": percent, "message": f"{notice} {detail}".strip(), "notice": notice, "detail": detail}
 
     def _describe(self, pod: Pod | None, events: Sequence[PodEvent]) -> tuple[str, str]:
-        """Return what the start waits for, and the message of Kubernetes about it."""
+        """Return a text about the problem or the stage of the start, and Kubernetes' message about the problem."""
         problem = find_problem(pod, events) if pod else None
         if problem and problem.notice:
             return problem.notice.format(limit=self._node_limit), problem.detail

@@ -1,4 +1,4 @@
-"""The problem of a pod that is starting: how long the spawn waits for it, and what the progress page shows."""
+"""Problems of starting pods: how long the spawn tolerates each problem, and what the progress page shows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from labhub.models.pod_events import PodEvent
 from labhub.models.pod_types import Pod
 
 CONFIG_REASONS = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError"}
-# Texts in kubelet's messages about a busy node. kubelet tries again.
+# Texts in kubelet's messages if the node is too busy to create the container. kubelet then tries again.
 BUSY_NODE = ("deadline exceeded", "timed out", "failed to sync", "failed to reserve container name")
 # Reasons of the condition `PodScheduled` of a pod that waits for a node
 UNSCHEDULED_REASONS = {"Unschedulable", "SchedulingGated", "SchedulerError"}
@@ -37,16 +37,16 @@ CONFIG_NOTICE = "The node cannot create your lab's container now. Kubernetes tri
 
 
 class Patience(Enum):
-    """How long a start waits for a problem to pass."""
+    """How long a start waits until a problem has passed."""
 
     NONE = "none"
-    """Not at all: the problem is permanent."""
+    """No wait, because the problem is permanent."""
     SECONDS = "seconds"
-    """A few seconds: kubelet may report a problem that other parts of Kubernetes are about to solve."""
+    """A few seconds, because kubelet may report a problem that other parts of Kubernetes are about to solve."""
     NODE = "node"
-    """As long as the start may wait for a node with room."""
+    """Up to the time in the setting `LAB_UNSCHEDULABLE_SECONDS`, because a node with room may appear."""
     DEADLINE = "deadline"
-    """Until the deadline of the start."""
+    """Until the deadline of the current stage of the start."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class StartProblem:
     Attributes
     ----------
     diagnosis
-        The reason for a failed spawn, if the problem does not pass.
+        Reason for the failure of the spawn, if the problem lasts too long.
     patience
-        How long the start waits.
+        How long the start waits until the problem has passed.
     notice
         Text for the progress page. `{limit}` stands for the time limit of the wait for a node.
     detail
