@@ -61,6 +61,13 @@ def test_each_part_of_an_image_has_its_digest(registry: Registry, client: httpx.
     assert registry.answers == [("a/lab", 200)]
 
 
+def test_an_image_has_an_id_of_its_own(registry: Registry, tmp_path: Path) -> None:
+    ids = {
+        json.loads(image.manifest)["config"]["digest"] for image in (registry.image, SavedImage(tmp_path / "image.tar"))
+    }
+    assert len(ids) == 2
+
+
 @pytest.mark.parametrize(
     ("status", "code"), [(404, "MANIFEST_UNKNOWN"), (429, "TOOMANYREQUESTS"), (503, "UNAVAILABLE")]
 )

@@ -22,11 +22,14 @@ WINDOWS = ((1440, 900), (390, 844))
 
 @contextmanager
 def page_of(browser: Browser, deployment: Deployment, login: str) -> Iterator[Page]:
-    """Log in as a new member, and yield the browser's page, which shows the spawn page."""
+    """Log in as a new member, and yield the spawn page. Stop the lab at the end, so that other labs have room."""
     account = deployment.github.world.add_account(login)
     deployment.join(account, "lsst-sqre")
-    with log_in(browser, login) as page:
-        yield page
+    try:
+        with log_in(browser, login) as page:
+            yield page
+    finally:
+        deployment.api("DELETE", f"/users/{login}/server")
 
 
 @contextmanager

@@ -71,7 +71,7 @@ def render(name: str, end: object = None, **variables: Any) -> str:
         (
             "stop_pending.html",
             {"spawner": SimpleNamespace(pod_settings=SimpleNamespace(stop_seconds=30))},
-            ["Your lab is saving your work and stopping", "up to 30 seconds"],
+            ["Your lab is saving your work and stopping", "This takes up to 30 seconds"],
         ),
         ("home.html", {"default_server": LOST}, ["does not answer", "Start a new lab", "Your files are in your home."]),
         ("lost_lab.html", {"node": "node1"}, ["Your lab does not answer", "node1", "Start a new lab"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os.path
+import secrets
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +33,10 @@ class Blob:
 
 
 class SavedImage:
-    """An image in an archive that `docker save` has written. The layers are not compressed.
+    """An image in an archive of `docker save`, with the layers as the engine stores them and with an ID of its own.
+
+    With the ID of the engine's image, kubelet would refuse that image on the same node: kubelet allows an image that it
+    has pulled only under the name of the pull, or after a new pull (`imagePullCredentialsVerificationPolicy`).
 
     Parameters
     ----------
@@ -45,9 +49,10 @@ class SavedImage:
         with tarfile.open(archive) as tar:
             index = json.load(_open(tar, "manifest.json"))[0]
             config = _open(tar, index["Config"]).read()
-            members = [_resolve(tar, name) for name in (index["Config"], *index["Layers"])]
+            members = [_resolve(tar, name) for name in index["Layers"]]
+        config = json.dumps(json.loads(config) | {"author": secrets.token_hex(16)}).encode()
         digests = [_digest(config), *json.loads(config)["rootfs"]["diff_ids"]]
-        blobs = [Blob(member.offset_data, member.size) for member in members]
+        blobs = [_append(archive, config), *(Blob(member.offset_data, member.size) for member in members)]
         self.blobs = dict(zip(digests, blobs, strict=True))
         types = [CONFIG_TYPE] + [LAYER_TYPE] * len(index["Layers"])
         parts = [
@@ -56,6 +61,14 @@ class SavedImage:
         ]
         manifest = {"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": parts[0], "layers": parts[1:]}
         self.manifest = json.dumps(manifest).encode()
+
+
+def _append(archive: Path, content: bytes) -> Blob:
+    """Append a blob to an archive."""
+    start = archive.stat().st_size
+    with archive.open("ab") as file:
+        file.write(content)
+    return Blob(start, len(content))
 
 
 def _resolve(tar: tarfile.TarFile, name: str) -> tarfile.TarInfo:
