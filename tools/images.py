@@ -3,9 +3,9 @@
 The name of an image is the title label of its Dockerfile. Its tags are `latest` and the project's version, which the
 manifests use.
 
-The image of filebeat is based on Elastic's. If Elastic's cannot be pulled, the build prints the reason and skips
-filebeat's image. It builds the test shipper for the tests instead. If SHIPPER_IMAGE names filebeat's image, the build
-fails.
+The image of filebeat is based on Elastic's image. If the engine cannot pull Elastic's image, this program prints the
+reason and builds the image of the test shipper instead. If SHIPPER_IMAGE names filebeat's image, a failed pull is an
+error, because the tests need that image.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// item is an event, and the state of the event's file after the acknowledgement. If the event is dropped, it is nil,
-// and the item only advances the state of the file.
+// item holds an event, and the state of the event's file after the acknowledgement of the event. For a dropped event,
+// the field event is nil, and the item only advances the state of the file.
 type item struct {
 	event fields
 	file  string

@@ -1,6 +1,7 @@
 """The Jupyter Server extension of a lab.
 
-It sets the activity rule, shows notices, logs the session, stops the lab in order and resumes garbage collection.
+The extension sets the activity rule, shows notices, logs the session, lets programs save when the lab stops, and
+resumes garbage collection.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class Chain:
     hub: Upstream
 
     def received(self, path: str) -> dict[str, str]:
-        """Return the headers of the request for a path. Check that the hub has received only one such request."""
+        """Return the headers of the only request for a path that the hub has received."""
         (headers,) = [request.headers for request in self.hub.asked if request.path == path]
         return headers
 

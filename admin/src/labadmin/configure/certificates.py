@@ -1,4 +1,4 @@
-"""Checks of a site's certificates, and the creation of the certificates for the logs."""
+"""Checks of a site's certificates, and the creation of the certificates of relay and filebeat."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def rotate_key(keys: Keys, name: str) -> Keys:
 
 
 def renew(logs: LogKeys, now: datetime, rotate: str | None = None) -> LogKeys:
-    """Rotate the requested certificates, and renew those with less than a third of their validity period left."""
+    """Replace the certificates named by `rotate`, and all certificates whose remaining validity is below a third."""
     leaves = (logs.relay.first, logs.filebeat.first)
     expired = logs.authority.first.not_valid_after_utc <= now
     if expired:

@@ -13,8 +13,8 @@ from tornado.httputil import url_concat
 from labhub.labs.spawner import LabSpawner
 from labhub.web.app_protocol import HubApp
 
-# HTTP status of a refused start. It is not 503, because nginx replaces each page with status 503 by its own page for an
-# unavailable hub. JupyterHub itself answers 429 if too many labs are starting.
+# HTTP status of a refused start. The status is not 503, because nginx shows its own page
+# for an unavailable hub if the hub answers with 503. JupyterHub itself answers 429 if too many labs are starting.
 PAUSED_STATUS = 429
 RETRY_AFTER_SECONDS = "60"
 # Seconds after a membership check in which a spawn needs no new check. The check takes half a second, and GitHub limits

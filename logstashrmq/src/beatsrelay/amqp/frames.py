@@ -113,7 +113,7 @@ def create_properties(batch: Batch, number: int) -> BasicProperties:
 
 
 def encode_blocks(batch: Batch, channel: int, body_max: int) -> Iterator[bytes]:
-    """Yield the encoded frames of a batch that has no headers, in blocks of about `BLOCK_BYTES`.
+    """Yield the encoded frames of a batch whose messages have no AMQP headers, in blocks of about `BLOCK_BYTES`.
 
     A block has at least one whole message.
 

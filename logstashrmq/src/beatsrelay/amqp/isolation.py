@@ -1,4 +1,7 @@
-"""Isolation of a refused message: the relay publishes the messages of a closed channel again in small units."""
+"""Isolation of a message because of which the broker closes the channel.
+
+The relay publishes the unconfirmed messages again in small units, until a unit contains only the refused message.
+"""
 
 from __future__ import annotations
 
