@@ -105,7 +105,7 @@ def remove(names: dict[str, str]) -> None:
 
 
 def load(names: dict[str, str], command: str) -> None:
-    """Load the images that the cluster's node does not have into the node.
+    """Load images into the cluster's node, except those that the node already has.
 
     Raises
     ------

@@ -47,7 +47,7 @@ func (p *prospector) run() {
 	}
 }
 
-// scan starts a goroutine that reads the file, for each new or changed file.
+// scan searches for new and changed files, and starts one goroutine for each, which reads that file.
 func (p *prospector) scan() {
 	seen := map[string]bool{}
 	for _, path := range p.find() {

@@ -25,10 +25,7 @@ def no_secret_in_environment(folder: Folder) -> Iterator[Complaint]:
 
 
 def images(folder: Folder) -> Iterator[Complaint]:
-    """Containers use the components' images with the project's version as tag.
-
-    Nodes pull an image only if it is missing.
-    """
+    """Containers use the components' images with the project's version as tag, and the pull policy `IfNotPresent`."""
     ours = {image_name(file.parent.name) for file in Path(__file__).parents[2].glob("*/Dockerfile")}
     for manifest, container in each_container(folder):
         name, _, tag = str(container.get("image")).rpartition(":")

@@ -73,7 +73,8 @@ def run_single_user_server(options: list[str]) -> None:
     server = load_single_user_server()
     if logs.wants_json(os.environ):
         use_formatter_from_first_line(logs.LabFormatter)
-    # Wait here for the result of the check. Modules that are imported later read the user's settings in the home.
+    # Wait for the result of the check before the next imports: these modules read the user's settings in the home, and
+    # would hang if the home does not answer.
     problem = home_check.wait()
     SETTINGS_NOTICES.start()
     if clean and (problem is None or problem.full):

@@ -135,7 +135,7 @@ class Unsent:
     text: int = 0
 
     def add(self, size: int, *, is_text: bool) -> None:
-        """Count bytes that wait, or with a negative size bytes that no longer wait."""
+        """Add the size of a message that now waits to be sent. For a sent message, the size is negative."""
         self.total += size
         self.text += size if is_text else 0
 

@@ -69,7 +69,7 @@ class Simulation:
 
 
 def create_batches(sizes: list[tuple[str, int]]) -> list[Batch]:
-    """Return batches. Each has one of these routing keys, and the given number of messages."""
+    """Return one batch for each routing key in `sizes`, with the given number of messages."""
     batches: list[Batch] = []
     for key, size in sizes:
         first = batches[-1].numbers[-1] + 1 if batches else 0

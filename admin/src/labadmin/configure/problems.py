@@ -144,7 +144,7 @@ def find_table(path: Path, model: type[BaseModel]) -> type[BaseModel]:
 
 
 def list_tables(model: type[BaseModel], above: Path = ()) -> Iterator[Path]:
-    """Yield the paths of all tables with a header, first the empty path of the top-level table."""
+    """Yield the empty path of the top-level table, and then the path in the header of each other table."""
     yield above
     for name, field in list_keys(model):
         table = find_table_model(field)

@@ -57,7 +57,7 @@ class EventReader:
 
     @property
     def ready(self) -> bool:
-        """Whether the buffer may contain a complete frame, or all remaining bytes of an event that is being skipped."""
+        """Whether to parse the buffer: it may contain a whole frame, or the rest of an event that the reader skips."""
         return len(self._buffer) >= (self._skip_size or self._frame_size or SHORT_HEADER.size)
 
     def receive_data(self, data: bytes) -> None:
