@@ -15,9 +15,9 @@ from hub.tests.cluster.deployment import Deployment
 
 ACCOUNT = "system:serviceaccount:jupyterlabdemo:retain-volumes"
 CRONJOB = "retain-volumes"
-# An owner that does not exist. The garbage collector deletes objects without an owner
+# A reference to an owner that does not exist. The garbage collector would delete an object with this reference.
 MISSING = {"apiVersion": "v1", "kind": "ConfigMap", "name": "missing", "uid": "00000000-0000-0000-0000-000000000001"}
-# Name of a volume, and of its StorageClass, which does not exist
+# Name of a volume, and of its StorageClass. No StorageClass of this name exists.
 LATE = "jupyterlabdemo-late-test"
 
 

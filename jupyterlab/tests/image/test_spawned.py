@@ -1,4 +1,4 @@
-"""Tests of containers that start as a hub spawns a lab: broken homes, settings, and names of users and groups."""
+"""Tests of containers that start in the same way as spawned labs: with broken homes, settings, and user names."""
 
 from __future__ import annotations
 

@@ -121,8 +121,8 @@ class MembershipRefresher:
         audit.log_refresh(user.name, decision.account.id, "confirmed", age=0)
         fresh = AuthState(decision.identity, state.access_token, state.scopes, time.time(), state.email)
         if fresh == replace(state, checked_at=fresh.checked_at) and decision.admin == user.admin:
-            # Return True instead of the equal auth model, because JupyterHub reads all roles of the user again after a
-            # dict.
+            # Return True, which means that nothing has changed. If this function returned the auth model, JupyterHub
+            # would read all roles of the user again.
             if not 0 <= fresh.checked_at - state.checked_at < STORE_INTERVAL * self.settings.stale_seconds:
                 await user.save_auth_state(fresh.to_dict())
             return True

@@ -55,8 +55,8 @@ BODY_SIZE = struct.Struct(">Q")
 FLAGS = (
     BasicProperties.FLAG_CONTENT_TYPE | BasicProperties.FLAG_DELIVERY_MODE | BasicProperties.FLAG_MESSAGE_ID
 ).to_bytes(2, "big")
-# The start of the encoded properties, which all messages share: the flags, and the properties up to the number in the
-# message id
+# The first bytes of the encoded properties, which are the same in all messages: the flags, and all properties before
+# the message id, whose number differs
 PROPERTIES = b"".join(
     (
         FLAGS,

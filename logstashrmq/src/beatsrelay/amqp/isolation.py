@@ -12,8 +12,9 @@ from beatsrelay.amqp.messages import Batch
 from beatsrelay.routing import Route
 
 # Maximum number of messages in a unit. The messages of a refused unit are published again, so up to this number of
-# messages arrive twice. The relay waits for the broker after each unit. With this size, 8,192 suspects need about 40
-# units if the broker accepts their routes. Larger units would need fewer waits, but cause more duplicates.
+# messages arrive twice. The relay waits for the broker after each unit. With this size, 8,192 suspects (see
+# `Isolation`) need about 40 units if the broker accepts their routes: some smaller ones first. Larger units would need
+# fewer waits, but cause more duplicates.
 UNIT_MAX = 256
 
 
