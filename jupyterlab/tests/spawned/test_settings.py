@@ -20,6 +20,8 @@ PACKAGES = f".local/lib/python{sys.version_info.major}.{sys.version_info.minor}/
 SERVER_CONFIG = ".jupyter/jupyter_server_config.py"
 PAGE_SETTINGS = ".jupyter/lab/user-settings/@jupyterlab/apputils-extension/themes.jupyterlab-settings"
 WRONG_ROOT = 'c.ServerApp.root_dir = "/nope"\n'
+# `jupyter server extension disable jupyterlab --user` writes this setting.
+LAB_DISABLED = '{"ServerApp": {"jpserver_extensions": {"jupyterlab": false}}}'
 # Server settings that let Jupyter Server import packages from ~/.local. Some users need this for their server
 # extensions.
 USER_PACKAGES = f"import os, sys\nsys.path.insert(0, os.path.expanduser('~/{PACKAGES}'))\n"
@@ -116,6 +118,7 @@ def test_packages_in_the_home_do_not_reach_the_server(spawn: Spawn, write: Write
         (".jupyter/jupyter_lab_config.py", "c.LabApp.settings_url = 5\n", "settings_url"),
         (".jupyter/jupyter_server_config.json", '{"ServerApp": {"root_dir": "/nope"}}', "No such directory"),
         (".jupyter/jupyter_server_config.json", "[]", "'list' object"),
+        (".jupyter/jupyter_server_config.d/mine.json", LAB_DISABLED, "the extension jupyterlab is disabled"),
         (".jupyter/jupyter_server_config.d/mine.json", b"\xff", "'utf-8' codec"),
         (".jupyter/labconfig/page_config.json", "[1]", "the extension jupyterlab failed"),
         (".ipython/profile_default/ipython_notebook_config.py", "c = = 3\n", "invalid syntax"),
