@@ -5,6 +5,7 @@ The lab starts without the wrong settings, and shows a notice with the reason.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +21,6 @@ PACKAGES = f".local/lib/python{sys.version_info.major}.{sys.version_info.minor}/
 SERVER_CONFIG = ".jupyter/jupyter_server_config.py"
 PAGE_SETTINGS = ".jupyter/lab/user-settings/@jupyterlab/apputils-extension/themes.jupyterlab-settings"
 WRONG_ROOT = 'c.ServerApp.root_dir = "/nope"\n'
-# `jupyter server extension disable jupyterlab --user` writes this setting.
-LAB_DISABLED = '{"ServerApp": {"jpserver_extensions": {"jupyterlab": false}}}'
 # Server settings that let Jupyter Server import packages from ~/.local. Some users need this for their server
 # extensions.
 USER_PACKAGES = f"import os, sys\nsys.path.insert(0, os.path.expanduser('~/{PACKAGES}'))\n"
@@ -118,7 +117,6 @@ def test_packages_in_the_home_do_not_reach_the_server(spawn: Spawn, write: Write
         (".jupyter/jupyter_lab_config.py", "c.LabApp.settings_url = 5\n", "settings_url"),
         (".jupyter/jupyter_server_config.json", '{"ServerApp": {"root_dir": "/nope"}}', "No such directory"),
         (".jupyter/jupyter_server_config.json", "[]", "'list' object"),
-        (".jupyter/jupyter_server_config.d/mine.json", LAB_DISABLED, "the extension jupyterlab is disabled"),
         (".jupyter/jupyter_server_config.d/mine.json", b"\xff", "'utf-8' codec"),
         (".jupyter/labconfig/page_config.json", "[1]", "the extension jupyterlab failed"),
         (".ipython/profile_default/ipython_notebook_config.py", "c = = 3\n", "invalid syntax"),
@@ -133,6 +131,15 @@ def test_settings_that_prevent_the_start_are_ignored(
     (notice,) = lab.notices()
     assert notice["id"] == f"settings-~/{path}"
     assert reason in str(notice["terminal_text"])
+
+
+def test_the_page_opens_if_its_extension_is_disabled(spawn: Spawn, write: Write) -> None:
+    # `jupyter server extension disable jupyterlab --user` writes this file.
+    disabled = '{"ServerApp": {"jpserver_extensions": {"jupyterlab": false}}}'
+    write(".jupyter/jupyter_server_config.json", disabled)
+    lab = spawn(JUPYTER_PREFER_ENV_PATH="0")  # as in the image, whose Python environment the user cannot write
+    check_use(lab)
+    assert notice_text(lab).endswith(": the extension jupyterlab is disabled. Fix it, then restart your lab.")
 
 
 @pytest.mark.parametrize(
@@ -189,6 +196,15 @@ def test_the_launcher_opens_and_names_the_broken_file(spawn: Spawn, write: Write
         expect(notification).to_contain_text("Your lab does not use themes.jupyterlab-settings")
         expect(notification).to_be_in_viewport(ratio=1)
         page.screenshot(path=screenshots / "notice-settings.png")
+
+
+def test_the_page_opens_with_a_fifo_as_page_settings(spawn: Spawn, write: Write) -> None:
+    file = write(PAGE_SETTINGS, "")
+    file.unlink()
+    os.mkfifo(file)
+    lab = spawn()
+    check_use(lab)
+    assert notice_text(lab).startswith("Your lab does not use themes.jupyterlab-settings: OSError: not a file.")
 
 
 def test_saving_page_settings_keeps_the_broken_ones(spawn: Spawn, write: Write) -> None:
