@@ -103,8 +103,8 @@ class OrderlyStop:
             if not await ensure_async(kernel.is_alive()):
                 break
             await asyncio.sleep(PAUSE_SECONDS)
-        # jupyter_client sends SIGTERM after half of this time. This assignment does not change the default of 5 s, which
-        # applies when a user restarts a kernel.
+        # jupyter_client sends SIGTERM after half of this time. This assignment does not change the default of 5 s,
+        # which applies when a user restarts a kernel.
         kernel.shutdown_wait_time = 2 * max(deadline - time.monotonic(), KERNEL_SECONDS_MIN)
         terminator = asyncio.ensure_future(end_if_stuck(kernel, pid, deadline))
         try:

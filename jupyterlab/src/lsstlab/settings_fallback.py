@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Container
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType

@@ -112,7 +112,9 @@ def test_a_file_of_the_user_that_blocks_the_start_is_ignored(home: Path) -> None
 
 
 def test_second_start_has_the_first_environment_and_folder(home: Path) -> None:
-    change = "os.chdir('/'); os.environ['HOME'] = '/nope'; os.environ['PYTHONPATH'] = '/nope'; raise RuntimeError('why')"
+    change = (
+        "os.chdir('/'); os.environ['HOME'] = '/nope'; os.environ['PYTHONPATH'] = '/nope'; raise RuntimeError('why')"
+    )
     show = "print(os.getcwd(), os.environ['HOME'], os.environ.get('PYTHONPATH'))"
     statement = f"if not os.environ.get('JUPYTER_CONFIG_DIR'): {change}\n        {show}"
     done = run_python(SERVER.format(f"import os\n        {statement}"), home, PYTHONPATH="/mine")
