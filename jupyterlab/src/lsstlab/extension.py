@@ -29,7 +29,7 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(serverapp: Any) -> None:
-    check_page_extension()
+    check_page_extension(serverapp.extension_manager.linked_extensions)
     keep_nodelay()
     tolerate_broken_settings()
     add_notices(serverapp)

@@ -94,6 +94,7 @@ class OrderlyStop:
         kernel.stop_restarter()
         pid = find_pid(kernel)
         if pid:
+            await send(kernel, signal.SIGCONT)  # a stopped kernel cannot answer
             await programs.wait_for_descendants(pid, PROGRAM_SHARE * self._seconds)
         if is_busy(kernel):
             await ensure_async(kernel.interrupt_kernel())
@@ -102,22 +103,40 @@ class OrderlyStop:
             if not await ensure_async(kernel.is_alive()):
                 break
             await asyncio.sleep(PAUSE_SECONDS)
-        # jupyter_client sends SIGTERM after half of this time, and SIGKILL at the end of this time. This assignment
-        # does not change the default of 5 s, which applies when a user restarts a kernel.
+        # jupyter_client sends SIGTERM after half of this time. This assignment does not change the default of 5 s,
+        # which applies when a user restarts a kernel.
         kernel.shutdown_wait_time = 2 * max(deadline - time.monotonic(), KERNEL_SECONDS_MIN)
-        terminator = asyncio.ensure_future(terminate_if_stuck(kernel, pid))
+        terminator = asyncio.ensure_future(end_if_stuck(kernel, pid, deadline))
         try:
             await ensure_async(self._serverapp.kernel_manager.shutdown_kernel(kernel_id))
         finally:
             terminator.cancel()
 
 
-async def terminate_if_stuck(kernel: Any, pid: int | None) -> None:
-    """Wait CHILDREN_SECONDS after a kernel's shutdown request. Then terminate the kernel if it still has programs."""
+async def end_if_stuck(kernel: Any, pid: int | None, deadline: float) -> None:
+    """End a kernel that does not end after its shutdown request.
+
+    Parameters
+    ----------
+    kernel
+        The manager of the kernel.
+    pid
+        Process id of the kernel. After CHILDREN_SECONDS, the kernel gets SIGTERM if it still has programs.
+    deadline
+        Time of the monotonic clock. A kernel that still runs gets SIGTERM from jupyter_client at this time, and SIGKILL
+        KERNEL_SECONDS_MIN later.
+    """
     await asyncio.sleep(CHILDREN_SECONDS)
     if pid and has_children(pid):
-        with suppress(RuntimeError):  # the kernel has just ended
-            await ensure_async(kernel.signal_kernel(signal.SIGTERM))
+        await send(kernel, signal.SIGTERM)
+    await asyncio.sleep(deadline - time.monotonic() + KERNEL_SECONDS_MIN)
+    await send(kernel, signal.SIGKILL)
+
+
+async def send(kernel: Any, number: signal.Signals) -> None:
+    """Send a signal to a kernel, if the kernel has not ended."""
+    with suppress(RuntimeError):  # the kernel has just ended
+        await ensure_async(kernel.signal_kernel(number))
 
 
 def find_pid(kernel: Any) -> int | None:

@@ -142,6 +142,7 @@ class SavingPrograms:
     def _ask(self, pid: int, program: Program) -> None:
         self._asked.add(pid)
         _send(pid, program.request or signal.SIGTERM)
+        _send(pid, signal.SIGCONT)  # a stopped program (Ctrl-Z) handles the signal only when it continues
 
 
 def _send(pid: int, number: signal.Signals) -> None:

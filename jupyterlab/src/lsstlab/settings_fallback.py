@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Container
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,6 +30,27 @@ PAGE_EXTENSION = "jupyterlab"
 ADVICE = "Fix them, then restart your lab."
 
 
+class ProcessState:
+    """The environment variables and the working folder of this process. The user's Python files can change both."""
+
+    def __init__(self) -> None:
+        self._environ: dict[str, str] = {}
+        self._folder = ""
+
+    def save(self) -> None:
+        """Save the state. Call this method before the process reads the user's settings."""
+        self._environ, self._folder = dict(os.environ), os.getcwd()
+
+    def restore(self) -> None:
+        """Restore the saved state."""
+        os.environ.clear()
+        os.environ.update(self._environ)
+        os.chdir(self._folder)
+
+
+BEFORE_SETTINGS = ProcessState()
+
+
 class HubUnreachableExit(SystemExit):
     """The exit of a lab's server that cannot connect to its hub. The user's settings have not caused this exit."""
 
@@ -39,12 +62,13 @@ def launch(server: type[Any]) -> None:
         ignore_server_settings()
         server.launch_instance()
         return
+    BEFORE_SETTINGS.save()
     watch_user_code()
     try:
         server.launch_instance()
-    except HubUnreachableExit:
+    except (HubUnreachableExit, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # for example SystemExit and asyncio.CancelledError
         if not is_starting():
             raise
         restart_without_settings(find_reason(error), error)
@@ -60,13 +84,20 @@ def report_ignored_settings(error: str) -> None:
         SETTINGS_NOTICES.report(f"the server settings in {abbreviate(settings_folder())}", error, ADVICE)
 
 
-def check_page_extension() -> None:
-    """Restart the server without the user's settings if the extension for the JupyterLab page has failed.
+def check_page_extension(enabled: Container[str]) -> None:
+    """Restart the server without the user's settings if the extension for the JupyterLab page has failed or is off.
 
     If the user has no server settings, continue without a restart.
+
+    Parameters
+    ----------
+    enabled
+        Names of the server's enabled extensions.
     """
     if error := SETTINGS_NOTICES.failed_extensions.get(PAGE_EXTENSION):
         restart_without_settings(f"the extension {PAGE_EXTENSION} failed: {error}")
+    elif PAGE_EXTENSION not in enabled:
+        restart_without_settings(f"the extension {PAGE_EXTENSION} is disabled")
 
 
 def is_starting() -> bool:
@@ -93,13 +124,15 @@ def restart_without_settings(reason: str, error: BaseException | None = None) ->
 
     If the user has no server settings, log nothing and return.
     """
+    BEFORE_SETTINGS.restore()
     if not find_server_settings():
         return
     folder = abbreviate(settings_folder())
     logs.write_warning(f"the lab does not start with the settings in {folder}, and starts without: {reason}", error)
     os.environ[ERROR_VARIABLE] = reason[:ERROR_LENGTH]
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(Exception):  # the user's settings may have closed or replaced the streams
+        sys.stdout.flush()
+        sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  (no shell)
 
 
@@ -112,7 +145,7 @@ def watch_user_code() -> None:
 
     def restart_if_blocked() -> None:
         if is_starting() and (where := find_user_code(sys._current_frames()[main_thread])):
-            restart_without_settings(f"{where} still runs after {RUN_SECONDS} s")
+            restart_without_settings(f"still runs after {RUN_SECONDS} s: {where}")
 
     main_thread = threading.get_ident()
     timer = threading.Timer(RUN_SECONDS, restart_if_blocked)
@@ -130,7 +163,7 @@ def find_user_code(frame: FrameType | None) -> str:
     """
     while frame is not None:
         if is_user_code(frame.f_code.co_filename):
-            return f"{abbreviate(frame.f_code.co_filename)}, line {frame.f_lineno},"
+            return f"{abbreviate(frame.f_code.co_filename)}, line {frame.f_lineno}"
         frame = frame.f_back
     return ""
 

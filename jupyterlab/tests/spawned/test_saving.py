@@ -5,6 +5,8 @@ A cell or a program needs 3 s to save in these tests. Stock Jupyter Server would
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,6 +142,41 @@ def test_a_program_of_a_terminal_saves(spawn: Spawn, saved: Path, tmp_path: Path
     with stopping(lab):
         run_program(lab, tmp_path, signal, command, saved)
     assert saved.read_text() == "saved"
+
+
+def test_a_stopped_program_of_a_terminal_saves(spawn: Spawn, saved: Path, tmp_path: Path) -> None:
+    lab = spawn(LAB_STOP_SECONDS="30")
+    with stopping(lab):
+        run_program(lab, tmp_path, "SIGTERM", "bash -c 'setsid {} & wait'", saved)
+        (program,) = (pid for pid in find_programs(str(tmp_path / "home")) if command_line(pid).startswith("python3"))
+        os.kill(program, signal.SIGSTOP)
+    assert saved.read_text() == "saved"
+
+
+def command_line(pid: int) -> str:
+    """Return the command line of a program."""
+    return Path(f"/proc/{pid}/cmdline").read_text()
+
+
+def test_a_stopped_kernel_saves_at_its_exit(spawn: Spawn, saved: Path) -> None:
+    lab = spawn(LAB_STOP_SECONDS="30")
+    with stopping(lab), lab.client.kernel("python3", shut_down=False) as kernel:
+        save = f"def save():\n    {SAVE.format(path=str(saved))}"
+        kernel.execute(f"import atexit, os, pathlib, time\n{save}\natexit.register(save)")
+        pid = int(kernel.execute("print(os.getpid())").stdout)
+        os.kill(pid, signal.SIGSTOP)
+    assert saved.read_text() == "saved"
+
+
+def test_a_kernel_that_ignores_the_stop_is_killed_in_time(spawn: Spawn, tmp_path: Path) -> None:
+    lab = spawn(LAB_STOP_SECONDS="20")
+    with stopping(lab), lab.client.kernel("python3", shut_down=False) as kernel:
+        kernel.execute(
+            "import signal, threading, time\n"
+            "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+            "threading.Thread(target=time.sleep, args=(1000,)).start()"
+        )
+    assert find_programs(str(tmp_path / "home")) == []
 
 
 def test_a_lab_without_work_stops_at_once(spawn: Spawn) -> None:

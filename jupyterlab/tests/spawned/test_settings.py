@@ -5,6 +5,7 @@ The lab starts without the wrong settings, and shows a notice with the reason.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -132,6 +133,15 @@ def test_settings_that_prevent_the_start_are_ignored(
     assert reason in str(notice["terminal_text"])
 
 
+def test_the_page_opens_if_its_extension_is_disabled(spawn: Spawn, write: Write) -> None:
+    # `jupyter server extension disable jupyterlab --user` writes this file.
+    disabled = '{"ServerApp": {"jpserver_extensions": {"jupyterlab": false}}}'
+    write(".jupyter/jupyter_server_config.json", disabled)
+    lab = spawn(JUPYTER_PREFER_ENV_PATH="0")  # as in the image, whose Python environment the user cannot write
+    check_use(lab)
+    assert notice_text(lab).endswith(": the extension jupyterlab is disabled. Fix it, then restart your lab.")
+
+
 @pytest.mark.parametrize(
     ("path", "text", "source"),
     [
@@ -186,6 +196,15 @@ def test_the_launcher_opens_and_names_the_broken_file(spawn: Spawn, write: Write
         expect(notification).to_contain_text("Your lab does not use themes.jupyterlab-settings")
         expect(notification).to_be_in_viewport(ratio=1)
         page.screenshot(path=screenshots / "notice-settings.png")
+
+
+def test_the_page_opens_with_a_fifo_as_page_settings(spawn: Spawn, write: Write) -> None:
+    file = write(PAGE_SETTINGS, "")
+    file.unlink()
+    os.mkfifo(file)
+    lab = spawn()
+    check_use(lab)
+    assert notice_text(lab).startswith("Your lab does not use themes.jupyterlab-settings: OSError: not a file.")
 
 
 def test_saving_page_settings_keeps_the_broken_ones(spawn: Spawn, write: Write) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,8 @@ def test_end_for_another_reason_causes_no_second_start(home: Path, statement: st
         ("raise RuntimeError('why')", "RuntimeError: why"),
         ("sys.exit(3)", "exit status 3"),
         ("app.log.error('why'); sys.exit(1)", "why"),
+        ("import asyncio; raise asyncio.CancelledError('why')", "why"),
+        ("sys.stdout.close(); raise RuntimeError('why')", "RuntimeError: why"),
     ],
 )
 def test_the_process_starts_again_with_the_reason(home: Path, statement: str, reason: str) -> None:
@@ -105,7 +108,22 @@ def test_a_file_of_the_user_that_blocks_the_start_is_ignored(home: Path) -> None
     script = SERVER.format("app.load_config_file()")
     done = run_python(script, home)
     assert (done.returncode, done.stdout) == (0, "start\nstart\n")
-    assert "~/.jupyter/jupyter_server_config.py, line 3, still runs after 0.2 s" in done.stderr
+    assert "still runs after 0.2 s: ~/.jupyter/jupyter_server_config.py, line 3\n" in done.stderr
+
+
+def test_second_start_has_the_first_environment_and_folder(home: Path) -> None:
+    change = (
+        "os.chdir('/'); os.environ['HOME'] = '/nope'; os.environ['PYTHONPATH'] = '/nope'; raise RuntimeError('why')"
+    )
+    show = "print(os.getcwd(), os.environ['HOME'], os.environ.get('PYTHONPATH'))"
+    statement = f"if not os.environ.get('JUPYTER_CONFIG_DIR'): {change}\n        {show}"
+    done = run_python(SERVER.format(f"import os\n        {statement}"), home, PYTHONPATH="/mine")
+    assert (done.returncode, done.stdout) == (0, f"start\nstart\n{home} {home} /mine\n")
+
+
+def test_interrupt_during_the_start_ends_the_lab(home: Path) -> None:
+    done = run_python(SERVER.format("raise KeyboardInterrupt"), home)
+    assert (done.returncode, done.stdout) == (-signal.SIGINT, "start\n")
 
 
 def test_a_slow_machine_is_no_reason_to_ignore_settings(home: Path) -> None:

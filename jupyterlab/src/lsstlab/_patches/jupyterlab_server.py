@@ -46,14 +46,17 @@ def skip_broken_settings() -> None:
 
     def read_or_skip(settings_dir: str, schema_name: str, schema: Any) -> dict[str, Any]:
         settings: dict[str, Any] = {"warning": None, "last_modified": None, "created": None}
+        file = settings_file(settings_dir, schema_name)
         try:
+            if file.is_fifo():  # to open it would block the server
+                raise OSError("not a file")
             settings = read(settings_dir, schema_name, schema)
             error = settings["warning"] or ("" if isinstance(settings["settings"], dict) else "not an object")
         except HTTPError as http_error:
             error = http_error.log_message or str(http_error)
         except (OSError, TypeError) as other_error:
             error = format_exception(other_error)
-        source = abbreviate(settings_file(settings_dir, schema_name))
+        source = abbreviate(file)
         if not error:
             SETTINGS_NOTICES.withdraw(source)
             return settings
