@@ -66,10 +66,10 @@ def test_a_program_saves_before_its_lab_ends(deployment: Deployment, login: str,
 
 
 def test_the_page_shows_that_a_lab_saves_and_stops(browser: Browser, deployment: Deployment, screenshots: Path) -> None:
-    with page_of(browser, deployment, "dora") as page:
+    with page_of(browser, deployment, "doris") as page:
         choose(page, "recommended", "small")
-        expect_lab(page, "dora")
-        account = deployment.github.world.find_account("dora")
+        expect_lab(page, "doris")
+        account = deployment.github.world.find_account("doris")
         assert account is not None
         run_program(deployment, account, SLOW_SECONDS)
         page.goto(f"{URL}/hub/home")
@@ -123,8 +123,8 @@ def restart(page: Page, login: str) -> None:
 
 
 def test_a_slow_pod_on_a_ready_node_is_not_removed_by_force(browser: Browser, deployment: Deployment) -> None:
-    with page_of(browser, deployment, "fritz") as page:
-        pod = pod_name(deployment, "fritz")
+    with page_of(browser, deployment, "franz") as page:
+        pod = pod_name(deployment, "franz")
         # Instead of a lab that does not end, create a pod with the name of the user's pod that ignores SIGTERM.
         cluster.apply(slow_pod(pod))
         try:
@@ -138,4 +138,4 @@ def test_a_slow_pod_on_a_ready_node_is_not_removed_by_force(browser: Browser, de
             assert kubectl("exec", pod, "--namespace", LABS, "--", "echo", "runs") == "runs\n"
         finally:
             kubectl("delete", "pod", pod, "--namespace", LABS, "--force", "--grace-period=0", "--ignore-not-found")
-        restart(page, "fritz")
+        restart(page, "franz")

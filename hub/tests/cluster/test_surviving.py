@@ -66,8 +66,8 @@ def api_out_of_reach() -> Iterator[None]:
 
 
 def test_only_orphaned_pods_of_this_hub_are_removed(deployment: Deployment) -> None:
-    visitor, account = deployment.member("mia")
-    visitor.spawn("mia", image="recommended", size="small")
+    visitor, account = deployment.member("mira")
+    visitor.spawn("mira", image="recommended", size="small")
     uid = pod_uid(deployment.lab(account))
     # The fixture `deployment` has created both pods, ORPHAN and STRANGER.
     wait_until(lambda: not cluster.exists("pod", ORPHAN, namespace=LABS), "the orphan is deleted", 180)

@@ -84,6 +84,19 @@ async def test_after_a_failed_start_the_spawn_page_opens(lab: Lab) -> None:
 
 
 @pytest.mark.asyncio
+async def test_reason_of_a_failed_start_survives_a_poll(lab: Lab) -> None:
+    await lab.start()
+    await lab.spawner.stop()
+    lab.cluster.api.pending_status = FAILED
+    lab.spawner.last_end, lab.spawner._end_noted = None, False  # as at the begin of a start
+    with pytest.raises(SpawnException):
+        await lab.spawner.start()
+    assert lab.spawner.server, "JupyterHub removes the address only after `start`"
+    await lab.spawner.poll()
+    assert (lab.spawner.last_end or {}).get("reason") == "ended"
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize(("reason", "suspected"), [("ended", True), ("timeout", True), ("memory", False)])
 async def test_settings_are_suspected_only_for_some_ends(lab: Lab, reason: str, suspected: bool) -> None:
     lab.spawner.store_end(diagnose(reason))

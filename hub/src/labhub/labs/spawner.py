@@ -170,6 +170,7 @@ class LabSpawner(LabOptions, Spawner):  # type: ignore[misc]  # untyped
             failure = error.diagnosis
             metrics.count_spawn_failure(failure.reason)
             self.note_failed_start(failure)
+            self._end_noted = True  # a later `poll` must not store the deletion of the pod as the reason
             self.log.warning("%s: the lab did not start: %s: %s", self.user.name, failure.reason, failure.log_text)
             if self.pod_name:
                 await self.launcher.remover.delete_pod(self.pod_name)
