@@ -88,12 +88,13 @@ async def test_reason_of_a_failed_start_survives_a_poll(lab: Lab) -> None:
     await lab.start()
     await lab.spawner.stop()
     lab.cluster.api.pending_status = FAILED
-    lab.spawner.last_end, lab.spawner._end_noted = None, False  # as at the begin of a start
+    lab.spawner._end_noted = False  # as at the beginning of a start
     with pytest.raises(SpawnException):
         await lab.spawner.start()
     assert lab.spawner.server, "JupyterHub removes the address only after `start`"
     await lab.spawner.poll()
-    assert (lab.spawner.last_end or {}).get("reason") == "ended"
+    assert lab.spawner.last_end is not None
+    assert lab.spawner.last_end["reason"] == "ended"
 
 
 @pytest.mark.asyncio
