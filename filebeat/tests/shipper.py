@@ -49,7 +49,7 @@ def without_cluster(text: str, port: int, http_port: int, places: dict[str, Path
     http_port
         Port of the shipper's own HTTP endpoint.
     places
-        A folder of this machine for each folder of the pod that it replaces.
+        Folders of this machine that replace folders of the pod, by the path in the pod.
     """
     settings: dict[str, Any] = yaml.safe_load(text)
     settings["processors"] = [

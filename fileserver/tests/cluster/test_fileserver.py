@@ -256,7 +256,7 @@ def test_in_tree_alternative_uses_the_service_address() -> None:
 
 
 def run_alternative() -> str:
-    """Apply the in-tree alternative, and return the output of kubectl. Raise a KubectlError if a command fails."""
+    """Apply `alternatives/in-tree-nfs`, and return the output of kubectl. Raise a KubectlError if a command fails."""
     done = subprocess.run([IN_TREE], env=os.environ, capture_output=True, text=True, check=False)
     if done.returncode:
         raise KubectlError(done.stdout + done.stderr)

@@ -76,7 +76,7 @@ def test_the_page_shows_that_a_lab_saves_and_stops(browser: Browser, deployment:
         page.get_by_role("button", name="Stop my lab").click()
         expect(page.get_by_text(STOPPING).first).to_be_visible()
         take_pictures(page, screenshots, "stop-asked")
-        page.wait_for_url("**/hub/spawn-pending/dora")
+        page.wait_for_url("**/hub/spawn-pending/doris")
         expect(page.get_by_role("heading", name=STOPPING)).to_be_visible()
         expect(page.get_by_text(f"up to {STOP_SECONDS} seconds")).to_be_visible()
         take_pictures(page, screenshots, "stopping")

@@ -41,7 +41,7 @@ class Isolation:
 
     @property
     def active(self) -> bool:
-        """Whether suspects are left, or the broker has not answered the last unit."""
+        """Whether messages wait for the isolation, or the broker has not answered the last published unit of them."""
         return bool(self._suspects or self._unit)
 
     def __len__(self) -> int:
