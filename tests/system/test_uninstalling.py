@@ -6,6 +6,7 @@ Each test starts from the state that the previous test left. The commands are th
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,7 +70,8 @@ def test_uninstall_without_yes_deletes_nothing(site: Deployment) -> None:
     site.member(USER)
     run_in_lab(site, WRITE)
     output = uninstall()
-    assert "It deletes:\n  1 running labs\n  Deployment hub in jupyterlabdemo\n" in output
+    # Labs of earlier tests may still run.
+    assert re.search(r"It deletes:\n  [1-9]\d* running labs\n  Deployment hub in jupyterlabdemo\n", output)
     for claim, volume in volumes().items():
         assert f"PersistentVolumeClaim {claim} in {NAMESPACE}: " in output.partition("It keeps:")[2]
         assert volume in output
