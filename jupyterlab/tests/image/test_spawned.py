@@ -197,9 +197,9 @@ def test_clean_settings_ignore_a_mounted_folder(image: str, tmp_path: Path) -> N
         check_use(client)
         texts = [notice["text"] for notice in client.request("GET", "lsstlab/notices").json()]
     assert texts[0].startswith("Your settings were moved to ~/settings-")
-    assert texts[1:] == [
-        "Your lab does not use ~/.local, because the lab could not move it away: Device or resource busy."
-    ]
+    # Linux reports a mounted folder as busy, or as denied if root owns the folder below the mount.
+    (text,) = texts[1:]
+    assert text.startswith("Your lab does not use ~/.local, because the lab could not move it away: ")
     (folder,) = home.glob("settings-*")
     assert {path.name for path in folder.iterdir()} == {"README.txt", "jupyter"}
     assert (mounted / "share/jupyter/kernels/python3/kernel.json").read_text() == "{"
