@@ -91,7 +91,7 @@ def disk(tmp_path: Path) -> Disk:
         as_root("mkdir", "-p", found.root / path)
         as_root("chown", owner, found.root / path)
         as_root("chmod", mode, found.root / path)
-    found.run("mkdir -p work/deep; echo one > work/deep/f; echo two > work/kept; chmod 640 work/kept")
+    found.run("mkdir -p data/deep; echo one > data/deep/f; echo two > data/kept; chmod 640 data/kept")
     found.run("echo secret > kept", VICTIM)
     return found
 
@@ -113,34 +113,34 @@ def craft(*entries: tuple[str, bytes, str]) -> bytes:
 
 
 def test_a_whole_home_is_restored_into_a_new_folder(disk: Disk) -> None:
-    disk.run("ln work/kept work/twice; ln -s /project/7000 link; mkdir -m 2750 shared")
-    disk.run("touch -d @1.123456789 work/deep/f")
+    disk.run("ln data/kept data/twice; ln -s /project/7000 link; mkdir -m 2750 shared")
+    disk.run("touch -d @1.123456789 data/deep/f")
     before, backup = disk.list_files(f"home/{USER}"), disk.back_up()
-    disk.run("rm -r work link shared")
+    disk.run("rm -r data link shared")
     assert disk.restore(backup, f"home/{USER}") == (0, f"restored 4 files to /home/{USER}/{NEW}\n")
     assert disk.list_files(f"home/{USER}/{NEW}") == before
     (folder,) = disk.list_files(f"home/{USER}", times=False)[:1]
     assert folder == f"{NEW} {USER}:{USER} 700 d "
-    disk.run(f'[ "$(stat -c %h {NEW}/work/twice)" = 2 ]; mv {NEW}/work .; rm -r {NEW}')
+    disk.run(f'[ "$(stat -c %h {NEW}/data/twice)" = 2 ]; mv {NEW}/data .; rm -r {NEW}')
 
 
 def test_only_the_named_paths_are_restored(disk: Disk) -> None:
     backup = disk.back_up()
-    assert disk.restore(backup, f"home/{USER}", "work/deep")[0] == 0
-    assert [line.split()[0] for line in disk.list_files(f"home/{USER}/{NEW}")] == ["work", "work/deep", "work/deep/f"]
-    assert disk.list_files(f"home/{USER}/{NEW}", times=False)[0] == f"work {USER}:{USER} 700 d "
+    assert disk.restore(backup, f"home/{USER}", "data/deep")[0] == 0
+    assert [line.split()[0] for line in disk.list_files(f"home/{USER}/{NEW}")] == ["data", "data/deep", "data/deep/f"]
+    assert disk.list_files(f"home/{USER}/{NEW}", times=False)[0] == f"data {USER}:{USER} 700 d "
 
 
 def test_existing_files_are_not_changed(disk: Disk) -> None:
     backup = disk.back_up()
-    disk.run("echo newer > work/kept")
+    disk.run("echo newer > data/kept")
     for number in ("", "-2", "-3"):
-        assert disk.restore(backup, f"home/{USER}", "work/kept") == (
+        assert disk.restore(backup, f"home/{USER}", "data/kept") == (
             0,
             f"restored 1 files to /home/{USER}/{NEW}{number}\n",
         )
-    assert disk.read(f"home/{USER}/work/kept") == "newer\n"
-    assert disk.read(f"home/{USER}/{NEW}-3/work/kept") == "two\n"
+    assert disk.read(f"home/{USER}/data/kept") == "newer\n"
+    assert disk.read(f"home/{USER}/{NEW}-3/data/kept") == "two\n"
 
 
 def test_a_project_folder_keeps_its_group(disk: Disk) -> None:
@@ -156,11 +156,11 @@ def test_a_project_folder_keeps_its_group(disk: Disk) -> None:
 
 
 ATTACKS = {
-    "a link in place of a folder": f"rm -r work; ln -s ../{VICTIM} work",
-    "a link in place of the file": f"rm work/kept; ln -s ../../{VICTIM}/kept work/kept",
+    "a link in place of a folder": f"rm -r data; ln -s ../{VICTIM} data",
+    "a link in place of the file": f"rm data/kept; ln -s ../../{VICTIM}/kept data/kept",
     "a link in place of the new folder": f"ln -s ../{VICTIM} {NEW}",
-    "a dangling link in place of the new folder": f"ln -s ../{VICTIM}/work {NEW}",
-    "a folder in place of the new folder": f"mkdir {NEW}; ln -s ../../{VICTIM} {NEW}/work",
+    "a dangling link in place of the new folder": f"ln -s ../{VICTIM}/data {NEW}",
+    "a folder in place of the new folder": f"mkdir {NEW}; ln -s ../../{VICTIM} {NEW}/data",
 }
 
 
@@ -168,9 +168,9 @@ ATTACKS = {
 def test_a_link_in_the_home_is_not_followed(script: str, disk: Disk) -> None:
     backup, before = disk.back_up(), disk.list_files(f"home/{VICTIM}")
     disk.run(script)
-    status, output = disk.restore(backup, f"home/{USER}", "work/kept")
+    status, output = disk.restore(backup, f"home/{USER}", "data/kept")
     assert status == 0
-    assert disk.read(output.split()[-1].lstrip("/") + "/work/kept") == "two\n"
+    assert disk.read(output.split()[-1].lstrip("/") + "/data/kept") == "two\n"
     assert disk.list_files(f"home/{VICTIM}") == before
     assert disk.read(f"home/{VICTIM}/kept") == "secret\n"
 
@@ -210,12 +210,12 @@ def feed(running: subprocess.Popen[bytes], data: bytes) -> None:
 @pytest.fixture
 def large(disk: Disk) -> tuple[bytes, Callable[[], bool]]:
     """Return a backup with a file of 4 MB, and a function that returns whether a restore has created this file."""
-    disk.run("yes | head -c 4000000 > work/large")
+    disk.run("yes | head -c 4000000 > data/large")
     backup = disk.back_up()
-    disk.run("rm work/large")
+    disk.run("rm data/large")
 
     def is_partly_written() -> bool:
-        return any("work/large" in line for line in disk.list_files(f"home/{USER}"))
+        return any("data/large" in line for line in disk.list_files(f"home/{USER}"))
 
     return backup, is_partly_written
 
@@ -225,7 +225,7 @@ def test_a_user_cannot_change_a_running_restore(disk: Disk, large: tuple[bytes, 
     running = disk.start(f"home/{USER}")
     feed(running, backup[:2000000])
     wait_until(is_partly_written, "the file is partly written")
-    for command in (f"ls {NEW}", f"rm -rf {NEW}", f"touch {NEW}/work/x", f"chmod 777 {NEW}", f"rmdir {NEW}"):
+    for command in (f"ls {NEW}", f"rm -rf {NEW}", f"touch {NEW}/data/x", f"chmod 777 {NEW}", f"rmdir {NEW}"):
         with pytest.raises(subprocess.CalledProcessError):
             disk.run(command)
     disk.run(f"mv {NEW} moved; ln -s ../{VICTIM} {NEW}")
@@ -233,8 +233,8 @@ def test_a_user_cannot_change_a_running_restore(disk: Disk, large: tuple[bytes, 
     out, err = running.communicate(backup[2000000:], timeout=180)
     assert running.returncode == 0, (out, err)
     assert disk.list_files(f"home/{VICTIM}") == before
-    assert disk.read(f"home/{USER}/moved/work/kept") == "two\n"
-    disk.run("echo mine >> moved/work/kept")
+    assert disk.read(f"home/{USER}/moved/data/kept") == "two\n"
+    disk.run("echo mine >> moved/data/kept")
 
 
 def test_a_backup_that_is_cut_off_restores_nothing(disk: Disk, large: tuple[bytes, Callable[[], bool]]) -> None:
@@ -252,11 +252,11 @@ def test_the_folder_of_a_killed_restore_is_removed(disk: Disk, large: tuple[byte
     running = disk.start(f"home/{USER}")
     feed(running, backup[:2000000])
     wait_until(is_partly_written, "the file is partly written")
-    assert disk.restore(backup, f"home/{USER}", "work/kept")[1].endswith(f"{NEW}-2\n"), "the first restore still runs"
+    assert disk.restore(backup, f"home/{USER}", "data/kept")[1].endswith(f"{NEW}-2\n"), "the first restore still runs"
     child = subprocess.run(["pgrep", "-P", str(running.pid)], capture_output=True, text=True, check=False).stdout
     as_root("kill", f"-{signal.SIGKILL}", *(child.split() or [str(running.pid)]))
     running.communicate()
-    assert disk.restore(backup, f"home/{USER}", "work/kept")[1].endswith(f"{NEW}\n")
+    assert disk.restore(backup, f"home/{USER}", "data/kept")[1].endswith(f"{NEW}\n")
     assert not is_partly_written()
 
 
@@ -267,7 +267,7 @@ def test_the_folder_of_a_killed_restore_is_removed(disk: Disk, large: tuple[byte
         (["home/../etc"], "found the folder 'home/../etc', wanted home/<uid> or project/<gid>"),
         ([f"home/{USER}", "/etc/passwd"], "found the path '/etc/passwd', wanted one relative to the folder"),
         ([f"home/{USER}", "../6000/kept"], "found the path '../6000/kept', wanted one relative to the folder"),
-        ([f"home/{USER}", "work", "nowhere"], f"the backup does not contain home/{USER}/nowhere"),
+        ([f"home/{USER}", "data", "nowhere"], f"the backup does not contain home/{USER}/nowhere"),
         (["home/5001"], "/home/5001: No such file or directory"),
         (["home/5002"], "/home/5002: Not a directory"),
     ],

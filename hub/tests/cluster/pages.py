@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from hub.tests.cluster.deployment import Deployment
 from hub.tests.cluster.objects import URL
@@ -67,8 +67,9 @@ def failure(page: Page, seconds: float = 60) -> str:
 
 
 def expect_lab(page: Page, login: str) -> None:
-    """Wait until the browser shows the user's lab."""
+    """Wait until the browser shows the launcher of the user's lab."""
     page.wait_for_url(f"**/user/{login}/lab*", timeout=120_000)
+    expect(page.locator(".jp-LauncherCard").first).to_be_visible(timeout=120_000)
 
 
 def pod_name(deployment: Deployment, login: str) -> str:

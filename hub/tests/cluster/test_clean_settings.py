@@ -9,21 +9,15 @@ from labtesting import cluster
 from labtesting.cluster import LABS
 from labtesting.github import Account
 from labtesting.hub_process import wait_until
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from hub.tests.cluster.deployment import Deployment
 from hub.tests.cluster.objects import URL
-from hub.tests.cluster.pages import choose, failure, page_of
+from hub.tests.cluster.pages import choose, expect_lab, failure, page_of
 
 # A settings file that ends the lab with `os._exit`. If the file raised an exception, the lab would continue without the
 # file.
 ENDS_THE_LAB = "import os; os._exit(3)"
-
-
-def expect_lab(page: Page, login: str) -> None:
-    """Wait until the browser shows the launcher of the user's JupyterLab."""
-    page.wait_for_url(f"**/user/{login}/lab*", timeout=120_000)
-    expect(page.locator(".jp-LauncherCard").first).to_be_visible(timeout=60_000)
 
 
 def account_of(deployment: Deployment, login: str) -> Account:

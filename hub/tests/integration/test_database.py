@@ -43,7 +43,7 @@ def database_config(url: str) -> str:
 
 @dataclass
 class PostgreSQL:
-    """A PostgreSQL server. If the tests run as root, it runs as `nobody`, because PostgreSQL refuses to run as root."""
+    """A PostgreSQL server. PostgreSQL refuses to run as root, so tests of root start the server as another user."""
 
     folder: Path
     programs: Path
