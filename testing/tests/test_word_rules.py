@@ -9,6 +9,7 @@ import pytest
 from tools.lint import tracked
 from tools.word_rules import (
     TEST_NAME_MAX,
+    TEST_NAME_WORDS,
     WORDS,
     find_docstring_verbs,
     find_test_name_problems,
@@ -53,9 +54,7 @@ def test_a_long_test_name_is_found(keyword: str) -> None:
     assert list(find_test_name_problems(f"{keyword} {name}(): ...")) == []
 
 
-@pytest.mark.parametrize(
-    "word", ["somebody", "nobody", "anybody", "everybody", "whoever", "someone", "anew", "meanwhile"]
-)
+@pytest.mark.parametrize("word", TEST_NAME_WORDS)
 def test_a_word_in_a_test_name_is_found(word: str) -> None:
     names = [f"test_{word}_logs_in", f"test_home_of_{word}s_lab", f"test_login_of_{word}"]
     source = "\n".join(f"def {name}(): ..." for name in names)
