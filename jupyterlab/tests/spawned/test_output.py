@@ -117,13 +117,17 @@ def test_a_loop_without_an_end_does_not_end_the_lab(
 
 def run_without_page(lab: SpawnedLab, signal: Path, code: str) -> Output:
     """Run a cell while the page is closed, and return the output that the page gets when it connects again."""
-    wait = f"import pathlib, time\nwhile not pathlib.Path({str(signal)!r}).exists(): time.sleep(0.05)\n"
+    started = signal.with_name("started")
+    wait = (
+        f"import pathlib, time\npathlib.Path({str(started)!r}).touch()\n"
+        f"while not pathlib.Path({str(signal)!r}).exists(): time.sleep(0.05)\n"
+    )
     channels = start_kernel(lab)
     with lab.client.socket(channels) as socket:
         kernel = Kernel(socket)
         kernel.wait_until_ready()
         message_id = execute(kernel, wait + code)
-    wait_until(lambda: kernel_model(lab)["execution_state"] == "busy", "the cell runs")
+    wait_until(started.exists, "the cell runs")
     wait_until(lambda: kernel_model(lab)["connections"] == 0, "the lab knows that the page has gone")
     signal.touch()
     wait_until(lambda: kernel_model(lab)["execution_state"] == "idle", "the cell ends", 120)
