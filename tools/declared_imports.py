@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-# Distributions whose name differs from their module
+# Distributions whose name differs from the name of their module
 DISTRIBUTIONS = {
     "jupyterhub_idle_culler": "jupyterhub-idle-culler",
     "kubernetes_asyncio": "kubernetes-asyncio",

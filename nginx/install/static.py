@@ -1,7 +1,8 @@
 """A program that collects JupyterLab's scripts, styles and fonts for nginx: `python static.py FOLDER [--quick]`.
 
 It copies each file whose name contains a hash of the content. FOLDER gets a subfolder for each encoding: `identity`
-with unchanged files, `br` and `gzip` with compressed files. In a subfolder, a copy has its path below a lab's URL.
+with unchanged files, `br` and `gzip` with compressed files. The path of a copy in a subfolder is the path of the file
+below a lab's URL.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class Objects:
         return data
 
     def secret(self, name: str) -> dict[str, bytes]:
-        """Return the data of a Secret in our namespace, or an empty dict if it does not exist. Never print it."""
+        """Return the data of a Secret in our namespace, or an empty dict if it does not exist. Never print the data."""
         stored = look_up(self.find("Secret", name, NAMESPACE), "data", default={})
         return {key: decode(value) for key, value in stored.items()}
 

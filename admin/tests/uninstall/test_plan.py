@@ -75,7 +75,7 @@ def test_hub_is_deleted_first_then_labs_then_fileserver(site: Site) -> None:
 
 
 def test_in_a_namespace_of_another_name_only_labs_are_deleted(site: Site) -> None:
-    """The manifests lack this namespace, so it may have objects of others. Its claims use the site's volumes."""
+    """The manifests lack this namespace, so other applications may use it. Its claims use the site's volumes."""
     site.config("hub", {"LAB_NAMESPACE": "notebooks"})
     lab, other = new_object("Pod", "lab-7000", "notebooks"), new_object("Pod", "other", "notebooks")
     lab["metadata"]["labels"] = LAB_LABELS

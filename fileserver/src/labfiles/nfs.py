@@ -3,7 +3,7 @@
 The operation is an NFSv4.0 COMPOUND (RFC 7530) of PUTROOTFH, LOOKUP of the export and GETATTR of its file system id.
 The operation needs neither a client id nor a session.
 
-To check only the port is not enough, because Ganesha runs even if an export failed. The path of a failed export does
+A check of the port alone is not enough, because Ganesha runs even if an export failed. The path of a failed export does
 not exist, or leads to a folder in the file system of the NFS root. So the probe compares the file system id.
 """
 

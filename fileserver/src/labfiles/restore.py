@@ -112,8 +112,8 @@ def new_folder(parent: int, today: str) -> Iterator[tuple[int, str]]:
     except OSError as error:  # a user has removed or replaced the new folder
         raise RestoreError(f"{name}: changed during the restore, try again") from error
     try:
-        # A user can replace the new folder before it is open. But the replacement cannot belong to root, so this check
-        # detects it.
+        # A user can replace the new folder before this program opens it. But the replacement cannot belong to root, so
+        # this check detects the replacement.
         if not is_incomplete(folder) or os.listdir(folder):
             raise RestoreError(f"{name}: changed during the restore, try again")
         fcntl.flock(folder, fcntl.LOCK_EX)

@@ -30,7 +30,8 @@ MAX_DEPTH = 100
 # The scan sleeps only if it is this many seconds ahead of its configured rate.
 AHEAD = 0.05
 SAVE_SECONDS = 10.0
-# Seconds until a failed scan is retried. If the interval of scans is shorter, the interval is used.
+# Seconds until a failed scan is retried. If the interval between scans is shorter than this time, the scanner waits for
+# the interval instead.
 RETRY_SECONDS = 60.0
 
 
@@ -137,7 +138,7 @@ def measure(folder: int, wait: Callable[[], None]) -> Usage:
     folder
         The file descriptor of the folder.
     wait
-        Function that is called before each file is measured. It waits in order to limit the rate.
+        Function that is called before each file is measured. The function waits to limit the rate of the scan.
     """
     usage, device, seen = Usage(), os.fstat(folder).st_dev, set[int]()
 

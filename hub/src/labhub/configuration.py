@@ -160,7 +160,7 @@ def configure_spawner(c: Config, settings: LabSettings) -> None:
     spawner.poll_interval = 0
     # `LabSpawner` reads the user options itself. Without this function JupyterHub would warn about unused options.
     spawner.apply_user_options = lambda _spawner, _options: None
-    # No number of failed spawns restarts the hub. A restart would not help, for example if an image is missing.
+    # With 0, failed spawns never restart the hub. A restart would not help, for example if an image is missing.
     spawner.consecutive_failure_limit = 0
     # The scopes of JupyterHub's role `server`. If this setting was empty, JupyterHub would read the role from its
     # database at each start of a lab.

@@ -43,7 +43,7 @@ def database_config(url: str) -> str:
 
 @dataclass
 class PostgreSQL:
-    """A PostgreSQL server. PostgreSQL refuses to run as root, so tests of root start the server as another user."""
+    """A PostgreSQL server. PostgreSQL refuses to run as root. If the tests run as root, another user runs it."""
 
     folder: Path
     programs: Path

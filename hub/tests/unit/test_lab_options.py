@@ -1,4 +1,4 @@
-"""Tests of clean settings. The pages offer clean settings after a failure. A request for them applies to one start.
+"""Tests of clean settings, which the pages offer after a failure. A request for clean settings applies to one start.
 
 The tests use a real JupyterHub user and a fake Kubernetes API. `cluster/test_clean_settings.py` uses real labs.
 """

@@ -63,7 +63,7 @@ def log_session(serverapp: Any) -> None:
 
 
 def stop_on_signals(serverapp: Any) -> None:
-    """Set signal handlers that stop the lab in order. Kubernetes sends SIGTERM, a hub without Kubernetes sends SIGINT.
+    """Set signal handlers that start an `OrderlyStop`. Kubernetes sends SIGTERM, a hub without Kubernetes sends SIGINT.
 
     asyncio calls a handler only between two callbacks of the event loop, so the handler cannot interrupt a callback.
     """

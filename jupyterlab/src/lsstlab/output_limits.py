@@ -220,7 +220,7 @@ class LatestMessages:
     size: int = field(init=False, default=0)
 
     def add(self, message: Message) -> list[bytes] | None:
-        """Add a message. Return the parts of the oldest one that is left out for it."""
+        """Add a message, and remove old messages above the limits. Return the parts of the oldest removed message."""
         self.messages.append(message)
         self.size += size_of(message[2])
         oldest = None

@@ -168,7 +168,7 @@ def open_lab(page: Page, lab: SpawnedLab) -> str:
     """Open the lab's page, wait for the launcher, and return the page's path below the lab's URL."""
     page.goto(f"{lab.client.url}{lab.client.base}lab")
     expect(page.locator(".jp-LauncherCard").first).to_be_visible(timeout=180 * SECONDS)
-    # Leave out the query, because JupyterLab removes ?reset=1 only later.
+    # Leave out the query, because JupyterLab may not have removed ?reset=1 yet.
     return page.url.partition(lab.client.base)[2].partition("?")[0]
 
 

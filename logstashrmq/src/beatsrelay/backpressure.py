@@ -11,8 +11,8 @@ class InFlightLimit:
     """A limit on the events and bytes in flight of all connections together.
 
     Connections that wait for capacity continue in the order of their calls. At most one chunk can exceed the limit:
-    while any capacity is left, a connection may add a chunk of any size. The size is unknown before, because a
-    connection inflates its data only after the wait.
+    while any capacity is left, a connection may add a chunk of any size. The size of a chunk is not known before the
+    wait, because a connection inflates its data only after the wait.
 
     Parameters
     ----------

@@ -70,7 +70,8 @@ def upload(page: Page, file: Path, client: LabClient) -> None:
         page.locator("[data-jp-item-name='uploader'] jp-button").click()
     chooser.value.set_files(file)
     page.locator(".jp-Dialog button", has_text="Upload").click()
-    # Playwright calls the function that adds to `failures` only during another call, so the loop calls page.title().
+    # Playwright reports failed requests only while the test calls a method of Playwright. So the condition calls
+    # page.title(), although it does not need the title.
     wait_until(lambda: page.title() and (failures or arrived()), "the upload ends", 200)
     assert failures == []
 

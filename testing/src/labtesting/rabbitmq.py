@@ -194,7 +194,7 @@ class RabbitMQ:
         return done.stdout
 
     def evaluate(self, expression: str) -> str:
-        """Evaluate an Erlang expression in the broker, and return the result. It takes milliseconds, `control` seconds.
+        """Evaluate an Erlang expression in the broker, and return the result. This is much faster than `control`.
 
         Raises
         ------

@@ -35,8 +35,9 @@ class Blob:
 class SavedImage:
     """An image in an archive of `docker save`, with the layers as the engine stores them and with an ID of its own.
 
-    With the ID of the engine's image, kubelet would refuse that image on the same node: kubelet allows an image that it
-    has pulled only under the name of the pull, or after a new pull (`imagePullCredentialsVerificationPolicy`).
+    If the image had the ID of the engine's image, kubelet would later refuse the engine's image on the same node.
+    kubelet allows a pulled image only under the name with which it was pulled, or after a new pull
+    (`imagePullCredentialsVerificationPolicy`).
 
     Parameters
     ----------

@@ -25,8 +25,8 @@ POLICIES = sorted((ROOT / "hub/kubernetes").glob("*validatingadmissionpolicy.yam
 CLAIMS = {name: ROOT / name / "kubernetes/persistentvolumeclaim.yaml" for name in ("fileserver", "hub")}
 NAME = "jupyterlabdemo-data"
 COMMAND = re.compile(r"To allow the deletion: (kubectl .+)$", re.MULTILINE)
-# Name of a second namespace and of a second policy, a copy without a finalizer. When the deleted copy is no longer in
-# force, the API server has processed the deletion.
+# Name of a second namespace, and of a copy of the policy without a finalizer. A test deletes the policy and then the
+# copy. When the copy is no longer in force, the API server has processed both deletions.
 OTHER = "jupyterlabdemo-data-test"
 
 
@@ -194,7 +194,7 @@ def test_volumes_of_others_are_deleted_as_usual(reference: dict[str, str]) -> No
 
 
 def test_the_garbage_collector_deletes_no_data(volumes: dict[str, str]) -> None:
-    """Kubernetes deletes an object whose owner is missing. A second claim shows when it has tried to."""
+    """The garbage collector deletes a claim with a missing owner only if the policy does not protect the claim."""
     owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "missing", "uid": "00000000-0000-0000-0000-000000000001"}
     other: dict[str, Any] = yaml.safe_load(CLAIMS["fileserver"].read_text())
     other["metadata"] |= {"name": "other", "ownerReferences": [owner]}
@@ -214,7 +214,7 @@ def set_owners(claim: str, owners: list[dict[str, str]] | None) -> None:
 
 
 def test_no_volume_stays_without_its_disk(volumes: dict[str, str]) -> None:
-    """Kubernetes deletes the disk of an allowed claim before the CronJob has changed its reclaim policy."""
+    """If an administrator allows the deletion of a claim, Kubernetes also deletes a volume with the policy `Delete`."""
     kubectl("patch", "pv", volumes["hub"], "--patch", '{"spec": {"persistentVolumeReclaimPolicy": "Delete"}}')
     assert is_refused("pv", volumes["hub"])
     allow(refusal("pvc", "hub", "--namespace", NAMESPACE))

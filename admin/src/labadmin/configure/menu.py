@@ -81,7 +81,7 @@ def write_menu(images: Sequence[Image], sizes: Sequence[Size]) -> str:
 
 
 def write_table(name: str, entry: Entry) -> str:
-    """Return the text of one table. Strings are written as JSON: without escapes of non-ASCII characters it is TOML."""
+    """Return the text of one table. A JSON string without escaped non-ASCII characters is also valid TOML."""
     values = entry.model_dump(exclude_none=True)
     return f"[[{name}]]\n" + "".join(
         f"{key} = {json.dumps(text, ensure_ascii=False)}\n" for key, text in values.items()

@@ -1,8 +1,8 @@
 """The folder with the objects of a site. A write replaces all files or none.
 
-New files are first written into the subfolder `.writing`. Renaming it to `.ready` is the commit. If a run is
-interrupted after the rename, the next run moves the files to their places. If a run is interrupted before the rename,
-the next run deletes them.
+New files are first written into the subfolder `.writing`. The rename of this subfolder to `.ready` is the commit. If a
+run is interrupted after the rename, the next run moves the files to their places. If a run is interrupted before the
+rename, the next run deletes them.
 """
 
 from __future__ import annotations

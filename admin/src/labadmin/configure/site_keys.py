@@ -239,7 +239,7 @@ def read_pair(file: str, certificate: str, key: str) -> Pair:
 
 
 def check_trust(logs: LogKeys, others: str) -> LogKeys:
-    """Check that the relay and filebeat have the same ca.crt, and that it signed their certificates.
+    """Check that the relay and filebeat have the same ca.crt, and that its authority signed their certificates.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """The model of site.toml.
 
 `configure` writes no variable for a setting that site.toml omits: only the components define defaults. A component
-checks all its settings when it starts. The checks here find common mistakes earlier.
+checks all its settings when it starts. The checks in this module find common mistakes before a component starts.
 """
 
 from __future__ import annotations

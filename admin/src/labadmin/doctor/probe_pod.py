@@ -1,7 +1,8 @@
 """The probe: a pod that runs in the labs' namespace for some seconds, and can reach the same addresses as a lab.
 
-The NetworkPolicies of the labs and of the hub select its labels. It does not have the label `part-of: jupyterlabdemo`,
-by which the hub finds its labs: the hub would delete the probe as an orphaned pod.
+The NetworkPolicies of the labs and of the hub select the probe by its labels. The probe does not have the label
+`part-of: jupyterlabdemo`, by which the hub finds its labs. With this label, the hub would delete the probe as an
+orphaned pod.
 """
 
 from __future__ import annotations

@@ -14,7 +14,9 @@ class SecretError(Exception):
 
 
 def read_secret(environ: Mapping[str, str], name: str) -> str | None:
-    """Return the secret in the variable `<name>`, or in the file that `<name>_FILE` names. Return None without both.
+    """Return the secret in the variable `<name>`, or in the file that `<name>_FILE` names.
+
+    If neither variable is set, return None.
 
     Raises
     ------

@@ -17,7 +17,7 @@ def a_new_home_exists_at_once(share: Share) -> None:
 
 
 # A client caches the content of a folder for 30 s (acdirmin). If the folder has not changed for long, the limit is 60 s
-# (acdirmax). After this time, the server may use the server's cache for 5 s more.
+# (acdirmax). After this time, the server can answer from its own cache for 5 s more.
 CLIENT_SECONDS = 80
 
 

@@ -70,7 +70,7 @@ def build_labels(identity: Identity, choice: Choice) -> dict[str, str]:
 
 
 def build_security_context() -> dict[str, Any]:
-    """Return the container's part of a security context that Pod Security `restricted` admits.
+    """Return a container's security context, which Pod Security `restricted` admits.
 
     The root file system is read-only.
     """

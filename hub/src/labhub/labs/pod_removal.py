@@ -1,7 +1,7 @@
 """Removal of labs' pods: with their grace period, and by force only if their node does not answer.
 
 A pod that is removed by force disappears from the Kubernetes API at once. If the node has only lost the network, the
-lab's processes continue to run on the node. docs/dev/pods.md, "Removal", explains the rules.
+lab's processes continue to run on the node. docs/dev/pods.md, "Stop and removal", explains the rules.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def resume_start(app: JupyterHub, user: User, spawner: LabSpawner) -> None:
     start = spawner._spawn_future = asyncio.ensure_future(_finish_start(app, user, spawner))
 
     def note_end(start: asyncio.Future[None]) -> None:
-        # Keep the future of a failed start, as JupyterHub does, because the pages show the error in the future.
+        # Keep the future of a failed start, as JupyterHub does, because the pages read the error from this future.
         if start.cancelled() or start.exception() is None:
             spawner._spawn_future = None
         spawner._spawn_pending = False

@@ -34,8 +34,8 @@ SWEEPS = 10
 SWEEP_USERS_MIN, SWEEP_USERS_MAX = 20, 100
 # Maximum number of concurrent re-checks in a sweep. GitHub allows 100 concurrent requests, of which logins need some.
 REQUESTS_MAX = 16
-# Part of `stale_seconds` for which the hub does not store an unchanged answer of GitHub again. Because the stored time
-# is older than the last answer, the answer can expire earlier by up to this part.
+# Fraction of `stale_seconds`. The hub stores an unchanged answer of GitHub again only after this time, to save writes
+# to the database. So GitHub's last answer can expire too early, by at most this time.
 STORE_INTERVAL = 1 / 100
 # Seconds by which the hub's clock may be set back. After a larger step, GitHub's last answer counts as expired.
 # Otherwise the answer would be valid for longer than `stale_seconds`.

@@ -22,7 +22,7 @@ def replace_activity_rule(web_app: Any, rule: Callable[[], datetime]) -> Callabl
     calls. The function also applies the patch `count_only_changes`.
 
     Why: with Jupyter Server's own rule, the hub would stop a lab whose kernel computes without output. The hub would
-    not stop a lab whose page is only open. docs/dev/lab.md, "Activity", compares both rules.
+    never stop a lab with an open but unused page. docs/dev/lab.md, "Activity", compares both rules.
 
     Gain: no time. The hub stops unused labs, and does not stop labs that compute.
 
@@ -44,7 +44,7 @@ def count_only_changes() -> None:
     Why: every few seconds, a visible page requests the lists of kernels, sessions, terminals and files, and the status
     of git. Jupyter Server counts each of these requests as use.
 
-    Gain: no time. A lab whose page is only open becomes idle.
+    Gain: no time. A lab with an open but unused page becomes idle.
 
     Unnecessary when: JupyterLab marks its polling requests with `no_track_activity`, which Jupyter Server then ignores.
     """

@@ -10,7 +10,7 @@ from beatsrelay.amqp.messages import Batch
 
 
 class DelayedBatches:
-    """Batches that wait for the end of one common delay. Each delay is longer than the delay before, until `reset`.
+    """Batches that wait for the end of one common delay. Until `reset`, each delay is longer than the previous one.
 
     Parameters
     ----------

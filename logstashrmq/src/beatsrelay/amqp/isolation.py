@@ -13,8 +13,8 @@ from beatsrelay.routing import Route
 
 # Maximum number of messages in a unit. The messages of a refused unit are published again, so up to this number of
 # messages arrive twice. The relay waits for the broker after each unit. With this size, 8,192 suspects (see
-# `Isolation`) need about 40 units if the broker accepts their routes: some smaller ones first. Larger units would need
-# fewer waits, but cause more duplicates.
+# `Isolation`) need about 40 units if the broker accepts their routes. The first units are smaller than this size. With
+# a larger size, the relay would wait less often, but cause more duplicates.
 UNIT_MAX = 256
 
 

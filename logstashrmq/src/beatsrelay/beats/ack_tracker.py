@@ -112,7 +112,7 @@ class AckTracker:
             self._last_sent = max(self._last_sent, now)
 
     def send_keepalive(self, silence_seconds: float) -> bool:
-        """Send a keep-alive: acknowledge the confirmed events of the oldest window, or send 0 if it has none.
+        """Send a keep-alive: acknowledge the confirmed events of the oldest window. Without confirmed events, send 0.
 
         Only the first window can be acknowledged in part. The peer applies each sequence number to its oldest window
         that is not completely acknowledged.

@@ -30,7 +30,7 @@ class OversizedEvent:
 class EventReader:
     """A parser that reads event frames from the start of a buffer.
 
-    The buffer holds at most the last received data and one event of the maximum size.
+    The buffer contains at most the last received data and one event of the maximum size.
 
     Attributes
     ----------

@@ -141,7 +141,9 @@ def check_labels(namespace: Object) -> Iterator[Verdict]:
 
 
 def find_offset(clock: float, answer: Answer) -> float:
-    """Return the smallest possible offset of a clock to this machine's clock in seconds, negative for a clock behind.
+    """Return the smallest possible difference, in seconds, between a clock and this machine's clock.
+
+    The result is negative if the clock is behind this machine's clock.
 
     Parameters
     ----------
@@ -169,8 +171,8 @@ def read_clocks(state: ClusterState) -> dict[str, float]:
     for lease in state.objects.of("Lease"):
         if name_of(lease) in ready and (renewed := look_up(lease, "spec", "renewTime")):
             ahead = parse_time(renewed) - state.now
-            # The last renewal of a correct clock can appear up to 40 s old. Only a larger age shows that the clock is
-            # behind.
+            # Even with a correct clock, the last renewal can be up to 40 s old. Only a larger age shows that the clock
+            # is behind.
             found[f"node {name_of(lease)}"] = max(ahead, 0.0) or min(ahead + LEASE_SECONDS, 0.0)
     return found
 
