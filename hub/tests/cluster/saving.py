@@ -8,14 +8,14 @@ from labtesting.hub_process import wait_until
 from hub.tests.cluster.deployment import Deployment
 from hub.tests.cluster.node import node_command
 
-# A program that needs 3 s to save when it gets SIGTERM, three times the grace period of KubeSpawner
+# A program that needs some seconds to save when it gets SIGTERM
 PROGRAM = """
 import pathlib, signal, sys, time
 
 home = pathlib.Path.home()
 
 def save(*_):
-    time.sleep(3)
+    time.sleep({seconds})
     (home / "saved").write_text("saved")
     sys.exit()
 
@@ -25,13 +25,18 @@ time.sleep(3600)
 """
 
 
-def run_program(deployment: Deployment, account: Account) -> None:
-    """Start a program that needs 3 s to save in a kernel of a running lab, and wait until it runs."""
+# Three times the grace period of KubeSpawner
+SAVE_SECONDS = 3
+
+
+def run_program(deployment: Deployment, account: Account, seconds: int = SAVE_SECONDS) -> None:
+    """Start a program that needs some seconds to save in a kernel of a running lab, and wait until it runs."""
+    program = PROGRAM.format(seconds=seconds)
     with deployment.visitor(account.login) as visitor:
         visitor.log_in()
         assert visitor.reaches_lab(account.login)
         with deployment.client(visitor, account.login).kernel("python3", shut_down=False) as kernel:
-            kernel.execute(f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {PROGRAM!r}])")
+            kernel.execute(f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {program!r}])")
     wait_until(lambda: "started" in deployment.run(account, "ls", f"/home/{account.login}"), "the program runs")
 
 

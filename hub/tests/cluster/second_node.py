@@ -23,7 +23,7 @@ from hub.tests.cluster.node import STORAGE
 from tools.components import version
 
 # Timeout of one command in seconds. A slow node needs three minutes to unpack the image of the lab.
-COMMAND_SECONDS = 600
+COMMAND_SECONDS = 800
 LAB_IMAGE = f"lsstsqre/jupyterlabdemo:{version()}"
 
 

@@ -22,6 +22,8 @@ from hub.tests.cluster.saving import check_saved, run_program
 
 # Default of `LAB_STOP_SECONDS`
 STOP_SECONDS = 30
+# The page of a stopping lab opens when JupyterHub answers, after its `slow_stop_timeout` of 10 s.
+SLOW_SECONDS = 15
 HOLD = "example.org/hold"
 STOPPING = "Your lab is saving your work and stopping"
 Stop = Callable[[Deployment, Account], None]
@@ -69,7 +71,7 @@ def test_the_page_shows_that_a_lab_saves_and_stops(browser: Browser, deployment:
         expect_lab(page, "dora")
         account = deployment.github.world.find_account("dora")
         assert account is not None
-        run_program(deployment, account)
+        run_program(deployment, account, SLOW_SECONDS)
         page.goto(f"{URL}/hub/home")
         page.get_by_role("button", name="Stop my lab").click()
         expect(page.get_by_text(STOPPING).first).to_be_visible()
