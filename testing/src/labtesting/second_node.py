@@ -10,21 +10,18 @@ import os
 import shlex
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from labtesting import cluster
 from labtesting.cluster import kubectl
-from labtesting.github import Account
 from labtesting.hub_process import wait_until
 from labtesting.needs import skip_or_fail
 
-from hub.tests.cluster.node import STORAGE
-from tools.components import version
-
 # Timeout of one command in seconds. A slow node needs three minutes to unpack the image of the lab.
 COMMAND_SECONDS = 800
-LAB_IMAGE = f"lsstsqre/jupyterlabdemo:{version()}"
+# Label of nodes that mount NFS through kubelet
+NFS_LABEL = "jupyterlabdemo/nfs=true"
 
 
 @dataclass(frozen=True)
@@ -45,10 +42,6 @@ class SecondNode:
     def run(self, script: str) -> None:
         """Run a shell script on the node, as root."""
         _call(self.program, "run", "sh", "-ec", script)
-
-    def create_home(self, account: Account) -> None:
-        """Create the home of a user. The node has its own homes, because pods cannot mount those of the first node."""
-        self.run(f"install -d -m 700 -o {account.id} -g {account.id} {STORAGE}/home/{account.id}")
 
     def kill(self) -> None:
         """Cut the power of the node."""
@@ -75,19 +68,23 @@ def need_second_node() -> tuple[str, ...]:
 
 
 @contextmanager
-def run_second_node(program: tuple[str, ...]) -> Iterator[SecondNode]:
-    """Start the second node with the image of the lab and empty homes, and remove it from the cluster at the end."""
+def run_second_node(program: tuple[str, ...], image: str) -> Iterator[SecondNode]:
+    """Start the second node with an image, and remove it from the cluster at the end.
+
+    The disk of the node stays, so the next test that starts the node loads the same image faster.
+    """
+    _call(program, "start")
+    # kubectl lists nodes in alphabetical order, and the first one runs the site.
+    node = SecondNode(program, cluster.get("nodes")[-1]["metadata"]["name"])
+    assert node.name != first_node(), "the program has started no second node"
     try:
-        _call(program, "start")
-        # kubectl lists nodes in alphabetical order, and the first one runs the site.
-        node = SecondNode(program, cluster.get("nodes")[-1]["metadata"]["name"])
-        assert node.name != first_node(), "the program has started no second node"
         wait_until(node.is_ready, f"{node.name} is ready")
-        _call(program, "load", LAB_IMAGE)
-        node.run(f"mkdir -p {STORAGE}; mount -t tmpfs none {STORAGE}; mkdir {STORAGE}/home {STORAGE}/project")
+        _call(program, "load", image)
+        node.run("sync")  # the image must be on the disk before the power is cut
         yield node
     finally:
-        _call(program, "stop")
+        node.kill()
+        kubectl("delete", "node", node.name)
 
 
 def first_node() -> str:
@@ -96,10 +93,37 @@ def first_node() -> str:
 
 
 @contextmanager
-def cordoned(node: str) -> Iterator[None]:
-    """Let a node accept no new pods until the end of the block."""
-    kubectl("cordon", node)
+def cordoned(*nodes: str) -> Iterator[None]:
+    """Let nodes accept no new pods until the end of the block."""
+    kubectl("cordon", *nodes)
     try:
         yield
     finally:
+        kubectl("uncordon", *nodes)
+
+
+@contextmanager
+def find_nfs_node(image: str) -> Iterator[str]:
+    """Yield the name of a node that mounts NFS and has an image: the second node, or a node with the label `NFS_LABEL`.
+
+    Without such a node the test is skipped, or fails in CI.
+    """
+    with ExitStack() as stack:
+        if os.environ.get("SECOND_NODE"):
+            stack.enter_context(run_second_node(need_second_node(), image))
+        names = {node["metadata"]["name"] for node in cluster.get("nodes", selector=NFS_LABEL)} - {first_node()}
+        if not names:
+            skip_or_fail("a node that mounts NFS", f"label it {NFS_LABEL}, or set SECOND_NODE: docs/dev/faults.md")
+        yield min(names)
+
+
+@contextmanager
+def only_on(node: str) -> Iterator[None]:
+    """Let only one node accept new pods until the end of the block. The node was cordoned before."""
+    others = [each["metadata"]["name"] for each in cluster.get("nodes") if each["metadata"]["name"] != node]
+    with cordoned(*others):
         kubectl("uncordon", node)
+        try:
+            yield
+        finally:
+            kubectl("cordon", node)
