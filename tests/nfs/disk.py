@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from labtesting import cluster
-from labtesting.cluster import NAMESPACE, kubectl
+from labtesting.cluster import ALLOW_DELETION, NAMESPACE, kubectl
 from labtesting.fileserver import root_command
 from labtesting.second_node import first_node
 
@@ -36,6 +36,7 @@ def small_disk(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
+            kubectl("annotate", "persistentvolume", VOLUME, ALLOW_DELETION)
             kubectl("delete", "persistentvolume", VOLUME)
     finally:
         subprocess.run([*losetup, "--detach", device], check=True)

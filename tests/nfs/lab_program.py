@@ -29,31 +29,6 @@ with open(sys.argv[1], "ab", buffering=0) as file:
         longest = max(longest, time.monotonic() - started)
         print(json.dumps({"count": count, "longest": round(longest, 2)}), flush=True)
 """
-# Locks two files in a folder, each with another call. All members of the folder's group can open them.
-HOLDER = """
-import fcntl, json, os, sys
-
-os.umask(0o002)
-lockf, flock = (open(f"{sys.argv[1]}/{name}", "w") for name in ("lockf", "flock"))
-fcntl.lockf(lockf, fcntl.LOCK_EX)
-fcntl.flock(flock, fcntl.LOCK_EX)
-print(json.dumps({"locked": True}), flush=True)
-sys.stdin.read()
-"""
-# Prints which of these locks another process could get.
-PROBE = """
-import fcntl, json, sys
-
-def is_free(name):
-    with open(f"{sys.argv[1]}/{name}", "r+") as file:
-        try:
-            getattr(fcntl, name)(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-    return True
-
-print(json.dumps({name: is_free(name) for name in ("lockf", "flock")}))
-"""
 # Python of the image of the lab
 PYTHON = "python3"
 

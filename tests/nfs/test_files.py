@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from tests.nfs.deployment import Lab, on_disk
-from tests.nfs.lab_program import HOLDER, PROBE, PYTHON, run_in_lab
+from tests.nfs.lab_program import run_in_lab
+from tests.nfs.locks import FREE, HELD, HOLDER, PROJECT, probe, probe_elsewhere
 from tests.system.deployment import ORGANIZATION
 
-PROJECT = f"/project/{ORGANIZATION}"
-FREE = {"lockf": True, "flock": True}
 # Fills the disk in pieces, each of which is synced
 FILL = """
 with open("big", "wb", buffering=0) as big:
@@ -47,10 +45,11 @@ def test_written_files_are_on_the_disk(lab: Lab, other_lab: Lab) -> None:
 def test_locks_are_exclusive_between_two_labs(lab: Lab, other_lab: Lab, tmp_path: Path) -> None:
     with run_in_lab(lab.pod, HOLDER, PROJECT, log=tmp_path / "log") as holder:
         holder.wait_for(lambda line: line["locked"], "the locks are held")
-        probe = (PYTHON, "-c", PROBE, PROJECT)
-        assert json.loads(other_lab.run(*probe)) == {"lockf": False, "flock": False}
+        assert probe(other_lab) == HELD
+        assert probe_elsewhere(lab, tmp_path / "client") == HELD
         holder.finish()
-        assert json.loads(other_lab.run(*probe)) == FREE
+        assert probe(other_lab) == FREE
+        assert probe_elsewhere(lab, tmp_path / "client") == FREE
 
 
 def test_a_full_disk_fails_only_writes(lab: Lab, other_lab: Lab) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from dataclasses import dataclass
@@ -12,15 +11,12 @@ import pytest
 from labtesting import cluster
 from labtesting.cluster import NAMESPACE, kubectl
 from labtesting.hub_process import wait_until
-from labtesting.nfs import run_on_client
 from labtesting.second_node import only_on
 
 from tests.nfs.deployment import SELECTOR, Lab, on_disk, scale_fileserver
-from tests.nfs.lab_program import HOLDER, PROBE, PYTHON, WRITER, run_in_lab
-from tests.system.deployment import ORGANIZATION
+from tests.nfs.lab_program import WRITER, run_in_lab
+from tests.nfs.locks import FREE, HELD, HOLDER, PROJECT, probe, probe_elsewhere
 
-PROJECT = f"/project/{ORGANIZATION}"
-HELD, FREE = {"lockf": False, "flock": False}, {"lockf": True, "flock": True}
 # A stall takes some 20 s. The maximum is generous, because the new pod may start slowly.
 MAX_STALL_SECONDS = 60
 # The lab's maximum time to stop: LAB_STOP_SECONDS and 30 s for kubelet
@@ -66,24 +62,13 @@ def killed(lab: Lab, other_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -
         writer.wait_for(lambda line: line["count"] > 100, "the lab writes")
         kubectl("delete", "pod", "--selector", SELECTOR, "--namespace", NAMESPACE, "--grace-period=0", "--force")
         writer.wait_for(lambda line: line["longest"] > 1, "a write stalls and continues", 150)
+        # The fileserver refuses the locks of new clients until it has waited for those of all former clients.
         cluster.wait_for_rollout("fileserver", 120)
-        locks = json.loads(other_lab.run(PYTHON, "-c", PROBE, PROJECT))
+        locks = probe(other_lab)
         locks_elsewhere = probe_elsewhere(lab, logs / "client")
         end = writer.finish()
         holder.finish()
     return Killed(end["count"], end["longest"], locks, locks_elsewhere, probe_elsewhere(lab, logs / "client"))
-
-
-def probe_elsewhere(lab: Lab, log: Path) -> dict[str, bool]:
-    """Return the locks that an NFS client outside the cluster can get, as the user of a lab."""
-    organization = lab.site.github.world.find_organization(ORGANIZATION)
-    assert organization is not None
-    address = cluster.get("service", "fileserver")["spec"]["clusterIP"]
-    as_user = ("setpriv", f"--reuid={lab.account.id}", f"--regid={lab.account.id}", f"--groups={organization.id}")
-    command = (*as_user, "python3", "-c", PROBE, f"/mnt/{organization.id}")
-    with run_on_client(f"{address}:/project", *command, log=log) as client:
-        result: dict[str, bool] = json.loads(client.finish().splitlines()[-1])
-        return result
 
 
 def lines(count: int) -> str:

@@ -20,6 +20,8 @@ from labtesting.needs import skip_or_fail
 
 # Timeout of one command in seconds. A slow node needs three minutes to unpack the image of the lab.
 COMMAND_SECONDS = 800
+# File on the disk of the node with the id of the image that it has. The image of the lab takes minutes to load.
+STAMP = "/var/lib/kubelet/jupyterlabdemo-test-image"
 # Label of nodes that mount NFS through kubelet
 NFS_LABEL = "jupyterlabdemo/nfs=true"
 
@@ -39,9 +41,17 @@ class SecondNode:
     program: tuple[str, ...]
     name: str
 
-    def run(self, script: str) -> None:
-        """Run a shell script on the node, as root."""
-        _call(self.program, "run", "sh", "-ec", script)
+    def run(self, script: str) -> str:
+        """Run a shell script on the node, as root, and return its output."""
+        return _call(self.program, "run", "sh", "-ec", script)
+
+    def load(self, image: str) -> None:
+        """Copy an image to the node, unless the disk of the node has the same one from an earlier test."""
+        wanted = _call(("docker", "image", "inspect"), "--format", "{{.Id}}", image).strip()
+        if self.run(f"cat {STAMP} 2>/dev/null || true").strip() != wanted:
+            _call(self.program, "load", image)
+            # The image must be on the disk before the power is cut.
+            self.run(f"sync; echo {wanted} >{STAMP}; sync")
 
     def kill(self) -> None:
         """Cut the power of the node."""
@@ -53,10 +63,11 @@ class SecondNode:
         return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
-def _call(program: tuple[str, ...], *arguments: str) -> None:
+def _call(program: tuple[str, ...], *arguments: str) -> str:
     command = [*program, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
     assert done.returncode == 0, f"{shlex.join(command)}: {done.stdout}{done.stderr}"
+    return done.stdout
 
 
 def need_second_node() -> tuple[str, ...]:
@@ -71,7 +82,7 @@ def need_second_node() -> tuple[str, ...]:
 def run_second_node(program: tuple[str, ...], image: str) -> Iterator[SecondNode]:
     """Start the second node with an image, and remove it from the cluster at the end.
 
-    The disk of the node stays, so the next test that starts the node loads the same image faster.
+    The disk of the node stays, so the next test that starts the node does not load the same image again.
     """
     _call(program, "start")
     # kubectl lists nodes in alphabetical order, and the first one runs the site.
@@ -79,8 +90,7 @@ def run_second_node(program: tuple[str, ...], image: str) -> Iterator[SecondNode
     assert node.name != first_node(), "the program has started no second node"
     try:
         wait_until(node.is_ready, f"{node.name} is ready")
-        _call(program, "load", image)
-        node.run("sync")  # the image must be on the disk before the power is cut
+        node.load(image)
         yield node
     finally:
         node.kill()
