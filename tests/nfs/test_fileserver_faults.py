@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from labtesting import cluster
@@ -17,7 +16,7 @@ from tests.nfs.deployment import SELECTOR, Lab, on_disk, scale_fileserver
 from tests.nfs.lab_program import WRITER, run_in_lab
 from tests.nfs.locks import FREE, HELD, HOLDER, PROJECT, probe, probe_elsewhere
 
-# A stall takes some 20 s. The maximum is generous, because the new pod may start slowly.
+# The maximum is generous, because the new pod may start slowly.
 MAX_STALL_SECONDS = 60
 # The lab's maximum time to stop: LAB_STOP_SECONDS and 30 s for kubelet
 STOP_SECONDS = 60
