@@ -65,6 +65,7 @@ def replace(pod: Pod) -> Iterator[None]:
     with run_container(**pod.options):
         yield
     pod.server.docker.start()
+    pod.wait_until_ready()
 
 
 @pytest.mark.parametrize("fault", [restart, replace])
