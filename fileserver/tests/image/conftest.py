@@ -36,11 +36,14 @@ class Pod:
         The container with Ganesha.
     labfiles
         The container with labfiles.
+    options
+        Options of Ganesha's container in a new pod, which has another host name.
     """
 
     address: str
     server: Container
     labfiles: Container
+    options: dict[str, Any]
 
     @property
     def api(self) -> str:
@@ -132,7 +135,8 @@ def run_pod(image: str, volume: str, tokens: Path) -> Iterator[Pod]:
                 **network,
             )
         )
-        pod = Pod(holder.address, server, labfiles)
+        options = {**server_options(image, volume), **network, "uts_mode": "host"}
+        pod = Pod(holder.address, server, labfiles, options)
         pod.wait_until_ready()
         yield pod
 

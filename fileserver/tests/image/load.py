@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 RECORD = 4096
 PAUSE = 1.0
@@ -44,6 +44,16 @@ def can_lock(path: Path, whole_file: bool) -> bool:
                 os._exit(1)
         os._exit(0)
     return os.waitpid(pid, 0)[1] == 0
+
+
+def is_reclaimed(file: IO[str]) -> bool:
+    """Return whether the server knows the lock of a file. The client refuses writes to a file whose lock is lost."""
+    try:
+        os.write(file.fileno(), b"locked")
+        os.fsync(file.fileno())
+    except OSError:
+        return False
+    return True
 
 
 def write_large_files(path: Path, stop: threading.Event, digests: dict[str, str]) -> None:
@@ -109,6 +119,7 @@ def main() -> None:
         },
         early=early.read() == b"early" * 1000,
         locked={name: not can_lock(folder / name, name == "flock") for name in locks},
+        reclaimed={name: is_reclaimed(file) for name, file in locks.items()},
     )
     for file in locks.values():
         file.close()

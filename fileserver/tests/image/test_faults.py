@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from fileserver.tests.image.conftest import PYTHON, Pod, confined, run_pod, serv
 HERE = Path(__file__).parent
 # The grace period lasts 30 s. Ganesha ends the grace period earlier if all clients have reclaimed their locks.
 MAX_PAUSE_SECONDS = 45
+Fault = Callable[[Pod], AbstractContextManager[None]]
 HOME = 5000
 
 
@@ -47,21 +50,40 @@ def as_user(*command: str) -> list[str]:
     return ["setpriv", f"--reuid={HOME}", f"--regid={HOME}", "--clear-groups", *command]
 
 
-def test_a_killed_server_keeps_all_data_and_locks(pod: Pod, tmp_path: Path) -> None:
+@contextmanager
+def restart(pod: Pod) -> Iterator[None]:
+    """Kill the server, and start its container again, as kubelet does."""
+    pod.server.docker.kill("SIGKILL")
+    pod.server.docker.start()
+    yield
+
+
+@contextmanager
+def replace(pod: Pod) -> Iterator[None]:
+    """Kill the server, and run the server of a new pod, which has another host name, until the end of the block."""
+    pod.server.docker.kill("SIGKILL")
+    with run_container(**pod.options):
+        yield
+    pod.server.docker.start()
+    pod.wait_until_ready()
+
+
+@pytest.mark.parametrize("fault", [restart, replace])
+def test_a_killed_server_keeps_all_data_and_locks(pod: Pod, tmp_path: Path, fault: Fault) -> None:
     assert request_folder(pod, f"homes/{HOME}") in {200, 201}
     # load.py runs as root on the client. The server maps root to UID 65534 (Root_Squash), so UID 65534 must own the
     # folder.
     folder = f"/storage/home/{HOME}/load"
+    pod.labfiles.execute("/bin/rm", "-rf", folder)
     pod.labfiles.execute("/bin/mkdir", folder)
     execute(pod, "/bin/chown", "65534", folder)
     execute(pod, "/bin/chmod", "711", f"/storage/home/{HOME}")
     command = [sys.executable, str(HERE / "load.py"), f"/mnt/{HOME}/load", "3"]
     with run_on_client(f"{pod.address}:/home", *command, log=tmp_path / "log") as client:
         client.wait_for(lambda output: output.count("synced") > 3, "the client writes")
-        pod.server.docker.kill("SIGKILL")
         synced = parse_lines(client.log.read_text())[-1]["synced"]
-        pod.server.docker.start()
-        results = parse_lines(client.finish())
+        with fault(pod):
+            results = parse_lines(client.finish())
     end, free = results[-2], results[-1]
     print(f"killed after {synced} synced records; writes paused for {end['pause']} s")  # noqa: T201
     assert end["count"] > synced
@@ -69,7 +91,8 @@ def test_a_killed_server_keeps_all_data_and_locks(pod: Pod, tmp_path: Path) -> N
     assert len(end["copies"]) > 1
     assert set(end["copies"].values()) == {True}
     assert end["early"] is True, "a file that was opened before the kill cannot be read"
-    assert end["locked"] == {"lockf": True, "flock": True}, "a lock was not reclaimed"
+    assert end["locked"] == {"lockf": True, "flock": True}
+    assert end["reclaimed"] == {"lockf": True, "flock": True}, "a lock was not reclaimed"
     assert free == {"free": {"lockf": True, "flock": True}}
     assert 1 < end["pause"] < MAX_PAUSE_SECONDS
 
