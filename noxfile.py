@@ -32,6 +32,7 @@ WITH_FAULT_TESTS = sorted(path.parents[1].name for path in ROOT.glob("*/tests/fa
 COMMON = {
     "doctor": ("admin/tests/doctor/cluster", "hub"),
     "manifests": ("tests/manifests/cluster", "testing"),
+    "nfs": ("tests/nfs", "testing"),
     "system": ("tests/system", "testing"),
 }
 WITH_CLUSTER_TESTS = [*sorted(path.parents[1].name for path in ROOT.glob("*/tests/cluster")), *COMMON]

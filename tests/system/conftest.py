@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
 from labtesting.browser import open_browser
-from labtesting.cluster import NAMESPACE, KubectlError, kubectl, need_cluster
+from labtesting.cluster import need_cluster
 from playwright.sync_api import Browser
 
-from tests.system.deployment import DEPLOYMENTS, HOST, Deployment, deploy, external_services
-
-
-def pod_logs(deployment: str) -> str:
-    """Return the logs of a Deployment's pods, or the error of kubectl."""
-    try:
-        return kubectl("logs", f"deployment/{deployment}", "--namespace", NAMESPACE, "--tail=-1", "--all-containers")
-    except KubectlError as error:
-        return str(error)
+from tests.system.deployment import DEPLOYMENTS, HOST, Deployment, deploy, external_services, pod_logs, resolve_host
 
 
 @pytest.fixture(scope="session")
@@ -35,21 +24,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         yield deployment
         for name in DEPLOYMENTS:
             print(f"--- {name}\n{pod_logs(name)}")  # noqa: T201  (pytest shows it for a failed test)
-
-
-@contextmanager
-def resolve_host(address: str) -> Iterator[None]:
-    """Resolve `HOST` to this address in this process until the end of the block. DNS has no entry for `HOST`."""
-    original = socket.getaddrinfo
-
-    def resolve(host: Any, *more: Any, **named: Any) -> Any:
-        return original(address if host in {HOST, HOST.encode()} else host, *more, **named)
-
-    socket.getaddrinfo = resolve
-    try:
-        yield
-    finally:
-        socket.getaddrinfo = original
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +29,7 @@ import httpx
 import yaml
 from labtesting import cluster
 from labtesting.certificates import Authority, fingerprint
-from labtesting.cluster import NAMESPACE, get, kubectl
+from labtesting.cluster import NAMESPACE, KubectlError, get, kubectl
 from labtesting.github import Account, FakeGitHub, run_fake_github
 from labtesting.hub_process import wait_until
 from labtesting.labclient import LabClient
@@ -237,12 +237,9 @@ def external_services(folder: Path) -> Iterator[Deployment]:
         yield Deployment(folder, node, authority, github, broker, trusted)
 
 
-def apply_component(name: str) -> None:
-    """Apply the manifests of a component. Replace its NFS volumes with hostPath volumes."""
-    folder = ROOT / name / "kubernetes"
-    if name != "fileserver":
-        kubectl("apply", "--filename", folder)
-        return
+def apply_fileserver() -> None:
+    """Apply the fileserver, with hostPath volumes in place of NFS volumes."""
+    folder = ROOT / "fileserver/kubernetes"
     files = [file for file in sorted(folder.glob("*.yaml")) if not file.name.endswith("-persistentvolume.yaml")]
     kubectl("apply", *(f"--filename={file}" for file in files))
     wait_until(lambda: get("pvc", "fileserver")["status"]["phase"] == "Bound", "the claim of the fileserver is bound")
@@ -275,18 +272,48 @@ def deploy(site: Deployment) -> Iterator[None]:
 def apply_site(site: Deployment) -> None:
     """Apply the settings and all components, and wait until the site answers."""
     kubectl("apply", "--filename", site.folder / "site")
+    apply_fileserver()
     for name in COMPONENTS:
-        apply_component(name)
+        if name != "fileserver":
+            kubectl("apply", "--filename", ROOT / name / "kubernetes")
     cluster.apply(filebeat_daemonset())
+    wait_for_site(site, DEPLOYMENTS)
+    kubectl("rollout", "status", "daemonset/filebeat", "--namespace", NAMESPACE, "--timeout=90s")
+
+
+def wait_for_site(site: Deployment, deployments: Iterable[str]) -> None:
+    """Assign the address of the node to nginx, and wait until the site answers."""
     kubectl(
         *("patch", "service", "nginx", "--namespace", NAMESPACE, "--patch"),
         f'{{"spec": {{"externalIPs": ["{site.address}"]}}}}',
     )
-    for name in DEPLOYMENTS:
+    for name in deployments:
         cluster.wait_for_rollout(name, 120)
-    kubectl("rollout", "status", "daemonset/filebeat", "--namespace", NAMESPACE, "--timeout=90s")
     cluster.wait_for_kube_proxy()
     wait_until(
         lambda: httpx.get(f"{URL}/hub/health", verify=site.trust).status_code == 200,
         "nginx reaches the hub",
     )
+
+
+@contextmanager
+def resolve_host(address: str) -> Iterator[None]:
+    """Resolve `HOST` to an address in this process until the end of the block, because no DNS server knows it."""
+    original = socket.getaddrinfo
+
+    def resolve(host: Any, *more: Any, **named: Any) -> Any:
+        return original(address if host in {HOST, HOST.encode()} else host, *more, **named)
+
+    socket.getaddrinfo = resolve
+    try:
+        yield
+    finally:
+        socket.getaddrinfo = original
+
+
+def pod_logs(deployment: str) -> str:
+    """Return the logs of the pods of a Deployment, or the error of kubectl."""
+    try:
+        return kubectl("logs", f"deployment/{deployment}", "--namespace", NAMESPACE, "--tail=-1", "--all-containers")
+    except KubectlError as error:
+        return str(error)

@@ -2,7 +2,7 @@
 
 The hub's pages report the dead node, and users start new labs on another node within two minutes.
 
-The tests need the environment variable SECOND_NODE, which the module `second_node` describes.
+The tests need the environment variable SECOND_NODE, which `labtesting.second_node` describes.
 """
 
 from __future__ import annotations
@@ -16,19 +16,22 @@ from labtesting import cluster
 from labtesting.cluster import LABS, kubectl
 from labtesting.github import Account
 from labtesting.hub_process import wait_until
+from labtesting.second_node import SecondNode, cordoned, first_node, need_second_node, run_second_node
 from labtesting.visitor import Visitor
 from playwright.sync_api import Browser, Page, expect
 
 from hub.tests.cluster.deployment import Deployment
+from hub.tests.cluster.node import STORAGE
 from hub.tests.cluster.objects import URL
 from hub.tests.cluster.pages import choose, expect_lab, log_in, take_pictures
 from hub.tests.cluster.pods import pod_uid
-from hub.tests.cluster.second_node import SecondNode, cordoned, first_node, need_second_node, run_second_node
+from tools.components import version
 
 # Maximum time in seconds from the request for a new lab until the lab works
 NEW_LAB_SECONDS = 120
 # Two users with labs on the dead node. The first user starts a new lab. Kubernetes deletes the second user's pod first.
 ASKING, WAITING = "otto", "paula"
+LAB_IMAGE = f"lsstsqre/jupyterlabdemo:{version()}"
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +43,9 @@ def program() -> tuple[str, ...]:
 @pytest.fixture(scope="module")
 def dead_node(program: tuple[str, ...], deployment: Deployment) -> Iterator[SecondNode]:
     """Start a lab of each user on the second node, kill the node, and yield the node."""
-    with run_second_node(program) as node:
+    with run_second_node(program, LAB_IMAGE) as node:
+        # Pods of this node cannot mount the homes of the first node.
+        node.run(f"mkdir -p {STORAGE}; mount -t tmpfs none {STORAGE}; mkdir {STORAGE}/home {STORAGE}/project")
         with cordoned(first_node()):
             for login in (ASKING, WAITING):
                 start_lab(deployment, node, login)
@@ -57,7 +62,7 @@ def dead_node(program: tuple[str, ...], deployment: Deployment) -> Iterator[Seco
 def start_lab(deployment: Deployment, node: SecondNode, login: str) -> None:
     """Log in as a new member, and start a lab on the second node."""
     visitor, account = deployment.member(login)
-    node.create_home(account)
+    node.run(f"install -d -m 700 -o {account.id} -g {account.id} {STORAGE}/home/{account.id}")
     visitor.submit_spawn_form(image="recommended", size="small")
     wait_until(lambda: visitor.reaches_lab(login), f"the lab of {login} answers", 180)
     assert node_of(lab(deployment, login)) == node.name
