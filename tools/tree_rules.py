@@ -10,7 +10,7 @@ from tools.declared_imports import find_undeclared_imports
 from tools.shared_code import ROOT, find_differences
 
 LINES_MAX = 350
-# A package with more modules is split. `__init__.py` does not count.
+# A package with more modules must be split. `__init__.py` does not count.
 MODULES_MAX = 10
 SIZED_PACKAGES = Path("hub/src/labhub")
 

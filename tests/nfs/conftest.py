@@ -16,7 +16,7 @@ from tools.components import version
 
 @pytest.fixture(scope="session")
 def node() -> Iterator[str]:
-    """Return the name of a node that mounts NFS. Only the labs of these tests use it."""
+    """Return the name of a node that mounts NFS. Only the labs of these tests run on this node."""
     need_cluster()
     with find_nfs_node(f"lsstsqre/jupyterlabdemo:{version()}") as name, cordoned(name):
         yield name

@@ -1,4 +1,4 @@
-"""A site whose labs mount NFS, and labs of its users on a node that can.
+"""A site whose labs mount NFS, and labs of its users on a node that can mount NFS.
 
 The site differs from that of the system tests: kubelet mounts the volumes, and nothing ships logs.
 """
@@ -24,11 +24,11 @@ from tests.system.deployment import ROOT, URL, Deployment, configure, wait_for_s
 
 DEPLOYMENTS = ("fileserver", "hub", "proxy", "nginx")
 SELECTOR = "app.kubernetes.io/component=fileserver"
-# Lets the fileserver start on its node while only the node of the labs accepts other pods
+# With this toleration, the fileserver can start on its cordoned node while other pods can start only on the labs' node.
 TOLERATION = {
     "spec": {"template": {"spec": {"tolerations": [{"key": "node.kubernetes.io/unschedulable", "operator": "Exists"}]}}}
 }
-# Timeout for the start of a lab in seconds. A node with one slow processor needs most of a minute for two labs.
+# Timeout for the start of a lab in seconds. A node with one slow processor needs nearly a minute to start two labs.
 START_SECONDS = 240
 
 
@@ -80,7 +80,7 @@ class Lab:
         assert answer.status_code in {202, 204}, answer.text
 
     def model(self) -> dict[str, Any]:
-        """Return what the hub's REST API says about the lab, or an empty dictionary if the user has no lab."""
+        """Return the hub's REST API object of the lab, or an empty dictionary if the user has no lab."""
         answer = self.visitor.get(f"/hub/api/users/{self.account.login}", headers=self.visitor.xsrf())
         model: dict[str, Any] = answer.raise_for_status().json()["servers"].get("", {})
         return model
@@ -91,9 +91,9 @@ class Lab:
         Raises
         ------
         AssertionError
-            Raised if the start ends before that.
+            Raised if the start ends before the progress contains the text.
         """
-        # The visitor's own client reads each response to its end.
+        # The visitor's own client would wait until the response ends, so use another client.
         path, seen = f"/hub/api/users/{self.account.login}/server/progress", ""
         with (
             httpx.Client(base_url=URL, verify=self.site.trust, cookies=self.visitor.http.cookies, timeout=60) as client,
@@ -134,7 +134,7 @@ def remove_labs() -> None:
 
 
 def start_labs(site: Deployment, node: str, *logins: str) -> list[Lab]:
-    """Start the labs of new members at the same time, on a node that was cordoned before."""
+    """Start the labs of new members at the same time, on a node that is cordoned."""
     accounts = [site.member(login) for login in logins]
     labs = [Lab(site, site.visit(account.login), account, node) for account in accounts]
     with only_on(node):

@@ -14,14 +14,14 @@ from labtesting.fileserver import root_command
 from labtesting.second_node import first_node
 
 VOLUME = "jupyterlabdemo-test-disk"
-# Room for some homes, and little enough that a lab fills it within seconds
+# Size of the disk: enough for some homes, and so small that a lab fills the disk within seconds
 SIZE = "160M"
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[None]:
-    """Create a disk that the claim of the fileserver binds, and remove it at the end of the block.
+    """Create a disk for the fileserver's claim, and remove the disk at the end of the block.
 
     kubelet creates an ext4 file system on the disk and mounts it.
     """

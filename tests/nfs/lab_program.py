@@ -1,4 +1,4 @@
-"""Programs that run in a lab, as the user. They end when their input ends."""
+"""Python programs that a test runs in a lab, as the user. A program ends when its standard input is closed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Any
 
 from labtesting.cluster import LABS
 
-# Appends numbered lines to a file and syncs each. It prints how many lines are synced, and the longest write so far.
+# A program that appends numbered lines to a file, and syncs each line. It prints the number of synced lines, and the
+# duration of the longest write so far.
 WRITER = """
 import json, os, sys, threading, time
 
@@ -29,7 +30,7 @@ with open(sys.argv[1], "ab", buffering=0) as file:
         longest = max(longest, time.monotonic() - started)
         print(json.dumps({"count": count, "longest": round(longest, 2)}), flush=True)
 """
-# Python of the image of the lab
+# The Python in the lab's image
 PYTHON = "python3"
 
 
@@ -52,7 +53,7 @@ class LabProgram:
         Raises
         ------
         AssertionError
-            Raised if the program ends before that, or after `timeout` seconds.
+            Raised if the program ends before a line fulfills the condition, or after `timeout` seconds.
         """
         deadline = time.monotonic() + timeout
         while not (last := self.last) or not condition(last):
@@ -62,7 +63,7 @@ class LabProgram:
         return last
 
     def finish(self, timeout: float = 180) -> dict[str, Any]:
-        """End the input of the program, wait for its end, and return the last line of its output."""
+        """Close the program's standard input, wait until the program ends, and return the last line of its output."""
         assert self.process.stdin
         self.process.stdin.close()
         assert self.process.wait(timeout) == 0, self.log.read_text()[-2000:]

@@ -1,4 +1,4 @@
-"""Locks of files in a project folder: a program that holds them, and programs that try to get them."""
+"""File locks in a project folder: a program that locks two files, and a program that tries to lock them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from tests.system.deployment import ORGANIZATION
 
 PROJECT = f"/project/{ORGANIZATION}"
 HELD, FREE = {"lockf": False, "flock": False}, {"lockf": True, "flock": True}
-# Locks two files in a folder, each with another call. All members of the folder's group can open them.
+# A program that locks two files in a folder, one with `lockf` and one with `flock`. All members of the folder's group
+# can open the files.
 HOLDER = """
 import fcntl, json, os, sys
 
@@ -25,7 +26,7 @@ fcntl.flock(flock, fcntl.LOCK_EX)
 print(json.dumps({"locked": True}), flush=True)
 sys.stdin.read()
 """
-# Prints which of these locks another process could get.
+# A program that prints which of these two files it can lock
 PROBE = """
 import fcntl, json, sys
 
@@ -42,13 +43,13 @@ print(json.dumps({name: is_free(name) for name in ("lockf", "flock")}))
 
 
 def probe(lab: Lab) -> dict[str, bool]:
-    """Return the locks that a lab can get."""
+    """Return for each of the two locks whether a lab can get it."""
     result: dict[str, bool] = json.loads(lab.run(PYTHON, "-c", PROBE, PROJECT))
     return result
 
 
 def probe_elsewhere(lab: Lab, log: Path) -> dict[str, bool]:
-    """Return the locks that the user of a lab can get on an NFS client outside the cluster."""
+    """Return for each lock whether the user of a lab can get it on an NFS client outside the cluster."""
     organization = lab.site.github.world.find_organization(ORGANIZATION)
     assert organization is not None
     address = cluster.get("service", "fileserver")["spec"]["clusterIP"]

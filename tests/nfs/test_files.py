@@ -1,4 +1,4 @@
-"""Labs whose homes and project folders are on NFS: owners, modes, locks, and a full disk."""
+"""Tests of labs whose homes and project folders are on NFS: owners, modes, locks, and a full disk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.nfs.lab_program import run_in_lab
 from tests.nfs.locks import FREE, HELD, HOLDER, PROJECT, probe, probe_elsewhere
 from tests.system.deployment import ORGANIZATION
 
-# Fills the disk in pieces, each of which is synced
+# A program that fills the disk. It writes pieces of 1 MiB, and syncs each piece.
 FILL = """
 with open("big", "wb", buffering=0) as big:
     while True:

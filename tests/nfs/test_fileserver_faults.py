@@ -1,4 +1,4 @@
-"""Faults of the fileserver while labs have its folders mounted: it is killed, or away for some minutes."""
+"""Tests of labs with mounted folders while the fileserver is killed, or is unavailable for some minutes."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tests.nfs.deployment import SELECTOR, Lab, on_disk, scale_fileserver
 from tests.nfs.lab_program import WRITER, run_in_lab
 from tests.nfs.locks import FREE, HELD, HOLDER, PROJECT, probe, probe_elsewhere
 
-# The maximum is generous, because the new pod may start slowly.
+# Maximum duration of a write. The limit is high, because the fileserver's new pod may start slowly.
 MAX_STALL_SECONDS = 60
-# The lab's maximum time to stop: LAB_STOP_SECONDS and 30 s for kubelet
+# Maximum time in which a lab stops: LAB_STOP_SECONDS, and 30 s for kubelet
 STOP_SECONDS = 60
-# Seconds without a fileserver. docs/dev/faults.md has the result for 300 s.
+# Seconds for which the fileserver is unavailable. docs/dev/faults.md, "Labs with NFS", describes the variable.
 AWAY_SECONDS = int(os.environ.get("AWAY_SECONDS", "80"))
 
 
 @dataclass
 class Killed:
-    """What labs saw of a killed fileserver.
+    """What labs observed while the fileserver was killed and restarted.
 
     Attributes
     ----------
@@ -61,7 +61,8 @@ def killed(lab: Lab, other_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -
         writer.wait_for(lambda line: line["count"] > 100, "the lab writes")
         kubectl("delete", "pod", "--selector", SELECTOR, "--namespace", NAMESPACE, "--grace-period=0", "--force")
         writer.wait_for(lambda line: line["longest"] > 1, "a write stalls and continues", 150)
-        # The fileserver refuses the locks of new clients until it has waited for those of all former clients.
+        # After its start, the fileserver first waits until all earlier clients have reclaimed their locks. Until then,
+        # it refuses new locks.
         cluster.wait_for_rollout("fileserver", 120)
         locks = probe(other_lab)
         locks_elsewhere = probe_elsewhere(lab, logs / "client")
@@ -71,7 +72,7 @@ def killed(lab: Lab, other_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def lines(count: int) -> str:
-    """Return the first lines that the writer writes."""
+    """Return the content of the first lines that the program `WRITER` writes."""
     return "".join(f"{number:08}\n" for number in range(count))
 
 
@@ -89,7 +90,7 @@ def test_labs_keep_their_locks_when_the_fileserver_is_killed(killed: Killed) -> 
 
 @dataclass
 class Away:
-    """What users saw of a fileserver that was away for some time.
+    """What users observed while the fileserver was unavailable for some time.
 
     Attributes
     ----------
@@ -111,7 +112,7 @@ class Away:
 
 @pytest.fixture(scope="module")
 def away(killed: Killed, lab: Lab, other_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Away:
-    """Remove the fileserver for some time. A lab writes then, and the other user stops a lab and starts a new one."""
+    """Stop the fileserver for some time, in which a lab writes. The other user stops a lab and starts a new lab."""
     assert killed.synced  # the tests of this module change the same fileserver, one after the other
     with run_in_lab(lab.pod, WRITER, f"{lab.home}/away", log=tmp_path_factory.mktemp("away") / "log") as writer:
         writer.wait_for(lambda line: line["count"] > 100, "the lab writes")

@@ -70,7 +70,7 @@ def test_uninstall_without_yes_deletes_nothing(site: Deployment) -> None:
     site.member(USER)
     run_in_lab(site, WRITE)
     output = uninstall()
-    # Labs of earlier tests may still run.
+    # Labs of earlier tests may still run, so the number of labs differs.
     assert re.search(r"It deletes:\n  [1-9]\d* running labs\n  Deployment hub in jupyterlabdemo\n", output)
     for claim, volume in volumes().items():
         assert f"PersistentVolumeClaim {claim} in {NAMESPACE}: " in output.partition("It keeps:")[2]

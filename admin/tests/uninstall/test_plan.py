@@ -54,7 +54,7 @@ KEPT: set[Name] = {
 
 def test_each_object_of_the_manifests_is_deleted_or_holds_data(site: Site) -> None:
     applied = {key(item) for component in COMPONENTS for item in manifests(f"{component}/kubernetes")}
-    # Kubernetes deletes the objects of the labs' namespace together with it.
+    # Kubernetes deletes the objects in the labs' namespace together with the namespace.
     in_labs = {found for found in applied if found[1] == LABS}
     gone = deleted(plan_of(site))
     assert applied >= KEPT

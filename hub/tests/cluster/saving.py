@@ -25,7 +25,7 @@ time.sleep(3600)
 """
 
 
-# Three times the grace period of KubeSpawner
+# Seconds that the program needs to save: three times KubeSpawner's default grace period
 SAVE_SECONDS = 3
 
 

@@ -1,7 +1,7 @@
-"""A second node that a test starts and kills, with a program of the developer's machine.
+"""A second node of the cluster. A program on the developer's machine starts and kills the node.
 
-The environment variable SECOND_NODE has the program and its first arguments. docs/dev/faults.md, "A second node", lists
-the commands that the program needs.
+The environment variable SECOND_NODE contains the program and the program's first arguments. docs/dev/faults.md, "A
+second node", lists the commands that the program needs.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from labtesting.cluster import kubectl
 from labtesting.hub_process import wait_until
 from labtesting.needs import skip_or_fail
 
-# Timeout of one command in seconds. A slow node needs three minutes to unpack the image of the lab.
+# Timeout of one command in seconds. A slow node needs three minutes to unpack the lab's image.
 COMMAND_SECONDS = 800
-# File on the disk of the node with the id of the image that it has. The image of the lab takes minutes to load.
+# File on the node's disk with the id of the image that the node has. A test loads the lab's image only if the id
+# differs, because this takes minutes.
 STAMP = "/var/lib/kubelet/jupyterlabdemo-test-image"
 # Label of nodes that mount NFS through kubelet
 NFS_LABEL = "jupyterlabdemo/nfs=true"
@@ -46,7 +47,7 @@ class SecondNode:
         return _call(self.program, "run", "sh", "-ec", script)
 
     def load(self, image: str) -> None:
-        """Copy an image to the node, unless the disk of the node has the same one from an earlier test."""
+        """Copy an image to the node, unless the node has the same image from an earlier test."""
         wanted = _call(("docker", "image", "inspect"), "--format", "{{.Id}}", image).strip()
         if self.run(f"cat {STAMP} 2>/dev/null || true").strip() != wanted:
             _call(self.program, "load", image)
@@ -58,7 +59,7 @@ class SecondNode:
         _call(self.program, "kill")
 
     def is_ready(self) -> bool:
-        """Return whether Kubernetes considers the node ready."""
+        """Return whether Kubernetes reports that the node is ready."""
         conditions = cluster.get("node", self.name)["status"]["conditions"]
         return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
@@ -80,7 +81,7 @@ def need_second_node() -> tuple[str, ...]:
 
 @contextmanager
 def run_second_node(program: tuple[str, ...], image: str) -> Iterator[SecondNode]:
-    """Start the second node with an image, and remove it from the cluster at the end.
+    """Start the second node with an image, and remove the node from the cluster at the end of the block.
 
     The disk of the node stays, so the next test that starts the node does not load the same image again.
     """
@@ -105,7 +106,7 @@ def first_node() -> str:
 
 @contextmanager
 def cordoned(*nodes: str) -> Iterator[None]:
-    """Let nodes accept no new pods until the end of the block."""
+    """Cordon nodes, so that no new pod starts on them until the end of the block."""
     kubectl("cordon", *nodes)
     try:
         yield
@@ -130,7 +131,7 @@ def find_nfs_node(image: str) -> Iterator[str]:
 
 @contextmanager
 def only_on(node: str) -> Iterator[None]:
-    """Let only one node accept new pods until the end of the block. The node was cordoned before."""
+    """Uncordon a node and cordon all others, so that new pods start only on this node until the end of the block."""
     others = [each["metadata"]["name"] for each in cluster.get("nodes") if each["metadata"]["name"] != node]
     with cordoned(*others):
         kubectl("uncordon", node)

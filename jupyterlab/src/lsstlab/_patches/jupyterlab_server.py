@@ -48,7 +48,7 @@ def skip_broken_settings() -> None:
         settings: dict[str, Any] = {"warning": None, "last_modified": None, "created": None}
         file = settings_file(settings_dir, schema_name)
         try:
-            if file.is_fifo():  # to open it would block the server
+            if file.is_fifo():  # opening a FIFO would block the server
                 raise OSError("not a file")
             settings = read(settings_dir, schema_name, schema)
             error = settings["warning"] or ("" if isinstance(settings["settings"], dict) else "not an object")

@@ -22,7 +22,7 @@ from labadmin.objects import (
 
 APPLY = "kubectl apply -f hub/kubernetes"
 RETAIN = "Retain"
-# The CronJob `retain-volumes` runs every five minutes.
+# A volume counts as new for this time. The CronJob `retain-volumes` corrects its reclaim policy within five minutes.
 NEW_SECONDS = 600.0
 
 
