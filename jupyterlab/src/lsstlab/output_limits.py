@@ -29,8 +29,8 @@ UNSENT_WIDGETS_MAX = 2 * UNSENT_MAX
 KEPT_TEXT_MAX = 8_000_000
 KEPT_WIDGETS_MAX = 4_000_000
 KEPT_MAX = 48_000_000
-# Maximum number of kept messages with text, and of other kept messages. Both together must fit into the limiter's
-# burst.
+# Maximum number of kept messages with text, and of other kept messages. The sum of both numbers must be at most the
+# number of messages that the limiter allows at once.
 KEPT_COUNT_MAX = 4500
 # Maximum size in bytes of a kept message with text. The lab keeps only the end of a larger message.
 KEPT_MESSAGE_MAX = KEPT_TEXT_MAX // 2

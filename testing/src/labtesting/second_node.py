@@ -72,7 +72,7 @@ def _call(program: tuple[str, ...], *arguments: str) -> str:
 
 
 def need_second_node() -> tuple[str, ...]:
-    """Return the program that starts and kills the second node. Without it the test is skipped, or fails in CI."""
+    """Return the program in SECOND_NODE. If the variable is not set, the test is skipped, or fails in CI."""
     program = tuple(shlex.split(os.environ.get("SECOND_NODE", "")))
     if not program:
         skip_or_fail("the variable SECOND_NODE", "set it to a program that starts and kills a node: docs/dev/faults.md")

@@ -238,7 +238,7 @@ class LabSpawner(LabOptions, Spawner):  # type: ignore[misc]  # untyped
             self._delay_message = ""
 
     def notify_report(self) -> None:
-        """Wake the task that waits until this lab answers. The lab has sent its first activity report."""
+        """Wake the task that waits until this lab answers, because the lab has sent its first activity report."""
         self.launcher.notify(self.pod_name)
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:

@@ -34,8 +34,9 @@ SWEEPS = 10
 SWEEP_USERS_MIN, SWEEP_USERS_MAX = 20, 100
 # Maximum number of concurrent re-checks in a sweep. GitHub allows 100 concurrent requests, of which logins need some.
 REQUESTS_MAX = 16
-# Fraction of `stale_seconds`. The hub stores an unchanged answer of GitHub again only after this time, to save writes
-# to the database. So GitHub's last answer can expire too early, by at most this time.
+# Fraction of `stale_seconds`. If GitHub's answer is unchanged, the hub stores the answer again only if the stored
+# answer is older than this time. This saves writes to the database. But the stored answer can expire earlier than
+# GitHub's last answer, by at most this time.
 STORE_INTERVAL = 1 / 100
 # Seconds by which the hub's clock may be set back. After a larger step, GitHub's last answer counts as expired.
 # Otherwise the answer would be valid for longer than `stale_seconds`.

@@ -160,7 +160,7 @@ class Publisher:
         session.publish(batch)
 
     def _publish_suspects(self, session: Session) -> None:
-        """Publish the next unit of suspects if the broker has answered all messages. Other messages wait."""
+        """Publish the next unit of the isolation when the broker has answered all messages. Other messages wait."""
         if self._unconfirmed:
             return
         for batch in self._isolation.next_unit():
@@ -307,7 +307,7 @@ class Publisher:
         return refusal is not None
 
     def _test_kept(self, batches: list[Batch]) -> None:
-        """Publish the kept messages again as suspects, so that a refusal does not affect other messages."""
+        """Publish the kept messages again through the isolation, so that a refusal does not affect other messages."""
         self._refusals.start_attempt()
         for batch in batches:
             self._isolation.add(batch)
