@@ -47,8 +47,8 @@ def test_header_limits_increase_along_the_chain() -> None:
         for path in ("hub/src/labhub/configuration.py", "jupyterlab/src/lsstlab/server_limits.py")
     ]
     assert cookies + len("Cookie: \r\n") <= 1024 * size, "a WebSocket sends all cookies in one header"
-    # The limits differ by a margin, because each server adds headers. In addition, a header
-    # that nginx receives with HTTP/2 is four bytes longer when nginx sends the header to the proxy with HTTP/1.1.
+    # The limits differ by a margin, because each server adds headers. In addition, a header that nginx receives with
+    # HTTP/2 is four bytes longer when nginx sends the header to the proxy with HTTP/1.1.
     margin = 8 * 1024
     assert 1024 * count * size + margin <= min(*proxies)[0]
     assert max(*proxies)[0] + margin <= 1024 * min(*servers)[0]

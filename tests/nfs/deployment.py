@@ -126,7 +126,10 @@ def deploy(site: Deployment) -> Iterator[None]:
 
 
 def remove_labs() -> None:
-    """Stop the hub, and delete all pods of labs. A node cannot unmount their folders without the fileserver."""
+    """Stop the hub, start the fileserver if it is stopped, and delete all pods of labs.
+
+    Without the fileserver, a node could not unmount the folders of a lab, and the pod of the lab would not end.
+    """
     kubectl("scale", "deployment/hub", "--namespace", NAMESPACE, "--replicas=0")
     scale_fileserver(1)
     cluster.wait_for_rollout("fileserver", 120)
