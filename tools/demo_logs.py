@@ -177,7 +177,7 @@ def run(file: Path) -> None:
         print(f"\n  Each line that is added to {file} arrives here. In another terminal:\n\n    echo hello >> {file}\n")
         print("  Ctrl-C stops it.\n", flush=True)
         while True:
-            # A signal right before a wait without a timeout does not interrupt the wait.
+            # Wait with a timeout. A signal that arrives just before a wait without a timeout would not end the wait.
             with suppress(queue.Empty):
                 print_next(output, SIGNAL_SECONDS)
 

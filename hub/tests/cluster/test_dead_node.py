@@ -29,7 +29,8 @@ from tools.components import version
 
 # Maximum time in seconds from the request for a new lab until the lab works
 NEW_LAB_SECONDS = 120
-# Two users with labs on the dead node. The first user starts a new lab. Kubernetes deletes the second user's pod first.
+# Two users with labs on the dead node. ASKING starts a new lab at once. WAITING does nothing until Kubernetes has
+# deleted the pod.
 ASKING, WAITING = "otto", "paula"
 LAB_IMAGE = f"lsstsqre/jupyterlabdemo:{version()}"
 
@@ -44,7 +45,7 @@ def program() -> tuple[str, ...]:
 def dead_node(program: tuple[str, ...], deployment: Deployment) -> Iterator[SecondNode]:
     """Start a lab of each user on the second node, kill the node, and yield the node."""
     with run_second_node(program, LAB_IMAGE) as node:
-        # Pods of this node cannot mount the homes of the first node.
+        # Pods of this node cannot mount the homes of the first node, so create folders for homes on this node.
         node.run(f"mkdir -p {STORAGE}; mount -t tmpfs none {STORAGE}; mkdir {STORAGE}/home {STORAGE}/project")
         with cordoned(first_node()):
             for login in (ASKING, WAITING):

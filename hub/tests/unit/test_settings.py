@@ -145,7 +145,7 @@ def test_each_setting_has_a_description() -> None:
         "postgresql://hub:geheim@db.example/hub",
         "sqlite:///relative.sqlite",
         "postgresql+psycopg://db.example",
-        # URLs with passwords that JupyterHub or SQLAlchemy would not recognize, and would write to the log
+        # JupyterHub or SQLAlchemy would not recognize the passwords in these URLs, and would write them to the log.
         "postgresql+psycopg://hub:ge/heim@db.example/hub",
         "postgresql+psycopg://hub:12/heim@db.example/hub",
         "postgresql+psycopg://hub:ge@heim@db.example/hub",

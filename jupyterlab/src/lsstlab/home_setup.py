@@ -11,8 +11,8 @@ from lsstlab import logs
 from lsstlab.home_check import HomeProblem
 from lsstlab.lab_environment import create_private_folder
 
-# Kernels and extensions need these folders. If a full home lacks one of the folders, the variable makes Jupyter use a
-# folder outside the home.
+# Folders that kernels and extensions need, by the environment variable that names the folder. If a full home lacks a
+# folder, the lab sets the variable to a folder outside the home.
 NEEDED_FOLDERS = {
     "IPYTHONDIR": ".ipython/profile_default",
     "JUPYTER_CONFIG_DIR": ".jupyter",

@@ -46,7 +46,7 @@ def shorten_text(session: Session, parts: list[bytes], size: int, *, keep_end: b
     _, rest = session.feed_identities(parts)
     message = session.deserialize(rest)
     text = message["content"]["text"]
-    length = len(text) * size // size_of(parts)  # characters have one to six bytes
+    length = len(text) * size // size_of(parts)  # an estimate: a character has one to six bytes
     message["content"]["text"] = text[-length:] if keep_end else text[:length] + "\n"
     return session.serialize(message)
 

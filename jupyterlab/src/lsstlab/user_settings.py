@@ -49,7 +49,7 @@ def ignore_folders(names: Iterable[str]) -> None:
         if name == ".jupyter":
             (folder / "migrated").touch()  # without this file, Jupyter would copy settings of IPython 3 from the home
         elif name == ".local":
-            os.environ["PYTHONNOUSERSITE"] = "1"  # prevents that LSST_Stack kernels import packages from ~/.local
+            os.environ["PYTHONNOUSERSITE"] = "1"  # LSST_Stack kernels then do not import packages from ~/.local
 
 
 def create_empty_folder(name: str) -> Path:

@@ -71,8 +71,8 @@ def test_reclaim_policy_delete_is_reported() -> None:
     change, back = ({"spec": {RECLAIM: policy}} for policy in ("Delete", "Retain"))
     with patched("pv", volume, change, back):
         report = call_doctor("reclaim-policy")
-    # The doctor warns about a volume younger than ten minutes. In a slow test run the volume is older, and the check
-    # fails.
+    # The doctor only warns about a volume younger than ten minutes. In a slow test run the volume is older, and the
+    # doctor reports a failure.
     ((_, message),) = report.messages("warning") + report.messages("failed")
     assert f"the volume {volume} of the claim hub has the reclaim policy Delete, wanted Retain" in message
     assert call_doctor("reclaim-policy").status == 0

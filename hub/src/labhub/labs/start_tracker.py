@@ -11,7 +11,7 @@ from labhub.labs.starting.start_problem import Patience, StartProblem, find_prob
 from labhub.models.pod_events import PodEvent
 from labhub.models.pod_types import STAGES, Pod
 
-# Seconds for which a problem with the patience `SECONDS` must last before the spawn fails
+# A problem with `Patience.SECONDS` ends the spawn when it has lasted for this number of seconds.
 CONFIRM_SECONDS = 5.0
 
 

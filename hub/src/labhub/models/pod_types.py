@@ -34,8 +34,9 @@ class PodSettings:
         Contents of /etc/passwd and /etc/group in the lab's image.
     groups_policy
         Kubernetes' `supplementalGroupsPolicy`. `Strict`: the lab's processes have only the groups of the identity.
-        `Merge`: they also have the groups to which the image's group file adds the UID, but the image adds users' UIDs
-        to no group. `Merge` is for nodes whose container runtime does not support `Strict`.
+        `Merge`: they also have the groups in which the image's group file lists the user. This makes no difference for
+        the project's image, which lists no user of the hub in a group. `Merge` is for nodes whose container runtime
+        does not support `Strict`.
     idle_seconds, max_age_seconds, warning_seconds
         The hub stops a lab after `idle_seconds` without activity, and at the age of `max_age_seconds`. The lab warns
         its user `warning_seconds` before the hub stops the lab. The value 0 turns off the limit or the warning.
