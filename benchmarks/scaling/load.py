@@ -62,7 +62,7 @@ class Load:
             if not found:
                 if "/spawn-pending/" not in url:
                     raise LoadError(f"{name}: found {url}\n{page[-1000:]}")
-                await asyncio.sleep(0.2)  # the page shows no pending spawn, though one was requested
+                await asyncio.sleep(0.2)  # the page does not show the requested spawn yet, so ask again
                 async with session.get(url) as response:
                     page, url = await response.text(), str(response.url)
                 continue

@@ -55,7 +55,7 @@ def receive_windows(pieces: Iterable[bytes], limits: Limits = LIMITS) -> list[Wi
 
 
 def split_at(stream: bytes, offsets: list[int]) -> list[bytes]:
-    """Split a stream at these offsets. An offset after the end counts from the start again."""
+    """Split a stream at these offsets. An offset that is larger than the stream is reduced modulo the length."""
     inside = sorted({0, len(stream), *(offset % (len(stream) + 1) for offset in offsets)})
     return [stream[start:stop] for start, stop in itertools.pairwise(inside)]
 

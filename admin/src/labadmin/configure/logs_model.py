@@ -92,7 +92,7 @@ class Relay(Table):
 
 
 class Logs(Table):
-    """The settings of the logs that filebeat ships: whether, from which namespaces, and to which broker."""
+    """The settings of the logs: whether filebeat ships logs, from which namespaces, and to which broker."""
 
     enabled: bool | None = optional("true or false")
     withheld_from: Text | None = optional('the name of a namespace, or "none"', "OUTPUT_WITHHELD_FROM")

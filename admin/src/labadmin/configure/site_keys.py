@@ -189,7 +189,9 @@ def read_token(secret: Mapping[str, str], file: str, name: str) -> str:
 
 
 def read_log_keys(stored: Stored, authority: str | None) -> LogKeys | Pair | None:
-    """Return the certificates of the logs. If the previous run wrote no logs' certificates, return the authority only.
+    """Return the certificates of the logs.
+
+    If the previous run wrote no certificates of the logs, return the authority only.
 
     Parameters
     ----------

@@ -89,7 +89,7 @@ def labs_namespace(found: Objects) -> str:
 
 
 def list_lab_volumes(found: Objects) -> list[Object]:
-    """Return the volumes of LAB_VOLUMES whose claims are in LABS, because their claims are deleted with LABS."""
+    """Return those of LAB_VOLUMES whose claims are in LABS. The deletion of LABS also deletes these claims."""
     volumes = (found.find("PersistentVolume", name) for name in LAB_VOLUMES)
     return [volume for volume in volumes if volume and look_up(volume, "spec", "claimRef", "namespace") in {None, LABS}]
 

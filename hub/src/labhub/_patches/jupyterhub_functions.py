@@ -34,9 +34,9 @@ def hash_lab_secrets_once() -> None:
 
     Why: the secret is the lab's API token, 128 random bits, and JupyterHub itself stores that token with one round. The
     16,384 rounds protect secrets that can be guessed. So the patch does not change the rounds for the secrets of other
-    clients, for example of configured services. Gain: 7 ms at the start of a lab, and 7 ms at each login to a lab. This
-    is 4 % of the hub's CPU time for a spawn. Upstream: pass `generated=True` for the hub's own tokens to `hash_token`,
-    as `APIToken.new` does.
+    clients, for example of configured services.
+    Gain: 7 ms at the start of a lab, and 7 ms at each login to a lab. This is 4 % of the hub's CPU time for a spawn.
+    Upstream: pass `generated=True` for the hub's own tokens to `hash_token`, as `APIToken.new` does.
     """
     provider.JupyterHubOAuthServer.add_client = _add_client
 

@@ -51,7 +51,7 @@ class ProgressFeed:
                 self._seen.add(event.message)
                 yield {"progress": percent, "message": event.message}
         shown = (delay, delay_detail) if delay else self._describe(pod, events)
-        if shown != self._shown:  # so a notice appears again if another notice was shown in between
+        if shown != self._shown:  # send a notice again only after another notice
             self._shown = shown
             notice, detail = shown
             yield {"progress": percent, "message": f"{notice} {detail}".strip(), "notice": notice, "detail": detail}
