@@ -115,7 +115,7 @@ async def _finish_start(app: JupyterHub, user: User, spawner: LabSpawner) -> Non
 async def _release_failed_start(user: User, spawner: LabSpawner) -> None:
     try:
         await user.stop(spawner.name)
-    except Exception as error:  # the caller raises the error of the start instead
+    except Exception as error:  # only log it: the caller raises the error of the start
         _log.warning("cannot stop the lab of %s, which did not start: %r", user.name, error)
 
 

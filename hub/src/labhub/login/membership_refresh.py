@@ -149,7 +149,7 @@ class MembershipRefresher:
         pending = any(spawner.pending for spawner in user.spawners.values())
         user._auth_refreshed = None  # so JupyterHub re-checks the user at the next request
         audit.log_revocation(user.name, state.identity.github_id, reason, self._stop_labs(user))
-        if not pending:  # the next re-check needs the auth state to stop a starting lab
+        if not pending:  # keep the auth state of a pending lab: the next re-check needs it to stop this lab
             await user.save_auth_state(None)
         return False
 

@@ -288,7 +288,7 @@ class Publisher:
         return True
 
     def _apply(self, refusal: Refusal, batch: Batch) -> None:
-        """Keep a refused batch for a later attempt. After a final refusal, dead-letter events, or drop dead letters."""
+        """Publish a refused batch to the dead-letter route, drop the batch, or keep it for a later attempt."""
         if refusal.final and not batch.is_dead_letter:
             headers = describe_refusal(batch.route, refusal.reply)
             self._enqueue_dead_letters(batch.pending, batch.bodies, "refused", headers)
