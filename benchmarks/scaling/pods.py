@@ -45,7 +45,7 @@ async def bare(core: Any, template: dict[str, Any], count: int) -> Round:
     names = [f"bare-{number}" for number in range(count)]
     running = {name: asyncio.Event() for name in names}
     namespace: str = template["metadata"]["namespace"]
-    # Omit the labels of labs, because a hub would delete a pod with these labels that belongs to no user.
+    # Omit the labels of labs. A hub would delete these pods if they had the labels, because they belong to no user.
     metadata = {"annotations": template["metadata"].get("annotations", {})}
     spec = {key: value for key, value in template["spec"].items() if key not in {"nodeName", "tolerations"}}
     addresses: dict[str, str] = {}

@@ -212,7 +212,7 @@ Message = tuple[int, str, list[bytes]]
 
 @dataclass
 class LatestMessages:
-    """The latest messages of a kind, up to a limit of their bytes and of their number."""
+    """The latest messages of a kind. Their number and the sum of their bytes are limited."""
 
     size_max: int
     count_max: int

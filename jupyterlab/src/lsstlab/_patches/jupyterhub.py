@@ -18,8 +18,8 @@ PROJECT, TESTED = "jupyterhub", ("6.1.1",)
 EFFECT = "labs start 0.3 s later, and up to a second later where NetworkPolicies are enforced"
 
 SERVER_MODULE = "jupyterhub.singleuser.extension"
-# The modules that are replaced by stubs, and the attributes of each stub. `jupyterhub.log.log_request` needs the class
-# HealthCheckHandler, because it checks whether a handler is an instance of the class.
+# The modules that are replaced by stubs, and the attributes of each stub. The stub has the class HealthCheckHandler,
+# because `jupyterhub.log.log_request` checks whether a handler is an instance of this class.
 STUBS: dict[str, dict[str, object]] = {
     "jupyterhub.handlers": {},
     "jupyterhub.handlers.pages": {"HealthCheckHandler": type("HealthCheckHandler", (), {})},
