@@ -68,8 +68,9 @@ def test_broker_is_killed_and_restarted(start_relay: StartRelay, queue: Queue, b
         assert relay.ask("/live").status_code == 200
         assert relay.ask("/ready").status_code == 200, "the relay stays ready: a restart would not repair the broker"
         broker.start()
-        # RabbitMQ writes a new binding to the disk after up to two seconds. So the kill may have lost the binding, and
-        # RabbitMQ would return all messages. Confirmed messages cannot be lost, because they are on the disk.
+        # RabbitMQ writes a new binding to the disk after up to two seconds. So RabbitMQ may have lost the binding when
+        # it was killed. Without the binding, it would return all messages. Confirmed messages cannot be lost, because
+        # they are on the disk.
         queue.declare()
     assert_received(queue, "a", "b", count=40_000)
     assert [shipper.reconnects for shipper in shippers] == [0, 0], "the connections of filebeat stay open"

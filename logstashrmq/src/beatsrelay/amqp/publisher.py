@@ -248,7 +248,7 @@ class Publisher:
         return False
 
     def _requeue(self, batches: list[Batch]) -> None:
-        """Insert the unconfirmed messages of a closed channel at the start of the queue, or of a running isolation."""
+        """Insert messages of a closed channel again: into the active isolation, or else at the start of the queue."""
         self._metrics.published_again.labels("lost").inc(sum(map(len, batches)))
         if self._isolation.active:
             self._isolation.restart(batches)
