@@ -44,7 +44,7 @@ FEW = 50
 IDLE_SECONDS = 60
 # Duration of the outage of the Kubernetes API
 API_DOWN_SECONDS = 20
-# Time in seconds before a measurement, in which a resumed hub processes the changes that occurred while it was paused
+# Time in seconds for a resumed hub to process the changes that occurred during its pause, before the next measurement
 CATCH_UP_SECONDS = 5
 READY_SECONDS = 180
 FLOORS = 3

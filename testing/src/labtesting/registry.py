@@ -35,9 +35,9 @@ class Blob:
 class SavedImage:
     """An image in an archive of `docker save`, with the layers as the engine stores them and with an ID of its own.
 
-    If the image had the ID of the engine's image, kubelet would later refuse the engine's image on the same node.
-    kubelet allows a pulled image only under the name with which it was pulled, or after a new pull
-    (`imagePullCredentialsVerificationPolicy`).
+    A test pulls the copy in the archive under another name than that of the engine's image. kubelet allows a pulled
+    image only under the name of its pull, or after a new pull (`imagePullCredentialsVerificationPolicy`). If both
+    images had the same ID, kubelet would later refuse the engine's image on the same node.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Isolation of a message because of which the broker closes the channel.
+"""Isolation of a refused message. The broker closes the channel when it refuses a message.
 
 The relay publishes the unconfirmed messages again in small units, until a unit contains only the refused message.
 """
